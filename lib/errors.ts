@@ -1,0 +1,43 @@
+const help = 'https://www.npmjs.com/package/intelligent-session#errors';
+
+/** Stable codes; each is described in README.md, "Errors". */
+export type ErrorCode =
+  | 'ERR_INTELLIGENT_SESSION_OPTION'
+  | 'ERR_INTELLIGENT_SESSION_ARGUMENT'
+  | 'ERR_INTELLIGENT_SESSION_SECRET'
+  | 'ERR_INTELLIGENT_SESSION_REDIS'
+  | 'ERR_INTELLIGENT_SESSION_NOT_READY'
+  | 'ERR_INTELLIGENT_SESSION_MESSAGE'
+  | 'ERR_INTELLIGENT_SESSION_BLOOM';
+
+/** An error of this package: `code` says which, the message says what to do. */
+export class IntelligentSessionError extends Error {
+  override readonly name: string = 'IntelligentSessionError';
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+  ) {
+    super(`${message} (${code}, see ${help})`);
+  }
+}
+
+/** A mistake of the caller's: a wrong option or argument. Thrown at once, before anything is sent. */
+export class OptionError extends TypeError {
+  override readonly name: string = 'OptionError';
+  constructor(
+    message: string,
+    readonly code: ErrorCode = 'ERR_INTELLIGENT_SESSION_OPTION',
+  ) {
+    super(`${message} (${code}, see ${help})`);
+  }
+}
+
+/**
+ * A fault of Redis or of the way to it, without what ioredis attaches: `err.command.args` carries session ids,
+ * payloads and passwords, and "unknown command" repeats its arguments.
+ */
+export function redisFault(cause: unknown): IntelligentSessionError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const safe = message.split(/,? with args beginning with/i)[0]?.slice(0, 300);
+  return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', `Redis: ${safe}`);
+}

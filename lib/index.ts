@@ -1,0 +1,18 @@
+export {
+  type IntelligentSession,
+  intelligentSession as default,
+  intelligentSession,
+} from '../middleware/intelligent-session.js';
+export type { Combo, IntelligentSessionOptions } from '../middleware/options.js';
+export { RequestIntelligence } from '../middleware/request-intelligence.js';
+export type { Track } from '../middleware/tracking.js';
+export type { BloomFilter, BloomInfo, BloomItem, BloomShape } from './bloom/bloom-filter.js';
+export { type BloomChoice, chooseBloomFilter as createBloomFilter } from './bloom/choose.js';
+export { type ErrorCode, IntelligentSessionError, OptionError } from './errors.js';
+export type { RedisOption } from './redis/connect.js';
+export type { DegradedReason } from './serving/serving-layer.js';
+export { RedisSessionStore, type RedisSessionStoreOptions } from './session/redis-session-store.js';
+export type { Command, CommandRequest } from './worker/commands/command.js';
+export type { PageviewReport } from './worker/commands/pageview.js';
+export type { WorkerOptions } from './worker/options.js';
+export { createWorker, type Worker } from './worker/worker.js';

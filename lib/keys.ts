@@ -1,0 +1,48 @@
+/** Ids longer than this (encoded) are refused: a glob against a very long channel costs every PUBLISH. */
+export const MAX_ID_LENGTH = 512;
+
+const UNSAFE = /[%:{}\u0000-\u001f\u007f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+
+/** Makes an id safe for a channel or key: what would break a split or a hash tag is percent-encoded. Injective. */
+export function encodeId(id: string): string {
+  return id.replace(UNSAFE, (c) => {
+    const code = c.charCodeAt(0);
+    return code < 0x80
+      ? `%${code.toString(16).toUpperCase().padStart(2, '0')}`
+      : `%u${code.toString(16).toUpperCase()}`;
+  });
+}
+
+export function decodeId(encoded: string): string {
+  return encoded.replace(/%u([0-9A-F]{4})|%([0-9A-F]{2})/g, (_, wide, narrow) =>
+    String.fromCharCode(Number.parseInt(wide ?? narrow, 16)),
+  );
+}
+
+/** The session itself, as connect-redis names it: the id as it is. */
+export const sessionKey = (prefix: string, sid: string): string => prefix + sid;
+
+/** The keys of one session's intelligence; one hash tag, so one Cluster slot. */
+export interface IntelligenceKeys {
+  /** string, integer: page views */
+  readonly views: string;
+  /** HyperLogLog of pages */
+  readonly pages: string;
+  /** Bloom filter of pages */
+  readonly visited: string;
+  /** string: what was counted last, then a bit a minute */
+  readonly activity: string;
+  /** Bloom filter of notification ids */
+  readonly notified: string;
+}
+
+export function intelligenceKeys(namespace: string, sid: string): IntelligenceKeys {
+  const base = `${namespace}ss:{${encodeId(sid)}}:`;
+  return {
+    views: `${base}views`,
+    pages: `${base}pages`,
+    visited: `${base}visited`,
+    activity: `${base}activity`,
+    notified: `${base}notified`,
+  };
+}

@@ -1,0 +1,22 @@
+import type { RedisOptions } from 'ioredis';
+
+export type Role = 'commands' | 'blocking' | 'subscriber';
+
+/** Every role: nothing waits unseen, nothing is sent twice, it comes back by itself. ARCHITECTURE.md, "Connections". */
+const everyRole: RedisOptions = {
+  connectTimeout: 500,
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 0,
+  autoResubscribe: false,
+  autoResendUnfulfilledCommands: false,
+  maxLoadingRetryTime: 200,
+  retryStrategy: (times) => Math.min(20 * 2 ** Math.min(times, 5), 250) + Math.random() * 20,
+  reconnectOnError: (error) => /^(READONLY|UNBLOCKED)/.test(error.message),
+  lazyConnect: false,
+};
+
+export const roleOptions: Record<Role, RedisOptions> = {
+  commands: { ...everyRole, commandTimeout: 250, socketTimeout: 600 },
+  blocking: { ...everyRole, socketTimeout: 900 },
+  subscriber: { ...everyRole, socketTimeout: 400 },
+};

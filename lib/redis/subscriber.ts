@@ -1,0 +1,54 @@
+import { EventEmitter } from 'node:events';
+import type { Redis } from 'ioredis';
+import { redisFault } from '../errors.js';
+import { connect, type RedisOption } from './connect.js';
+
+const PING_MS = 150;
+
+/**
+ * One connection that listens to patterns: subscribed anew whenever it is ready (ioredis' own resubscribing can fail
+ * unseen and leave a deaf connection), and pinged, so that a dead link is found within the role's socketTimeout.
+ * Emits `message` (channel, payload), `ready` and `fault` (Error).
+ */
+export class Subscriber extends EventEmitter {
+  readonly client: Redis;
+  #pings: NodeJS.Timeout | undefined;
+  subscribed = false;
+
+  constructor(redis: RedisOption, patterns: readonly string[]) {
+    super();
+    this.client = connect(redis, 'subscriber');
+    this.client.on('pmessage', (_pattern: string, channel: string, payload: string) =>
+      this.emit('message', channel, payload),
+    );
+    this.client.on('ready', () => this.#subscribe(patterns));
+    this.client.on('close', () => {
+      this.subscribed = false;
+      clearInterval(this.#pings);
+    });
+  }
+
+  async #subscribe(patterns: readonly string[]): Promise<void> {
+    try {
+      await this.client.psubscribe(...patterns);
+      clearInterval(this.#pings);
+      this.#pings = setInterval(() => this.client.ping().catch(() => {}), PING_MS);
+      this.subscribed = true;
+      this.emit('ready');
+    } catch (error) {
+      this.emit('fault', redisFault(error));
+      if (this.client.status === 'ready') this.client.disconnect(true);
+    }
+  }
+
+  /** Hears nothing more; what came before has been emitted. */
+  async unsubscribe(): Promise<void> {
+    this.subscribed = false;
+    await this.client.punsubscribe().catch(() => {});
+  }
+
+  close(): void {
+    clearInterval(this.#pings);
+    this.client.disconnect();
+  }
+}

@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { type InboxItem, inboxKey } from '../protocol.js';
+import { connect, type RedisOption } from '../redis/connect.js';
+
+const BLOCK_SECONDS = 0.5;
+const AT_ONCE = 256;
+
+/**
+ * Where answers arrive: one list and one blocking connection for the whole process, however many wait.
+ * Each connection gets a list of a new name: a dead connection that Redis still believes in would swallow the next reply.
+ */
+export class Inbox {
+  readonly client: Redis;
+  /** the current list's name; undefined while there is no connection */
+  name: string | undefined;
+  #closed = false;
+  #many = true;
+
+  constructor(
+    redis: RedisOption,
+    readonly namespace: string,
+    readonly onItem: (item: InboxItem) => void,
+    readonly onLost: () => void,
+  ) {
+    this.client = connect(redis, 'blocking');
+    this.client.on('ready', () => {
+      this.name = randomBytes(9).toString('base64url');
+      void this.#drain(this.name);
+    });
+    this.client.on('close', () => {
+      this.name = undefined;
+      this.onLost();
+    });
+  }
+
+  async #drain(name: string): Promise<void> {
+    const key = inboxKey(this.namespace, name);
+    while (this.name === name && !this.#closed) {
+      try {
+        for (const text of await this.#take(key)) this.#deliver(text);
+      } catch (error) {
+        if (/unknown command/i.test(String(error)) && this.#many) this.#many = false;
+        else if (this.client.status === 'ready') this.client.disconnect(true);
+        else return;
+      }
+    }
+  }
+
+  /** BLMPOP (Redis 7), or BLPOP: one at a time. */
+  async #take(key: string): Promise<readonly string[]> {
+    if (this.#many) return (await this.client.blmpop(BLOCK_SECONDS, 1, key, 'LEFT', 'COUNT', AT_ONCE))?.[1] ?? [];
+    const reply = await this.client.blpop(key, BLOCK_SECONDS);
+    return reply ? [reply[1]] : [];
+  }
+
+  #deliver(text: string): void {
+    let item: InboxItem;
+    try {
+      item = JSON.parse(text) as InboxItem;
+    } catch {
+      return; // not from a worker
+    }
+    if (typeof item?.id === 'string') this.onItem(item);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.client.disconnect();
+  }
+}

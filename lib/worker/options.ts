@@ -1,0 +1,70 @@
+import * as v from 'valibot';
+import type { BloomChoice } from '../bloom/choose.js';
+import { checkOptions, func, namespace, whole } from '../check-options.js';
+import { OptionError } from '../errors.js';
+import { checkCommand } from '../protocol.js';
+import { defaultRedis, type RedisOption } from '../redis/connect.js';
+import type { Command } from './commands/command.js';
+import { builtIn } from './commands/index.js';
+
+export interface Logger {
+  info(message: string): void;
+  warn(message: string): void;
+}
+
+/** A combination of pages with a name (white paper: "Visited a cluster of pages?"). */
+export interface NamedCombo {
+  readonly name: string;
+  readonly pages: readonly string[];
+}
+
+export interface WorkerOptions {
+  /** Where Redis is. @default REDIS_URL, or redis://127.0.0.1:6379 */
+  readonly redis?: RedisOption;
+  /** Stands before every channel and key; the same on both sides. @default '' */
+  readonly namespace?: string;
+  /** Which sessions are this worker's: a Redis glob on the encoded id, at most 256 characters. @default '*' */
+  readonly sessionGlob?: string;
+  /** The application's own commands, by name. */
+  readonly commands?: Readonly<Record<string, Command>>;
+  /** Combos that `combo('name')` can ask for. */
+  readonly combos?: readonly NamedCombo[];
+  /** RedisBloom, plain Redis, or what the server has. @default 'auto' */
+  readonly bloom?: BloomChoice;
+  /** Bloom filters' error rate. @default 0.01 */
+  readonly errorRate?: number;
+  /** Bloom filters' first capacity. @default 100 */
+  readonly capacity?: number;
+  /** Bloom filters' expansion. @default 2 */
+  readonly expansion?: number;
+  /** Days of activity kept. @default 7 */
+  readonly activityDays?: number;
+  /** How long a session's intelligence is kept where the request does not say. @default 86400 */
+  readonly ttlSeconds?: number;
+  /** Where to say things. @default the debug namespace intelligent-session:worker */
+  readonly log?: Logger;
+}
+
+const schema = v.strictObject({
+  redis: v.optional(v.any(), defaultRedis),
+  namespace: v.optional(namespace, ''),
+  sessionGlob: v.optional(v.pipe(v.string(), v.regex(/^[^:\s]{1,256}$/, 'a glob of 1 to 256 characters, no ":"')), '*'),
+  commands: v.optional(v.record(v.string(), func<Command>()), {}),
+  combos: v.optional(v.array(v.strictObject({ name: v.string(), pages: v.array(v.string()) })), []),
+  bloom: v.optional(v.picklist(['auto', 'module', 'fallback']), 'auto'),
+  errorRate: v.optional(v.number(), 0.01),
+  capacity: v.optional(v.number(), 100),
+  expansion: v.optional(v.number(), 2),
+  activityDays: v.optional(whole(1, 366), 7),
+  ttlSeconds: v.optional(whole(1, 2 ** 31), 86_400),
+  log: v.optional(v.any()),
+});
+
+export function resolveWorkerOptions(options: WorkerOptions) {
+  const resolved = checkOptions(schema, options, 'createWorker()');
+  for (const name of Object.keys(resolved.commands)) {
+    checkCommand(name);
+    if (name in builtIn) throw new OptionError(`createWorker(): the command "${name}" is built in`);
+  }
+  return resolved;
+}

@@ -1,0 +1,43 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Express, RequestHandler } from 'express';
+
+/** An Express app that listens on a free port. */
+export class Site {
+  private constructor(
+    readonly server: Server,
+    readonly url: string,
+  ) {}
+
+  static async open(app: Express | RequestHandler): Promise<Site> {
+    const server = createServer(app as Express).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return new Site(server, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  }
+
+  async close(): Promise<void> {
+    this.server.close();
+    this.server.closeAllConnections();
+  }
+}
+
+/** Somebody with a cookie jar. */
+export class Visitor {
+  cookie = '';
+  constructor(readonly url: string) {}
+
+  async fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = { ...(init.headers as Record<string, string>), ...(this.cookie && { cookie: this.cookie }) };
+    const response = await fetch(this.url + path, { redirect: 'manual', ...init, headers });
+    const [set] = response.headers.getSetCookie();
+    if (set) this.cookie = set.split(';', 1)[0] as string;
+    return response;
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: each test knows what its route answers
+  async json(path: string): Promise<any> {
+    const response = await this.fetch(path);
+    return response.json();
+  }
+}
