@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { RedisMemoryServer } from 'redis-memory-server';
+import { RedisInstance, RedisMemoryServer } from 'redis-memory-server';
 
 const WAYS = [
   'No redis-server was found, and none could be installed. Any of these will do:',
@@ -27,26 +27,32 @@ export interface PrivateRedisOptions {
 
 export async function startPrivateRedis({ binary, port, args = [] }: PrivateRedisOptions = {}): Promise<PrivateRedis> {
   const systemBinary = binary ?? findServer() ?? installServer();
-  const server = new RedisMemoryServer({
-    autoStart: false,
-    instance: { args: [...args], ...(port !== undefined && { port }) },
-    ...(systemBinary !== undefined && { binary: { systemBinary } }),
-  });
-  try {
+  const binaryOptions = systemBinary === undefined ? {} : { binary: { systemBinary } };
+  // RedisMemoryServer avoids a port that it used a moment ago: a server that comes back at its old one is made directly.
+  const launch = async () => {
+    if (port !== undefined) {
+      const instance = await RedisInstance.run({
+        instance: { port, ip: '127.0.0.1', args: [...args] },
+        ...binaryOptions,
+      });
+      return { port, instance };
+    }
+    const server = new RedisMemoryServer({ autoStart: false, instance: { args: [...args] }, ...binaryOptions });
     await server.start();
-  } catch (error) {
+    const info = server.getInstanceInfo();
+    if (!info) throw new Error('redis-server ended at once');
+    return info;
+  };
+  const { instance, port: at } = await launch().catch((error) => {
     if (systemBinary === undefined) throw new Error(WAYS, { cause: error });
     throw error;
-  }
-  const info = server.getInstanceInfo();
-  const pid = info ? info.instance.childProcess?.pid : undefined;
-  if (!info || pid === undefined) throw new Error('redis-server ended at once');
+  });
   return {
-    port: info.port,
-    url: `redis://127.0.0.1:${info.port}`,
-    pid,
+    port: at,
+    url: `redis://127.0.0.1:${at}`,
+    pid: instance.childProcess?.pid as number,
     stop: async () => {
-      await server.stop();
+      await instance.kill();
     },
   };
 }

@@ -13,7 +13,7 @@ local function bloom_open(key)
     error('WRONGTYPE not a Bloom filter of the fallback')
   end
   local size, layers, options, growth = struct.unpack('<I8I4I4I4', head, 9)
-  if layers < 1 or layers > 64 then error('WRONGTYPE a damaged Bloom filter') end
+  if layers < 1 or layers > 1000 then error('WRONGTYPE a damaged Bloom filter') end
   if layers > 4 then head = redis.call('GETRANGE', key, 0, BASE + layers * LINK - 1) end
   if #head < BASE + layers * LINK then error('WRONGTYPE a truncated Bloom filter') end
   local filter = { size = size, options = options, growth = growth, layers = {}, head = head }

@@ -30,6 +30,9 @@ const schema = v.strictObject({
   scanCount: v.optional(whole(1, 100_000), 100),
 });
 
+/** Does a session hold nothing but its cookie? */
+const isEmpty = (session: SessionData): boolean => Object.keys(session).every((key) => key === 'cookie');
+
 /** How long the first command may wait for the first connection. */
 const READY_MS = 250;
 
@@ -70,18 +73,25 @@ export class RedisSessionStore extends Store {
     });
   }
 
-  /** SET with PXAT; a session that has expired is destroyed instead. */
+  /**
+   * SET with PX; a session that has expired is destroyed instead. Where Redis is away, a session that holds nothing is
+   * no error to the page (nothing is lost), but an event `fault`.
+   */
   override set(sid: string, session: SessionData, callback?: Callback): Promise<void> {
-    return this.#settle(callback, async () => {
+    const save = async () => {
       const ttlMs = this.#ttlMs(session);
       if (ttlMs <= 0) await this.client.unlink(this.#key(sid));
       else await this.client.set(this.#key(sid), JSON.stringify(session), 'PX', ttlMs);
-    });
+    };
+    return this.#settle(callback, save, isEmpty(session));
   }
 
-  /** Renews the expiry, and the stored cookie's where it has one: PEXPIRE, or GET and SET XX. */
+  /**
+   * Renews the expiry, and the stored cookie's where it has one: PEXPIRE, or GET and SET XX. A fault of Redis is an
+   * event `fault`: express-session would break the page's answer for it.
+   */
   override touch(sid: string, session: SessionData, callback?: Callback): Promise<void> {
-    return this.#settle(callback, async () => {
+    const renew = async () => {
       const ttlMs = this.#ttlMs(session, true);
       if (ttlMs <= 0) {
         await this.client.unlink(this.#key(sid));
@@ -95,7 +105,8 @@ export class RedisSessionStore extends Store {
       if (text === null) return;
       const stored = { ...(JSON.parse(text) as SessionData), cookie: session.cookie };
       await this.client.set(this.#key(sid), JSON.stringify(stored), 'PX', ttlMs, 'XX');
-    });
+    };
+    return this.#settle(callback, renew, true);
   }
 
   /** UNLINK */
@@ -161,7 +172,7 @@ export class RedisSessionStore extends Store {
     const ms = expires
       ? new Date(expires).getTime() - Date.now()
       : (typeof ttl === 'function' ? ttl(session) : ttl) * 1000;
-    const provisional = !returning && Object.keys(session).every((key) => key === 'cookie');
+    const provisional = !returning && isEmpty(session);
     return Math.floor(provisional ? Math.min(ms, newSessionTtl * 1000) : ms);
   }
 
@@ -181,9 +192,11 @@ export class RedisSessionStore extends Store {
     } while (cursor !== '0');
   }
 
-  #settle<T>(callback: Callback<T> | undefined, work: () => Promise<T>): Promise<T> {
+  #settle<T>(callback: Callback<T> | undefined, work: () => Promise<T>, forgiving = false): Promise<T> {
     const result = this.client.status === 'ready' ? work() : whenReady(this.client, READY_MS).then(work);
     const safe = result.catch((error) => {
+      this.emit('fault', redisFault(error));
+      if (forgiving && callback) return undefined as T;
       throw redisFault(error);
     });
     if (!callback) return safe;

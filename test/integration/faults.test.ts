@@ -1,0 +1,206 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import express from 'express';
+import { Redis } from 'ioredis';
+import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import { WorkerProcess } from '../../demo/worker-process.js';
+import { createWorker, type DegradedReason, type IntelligentSession, intelligentSession } from '../../lib/index.js';
+import { Site, Visitor } from '../support/site.js';
+
+const cli = fileURLToPath(new URL('../../lib/worker/cli.ts', import.meta.url));
+
+async function output(child: ChildProcess): Promise<{ code: number; text: string }> {
+  let text = '';
+  child.stdout?.on('data', (chunk) => {
+    text += chunk;
+  });
+  child.stderr?.on('data', (chunk) => {
+    text += chunk;
+  });
+  const [code] = await once(child, 'close');
+  return { code, text };
+}
+
+const run = (...args: string[]) => output(spawn(process.execPath, ['--import', 'tsx', cli, ...args]));
+
+describe('faults', () => {
+  let redis: PrivateRedis;
+  let client: Redis;
+  let sessions: IntelligentSession;
+  let site: Site;
+  const reasons: DegradedReason[] = [];
+
+  before(async () => {
+    redis = await startPrivateRedis();
+    client = new Redis(redis.url);
+    client.on('error', () => {});
+    sessions = intelligentSession({ redis: redis.url, secret: 'test' });
+    sessions.serving.on('degraded', (_command, reason) => reasons.push(reason));
+    const app = express();
+    app.use(sessions);
+    app.get('/fresh', async (req, res) => void res.json(await req.intelligence.freshPages(['/a', '/b'])));
+    app.get('/notes', async (req, res) => void res.json(await req.intelligence.notifications(['n'])));
+    app.get('/rules', async (req, res) => {
+      const { intelligence } = req;
+      res.json([await intelligence.suggestions(), (await intelligence.combo(['/a'])) === undefined]);
+    });
+    app.get('/ask', async (req, res) => void res.json({ answer: await req.intelligence.ask('shout', { text: 'a' }) }));
+    app.get('/fail', async (req, res) => void res.json({ answer: await req.intelligence.ask('fail') }));
+    app.get('/{*any}', async (req, res) => {
+      const report = await req.intelligence.pageview();
+      res.json({ total: report?.totalPages, degraded: req.intelligence.degraded });
+    });
+    site = await Site.open(app);
+  });
+  beforeEach(() => reasons.splice(0));
+  after(async () => {
+    await site.close();
+    await sessions.close();
+    client.disconnect();
+    await redis.stop();
+  });
+
+  it('without a worker a page goes on at once, every figure undefined and every list as it came', async () => {
+    const visitor = new Visitor(site.url);
+    expect(await visitor.json('/a')).to.deep.equal({ degraded: true });
+    expect(await visitor.json('/fresh')).to.deep.equal(['/a', '/b']);
+    expect(await visitor.json('/notes')).to.deep.equal([{ id: 'n' }]);
+    expect(await visitor.json('/rules')).to.deep.equal([[], true]);
+    expect(new Set(reasons)).to.deep.equal(new Set(['no-worker']));
+  });
+
+  it('with a frozen worker a page waits no longer than its timeout', async () => {
+    const worker = new WorkerProcess(['--redis', redis.url]);
+    await worker.start();
+    const visitor = new Visitor(site.url);
+    expect((await visitor.json('/a')).total).to.equal(1);
+    process.kill(worker.pid as number, 'SIGSTOP');
+    expect(await visitor.json('/a')).to.deep.equal({ degraded: true });
+    expect(reasons).to.deep.equal(['timeout']);
+    process.kill(worker.pid as number, 'SIGCONT');
+    await worker.stop();
+  });
+
+  it('runs an application’s commands; one that throws harms nobody', async () => {
+    const worker = await createWorker({
+      redis: redis.url,
+      commands: {
+        shout: ({ payload }) => JSON.parse(payload).text.toUpperCase(),
+        fail: () => {
+          throw new Error('a secret');
+        },
+      },
+    });
+    const faults: string[] = [];
+    worker.on('fault', (error, command) => faults.push(`${command}: ${error.message}`));
+    const visitor = new Visitor(site.url);
+    expect(await visitor.json('/fail')).to.deep.equal({});
+    expect(reasons).to.deep.equal(['failed']);
+    expect(faults).to.deep.equal(['fail: a secret']);
+    expect(await visitor.json('/ask')).to.deep.equal({ answer: 'A' });
+    expect(await worker.metrics.metrics()).to.contain('result="failed"');
+    await Promise.all([worker.close(), worker.close()]);
+  });
+
+  it('at SIGTERM the worker finishes what is in hand and exits 0', async () => {
+    const worker = new WorkerProcess(['--redis', redis.url]);
+    await worker.start();
+    await Promise.all(Array.from({ length: 200 }, (_, i) => client.publish(`ss:pageview:term:${i}@@@60`, `/${i}`)));
+    expect(await worker.stop()).to.equal(0);
+    expect(await client.get('ss:{term}:views')).to.equal('200');
+  });
+
+  it('Redis killed and started again under traffic: every request is answered, and all works again', async () => {
+    const worker = new WorkerProcess(['--redis', redis.url], 'ignore');
+    await worker.start();
+    let slowest = 0;
+    let requests = 0;
+    const go = async (visitor: Visitor) => {
+      const started = performance.now();
+      const response = await visitor.fetch('/a');
+      slowest = Math.max(slowest, performance.now() - started);
+      requests++;
+      return response.ok ? ((await response.json()) as { total?: number; degraded: boolean }) : undefined;
+    };
+    const visitors = Array.from({ length: 8 }, () => new Visitor(site.url));
+    let traffic = true;
+    const all = Promise.all(
+      visitors.map(async (visitor) => {
+        while (traffic) await go(visitor);
+      }),
+    );
+    const { port } = redis;
+    for (let round = 0; round < 2; round++) {
+      const gone = once(client, 'close');
+      process.kill(redis.pid, 'SIGKILL');
+      await gone;
+      // some requests while there is nothing at all
+      for (const goal = requests + 40; requests < goal; ) await go(new Visitor(site.url));
+      await redis.stop();
+      redis = await startPrivateRedis({ port });
+      const back = new Visitor(site.url);
+      const until = performance.now() + 5000;
+      while ((await go(back))?.total === undefined) expect(performance.now(), 'back within 5 s').to.be.below(until);
+    }
+    traffic = false;
+    await all;
+    if (process.env.SHOW_FIGURES)
+      process.stdout.write(`      ${requests} requests, slowest ${slowest.toFixed(0)} ms\n`);
+    expect(slowest).to.be.below(1000);
+    const visitor = new Visitor(site.url);
+    expect(await go(visitor)).to.include({ total: 1, degraded: false });
+    expect(await go(visitor)).to.include({ total: 2, degraded: false });
+    expect(await worker.stop()).to.equal(0);
+  });
+
+  it('the worker says in one line that Redis is not there, with the address, and exits 1', async () => {
+    const reserved = createServer().listen(0, '127.0.0.1');
+    await once(reserved, 'listening');
+    const { port } = reserved.address() as { port: number };
+    reserved.close();
+    const { code, text } = await run('--redis', `redis://127.0.0.1:${port}`);
+    expect(code).to.equal(1);
+    expect(text.trim().split('\n')).to.have.lengthOf(1);
+    expect(text)
+      .to.contain(`127.0.0.1:${port}`)
+      .and.to.not.match(/\n\s+at /);
+  });
+
+  it('the worker refuses wrong arguments, and explains itself', async () => {
+    expect(await run('--bloom', 'maybe')).to.have.property('code', 1);
+    expect((await run('--namespace', 'a*b', '--redis', redis.url)).text).to.match(/"namespace"/);
+    const help = await run('--help');
+    expect(help.code).to.equal(0);
+    for (const option of ['--redis', '--namespace', '--session-glob', '--bloom', '--combos'])
+      expect(help.text).to.contain(option);
+  });
+
+  it('a session glob shares sessions among workers', async () => {
+    const [first, second] = await Promise.all([
+      createWorker({ redis: redis.url, sessionGlob: '[A-Za-f]*' }),
+      createWorker({ redis: redis.url, sessionGlob: '[-g-z0-9_%]*' }),
+    ]);
+    const answers = await Promise.all(
+      ['Abc', 'zed', '9x', '_x', '-x', '}x'].map((sid) => sessions.serving.ask('pageview', sid, '/a', 60, 2000)),
+    );
+    for (const answer of answers) expect(answer).to.have.nested.property('data.totalPages', 1);
+    await first.close();
+    expect(await sessions.serving.ask('pageview', 'Abc', '/a', 60, 2000)).to.deep.equal({ answered: false });
+    await second.close();
+  });
+
+  it('an embedded worker needs no other process', async () => {
+    const own = intelligentSession({ redis: redis.url, secret: 'x', worker: 'embedded', namespace: 'embedded:' });
+    const app = express().use(own);
+    app.get('/', async (req, res) => void res.json((await req.intelligence.pageview()) ?? null));
+    const small = await Site.open(app);
+    const visitor = new Visitor(small.url);
+    const until = performance.now() + 3000;
+    while ((await visitor.json('/')) === null) expect(performance.now()).to.be.below(until);
+    await small.close();
+    await Promise.all([own.close(), own.close()]);
+  });
+});
