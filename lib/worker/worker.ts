@@ -17,6 +17,7 @@ import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options
 import { Replies } from './replies.js';
 
 const START_TIMEOUT_MS = 2_000;
+const RECONNECT_MS = 2_000;
 
 export interface WorkerEvents {
   /** Listening: at start, and after every reconnection. */
@@ -104,6 +105,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
       message = parseChannel(this.#options.namespace, channel);
       const command = this.#commands.get(message.command);
       if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Unknown command');
+      // What was heard while the connection came back waits for it, in its order.
+      if (this.#client.status !== 'ready') await whenReady(this.#client, RECONNECT_MS);
       const { sid, request } = message;
       const data = await command({
         command: message.command,
