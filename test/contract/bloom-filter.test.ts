@@ -112,7 +112,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'module'))
         const probes = Array.from({ length: 3000 }, (_, i) => `probe ${i}`);
         expect(await plain.existsMany(b, probes)).to.deep.equal(await bloom.existsMany(a, probes));
         const chunks: Buffer[] = [];
-        for (let cursor = 0; ; ) {
+        for (let cursor = 0; ;) {
           const [next, chunk] = (await client.callBuffer('BF.SCANDUMP', a, cursor)) as [number, Buffer];
           if (Number(next) === 0) break;
           cursor = Number(next);

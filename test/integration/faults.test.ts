@@ -138,7 +138,7 @@ describe('faults', () => {
       process.kill(redis.pid, 'SIGKILL');
       await gone;
       // some requests while there is nothing at all
-      for (const goal = requests + 40; requests < goal; ) await go(new Visitor(site.url));
+      for (const goal = requests + 40; requests < goal;) await go(new Visitor(site.url));
       await redis.stop();
       redis = await startPrivateRedis({ port });
       const back = new Visitor(site.url);

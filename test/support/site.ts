@@ -35,7 +35,6 @@ export class Visitor {
     return response;
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: each test knows what its route answers
   async json(path: string): Promise<any> {
     const response = await this.fetch(path);
     return response.json();
