@@ -4,7 +4,7 @@ import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
 import { ServingLayer } from '../lib/serving/serving-layer.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
-import { Worker } from '../lib/worker/worker.js';
+import { EmbeddedWorker } from './embedded-worker.js';
 import { type IntelligentSessionOptions, resolveOptions } from './options.js';
 import { RequestIntelligence, type Surroundings } from './request-intelligence.js';
 import { trackedPage } from './tracking.js';
@@ -48,8 +48,11 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   forgetWith(store, serving);
 
   const embedded =
-    worker === 'embedded' ? new Worker({ redis, namespace, bloom, combos: combos.map(withoutSuggest) }) : undefined;
-  embedded?.start().catch((error) => serving.emit('fault', error));
+    worker === 'embedded'
+      ? new EmbeddedWorker({ redis, namespace, bloom, combos: combos.map(withoutSuggest) }, (error) =>
+          serving.emit('fault', error),
+        )
+      : undefined;
 
   const around: Surroundings = {
     serving,

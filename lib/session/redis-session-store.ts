@@ -4,6 +4,8 @@ import * as v from 'valibot';
 import { checkOptions, func, whole } from '../check-options.js';
 import { redisFault } from '../errors.js';
 import { sessionKey } from '../keys.js';
+import { loadScript } from '../redis/load-script.js';
+import { Script } from '../redis/run-script.js';
 import { connect, defaultRedis, type RedisOption, whenReady } from '../redis/connect.js';
 
 type Callback<T = void> = (error?: unknown, result?: T) => void;
@@ -32,6 +34,8 @@ const schema = v.strictObject({
 
 /** Does a session hold nothing but its cookie? */
 const isEmpty = (session: SessionData): boolean => Object.keys(session).every((key) => key === 'cookie');
+
+const compareAndTouch = new Script<number>(loadScript('../scripts/touch.lua', import.meta.url), 1);
 
 /** How long the first command may wait for the first connection. */
 const READY_MS = 250;
@@ -87,7 +91,8 @@ export class RedisSessionStore extends Store {
   }
 
   /**
-   * Renews the expiry, and the stored cookie's where it has one: PEXPIRE, or GET and SET XX. A fault of Redis is an
+   * Renews the expiry, and the stored cookie's where it has one: PEXPIRE, or GET and a script that never undoes a save
+   * which came between. A fault of Redis is an
    * event `fault`: express-session would break the page's answer for it.
    */
   override touch(sid: string, session: SessionData, callback?: Callback): Promise<void> {
@@ -104,7 +109,7 @@ export class RedisSessionStore extends Store {
       const text = await this.client.get(this.#key(sid));
       if (text === null) return;
       const stored = { ...(JSON.parse(text) as SessionData), cookie: session.cookie };
-      await this.client.set(this.#key(sid), JSON.stringify(stored), 'PX', ttlMs, 'XX');
+      await compareAndTouch.run(this.client, [this.#key(sid), text, JSON.stringify(stored), ttlMs]);
     };
     return this.#settle(callback, renew, true);
   }

@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import debug from 'debug';
 import type { Redis } from 'ioredis';
 import { Counter, Registry } from 'prom-client';
@@ -81,7 +81,12 @@ export class Worker extends EventEmitter<WorkerEvents> {
       this.#subscriber = new Subscriber(redis, patterns);
       this.#subscriber.on('message', (channel: string, payload: string) => this.#take(channel, payload));
       this.#subscriber.on('fault', (error: Error) => this.#fault(error, 'subscribe'));
-      await new Promise<void>((resolve) => this.#subscriber?.once('ready', resolve));
+      await once(this.#subscriber, 'ready', { signal: AbortSignal.timeout(START_TIMEOUT_MS) }).catch(() => {
+        throw new IntelligentSessionError(
+          'ERR_INTELLIGENT_SESSION_NOT_READY',
+          `Redis at ${addressOf(this.#client)} does not let this worker subscribe (ACL?)`,
+        );
+      });
       this.#subscriber.on('ready', () => this.emit('ready'));
     } catch (error) {
       this.#client.disconnect();

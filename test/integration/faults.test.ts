@@ -169,6 +169,14 @@ describe('faults', () => {
       .and.to.not.match(/\n\s+at /);
   });
 
+  it('the worker says so where an ACL does not let it subscribe, and does not hang', async () => {
+    await client.call('ACL', 'SETUSER', 'deaf', 'on', '>pw', '~*', '+@all', 'resetchannels');
+    const url = redis.url.replace('redis://', 'redis://deaf:pw@');
+    const error = await createWorker({ redis: url }).catch((e) => e);
+    expect(error).to.have.property('code', 'ERR_INTELLIGENT_SESSION_NOT_READY');
+    expect(error.message).to.contain('subscribe').and.to.not.contain('pw');
+  });
+
   it('the worker refuses wrong arguments, and explains itself', async () => {
     expect(await run('--bloom', 'maybe')).to.have.property('code', 1);
     expect((await run('--namespace', 'a*b', '--redis', redis.url)).text).to.match(/"namespace"/);

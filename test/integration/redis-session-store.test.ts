@@ -68,6 +68,15 @@ describe('RedisSessionStore', () => {
     expect(await client.exists('sess:gone')).to.equal(0);
   });
 
+  it('never undoes with a touch what another request saved meanwhile', async () => {
+    const later = new Date(Date.now() + 50_000);
+    for (let round = 0; round < 100; round++) {
+      await store.set('a', data({ n: 0 }, later));
+      await Promise.all([store.touch('a', data({}, later)), store.set('a', data({ n: 1 }, later))]);
+      expect(await store.get('a')).to.deep.include({ n: 1 });
+    }
+  });
+
   it('counts, lists, clears only its own sessions, with a glob in the prefix', async () => {
     const odd = new RedisSessionStore({ redis: redis.url, prefix: 'a[b]*:' });
     try {

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import type { BloomFilter } from '../../bloom/bloom-filter.js';
+import { loadScript } from '../../redis/load-script.js';
 import { Script } from '../../redis/run-script.js';
 
-const lua = (file: string): string => readFileSync(new URL(`../../scripts/${file}.lua`, import.meta.url), 'utf8');
+const lua = (file: string): string => loadScript(`../../scripts/${file}.lua`, import.meta.url);
 
 /** What the built-in commands share: the connection, the filter, and the scripts written upon it. */
 export interface Intelligence {
