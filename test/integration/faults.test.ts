@@ -8,6 +8,7 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type DegradedReason, type IntelligentSession, intelligentSession } from '../../lib/index.js';
+import { whenReady } from '../../lib/redis/connect.js';
 import { Site, Visitor } from '../support/site.js';
 
 const cli = fileURLToPath(new URL('../../lib/worker/cli.ts', import.meta.url));
@@ -134,7 +135,9 @@ describe('faults', () => {
     );
     const { port } = redis;
     for (let round = 0; round < 2; round++) {
-      const gone = once(client, 'close');
+      await whenReady(client, 3000);
+      // not events.once: it rejects at the errors of a reconnection
+      const gone = new Promise((resolve) => client.once('close', resolve));
       process.kill(redis.pid, 'SIGKILL');
       await gone;
       // some requests while there is nothing at all
