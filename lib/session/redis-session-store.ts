@@ -91,9 +91,8 @@ export class RedisSessionStore extends Store {
   }
 
   /**
-   * Renews the expiry, and the stored cookie's where it has one: PEXPIRE, or GET and a script that never undoes a save
-   * which came between. A fault of Redis is an
-   * event `fault`: express-session would break the page's answer for it.
+   * Renews the expiry, and the stored cookie's where it has one: PEXPIRE, or GET and a script that never undoes a
+   * save which came between. A fault of Redis is an event `fault`: express-session would break the page for it.
    */
   override touch(sid: string, session: SessionData, callback?: Callback): Promise<void> {
     const renew = async () => {
