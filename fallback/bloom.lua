@@ -1,31 +1,48 @@
--- bloom_add and bloom_exists on plain Redis: RedisBloom's filter, bit for bit, in one string.
--- ERROR_RATE, CAPACITY and EXPANSION stand before this text.
+-- bloom_add, bloom_exists and bloom_check on plain Redis: RedisBloom's filter, bit for bit, in one string.
+-- ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING (of a new filter) stand before this text.
 -- The string: "ISBLOOM1", then the header that BF.SCANDUMP gives (20 bytes and 53 a layer), then each layer's bytes.
+-- What the first KB holds is read whole by one GETRANGE; other layers are asked for bits by BITFIELD, all in one command.
 local MAGIC = 'ISBLOOM1'
-local BASE, LINK = 28, 53
-local NON_SCALING = 8
+local BASE, LINK, PEEK = 28, 53, 1024
+local FIXED = 8 -- the option of a filter that does not scale
+local MOST = 536000000
+local TWO32 = 4294967296
 
--- the header as a table, or false where there is no key
+-- The filter, or false where there is no key. Of layer i: at[i], where its bytes begin (from 0), bits[i], hashes[i].
 local function bloom_open(key)
-  local head = redis.call('GETRANGE', key, 0, BASE + 4 * LINK - 1)
+  local head = redis.pcall('GETRANGE', key, 0, PEEK - 1)
+  if type(head) ~= 'string' then
+    local kind = redis.call('TYPE', key).ok
+    if kind == 'MBbloom--' then error('WRONGTYPE OTHERFORM module') end
+    error('WRONGTYPE not a Bloom filter but a ' .. kind)
+  end
   if head == '' then return false end
-  if head:sub(1, 8) ~= MAGIC or #head < BASE then
-    error('WRONGTYPE not a Bloom filter of the fallback')
+  if #head < BASE or head:sub(1, 8) ~= MAGIC then error('WRONGTYPE not a Bloom filter of the fallback') end
+  local size, n, options, growth = struct.unpack('<I8I4I4I4', head, 9)
+  if n < 1 or n > 1000 then error('WRONGTYPE DAMAGED Bloom filter') end
+  local from = BASE + n * LINK
+  local length = #head
+  if length == PEEK then
+    length = redis.call('STRLEN', key)
+    if from > PEEK then head = redis.call('GETRANGE', key, 0, from - 1) end
   end
-  local size, layers, options, growth = struct.unpack('<I8I4I4I4', head, 9)
-  if layers < 1 or layers > 1000 then error('WRONGTYPE a damaged Bloom filter') end
-  if layers > 4 then head = redis.call('GETRANGE', key, 0, BASE + layers * LINK - 1) end
-  if #head < BASE + layers * LINK then error('WRONGTYPE a truncated Bloom filter') end
-  local filter = { size = size, options = options, growth = growth, layers = {}, head = head }
-  local at = BASE + layers * LINK
-  for i = 1, layers do
-    local bytes, bits, count, rate, per, hashes, entries = struct.unpack('<I8I8I8ddI4I8', head, BASE + (i - 1) * LINK + 1)
-    filter.layers[i] = { at = at, bytes = bytes, bits = bits, count = count, rate = rate, hashes = hashes, entries = entries }
-    at = at + bytes
+  if #head < from then error('WRONGTYPE DAMAGED Bloom filter') end
+  local at, bits, hashes = {}, {}, {}
+  local link = BASE + 1
+  for i = 1, n do
+    local bytes, b = struct.unpack('<I8I8', head, link)
+    if b ~= bytes * 8 or b == 0 then error('WRONGTYPE DAMAGED Bloom filter') end
+    at[i], bits[i], hashes[i] = from, b, struct.unpack('<I4', head, link + 40)
+    from = from + bytes
+    link = link + LINK
   end
-  filter.length = at
-  if redis.call('STRLEN', key) ~= at then error('WRONGTYPE a truncated Bloom filter') end
-  return filter
+  if length ~= from then error('WRONGTYPE DAMAGED Bloom filter') end
+  local count, rate = struct.unpack('<I8d', head, link - LINK + 16)
+  local entries = struct.unpack('<I8', head, link - LINK + 44)
+  return {
+    key = key, head = head, length = length, size = size, options = options, growth = growth, n = n,
+    at = at, bits = bits, hashes = hashes, count = count, rate = rate, entries = entries,
+  }
 end
 
 local function bloom_layer(entries, rate)
@@ -33,104 +50,171 @@ local function bloom_layer(entries, rate)
   local bytes = math.floor(entries * per)
   bytes = math.ceil(bytes / 64) * 8
   if bytes == 0 then bytes = 8 end
-  if bytes > 536870000 then error('ERR a Bloom filter of the fallback has at most 512 MB') end
+  if bytes > MOST then error('ERR TOOBIG a Bloom filter of the fallback has at most 512 MB') end
   local hashes = math.ceil(0.693147180559945 * per)
   return struct.pack('<I8I8I8ddI4I8', bytes, bytes * 8, 0, rate, per, hashes, entries) .. '\0', bytes
 end
 
 local function bloom_reserve(key, rate, capacity, growth, nonscaling)
   local link, bytes = bloom_layer(capacity, nonscaling and rate or rate * 0.5)
-  local options = 5 + (nonscaling and NON_SCALING or 0)
+  local options = 5 + (nonscaling and FIXED or 0)
   redis.call('SET', key, MAGIC .. struct.pack('<I8I4I4I4', 0, 1, options, growth) .. link .. string.rep('\0', bytes))
 end
 
 -- another layer, written at its exact size
-local function bloom_grow(key, filter)
-  local last = filter.layers[#filter.layers]
-  local link, bytes = bloom_layer(last.entries * filter.growth, last.rate * 0.5)
-  local head = MAGIC .. struct.pack('<I8I4I4I4', filter.size, #filter.layers + 1, filter.options, filter.growth)
-  local data = redis.call('GETRANGE', key, filter.layers[1].at, -1)
-  local links = filter.head:sub(BASE + 1, BASE + #filter.layers * LINK)
-  redis.call('SET', key, head .. links .. link .. data .. string.rep('\0', bytes), 'KEEPTTL')
-  return bloom_open(key)
+local function bloom_grow(filter)
+  local link, bytes = bloom_layer(filter.entries * filter.growth, filter.rate * 0.5)
+  if filter.length + bytes > MOST then error('ERR TOOBIG a Bloom filter of the fallback has at most 512 MB') end
+  local old = redis.call('GET', filter.key)
+  local data = BASE + filter.n * LINK
+  local head = MAGIC .. struct.pack('<I8I4I4I4', filter.size, filter.n + 1, filter.options, filter.growth)
+  redis.call('SET', filter.key, head .. old:sub(BASE + 1, data) .. link .. old:sub(data + 1) .. string.rep('\0', bytes), 'KEEPTTL')
+  return bloom_open(filter.key)
 end
 
--- appends BITFIELD words for one layer: (h1 + i * h2) mod 2^64 mod bits; a byte's bits are numbered from the lowest
-local function bloom_words(words, layer, pair, set)
-  local lo, hi, lo2, hi2 = struct.unpack('<I4I4I4I4', pair)
-  local bits, base = layer.bits, layer.at * 8
-  local high = 4294967296 % bits
-  local wide = bits >= 67108864
-  for _ = 1, layer.hashes do
-    local at
-    if wide then
-      at = ((hi % bits) * 65536) % bits
-      at = (at * 65536 + lo) % bits
-    else
-      at = ((hi % bits) * high + lo) % bits
-    end
-    at = base + at + 7 - 2 * (at % 8)
-    local n = #words
-    if set then
-      words[n + 1], words[n + 2], words[n + 3], words[n + 4] = 'SET', 'u1', at, 1
-    else
-      words[n + 1], words[n + 2], words[n + 3] = 'GET', 'u1', at
-    end
-    lo = lo + lo2
-    hi = hi + hi2
-    if lo >= 4294967296 then lo = lo - 4294967296 hi = hi + 1 end
-    if hi >= 4294967296 then hi = hi - 4294967296 end
+-- Bit i of an item in a layer is (h1 + i * h2) mod 2^64 mod bits, numbered in a byte from the lowest. `walk` is a layer's
+-- { lo, hi } of h1 + i * h2; this gives the bit that it stands at, and goes one step on by `pair`.
+local function bloom_step(walk, pair, bits)
+  local lo, hi, b = walk[1], walk[2]
+  if bits < 67108864 then
+    b = ((hi % bits) * (TWO32 % bits) + lo) % bits
+  else
+    b = ((hi % bits) * 65536) % bits
+    b = (b * 65536 + lo) % bits
   end
+  lo = lo + pair[3]
+  hi = hi + pair[4]
+  if lo >= TWO32 then lo = lo - TWO32 hi = hi + 1 end
+  if hi >= TWO32 then hi = hi - TWO32 end
+  walk[1], walk[2] = lo, hi
+  return b
 end
 
-local function bloom_all(bits)
-  for i = 1, #bits do
-    if bits[i] == 0 then return false end
+-- are all of the item's bits set in a layer that was read?
+local function bloom_in(filter, i, pair)
+  local walk, bits, at, head = { pair[1], pair[2] }, filter.bits[i], filter.at[i] + 1, filter.head
+  for _ = 1, filter.hashes[i] do
+    local b = bloom_step(walk, pair, bits)
+    local low = b % 8
+    if bit.band(head:byte(at + (b - low) / 8), bit.lshift(1, low)) == 0 then return false end
   end
   return true
 end
 
-local function bloom_in(key, layer, pair)
-  local words = { 'BITFIELD', key }
-  bloom_words(words, layer, pair, false)
-  return bloom_all(redis.call(unpack(words)))
-end
-
--- 1 if the item may be there
-local function bloom_exists(key, pair)
-  local filter = bloom_open(key)
-  if not filter then return 0 end
-  for i = #filter.layers, 1, -1 do
-    if bloom_in(key, filter.layers[i], pair) then return 1 end
+-- 1 if the item may be there, in the layers up to `newest`
+local function bloom_has(filter, pair, newest)
+  local read = #filter.head
+  if read == 0 and filter.length <= PEEK then
+    filter.head = redis.call('GETRANGE', filter.key, 0, PEEK - 1)
+    read = filter.length
+  end
+  local left, walks = {}, {} -- the layers that may have it, and where they stand
+  for i = newest, 1, -1 do
+    if filter.at[i] + filter.bits[i] / 8 > read then
+      left[#left + 1] = i
+      walks[i] = { pair[1], pair[2] }
+    elseif bloom_in(filter, i, pair) then
+      return 1
+    end
+  end
+  -- 1 bit of each, then 1, 2, 4, 8 more of those where all were set: half of a full layer's bits are
+  local asked = 0
+  while #left > 0 do
+    local step = asked > 1 and asked or 1
+    local words, n = { 'BITFIELD', filter.key }, 2
+    for _, i in ipairs(left) do
+      local base = filter.at[i] * 8 + 7
+      for _ = asked + 1, math.min(asked + step, filter.hashes[i]) do
+        local b = bloom_step(walks[i], pair, filter.bits[i])
+        words[n + 1], words[n + 2], words[n + 3] = 'GET', 'u1', base + b - 2 * (b % 8)
+        n = n + 3
+      end
+    end
+    local set, next, still = redis.call(unpack(words)), 1, {}
+    for _, i in ipairs(left) do
+      local all = true
+      for _ = asked + 1, math.min(asked + step, filter.hashes[i]) do
+        all = all and set[next] == 1
+        next = next + 1
+      end
+      if all then
+        if asked + step >= filter.hashes[i] then return 1 end
+        still[#still + 1] = i
+      end
+    end
+    left, asked = still, asked + step
   end
   return 0
 end
 
--- 1 if the item was not there
-local function bloom_add(key, pair)
+-- appends to BITFIELD's words what sets the item's bits in the newest layer
+local function bloom_mark(filter, pair, words)
+  local walk, bits, base, n = { pair[1], pair[2] }, filter.bits[filter.n], filter.at[filter.n] * 8 + 7, #words
+  for _ = 1, filter.hashes[filter.n] do
+    local b = bloom_step(walk, pair, bits)
+    words[n + 1], words[n + 2], words[n + 3], words[n + 4] = 'SET', 'u1', base + b - 2 * (b % 8), '1'
+    n = n + 4
+  end
+  return words
+end
+
+local function bloom_exists(key, pair)
   local filter = bloom_open(key)
-  if not filter then
-    bloom_reserve(key, ERROR_RATE, CAPACITY, EXPANSION, false)
-    filter = bloom_open(key)
+  return filter and bloom_has(filter, { struct.unpack('<I4I4I4I4', pair) }, filter.n) or 0
+end
+
+-- 1 if the item was not there; and the filter as it then is
+local function bloom_put(filter, packed)
+  local pair = { struct.unpack('<I4I4I4I4', packed) }
+  local full = filter.count >= filter.entries
+  -- setting the bits of a big newest layer tells whether they were set: no need to look first
+  local look = full or filter.length <= PEEK
+  if bloom_has(filter, pair, look and filter.n or filter.n - 1) == 1 then return 0, filter end
+  if full then
+    if filter.options >= FIXED then error('ERR non scaling filter is full') end
+    filter = bloom_grow(filter)
   end
-  for i = #filter.layers, 1, -1 do
-    if bloom_in(key, filter.layers[i], pair) then return 0 end
+  if not look then
+    local was, all = redis.call(unpack(bloom_mark(filter, pair, { 'BITFIELD', filter.key }))), true
+    for i = 1, #was do all = all and was[i] == 1 end
+    if all then return 0, filter end
   end
-  local last = filter.layers[#filter.layers]
-  if last.count >= last.entries then
-    if filter.options >= NON_SCALING then error('ERR non scaling filter is full') end
-    filter = bloom_grow(key, filter)
-    last = filter.layers[#filter.layers]
-  end
-  local words = { 'BITFIELD', key }
-  bloom_words(words, last, pair, true)
+  filter.size = filter.size + 1
+  filter.count = filter.count + 1
+  -- the low halves of the counts, little-endian: 512 MB hold less than 2^32 items
+  local words = { 'BITFIELD', filter.key, 'SET', 'i32', '64', bit.bswap(filter.size),
+    'SET', 'i32', (BASE + (filter.n - 1) * LINK + 16) * 8, bit.bswap(filter.count) }
+  if look then bloom_mark(filter, pair, words) end
   redis.call(unpack(words))
-  redis.call('SETRANGE', key, 8, struct.pack('<I8', filter.size + 1))
-  redis.call('SETRANGE', key, BASE + (#filter.layers - 1) * LINK + 16, struct.pack('<I8', last.count + 1))
-  return 1
+  filter.head = '' -- what was read of the bits is no longer so
+  return 1, filter
+end
+
+-- the filter, made first where there is none
+local function bloom_ready(key)
+  local filter = bloom_open(key)
+  if filter then return filter end
+  bloom_reserve(key, ERROR_RATE, CAPACITY, EXPANSION, NON_SCALING)
+  return bloom_open(key)
+end
+
+local function bloom_add(key, pair)
+  return (bloom_put(bloom_ready(key), pair))
 end
 
 -- true where there is a filter; an error where the key holds something else
 local function bloom_check(key)
   return bloom_open(key) and true
+end
+
+-- KEYS target, then others; ARGV ttl in ms or 0, the start that each key should have or '', then the whole string
+local function bloom_load(keys, argv)
+  for i = 1, #keys do
+    local filter = bloom_open(keys[i])
+    local start = filter and redis.call('GETRANGE', keys[i], 0, BASE + filter.n * LINK - 1) or ''
+    if start ~= argv[1 + i] then return 0 end
+  end
+  redis.call('SET', keys[1], argv[2 + #keys])
+  if argv[1] ~= '0' then redis.call('PEXPIRE', keys[1], argv[1]) end
+  return 1
 end

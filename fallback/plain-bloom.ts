@@ -1,57 +1,80 @@
-import type { Redis } from 'ioredis';
+import { LRUCache } from 'lru-cache';
 import { bloomFault } from '../lib/bloom/bloom-error.js';
 import {
+  type BloomDump,
   type BloomFilter,
   type BloomInfo,
   type BloomItem,
+  type BloomOptions,
   type BloomShape,
+  blinding,
+  bloomLua,
   resolveShape,
-  toBytes,
 } from '../lib/bloom/bloom-filter.js';
+import {
+  type FilterForm,
+  formHas,
+  headerLength,
+  headerOf,
+  isNonScaling,
+  parseForm,
+  positions,
+} from '../lib/bloom/filter-format.js';
+import { merge } from '../lib/bloom/merge.js';
 import { hashPair } from '../lib/bloom/murmur-hash.js';
-import { loadScript } from '../lib/redis/load-script.js';
+import type { RedisClient } from '../lib/redis/connect.js';
 import { Script, type ScriptArgument } from '../lib/redis/run-script.js';
+
+const MAGIC = Buffer.from('ISBLOOM1');
+/** Up to here a filter is read whole and asked here: one GETRANGE, whatever the number of items. */
+const SMALL = 4096;
+/** More bits than this are asked for by script: BITFIELD's arguments would cost more. */
+const MOST_PROBES = 256;
+const REMEMBERED = 1000;
 
 /** RedisBloom's filter, bit for bit, on plain Redis commands: one string a filter (WIRE.md, "Bloom filter"). */
 export class PlainBloomFilter implements BloomFilter {
   readonly implementation = 'fallback';
   readonly lua: string;
+  readonly blind: (item: BloomItem) => Buffer;
   readonly #shape: Required<BloomShape>;
+  /** bigger filters that were seen, so that the next check needs no look at the header first */
+  readonly #starts = new LRUCache<string, Start>({ max: REMEMBERED });
   readonly #reserve: Script;
   readonly #add: Script<number[]>;
   readonly #exists: Script<number[]>;
-  readonly #info: Script<number[]>;
+  readonly #load: Script<number>;
 
   constructor(
-    readonly client: Redis,
-    shape: BloomShape = {},
+    readonly client: RedisClient,
+    options: BloomOptions = {},
   ) {
-    this.#shape = resolveShape(shape);
-    const { errorRate, capacity, expansion } = this.#shape;
-    this.lua = `local ERROR_RATE, CAPACITY, EXPANSION = ${errorRate}, ${capacity}, ${expansion}\n${loadScript('./bloom.lua', import.meta.url)}`;
-    const each = (call: string) =>
-      `${this.lua}\nlocal r = {} for i = 1, #ARGV do r[i] = ${call}(KEYS[1], ARGV[i]) end return r`;
-    this.#add = new Script(each('bloom_add'), 1);
-    this.#exists = new Script(each('bloom_exists'), 1);
-    this.#reserve = new Script(
-      `${this.lua}
-if redis.call('EXISTS', KEYS[1]) == 1 then return redis.error_reply('ERR item exists') end
+    this.#shape = resolveShape(options);
+    this.blind = blinding(options.itemSecret);
+    this.lua = bloomLua(this.#shape, './bloom.lua', import.meta.url);
+    const script = <Reply>(body: string, keys?: number) => new Script<Reply>(`${this.lua}\n${body}`, keys);
+    this.#add = script(
+      `local r, f = {}, bloom_ready(KEYS[1])
+for i = 1, #ARGV do r[i], f = bloom_put(f, ARGV[i]) end
+return r`,
+      1,
+    );
+    this.#exists = script(
+      `local r, f = {}, bloom_open(KEYS[1])
+for i = 1, #ARGV do r[i] = f and bloom_has(f, { struct.unpack('<I4I4I4I4', ARGV[i]) }, f.n) or 0 end
+return r`,
+      1,
+    );
+    this.#reserve = script(
+      `if redis.call('EXISTS', KEYS[1]) == 1 then return redis.error_reply('ERR item exists') end
 bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1')`,
       1,
     );
-    this.#info = new Script(
-      `${this.lua}
-local f = bloom_open(KEYS[1])
-if not f then return {} end
-local capacity = 0
-for _, layer in ipairs(f.layers) do capacity = capacity + layer.entries end
-return { capacity, #f.layers, f.size, f.options >= NON_SCALING and 0 or f.growth }`,
-      1,
-    );
+    this.#load = script('return bloom_load(KEYS, ARGV)');
   }
 
   encode(item: BloomItem): Buffer {
-    return hashPair(toBytes(item));
+    return hashPair(this.blind(item));
   }
 
   async reserve(key: string, shape: BloomShape = this.#shape): Promise<void> {
@@ -64,7 +87,8 @@ return { capacity, #f.layers, f.size, f.options >= NON_SCALING and 0 or f.growth
   }
 
   async addMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
-    return (await this.#run(this.#add, [key, ...items.map((item) => this.encode(item))])).map(Boolean);
+    if (items.length === 0) return [];
+    return (await this.#run(this.#add, [key, ...this.#pairs(items)])).map(Boolean);
   }
 
   async exists(key: string, item: BloomItem): Promise<boolean> {
@@ -72,7 +96,17 @@ return { capacity, #f.layers, f.size, f.options >= NON_SCALING and 0 or f.growth
   }
 
   async existsMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
-    return (await this.#run(this.#exists, [key, ...items.map((item) => this.encode(item))])).map(Boolean);
+    if (items.length === 0) return [];
+    const pairs = this.#pairs(items);
+    const answers = await this.#probe(key, pairs);
+    if (answers) return answers;
+    if (!this.#starts.has(key)) {
+      const head = await this.#head(key);
+      if (!head) return items.map(() => false);
+      const { dump, form } = head;
+      if (dump) return pairs.map((pair) => formHas(dump, form, pair));
+    }
+    return (await this.#run(this.#exists, [key, ...pairs])).map(Boolean);
   }
 
   async cardinality(key: string): Promise<number> {
@@ -80,16 +114,122 @@ return { capacity, #f.layers, f.size, f.options >= NON_SCALING and 0 or f.growth
   }
 
   async info(key: string): Promise<BloomInfo | undefined> {
-    const [capacity, layers, items, expansion] = await this.#run(this.#info, [key]);
-    if (capacity === undefined) return undefined;
-    return { capacity, layers: layers ?? 0, items: items ?? 0, expansion: expansion === 0 ? undefined : expansion };
+    const head = await this.#head(key);
+    if (!head) return undefined;
+    const { items, layers, expansion } = head.form;
+    return {
+      capacity: layers.reduce((sum, { entries }) => sum + entries, 0),
+      layers: layers.length,
+      items,
+      expansion: isNonScaling(head.form) ? undefined : expansion,
+    };
   }
 
-  async #run<Reply>(script: Script<Reply>, args: ScriptArgument[]): Promise<Reply> {
+  merge(target: string, sources: readonly string[]): Promise<void> {
+    return merge(this, target, sources);
+  }
+
+  async dump(key: string): Promise<BloomDump | undefined> {
+    const [text, ttl] = await this.#try(key, () => Promise.all([this.client.getBuffer(key), this.client.pttl(key)]));
+    if (text === null) return undefined;
+    const bytes = afterMagic(text);
+    parseForm(bytes);
+    return { bytes, ttlMs: ttl < 0 ? undefined : ttl };
+  }
+
+  async load(key: string, { bytes, ttlMs }: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
+    if (parseForm(bytes).length > 536_000_000) throw bloomFault('TOOBIG');
+    const watched = new Map([[key, undefined], ...(unchanged ?? [])]);
+    const starts = [...watched.values()].map((dump) => (dump ? Buffer.concat([MAGIC, headerOf(dump.bytes)]) : ''));
+    const args = [...watched.keys(), ttlMs ?? 0, ...starts, Buffer.concat([MAGIC, bytes])];
+    return (await this.#try(key, () => this.#load.run(this.client, args, watched.size))) === 1;
+  }
+
+  /** The start of a filter, all of it where it is small; a bigger one's is remembered. */
+  async #head(key: string): Promise<Start | undefined> {
+    const read = (upto: number) => this.#try(key, () => this.client.getrangeBuffer(key, 0, upto - 1));
+    let text = await read(SMALL);
+    if (text.length === 0) return undefined;
+    const whole = text.length < SMALL;
+    if (!whole && headerLength(afterMagic(text)) + MAGIC.length > SMALL)
+      text = await read(headerLength(afterMagic(text)) + MAGIC.length);
+    const bytes = afterMagic(text);
+    const start = { text, form: parseForm(bytes, whole), dump: whole ? bytes : undefined };
+    if (!whole) this.#starts.set(key, start);
+    return start;
+  }
+
+  /**
+   * Asks a filter whose start is known by one BITFIELD_RO, which reads the magic and the layers' sizes again: undefined
+   * where they are others by now (it has grown, or gone), where none are known, and where there is too much to ask.
+   */
+  async #probe(key: string, pairs: readonly Buffer[]): Promise<boolean[] | undefined> {
+    const start = this.#starts.get(key);
+    if (!start) return undefined;
+    const { layers } = start.form;
+    const perItem = layers.reduce((sum, { hashes }) => sum + hashes, 0);
+    if (pairs.length * perItem > MOST_PROBES) return undefined;
+    const fixed = fixedParts(layers.length);
+    const words: (string | number)[] = fixed.flatMap(({ at, bytes }) => ['GET', `u${bytes * 8}`, at * 8]);
+    for (const pair of pairs)
+      for (const layer of layers)
+        for (const b of positions(pair, layer))
+          words.push('GET', 'u1', (MAGIC.length + layer.at) * 8 + b + 7 - 2 * (b % 8));
+    const reply = (await this.#try(key, () => this.client.call('BITFIELD_RO', key, ...words))) as number[];
+    if (fixed.some(({ at, bytes }, i) => reply[i] !== start.text.readUIntBE(at, bytes))) {
+      this.#starts.delete(key);
+      return undefined;
+    }
+    let next = fixed.length;
+    return pairs.map(() => {
+      let has = false;
+      for (const { hashes } of layers) {
+        has ||= reply.slice(next, next + hashes).every((bit) => bit === 1);
+        next += hashes;
+      }
+      return has;
+    });
+  }
+
+  #pairs(items: readonly BloomItem[]): Buffer[] {
+    return items.map((item) => this.encode(item));
+  }
+
+  #run<Reply>(script: Script<Reply>, args: ScriptArgument[]): Promise<Reply> {
+    return this.#try(String(args[0]), () => script.run(this.client, args));
+  }
+
+  /** A key of another type: which, is worth a look. */
+  async #try<T>(key: string, act: () => Promise<T>): Promise<T> {
     try {
-      return await script.run(this.client, args);
+      return await act();
     } catch (error) {
-      throw bloomFault(error);
+      const known = bloomFault(error);
+      if (!/WRONGTYPE Operation/.test(String(error))) throw known;
+      const type = await this.client.type(key).catch(() => '');
+      throw type === 'MBbloom--' ? bloomFault('OTHERFORM module') : known;
     }
   }
+}
+
+/** The start of a filter's string, read, and all of it (without the magic) where it is small. */
+interface Start {
+  readonly text: Buffer;
+  readonly form: FilterForm;
+  readonly dump: Buffer | undefined;
+}
+
+/** What must not have changed for a filter's bits to be where they were: the magic's end, layers, their bits and hashes. */
+function fixedParts(layers: number): { at: number; bytes: number }[] {
+  const parts = [
+    { at: 2, bytes: 6 },
+    { at: 16, bytes: 4 },
+  ];
+  for (let i = 0; i < layers; i++) parts.push({ at: 36 + i * 53, bytes: 6 }, { at: 68 + i * 53, bytes: 1 });
+  return parts;
+}
+
+function afterMagic(text: Buffer): Buffer {
+  if (!text.subarray(0, MAGIC.length).equals(MAGIC)) throw bloomFault('WRONGTYPE');
+  return text.subarray(MAGIC.length);
 }

@@ -6,8 +6,9 @@ export {
 export type { Combo, IntelligentSessionOptions } from '../middleware/options.js';
 export { RequestIntelligence } from '../middleware/request-intelligence.js';
 export type { Track } from '../middleware/tracking.js';
-export type { BloomFilter, BloomInfo, BloomItem, BloomShape } from './bloom/bloom-filter.js';
+export type { BloomDump, BloomFilter, BloomInfo, BloomItem, BloomOptions, BloomShape } from './bloom/bloom-filter.js';
 export { type BloomChoice, chooseBloomFilter as createBloomFilter } from './bloom/choose.js';
+export { copyFilter, type FilterPlace } from './bloom/copy-filter.js';
 export { type ErrorCode, IntelligentSessionError, OptionError } from './errors.js';
 export type { RedisOption } from './redis/connect.js';
 export type { DegradedReason } from './serving/serving-layer.js';

@@ -1,11 +1,26 @@
 import { IntelligentSessionError, redisFault } from '../errors.js';
 
-/** A Bloom filter's fault in this package's words: the same from both implementations. */
+const move = 'open it with that one, or move it with copyFilter()';
+
+/** What may stand in an error of Redis or of our scripts, and how it is told: the same from both implementations. */
+const told: readonly (readonly [RegExp, string])[] = [
+  [/OTHERFORM module/, `the key holds a filter of RedisBloom: ${move} (bloom: "module")`],
+  [/OTHERFORM fallback/, `the key holds a filter of the fallback: ${move} (bloom: "fallback")`],
+  [/DAMAGED/, 'the key holds a damaged or truncated filter; it was left as it is'],
+  [/WRONGTYPE/, 'the key holds something else'],
+  [/item exists|BUSYKEY/, 'the key exists already'],
+  [/non scaling filter is full/i, 'full, and made not to scale'],
+  [/TOOBIG/, 'a filter has at most 512 MB here'],
+  [/UNITED/, 'these filters are too full to be one within the error rate'],
+  [/^BUSY$/, 'the filters changed at each try to merge them'],
+];
+
+/** A Bloom filter's fault in this package's words; what is none of them is Redis' fault. */
 export function bloomFault(cause: unknown): IntelligentSessionError {
+  if (cause instanceof IntelligentSessionError) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
-  const say = (text: string) => new IntelligentSessionError('ERR_INTELLIGENT_SESSION_BLOOM', text);
-  if (/WRONGTYPE/.test(message)) return say('Bloom filter: the key holds something else, or the other implementation');
-  if (/item exists|BUSYKEY/.test(message)) return say('Bloom filter: the key exists already');
-  if (/non scaling filter is full/i.test(message)) return say('Bloom filter: full, and made not to scale');
-  return redisFault(cause);
+  const found = told.find(([pattern]) => pattern.test(message));
+  return found
+    ? new IntelligentSessionError('ERR_INTELLIGENT_SESSION_BLOOM', `Bloom filter: ${found[1]}`)
+    : redisFault(cause);
 }

@@ -1,23 +1,38 @@
-import type { Redis } from 'ioredis';
 import { PlainBloomFilter } from '../../fallback/plain-bloom.js';
 import { redisFault } from '../errors.js';
-import type { BloomFilter, BloomShape } from './bloom-filter.js';
+import type { RedisClient } from '../redis/connect.js';
+import type { BloomFilter, BloomOptions } from './bloom-filter.js';
 import { RedisBloomFilter } from './redis-bloom.js';
 
 export type BloomChoice = 'auto' | 'module' | 'fallback';
 
-/** `auto` asks the server whether it knows BF.INSERT (COMMAND INFO, one round trip), whatever its version says. */
+const answers = new WeakMap<RedisClient, Promise<boolean>>();
+
+/** Does this connection's server know BF.INSERT (COMMAND INFO, one round trip)? Asked once, and again after a new connection. */
+function hasModule(client: RedisClient): Promise<boolean> {
+  const known = answers.get(client);
+  if (known) return known;
+  const answer = client.call('COMMAND', 'INFO', 'BF.INSERT').then(
+    (info) => Array.isArray(info) && Array.isArray(info[0]) && info[0].length > 0,
+    (error) => {
+      answers.delete(client);
+      throw redisFault(error);
+    },
+  );
+  answers.set(client, answer);
+  client.once('close', () => answers.delete(client));
+  return answer;
+}
+
+/** `auto` asks the server, whatever its version says. Options: the shape of new filters, and a secret for the items. */
 export async function chooseBloomFilter(
-  client: Redis,
+  client: RedisClient,
   choice: BloomChoice = 'auto',
-  shape: BloomShape = {},
+  options: BloomOptions = {},
 ): Promise<BloomFilter> {
-  if (choice === 'fallback') return new PlainBloomFilter(client, shape);
-  const known = await client.call('COMMAND', 'INFO', 'BF.INSERT').catch((error) => {
-    throw redisFault(error);
-  });
-  const has = Array.isArray(known) && Array.isArray(known[0]) && known[0].length > 0;
+  if (choice === 'fallback') return new PlainBloomFilter(client, options);
+  const has = await hasModule(client);
   if (!has && choice === 'module')
     throw redisFault('this server has no module RedisBloom: load it, or use bloom: "auto"');
-  return has ? new RedisBloomFilter(client, shape) : new PlainBloomFilter(client, shape);
+  return has ? new RedisBloomFilter(client, options) : new PlainBloomFilter(client, options);
 }

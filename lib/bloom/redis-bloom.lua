@@ -1,19 +1,48 @@
--- bloom_add and bloom_exists on RedisBloom. ERROR_RATE, CAPACITY and EXPANSION stand before this text.
+-- bloom_add, bloom_exists and bloom_check on RedisBloom. ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING stand before.
 -- A key of another type is an error: BF.EXISTS alone would answer 0.
 local function bloom_check(key)
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' then return false end
   if kind == 'MBbloom--' then return true end
-  error('WRONGTYPE not a RedisBloom filter: ' .. (kind == 'string' and 'a plain one, or a string' or kind))
+  if kind == 'string' and redis.call('GETRANGE', key, 0, 7) == 'ISBLOOM1' then error('WRONGTYPE OTHERFORM fallback') end
+  error('WRONGTYPE not a Bloom filter but a ' .. kind)
 end
 
 -- 1 if the item was not there
 local function bloom_add(key, item)
   if bloom_check(key) then return redis.call('BF.ADD', key, item) end
-  return redis.call('BF.INSERT', key, 'CAPACITY', CAPACITY, 'ERROR', ERROR_RATE, 'EXPANSION', EXPANSION, 'ITEMS', item)[1]
+  local shape = { 'BF.RESERVE', key, ERROR_RATE, CAPACITY, NON_SCALING and 'NONSCALING' or 'EXPANSION' }
+  if not NON_SCALING then shape[6] = EXPANSION end
+  redis.call(unpack(shape))
+  return redis.call('BF.ADD', key, item)
 end
 
 -- 1 if the item may be there
 local function bloom_exists(key, item)
   return redis.call('BF.EXISTS', key, item)
+end
+
+-- { ttl in ms, chunks... }, at one moment
+local function bloom_dump(key)
+  local reply, cursor = { redis.call('PTTL', key) }, 0
+  if not bloom_check(key) then return reply end
+  repeat
+    local part = redis.call('BF.SCANDUMP', key, cursor)
+    cursor = part[1]
+    if cursor ~= 0 then reply[#reply + 1] = part[2] end
+    if #reply > 33 then error('ERR TOOBIG') end
+  until cursor == 0
+  return reply
+end
+
+-- KEYS target, then others; ARGV ttl in ms or 0, the header that each key should have or '', then cursor and chunk by turns
+local function bloom_load(keys, argv)
+  for i = 1, #keys do
+    local header = bloom_check(keys[i]) and redis.call('BF.SCANDUMP', keys[i], 0)[2] or ''
+    if header ~= argv[1 + i] then return 0 end
+  end
+  redis.call('DEL', keys[1])
+  for i = 2 + #keys, #argv, 2 do redis.call('BF.LOADCHUNK', keys[1], argv[i], argv[i + 1]) end
+  if argv[1] ~= '0' then redis.call('PEXPIRE', keys[1], argv[1]) end
+  return 1
 end

@@ -1,45 +1,50 @@
-import type { Redis } from 'ioredis';
-import { loadScript } from '../redis/load-script.js';
+import type { RedisClient } from '../redis/connect.js';
+import { Script } from '../redis/run-script.js';
 import { bloomFault } from './bloom-error.js';
 import {
+  type BloomDump,
   type BloomFilter,
   type BloomInfo,
   type BloomItem,
+  type BloomOptions,
   type BloomShape,
+  blinding,
+  bloomLua,
   resolveShape,
-  toBytes,
 } from './bloom-filter.js';
+import { headerOf, parseForm } from './filter-format.js';
+import { merge } from './merge.js';
 
 const MISSING = /not found|does not exist/i;
+/** BF.SCANDUMP's own size of a chunk */
+const CHUNK = 16 * 1024 * 1024;
 
 /** BF.* of the module RedisBloom (also in Redis 8). https://redis.io/docs/latest/commands/bf.add/ */
 export class RedisBloomFilter implements BloomFilter {
   readonly implementation = 'module';
   readonly lua: string;
+  readonly blind: (item: BloomItem) => Buffer;
+  readonly encode: (item: BloomItem) => Buffer;
   readonly #shape: Required<BloomShape>;
+  readonly #dump: Script<[number, ...Buffer[]]>;
+  readonly #load: Script<number>;
 
   constructor(
-    readonly client: Redis,
-    shape: BloomShape = {},
+    readonly client: RedisClient,
+    options: BloomOptions = {},
   ) {
-    this.#shape = resolveShape(shape);
-    const { errorRate, capacity, expansion } = this.#shape;
-    this.lua = `local ERROR_RATE, CAPACITY, EXPANSION = ${errorRate}, ${capacity}, ${expansion}\n${loadScript('./redis-bloom.lua', import.meta.url)}`;
-  }
-
-  encode(item: BloomItem): Buffer {
-    return toBytes(item);
+    this.#shape = resolveShape(options);
+    this.blind = blinding(options.itemSecret);
+    this.encode = this.blind;
+    this.lua = bloomLua(this.#shape, './redis-bloom.lua', import.meta.url);
+    this.#dump = new Script(`${this.lua}\nreturn bloom_dump(KEYS[1])`, 1);
+    this.#load = new Script(`${this.lua}\nreturn bloom_load(KEYS, ARGV)`);
   }
 
   async reserve(key: string, shape: BloomShape = this.#shape): Promise<void> {
     const { errorRate, capacity, expansion, nonScaling } = resolveShape(shape);
-    await this.#call(
-      'BF.RESERVE',
-      key,
-      errorRate,
-      capacity,
-      ...(nonScaling ? ['NONSCALING'] : ['EXPANSION', expansion]),
-    );
+    const scaling = nonScaling ? ['NONSCALING'] : ['EXPANSION', expansion];
+    await this.#call('BF.RESERVE', key, errorRate, capacity, ...scaling);
   }
 
   async add(key: string, item: BloomItem): Promise<boolean> {
@@ -48,9 +53,11 @@ export class RedisBloomFilter implements BloomFilter {
 
   async addMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
     if (items.length === 0) return [];
-    const { errorRate, capacity, expansion } = this.#shape;
-    const shape = ['CAPACITY', capacity, 'ERROR', errorRate, 'EXPANSION', expansion];
-    const replies = (await this.#call('BF.INSERT', key, ...shape, 'ITEMS', ...items.map(toBytes))) as unknown[];
+    const { errorRate, capacity, expansion, nonScaling } = this.#shape;
+    const shape = ['CAPACITY', capacity, 'ERROR', errorRate];
+    const scaling = nonScaling ? ['NONSCALING'] : ['EXPANSION', expansion];
+    const args = [...shape, ...scaling, 'ITEMS', ...items.map(this.blind)];
+    const replies = (await this.#call('BF.INSERT', key, ...args)) as unknown[];
     for (const reply of replies) if (reply instanceof Error) throw bloomFault(reply);
     return replies.map(Boolean);
   }
@@ -64,9 +71,9 @@ export class RedisBloomFilter implements BloomFilter {
     if (items.length === 0) return [];
     const [type, replies] = await Promise.all([
       this.#call('TYPE', key),
-      this.#call('BF.MEXISTS', key, ...items.map(toBytes)),
+      this.#call('BF.MEXISTS', key, ...items.map(this.blind)),
     ]);
-    if (type !== 'MBbloom--' && type !== 'none') throw bloomFault('WRONGTYPE');
+    if (type !== 'MBbloom--' && type !== 'none') throw await this.#fault(key, 'WRONGTYPE');
     return (replies as unknown[]).map(Boolean);
   }
 
@@ -87,15 +94,55 @@ export class RedisBloomFilter implements BloomFilter {
       };
     } catch (error) {
       if (error instanceof Error && MISSING.test(error.message)) return undefined;
-      throw bloomFault(error);
+      throw await this.#fault(key, error);
     }
   }
 
-  async #call(command: string, ...args: (string | number | Buffer)[]): Promise<unknown> {
+  merge(target: string, sources: readonly string[]): Promise<void> {
+    return merge(this, target, sources);
+  }
+
+  async dump(key: string): Promise<BloomDump | undefined> {
     try {
-      return await this.client.call(command, ...args);
+      const [ttl, ...chunks] = await this.#dump.runBuffers(this.client, [key]);
+      return chunks.length === 0 ? undefined : { bytes: Buffer.concat(chunks), ttlMs: ttl < 0 ? undefined : ttl };
     } catch (error) {
-      throw bloomFault(error);
+      throw await this.#fault(key, error);
     }
+  }
+
+  async load(key: string, { bytes, ttlMs }: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
+    const watched = new Map([[key, undefined], ...(unchanged ?? [])]);
+    const headers = [...watched.values()].map((dump) => (dump ? headerOf(dump.bytes) : ''));
+    const chunks: (number | Buffer)[] = [1, headerOf(bytes)];
+    let iterator = 1;
+    for (const { at, bits } of parseForm(bytes).layers)
+      for (let from = at; from < at + bits / 8; from += CHUNK) {
+        const chunk = bytes.subarray(from, Math.min(from + CHUNK, at + bits / 8));
+        iterator += chunk.length;
+        chunks.push(iterator, chunk);
+      }
+    try {
+      const args = [...watched.keys(), ttlMs ?? 0, ...headers, ...chunks];
+      return (await this.#load.run(this.client, args, watched.size)) === 1;
+    } catch (error) {
+      throw await this.#fault(key, error);
+    }
+  }
+
+  async #call(command: string, key: string, ...args: (string | number | Buffer)[]): Promise<unknown> {
+    try {
+      return await this.client.call(command, key, ...args);
+    } catch (error) {
+      throw await this.#fault(key, error);
+    }
+  }
+
+  /** A key of another type: which, is worth a look. */
+  async #fault(key: string, cause: unknown): Promise<Error> {
+    const known = bloomFault(cause);
+    if (!/WRONGTYPE/.test(String(cause)) || /OTHERFORM/.test(String(cause))) return known;
+    const head = await this.client.getrange(key, 0, 7).catch(() => '');
+    return head === 'ISBLOOM1' ? bloomFault('OTHERFORM fallback') : known;
   }
 }

@@ -1,9 +1,12 @@
-import { Redis, type RedisOptions } from 'ioredis';
+import { type Cluster, Redis, type RedisOptions } from 'ioredis';
 import { IntelligentSessionError, OptionError } from '../errors.js';
 import { type Role, roleOptions } from './roles.js';
 
 /** A URL, ioredis' options (Sentinel's among them), or a client, which is duplicated and never closed. */
 export type RedisOption = string | RedisOptions | Redis;
+
+/** What commands can be sent to. */
+export type RedisClient = Redis | Cluster;
 
 export const defaultRedis = (): string => process.env.REDIS_URL ?? 'redis://127.0.0.1:6379';
 

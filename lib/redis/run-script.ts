@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './connect.js';
 
 export type ScriptArgument = string | number | Buffer;
 
@@ -8,17 +8,27 @@ export class Script<Reply = unknown> {
   readonly #sha: string;
   constructor(
     readonly lua: string,
-    readonly keys: number,
+    readonly keys = 1,
   ) {
     this.#sha = createHash('sha1').update(lua).digest('hex');
   }
 
-  async run(client: Redis, keysAndArguments: readonly ScriptArgument[]): Promise<Reply> {
+  async run(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
     try {
-      return (await client.evalsha(this.#sha, this.keys, ...keysAndArguments)) as Reply;
+      return (await client.evalsha(this.#sha, keys, ...keysAndArguments)) as Reply;
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      return (await client.eval(this.lua, this.keys, ...keysAndArguments)) as Reply;
+      return (await client.eval(this.lua, keys, ...keysAndArguments)) as Reply;
+    }
+  }
+
+  /** The same, its texts as bytes. */
+  async runBuffers(client: RedisClient, keysAndArguments: readonly ScriptArgument[]): Promise<Reply> {
+    try {
+      return (await client.callBuffer('EVALSHA', this.#sha, this.keys, ...keysAndArguments)) as Reply;
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      return (await client.callBuffer('EVAL', this.lua, this.keys, ...keysAndArguments)) as Reply;
     }
   }
 }

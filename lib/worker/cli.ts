@@ -13,15 +13,20 @@ async function main(): Promise<void> {
     .option('--namespace <text>', 'stands before every channel and key', '')
     .option('--session-glob <glob>', 'which sessions are this worker’s', '*')
     .addOption(new Option('--bloom <which>', 'Bloom filters').choices(['auto', 'module', 'fallback']).default('auto'))
+    .option('--error-rate <rate>', 'Bloom filters’ error rate', Number, 0.01)
+    .option('--capacity <items>', 'Bloom filters’ first capacity', Number, 100)
+    .option('--expansion <factor>', 'Bloom filters’ expansion', Number, 2)
+    .addOption(
+      new Option('--item-secret <text>', 'keys the items in filters; better in the environment than here').env(
+        'INTELLIGENT_SESSION_ITEM_SECRET',
+      ),
+    )
     .option('--combos <file>', 'JSON: [{ "name": "…", "pages": ["…"] }]')
     .option('--commands <file>', 'an ES module whose default export is an object of commands')
     .parse();
-  const { redis, namespace, sessionGlob, bloom, combos, commands } = program.opts();
+  const { combos, commands, ...plain } = program.opts();
   const options: WorkerOptions = {
-    redis,
-    namespace,
-    sessionGlob,
-    bloom,
+    ...plain,
     ...(combos && { combos: JSON.parse(await readFile(combos, 'utf8')) as NamedCombo[] }),
     ...(commands && { commands: (await import(pathToFileURL(resolve(commands)).href)).default }),
     log: {

@@ -37,6 +37,11 @@ export interface WorkerOptions {
   readonly capacity?: number;
   /** Bloom filters' expansion. @default 2 */
   readonly expansion?: number;
+  /**
+   * Keys pages and notification ids (HMAC-SHA256) before they go into filters and page counts, 16 characters at least: who
+   * reads Redis can't ask them about a known page. Another secret forgets what was seen. @default none
+   */
+  readonly itemSecret?: string;
   /** Days of activity kept. @default 7 */
   readonly activityDays?: number;
   /** How long a session's intelligence is kept where the request does not say. @default 86400 */
@@ -55,6 +60,7 @@ const schema = v.strictObject({
   errorRate: v.optional(v.number(), 0.01),
   capacity: v.optional(v.number(), 100),
   expansion: v.optional(v.number(), 2),
+  itemSecret: v.optional(v.pipe(v.string(), v.minLength(16))),
   activityDays: v.optional(whole(1, 366), 7),
   ttlSeconds: v.optional(whole(1, 2 ** 31), 86_400),
   log: v.optional(v.any()),

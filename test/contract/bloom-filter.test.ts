@@ -1,12 +1,23 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { PlainBloomFilter } from '../../fallback/plain-bloom.js';
-import type { BloomFilter } from '../../lib/bloom/bloom-filter.js';
+import { bloomFault } from '../../lib/bloom/bloom-error.js';
+import type { BloomDump, BloomFilter, BloomInfo, BloomShape } from '../../lib/bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../../lib/bloom/choose.js';
+import { copyFilter } from '../../lib/bloom/copy-filter.js';
 import { RedisBloomFilter } from '../../lib/bloom/redis-bloom.js';
+import { Script } from '../../lib/redis/run-script.js';
+import { type PrivateCluster, startCluster } from '../support/cluster.js';
 import { flavours, startServer } from '../support/servers.js';
+
+const vectors: Vectors = JSON.parse(readFileSync(new URL('../vectors/bloom-filter.json', import.meta.url), 'utf8'));
+
+interface Vectors {
+  readonly filters: Record<string, { shape: BloomShape; items: string[]; dump: string }>;
+}
 
 const CODE = 'ERR_INTELLIGENT_SESSION_BLOOM';
 
@@ -80,6 +91,141 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'module'))
           }
         });
 
+        it('leaves a damaged or foreign string as it is, and says so', async () => {
+          await filter.add(`${key}:whole`, 'x');
+          const good = await new PlainBloomFilter(client).dump(`${key}:whole`).catch(() => undefined);
+          const plain = Buffer.concat([Buffer.from('ISBLOOM1'), good?.bytes ?? randomBytes(300)]);
+          const bad = {
+            truncated: plain.subarray(0, plain.length - 1),
+            'cut in the header': plain.subarray(0, 60),
+            'a magic and nothing': plain.subarray(0, 8),
+            longer: Buffer.concat([plain, Buffer.from('x')]),
+            'of no layers': Buffer.concat([plain.subarray(0, 16), Buffer.alloc(4), plain.subarray(20)]),
+            foreign: Buffer.concat([Buffer.from('ISBLOOM2'), plain.subarray(8)]),
+            'foreign and short': Buffer.from('x'),
+          };
+          for (const [name, text] of Object.entries(bad)) {
+            const at = `${key}:${name}`;
+            await client.set(at, text);
+            for (const act of [
+              () => filter.add(at, 'x'),
+              () => filter.exists(at, 'x'),
+              () => filter.dump(at),
+              () => filter.merge(at, [`${key}:whole`]),
+            ])
+              expect(await codeOf(act()), name).to.equal(CODE);
+            expect((await client.getBuffer(at))?.equals(text), name).to.equal(true);
+          }
+        });
+
+        it('loses nothing and counts nothing twice with clients that add at the same time, across growth', async () => {
+          const clients = Array.from({ length: 4 }, () => new Redis(redis.url));
+          const items = Array.from({ length: 3000 }, (_, i) => `item ${i}`);
+          try {
+            const answers = await Promise.all(
+              clients.map(async (one) => {
+                const its = await chooseBloomFilter(one, implementation);
+                let fresh = 0;
+                const mixed = items.toSorted(() => Math.random() - 0.5);
+                for (let i = 0; i < mixed.length; i += 50)
+                  fresh += (await its.addMany(key, mixed.slice(i, i + 50))).filter(Boolean).length;
+                return fresh;
+              }),
+            );
+            const { items: counted, layers } = (await filter.info(key)) as BloomInfo;
+            expect(answers.reduce((sum, n) => sum + n)).to.equal(counted);
+            expect(layers).to.be.greaterThan(4);
+            expect(counted).to.be.within(2950, 3000);
+            expect(await filter.existsMany(key, items)).to.deep.equal(items.map(() => true));
+          } finally {
+            for (const one of clients) one.disconnect();
+          }
+        });
+
+        it('keeps its expiry when it grows', async () => {
+          await filter.add(key, 'first');
+          await client.pexpire(key, 100_000);
+          await filter.addMany(
+            key,
+            Array.from({ length: 500 }, (_, i) => `${i}`),
+          );
+          expect(await client.pttl(key)).to.be.within(90_000, 100_000);
+        });
+
+        it('keyed with a secret, knows an item only with it', async () => {
+          const secret = 'a secret of its own';
+          const keyed = await chooseBloomFilter(client, implementation, { itemSecret: secret });
+          const other = await chooseBloomFilter(client, implementation, { itemSecret: 'another secret here' });
+          const urls = Array.from({ length: 50 }, (_, i) => `/private/${i}`);
+          await keyed.addMany(key, urls);
+          expect(await keyed.existsMany(key, urls)).to.deep.equal(urls.map(() => true));
+          for (const stranger of [filter, other])
+            expect((await stranger.existsMany(key, urls)).filter(Boolean).length).to.be.lessThan(5);
+          expect(await codeOf(chooseBloomFilter(client, implementation, { itemSecret: 'short' }))).to.equal(
+            'ERR_INTELLIGENT_SESSION_OPTION',
+          );
+        });
+
+        describe('merge', () => {
+          const names = (from: number, upto: number) => Array.from({ length: upto - from }, (_, i) => `n${from + i}`);
+          const falsely = async (at: string) =>
+            (await filter.existsMany(at, names(100_000, 120_000))).filter(Boolean).length / 20_000;
+
+          it('of equal shapes unites their layers; counts are estimates, nothing twice', async () => {
+            await filter.addMany(`${key}:a`, names(0, 40));
+            await filter.addMany(`${key}:b`, names(20, 60));
+            await client.pexpire(`${key}:a`, 100_000);
+            await filter.merge(`${key}:a`, [`${key}:b`]);
+            expect(await filter.existsMany(`${key}:a`, names(0, 60))).to.deep.equal(names(0, 60).map(() => true));
+            expect(await filter.info(`${key}:a`)).to.deep.include({ layers: 1, capacity: 100 });
+            expect(await filter.cardinality(`${key}:a`)).to.be.within(57, 63);
+            expect(await client.pttl(`${key}:a`)).to.be.within(90_000, 100_000);
+            expect(await filter.cardinality(`${key}:b`)).to.equal(40);
+          });
+
+          it('makes a target that is missing, with the longest expiry', async () => {
+            await filter.merge(key, [`${key}:none`]);
+            expect(await client.exists(key)).to.equal(0);
+            await filter.addMany(`${key}:a`, ['a']);
+            await filter.addMany(`${key}:b`, ['b']);
+            await client.pexpire(`${key}:a`, 50_000);
+            await client.pexpire(`${key}:b`, 100_000);
+            await filter.merge(key, [`${key}:a`, `${key}:b`]);
+            expect(await filter.existsMany(key, ['a', 'b'])).to.deep.equal([true, true]);
+            expect(await client.pttl(key)).to.be.within(90_000, 100_000);
+          });
+
+          it('of other shapes and of grown filters holds all, keeps the error rate, and goes on growing', async () => {
+            await filter.reserve(`${key}:a`, { capacity: 1000, errorRate: 0.02 });
+            await filter.addMany(`${key}:a`, names(0, 500));
+            await filter.reserve(`${key}:b`, { capacity: 300, errorRate: 0.005, expansion: 3 });
+            await filter.addMany(`${key}:b`, names(500, 1100));
+            await filter.merge(`${key}:a`, [`${key}:b`]);
+            await filter.addMany(`${key}:a`, names(1100, 6000));
+            expect(await filter.existsMany(`${key}:a`, names(0, 6000))).to.not.include(false);
+            expect(await falsely(`${key}:a`)).to.be.lessThan(0.02);
+          });
+
+          it('is refused, and nothing changed, where the error rate would not hold', async () => {
+            const sources = ['a', 'b', 'c', 'd'].map((name) => `${key}:${name}`);
+            for (const [i, source] of sources.entries()) await filter.addMany(source, names(i * 100, i * 100 + 100));
+            const before = await filter.dump(sources[0] as string);
+            expect(await codeOf(filter.merge(sources[0] as string, sources))).to.equal(CODE);
+            expect((await filter.dump(sources[0] as string))?.bytes.equals(before?.bytes as Buffer)).to.equal(true);
+            await filter.reserve(`${key}:fixed`, { capacity: 10, nonScaling: true });
+            expect(await codeOf(filter.merge(`${key}:fixed`, sources))).to.equal(CODE);
+            expect(await filter.cardinality(`${key}:fixed`)).to.equal(0);
+          });
+
+          it('loses nothing that is added meanwhile', async () => {
+            await filter.addMany(`${key}:b`, names(5000, 5080));
+            await filter.reserve(`${key}:a`, { capacity: 10_000 });
+            const adding = Promise.all(names(0, 200).map((name) => filter.add(`${key}:a`, name)));
+            await Promise.all([filter.merge(`${key}:a`, [`${key}:b`]), adding]);
+            expect(await filter.existsMany(`${key}:a`, [...names(0, 200), ...names(5000, 5080)])).to.not.include(false);
+          });
+        });
+
         it('refuses shapes that are none', async () => {
           for (const shape of [
             { capacity: 0 },
@@ -123,12 +269,137 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'module'))
       }
     });
 
+    it('are what the test vectors say, so that any language can read a filter of today', async () => {
+      const filters = { module: new RedisBloomFilter(client), fallback: new PlainBloomFilter(client) };
+      for (const [name, { shape, items, dump }] of Object.entries(vectors.filters))
+        for (const [implementation, filter] of Object.entries(filters)) {
+          const key = `vector:${implementation}:${name}`;
+          await filter.reserve(key, shape);
+          await filter.addMany(
+            key,
+            items.map((hex) => Buffer.from(hex, 'hex')),
+          );
+          expect((await filter.dump(key))?.bytes.toString('hex'), `${implementation} ${name}`).to.equal(dump);
+        }
+    });
+
+    it('copy into each other losslessly, with the expiry, layers over 16 MB among them', async () => {
+      const bloom = new RedisBloomFilter(client);
+      const plain = new PlainBloomFilter(client);
+      const items = Array.from({ length: 1000 }, (_, i) => `item ${i}`);
+      for (const [name, shape] of Object.entries({
+        small: { capacity: 100 },
+        large: { capacity: 12_000_000, errorRate: 0.001 },
+        fixed: { capacity: 2000, nonScaling: true },
+      }))
+        for (const [from, to] of [
+          [bloom, plain],
+          [plain, bloom],
+        ] as const) {
+          const [source, target] = [`copy:${name}:${from.implementation}`, `copy:${name}:of:${from.implementation}`];
+          await from.reserve(source, shape);
+          await from.addMany(source, items);
+          await client.pexpire(source, 100_000);
+          expect(await copyFilter({ filter: from, key: source }, { filter: to, key: target })).to.equal(true);
+          expect(await to.existsMany(target, items)).to.not.include(false);
+          expect(await client.pttl(target)).to.be.within(90_000, 100_000);
+          await Promise.all([from.add(source, 'one more'), to.add(target, 'one more')]);
+          const [a, b] = [await from.dump(source), await to.dump(target)];
+          expect(a?.bytes.equals(b?.bytes as Buffer), `${name} of ${from.implementation}`).to.equal(true);
+          expect(await codeOf(copyFilter({ filter: from, key: source }, { filter: to, key: target }))).to.equal(CODE);
+          await client.del(source, target);
+          expect(await copyFilter({ filter: from, key: source }, { filter: to, key: target })).to.equal(false);
+        }
+    });
+
+    it('check a filter over 4 KB by one BITFIELD_RO, and see when another has let it grow', async () => {
+      const mine = new PlainBloomFilter(client);
+      const other = new PlainBloomFilter(client);
+      await mine.reserve('big', { capacity: 5000 });
+      const names = (upto: number) => Array.from({ length: upto }, (_, i) => `name ${i}`);
+      await other.addMany('big', names(4990));
+      expect(await mine.exists('big', 'name 1')).to.equal(true);
+      await client.config('RESETSTAT');
+      expect(await mine.existsMany('big', ['name 1', 'name 4989', 'nobody'])).to.deep.equal([true, true, false]);
+      const stats = await client.info('commandstats');
+      expect(stats).to.match(/cmdstat_bitfield_ro:calls=1,/);
+      expect(stats).to.not.match(/cmdstat_(evalsha|getrange)/);
+      for (let grown = 0; grown < 2; grown++) {
+        await other.addMany('big', names(12_000 * (grown + 1)));
+        expect(await mine.existsMany('big', ['name 1', 'name 11999', 'nobody'])).to.deep.equal([true, true, false]);
+        expect(await mine.existsMany('big', names(12_000))).to.not.include(false);
+      }
+      await client.del('big');
+      expect(await mine.existsMany('big', ['name 1'])).to.deep.equal([false]);
+      await client.lpush('big', 'x');
+      expect(await codeOf(mine.exists('big', 'name 1'))).to.equal(CODE);
+    });
+
+    it('ask the server once a connection which there is', async () => {
+      const one = new Redis(redis.url);
+      await one.ping();
+      await client.config('RESETSTAT');
+      for (let i = 0; i < 5; i++) expect((await chooseBloomFilter(one)).implementation).to.equal('module');
+      expect(await client.info('commandstats')).to.match(/cmdstat_command\|info:calls=1,|cmdstat_command:calls=1,/);
+      one.disconnect();
+    });
+
     it('says so where a filter has the other implementation’s form', async () => {
       const bloom = new RedisBloomFilter(client);
       const plain = new PlainBloomFilter(client);
       await bloom.add('form:module', 'x');
       await plain.add('form:plain', 'x');
-      expect(await codeOf(plain.add('form:module', 'y'))).to.equal(CODE);
-      expect(await codeOf(bloom.add('form:plain', 'y'))).to.equal(CODE);
+      const message = (act: Promise<unknown>) => act.then(String, (error) => `${error.code} ${error.message}`);
+      for (const [filter, key, said] of [
+        [plain, 'form:module', /BLOOM .*filter of RedisBloom.*copyFilter/],
+        [bloom, 'form:plain', /BLOOM .*filter of the fallback.*copyFilter/],
+      ] as const) {
+        const dump = (await (filter === plain ? bloom : plain).dump(key)) as BloomDump;
+        for (const act of [
+          () => filter.add(key, 'y'),
+          () => filter.exists(key, 'y'),
+          () => filter.info(key),
+          () => filter.dump(key),
+          () => filter.load(key, dump),
+          () => filter.merge(key, ['form:module', 'form:plain']),
+        ])
+          expect(await message(act())).to.match(said);
+        const script = new Script(`${filter.lua}\nreturn bloom_add(KEYS[1], ARGV[1])`);
+        expect(
+          bloomFault(await script.run(client, [key, filter.encode('y')]).catch((error) => error)).message,
+        ).to.match(/move it with copyFilter/);
+      }
     });
   });
+
+describe('Bloom filters in a Cluster', () => {
+  let cluster: PrivateCluster;
+  let client: Cluster;
+  before(async () => {
+    cluster = await startCluster(3);
+    client = new Cluster([...cluster.nodes]);
+  });
+  after(async () => {
+    client?.disconnect();
+    await cluster?.stop();
+  });
+
+  it('work on keys of every shard, and merge in a slot', async () => {
+    const filter = await chooseBloomFilter(client);
+    expect(filter.implementation).to.equal('fallback');
+    const items = Array.from({ length: 300 }, (_, i) => `item ${i}`);
+    for (let i = 0; i < 12; i++) {
+      await filter.addMany(`shard ${i}`, items);
+      expect(await filter.existsMany(`shard ${i}`, [...items, 'none'])).to.deep.equal([
+        ...items.map(() => true),
+        false,
+      ]);
+    }
+    await filter.addMany('{slot}a', ['a']);
+    await filter.addMany('{slot}b', ['b']);
+    await filter.merge('{slot}a', ['{slot}b']);
+    expect(await filter.existsMany('{slot}a', ['a', 'b'])).to.deep.equal([true, true]);
+    expect(await copyFilter({ filter, key: '{slot}a' }, { filter, key: 'elsewhere' })).to.equal(true);
+    expect(await filter.existsMany('elsewhere', ['a', 'b', 'c'])).to.deep.equal([true, true, false]);
+  });
+});

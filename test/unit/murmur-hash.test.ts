@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { hashPair } from '../../lib/bloom/murmur-hash.js';
@@ -21,7 +22,22 @@ function reference(data: Uint8Array, seed: bigint): bigint {
   return h ^ (h >> 47n);
 }
 
+const { hashes }: { hashes: { item: string; h1: string; h2: string }[] } = JSON.parse(
+  readFileSync(new URL('../vectors/bloom-filter.json', import.meta.url), 'utf8'),
+);
+
 describe('MurmurHash64A', () => {
+  it('is what the test vectors say', () => {
+    expect(hashes.length).to.be.greaterThan(15);
+    for (const { item, h1, h2 } of hashes) {
+      const pair = hashPair(Buffer.from(item, 'hex'));
+      expect([pair.readBigUInt64LE(0).toString(16), pair.readBigUInt64LE(8).toString(16)], item).to.deep.equal([
+        h1,
+        h2,
+      ]);
+    }
+  });
+
   it('is the published algorithm, for items of any bytes and length', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 70 }), (data) => {

@@ -30,7 +30,7 @@ export const pageview =
       keys.activity,
       keys.notified,
       of.bloom.encode(payload),
-      payload,
+      of.bloom.blind(payload),
       ttlSeconds * 1000,
       markOf(id),
       of.activityDays,

@@ -1,0 +1,132 @@
+import { bloomFault } from './bloom-error.js';
+
+/** A filter's bytes as BF.SCANDUMP gives them: a header of 20 bytes and 53 a layer, then the layers' bits (WIRE.md). */
+const HEADER = 20;
+const LINK = 53;
+const NON_SCALING = 8;
+/** as the module rounds them */
+const LN2 = 0.693147180559945;
+const LN2_SQUARED = 0.480453013918201;
+
+export interface Layer {
+  readonly bits: number;
+  readonly count: number;
+  readonly errorRate: number;
+  readonly hashes: number;
+  readonly entries: number;
+  /** where its bits begin, in bytes from the dump's first */
+  readonly at: number;
+}
+
+export interface FilterForm {
+  readonly items: number;
+  readonly options: number;
+  readonly expansion: number;
+  readonly layers: readonly Layer[];
+  /** bytes of the whole */
+  readonly length: number;
+}
+
+export const isNonScaling = ({ options }: Pick<FilterForm, 'options'>): boolean => options >= NON_SCALING;
+
+/** Reads a header; `whole`: the layers' bits must be there too, no more and no less. Anything odd is a coded error. */
+export function parseForm(bytes: Buffer, whole = true): FilterForm {
+  const damaged = () => bloomFault('DAMAGED');
+  if (bytes.length < HEADER) throw damaged();
+  const n = bytes.readUInt32LE(8);
+  if (n < 1 || n > 1000 || bytes.length < HEADER + n * LINK) throw damaged();
+  const layers: Layer[] = [];
+  let at = HEADER + n * LINK;
+  for (let i = 0; i < n; i++) {
+    const from = HEADER + i * LINK;
+    const size = u64(bytes, from);
+    const bits = u64(bytes, from + 8);
+    if (bits !== size * 8 || bits === 0) throw damaged();
+    layers.push({
+      bits,
+      count: u64(bytes, from + 16),
+      errorRate: bytes.readDoubleLE(from + 24),
+      hashes: bytes.readUInt32LE(from + 40),
+      entries: u64(bytes, from + 44),
+      at,
+    });
+    at += size;
+  }
+  if (whole && at !== bytes.length) throw damaged();
+  return {
+    items: u64(bytes, 0),
+    options: bytes.readUInt32LE(12),
+    expansion: bytes.readUInt32LE(16),
+    layers,
+    length: at,
+  };
+}
+
+/** The part of a dump before the layers' bits: it changes with every bit that is set. */
+export const headerOf = (bytes: Buffer): Buffer => bytes.subarray(0, headerLength(bytes));
+
+/** Bytes of a dump's header, by its start; 0 for less than a start. */
+export const headerLength = (bytes: Buffer): number =>
+  bytes.length < HEADER ? 0 : HEADER + Math.min(bytes.readUInt32LE(8), 1000) * LINK;
+
+/** Layers (their `at` counts for nothing) and their bits, as one dump. */
+export function formatDump(
+  { options, expansion }: Pick<FilterForm, 'options' | 'expansion'>,
+  layers: readonly (Omit<Layer, 'at'> & { readonly data: Buffer })[],
+): Buffer {
+  const head = Buffer.alloc(HEADER + layers.length * LINK);
+  head.writeBigUInt64LE(BigInt(layers.reduce((sum, { count }) => sum + count, 0)), 0);
+  head.writeUInt32LE(layers.length, 8);
+  head.writeUInt32LE(options, 12);
+  head.writeUInt32LE(expansion, 16);
+  for (const [i, { bits, count, errorRate, hashes, entries }] of layers.entries()) {
+    const from = HEADER + i * LINK;
+    head.writeBigUInt64LE(BigInt(bits / 8), from);
+    head.writeBigUInt64LE(BigInt(bits), from + 8);
+    head.writeBigUInt64LE(BigInt(count), from + 16);
+    head.writeDoubleLE(errorRate, from + 24);
+    head.writeDoubleLE(bitsPerItem(errorRate), from + 32);
+    head.writeUInt32LE(hashes, from + 40);
+    head.writeBigUInt64LE(BigInt(entries), from + 44);
+  }
+  return Buffer.concat([head, ...layers.map(({ data }) => data)]);
+}
+
+const bitsPerItem = (errorRate: number): number => -(Math.log(errorRate) / LN2_SQUARED);
+
+/** An empty layer for so many entries, as the module computes it. */
+export function emptyLayer(entries: number, errorRate: number): Omit<Layer, 'at'> & { readonly data: Buffer } {
+  const per = bitsPerItem(errorRate);
+  const bits = Math.max(64, Math.ceil(Math.floor(entries * per) / 64) * 64);
+  return { bits, count: 0, errorRate, hashes: Math.ceil(LN2 * per), entries, data: Buffer.alloc(bits / 8) };
+}
+
+/** An item's bits in a layer, from its two hashes (16 bytes): (h1 + i * h2) mod 2^64 mod bits, without BigInt. */
+export function positions(pair: Buffer, { bits, hashes }: Pick<Layer, 'bits' | 'hashes'>): number[] {
+  let lo = pair.readUInt32LE(0);
+  let hi = pair.readUInt32LE(4);
+  const lo2 = pair.readUInt32LE(8);
+  const hi2 = pair.readUInt32LE(12);
+  const at: number[] = [];
+  for (let i = 0; i < hashes; i++) {
+    // bits < 2^37: the remainder times 2^16 stays exact
+    at.push(((((((hi % bits) * 65536) % bits) * 65536) % bits) + lo) % bits);
+    lo += lo2;
+    hi += hi2;
+    if (lo >= 4294967296) {
+      lo -= 4294967296;
+      hi++;
+    }
+    if (hi >= 4294967296) hi -= 4294967296;
+  }
+  return at;
+}
+
+/** May the filter hold the item? `dump` is the whole. */
+export function formHas(dump: Buffer, { layers }: FilterForm, pair: Buffer): boolean {
+  return layers.some((layer) =>
+    positions(pair, layer).every((b) => ((dump[layer.at + Math.floor(b / 8)] as number) >> (b % 8)) & 1),
+  );
+}
+
+const u64 = (bytes: Buffer, at: number): number => bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 4294967296;
