@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import debug from 'debug';
 import type { Redis } from 'ioredis';
 import { Counter, Registry } from 'prom-client';
+import { bloomFault } from '../bloom/bloom-error.js';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom/choose.js';
 import { IntelligentSessionError, redisFault } from '../errors.js';
@@ -64,11 +65,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   /** Resolves when it listens; rejects if Redis does not answer within 2 s (the message names the address). */
   async start(): Promise<this> {
-    const { redis, namespace, sessionGlob, bloom, combos, activityDays, commands, ...shape } = this.#options;
-    const { errorRate, capacity, expansion } = shape;
+    const { redis, namespace, sessionGlob, bloom, combos, activityDays, commands } = this.#options;
+    const { errorRate, capacity, expansion, itemSecret } = this.#options;
     try {
       await whenReady(this.#client, START_TIMEOUT_MS);
-      this.#bloom = await chooseBloomFilter(this.#client, bloom, { errorRate, capacity, expansion });
+      this.#bloom = await chooseBloomFilter(this.#client, bloom, { errorRate, capacity, expansion, itemSecret });
       const shared = intelligence(this.#client, this.#bloom, {
         activityDays,
         combos: new Map(combos.map(({ name, pages }) => [name, pages])),
@@ -140,7 +141,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const error =
       cause instanceof Error && !('command' in cause) && !/^(ERR|WRONGTYPE)/.test(cause.message)
         ? cause
-        : redisFault(cause);
+        : /Bloom|OTHERFORM/.test(cause instanceof Error ? cause.message : '')
+          ? bloomFault(cause)
+          : redisFault(cause);
     this.#messages.inc({ command, result: 'failed' });
     this.#log.warn(`${command}: ${error.message}`);
     this.emit('fault', error, command);
