@@ -8,7 +8,9 @@ export type ErrorCode =
   | 'ERR_INTELLIGENT_SESSION_REDIS'
   | 'ERR_INTELLIGENT_SESSION_NOT_READY'
   | 'ERR_INTELLIGENT_SESSION_MESSAGE'
-  | 'ERR_INTELLIGENT_SESSION_BLOOM';
+  | 'ERR_INTELLIGENT_SESSION_BLOOM'
+  | 'ERR_INTELLIGENT_SESSION_CONFLICT'
+  | 'ERR_INTELLIGENT_SESSION_UNREADABLE';
 
 /** An error of this package: `code` says which, the message says what to do. */
 export class IntelligentSessionError extends Error {

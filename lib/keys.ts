@@ -46,3 +46,6 @@ export function intelligenceKeys(namespace: string, sid: string): IntelligenceKe
     notified: `${base}notified`,
   };
 }
+
+/** Which sessions are a user's: outside the sessions' own prefix, so that no SCAN takes it for one. */
+export const userSessionsKey = (prefix: string, user: string): string => `users:${prefix}${user}`;

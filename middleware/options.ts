@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { checkOptions, func, namespace, whole } from '../lib/check-options.js';
 import { OptionError } from '../lib/errors.js';
 import { defaultRedis, type RedisOption } from '../lib/redis/connect.js';
-import type { RedisSessionStoreOptions } from '../lib/session/redis-session-store.js';
+import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import type { WorkerOptions } from '../lib/worker/options.js';
 import type { Track } from './tracking.js';
 
@@ -24,7 +24,7 @@ export interface IntelligentSessionOptions {
   /** express-session's other options: name, cookie, proxy, rolling, unset, genid… @default {} */
   readonly session?: Omit<SessionOptions, 'secret' | 'store'>;
   /** A store of your own, or options for ours. @default {} */
-  readonly store?: Store | Omit<RedisSessionStoreOptions, 'redis'>;
+  readonly store?: Store | Omit<RedisSessionStoreOptions, 'redis' | 'client' | 'url'>;
   /** Which requests count as page views. @default true: GET pages, not assets */
   readonly track?: Track;
   /** How long a request waits for an answer, ms. @default 100 */

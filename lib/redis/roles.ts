@@ -1,6 +1,6 @@
 import type { RedisOptions } from 'ioredis';
 
-export type Role = 'commands' | 'blocking' | 'subscriber';
+export type Role = 'commands' | 'blocking' | 'subscriber' | 'tracking';
 
 /** Every role: nothing waits unseen, nothing is sent twice, it comes back by itself. ARCHITECTURE.md, "Connections". */
 const everyRole: RedisOptions = {
@@ -19,4 +19,5 @@ export const roleOptions: Record<Role, RedisOptions> = {
   commands: { ...everyRole, commandTimeout: 250, socketTimeout: 600 },
   blocking: { ...everyRole, socketTimeout: 900 },
   subscriber: { ...everyRole, socketTimeout: 400 },
+  tracking: { ...everyRole, socketTimeout: 400, protocol: 2, keyPrefix: '' },
 };

@@ -1,8 +1,16 @@
 import { expect } from 'chai';
-import session, { type SessionData } from 'express-session';
-import { Redis } from 'ioredis';
+import { RedisStore as ConnectRedis9 } from 'connect-redis';
+import { RedisStore as ConnectRedis8 } from 'connect-redis8';
+import express, { type NextFunction, type Request, type Response } from 'express';
+import session, { type Session, type SessionData } from 'express-session';
+import { Cluster, Redis } from 'ioredis';
+import { createClient } from 'redis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { RedisSessionStore } from '../../lib/index.js';
+import { RedisSessionStore, type RedisSessionStoreOptions, type Serializer } from '../../lib/index.js';
+import { startCluster } from '../support/cluster.js';
+import { FaultyProxy } from '../support/proxy.js';
+import { startSentinel } from '../support/sentinel.js';
+import { Site, Visitor } from '../support/site.js';
 
 const data = (more: object = {}, expires?: Date): SessionData =>
   ({
@@ -129,4 +137,538 @@ describe('RedisSessionStore', () => {
     await store.get('a');
     expect(calls).to.equal(1);
   });
+
+  /** A session as a page has it: read by express-session's own load(). */
+  const load = (sid: string, of = store): Promise<Session & SessionData> =>
+    new Promise((resolve, reject) =>
+      of.load(sid, (error, found) =>
+        error || !found ? reject(error ?? new Error('no session')) : resolve(found as Session & SessionData),
+      ),
+    );
+  const save = (of: Session): Promise<void> =>
+    new Promise((resolve, reject) => of.save((error) => (error ? reject(error) : resolve())));
+  const told = (of: RedisSessionStore) => {
+    const events: string[] = [];
+    for (const name of ['created', 'destroyed', 'conflict', 'refused', 'expired'])
+      of.on(name, (sid: string) => events.push(`${name} ${sid}`));
+    return events;
+  };
+  async function withStore<T>(
+    options: RedisSessionStoreOptions,
+    act: (of: RedisSessionStore) => Promise<T>,
+  ): Promise<T> {
+    const one = new RedisSessionStore({ ...(options.client ? {} : { url: redis.url }), ...options });
+    try {
+      return await act(one);
+    } finally {
+      await one.close();
+    }
+  }
+
+  describe('concurrent requests', () => {
+    it('merge their changes, key by key: values, deletions, dates, lists; the cookie is not merged', async () => {
+      const cookie = new Date(Date.now() + 50_000);
+      const before = { a: 1, b: { deep: [1, 2] }, gone: 'x', kept: [], when: new Date(0), ['__proto__x']: 1 };
+      await store.set('m', data(before, cookie));
+      const [one, two] = [await load('m'), await load('m')];
+      one.a = 2;
+      delete one.gone;
+      one.when = new Date(86_400_000);
+      one.list = [{ of: 'one' }];
+      two.b = { deep: [1, 2, 3] };
+      two.added = new Date(1000);
+      two.cookie.maxAge = 90_000;
+      await Promise.all([save(one), save(two)]);
+      const after = await store.get('m');
+      expect(after).to.deep.include({
+        a: 2,
+        b: { deep: [1, 2, 3] },
+        kept: [],
+        when: '1970-01-02T00:00:00.000Z',
+        list: [{ of: 'one' }],
+        added: '1970-01-01T00:00:01.000Z',
+        ['__proto__x']: 1,
+      });
+      expect(after).to.not.have.property('gone');
+      expect([50_000, 90_000].some((ms) => Math.abs(Number(after?.cookie.originalMaxAge) - ms) < 1000)).to.equal(true);
+    });
+
+    it('a Date that nobody changed is no change', async () => {
+      await store.set('d', data({ when: new Date(5), n: 1 }));
+      const [one, two] = [await load('d'), await load('d')];
+      two.when = 'later';
+      await save(two);
+      (one as unknown as { when: unknown }).when = new Date(5);
+      one.n = 2;
+      await save(one);
+      expect(await store.get('d')).to.deep.include({ when: 'later', n: 2 });
+    });
+
+    it('the same key: the last save has it; a second save of a page goes on from its own first', async () => {
+      await store.set('s', data({ n: 0 }));
+      const [one, two] = [await load('s'), await load('s')];
+      one.n = 1;
+      one.mine = 1;
+      await save(one);
+      two.n = 2;
+      await save(two);
+      delete one.mine;
+      one.more = true;
+      await save(one);
+      expect(await store.get('s'))
+        .to.deep.include({ n: 2, more: true })
+        .and.not.have.property('mine');
+    });
+
+    it('lose none of 20 changes that are made at once by four processes’ stores, and tell the conflicts', async () => {
+      const stores = Array.from({ length: 4 }, () => new RedisSessionStore({ url: redis.url }));
+      let conflicts = 0;
+      for (const one of stores) one.on('conflict', () => conflicts++);
+      try {
+        await Promise.all(
+          Array.from({ length: 50 }, async (_, n) => {
+            const sid = `many-${n}`;
+            await store.set(sid, data({ start: true }));
+            const loaded = await Promise.all(Array.from({ length: 20 }, (_, i) => load(sid, stores[i % 4])));
+            loaded.forEach((one, i) => {
+              one[`k${i}`] = i;
+            });
+            await Promise.all(loaded.map(save));
+            const after = await store.get(sid);
+            for (let i = 0; i < 20; i++) expect(after).to.have.property(`k${i}`, i);
+          }),
+        );
+        expect(conflicts).to.be.at.least(50);
+      } finally {
+        await Promise.all(stores.map((one) => one.close()));
+      }
+    });
+
+    it('merge what a custom serializer reads and writes', () =>
+      withStore({ serializer: tagged }, async (of) => {
+        await of.set('t', data({ when: new Date(5) }));
+        expect(await client.get('sess:t')).to.match(/^tagged /);
+        const [one, two] = [await load('t', of), await load('t', of)];
+        expect(one.when).to.be.instanceOf(Date);
+        one.a = 1;
+        two.b = new Date(7);
+        await Promise.all([save(one), save(two)]);
+        expect(await of.get('t')).to.deep.include({ when: new Date(5), a: 1, b: new Date(7) });
+      }));
+
+    it("saveMode 'reject': an error with a code; 'overwrite': the last one wins", async () => {
+      await withStore({ saveMode: 'reject' }, async (of) => {
+        await of.set('r', data({ n: 0 }));
+        const [one, two] = [await load('r', of), await load('r', of)];
+        one.n = 1;
+        two.other = 2;
+        await save(one);
+        const error = await save(two).catch((e) => e);
+        expect(error).to.include({ code: 'ERR_INTELLIGENT_SESSION_CONFLICT', status: 409 });
+        expect(await of.get('r'))
+          .to.deep.include({ n: 1 })
+          .and.not.have.property('other');
+      });
+      await withStore({ saveMode: 'overwrite' }, async (of) => {
+        const [one, two] = [await load('r', of), await load('r', of)];
+        one.one = 1;
+        two.two = 2;
+        await save(one);
+        await save(two);
+        expect(await of.get('r'))
+          .to.deep.include({ two: 2 })
+          .and.not.have.property('one');
+      });
+    });
+  });
+
+  describe('a session that is gone', () => {
+    for (const saveMode of ['merge', 'overwrite', 'reject'] as const)
+      it(`is not brought back by a save or a touch (${saveMode}): no error, but an event`, () =>
+        withStore({ saveMode, touchAfter: 0 }, async (of) => {
+          const events = told(of);
+          for (const end of [() => of.destroy('g'), () => client.del('sess:g')]) {
+            await of.set('g', data({ n: 0 }, new Date(Date.now() + 50_000)));
+            const [slow, touching] = [await load('g', of), await load('g', of)];
+            await end();
+            slow.n = 1;
+            await save(slow);
+            await of.touch('g', touching);
+            expect(await client.exists('sess:g')).to.equal(0);
+          }
+          expect(events).to.deep.equal(['created g', 'destroyed g', 'refused g', 'created g', 'refused g']);
+        }));
+
+    it('stays gone for a new session that is saved again after it was destroyed', async () => {
+      const fresh = data({ n: 1 });
+      await store.set('f', fresh);
+      await store.destroy('f');
+      await store.set('f', fresh);
+      expect(await store.get('f')).to.equal(null);
+    });
+  });
+
+  describe('what it costs', () => {
+    const spent = async (act: () => Promise<unknown>) => {
+      await client.config('RESETSTAT');
+      await act();
+      const found = (await client.info('commandstats')).matchAll(/^cmdstat_(\S+?):calls=(\d+)/gm);
+      return Object.fromEntries(
+        [...found]
+          .filter(([, name]) => !/config|info|ping/.test(name as string))
+          .map(([, name, n]) => [name, Number(n)]),
+      );
+    };
+
+    it('a read is one GET; an expiry is renewed once in touchAfter, without being waited for', () =>
+      withStore({ touchAfter: 100 }, async (of) => {
+        await of.set('c', data({ n: 1 }, new Date(Date.now() + 50_000)));
+        await load('c', of);
+        expect(await spent(() => load('c', of))).to.deep.equal({ get: 1 });
+        const session = await load('c', of);
+        const touch = () =>
+          new Promise<void>((resolve, reject) => {
+            let same = true;
+            of.touch('c', session, (error) => (error || !same ? reject(error ?? new Error('waited')) : resolve()));
+            setImmediate(() => {
+              same = false;
+            });
+          });
+        await touch();
+        await of.get('none');
+        const again = await spent(async () => {
+          for (let i = 0; i < 5; i++) await touch();
+          await of.get('none');
+        });
+        expect(again).to.deep.equal({ get: 1 });
+      }));
+
+    it('a change is one script more, and no second round trip without a conflict', async () => {
+      await store.set('w', data({ n: 1 }));
+      const session = await load('w');
+      session.n = 2;
+      await save(session);
+      session.n = 3;
+      const cost = await spent(() => save(session));
+      expect(cost).to.deep.equal({ evalsha: 1, get: 1, set: 1 });
+    });
+
+    it('disableTouch touches nothing; disableTTL keeps for ever; a ttl function rules', async () => {
+      const later = new Date(Date.now() + 10_000);
+      await withStore({ disableTouch: true }, async (of) => {
+        await of.set('x', data({ n: 1 }, later));
+        expect(await spent(() => of.touch('x', data({}, new Date(Date.now() + 90_000))))).to.deep.equal({});
+      });
+      await withStore({ disableTTL: true }, async (of) => {
+        await of.set('y', data({ n: 1 }, later));
+        expect(await client.pttl('sess:y')).to.equal(-1);
+        const session = await load('y', of);
+        session.n = 2;
+        await save(session);
+        expect(await client.pttl('sess:y')).to.equal(-1);
+      });
+      await withStore({ ttl: (session) => (session.long ? 500 : 50) }, async (of) => {
+        await of.set('z', data({ long: true }, later));
+        expect(await client.pttl('sess:z')).to.be.within(499_000, 500_000);
+      });
+    });
+  });
+
+  describe('connect-redis’ users', () => {
+    it('find the sessions that connect-redis 8 and 9 wrote, and the other way round', async () => {
+      const nodeRedis = createClient({ url: redis.url });
+      await nodeRedis.connect();
+      const theirs = {
+        'connect-redis 8 on ioredis': new ConnectRedis8({ client }),
+        'connect-redis 9 on node-redis': new ConnectRedis9({ client: nodeRedis }),
+      };
+      try {
+        for (const [name, other] of Object.entries(theirs)) {
+          const session = data({ user: 'robin', list: [1, {}] }, new Date(Date.now() + 60_000));
+          await other.set(name, session);
+          const mine = await load(name);
+          expect(mine).to.deep.include({ user: 'robin', list: [1, {}] });
+          mine.n = 1;
+          await save(mine);
+          expect(await other.get(name)).to.deep.include({ user: 'robin', n: 1 });
+          await store.set(`ours ${name}`, session);
+          expect(await other.get(`ours ${name}`)).to.deep.include({ user: 'robin' });
+          expect(await other.ids()).to.have.members(await store.ids());
+        }
+      } finally {
+        await nodeRedis.close();
+      }
+    });
+
+    it('give any client: ioredis, with a keyPrefix, node-redis, a Cluster, Sentinel', async () => {
+      await client.set('p:sess:old', JSON.stringify(data({ n: 1 })));
+      const prefixed = new Redis(redis.url, { keyPrefix: 'p:' });
+      const nodeRedis = createClient({ url: `${redis.url}/2` });
+      const sentinel = await startSentinel(redis.port);
+      const cluster = await startCluster(3);
+      const clusterClient = new Cluster([...cluster.nodes]);
+      try {
+        await withStore({ client: prefixed }, async (of) => {
+          expect(await of.get('old')).to.deep.include({ n: 1 });
+          expect(await of.ids()).to.deep.equal(['old']);
+        });
+        await withStore({ client: nodeRedis }, async (of) => {
+          await of.set('n', data({ n: 2 }));
+          await client.select(2);
+          expect(await client.exists('sess:n')).to.equal(1);
+          await client.select(0);
+        });
+        await withStore(
+          { client: { sentinels: [{ host: '127.0.0.1', port: sentinel.port }], name: 'main' } },
+          async (of) => {
+            await of.set('by-sentinel', data({ n: 3 }));
+            expect(await client.exists('sess:by-sentinel')).to.equal(1);
+          },
+        );
+        await withStore({ client: clusterClient, scanCount: 10 }, async (of) => {
+          const ids = Array.from({ length: 60 }, (_, i) => `c${i}`);
+          await Promise.all(ids.map((id) => of.set(id, data({ id: 1 }))));
+          expect((await of.ids()).sort()).to.deep.equal(ids.toSorted());
+          expect(await of.length()).to.equal(60);
+          const seen = new Set<string>();
+          for await (const one of of.scanSessions()) seen.add(one.id);
+          expect(seen.size).to.equal(60);
+          await of.clear();
+          expect(await of.length()).to.equal(0);
+        });
+      } finally {
+        prefixed.disconnect();
+        clusterClient.disconnect();
+        await cluster.stop();
+        await sentinel.stop();
+      }
+    });
+
+    it('hear at once of an option that is wrong', () => {
+      for (const options of [
+        { prefx: 'x' },
+        { client, url: redis.url },
+        { ttl: 0 },
+        { maxSessionsPerUser: 2 },
+        { encryption: { secrets: ['short'] } },
+        { serializer: {} },
+        { client: new Cluster([], { lazyConnect: true }), nearCache: {} },
+        { client: { isOpen: true, options: { credentialsProvider: {} } } },
+      ])
+        expect(() => new RedisSessionStore(options as RedisSessionStoreOptions), JSON.stringify(Object.keys(options)))
+          .to.throw(TypeError)
+          .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
+    });
+  });
+
+  describe('users', () => {
+    const users = { user: (of: SessionData) => of.user as string | undefined };
+    const later = () => new Date(Date.now() + 50_000);
+
+    it('have their sessions listed and ended, and none of another’s', () =>
+      withStore(users, async (of) => {
+        for (const id of ['1', '2', '3']) await of.set(id, data({ user: 'robin' }, later()));
+        await of.set('4', data({ user: 'kim' }, later()));
+        await of.set('5', data({ n: 1 }, later()));
+        expect((await of.sessionsOf('robin')).map(({ id }) => id)).to.have.members(['1', '2', '3']);
+        const slow = await load('1', of);
+        expect(await of.destroyAllOf('robin', { except: '2' })).to.equal(2);
+        slow.n = 1;
+        await save(slow);
+        expect((await of.sessionsOf('robin')).map(({ id }) => id)).to.deep.equal(['2']);
+        expect((await of.ids()).sort()).to.deep.equal(['2', '4', '5']);
+        expect(await client.pttl('users:sess:robin')).to.be.within(40_000, 50_000);
+        await of.destroy('4');
+        expect(await client.exists('users:sess:kim')).to.equal(0);
+      }));
+
+    it('are found by their sessions only: login, logout, another user, expiry', () =>
+      withStore(users, async (of) => {
+        await of.set('a', data({ n: 1 }, later()));
+        const session = await load('a', of);
+        session.user = 'robin';
+        await save(session);
+        expect(await of.sessionsOf('robin')).to.have.lengthOf(1);
+        session.user = 'kim';
+        await save(session);
+        expect(await of.sessionsOf('robin')).to.have.lengthOf(0);
+        expect(await of.sessionsOf('kim')).to.have.lengthOf(1);
+        delete session.user;
+        await save(session);
+        expect(await of.sessionsOf('kim')).to.have.lengthOf(0);
+        await of.set('b', data({ user: 'kim' }, later()));
+        await client.del('sess:b');
+        expect(await of.sessionsOf('kim')).to.have.lengthOf(0);
+        expect(await client.zcard('users:sess:kim')).to.equal(0);
+      }));
+
+    it('have at most so many: those that were idle longest go', () =>
+      withStore({ ...users, maxSessionsPerUser: 3 }, async (of) => {
+        const events = told(of);
+        for (let i = 0; i < 6; i++) {
+          await of.set(`s${i}`, data({ user: 'robin' }, new Date(Date.now() + 50_000 + i * 10)));
+          if (i === 3) await client.del('sess:s3');
+        }
+        expect((await of.ids()).sort()).to.deep.equal(['s2', 's4', 's5']);
+        expect(events.filter((one) => one.startsWith('destroyed')).sort()).to.deep.equal([
+          'destroyed s0',
+          'destroyed s1',
+        ]);
+      }));
+
+    it('cost as many commands as they have sessions, never a SCAN; without the option it is an error', () =>
+      withStore(users, async (of) => {
+        for (let i = 0; i < 300; i++) await of.set(`x${i}`, data({ n: i }));
+        await of.set('mine', data({ user: 'robin' }));
+        await client.config('RESETSTAT');
+        await of.sessionsOf('robin');
+        await of.destroyAllOf('robin');
+        const stats = await client.info('commandstats');
+        expect(stats).to.not.match(/cmdstat_scan/);
+        expect(stats).to.match(/cmdstat_get:calls=1,/);
+        expect(await store.sessionsOf('robin').catch((error) => error.code)).to.equal(
+          'ERR_INTELLIGENT_SESSION_ARGUMENT',
+        );
+      }));
+  });
+
+  describe('events', () => {
+    it('tell what expired, where the server does', async () => {
+      await client.config('SET', 'notify-keyspace-events', 'Ex');
+      await withStore({ expiredEvents: true }, async (of) => {
+        const expired = new Promise<string>((resolve) => of.once('expired', resolve));
+        while (!String(await client.call('PUBSUB', 'NUMPAT')).match(/[1-9]/)) await client.ping();
+        await of.set('short', data({ n: 1 }, new Date(Date.now() + 20)));
+        expect(await expired).to.equal('short');
+        expect(await of.metrics.metrics()).to.match(/store_total\{event="expired"\} 1/);
+      });
+      await client.config('SET', 'notify-keyspace-events', '');
+    });
+  });
+
+  describe('encryption', () => {
+    const secrets = ['the first secret, long'];
+    it('leaves nothing to read, and is bound to the session’s id', () =>
+      withStore({ encryption: { secrets } }, async (of) => {
+        await of.set('e', data({ card: '4111 1111' }));
+        const raw = (await client.get('sess:e')) as string;
+        expect(raw).to.match(/^e1\.[\w-]+$/);
+        expect(await of.get('e')).to.deep.include({ card: '4111 1111' });
+        await client.set('sess:other', raw);
+        expect(await of.get('other')).to.equal(null);
+        const [one, two] = [await load('e', of), await load('e', of)];
+        one.a = 1;
+        two.b = 2;
+        await Promise.all([save(one), save(two)]);
+        expect(await of.get('e')).to.deep.include({ card: '4111 1111', a: 1, b: 2 });
+      }));
+
+    it('reads what an older secret wrote, and takes anything else as absent, with an event and no content', async () => {
+      await withStore({ encryption: { secrets } }, (of) => of.set('old', data({ n: 'private' })));
+      await client.set('sess:plain', JSON.stringify(data({ n: 'private' })));
+      const raw = (await client.get('sess:old')) as string;
+      await client.set('sess:damaged', `${raw.slice(0, -3)}AAA`);
+      await client.set('sess:short', 'e1.AAAA');
+      const rotated = ['the second secret, long', ...secrets];
+      await withStore({ encryption: { secrets: rotated } }, async (of) => {
+        const faults: Error[] = [];
+        of.on('fault', (error) => faults.push(error));
+        expect(await of.get('old')).to.deep.include({ n: 'private' });
+        for (const id of ['damaged', 'short', 'plain']) expect(await of.get(id)).to.equal(null);
+        expect(faults).to.have.lengthOf(3);
+        for (const { message } of faults) expect(message).to.not.match(/private|damaged:|sess:/);
+        expect(await of.metrics.metrics()).to.match(/event="unreadable"\} 3/);
+      });
+      await withStore({ encryption: { secrets: ['the second secret, long'] } }, async (of) =>
+        expect(await of.get('old')).to.equal(null),
+      );
+      await withStore({ encryption: { secrets, acceptPlain: true } }, async (of) => {
+        const session = await load('plain', of);
+        session.n = 'sealed';
+        await save(session);
+        expect(await client.get('sess:plain')).to.match(/^e1\./);
+      });
+    });
+  });
+
+  describe('while Redis is away', () => {
+    const away = async (options: RedisSessionStoreOptions) => {
+      const proxy = await FaultyProxy.open(redis.port);
+      const of = new RedisSessionStore({ ...options, url: proxy.url });
+      const app = express();
+      app.use(session({ store: of, secret: 's', resave: false, saveUninitialized: false }));
+      app.get('/', (req, res) => {
+        if (req.session) req.session.n = Number(req.session.n ?? 0) + 1;
+        res.json({ n: req.session?.n ?? null });
+      });
+      app.use((error: Error & { status?: number }, _req: Request, res: Response, _next: NextFunction) => {
+        if (!res.headersSent) res.status(error.status ?? 500).json({ error: error.message });
+      });
+      const site = await Site.open(app);
+      const close = async () => {
+        await site.close();
+        await of.close();
+        await proxy.close();
+      };
+      return { proxy, of, visitor: new Visitor(site.url), close };
+    };
+    const asks = async (visitor: Visitor) => {
+      const started = performance.now();
+      const response = await visitor.fetch('/');
+      return { status: response.status, body: await response.json(), ms: performance.now() - started };
+    };
+
+    for (const whenAway of ['pass', 'error'] as const)
+      it(`${whenAway}: no request hangs, and all is back by itself`, async () => {
+        const { proxy, of, visitor, close } = await away({ whenAway });
+        try {
+          expect((await asks(visitor)).body).to.deep.equal({ n: 1 });
+          const down = new Promise((resolve) => of.client.once('close', resolve));
+          proxy.hold();
+          proxy.cut();
+          await down;
+          for (let i = 0; i < 3; i++) {
+            const { status, body, ms } = await asks(visitor);
+            expect(ms).to.be.below(700);
+            if (whenAway === 'pass') expect({ status, body }).to.deep.equal({ status: 200, body: { n: null } });
+            else expect(status).to.equal(503);
+            expect(JSON.stringify(body)).to.not.match(/sess:/);
+          }
+          const up = new Promise((resolve) => of.client.once('ready', resolve));
+          proxy.release();
+          proxy.cut();
+          await up;
+          expect((await asks(visitor)).body).to.deep.equal({ n: 2 });
+        } finally {
+          await close();
+        }
+      });
+
+    it('a server that does not answer costs a page the time limit, and is a 503 with a code, never a new session', async () => {
+      const { proxy, visitor, close } = await away({});
+      try {
+        await asks(visitor);
+        const { cookie } = visitor;
+        proxy.hold();
+        const { status, ms } = await asks(visitor);
+        expect(status).to.equal(503);
+        expect(ms).to.be.below(700);
+        expect(visitor.cookie).to.equal(cookie);
+      } finally {
+        await close();
+      }
+    });
+  });
 });
+
+/** A serializer that is not JSON: dates come back as dates. */
+const tagged: Serializer = {
+  stringify: (session) =>
+    `tagged ${JSON.stringify(session, function (this: Record<string, unknown>, key, value) {
+      return this[key] instanceof Date ? { $date: (this[key] as Date).getTime() } : value;
+    })}`,
+  parse: (text) =>
+    JSON.parse(text.slice('tagged '.length), (_, value) =>
+      typeof value?.$date === 'number' ? new Date(value.$date) : value,
+    ),
+};

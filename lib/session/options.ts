@@ -1,0 +1,103 @@
+import type { SessionData } from 'express-session';
+import { Cluster } from 'ioredis';
+import * as v from 'valibot';
+import { checkOptions, func, whole } from '../check-options.js';
+import { OptionError } from '../errors.js';
+import { defaultRedis, type RedisOption } from '../redis/connect.js';
+import type { SealOptions } from './seal.js';
+
+/** As connect-redis' users know it; JSON is one. */
+export interface Serializer {
+  parse(text: string): SessionData | Promise<SessionData>;
+  stringify(session: SessionData): string;
+}
+
+export interface RedisSessionStoreOptions {
+  /** An ioredis Redis or Cluster, or a node-redis client: a connection of our own is made to the same place. */
+  readonly client?: RedisOption;
+  /** Instead of `client`: where Redis is. @default REDIS_URL, or redis://127.0.0.1:6379 */
+  readonly url?: string;
+  /** Instead of `client`: a URL, ioredis' options, or a client. */
+  readonly redis?: RedisOption;
+  /** Stands before each session's key. @default 'sess:' */
+  readonly prefix?: string;
+  /** Seconds to keep a session whose cookie has no expiry; a function of the session rules them all. @default 86400 */
+  readonly ttl?: number | ((session: SessionData) => number);
+  /** Seconds to keep a new session that holds nothing, until its cookie comes back. @default 600 */
+  readonly newSessionTtl?: number;
+  /** @default JSON */
+  readonly serializer?: Serializer;
+  /** Keys asked for in one SCAN. @default 100 */
+  readonly scanCount?: number;
+  /** Sessions never expire. @default false */
+  readonly disableTTL?: boolean;
+  /** A read does not renew the expiry. @default false */
+  readonly disableTouch?: boolean;
+  /** Seconds in which this process renews a session's expiry at most once. @default a hundredth of its ttl, at most 300 */
+  readonly touchAfter?: number;
+  /**
+   * When a session was changed by another request since this one read it: `merge` puts this request's changes (its
+   * top-level keys) over it, `overwrite` forgets the other's, `reject` is an error to the page. @default 'merge'
+   */
+  readonly saveMode?: 'merge' | 'overwrite' | 'reject';
+  /** While Redis is away: `pass` serves without a session, `error` calls next(error) with status 503. @default 'pass' */
+  readonly whenAway?: 'pass' | 'error';
+  /** Serves sessions from this process, kept right by CLIENT TRACKING. `max` sessions, `ttl` seconds. @default none */
+  readonly nearCache?: { readonly max?: number; readonly ttl?: number };
+  /** Whose session is it? Makes sessionsOf() and destroyAllOf() possible. @default none */
+  readonly user?: (session: SessionData) => string | undefined;
+  /** Sessions that a user may have; those that were idle longest go. Needs `user`. @default no limit */
+  readonly maxSessionsPerUser?: number;
+  /** Emits `expired`, where the server's notify-keyspace-events has `Ex`. One more connection. @default false */
+  readonly expiredEvents?: boolean;
+  /** Encrypts what is stored: AES-256-GCM. @default none */
+  readonly encryption?: SealOptions;
+}
+
+const schema = v.strictObject({
+  client: v.optional(v.any()),
+  url: v.optional(v.string()),
+  redis: v.optional(v.any()),
+  prefix: v.optional(v.string(), 'sess:'),
+  ttl: v.optional(v.union([whole(1), func<(session: SessionData) => number>()]), 86_400),
+  newSessionTtl: v.optional(whole(1), 600),
+  serializer: v.optional(
+    v.custom<Serializer>(
+      (value) =>
+        typeof (value as Serializer)?.parse === 'function' && typeof (value as Serializer).stringify === 'function',
+      'an object with parse() and stringify()',
+    ),
+    () => JSON as Serializer,
+  ),
+  scanCount: v.optional(whole(1, 100_000), 100),
+  disableTTL: v.optional(v.boolean(), false),
+  disableTouch: v.optional(v.boolean(), false),
+  touchAfter: v.optional(whole(0)),
+  saveMode: v.optional(v.picklist(['merge', 'overwrite', 'reject']), 'merge'),
+  whenAway: v.optional(v.picklist(['pass', 'error']), 'pass'),
+  nearCache: v.optional(
+    v.strictObject({ max: v.optional(whole(1, 10_000_000), 10_000), ttl: v.optional(whole(1, 86_400), 60) }),
+  ),
+  user: v.optional(func<(session: SessionData) => string | undefined>()),
+  maxSessionsPerUser: v.optional(whole(1)),
+  expiredEvents: v.optional(v.boolean(), false),
+  encryption: v.optional(
+    v.strictObject({
+      secrets: v.pipe(v.array(v.pipe(v.string(), v.minLength(16))), v.minLength(1)),
+      acceptPlain: v.optional(v.boolean(), false),
+    }),
+  ),
+});
+
+export function resolveStoreOptions(options: RedisSessionStoreOptions) {
+  const of = 'RedisSessionStore';
+  const { client, url, redis, ...rest } = checkOptions(schema, options, of);
+  const given = [client, url, redis].filter((one) => one !== undefined);
+  if (given.length > 1) throw new OptionError(`${of}: options "client", "url" and "redis" are one: give one of them`);
+  if (rest.maxSessionsPerUser !== undefined && !rest.user)
+    throw new OptionError(`${of}: option "maxSessionsPerUser" needs option "user"`);
+  for (const option of ['nearCache', 'expiredEvents'] as const)
+    if (given[0] instanceof Cluster && rest[option])
+      throw new OptionError(`${of}: option "${option}" is for one Redis (or Sentinel), not for a Cluster`);
+  return { ...rest, redis: (given[0] ?? defaultRedis()) as RedisOption };
+}

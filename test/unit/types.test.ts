@@ -1,0 +1,22 @@
+import type { SessionData } from 'express-session';
+import type { RedisSessionStore } from '../../lib/index.js';
+
+declare module 'express-session' {
+  interface SessionData {
+    typedCart?: readonly { sku: string }[];
+  }
+}
+
+describe('types', () => {
+  it('know what an application adds to SessionData (checked by the compiler: npm run types)', () => {
+    const use = async (store: RedisSessionStore) => {
+      const session = await store.get('a');
+      const sku: string | undefined = session?.typedCart?.[0]?.sku;
+      // @ts-expect-error a cart is a list of objects with a sku
+      const wrong: SessionData['typedCart'] = [{ name: 'x' }];
+      for (const one of await store.all()) sku === one.typedCart?.[0]?.sku && one.id.trim();
+      return wrong;
+    };
+    use satisfies (store: RedisSessionStore) => Promise<unknown>;
+  });
+});
