@@ -5,7 +5,7 @@
 local MAGIC = 'ISBLOOM1'
 local BASE, LINK, PEEK = 28, 53, 1024
 local FIXED = 8 -- the option of a filter that does not scale
-local MOST = 536000000
+local MOST, LAYERS, HASHES = 536000000, 1000, 1100
 local TWO32 = 4294967296
 
 -- The filter, or false where there is no key. Of layer i: at[i], where its bytes begin (from 0), bits[i], hashes[i].
@@ -19,7 +19,8 @@ local function bloom_open(key)
   if head == '' then return false end
   if #head < BASE or head:sub(1, 8) ~= MAGIC then error('WRONGTYPE not a Bloom filter of the fallback') end
   local size, n, options, growth = struct.unpack('<I8I4I4I4', head, 9)
-  if n < 1 or n > 1000 then error('WRONGTYPE DAMAGED Bloom filter') end
+  if n < 1 or n > LAYERS then error('WRONGTYPE DAMAGED Bloom filter') end
+  if options ~= 5 and options ~= 13 then error('WRONGTYPE FOREIGN Bloom filter') end
   local from = BASE + n * LINK
   local length = #head
   if length == PEEK then
@@ -31,14 +32,16 @@ local function bloom_open(key)
   local link = BASE + 1
   for i = 1, n do
     local bytes, b = struct.unpack('<I8I8', head, link)
-    if b ~= bytes * 8 or b == 0 then error('WRONGTYPE DAMAGED Bloom filter') end
-    at[i], bits[i], hashes[i] = from, b, struct.unpack('<I4', head, link + 40)
+    local k = struct.unpack('<I4', head, link + 40)
+    if b ~= bytes * 8 or b == 0 or k < 1 or k > HASHES then error('WRONGTYPE DAMAGED Bloom filter') end
+    at[i], bits[i], hashes[i] = from, b, k
     from = from + bytes
     link = link + LINK
   end
   if length ~= from then error('WRONGTYPE DAMAGED Bloom filter') end
   local count, rate = struct.unpack('<I8d', head, link - LINK + 16)
   local entries = struct.unpack('<I8', head, link - LINK + 44)
+  if not (rate > 0 and rate < 1) or entries < 1 then error('WRONGTYPE DAMAGED Bloom filter') end
   return {
     key = key, head = head, length = length, size = size, options = options, growth = growth, n = n,
     at = at, bits = bits, hashes = hashes, count = count, rate = rate, entries = entries,
@@ -55,21 +58,31 @@ local function bloom_layer(entries, rate)
   return struct.pack('<I8I8I8ddI4I8', bytes, bytes * 8, 0, rate, per, hashes, entries) .. '\0', bytes
 end
 
+-- A string written beyond its end is made at its exact size where there was none: header, and all zeros after it.
+local function bloom_write(key, head, total)
+  redis.call('DEL', key)
+  redis.call('SETRANGE', key, total - 1, '\0')
+  redis.call('SETRANGE', key, 0, head)
+end
+
 local function bloom_reserve(key, rate, capacity, growth, nonscaling)
   local link, bytes = bloom_layer(capacity, nonscaling and rate or rate * 0.5)
   local options = 5 + (nonscaling and FIXED or 0)
-  redis.call('SET', key, MAGIC .. struct.pack('<I8I4I4I4', 0, 1, options, growth) .. link .. string.rep('\0', bytes))
+  bloom_write(key, MAGIC .. struct.pack('<I8I4I4I4', 0, 1, options, growth) .. link, BASE + LINK + bytes)
 end
 
--- another layer, written at its exact size
+-- another layer
 local function bloom_grow(filter)
   local link, bytes = bloom_layer(filter.entries * filter.growth, filter.rate * 0.5)
-  if filter.length + bytes > MOST then error('ERR TOOBIG a Bloom filter of the fallback has at most 512 MB') end
-  local old = redis.call('GET', filter.key)
-  local data = BASE + filter.n * LINK
+  if filter.length + LINK + bytes > MOST or filter.n >= LAYERS then error('ERR TOOBIG') end
+  local key, data, ttl = filter.key, BASE + filter.n * LINK, redis.call('PTTL', filter.key)
+  local links = redis.call('GETRANGE', key, BASE, data - 1)
+  local bits = redis.call('GETRANGE', key, data, -1)
   local head = MAGIC .. struct.pack('<I8I4I4I4', filter.size, filter.n + 1, filter.options, filter.growth)
-  redis.call('SET', filter.key, head .. old:sub(BASE + 1, data) .. link .. old:sub(data + 1) .. string.rep('\0', bytes), 'KEEPTTL')
-  return bloom_open(filter.key)
+  bloom_write(key, head .. links .. link, filter.length + LINK + bytes)
+  redis.call('SETRANGE', key, data + LINK, bits)
+  if ttl >= 0 then redis.call('PEXPIRE', key, math.max(1, ttl)) end
+  return bloom_open(key)
 end
 
 -- Bit i of an item in a layer is (h1 + i * h2) mod 2^64 mod bits, numbered in a byte from the lowest. `walk` is a layer's
@@ -207,14 +220,21 @@ local function bloom_check(key)
   return bloom_open(key) and true
 end
 
--- KEYS target, then others; ARGV ttl in ms or 0, the start that each key should have or '', then the whole string
+-- the start of a filter that was found whole
+local function bloom_start(key)
+  local filter = bloom_open(key)
+  return filter and redis.call('GETRANGE', key, 0, BASE + filter.n * LINK - 1)
+end
+
+-- KEYS target, then others; ARGV ttl in ms or '', the digest that each key should have or '', then the whole string
 local function bloom_load(keys, argv)
   for i = 1, #keys do
-    local filter = bloom_open(keys[i])
-    local start = filter and redis.call('GETRANGE', keys[i], 0, BASE + filter.n * LINK - 1) or ''
-    if start ~= argv[1 + i] then return 0 end
+    local filter, digest = bloom_open(keys[i]), ''
+    if filter and argv[1 + i] == '' then return 0 end
+    if filter then digest = redis.sha1hex(redis.call('GETRANGE', keys[i], #MAGIC, -1)) end
+    if digest ~= argv[1 + i] then return 0 end
   end
   redis.call('SET', keys[1], argv[2 + #keys])
-  if argv[1] ~= '0' then redis.call('PEXPIRE', keys[1], argv[1]) end
+  if argv[1] ~= '' then redis.call('PEXPIRE', keys[1], math.max(1, tonumber(argv[1]))) end
   return 1
 end

@@ -9,14 +9,16 @@ import {
   type BloomShape,
   blinding,
   bloomLua,
+  inBatches,
+  resolveBloomOptions,
   resolveShape,
 } from '../lib/bloom/bloom-filter.js';
 import {
+  digestOf,
   type FilterForm,
   formHas,
-  headerLength,
-  headerOf,
   isNonScaling,
+  MOST_BYTES,
   parseForm,
   positions,
 } from '../lib/bloom/filter-format.js';
@@ -44,13 +46,15 @@ export class PlainBloomFilter implements BloomFilter {
   readonly #add: Script<number[]>;
   readonly #exists: Script<number[]>;
   readonly #load: Script<number>;
+  readonly #checked: Script<Buffer | null>;
 
   constructor(
     readonly client: RedisClient,
     options: BloomOptions = {},
   ) {
-    this.#shape = resolveShape(options);
-    this.blind = blinding(options.itemSecret);
+    const { shape, itemSecret } = resolveBloomOptions(options);
+    this.#shape = shape;
+    this.blind = blinding(itemSecret);
     this.lua = bloomLua(this.#shape, './bloom.lua', import.meta.url);
     const script = <Reply>(body: string, keys?: number) => new Script<Reply>(`${this.lua}\n${body}`, keys);
     this.#add = script(
@@ -71,6 +75,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
       1,
     );
     this.#load = script('return bloom_load(KEYS, ARGV)');
+    this.#checked = script('return bloom_start(KEYS[1])');
   }
 
   encode(item: BloomItem): Buffer {
@@ -78,7 +83,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
   }
 
   async reserve(key: string, shape: BloomShape = this.#shape): Promise<void> {
-    const { errorRate, capacity, expansion, nonScaling } = resolveShape(shape);
+    const { errorRate, capacity, expansion, nonScaling } = resolveShape(shape, this.#shape);
     await this.#run(this.#reserve, [key, errorRate, capacity, expansion, nonScaling ? 1 : 0]);
   }
 
@@ -86,27 +91,28 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
     return (await this.addMany(key, [item]))[0] as boolean;
   }
 
-  async addMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
-    if (items.length === 0) return [];
-    return (await this.#run(this.#add, [key, ...this.#pairs(items)])).map(Boolean);
+  addMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
+    return inBatches(items, async (batch) => areOne(await this.#run(this.#add, [key, ...this.#pairs(batch)])));
   }
 
   async exists(key: string, item: BloomItem): Promise<boolean> {
     return (await this.existsMany(key, [item]))[0] as boolean;
   }
 
-  async existsMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
-    if (items.length === 0) return [];
-    const pairs = this.#pairs(items);
+  existsMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
+    return inBatches(items, (batch) => this.#ask(key, this.#pairs(batch)));
+  }
+
+  async #ask(key: string, pairs: readonly Buffer[]): Promise<boolean[]> {
     const answers = await this.#probe(key, pairs);
     if (answers) return answers;
     if (!this.#starts.has(key)) {
-      const head = await this.#head(key);
-      if (!head) return items.map(() => false);
-      const { dump, form } = head;
+      const start = await this.#start(key);
+      if (!start) return pairs.map(() => false);
+      const { dump, form } = start;
       if (dump) return pairs.map((pair) => formHas(dump, form, pair));
     }
-    return (await this.#run(this.#exists, [key, ...pairs])).map(Boolean);
+    return (await this.#probe(key, pairs)) ?? areOne(await this.#run(this.#exists, [key, ...pairs]));
   }
 
   async cardinality(key: string): Promise<number> {
@@ -114,14 +120,14 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
   }
 
   async info(key: string): Promise<BloomInfo | undefined> {
-    const head = await this.#head(key);
-    if (!head) return undefined;
-    const { items, layers, expansion } = head.form;
+    const start = await this.#start(key);
+    if (!start) return undefined;
+    const { items, layers, expansion } = start.form;
     return {
       capacity: layers.reduce((sum, { entries }) => sum + entries, 0),
       layers: layers.length,
       items,
-      expansion: isNonScaling(head.form) ? undefined : expansion,
+      expansion: isNonScaling(start.form) ? undefined : expansion,
     };
   }
 
@@ -131,31 +137,29 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
 
   async dump(key: string): Promise<BloomDump | undefined> {
     const [text, ttl] = await this.#try(key, () => Promise.all([this.client.getBuffer(key), this.client.pttl(key)]));
-    if (text === null) return undefined;
+    if (text === null || Number(ttl) === -2) return undefined;
     const bytes = afterMagic(text);
     parseForm(bytes);
-    return { bytes, ttlMs: ttl < 0 ? undefined : ttl };
+    return { bytes, ttlMs: Number(ttl) < 0 ? undefined : Number(ttl) };
   }
 
   async load(key: string, { bytes, ttlMs }: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
-    if (parseForm(bytes).length > 536_000_000) throw bloomFault('TOOBIG');
+    if (parseForm(bytes).length > MOST_BYTES) throw bloomFault('TOOBIG');
     const watched = new Map([[key, undefined], ...(unchanged ?? [])]);
-    const starts = [...watched.values()].map((dump) => (dump ? Buffer.concat([MAGIC, headerOf(dump.bytes)]) : ''));
-    const args = [...watched.keys(), ttlMs ?? 0, ...starts, Buffer.concat([MAGIC, bytes])];
-    return (await this.#try(key, () => this.#load.run(this.client, args, watched.size))) === 1;
+    const digests = [...watched.values()].map((dump) => (dump ? digestOf(dump.bytes) : ''));
+    const args = [...watched.keys(), ttlMs ?? '', ...digests, Buffer.concat([MAGIC, bytes])];
+    return Number(await this.#try(key, () => this.#load.run(this.client, args, watched.size))) === 1;
   }
 
-  /** The start of a filter, all of it where it is small; a bigger one's is remembered. */
-  async #head(key: string): Promise<Start | undefined> {
-    const read = (upto: number) => this.#try(key, () => this.client.getrangeBuffer(key, 0, upto - 1));
-    let text = await read(SMALL);
-    if (text.length === 0) return undefined;
-    const whole = text.length < SMALL;
-    if (!whole && headerLength(afterMagic(text)) + MAGIC.length > SMALL)
-      text = await read(headerLength(afterMagic(text)) + MAGIC.length);
+  /** The start of a filter, all of it where it is small; a bigger one's is checked by the server, and remembered. */
+  async #start(key: string): Promise<Start | undefined> {
+    const head = await this.#try(key, () => this.client.getrangeBuffer(key, 0, SMALL - 1));
+    const small = head.length < SMALL;
+    const text = small ? head : await this.#try(key, () => this.#checked.runBuffers(this.client, [key]));
+    if (!text || text.length === 0) return undefined;
     const bytes = afterMagic(text);
-    const start = { text, form: parseForm(bytes, whole), dump: whole ? bytes : undefined };
-    if (!whole) this.#starts.set(key, start);
+    const start = { text, form: parseForm(bytes, small), dump: small ? bytes : undefined };
+    if (!small) this.#starts.set(key, start);
     return start;
   }
 
@@ -176,7 +180,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
         for (const b of positions(pair, layer))
           words.push('GET', 'u1', (MAGIC.length + layer.at) * 8 + b + 7 - 2 * (b % 8));
     const reply = (await this.#try(key, () => this.client.call('BITFIELD_RO', key, ...words))) as number[];
-    if (fixed.some(({ at, bytes }, i) => reply[i] !== start.text.readUIntBE(at, bytes))) {
+    if (fixed.some(({ at, bytes }, i) => Number(reply[i]) !== start.text.readUIntBE(at, bytes))) {
       this.#starts.delete(key);
       return undefined;
     }
@@ -184,7 +188,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
     return pairs.map(() => {
       let has = false;
       for (const { hashes } of layers) {
-        has ||= reply.slice(next, next + hashes).every((bit) => bit === 1);
+        has ||= reply.slice(next, next + hashes).every((bit) => Number(bit) === 1);
         next += hashes;
       }
       return has;
@@ -228,6 +232,8 @@ function fixedParts(layers: number): { at: number; bytes: number }[] {
   for (let i = 0; i < layers; i++) parts.push({ at: 36 + i * 53, bytes: 6 }, { at: 68 + i * 53, bytes: 1 });
   return parts;
 }
+
+const areOne = (replies: readonly unknown[]): boolean[] => replies.map((reply) => Number(reply) === 1);
 
 function afterMagic(text: Buffer): Buffer {
   if (!text.subarray(0, MAGIC.length).equals(MAGIC)) throw bloomFault('WRONGTYPE');

@@ -6,11 +6,12 @@ const move = 'open it with that one, or move it with copyFilter()';
 const told: readonly (readonly [RegExp, string])[] = [
   [/OTHERFORM module/, `the key holds a filter of RedisBloom: ${move} (bloom: "module")`],
   [/OTHERFORM fallback/, `the key holds a filter of the fallback: ${move} (bloom: "fallback")`],
-  [/DAMAGED/, 'the key holds a damaged or truncated filter; it was left as it is'],
+  [/FOREIGN/, 'a filter without 64-bit hashes, or with other options that are not supported; it was left as it is'],
+  [/DAMAGED|received bad data/, 'the key holds a damaged or truncated filter; it was left as it is'],
   [/WRONGTYPE/, 'the key holds something else'],
   [/item exists|BUSYKEY/, 'the key exists already'],
   [/non scaling filter is full/i, 'full, and made not to scale'],
-  [/TOOBIG/, 'a filter has at most 512 MB here'],
+  [/TOOBIG/, 'a filter has at most 512 MB and 1,000 layers here'],
   [/UNITED/, 'these filters are too full to be one within the error rate'],
   [/^BUSY$/, 'the filters changed at each try to merge them'],
 ];

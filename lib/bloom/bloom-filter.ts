@@ -1,4 +1,6 @@
 import { createHmac } from 'node:crypto';
+import * as v from 'valibot';
+import { checkOptions, whole } from '../check-options.js';
 import { OptionError } from '../errors.js';
 import { loadScript } from '../redis/load-script.js';
 
@@ -44,12 +46,13 @@ export interface BloomDump {
 /** A Bloom filter in Redis: on RedisBloom or on plain Redis, the same answers. One round trip where nothing else is said. */
 export interface BloomFilter {
   readonly implementation: 'module' | 'fallback';
-  /** Makes an empty filter; rejects if the key exists. */
+  /** Makes an empty filter, of createBloomFilter()'s shape where `shape` says nothing; rejects if the key exists. */
   reserve(key: string, shape?: BloomShape): Promise<void>;
   /** true if the item was not there (as far as the filter can tell). */
   add(key: string, item: BloomItem): Promise<boolean>;
+  /** One round trip, and one atomic step, for each 5,000 items. */
   addMany(key: string, items: readonly BloomItem[]): Promise<boolean[]>;
-  /** The fallback's first look at a filter over 4 KB is two round trips, and so is the first after it has grown. */
+  /** The fallback's first look at a filter over 4 KB, and the first after it has grown, are two round trips more. */
   exists(key: string, item: BloomItem): Promise<boolean>;
   existsMany(key: string, items: readonly BloomItem[]): Promise<boolean[]>;
   /** Items added, 0 for a missing key. */
@@ -57,8 +60,8 @@ export interface BloomFilter {
   /** undefined for a missing key */
   info(key: string): Promise<BloomInfo | undefined>;
   /**
-   * `target` then holds what it and the sources held; the sources stay. Two round trips, the filters' bytes over the wire
-   * three times at most, tried again where a filter changes meanwhile. Layers of one geometry are united bit by bit, others
+   * `target` then holds what it and the sources held; the sources stay. Two round trips: every filter's bytes come here, and
+   * the union goes back; tried again where a filter changes meanwhile (the server compares digests). Layers of one geometry are united bit by bit, others
    * kept side by side; where the error rate would not hold, it rejects and nothing is changed. Counts of united layers are
    * estimates. The target keeps its expiry; a new one has the longest of the sources'. In a Cluster, one slot.
    */
@@ -66,8 +69,8 @@ export interface BloomFilter {
   /** The filter whole, undefined for a missing key: at most 512 MB, read at once. */
   dump(key: string): Promise<BloomDump | undefined>;
   /**
-   * Writes a filter whole, in one atomic step, if the keys of `unchanged` are as they were dumped (undefined: missing);
-   * false if one is not. By default: if the key is missing.
+   * Writes a filter whole, in one atomic step, if the keys of `unchanged` are, byte for byte, as they were dumped
+   * (undefined: missing); false if one is not. By default: if the key is missing.
    */
   load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>): Promise<boolean>;
   /** Lua with `bloom_add(key, item)`, `bloom_exists(key, item)` and `bloom_check(key)`, to stand before another script. */
@@ -78,18 +81,32 @@ export interface BloomFilter {
   blind(item: BloomItem): Buffer;
 }
 
-export function resolveShape({
-  errorRate = 0.01,
-  capacity = 100,
-  expansion = 2,
-  nonScaling = false,
-}: BloomShape = {}): Required<BloomShape> {
-  if (!(errorRate > 0 && errorRate < 1)) throw bad('errorRate', 'a number over 0 and under 1', errorRate);
-  if (!Number.isInteger(capacity) || capacity < 1 || capacity > 2 ** 30)
-    throw bad('capacity', 'a whole number from 1 to 2^30', capacity);
-  if (!Number.isInteger(expansion) || expansion < 1 || expansion > 32_768)
-    throw bad('expansion', 'a whole number from 1 to 32768', expansion);
-  return { errorRate, capacity, expansion, nonScaling };
+const rate = v.custom<number>(
+  (value) => typeof value === 'number' && value > 0 && value < 1,
+  'a number over 0 and under 1',
+);
+const shape = {
+  errorRate: v.optional(rate, 0.01),
+  capacity: v.optional(whole(1, 2 ** 30), 100),
+  expansion: v.optional(whole(1, 32_768), 2),
+  nonScaling: v.optional(v.boolean(), false),
+};
+const shapeSchema = v.strictObject(shape);
+const itemSecret = v.custom<string | Uint8Array>(
+  (value) => (typeof value === 'string' || value instanceof Uint8Array) && value.length >= 16,
+  'at least 16 characters or bytes',
+);
+const optionsSchema = v.strictObject({ ...shape, itemSecret: v.optional(itemSecret) });
+
+export function resolveBloomOptions(options: BloomOptions) {
+  const { itemSecret, ...shape } = checkOptions(optionsSchema, options, 'createBloomFilter()');
+  return { shape: resolveShape(shape), itemSecret };
+}
+
+export function resolveShape(options: BloomShape, defaults: BloomShape = {}): Required<BloomShape> {
+  const resolved = checkOptions(shapeSchema, { ...defaults, ...options }, 'Bloom filter');
+  // as the module notes it
+  return resolved.nonScaling ? { ...resolved, expansion: 2 } : resolved;
 }
 
 /** The functions of a .lua file, for new filters of this shape. */
@@ -101,14 +118,22 @@ export function bloomLua(shape: Required<BloomShape>, file: string, beside: stri
 
 /** How an item is made ready: its bytes, or their HMAC where there is a secret. */
 export function blinding(secret: BloomOptions['itemSecret']): (item: BloomItem) => Buffer {
-  if (secret === undefined) return toBytes;
-  if (secret.length < 16) throw bad('itemSecret', 'at least 16 characters or bytes', `${secret.length}`);
-  return (item) => createHmac('sha256', secret).update(item).digest();
+  return secret === undefined ? toBytes : (item) => createHmac('sha256', secret).update(toBytes(item)).digest();
 }
 
-function bad(option: string, expected: string, got: unknown): OptionError {
-  return new OptionError(`Bloom filter: option "${option}" should be ${expected}, got ${got}`);
+function toBytes(item: BloomItem): Buffer {
+  if (typeof item === 'string') return Buffer.from(item);
+  if (item instanceof Uint8Array) return Buffer.from(item.buffer, item.byteOffset, item.byteLength);
+  throw new OptionError('Bloom filter: an item should be text or bytes', 'ERR_INTELLIGENT_SESSION_ARGUMENT');
 }
 
-const toBytes = (item: BloomItem): Buffer =>
-  typeof item === 'string' ? Buffer.from(item) : Buffer.from(item.buffer, item.byteOffset, item.byteLength);
+/** Items of one call; more are sent in so many calls. */
+const AT_ONCE = 5000;
+
+/** Acts on items a few thousand at a time: all are sent at once, and worked off in their order. */
+export async function inBatches<T>(items: readonly T[], act: (batch: readonly T[]) => Promise<boolean[]>) {
+  if (items.length <= AT_ONCE) return items.length === 0 ? [] : act(items);
+  const batches: Promise<boolean[]>[] = [];
+  for (let i = 0; i < items.length; i += AT_ONCE) batches.push(act(items.slice(i, i + AT_ONCE)));
+  return (await Promise.all(batches)).flat();
+}

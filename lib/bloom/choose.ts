@@ -1,5 +1,5 @@
 import { PlainBloomFilter } from '../../fallback/plain-bloom.js';
-import { redisFault } from '../errors.js';
+import { OptionError, redisFault } from '../errors.js';
 import type { RedisClient } from '../redis/connect.js';
 import type { BloomFilter, BloomOptions } from './bloom-filter.js';
 import { RedisBloomFilter } from './redis-bloom.js';
@@ -7,6 +7,7 @@ import { RedisBloomFilter } from './redis-bloom.js';
 export type BloomChoice = 'auto' | 'module' | 'fallback';
 
 const answers = new WeakMap<RedisClient, Promise<boolean>>();
+const watched = new WeakSet<RedisClient>();
 
 /** Does this connection's server know BF.INSERT (COMMAND INFO, one round trip)? Asked once, and again after a new connection. */
 function hasModule(client: RedisClient): Promise<boolean> {
@@ -20,7 +21,8 @@ function hasModule(client: RedisClient): Promise<boolean> {
     },
   );
   answers.set(client, answer);
-  client.once('close', () => answers.delete(client));
+  if (!watched.has(client)) client.on('close', () => answers.delete(client));
+  watched.add(client);
   return answer;
 }
 
@@ -30,6 +32,8 @@ export async function chooseBloomFilter(
   choice: BloomChoice = 'auto',
   options: BloomOptions = {},
 ): Promise<BloomFilter> {
+  if (!['auto', 'module', 'fallback'].includes(choice))
+    throw new OptionError(`createBloomFilter(): the choice should be 'auto', 'module' or 'fallback', got ${choice}`);
   if (choice === 'fallback') return new PlainBloomFilter(client, options);
   const has = await hasModule(client);
   if (!has && choice === 'module')

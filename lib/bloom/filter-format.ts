@@ -1,9 +1,14 @@
+import { createHash } from 'node:crypto';
 import { bloomFault } from './bloom-error.js';
 
 /** A filter's bytes as BF.SCANDUMP gives them: a header of 20 bytes and 53 a layer, then the layers' bits (WIRE.md). */
 const HEADER = 20;
 const LINK = 53;
 const NON_SCALING = 8;
+/** no rounding to powers of two, 64-bit hashes: what RedisBloom 2 makes */
+const PLAIN = 5;
+export const MOST_BYTES = 536_000_000;
+const MOST_LAYERS = 1000;
 /** as the module rounds them */
 const LN2 = 0.693147180559945;
 const LN2_SQUARED = 0.480453013918201;
@@ -34,19 +39,25 @@ export function parseForm(bytes: Buffer, whole = true): FilterForm {
   const damaged = () => bloomFault('DAMAGED');
   if (bytes.length < HEADER) throw damaged();
   const n = bytes.readUInt32LE(8);
-  if (n < 1 || n > 1000 || bytes.length < HEADER + n * LINK) throw damaged();
+  if (n < 1 || n > MOST_LAYERS || bytes.length < HEADER + n * LINK) throw damaged();
+  const options = bytes.readUInt32LE(12);
+  if (options !== PLAIN && options !== PLAIN + NON_SCALING) throw bloomFault('FOREIGN');
   const layers: Layer[] = [];
   let at = HEADER + n * LINK;
   for (let i = 0; i < n; i++) {
     const from = HEADER + i * LINK;
     const size = u64(bytes, from);
     const bits = u64(bytes, from + 8);
-    if (bits !== size * 8 || bits === 0) throw damaged();
+    const hashes = bytes.readUInt32LE(from + 40);
+    const errorRate = bytes.readDoubleLE(from + 24);
+    if (bits !== size * 8 || bits === 0 || !(errorRate > 0 && errorRate < 1)) throw damaged();
+    const usual = LN2 * bitsPerItem(errorRate);
+    if (hashes < 1 || Math.abs(hashes - usual) > 1.001 || u64(bytes, from + 44) < 1) throw damaged();
     layers.push({
       bits,
       count: u64(bytes, from + 16),
-      errorRate: bytes.readDoubleLE(from + 24),
-      hashes: bytes.readUInt32LE(from + 40),
+      errorRate,
+      hashes,
       entries: u64(bytes, from + 44),
       at,
     });
@@ -55,19 +66,22 @@ export function parseForm(bytes: Buffer, whole = true): FilterForm {
   if (whole && at !== bytes.length) throw damaged();
   return {
     items: u64(bytes, 0),
-    options: bytes.readUInt32LE(12),
+    options,
     expansion: bytes.readUInt32LE(16),
     layers,
     length: at,
   };
 }
 
-/** The part of a dump before the layers' bits: it changes with every bit that is set. */
+/** The part of a dump before the layers' bits. */
 export const headerOf = (bytes: Buffer): Buffer => bytes.subarray(0, headerLength(bytes));
+
+/** SHA-1, as Redis' scripts compute it. */
+export const digestOf = (bytes: Buffer): string => createHash('sha1').update(bytes).digest('hex');
 
 /** Bytes of a dump's header, by its start; 0 for less than a start. */
 export const headerLength = (bytes: Buffer): number =>
-  bytes.length < HEADER ? 0 : HEADER + Math.min(bytes.readUInt32LE(8), 1000) * LINK;
+  bytes.length < HEADER ? 0 : HEADER + Math.min(bytes.readUInt32LE(8), MOST_LAYERS) * LINK;
 
 /** Layers (their `at` counts for nothing) and their bits, as one dump. */
 export function formatDump(
@@ -98,6 +112,7 @@ const bitsPerItem = (errorRate: number): number => -(Math.log(errorRate) / LN2_S
 export function emptyLayer(entries: number, errorRate: number): Omit<Layer, 'at'> & { readonly data: Buffer } {
   const per = bitsPerItem(errorRate);
   const bits = Math.max(64, Math.ceil(Math.floor(entries * per) / 64) * 64);
+  if (bits / 8 > MOST_BYTES) throw bloomFault('TOOBIG');
   return { bits, count: 0, errorRate, hashes: Math.ceil(LN2 * per), entries, data: Buffer.alloc(bits / 8) };
 }
 

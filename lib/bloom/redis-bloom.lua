@@ -24,25 +24,40 @@ end
 
 -- { ttl in ms, chunks... }, at one moment
 local function bloom_dump(key)
-  local reply, cursor = { redis.call('PTTL', key) }, 0
+  local reply, cursor, bytes = { redis.call('PTTL', key) }, 0, 0
   if not bloom_check(key) then return reply end
   repeat
     local part = redis.call('BF.SCANDUMP', key, cursor)
     cursor = part[1]
-    if cursor ~= 0 then reply[#reply + 1] = part[2] end
-    if #reply > 33 then error('ERR TOOBIG') end
+    if cursor ~= 0 then
+      reply[#reply + 1] = part[2]
+      bytes = bytes + #part[2]
+    end
+    if bytes > 536000000 then error('ERR TOOBIG') end
   until cursor == 0
   return reply
 end
 
--- KEYS target, then others; ARGV ttl in ms or 0, the header that each key should have or '', then cursor and chunk by turns
+-- KEYS target, then others; ARGV ttl in ms or '', the digest that each key should have or '', then cursor and chunk by turns
 local function bloom_load(keys, argv)
   for i = 1, #keys do
-    local header = bloom_check(keys[i]) and redis.call('BF.SCANDUMP', keys[i], 0)[2] or ''
-    if header ~= argv[1 + i] then return 0 end
+    local digest = ''
+    if bloom_check(keys[i]) then
+      if argv[1 + i] == '' then return 0 end
+      digest = redis.sha1hex(table.concat(bloom_dump(keys[i]), '', 2))
+    end
+    if digest ~= argv[1 + i] then return 0 end
   end
+  local before, ttl = redis.call('DUMP', keys[1]), redis.call('PTTL', keys[1])
   redis.call('DEL', keys[1])
-  for i = 2 + #keys, #argv, 2 do redis.call('BF.LOADCHUNK', keys[1], argv[i], argv[i + 1]) end
-  if argv[1] ~= '0' then redis.call('PEXPIRE', keys[1], argv[1]) end
+  for i = 2 + #keys, #argv, 2 do
+    local reply = redis.pcall('BF.LOADCHUNK', keys[1], argv[i], argv[i + 1])
+    if reply.err then -- a script does not roll back by itself
+      redis.call('DEL', keys[1])
+      if before then redis.call('RESTORE', keys[1], math.max(ttl, 0), before) end
+      return reply
+    end
+  end
+  if argv[1] ~= '' then redis.call('PEXPIRE', keys[1], math.max(1, tonumber(argv[1]))) end
   return 1
 end

@@ -1,3 +1,4 @@
+import { Cluster } from 'ioredis';
 import type { RedisClient } from '../redis/connect.js';
 import { Script } from '../redis/run-script.js';
 import { bloomFault } from './bloom-error.js';
@@ -10,9 +11,11 @@ import {
   type BloomShape,
   blinding,
   bloomLua,
+  inBatches,
+  resolveBloomOptions,
   resolveShape,
 } from './bloom-filter.js';
-import { headerOf, parseForm } from './filter-format.js';
+import { digestOf, headerOf, MOST_BYTES, parseForm } from './filter-format.js';
 import { merge } from './merge.js';
 
 const MISSING = /not found|does not exist/i;
@@ -28,13 +31,15 @@ export class RedisBloomFilter implements BloomFilter {
   readonly #shape: Required<BloomShape>;
   readonly #dump: Script<[number, ...Buffer[]]>;
   readonly #load: Script<number>;
+  readonly #through = new Script('return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))');
 
   constructor(
     readonly client: RedisClient,
     options: BloomOptions = {},
   ) {
-    this.#shape = resolveShape(options);
-    this.blind = blinding(options.itemSecret);
+    const { shape, itemSecret } = resolveBloomOptions(options);
+    this.#shape = shape;
+    this.blind = blinding(itemSecret);
     this.encode = this.blind;
     this.lua = bloomLua(this.#shape, './redis-bloom.lua', import.meta.url);
     this.#dump = new Script(`${this.lua}\nreturn bloom_dump(KEYS[1])`, 1);
@@ -42,7 +47,7 @@ export class RedisBloomFilter implements BloomFilter {
   }
 
   async reserve(key: string, shape: BloomShape = this.#shape): Promise<void> {
-    const { errorRate, capacity, expansion, nonScaling } = resolveShape(shape);
+    const { errorRate, capacity, expansion, nonScaling } = resolveShape(shape, this.#shape);
     const scaling = nonScaling ? ['NONSCALING'] : ['EXPANSION', expansion];
     await this.#call('BF.RESERVE', key, errorRate, capacity, ...scaling);
   }
@@ -51,15 +56,18 @@ export class RedisBloomFilter implements BloomFilter {
     return (await this.addMany(key, [item]))[0] as boolean;
   }
 
-  async addMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
-    if (items.length === 0) return [];
+  addMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
+    return inBatches(items, (batch) => this.#add(key, batch));
+  }
+
+  async #add(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
     const { errorRate, capacity, expansion, nonScaling } = this.#shape;
     const shape = ['CAPACITY', capacity, 'ERROR', errorRate];
     const scaling = nonScaling ? ['NONSCALING'] : ['EXPANSION', expansion];
     const args = [...shape, ...scaling, 'ITEMS', ...items.map(this.blind)];
     const replies = (await this.#call('BF.INSERT', key, ...args)) as unknown[];
     for (const reply of replies) if (reply instanceof Error) throw bloomFault(reply);
-    return replies.map(Boolean);
+    return replies.map((reply) => Number(reply) === 1);
   }
 
   async exists(key: string, item: BloomItem): Promise<boolean> {
@@ -67,14 +75,19 @@ export class RedisBloomFilter implements BloomFilter {
   }
 
   /** TYPE goes with it in one round trip: BF.MEXISTS alone takes a string for an empty filter. */
-  async existsMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
-    if (items.length === 0) return [];
+  existsMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
+    return inBatches(items, (batch) => this.#exists(key, batch));
+  }
+
+  async #exists(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
     const [type, replies] = await Promise.all([
-      this.#call('TYPE', key),
+      this.client.type(key).catch((error) => {
+        throw bloomFault(error);
+      }),
       this.#call('BF.MEXISTS', key, ...items.map(this.blind)),
     ]);
     if (type !== 'MBbloom--' && type !== 'none') throw await this.#fault(key, 'WRONGTYPE');
-    return (replies as unknown[]).map(Boolean);
+    return (replies as unknown[]).map((reply) => Number(reply) === 1);
   }
 
   async cardinality(key: string): Promise<number> {
@@ -83,7 +96,7 @@ export class RedisBloomFilter implements BloomFilter {
 
   async info(key: string): Promise<BloomInfo | undefined> {
     try {
-      const reply = (await this.client.call('BF.INFO', key)) as unknown[];
+      const reply = (await this.#through.run(this.client, [key, 'BF.INFO'])) as unknown[];
       const field = (name: string) => reply[reply.indexOf(name) + 1];
       const expansion = field('Expansion rate');
       return {
@@ -105,7 +118,10 @@ export class RedisBloomFilter implements BloomFilter {
   async dump(key: string): Promise<BloomDump | undefined> {
     try {
       const [ttl, ...chunks] = await this.#dump.runBuffers(this.client, [key]);
-      return chunks.length === 0 ? undefined : { bytes: Buffer.concat(chunks), ttlMs: ttl < 0 ? undefined : ttl };
+      if (chunks.length === 0) return undefined;
+      const bytes = Buffer.concat(chunks);
+      parseForm(bytes);
+      return { bytes, ttlMs: Number(ttl) < 0 ? undefined : Number(ttl) };
     } catch (error) {
       throw await this.#fault(key, error);
     }
@@ -113,18 +129,20 @@ export class RedisBloomFilter implements BloomFilter {
 
   async load(key: string, { bytes, ttlMs }: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
     const watched = new Map([[key, undefined], ...(unchanged ?? [])]);
-    const headers = [...watched.values()].map((dump) => (dump ? headerOf(dump.bytes) : ''));
+    const digests = [...watched.values()].map((dump) => (dump ? digestOf(dump.bytes) : ''));
     const chunks: (number | Buffer)[] = [1, headerOf(bytes)];
     let iterator = 1;
-    for (const { at, bits } of parseForm(bytes).layers)
+    const { layers, length } = parseForm(bytes);
+    if (length > MOST_BYTES) throw bloomFault('TOOBIG');
+    for (const { at, bits } of layers)
       for (let from = at; from < at + bits / 8; from += CHUNK) {
         const chunk = bytes.subarray(from, Math.min(from + CHUNK, at + bits / 8));
         iterator += chunk.length;
         chunks.push(iterator, chunk);
       }
     try {
-      const args = [...watched.keys(), ttlMs ?? 0, ...headers, ...chunks];
-      return (await this.#load.run(this.client, args, watched.size)) === 1;
+      const args = [...watched.keys(), ttlMs ?? '', ...digests, ...chunks];
+      return Number(await this.#load.run(this.client, args, watched.size)) === 1;
     } catch (error) {
       throw await this.#fault(key, error);
     }
@@ -132,7 +150,9 @@ export class RedisBloomFilter implements BloomFilter {
 
   async #call(command: string, key: string, ...args: (string | number | Buffer)[]): Promise<unknown> {
     try {
-      return await this.client.call(command, key, ...args);
+      // ioredis knows no key of BF.*: it neither prefixes it nor finds its node
+      if (this.client instanceof Cluster) return await this.#through.run(this.client, [key, command, ...args]);
+      return await this.client.call(command, (this.client.options.keyPrefix ?? '') + key, ...args);
     } catch (error) {
       throw await this.#fault(key, error);
     }

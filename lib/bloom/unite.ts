@@ -15,11 +15,13 @@ export function unite(dumps: readonly Buffer[]): Buffer {
   for (const { bytes, form } of filters)
     for (const { at, ...layer } of form.layers) {
       const added = { ...layer, data: bytes.subarray(at, at + layer.bits / 8) };
-      const index = layers.findIndex((one) => sameGeometry(one, added) && fits(or(one, added)));
+      const index = layers.findIndex((one) => sameGeometry(one, added) && united(one, added));
       if (index < 0) layers.push(added);
-      else layers[index] = or(layers[index] as FilledLayer, added);
+      else layers[index] = united(layers[index] as FilledLayer, added) as FilledLayer;
     }
-  layers.sort((a, b) => b.errorRate - a.errorRate || a.entries - b.entries);
+  // The target's first layer stays the first: it tells the error rate. The rest as growth orders them.
+  const [own, ...rest] = layers as [FilledLayer, ...FilledLayer[]];
+  layers.splice(0, layers.length, own, ...rest.sort((a, b) => b.errorRate - a.errorRate || a.entries - b.entries));
 
   const first = form.layers[0] as Layer;
   if (isNonScaling(form)) {
@@ -32,7 +34,8 @@ export function unite(dumps: readonly Buffer[]): Buffer {
   if (sealed + last.errorRate * 2 > allowed * (1 + 1e-9)) {
     const left = allowed - sealed - rateOf(last);
     if (left <= 0) throw bloomFault('UNITED');
-    layers.push(emptyLayer(last.entries * form.expansion, left / 2));
+    if (last.count === 0) layers.pop();
+    layers.push(emptyLayer(last.entries, left / 2));
   }
   return formatDump(form, layers);
 }
@@ -40,17 +43,19 @@ export function unite(dumps: readonly Buffer[]): Buffer {
 const sameGeometry = (a: FilledLayer, b: FilledLayer): boolean =>
   a.bits === b.bits && a.hashes === b.hashes && a.errorRate === b.errorRate && a.entries === b.entries;
 
-const fits = (layer: FilledLayer): boolean => rateOf(layer) <= layer.errorRate && layer.count <= layer.entries;
-
 /** The false positives that a layer's fill gives. */
 const rateOf = ({ data, bits, hashes }: FilledLayer): number => (ones(data) / bits) ** hashes;
 
-/** Bits of both; the count is the estimate that the fill gives, between the greater count and the sum. */
-function or(a: FilledLayer, b: FilledLayer): FilledLayer {
+/** Both in one layer, or undefined where that would pass its error rate. One that has all of the other's stays as it is. */
+function united(a: FilledLayer, b: FilledLayer): FilledLayer | undefined {
   const data = Buffer.from(a.data);
   for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) | (b.data[i] as number);
+  if (data.equals(a.data)) return a;
+  if (data.equals(b.data)) return b;
   const estimate = Math.round((-a.bits / a.hashes) * Math.log(1 - ones(data) / a.bits));
-  return { ...a, data, count: Math.min(a.count + b.count, Math.max(a.count, b.count, estimate)) };
+  const count = Math.min(a.count + b.count, Math.max(a.count, b.count, estimate));
+  const layer = { ...a, data, count };
+  return rateOf(layer) <= a.errorRate && count <= a.entries ? layer : undefined;
 }
 
 const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll('0', '').length);

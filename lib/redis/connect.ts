@@ -1,5 +1,6 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { IntelligentSessionError, OptionError } from '../errors.js';
+import { gatherWrites } from './gather-writes.js';
 import { type Role, roleOptions } from './roles.js';
 
 /** A URL, ioredis' options (Sentinel's among them), or a client, which is duplicated and never closed. */
@@ -28,13 +29,14 @@ export const defaultRedis = (): string => process.env.REDIS_URL ?? 'redis://127.
 export function connect(redis: RedisOption, role: Role): Redis {
   if (redis instanceof Cluster) throw new OptionError('option "redis": a Cluster is for the session store only');
   // The owner hears of faults through what it asked; without a listener ioredis would print each of them.
-  return open(redis, roleOptions[role]).on('error', () => {});
+  const client = open(redis, roleOptions[role]).on('error', () => {});
+  return role === 'commands' ? gatherWrites(client) : client;
 }
 
 /** A connection for commands on single keys, also to a Cluster. Keys are named in whole: an ioredis `keyPrefix` is dropped. */
 export function connectCommands(redis: RedisOption): RedisClient {
   const settings = { ...roleOptions.commands, keyPrefix: '' };
-  if (!(redis instanceof Cluster)) return open(redis, settings).on('error', () => {});
+  if (!(redis instanceof Cluster)) return gatherWrites(open(redis, settings).on('error', () => {}));
   const { enableOfflineQueue, retryStrategy } = settings;
   const cluster = redis.duplicate([], {
     redisOptions: { ...redis.options.redisOptions, ...settings, replyMapping: 'legacy' },
@@ -44,7 +46,7 @@ export function connectCommands(redis: RedisOption): RedisClient {
     lazyConnect: false,
     replyMapping: 'legacy',
   });
-  return cluster.on('error', () => {});
+  return cluster.on('error', () => {}).on('+node', gatherWrites);
 }
 
 /** What stands before every key of a caller's client. */

@@ -24,11 +24,18 @@ export class Script<Reply = unknown> {
 
   /** The same, its texts as bytes. */
   async runBuffers(client: RedisClient, keysAndArguments: readonly ScriptArgument[]): Promise<Reply> {
+    const bytes = client as unknown as Bytes;
     try {
-      return (await client.callBuffer('EVALSHA', this.#sha, this.keys, ...keysAndArguments)) as Reply;
+      return (await bytes.evalshaBuffer(this.#sha, this.keys, ...keysAndArguments)) as Reply;
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      return (await client.callBuffer('EVAL', this.lua, this.keys, ...keysAndArguments)) as Reply;
+      return (await bytes.evalBuffer(this.lua, this.keys, ...keysAndArguments)) as Reply;
     }
   }
 }
+
+/** What ioredis has and its types have not. */
+type Bytes = Record<
+  'evalshaBuffer' | 'evalBuffer',
+  (script: string, keys: number, ...rest: ScriptArgument[]) => Promise<unknown>
+>;

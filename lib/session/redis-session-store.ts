@@ -29,7 +29,8 @@ interface View {
   user: string | undefined;
 }
 
-/** How long the first command may wait for the first connection. */
+/** How long a command may wait for the connection: for the first one (a Cluster's takes its time), for one that was lost. */
+const FIRST_READY_MS = 1000;
 const READY_MS = 250;
 const TRIES = 100;
 const UNREADABLE =
@@ -63,6 +64,7 @@ export class RedisSessionStore extends Store {
   readonly #renewals = new Throttle();
   readonly #notes = new Throttle();
   #soon: Promise<void> | undefined;
+  #wasReady = false;
   readonly #count = new Counter({
     name: 'intelligent_session_store_total',
     help: 'What happened to sessions: read, near (read from this process), absent, created, saved, merged, refused, …',
@@ -77,7 +79,10 @@ export class RedisSessionStore extends Store {
     this.#prefix = keyPrefixOf(redis) + this.#options.prefix;
     this.#seal = sealOf(encryption);
     this.client = connectCommands(redis);
-    this.client.on('ready', () => this.emit('connect'));
+    this.client.on('ready', () => {
+      this.#wasReady = true;
+      this.emit('connect');
+    });
     if (whenAway === 'pass') this.client.on('close', () => this.emit('disconnect'));
     this.#users = new UserSessions(this.client, this.#prefix);
     if (nearCache) this.#near = new NearCache(redis, this.#prefix, nearCache);
@@ -439,7 +444,7 @@ export class RedisSessionStore extends Store {
 
   #ready<T>(work: () => Promise<T>): Promise<T> {
     if (this.client.status === 'ready') return work();
-    this.#soon ??= whenReady(this.client, READY_MS).finally(() => {
+    this.#soon ??= whenReady(this.client, this.#wasReady ? READY_MS : FIRST_READY_MS).finally(() => {
       this.#soon = undefined;
     });
     return this.#soon.then(work);

@@ -21,6 +21,12 @@ interface Vectors {
 
 const CODE = 'ERR_INTELLIGENT_SESSION_BLOOM';
 
+function patched(bytes: Buffer, patch: (copy: Buffer) => void): Buffer {
+  const copy = Buffer.from(bytes);
+  patch(copy);
+  return copy;
+}
+
 async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
   return promise.then(
     () => undefined,
@@ -101,6 +107,10 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'module'))
             'a magic and nothing': plain.subarray(0, 8),
             longer: Buffer.concat([plain, Buffer.from('x')]),
             'of no layers': Buffer.concat([plain.subarray(0, 16), Buffer.alloc(4), plain.subarray(20)]),
+            'of 50,000,000 hashes': patched(plain, (bytes) => bytes.writeUInt32LE(50_000_000, 68)),
+            'of no hashes': patched(plain, (bytes) => bytes.writeUInt32LE(0, 68)),
+            'of 32-bit hashes': patched(plain, (bytes) => bytes.writeUInt32LE(1, 20)),
+            'of no error rate': patched(plain, (bytes) => bytes.writeDoubleLE(0, 52)),
             foreign: Buffer.concat([Buffer.from('ISBLOOM2'), plain.subarray(8)]),
             'foreign and short': Buffer.from('x'),
           };
@@ -217,6 +227,38 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'module'))
             expect(await filter.cardinality(`${key}:fixed`)).to.equal(0);
           });
 
+          it('loses nothing that another merge brings meanwhile', async () => {
+            for (const name of 'abc') await filter.reserve(`${key}:${name}`, { capacity: 5000 });
+            for (let round = 0; round < 60; round++) {
+              await filter.addMany(`${key}:a`, names(round * 100, round * 100 + 2));
+              await filter.add(`${key}:b`, `b${round}`);
+              await filter.add(`${key}:c`, `c${round}`);
+              await Promise.all([filter.merge(`${key}:a`, [`${key}:b`]), filter.merge(`${key}:a`, [`${key}:c`])]);
+              expect(await filter.existsMany(`${key}:a`, [`b${round}`, `c${round}`])).to.deep.equal([true, true]);
+            }
+          });
+
+          it('of a filter that is full with itself, or again, changes nothing', async () => {
+            await filter.reserve(`${key}:a`, { capacity: 1000 });
+            await filter.addMany(`${key}:a`, names(0, 1000));
+            expect(await copyFilter({ filter, key: `${key}:a` }, { filter, key: `${key}:b` })).to.equal(true);
+            const before = await filter.dump(`${key}:b`);
+            for (let again = 0; again < 3; again++) await filter.merge(`${key}:b`, [`${key}:a`]);
+            expect((await filter.dump(`${key}:b`))?.bytes.equals(before?.bytes as Buffer)).to.equal(true);
+          });
+
+          it('keeps the target’s own error rate, however many filters of looser ones come', async () => {
+            await filter.reserve(`${key}:a`, { capacity: 1000, errorRate: 0.001 });
+            await filter.addMany(`${key}:a`, names(0, 500));
+            await filter.reserve(`${key}:b`, { capacity: 1000, errorRate: 0.4 });
+            await filter.addMany(`${key}:b`, names(500, 510));
+            await filter.reserve(`${key}:c`, { capacity: 1000, errorRate: 0.2 });
+            await filter.addMany(`${key}:c`, names(600, 1550));
+            await filter.merge(`${key}:a`, [`${key}:b`]);
+            expect(await codeOf(filter.merge(`${key}:a`, [`${key}:c`]))).to.equal(CODE);
+            expect(await falsely(`${key}:a`)).to.be.lessThan(0.002);
+          });
+
           it('loses nothing that is added meanwhile', async () => {
             await filter.addMany(`${key}:b`, names(5000, 5080));
             await filter.reserve(`${key}:a`, { capacity: 10_000 });
@@ -224,6 +266,78 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'module'))
             await Promise.all([filter.merge(`${key}:a`, [`${key}:b`]), adding]);
             expect(await filter.existsMany(`${key}:a`, [...names(0, 200), ...names(5000, 5080)])).to.not.include(false);
           });
+        });
+
+        it('takes 20,000 items at once, and refuses what is no item with a code', async () => {
+          const items = Array.from({ length: 20_000 }, (_, i) => `item ${i}`);
+          await filter.reserve(key, { capacity: 20_000 });
+          expect((await filter.addMany(key, items)).filter(Boolean)).to.have.lengthOf.within(19_900, 20_000);
+          expect(await filter.existsMany(key, items)).to.not.include(false);
+          for (const item of [5, null, undefined, ['a'], new ArrayBuffer(3)])
+            expect(await codeOf((async () => filter.add(key, item as never))())).to.equal(
+              'ERR_INTELLIGENT_SESSION_ARGUMENT',
+            );
+        });
+
+        it('is right on clients with a keyPrefix, automatic pipelines, numbers as text', async () => {
+          for (const options of [
+            { keyPrefix: 'pre:' },
+            { enableAutoPipelining: true },
+            { stringNumbers: true },
+          ] as const) {
+            const odd = new Redis(redis.url, options);
+            try {
+              const of = await chooseBloomFilter(odd, implementation);
+              const at = `${key}:${Object.keys(options)[0]}`;
+              await of.reserve(`${at}:big`, { capacity: 5000 });
+              for (const one of [at, `${at}:big`]) {
+                expect(await of.addMany(one, ['a', 'b', 'a'])).to.deep.equal([true, true, false]);
+                for (let look = 0; look < 2; look++)
+                  expect(await of.existsMany(one, ['a', 'c'])).to.deep.equal([true, false]);
+              }
+              expect(await client.exists(`${'keyPrefix' in options ? 'pre:' : ''}${at}`)).to.equal(1);
+              await of.add(`${at}:source`, 'q');
+              await of.merge(at, [`${at}:source`]);
+              expect(await of.exists(at, 'q')).to.equal(true);
+              expect(await copyFilter({ filter: of, key: at }, { filter: of, key: `${at}:copy` })).to.equal(true);
+            } finally {
+              odd.disconnect();
+            }
+          }
+        });
+
+        it('copies a filter in its last milliseconds as one that expires', async () => {
+          await filter.add(key, 'a');
+          const dump = (await filter.dump(key)) as BloomDump;
+          await filter.load(`${key}:last`, { ...dump, ttlMs: 0 });
+          expect(await client.pttl(`${key}:last`))
+            .to.be.within(-2, 1)
+            .and.not.equal(-1);
+          expect(await filter.load(key, { ...dump, ttlMs: undefined }, new Map([[key, dump]]))).to.equal(true);
+          expect(await client.pttl(key)).to.equal(-1);
+        });
+
+        it('dumps, copies and grows filters of many layers', async () => {
+          await filter.reserve(key, { capacity: 10, expansion: 1 });
+          const items = Array.from({ length: 900 }, (_, i) => `item ${i}`);
+          await filter.addMany(key, items);
+          expect((await filter.info(key))?.layers).to.be.greaterThan(76);
+          expect(await copyFilter({ filter, key }, { filter, key: `${key}:copy` })).to.equal(true);
+          expect(await filter.existsMany(`${key}:copy`, items)).to.not.include(false);
+        });
+
+        it('leaves the target as it was where a load is refused', async () => {
+          await filter.addMany(key, ['a', 'b']);
+          const dump = (await filter.dump(key)) as BloomDump;
+          for (const bytes of [
+            patched(dump.bytes, (copy) => copy.writeUInt32LE(99, 60)),
+            patched(dump.bytes, (copy) => copy.writeDoubleLE(0, 44)),
+            dump.bytes.subarray(0, 90),
+          ]) {
+            const code = await codeOf(filter.load(key, { bytes, ttlMs: undefined }, new Map([[key, dump]])));
+            expect(code).to.equal(CODE);
+            expect((await filter.dump(key))?.bytes.equals(dump.bytes)).to.equal(true);
+          }
         });
 
         it('refuses shapes that are none', async () => {
