@@ -37,11 +37,11 @@ export function connect(redis: RedisOption, role: Role): Redis {
 export function connectCommands(redis: RedisOption): RedisClient {
   const settings = { ...roleOptions.commands, keyPrefix: '' };
   if (!(redis instanceof Cluster)) return gatherWrites(open(redis, settings).on('error', () => {}));
-  const { enableOfflineQueue, retryStrategy } = settings;
   const cluster = redis.duplicate([], {
     redisOptions: { ...redis.options.redisOptions, ...settings, replyMapping: 'legacy' },
-    clusterRetryStrategy: retryStrategy as (times: number) => number,
-    enableOfflineQueue: enableOfflineQueue as boolean,
+    clusterRetryStrategy: settings.retryStrategy as (times: number) => number,
+    // A Cluster connects to each node at its first use, and without a queue refuses what comes meanwhile, its own check too.
+    enableOfflineQueue: true,
     keyPrefix: '',
     lazyConnect: false,
     replyMapping: 'legacy',
