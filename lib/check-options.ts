@@ -10,7 +10,9 @@ export function checkOptions<S extends v.GenericSchema>(schema: S, options: unkn
   if (issue.type === 'strict_object' && issue.expected === 'never')
     throw new OptionError(`${of}: there is no option "${path}"`);
   const expected = issue.type === 'custom' || issue.type === 'regex' ? issue.message : issue.expected;
-  throw new OptionError(`${of}: option "${path}" should be ${expected}, got ${issue.received}`);
+  // never a text as it is: it may be a secret
+  const received = /^["'`]/.test(issue.received) ? 'text' : issue.received;
+  throw new OptionError(`${of}: option "${path}" should be ${expected}, got ${received}`);
 }
 
 /** A whole number from `min` to `max`. */

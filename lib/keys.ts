@@ -47,5 +47,5 @@ export function intelligenceKeys(namespace: string, sid: string): IntelligenceKe
   };
 }
 
-/** Which sessions are a user's: outside the sessions' own prefix, so that no SCAN takes it for one. */
+/** Which sessions are a user's, a hash: outside the sessions' own prefix, so that no SCAN takes it for one. */
 export const userSessionsKey = (prefix: string, user: string): string => `users:${prefix}${user}`;

@@ -1,4 +1,4 @@
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { IntelligentSessionError, OptionError } from '../errors.js';
 import { gatherWrites } from './gather-writes.js';
 import { type Role, roleOptions } from './roles.js';
@@ -27,39 +27,49 @@ export const defaultRedis = (): string => process.env.REDIS_URL ?? 'redis://127.
 
 /** One connection in one role; the caller owns it and closes it. */
 export function connect(redis: RedisOption, role: Role): Redis {
-  if (redis instanceof Cluster) throw new OptionError('option "redis": a Cluster is for the session store only');
+  if (isCluster(redis)) throw new OptionError('option "redis": a Cluster is for the session store only');
   // The owner hears of faults through what it asked; without a listener ioredis would print each of them.
   const client = open(redis, roleOptions[role]).on('error', () => {});
   return role === 'commands' ? gatherWrites(client) : client;
 }
 
-/** A connection for commands on single keys, also to a Cluster. Keys are named in whole: an ioredis `keyPrefix` is dropped. */
+/** A connection for commands on single keys, also to a Cluster. */
 export function connectCommands(redis: RedisOption): RedisClient {
-  const settings = { ...roleOptions.commands, keyPrefix: '' };
-  if (!(redis instanceof Cluster)) return gatherWrites(open(redis, settings).on('error', () => {}));
-  const cluster = redis.duplicate([], {
-    redisOptions: { ...redis.options.redisOptions, ...settings, replyMapping: 'legacy' },
+  if (!isCluster(redis)) return connect(redis, 'commands');
+  const settings = { ...roleOptions.commands, replyMapping: 'legacy' } as const;
+  const nodes = (redis as unknown as { startupNodes: ClusterNode[] }).startupNodes;
+  const cluster = new Cluster(nodes, {
+    ...(redis.options as ClusterOptions),
+    redisOptions: { ...redis.options.redisOptions, ...settings },
     clusterRetryStrategy: settings.retryStrategy as (times: number) => number,
     // A Cluster connects to each node at its first use, and without a queue refuses what comes meanwhile, its own check too.
     enableOfflineQueue: true,
     keyPrefix: '',
+    enableAutoPipelining: false,
     lazyConnect: false,
-    replyMapping: 'legacy',
   });
   return cluster.on('error', () => {}).on('+node', gatherWrites);
 }
 
-/** What stands before every key of a caller's client. */
-export const keyPrefixOf = (redis: RedisOption): string =>
-  typeof redis === 'string' || isNodeRedis(redis)
-    ? ''
-    : ((redis instanceof Redis || redis instanceof Cluster ? redis.options : redis).keyPrefix ?? '');
+/** What stands before every key of a caller's client: keys are named in whole here. */
+export function keyPrefixOf(redis: RedisOption): string {
+  if (typeof redis === 'string') return new URL(redis).searchParams.get('keyPrefix') ?? '';
+  if (isNodeRedis(redis)) return '';
+  return (isClient(redis) || isCluster(redis) ? redis.options : redis).keyPrefix ?? '';
+}
 
 /** The servers that hold the keys: a SCAN is each one's own. */
 export const masters = (client: RedisClient): readonly Redis[] =>
   client instanceof Cluster ? client.nodes('master') : [client];
 
+// By their looks: a caller's ioredis may be another copy, or another version, of ours.
+export const isCluster = (redis: unknown): redis is Cluster =>
+  typeof redis === 'object' && redis !== null && (redis as Cluster).isCluster === true;
+const isClient = (redis: object): redis is Redis =>
+  'status' in redis && typeof (redis as Redis).duplicate === 'function' && typeof (redis as Redis).options === 'object';
 const isNodeRedis = (redis: object): redis is NodeRedisClient => 'isOpen' in redis;
+const isOptions = (redis: object): redis is RedisOptions =>
+  ['host', 'port', 'path', 'sentinels', 'db', 'username', 'password', 'tls'].some((key) => key in redis);
 
 function ofNodeRedis({ options }: NodeRedisClient): RedisOptions {
   const { socket, username, password, database, credentialsProvider } = (options ?? {}) as NodeRedisOptions;
@@ -78,15 +88,23 @@ function ofNodeRedis({ options }: NodeRedisClient): RedisOptions {
 }
 
 function open(redis: Exclude<RedisOption, Cluster>, settings: RedisOptions): Redis {
+  const ours = { ...settings, replyMapping: 'legacy' } as const;
   if (typeof redis === 'string') {
     if (!/^rediss?:\/\//.test(redis))
       throw new OptionError('option "redis" should be a URL that starts with redis:// or rediss://');
-    return new Redis(redis, { ...settings, replyMapping: 'legacy' });
+    const client = new Redis(redis, ours);
+    client.options.keyPrefix = ''; // of the URL
+    return client;
   }
-  if (isNodeRedis(redis)) return new Redis({ ...ofNodeRedis(redis), ...settings, replyMapping: 'legacy' });
-  if (redis instanceof Redis) return redis.duplicate(settings);
-  return new Redis({ ...redis, ...settings, replyMapping: 'legacy' });
+  if (typeof redis !== 'object' || redis === null) throw new OptionError(UNKNOWN_CLIENT);
+  if (isNodeRedis(redis)) return new Redis({ ...ofNodeRedis(redis), ...ours });
+  if (isClient(redis)) return new Redis({ ...redis.options, ...ours });
+  if (isOptions(redis)) return new Redis({ ...redis, ...ours });
+  throw new OptionError(UNKNOWN_CLIENT);
 }
+
+const UNKNOWN_CLIENT =
+  'option "redis" or "client" should be a URL, ioredis options, or a client of ioredis or node-redis';
 
 /** host:port, for messages: never a password. */
 export function addressOf(client: RedisClient): string {

@@ -13,11 +13,15 @@ const everyRole: RedisOptions = {
   retryStrategy: (times) => Math.min(20 * 2 ** Math.min(times, 5), 250) + Math.random() * 20,
   reconnectOnError: (error) => /^(READONLY|UNBLOCKED)/.test(error.message),
   lazyConnect: false,
+  // what a caller's own client may have otherwise
+  keyPrefix: '',
+  stringNumbers: false,
+  enableAutoPipelining: false,
 };
 
 export const roleOptions: Record<Role, RedisOptions> = {
   commands: { ...everyRole, commandTimeout: 250, socketTimeout: 600 },
   blocking: { ...everyRole, socketTimeout: 900 },
   subscriber: { ...everyRole, socketTimeout: 400 },
-  tracking: { ...everyRole, socketTimeout: 400, protocol: 2, keyPrefix: '' },
+  tracking: { ...everyRole, socketTimeout: 400, protocol: 2 },
 };

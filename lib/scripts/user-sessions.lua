@@ -1,18 +1,31 @@
--- Notes a session as one of its user's, until it expires; forgets those that have expired.
--- KEYS  the user's sessions: a sorted set by the time of expiry in ms
+-- Notes a session as one of its user's, and forgets those that have ended.
+-- KEYS  the user's sessions: a hash, session id to "<last seen>:<end>", ms; an end of 0 is none
 -- ARGV  session id; ttl in ms, 0: none
--- Reply how many there are
+-- Reply session id and last seen, by turns
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ttl = tonumber(ARGV[2])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
-if ttl == 0 then
-  redis.call('ZADD', KEYS[1], '+inf', ARGV[1])
-  redis.call('PERSIST', KEYS[1])
-else
-  redis.call('ZADD', KEYS[1], string.format('%.0f', now + ttl), ARGV[1])
-  local left = redis.call('PTTL', KEYS[1])
-  local first = redis.call('ZCARD', KEYS[1]) == 1
-  if first or (left >= 0 and left < ttl) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+local function ms(n) return string.format('%.0f', n) end
+
+local reply = {}
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local seen, ends = all[i + 1]:match('^(%d+):(%d+)$')
+  if ends and ends ~= '0' and tonumber(ends) < now then
+    redis.call('HDEL', KEYS[1], all[i])
+  elseif all[i] ~= ARGV[1] then
+    reply[#reply + 1] = all[i]
+    reply[#reply + 1] = seen or '0'
+  end
 end
-return redis.call('ZCARD', KEYS[1])
+redis.call('HSET', KEYS[1], ARGV[1], ms(now) .. ':' .. (ttl == 0 and '0' or ms(now + ttl)))
+reply[#reply + 1] = ARGV[1]
+reply[#reply + 1] = ms(now)
+
+local left = redis.call('PTTL', KEYS[1])
+if ttl == 0 then
+  redis.call('PERSIST', KEYS[1])
+elseif #reply == 2 or (left >= 0 and left < ttl) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return reply

@@ -22,9 +22,12 @@ export class NearCache extends EventEmitter {
   #heardUpTo = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
 
+  readonly ttlMs: number;
+
   constructor(redis: RedisOption, prefix: string, { max, ttl }: { max: number; ttl: number }) {
     super();
-    this.#texts = new LRUCache({ max, ttl: ttl * 1000 });
+    this.ttlMs = ttl * 1000;
+    this.#texts = new LRUCache({ max, ttl: this.ttlMs });
     this.client = connect(redis, 'tracking');
     this.client.on('ready', () => this.#track(prefix));
     this.client.on('close', () => this.#stop());
@@ -39,13 +42,15 @@ export class NearCache extends EventEmitter {
     return performance.now() - this.#heardUpTo <= FRESH_MS ? this.#texts.get(key) : undefined;
   }
 
-  /** Reads a key by `read` and keeps what comes, unless the key was written meanwhile. */
-  async read(key: string, read: () => Promise<string | null>): Promise<string | null> {
+  /** Reads a key (GET, and PTTL in the same round trip) and keeps what comes till it ends, unless it is written meanwhile. */
+  async read(key: string, client: Pick<Redis, 'get' | 'pttl'>): Promise<string | null> {
     const mark = Symbol();
     this.#reads.set(key, mark);
     try {
-      const text = await read();
-      if (text !== null && this.#reads.get(key) === mark && this.#timer) this.#texts.set(key, text);
+      const [text, leftMs] = await Promise.all([client.get(key), client.pttl(key)]);
+      const kept = text !== null && leftMs !== -2 && this.#reads.get(key) === mark && this.#timer;
+      // Redis tells of an expiry when it removes the key, which may be later
+      if (kept) this.#texts.set(key, text, leftMs >= 0 ? { ttl: Math.max(1, Math.min(this.ttlMs, leftMs)) } : {});
       return text;
     } finally {
       if (this.#reads.get(key) === mark) this.#reads.delete(key);

@@ -1,9 +1,8 @@
 import type { SessionData } from 'express-session';
-import { Cluster } from 'ioredis';
 import * as v from 'valibot';
 import { checkOptions, func, whole } from '../check-options.js';
 import { OptionError } from '../errors.js';
-import { defaultRedis, type RedisOption } from '../redis/connect.js';
+import { defaultRedis, isCluster, type RedisOption } from '../redis/connect.js';
 import type { SealOptions } from './seal.js';
 
 /** As connect-redis' users know it; JSON is one. */
@@ -33,11 +32,15 @@ export interface RedisSessionStoreOptions {
   readonly disableTTL?: boolean;
   /** A read does not renew the expiry. @default false */
   readonly disableTouch?: boolean;
-  /** Seconds in which this process renews a session's expiry at most once. @default a hundredth of its ttl, at most 300 */
+  /**
+   * Seconds in which this process renews a session's expiry at most once; at most a quarter of its ttl.
+   * @default a hundredth of its ttl, at most 300
+   */
   readonly touchAfter?: number;
   /**
    * When a session was changed by another request since this one read it: `merge` puts this request's changes (its
-   * top-level keys) over it, `overwrite` forgets the other's, `reject` is an error to the page. @default 'merge'
+   * top-level keys) over it, `overwrite` forgets the other's, `reject` is an error with status 409: a page sees it if it
+   * awaits `req.session.save()`, at its end express-session has sent the answer already. @default 'merge'
    */
   readonly saveMode?: 'merge' | 'overwrite' | 'reject';
   /** While Redis is away: `pass` serves without a session, `error` calls next(error) with status 503. @default 'pass' */
@@ -45,8 +48,8 @@ export interface RedisSessionStoreOptions {
   /** Serves sessions from this process, kept right by CLIENT TRACKING. `max` sessions, `ttl` seconds. @default none */
   readonly nearCache?: { readonly max?: number; readonly ttl?: number };
   /** Whose session is it? Makes sessionsOf() and destroyAllOf() possible. @default none */
-  readonly user?: (session: SessionData) => string | undefined;
-  /** Sessions that a user may have; those that were idle longest go. Needs `user`. @default no limit */
+  readonly user?: (session: SessionData) => string | number | null | undefined;
+  /** Sessions that a user may have; those that this limit ends were idle longest. Needs `user`. @default no limit */
   readonly maxSessionsPerUser?: number;
   /** Emits `expired`, where the server's notify-keyspace-events has `Ex`. One more connection. @default false */
   readonly expiredEvents?: boolean;
@@ -59,7 +62,13 @@ const schema = v.strictObject({
   url: v.optional(v.string()),
   redis: v.optional(v.any()),
   prefix: v.optional(v.string(), 'sess:'),
-  ttl: v.optional(v.union([whole(1), func<(session: SessionData) => number>()]), 86_400),
+  ttl: v.optional(
+    v.custom<number | ((session: SessionData) => number)>(
+      (value) => typeof value === 'function' || (Number.isSafeInteger(value) && (value as number) >= 1),
+      'a whole number of seconds from 1, or a function',
+    ),
+    86_400,
+  ),
   newSessionTtl: v.optional(whole(1), 600),
   serializer: v.optional(
     v.custom<Serializer>(
@@ -78,7 +87,7 @@ const schema = v.strictObject({
   nearCache: v.optional(
     v.strictObject({ max: v.optional(whole(1, 10_000_000), 10_000), ttl: v.optional(whole(1, 86_400), 60) }),
   ),
-  user: v.optional(func<(session: SessionData) => string | undefined>()),
+  user: v.optional(func<(session: SessionData) => string | number | null | undefined>()),
   maxSessionsPerUser: v.optional(whole(1)),
   expiredEvents: v.optional(v.boolean(), false),
   encryption: v.optional(
@@ -97,7 +106,7 @@ export function resolveStoreOptions(options: RedisSessionStoreOptions) {
   if (rest.maxSessionsPerUser !== undefined && !rest.user)
     throw new OptionError(`${of}: option "maxSessionsPerUser" needs option "user"`);
   for (const option of ['nearCache', 'expiredEvents'] as const)
-    if (given[0] instanceof Cluster && rest[option])
+    if (isCluster(given[0]) && rest[option])
       throw new OptionError(`${of}: option "${option}" is for one Redis (or Sentinel), not for a Cluster`);
   return { ...rest, redis: (given[0] ?? defaultRedis()) as RedisOption };
 }

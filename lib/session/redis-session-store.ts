@@ -1,4 +1,5 @@
 import { type SessionData, Store } from 'express-session';
+import type { Redis } from 'ioredis';
 import { Counter, Registry } from 'prom-client';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { sessionKey, userSessionsKey } from '../keys.js';
@@ -6,26 +7,28 @@ import { connectCommands, keyPrefixOf, masters, type RedisClient, whenReady } fr
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import { Subscriber } from '../redis/subscriber.js';
-import { mergeSession } from './merge-session.js';
+import { differ, mergeSession } from './merge-session.js';
 import { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
 import { type Seal, sealOf } from './seal.js';
 import { Throttle } from './throttle.js';
-import { UserSessions } from './user-sessions.js';
+import { type NotedSession, UserSessions } from './user-sessions.js';
 
 type Callback<T = void> = (error?: unknown, result?: T) => void;
 type Stored = SessionData & { id: string };
 
 /** What a session object is based on. */
 interface View {
+  readonly sid: string;
   /** the text that this request read, or saved last */
-  base: string;
+  readonly base: string;
   /** the text that is in Redis, as far as is known; it differs from `base` after a merge or a touch */
   held: string;
   /** the same as it is stored */
   raw: string;
   /** has it been read, so that its cookie has come back? */
   readonly read: boolean;
+  /** whose the held one is */
   user: string | undefined;
 }
 
@@ -33,6 +36,8 @@ interface View {
 const FIRST_READY_MS = 1000;
 const READY_MS = 250;
 const TRIES = 100;
+/** A session that was noted as its user's this long ago has been stored by now, or never will be. */
+const STORED_BY_MS = 10_000;
 const UNREADABLE =
   'A stored session could not be read (another secret, damaged, or something else): it is treated as absent';
 
@@ -54,12 +59,17 @@ export class RedisSessionStore extends Store {
   readonly client: RedisClient;
   readonly metrics = new Registry();
   readonly #options: ReturnType<typeof resolveStoreOptions>;
+  readonly #keyPrefix: string;
+  /** of whole keys */
   readonly #prefix: string;
   readonly #seal: Seal;
   readonly #near: NearCache | undefined;
   readonly #users: UserSessions;
   readonly #expired: Subscriber | undefined;
   readonly #views = new WeakMap<object, View>();
+  readonly #saving = new WeakMap<object, Promise<void>>();
+  /** errors that an application's own function threw: they are not told as Redis' */
+  readonly #thrown = new WeakSet<object>();
   /** renewing an expiry by a touch; and a user's note of a session */
   readonly #renewals = new Throttle();
   readonly #notes = new Throttle();
@@ -76,7 +86,8 @@ export class RedisSessionStore extends Store {
     super();
     this.#options = resolveStoreOptions(options);
     const { redis, nearCache, expiredEvents, encryption, whenAway } = this.#options;
-    this.#prefix = keyPrefixOf(redis) + this.#options.prefix;
+    this.#keyPrefix = keyPrefixOf(redis);
+    this.#prefix = this.#keyPrefix + this.#options.prefix;
     this.#seal = sealOf(encryption);
     this.client = connectCommands(redis);
     this.client.on('ready', () => {
@@ -84,12 +95,13 @@ export class RedisSessionStore extends Store {
       this.emit('connect');
     });
     if (whenAway === 'pass') this.client.on('close', () => this.emit('disconnect'));
-    this.#users = new UserSessions(this.client, this.#prefix);
+    this.#users = new UserSessions(this.client, this.#options.prefix, this.#keyPrefix);
     if (nearCache) this.#near = new NearCache(redis, this.#prefix, nearCache);
     this.#near?.on('fault', (error) => this.#fault(error));
-    if (expiredEvents) this.#expired = new Subscriber(redis, ['__keyevent@*__:expired']);
+    const db = this.client.isCluster ? 0 : ((this.client as Redis).options.db ?? 0);
+    if (expiredEvents) this.#expired = new Subscriber(redis, [`__keyevent@${db}__:expired`]);
     this.#expired?.on('message', (_channel, key: string) => {
-      if (key.startsWith(this.#prefix)) this.#tell('expired', key.slice(this.#prefix.length));
+      if (this.#isSession(key)) this.#tell('expired', key.slice(this.#prefix.length));
     });
     this.#expired?.on('fault', (error) => this.#fault(error));
   }
@@ -110,9 +122,8 @@ export class RedisSessionStore extends Store {
         this.#count.inc({ event: 'near' });
         return this.#parse(sid, near);
       }
-      const read = () => this.client.get(key);
       return this.#ready(async () => {
-        const raw = await (this.#near ? this.#near.read(key, read) : read());
+        const raw = await (this.#near?.read(key, this.client) ?? this.client.get(key));
         this.#count.inc({ event: raw === null ? 'absent' : 'read' });
         return raw === null ? null : this.#parse(sid, raw);
       });
@@ -122,10 +133,22 @@ export class RedisSessionStore extends Store {
   /**
    * One script where the session was read (see save.lua), SET where it is new; with `user`, another script when the user
    * changes. A session that has expired is destroyed instead; one that is gone stays gone (event `refused`, no error).
-   * Where Redis is away, a session that holds nothing is no error to the page, but an event `fault`.
+   * Where Redis is away, a new session that holds nothing is no error to the page, but an event `fault`.
    */
   override set(sid: string, session: SessionData, callback?: Callback): Promise<void> {
-    return this.#settle(callback, () => this.#ready(() => this.#save(sid, session)), isEmpty(session));
+    const save = async () => {
+      const mine = this.#theirs(() => this.#options.serializer.stringify(session));
+      // Saves of one session object stand in line: each goes on from the one before.
+      const before = this.#saving.get(session);
+      const saved = before
+        ? before.then(() => this.#ready(() => this.#save(sid, session, mine)))
+        : this.#ready(() => this.#save(sid, session, mine));
+      const settled = saved.catch(() => {});
+      this.#saving.set(session, settled);
+      await saved;
+      if (this.#saving.get(session) === settled) this.#saving.delete(session);
+    };
+    return this.#settle(callback, save, isEmpty(session) && !this.#views.has(session));
   }
 
   /**
@@ -150,7 +173,10 @@ export class RedisSessionStore extends Store {
   override clear(callback?: Callback): Promise<void> {
     return this.#settle(callback, () =>
       this.#ready(async () => {
-        for await (const { node, keys } of this.#scan()) await node.pipeline(keys.map((key) => ['unlink', key])).exec();
+        for await (const { node, keys } of this.#scan()) await inPipeline(node, 'unlink', keys);
+        if (this.#options.user)
+          for await (const { node, keys } of this.#scan(this.#keyPrefix + userSessionsKey(this.#options.prefix, '')))
+            await inPipeline(node, 'unlink', keys);
         this.#near?.clear();
       }),
     );
@@ -185,8 +211,7 @@ export class RedisSessionStore extends Store {
   async *scanSessions(): AsyncGenerator<Stored, void, undefined> {
     await this.#ready(async () => {});
     for await (const { node, keys } of this.#scan()) {
-      const replies = (await node.pipeline(keys.map((key) => ['get', key])).exec()) ?? [];
-      for (const [i, [, raw]] of replies.entries()) {
+      for (const [i, raw] of (await inPipeline(node, 'get', keys)).entries()) {
         const id = (keys[i] as string).slice(this.#prefix.length);
         const session = typeof raw === 'string' ? await this.#parse(id, raw) : null;
         if (session) yield Object.assign(session, { id });
@@ -194,34 +219,39 @@ export class RedisSessionStore extends Store {
     }
   }
 
-  /** A user's sessions, each with its id. ZRANGE and a GET each, in two round trips. Needs option `user`. */
+  /** A user's sessions, each with its id. HKEYS and a GET each, in two round trips. Needs option `user`. */
   sessionsOf(user: string): Promise<Stored[]> {
     return this.#settle(undefined, () =>
       this.#ready(async () => {
         const sids = await this.#sidsOf(user);
-        const raws = await Promise.all(sids.map((sid) => this.client.get(this.#key(sid))));
-        const found: Stored[] = [];
-        const gone: string[] = [];
-        for (const [i, sid] of sids.entries()) {
-          const raw = raws[i];
-          const session = typeof raw === 'string' ? await this.#parse(sid, raw) : null;
-          if (session && this.#views.get(session)?.user === user) found.push(Object.assign(session, { id: sid }));
-          else gone.push(sid);
-        }
-        await this.#users.remove(user, ...gone);
-        return found;
+        const sessions = await Promise.all(sids.map((sid) => this.#stored(sid)));
+        return sessions.flatMap((session, i) =>
+          session && this.#views.get(session)?.user === user ? [Object.assign(session, { id: sids[i] as string })] : [],
+        );
       }),
     );
   }
 
-  /** Destroys a user's sessions, all or all but some: how many. As many commands as there are sessions. */
+  /**
+   * Destroys a user's sessions, all or all but some: how many. HKEYS, and as many GETs and GETDELs as there are sessions.
+   * One that can't be read is destroyed too; one that is another's by now is not.
+   */
   destroyAllOf(user: string, { except = [] }: { except?: string | readonly string[] } = {}): Promise<number> {
     return this.#settle(undefined, () =>
       this.#ready(async () => {
         const kept = new Set(typeof except === 'string' ? [except] : except);
         const sids = (await this.#sidsOf(user)).filter((sid) => !kept.has(sid));
-        await Promise.all(sids.map((sid) => this.destroy(sid)));
-        return sids.length;
+        const ended = await Promise.all(
+          sids.map(async (sid) => {
+            const session = await this.#stored(sid);
+            if (session === undefined) return false;
+            const mine = session === null || this.#views.get(session)?.user === user;
+            if (mine) await this.destroy(sid);
+            await this.#users.forget(user, sid);
+            return mine;
+          }),
+        );
+        return ended.filter(Boolean).length;
       }),
     );
   }
@@ -238,69 +268,78 @@ export class RedisSessionStore extends Store {
     this.client.disconnect();
   }
 
-  async #save(sid: string, session: SessionData): Promise<void> {
-    const { serializer, saveMode, disableTTL, user: userOf } = this.#options;
-    const view = this.#views.get(session);
-    const ttlMs = this.#ttlMs(session, view?.read ?? false);
-    if (ttlMs <= 0) return this.#remove(sid);
+  async #save(sid: string, session: SessionData, mine: string): Promise<void> {
+    const { saveMode, disableTTL } = this.#options;
+    const known = this.#views.get(session);
+    const view = known?.sid === sid ? known : undefined;
+    const read = view?.read ?? false;
+    if (this.#ttlMs(session, read) <= 0) return this.#remove(sid);
     const key = this.#key(sid);
-    const mine = serializer.stringify(session);
-    const user = userOf?.(session);
-    const changed = user !== view?.user;
-    if (user !== undefined && (changed || this.#notes.isDue(sid, session))) await this.#note(user, sid, session, ttlMs);
-    const storedMs = disableTTL ? 0 : ttlMs;
-    const set = (raw: string, ...how: string[]) =>
-      this.client.call('SET', key, raw, ...(storedMs ? ['PX', storedMs] : []), ...how);
+    let user = this.#userOf(session);
+    let ttlMs = this.#ttlMs(session, read);
+    // noted before it is stored, so that none is stored that destroyAllOf() does not know
+    let noted = await this.#note(user, sid, session, ttlMs, user !== view?.user);
 
     this.#near?.forget(key);
-    const saved = { base: mine, held: mine, raw: this.#seal.seal(sid, mine), read: view?.read ?? false, user };
+    const saved: View = { sid, base: mine, held: mine, raw: this.#seal.seal(sid, mine), read, user };
+    const px = () => (disableTTL ? [] : ['PX', ttlMs]);
     if (!view) {
-      await set(saved.raw);
+      await this.client.call('SET', key, saved.raw, ...px());
       this.#tell('created', sid);
     } else if (saveMode === 'overwrite') {
-      if ((await set(saved.raw, 'XX')) === null) return this.#refuse(sid, user);
+      if ((await this.client.call('SET', key, saved.raw, ...px(), 'XX')) === null) return this.#refuse(sid, user);
     } else {
-      if (view.held !== view.base) await this.#mergeInto(saved, sid, view.base, view.held);
+      const mergeOver = async (held: string) => {
+        const session = mergeSession(await this.#parsed(view.base), await this.#parsed(mine), await this.#parsed(held));
+        saved.held = this.#theirs(() => this.#options.serializer.stringify(session));
+        saved.raw = this.#seal.seal(sid, saved.held);
+        ttlMs = this.#ttlMs(session, read);
+        saved.user = this.#userOf(session);
+      };
+      let held = view.held;
+      if (held !== view.base) await mergeOver(held);
       let expected = view.raw;
       for (let tried = 0; ; tried++) {
-        const reply = await saveScript.run(this.client, [key, expected, saved.raw, storedMs]);
+        const reply = await saveScript.run(this.client, [key, expected, saved.raw, disableTTL ? 0 : ttlMs]);
         if (reply === 1) break;
         if (reply === 0) return this.#refuse(sid, user);
-        if (tried === 0) this.#tell('conflict', sid);
-        if (saveMode === 'reject' || tried === TRIES)
+        const there = this.#seal.open(sid, String(reply));
+        // what can't be read, or is no text and so never equal to itself, can't be merged with
+        if (there === undefined || reply === expected) {
+          this.#tellUnreadable();
+          return this.#refuse(sid, user);
+        }
+        // a touch moves the cookie and nothing else: that is no conflict
+        const conflict = differ(await this.#parsed(held), await this.#parsed(there));
+        if (conflict && tried === 0) this.#tell('conflict', sid);
+        if ((conflict && saveMode === 'reject') || tried === TRIES)
           throw new IntelligentSessionError(
             'ERR_INTELLIGENT_SESSION_CONFLICT',
             'The session was changed by another request since this one read it',
           );
         expected = String(reply);
-        await this.#mergeInto(saved, sid, view.base, this.#seal.open(sid, expected) ?? view.base);
+        held = there;
+        await mergeOver(held);
       }
     }
     this.#near?.forget(key);
     this.#count.inc({ event: 'saved' });
     this.#views.set(session, saved);
-    if (changed && view?.user !== undefined) await this.#users.remove(view.user, sid);
-  }
-
-  /** Sets what is to be stored: what `saved.base` changed of `base`, over `held`. */
-  async #mergeInto(saved: View, sid: string, base: string, held: string): Promise<void> {
-    const { parse, stringify } = this.#plain();
-    const same = (a: unknown, b: unknown) => stringify({ value: a }) === stringify({ value: b });
-    saved.held = stringify(mergeSession(await parse(base), await parse(saved.base), await parse(held), same));
-    saved.raw = this.#seal.seal(sid, saved.held);
-  }
-
-  #plain() {
-    const { serializer } = this.#options;
-    return {
-      parse: (text: string) => serializer.parse(text),
-      stringify: (value: object) => serializer.stringify(value as SessionData),
-    };
+    // a page that saves before its end has not moved its cookie yet: the touch at its end is due
+    this.#renewals.forget(sid);
+    if (saved.user !== user) {
+      if (user !== undefined) await this.#users.forget(user, sid);
+      user = saved.user;
+      noted = await this.#note(user, sid, session, ttlMs, true);
+    }
+    if (view?.user !== undefined && view.user !== user) await this.#users.forget(view.user, sid);
+    if (noted && user !== view?.user) await this.#endThoseOver(user as string, noted);
   }
 
   async #refuse(sid: string, user: string | undefined): Promise<void> {
     this.#near?.forget(this.#key(sid));
-    if (user !== undefined) await this.#users.remove(user, sid);
+    if (user !== undefined) await this.#users.forget(user, sid);
+    this.#notes.forget(sid);
     this.#tell('refused', sid);
   }
 
@@ -308,25 +347,33 @@ export class RedisSessionStore extends Store {
     const ttlMs = this.#ttlMs(session, true);
     if (ttlMs <= 0) return this.#remove(sid);
     this.#renewals.done(sid, session, this.#touchAfterMs(ttlMs));
-    const key = this.#key(sid);
-    const view = this.#views.get(session);
-    const user = this.#options.user?.(session);
-    if (user !== undefined) await this.#note(user, sid, session, ttlMs);
-    this.#count.inc({ event: 'touched' });
-    if (!session.cookie?.expires) {
-      await this.client.pexpire(key, ttlMs);
-      return;
+    try {
+      if (!(await this.#move(sid, session, ttlMs))) return;
+    } catch (error) {
+      this.#renewals.forget(sid);
+      throw error;
     }
+    this.#count.inc({ event: 'touched' });
+    await this.#note(this.#views.get(session)?.user, sid, session, ttlMs, false);
+  }
+
+  /** Moves a session's end, and its stored cookie where it has one; false where it is gone, or another's save stands there. */
+  async #move(sid: string, session: SessionData, ttlMs: number): Promise<boolean> {
+    const key = this.#key(sid);
+    const known = this.#views.get(session);
+    const view = known?.sid === sid ? known : undefined;
     const raw = view?.raw ?? (await this.client.get(key));
     const held = view?.held ?? (raw === null ? undefined : this.#seal.open(sid, raw));
-    if (raw === null || held === undefined) return;
-    const { parse, stringify } = this.#plain();
-    const text = stringify({ ...(await parse(held)), cookie: session.cookie });
+    if (raw === null || held === undefined) return false;
+    const stored = await this.#parsed(held);
+    if (!session.cookie?.expires && !stored.cookie?.expires) return (await this.client.pexpire(key, ttlMs)) === 1;
+    const text = this.#theirs(() => this.#options.serializer.stringify({ ...stored, cookie: session.cookie }));
     const moved = this.#seal.seal(sid, text);
     this.#near?.forget(key);
-    const replaced = await touchScript.run(this.client, [key, raw, moved, ttlMs]);
+    const reply = await touchScript.run(this.client, [key, raw, moved, ttlMs]);
     this.#near?.forget(key);
-    if (view && replaced === 1) Object.assign(view, { held: text, raw: moved });
+    if (view && reply === 1) Object.assign(view, { held: text, raw: moved });
+    return reply === 1;
   }
 
   async #remove(sid: string): Promise<void> {
@@ -340,24 +387,39 @@ export class RedisSessionStore extends Store {
       there = raw !== null;
       const session = raw === null ? null : await this.#parse(sid, raw);
       const user = session ? this.#views.get(session)?.user : undefined;
-      if (user !== undefined) await this.#users.remove(user, sid);
+      if (user !== undefined) await this.#users.forget(user, sid);
     } else there = (await this.client.unlink(key)) === 1;
     this.#near?.forget(key);
     if (there) this.#tell('destroyed', sid);
   }
 
-  /** Notes a session as its user's, before it is stored, so that none escapes destroyAllOf(); ends those over the limit. */
-  async #note(user: string, sid: string, session: SessionData, ttlMs: number): Promise<void> {
-    const { maxSessionsPerUser = Number.POSITIVE_INFINITY, disableTTL } = this.#options;
-    const noted = await this.#users.add(user, sid, disableTTL ? 0 : ttlMs);
-    this.#notes.done(sid, session, this.#touchAfterMs(ttlMs));
-    if (noted <= maxSessionsPerUser) return;
-    const others = (await this.#users.of(user)).filter((one) => one !== sid);
-    const there = await Promise.all(others.map((one) => this.client.exists(this.#key(one))));
-    await this.#users.remove(user, ...others.filter((_, i) => !there[i]));
-    const alive = others.filter((_, i) => there[i]);
-    const over = alive.slice(0, Math.max(0, alive.length + 1 - maxSessionsPerUser));
-    await Promise.all(over.map((one) => this.destroy(one)));
+  /** Notes a session as its user's till after its end, now or when it is due: all that the user has, if it did. */
+  async #note(user: string | undefined, sid: string, session: SessionData, ttlMs: number, now: boolean) {
+    if (user === undefined || !(now || this.#notes.isDue(sid, session))) return undefined;
+    const afterMs = this.#touchAfterMs(ttlMs);
+    // saves and touches move the session's end without a note for so long
+    const noteMs = this.#options.disableTTL ? 0 : Math.ceil(ttlMs + afterMs + STORED_BY_MS);
+    const noted = await this.#users.note(user, sid, noteMs);
+    this.#notes.done(sid, session, afterMs);
+    return noted;
+  }
+
+  /** Keeps the sessions of a user that were seen last, as many as there may be; every process comes to the same ones. */
+  async #endThoseOver(user: string, noted: readonly NotedSession[]): Promise<void> {
+    const { maxSessionsPerUser: most = Number.POSITIVE_INFINITY } = this.#options;
+    if (noted.length <= most) return;
+    const there = await Promise.all(noted.map(({ sid }) => this.client.exists(this.#key(sid))));
+    const latest = noted.at(-1)?.seen ?? 0;
+    const dead = noted.filter(({ seen }, i) => !there[i] && seen < latest - STORED_BY_MS);
+    await this.#users.forget(user, ...dead.map(({ sid }) => sid));
+    const alive = noted.filter((_, i) => there[i]);
+    await Promise.all(alive.slice(0, Math.max(0, alive.length - most)).map(({ sid }) => this.destroy(sid)));
+  }
+
+  /** undefined: not there; null: it can't be read */
+  async #stored(sid: string): Promise<SessionData | null | undefined> {
+    const raw = await this.client.get(this.#key(sid));
+    return raw === null ? undefined : this.#parse(sid, raw);
   }
 
   #sidsOf(user: string): Promise<string[]> {
@@ -372,37 +434,58 @@ export class RedisSessionStore extends Store {
 
   #touchAfterMs(ttlMs: number): number {
     const { touchAfter } = this.#options;
-    return touchAfter === undefined ? Math.min(ttlMs / 100, 300_000) : touchAfter * 1000;
+    return touchAfter === undefined ? Math.min(ttlMs / 100, 300_000) : Math.min(touchAfter * 1000, ttlMs / 4);
   }
 
   #ttlMs(session: SessionData, returning: boolean): number {
-    const { ttl, newSessionTtl } = this.#options;
+    const { ttl, newSessionTtl, disableTouch, disableTTL } = this.#options;
     const { expires } = session.cookie ?? {};
     let ms: number;
-    if (typeof ttl === 'function') ms = ttl(session) * 1000;
+    if (typeof ttl === 'function') ms = this.#theirs(() => ttl(session)) * 1000;
     else ms = expires ? new Date(expires).getTime() - Date.now() : ttl * 1000;
-    const provisional = !returning && isEmpty(session);
+    // only where a touch will lengthen it
+    const provisional = !returning && isEmpty(session) && !disableTouch && !disableTTL;
     return Math.floor(provisional ? Math.min(ms, newSessionTtl * 1000) : ms);
   }
 
   /** A stored text as a session object whose view is known; null where it can't be read. */
   async #parse(sid: string, raw: string): Promise<SessionData | null> {
     const text = this.#seal.open(sid, raw);
-    const session = text === undefined ? undefined : await this.#deserialize(text);
-    if (text === undefined || typeof session !== 'object' || session === null) {
-      this.#count.inc({ event: 'unreadable' });
-      this.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_UNREADABLE', UNREADABLE));
+    const session = text === undefined ? undefined : await this.#parsed(text).catch(() => undefined);
+    if (text === undefined || session === undefined) {
+      this.#tellUnreadable();
       return null;
     }
-    this.#views.set(session, { base: text, held: text, raw, read: true, user: this.#options.user?.(session) });
+    this.#views.set(session, { sid, base: text, held: text, raw, read: true, user: this.#userOf(session) });
     return session;
   }
 
-  async #deserialize(text: string): Promise<SessionData | undefined> {
+  /** The serializer's parse(); what it can't read is an error that tells nothing of the text. */
+  async #parsed(text: string): Promise<SessionData> {
+    const session = await Promise.resolve(text)
+      .then((one) => this.#options.serializer.parse(one))
+      .catch(() => undefined);
+    if (typeof session === 'object' && session !== null) return session;
+    throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_UNREADABLE', UNREADABLE);
+  }
+
+  #tellUnreadable(): void {
+    this.#count.inc({ event: 'unreadable' });
+    this.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_UNREADABLE', UNREADABLE));
+  }
+
+  #userOf(session: SessionData): string | undefined {
+    const user = this.#theirs(() => this.#options.user?.(session));
+    return user === undefined || user === null || user === '' ? undefined : String(user);
+  }
+
+  /** Calls an application's own function: what it throws stays its own. */
+  #theirs<T>(act: () => T): T {
     try {
-      return await this.#options.serializer.parse(text);
-    } catch {
-      return undefined;
+      return act();
+    } catch (error) {
+      if (typeof error === 'object' && error !== null) this.#thrown.add(error);
+      throw error;
     }
   }
 
@@ -412,15 +495,19 @@ export class RedisSessionStore extends Store {
     return [...all];
   }
 
-  async *#scan() {
-    const match = `${this.#prefix.replace(/[*?[\]\\^-]/g, '\\$&')}*`;
-    const others = userSessionsKey(this.#prefix, '');
+  #isSession(key: string): boolean {
+    return key.startsWith(this.#prefix) && !key.startsWith(this.#keyPrefix + userSessionsKey(this.#options.prefix, ''));
+  }
+
+  /** The keys under a prefix, by default the sessions'. */
+  async *#scan(prefix?: string) {
+    const match = `${(prefix ?? this.#prefix).replace(/[*?[\]\\^-]/g, '\\$&')}*`;
     for (const node of masters(this.client)) {
       let cursor = '0';
       do {
         const [next, found] = await node.scan(cursor, 'MATCH', match, 'COUNT', this.#options.scanCount);
         cursor = next;
-        const keys = found.filter((key) => !key.startsWith(others));
+        const keys = prefix === undefined ? found.filter((key) => this.#isSession(key)) : found;
         if (keys.length > 0) yield { node, keys };
       } while (cursor !== '0');
     }
@@ -428,15 +515,14 @@ export class RedisSessionStore extends Store {
 
   #tell(event: 'created' | 'destroyed' | 'conflict' | 'refused' | 'expired', sid: string): void {
     this.#count.inc({ event });
-    this.emit(event, sid);
+    this.#theirs(() => this.emit(event, sid));
   }
 
-  /** Told, counted, and as the page gets it. What the serializer or `user` threw is theirs. */
+  /** Told, counted, and as the page gets it. What an application's own function threw stays as it is. */
   #fault(cause: unknown): Error {
-    const own = cause instanceof IntelligentSessionError || cause instanceof TypeError;
-    const error = own ? cause : redisFault(cause);
-    if (error instanceof IntelligentSessionError)
-      Object.assign(error, { status: error.code === 'ERR_INTELLIGENT_SESSION_CONFLICT' ? 409 : 503 });
+    const theirs = cause instanceof Error && this.#thrown.has(cause);
+    const error = theirs || cause instanceof IntelligentSessionError ? cause : redisFault(cause);
+    if (!theirs) Object.assign(error, { status: (error as { code?: string }).code?.endsWith('_CONFLICT') ? 409 : 503 });
     this.#count.inc({ event: 'fault' });
     this.emit('fault', error);
     return error;
@@ -456,7 +542,11 @@ export class RedisSessionStore extends Store {
       if (forgiving && callback) return undefined as T;
       throw error;
     });
-    if (!callback) return safe;
+    // A promise that nobody looks at (req.session.destroy() without a callback) must not end the process: `fault` tells.
+    if (!callback) {
+      safe.catch(() => {});
+      return safe;
+    }
     // Outside the promise: what a callback throws is its own, and it is called once.
     safe.then(
       (value) => process.nextTick(callback, null, value),
@@ -464,4 +554,13 @@ export class RedisSessionStore extends Store {
     );
     return safe.catch(() => undefined as T);
   }
+}
+
+/** One command for each of some keys of one server, in one round trip: the replies, or the first error. */
+async function inPipeline(node: Redis, command: 'get' | 'unlink', keys: readonly string[]): Promise<unknown[]> {
+  const replies = (await node.pipeline(keys.map((key) => [command, key])).exec()) ?? [];
+  return replies.map(([error, reply]) => {
+    if (error) throw error;
+    return reply;
+  });
 }

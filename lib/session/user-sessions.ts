@@ -1,28 +1,43 @@
-import { loadScript } from '../redis/load-script.js';
-import { type RedisClient } from '../redis/connect.js';
-import { Script } from '../redis/run-script.js';
 import { userSessionsKey } from '../keys.js';
+import type { RedisClient } from '../redis/connect.js';
+import { loadScript } from '../redis/load-script.js';
+import { Script } from '../redis/run-script.js';
 
-const note = new Script<number>(loadScript('../scripts/user-sessions.lua', import.meta.url));
+const note = new Script<string[]>(loadScript('../scripts/user-sessions.lua', import.meta.url));
 
-/** Which sessions are whose: a sorted set a user, by the time of expiry. */
+export interface NotedSession {
+  readonly sid: string;
+  /** when it was noted last, ms by Redis' clock */
+  readonly seen: number;
+}
+
+/** Which sessions are whose: a hash a user, kept by user-sessions.lua. */
 export class UserSessions {
   constructor(
     readonly client: RedisClient,
     readonly prefix: string,
+    readonly keyPrefix: string,
   ) {}
 
-  /** One script; how many the user then has, expired ones not counted. */
-  add(user: string, sid: string, ttlMs: number): Promise<number> {
-    return note.run(this.client, [userSessionsKey(this.prefix, user), sid, ttlMs]);
+  /** One script; all that the user then has, those seen longest ago first. */
+  async note(user: string, sid: string, ttlMs: number): Promise<NotedSession[]> {
+    const reply = await note.run(this.client, [this.#key(user), sid, ttlMs]);
+    const all: NotedSession[] = [];
+    for (let i = 0; i < reply.length; i += 2) all.push({ sid: reply[i] as string, seen: Number(reply[i + 1]) });
+    return all.sort((a, b) => a.seen - b.seen || (a.sid < b.sid ? -1 : 1));
   }
 
-  async remove(user: string, ...sids: readonly string[]): Promise<void> {
-    if (sids.length > 0) await this.client.zrem(userSessionsKey(this.prefix, user), ...sids);
+  /** HDEL */
+  async forget(user: string, ...sids: readonly string[]): Promise<void> {
+    if (sids.length > 0) await this.client.hdel(this.#key(user), ...sids);
   }
 
-  /** ZRANGE: the ids, soonest to expire first; some may have been destroyed since. */
+  /** HKEYS: the ids; some may have ended, one may be about to be stored. */
   of(user: string): Promise<string[]> {
-    return this.client.zrange(userSessionsKey(this.prefix, user), '0', '-1');
+    return this.client.hkeys(this.#key(user));
+  }
+
+  #key(user: string): string {
+    return this.keyPrefix + userSessionsKey(this.prefix, user);
   }
 }

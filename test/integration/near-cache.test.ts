@@ -15,7 +15,7 @@ describe('the near cache', () => {
   let client: Redis;
   let store: RedisSessionStore;
   before(async () => {
-    redis = await startPrivateRedis();
+    redis = await startPrivateRedis({ args: ['--enable-debug-command', 'yes'] });
     client = new Redis(redis.url);
   });
   beforeEach(async () => {
@@ -86,6 +86,21 @@ describe('the near cache', () => {
     }
   });
 
+  it('serves nothing past its end, though Redis has not told of it yet', async () => {
+    await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', '0');
+    try {
+      const cookie = { originalMaxAge: null, path: '/' };
+      await client.set('sess:a', JSON.stringify({ cookie, n: 1 }), 'PX', 150);
+      const ends = performance.now() + 150;
+      await warm();
+      expect(await n()).to.equal(1);
+      while (performance.now() < ends + 5) await turn();
+      expect(await n()).to.equal(undefined);
+    } finally {
+      await client.call('DEBUG', 'SET-ACTIVE-EXPIRE', '1');
+    }
+  });
+
   it('serves nothing that it could not hear of: a held or cut connection means reading from Redis', async () => {
     await store.set('a', data({ n: 1 }));
     await warm();
@@ -120,21 +135,24 @@ describe('the near cache', () => {
     try {
       await client.set('sess:x', 'before');
       const settled = async () => {
-        await near.read('sess:x', () => client.get('sess:x'));
+        await near.read('sess:x', client);
         return near.get('sess:x') !== undefined;
       };
       while (!(await settled()));
       near.forget('sess:x');
       const invalidated = new Promise((resolve) => near.client.once('messageBuffer', resolve));
-      const slow = near.read('sess:x', async () => {
-        const text = await client.get('sess:x');
-        await client.set('sess:x', 'after');
-        await invalidated;
-        return text;
+      const slow = near.read('sess:x', {
+        pttl: client.pttl.bind(client),
+        get: (async () => {
+          const text = await client.get('sess:x');
+          await client.set('sess:x', 'after');
+          await invalidated;
+          return text;
+        }) as typeof client.get,
       });
       expect(await slow).to.equal('before');
       expect(near.get('sess:x')).to.equal(undefined);
-      expect(await near.read('sess:x', () => client.get('sess:x'))).to.equal('after');
+      expect(await near.read('sess:x', client)).to.equal('after');
     } finally {
       near.close();
     }

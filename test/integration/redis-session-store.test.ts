@@ -282,6 +282,136 @@ describe('RedisSessionStore', () => {
     });
   });
 
+  describe('saves', () => {
+    it('of one page that overlap go on from each other: a deletion and a way back are kept', async () => {
+      for (const saveMode of ['merge', 'reject'] as const)
+        await withStore({ saveMode }, async (of) => {
+          await of.set('o', data({ n: 0 }));
+          const session = await load('o', of);
+          session.flash = 'x';
+          session.n = 1;
+          const first = save(session);
+          delete session.flash;
+          session.n = 0;
+          await Promise.all([first, save(session)]);
+          expect(await of.get('o'))
+            .to.deep.include({ n: 0 })
+            .and.not.have.property('flash');
+        });
+    });
+
+    it('of a session that somebody only touched meanwhile are no conflict', () =>
+      withStore({ saveMode: 'reject', touchAfter: 0 }, async (of) => {
+        const events = told(of);
+        await of.set('t', data({ n: 0 }, new Date(Date.now() + 10_000)));
+        const [one, other] = [await load('t', of), await load('t', of)];
+        other.cookie.maxAge = 50_000;
+        await of.touch('t', other);
+        one.n = 1;
+        await save(one);
+        expect(await of.get('t')).to.deep.include({ n: 1 });
+        expect(events).to.deep.equal(['created t']);
+      }));
+
+    it('of what was read under another id are saves of a new session', async () => {
+      await store.set('a', data({ n: 1 }));
+      await store.set('b', (await store.get('a')) as SessionData);
+      expect(await store.get('b')).to.deep.include({ n: 1 });
+    });
+
+    it('never put a shorter end to what a touch has moved, nor does a stale touch', () =>
+      withStore({ touchAfter: 2 }, async (of) => {
+        await of.set('e', data({ n: 0 }, new Date(Date.now() + 10_000)));
+        const [slow, read, stale] = [await load('e', of), await load('e', of), await load('e', of)];
+        read.cookie.expires = new Date(Date.now() + 60_000);
+        await of.touch('e', read);
+        slow.n = 1;
+        await save(slow);
+        slow.cookie.expires = new Date(Date.now() + 60_000);
+        await of.touch('e', slow);
+        expect(await client.pttl('sess:e')).to.be.above(50_000);
+        stale.cookie.expires = new Date(Date.now() + 20_000);
+        await of.touch('e', stale);
+        expect(await client.pttl('sess:e')).to.be.above(50_000);
+      }));
+
+    it('take the ttl from what is stored, and a cookie that ends with the browser', async () => {
+      await withStore({ ttl: (session) => (session.long ? 5000 : 50) }, async (of) => {
+        await of.set('l', data({ n: 1 }));
+        const [one, two] = [await load('l', of), await load('l', of)];
+        one.long = true;
+        two.b = 1;
+        await save(one);
+        await save(two);
+        expect(await client.pttl('sess:l')).to.be.above(4_000_000);
+      });
+      await store.set('b', data({ n: 1 }, new Date(Date.now() + 50_000)));
+      const session = await load('b');
+      session.cookie.expires = null;
+      await store.touch('b', session);
+      expect((await store.get('b'))?.cookie.expires).to.equal(null);
+    });
+
+    it('work with a serializer that never writes the same twice', () =>
+      withStore(
+        {
+          serializer: {
+            stringify: (value) =>
+              `${Math.random()} ${JSON.stringify({ ...value, cookie: { path: value.cookie.path } })}`,
+            parse: async (text) => JSON.parse(text.slice(text.indexOf(' '))),
+          },
+        },
+        async (of) => {
+          await of.set('r', data({ a: 0, b: 0 }));
+          const [one, two] = [await load('r', of), await load('r', of)];
+          one.a = 1;
+          two.b = 1;
+          await save(one);
+          await save(two);
+          expect(await of.get('r')).to.deep.include({ a: 1, b: 1 });
+        },
+      ));
+
+    it('leave alone what they can’t read, and tell nothing of it', async () => {
+      for (const foreign of ['topsecret-session-data', Buffer.from([0xff, 0xfe, 0x41])]) {
+        await store.set('f', data({ n: 1 }, new Date(Date.now() + 50_000)));
+        const session = await load('f');
+        await client.set('sess:f', foreign);
+        const fault = new Promise<Error>((resolve) => store.once('fault', resolve));
+        session.n = 2;
+        const error = await save(session).catch((e) => e);
+        expect(`${error?.message} ${(await fault).message}`).to.not.match(/topsecret|token/);
+        expect((await client.getBuffer('sess:f'))?.equals(Buffer.from(foreign))).to.equal(true);
+      }
+    });
+
+    it('keep and delete keys of any name', async () => {
+      await client.set('sess:k', '{"cookie":{"originalMaxAge":null},"__proto__":{"x":1},"constructor":1,"n":0}');
+      const plain = (await store.get('k')) as SessionData;
+      delete (plain as unknown as Record<string, unknown>).__proto__;
+      const other = await load('k');
+      other.n = 1;
+      await save(other);
+      await store.set('k', plain);
+      expect(await client.get('sess:k'))
+        .to.include('"n":1')
+        .and.not.include('__proto__');
+    });
+
+    it('of an application whose own functions throw give that error back, as it is', () =>
+      withStore(
+        {
+          user: () => {
+            throw new RangeError('the site’s own');
+          },
+        },
+        async (of) => {
+          const error = await of.set('u', data({ n: 1 })).catch((e) => e);
+          expect(error).to.be.instanceOf(RangeError).with.property('message', 'the site’s own');
+        },
+      ));
+  });
+
   describe('a session that is gone', () => {
     for (const saveMode of ['merge', 'overwrite', 'reject'] as const)
       it(`is not brought back by a save or a touch (${saveMode}): no error, but an event`, () =>
@@ -352,6 +482,27 @@ describe('RedisSessionStore', () => {
       const cost = await spent(() => save(session));
       expect(cost).to.deep.equal({ evalsha: 1, get: 1, set: 1 });
     });
+
+    it('a touch that fails is due again, and touchAfter is at most a quarter of the ttl', () =>
+      withStore({ touchAfter: 3600 }, async (of) => {
+        await of.set('q', data({ n: 1 }, new Date(Date.now() + 800)));
+        const session = await load('q', of);
+        const touch = async () => {
+          session.cookie.maxAge = 800;
+          await of.touch('q', session);
+        };
+        await touch();
+        const limit = await client.config('GET', 'maxmemory');
+        await client.config('SET', 'maxmemory', '1');
+        const later = performance.now() + 210;
+        while (performance.now() < later) await client.ping();
+        await touch().catch(() => {});
+        await client.config('SET', 'maxmemory', '0');
+        expect(limit[1]).to.equal('0');
+        const before = await client.pttl('sess:q');
+        await touch();
+        expect(await client.pttl('sess:q')).to.be.above(before);
+      }));
 
     it('disableTouch touches nothing; disableTTL keeps for ever; a ttl function rules', async () => {
       const later = new Date(Date.now() + 10_000);
@@ -444,9 +595,32 @@ describe('RedisSessionStore', () => {
       }
     });
 
+    it('give a client of another copy of ioredis, with numbers as text, or a prefix in the URL', async () => {
+      const real = new Redis(redis.url, { lazyConnect: true, keyPrefix: 'app:', stringNumbers: true });
+      // what another copy of the class looks like: no instance of ours
+      const foreign = { status: 'wait', options: real.options, duplicate: () => real } as unknown as Redis;
+      for (const client of [foreign, `${redis.url}?keyPrefix=app:`])
+        await withStore({ client, user: (of) => of.user as string }, async (of) => {
+          await of.set('x', data({ n: 1, user: 'robin' }));
+          const [one, two] = [await load('x', of), await load('x', of)];
+          one.a = 1;
+          two.b = 1;
+          await Promise.all([save(one), save(two)]);
+          expect(await of.get('x')).to.deep.include({ a: 1, b: 1 });
+          expect(await of.ids()).to.deep.equal(['x']);
+        });
+      expect((await client.keys('*')).sort()).to.deep.equal(['app:sess:x', 'app:users:sess:robin']);
+    });
+
     it('hear at once of an option that is wrong', () => {
+      expect(() => new RedisSessionStore({ encryption: { secrets: 'my-long-secret-as-a-text' as never } }))
+        .to.throw()
+        .with.property('message')
+        .that.does.not.include('my-long-secret');
       for (const options of [
         { prefx: 'x' },
+        { client: { foo: 1 } },
+        { ttl: 0.5 },
         { client, url: redis.url },
         { ttl: 0 },
         { maxSessionsPerUser: 2 },
@@ -477,7 +651,7 @@ describe('RedisSessionStore', () => {
         await save(slow);
         expect((await of.sessionsOf('robin')).map(({ id }) => id)).to.deep.equal(['2']);
         expect((await of.ids()).sort()).to.deep.equal(['2', '4', '5']);
-        expect(await client.pttl('users:sess:robin')).to.be.within(40_000, 50_000);
+        expect(await client.pttl('users:sess:robin')).to.be.within(50_000, 62_000);
         await of.destroy('4');
         expect(await client.exists('users:sess:kim')).to.equal(0);
       }));
@@ -499,21 +673,90 @@ describe('RedisSessionStore', () => {
         await of.set('b', data({ user: 'kim' }, later()));
         await client.del('sess:b');
         expect(await of.sessionsOf('kim')).to.have.lengthOf(0);
-        expect(await client.zcard('users:sess:kim')).to.equal(0);
       }));
 
-    it('have at most so many: those that were idle longest go', () =>
-      withStore({ ...users, maxSessionsPerUser: 3 }, async (of) => {
+    it('have at most so many: those that were seen longest ago go, whatever their expiry', () =>
+      withStore({ ...users, maxSessionsPerUser: 3, touchAfter: 0 }, async (of) => {
         const events = told(of);
-        for (let i = 0; i < 6; i++) {
-          await of.set(`s${i}`, data({ user: 'robin' }, new Date(Date.now() + 50_000 + i * 10)));
+        const ends = [900, 30, 60, 10, 50, 40];
+        const tick = async () => {
+          const now = await client.time();
+          while (String(await client.time()).slice(0, 14) === String(now).slice(0, 14));
+        };
+        for (const [i, seconds] of ends.entries()) {
+          await of.set(`s${i}`, data({ user: 'robin' }, new Date(Date.now() + seconds * 1000)));
+          await tick();
+          if (i === 1) {
+            const first = await load('s0', of);
+            await of.touch('s0', first);
+            await tick();
+          }
           if (i === 3) await client.del('sess:s3');
         }
+        // s1 went for s3 (s0 was seen after it), s0 for s5
         expect((await of.ids()).sort()).to.deep.equal(['s2', 's4', 's5']);
-        expect(events.filter((one) => one.startsWith('destroyed')).sort()).to.deep.equal([
-          'destroyed s0',
-          'destroyed s1',
-        ]);
+        expect(events.filter((one) => one.startsWith('destroyed'))).to.deep.equal(['destroyed s1', 'destroyed s0']);
+      }));
+
+    it('lose no live session to one that is gone, and none to readers between note and save', () =>
+      withStore({ ...users, maxSessionsPerUser: 2, touchAfter: 0 }, async (of) => {
+        const user = { user: 'robin' };
+        await of.set('s0', data(user, later()));
+        await of.set('s1', data(user, later()));
+        const [touching, saving] = [await load('s0', of), await load('s0', of)];
+        await of.set('s2', data(user, later()));
+        await of.touch('s0', touching);
+        saving.n = 1;
+        await save(saving);
+        expect((await of.ids()).sort()).to.deep.equal(['s1', 's2']);
+        expect(await client.hkeys('users:sess:robin')).to.have.members(['s1', 's2']);
+
+        await Promise.all(Array.from({ length: 6 }, (_, i) => of.set(`p${i}`, data({ user: 'kim' }, later()))));
+        expect(await of.ids().then((ids) => ids.filter((id) => id.startsWith('p')))).to.have.lengthOf(2);
+        expect(await of.destroyAllOf('kim')).to.equal(2);
+        await withStore({ ...users }, async (other) => {
+          for (let i = 0; i < 50; i++) {
+            const sid = `q${i}`;
+            const reads = [1, 2].map(() => other.sessionsOf(`u${i}`));
+            await Promise.all([of.set(sid, data({ user: `u${i}` }, later())), ...reads]);
+            expect((await other.sessionsOf(`u${i}`)).map(({ id }) => id)).to.deep.equal([sid]);
+          }
+        });
+      }));
+
+    it('are known as long as their sessions live, saves and touches without a note included', () =>
+      withStore({ ...users, touchAfter: 60 }, async (of) => {
+        await of.set('s', data({ user: 'robin' }, later()));
+        const session = await load('s', of);
+        session.cookie.maxAge = 55_000;
+        session.n = 1;
+        await save(session);
+        const [, ends] = String(await client.hget('users:sess:robin', 's')).split(':');
+        const [seconds] = await client.time();
+        expect(Number(ends)).to.be.above(Number(seconds) * 1000 + (await client.pttl('sess:s')));
+      }));
+
+    it('own what is stored, not what a stale request thinks', () =>
+      withStore({ ...users, touchAfter: 0 }, async (of) => {
+        await of.set('s', data({ user: 'robin' }, later()));
+        const [one, stale] = [await load('s', of), await load('s', of)];
+        one.user = 'kim';
+        await save(one);
+        await of.touch('s', stale);
+        stale.n = 1;
+        await save(stale);
+        expect(await of.destroyAllOf('robin')).to.equal(0);
+        expect((await of.sessionsOf('kim')).map(({ id }) => id)).to.deep.equal(['s']);
+        await of.clear();
+        expect(await client.keys('*')).to.deep.equal([]);
+      }));
+
+    it('are texts or numbers; null is nobody', () =>
+      withStore({ user: (of) => of.userId as number | null }, async (of) => {
+        await of.set('1', data({ userId: 7 }));
+        await of.set('2', data({ userId: null }));
+        expect((await of.sessionsOf('7')).map(({ id }) => id)).to.deep.equal(['1']);
+        expect(await client.keys('users:*')).to.deep.equal(['users:sess:7']);
       }));
 
     it('cost as many commands as they have sessions, never a SCAN; without the option it is an error', () =>
@@ -525,7 +768,9 @@ describe('RedisSessionStore', () => {
         await of.destroyAllOf('robin');
         const stats = await client.info('commandstats');
         expect(stats).to.not.match(/cmdstat_scan/);
-        expect(stats).to.match(/cmdstat_get:calls=1,/);
+        expect(stats)
+          .to.match(/cmdstat_get:calls=2,/)
+          .and.match(/cmdstat_getdel:calls=1,/);
         expect(await store.sessionsOf('robin').catch((error) => error.code)).to.equal(
           'ERR_INTELLIGENT_SESSION_ARGUMENT',
         );
@@ -643,6 +888,31 @@ describe('RedisSessionStore', () => {
           await close();
         }
       });
+
+    it('a logout that could not be stored is the page’s error; destroy() without a callback ends no process', async () => {
+      const { proxy, of, close } = await away({});
+      try {
+        await of.set('l', data({ user: 'robin' }));
+        const session = await load('l', of);
+        delete session.user;
+        proxy.hold();
+        expect((await save(session).catch((error) => error)).code).to.equal('ERR_INTELLIGENT_SESSION_REDIS');
+        const fault = new Promise((resolve) => of.once('fault', resolve));
+        session.destroy(undefined as never);
+        await fault;
+      } finally {
+        await close();
+      }
+    });
+
+    it('clear() and all() that could not be done are errors', async () => {
+      await store.set('x', data({ n: 1 }));
+      await client.acl('SETUSER', 'reader', 'on', '>secret', '~*', '&*', '+@all', '-unlink', '-get');
+      await withStore({ url: redis.url.replace('redis://', 'redis://reader:secret@') }, async (of) => {
+        for (const act of [() => of.clear(), () => of.all()])
+          expect(await act().catch((error) => error.code)).to.equal('ERR_INTELLIGENT_SESSION_REDIS');
+      });
+    });
 
     it('a server that does not answer costs a page the time limit, and is a 503 with a code, never a new session', async () => {
       const { proxy, visitor, close } = await away({});
