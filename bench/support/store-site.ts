@@ -8,13 +8,16 @@ import express from 'express';
 import session from 'express-session';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
-import { RedisSessionStore } from '../../lib/index.js';
 
 declare module 'express-session' {
   interface SessionData {
     changes?: Record<string, unknown>;
   }
 }
+
+// as it is published: a loader that compiles on the way slows every function down
+const built = new URL('../../dist/lib/index.js', import.meta.url).href;
+const { RedisSessionStore } = (await import(built)) as typeof import('../../lib/index.js');
 
 export type Side = keyof typeof stores;
 

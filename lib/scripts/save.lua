@@ -1,9 +1,21 @@
--- Saves a session where it still is what was read: nobody's change is lost, and no destroyed session comes back.
--- KEYS  the session
--- ARGV  the value as it was read; the new value; ttl in ms, 0: none
--- Reply 1 if it was saved, 0 if the session is gone, else the value that stands there
-local now = redis.call('GET', KEYS[1])
-if not now then return 0 end
-if now ~= ARGV[1] then return now end
-if ARGV[3] == '0' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
-return 1
+-- Saves sessions, each where it still is what was read: nobody's change is lost, and no destroyed session comes back.
+-- KEYS  the sessions
+-- ARGV  of each: the value as it was read; the new value; ttl in ms, 0: none
+-- Reply of each: 1 if it was saved, 0 if it is gone, else the value that stands there, or Redis' error
+local reply = {}
+for i = 1, #KEYS do
+  local read, new, ttl = ARGV[i * 3 - 2], ARGV[i * 3 - 1], ARGV[i * 3]
+  local now = redis.pcall('GET', KEYS[i])
+  if now == read then
+    local set
+    if ttl == '0' then
+      set = redis.pcall('SET', KEYS[i], new)
+    else
+      set = redis.pcall('SET', KEYS[i], new, 'PX', ttl)
+    end
+    reply[i] = set.ok and 1 or set
+  else
+    reply[i] = now or 0
+  end
+end
+return reply

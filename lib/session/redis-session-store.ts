@@ -7,6 +7,7 @@ import { connectCommands, keyPrefixOf, masters, type RedisClient, whenReady } fr
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import { Subscriber } from '../redis/subscriber.js';
+import { Batches } from './batches.js';
 import { differ, mergeSession } from './merge-session.js';
 import { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
@@ -32,6 +33,10 @@ interface View {
   user: string | undefined;
 }
 
+const nothing = (): void => {};
+/** what a method with a callback returns */
+const NEVER_ASKED: Promise<unknown> = Promise.resolve();
+
 /** How long a command may wait for the connection: for the first one (a Cluster's takes its time), for one that was lost. */
 const FIRST_READY_MS = 1000;
 const READY_MS = 250;
@@ -41,7 +46,6 @@ const STORED_BY_MS = 10_000;
 const UNREADABLE =
   'A stored session could not be read (another secret, damaged, or something else): it is treated as absent';
 
-const saveScript = new Script<number | string>(loadScript('../scripts/save.lua', import.meta.url));
 const touchScript = new Script<number>(loadScript('../scripts/touch.lua', import.meta.url));
 
 /** Does a session hold nothing but its cookie? */
@@ -49,7 +53,7 @@ const isEmpty = (session: SessionData): boolean => Object.keys(session).every((k
 
 /**
  * express-session's store on Redis: JSON under `sess:<sid>` with an expiry, as connect-redis writes it, and its option names.
- * Every method takes a callback, and returns a promise where none is given.
+ * Every method takes a callback, or returns a promise where none is given.
  *
  * Emits `connect` and `disconnect` with the connection; `created`, `destroyed`, `conflict` (merged, or rejected), `refused`
  * (a save of a session that is gone), `expired` (option), each with the session id; `fault` with an Error that has neither
@@ -64,6 +68,7 @@ export class RedisSessionStore extends Store {
   readonly #prefix: string;
   readonly #seal: Seal;
   readonly #near: NearCache | undefined;
+  readonly #batches: Batches;
   readonly #users: UserSessions;
   readonly #expired: Subscriber | undefined;
   readonly #views = new WeakMap<object, View>();
@@ -81,6 +86,14 @@ export class RedisSessionStore extends Store {
     labelNames: ['event'],
     registers: [this.metrics],
   });
+  /** those of every request, found once */
+  readonly #counted = {
+    near: this.#count.labels('near'),
+    read: this.#count.labels('read'),
+    absent: this.#count.labels('absent'),
+    saved: this.#count.labels('saved'),
+    touched: this.#count.labels('touched'),
+  };
 
   constructor(options: RedisSessionStoreOptions = {}) {
     super();
@@ -95,6 +108,7 @@ export class RedisSessionStore extends Store {
       this.emit('connect');
     });
     if (whenAway === 'pass') this.client.on('close', () => this.emit('disconnect'));
+    this.#batches = new Batches(this.client);
     this.#users = new UserSessions(this.client, this.#options.prefix, this.#keyPrefix);
     if (nearCache) this.#near = new NearCache(redis, this.#prefix, nearCache);
     this.#near?.on('fault', (error) => this.#fault(error));
@@ -115,17 +129,21 @@ export class RedisSessionStore extends Store {
 
   /** GET; nothing where the near cache has it. What can't be read (damaged, another secret) is as if it were not there. */
   override get(sid: string, callback?: Callback<SessionData | null>): Promise<SessionData | null> {
+    const key = this.#key(sid);
     return this.#settle(callback, () => {
-      const key = this.#key(sid);
       const near = this.#near?.get(key);
       if (near !== undefined) {
-        this.#count.inc({ event: 'near' });
+        this.#counted.near.inc();
         return this.#parse(sid, near);
       }
       return this.#ready(async () => {
-        const raw = await (this.#near?.read(key, this.client) ?? this.client.get(key));
-        this.#count.inc({ event: raw === null ? 'absent' : 'read' });
-        return raw === null ? null : this.#parse(sid, raw);
+        const raw = await (this.#near?.read(key, this.client) ?? this.#batches.get(key));
+        if (raw === null) {
+          this.#counted.absent.inc();
+          return null;
+        }
+        this.#counted.read.inc();
+        return this.#parse(sid, raw);
       });
     });
   }
@@ -136,17 +154,14 @@ export class RedisSessionStore extends Store {
    * Where Redis is away, a new session that holds nothing is no error to the page, but an event `fault`.
    */
   override set(sid: string, session: SessionData, callback?: Callback): Promise<void> {
-    const save = async () => {
+    const save = () => {
       const mine = this.#theirs(() => this.#options.serializer.stringify(session));
+      const saveNow = () => this.#ready(() => this.#save(sid, session, mine));
       // Saves of one session object stand in line: each goes on from the one before.
       const before = this.#saving.get(session);
-      const saved = before
-        ? before.then(() => this.#ready(() => this.#save(sid, session, mine)))
-        : this.#ready(() => this.#save(sid, session, mine));
-      const settled = saved.catch(() => {});
-      this.#saving.set(session, settled);
-      await saved;
-      if (this.#saving.get(session) === settled) this.#saving.delete(session);
+      const saved = before ? before.then(saveNow, saveNow) : saveNow();
+      this.#saving.set(session, saved);
+      return saved;
     };
     return this.#settle(callback, save, isEmpty(session) && !this.#views.has(session));
   }
@@ -273,57 +288,29 @@ export class RedisSessionStore extends Store {
     const known = this.#views.get(session);
     const view = known?.sid === sid ? known : undefined;
     const read = view?.read ?? false;
-    if (this.#ttlMs(session, read) <= 0) return this.#remove(sid);
+    const ttlMs = this.#ttlMs(session, read);
+    if (ttlMs <= 0) return this.#remove(sid);
     const key = this.#key(sid);
     let user = this.#userOf(session);
-    let ttlMs = this.#ttlMs(session, read);
     // noted before it is stored, so that none is stored that destroyAllOf() does not know
-    let noted = await this.#note(user, sid, session, ttlMs, user !== view?.user);
+    let noted = user === undefined ? undefined : await this.#note(user, sid, session, ttlMs, user !== view?.user);
 
     this.#near?.forget(key);
     const saved: View = { sid, base: mine, held: mine, raw: this.#seal.seal(sid, mine), read, user };
-    const px = () => (disableTTL ? [] : ['PX', ttlMs]);
-    if (!view) {
-      await this.client.call('SET', key, saved.raw, ...px());
-      this.#tell('created', sid);
-    } else if (saveMode === 'overwrite') {
-      if ((await this.client.call('SET', key, saved.raw, ...px(), 'XX')) === null) return this.#refuse(sid, user);
+    const storedMs = disableTTL ? 0 : ttlMs;
+    let stored = true;
+    if (!view || saveMode === 'overwrite') {
+      const how = [...(storedMs ? ['PX', storedMs] : []), ...(view ? ['XX'] : [])];
+      stored = (await this.#batches.inOrder.call('SET', key, saved.raw, ...how)) !== null;
+      if (!view) this.#tell('created', sid);
     } else {
-      const mergeOver = async (held: string) => {
-        const session = mergeSession(await this.#parsed(view.base), await this.#parsed(mine), await this.#parsed(held));
-        saved.held = this.#theirs(() => this.#options.serializer.stringify(session));
-        saved.raw = this.#seal.seal(sid, saved.held);
-        ttlMs = this.#ttlMs(session, read);
-        saved.user = this.#userOf(session);
-      };
-      let held = view.held;
-      if (held !== view.base) await mergeOver(held);
-      let expected = view.raw;
-      for (let tried = 0; ; tried++) {
-        const reply = await saveScript.run(this.client, [key, expected, saved.raw, disableTTL ? 0 : ttlMs]);
-        if (reply === 1) break;
-        if (reply === 0) return this.#refuse(sid, user);
-        const there = this.#seal.open(sid, String(reply));
-        // what can't be read, or is no text and so never equal to itself, can't be merged with
-        if (there === undefined || reply === expected) {
-          this.#tellUnreadable();
-          return this.#refuse(sid, user);
-        }
-        // a touch moves the cookie and nothing else: that is no conflict
-        const conflict = differ(await this.#parsed(held), await this.#parsed(there));
-        if (conflict && tried === 0) this.#tell('conflict', sid);
-        if ((conflict && saveMode === 'reject') || tried === TRIES)
-          throw new IntelligentSessionError(
-            'ERR_INTELLIGENT_SESSION_CONFLICT',
-            'The session was changed by another request since this one read it',
-          );
-        expected = String(reply);
-        held = there;
-        await mergeOver(held);
-      }
+      const asRead = view.held === view.base;
+      const reply = asRead ? await this.#batches.save(key, view.raw, saved.raw, storedMs) : view.raw;
+      if (reply !== 1) stored = reply !== 0 && (await this.#saveOver(String(reply), saved, view, asRead));
     }
     this.#near?.forget(key);
-    this.#count.inc({ event: 'saved' });
+    if (!stored) return this.#refuse(sid, user);
+    this.#counted.saved.inc();
     this.#views.set(session, saved);
     // a page that saves before its end has not moved its cookie yet: the touch at its end is due
     this.#renewals.forget(sid);
@@ -334,6 +321,39 @@ export class RedisSessionStore extends Store {
     }
     if (view?.user !== undefined && view.user !== user) await this.#users.forget(view.user, sid);
     if (noted && user !== view?.user) await this.#endThoseOver(user as string, noted);
+  }
+
+  /** Saves what this request changed over what another has stored; false where the session is gone, or can't be read. */
+  async #saveOver(there: string, saved: View, view: View, conflicting: boolean): Promise<boolean> {
+    const { saveMode, disableTTL, serializer } = this.#options;
+    const { sid } = saved;
+    let [held, expected, check] = [view.held, there, conflicting];
+    for (let tried = 0; tried <= TRIES; tried++) {
+      const text = this.#seal.open(sid, expected);
+      if (text === undefined) break;
+      const theirs = await this.#parsed(text);
+      // a touch moves the cookie and nothing else: that is no conflict
+      const conflict = check && differ(await this.#parsed(held), theirs);
+      if (conflict && tried === 0) this.#tell('conflict', sid);
+      if ((conflict && saveMode === 'reject') || tried === TRIES)
+        throw new IntelligentSessionError(
+          'ERR_INTELLIGENT_SESSION_CONFLICT',
+          'The session was changed by another request since this one read it',
+        );
+      const merged = mergeSession(await this.#parsed(view.base), await this.#parsed(saved.base), theirs);
+      saved.held = this.#theirs(() => serializer.stringify(merged));
+      saved.raw = this.#seal.seal(sid, saved.held);
+      saved.user = this.#userOf(merged);
+      const ttlMs = disableTTL ? 0 : this.#ttlMs(merged, saved.read);
+      const reply = await this.#batches.save(this.#key(sid), expected, saved.raw, ttlMs);
+      if (reply === 1) return true;
+      if (reply === 0) return false;
+      // no text, and so never equal to itself: it can't be merged with
+      if (reply === expected) break;
+      [held, expected, check] = [text, String(reply), true];
+    }
+    this.#unreadable();
+    return false;
   }
 
   async #refuse(sid: string, user: string | undefined): Promise<void> {
@@ -353,7 +373,7 @@ export class RedisSessionStore extends Store {
       this.#renewals.forget(sid);
       throw error;
     }
-    this.#count.inc({ event: 'touched' });
+    this.#counted.touched.inc();
     await this.#note(this.#views.get(session)?.user, sid, session, ttlMs, false);
   }
 
@@ -362,15 +382,16 @@ export class RedisSessionStore extends Store {
     const key = this.#key(sid);
     const known = this.#views.get(session);
     const view = known?.sid === sid ? known : undefined;
-    const raw = view?.raw ?? (await this.client.get(key));
+    const raw = view?.raw ?? (await this.#batches.get(key));
     const held = view?.held ?? (raw === null ? undefined : this.#seal.open(sid, raw));
     if (raw === null || held === undefined) return false;
     const stored = await this.#parsed(held);
-    if (!session.cookie?.expires && !stored.cookie?.expires) return (await this.client.pexpire(key, ttlMs)) === 1;
+    if (!session.cookie?.expires && !stored.cookie?.expires)
+      return (await this.#batches.inOrder.pexpire(key, ttlMs)) === 1;
     const text = this.#theirs(() => this.#options.serializer.stringify({ ...stored, cookie: session.cookie }));
     const moved = this.#seal.seal(sid, text);
     this.#near?.forget(key);
-    const reply = await touchScript.run(this.client, [key, raw, moved, ttlMs]);
+    const reply = await touchScript.run(this.#batches.inOrder, [key, raw, moved, ttlMs]);
     this.#near?.forget(key);
     if (view && reply === 1) Object.assign(view, { held: text, raw: moved });
     return reply === 1;
@@ -383,12 +404,12 @@ export class RedisSessionStore extends Store {
     this.#notes.forget(sid);
     let there: boolean;
     if (this.#options.user) {
-      const raw = await this.client.getdel(key);
+      const raw = await this.#batches.inOrder.getdel(key);
       there = raw !== null;
       const session = raw === null ? null : await this.#parse(sid, raw);
       const user = session ? this.#views.get(session)?.user : undefined;
       if (user !== undefined) await this.#users.forget(user, sid);
-    } else there = (await this.client.unlink(key)) === 1;
+    } else there = (await this.#batches.inOrder.unlink(key)) === 1;
     this.#near?.forget(key);
     if (there) this.#tell('destroyed', sid);
   }
@@ -418,7 +439,7 @@ export class RedisSessionStore extends Store {
 
   /** undefined: not there; null: it can't be read */
   async #stored(sid: string): Promise<SessionData | null | undefined> {
-    const raw = await this.client.get(this.#key(sid));
+    const raw = await this.#batches.get(this.#key(sid));
     return raw === null ? undefined : this.#parse(sid, raw);
   }
 
@@ -448,16 +469,24 @@ export class RedisSessionStore extends Store {
     return Math.floor(provisional ? Math.min(ms, newSessionTtl * 1000) : ms);
   }
 
-  /** A stored text as a session object whose view is known; null where it can't be read. */
-  async #parse(sid: string, raw: string): Promise<SessionData | null> {
+  /** A stored text as a session object whose view is known; null where it can't be read. At once, if the serializer can. */
+  #parse(sid: string, raw: string): SessionData | null | Promise<SessionData | null> {
     const text = this.#seal.open(sid, raw);
-    const session = text === undefined ? undefined : await this.#parsed(text).catch(() => undefined);
-    if (text === undefined || session === undefined) {
-      this.#tellUnreadable();
-      return null;
+    if (text === undefined) return this.#unreadable();
+    const known = (session: SessionData) => {
+      if (typeof session !== 'object' || session === null) return this.#unreadable();
+      this.#views.set(session, { sid, base: text, held: text, raw, read: true, user: this.#userOf(session) });
+      return session;
+    };
+    let session: SessionData | Promise<SessionData>;
+    try {
+      session = this.#options.serializer.parse(text);
+    } catch {
+      return this.#unreadable();
     }
-    this.#views.set(session, { sid, base: text, held: text, raw, read: true, user: this.#userOf(session) });
-    return session;
+    return session instanceof Promise
+      ? session.catch(() => null as unknown as SessionData).then(known)
+      : known(session);
   }
 
   /** The serializer's parse(); what it can't read is an error that tells nothing of the text. */
@@ -469,13 +498,16 @@ export class RedisSessionStore extends Store {
     throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_UNREADABLE', UNREADABLE);
   }
 
-  #tellUnreadable(): void {
+  #unreadable(): null {
     this.#count.inc({ event: 'unreadable' });
     this.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_UNREADABLE', UNREADABLE));
+    return null;
   }
 
   #userOf(session: SessionData): string | undefined {
-    const user = this.#theirs(() => this.#options.user?.(session));
+    const { user: userOf } = this.#options;
+    if (!userOf) return undefined;
+    const user = this.#theirs(() => userOf(session));
     return user === undefined || user === null || user === '' ? undefined : String(user);
   }
 
@@ -536,23 +568,35 @@ export class RedisSessionStore extends Store {
     return this.#soon.then(work);
   }
 
-  #settle<T>(callback: Callback<T> | undefined, work: () => Promise<T>, forgiving = false): Promise<T> {
-    const safe = work().catch((cause) => {
-      const error = this.#fault(cause);
-      if (forgiving && callback) return undefined as T;
-      throw error;
-    });
-    // A promise that nobody looks at (req.session.destroy() without a callback) must not end the process: `fault` tells.
+  #settle<T>(callback: Callback<T> | undefined, work: () => T | Promise<T>, forgiving = false): Promise<T> {
+    let result: Promise<T>;
+    try {
+      const now = work();
+      if (callback && !(now instanceof Promise)) {
+        setImmediate(callback, null, now);
+        return NEVER_ASKED as Promise<T>;
+      }
+      result = Promise.resolve(now);
+    } catch (error) {
+      result = Promise.reject(error);
+    }
     if (!callback) {
-      safe.catch(() => {});
+      const safe = result.catch((cause) => {
+        throw this.#fault(cause);
+      });
+      // A promise that nobody looks at (req.session.destroy() without a callback) must not end the process: `fault` tells.
+      safe.catch(nothing);
       return safe;
     }
     // Outside the promise: what a callback throws is its own, and it is called once.
-    safe.then(
+    result.then(
       (value) => process.nextTick(callback, null, value),
-      (error) => process.nextTick(callback, error),
+      (cause) => {
+        const error = this.#fault(cause);
+        process.nextTick(callback, forgiving ? null : error);
+      },
     );
-    return safe.catch(() => undefined as T);
+    return NEVER_ASKED as Promise<T>;
   }
 }
 
