@@ -59,6 +59,8 @@ function get(port: number, path: string, cookie = ''): Promise<Answer> {
   });
 }
 
+const idleFor = (ms: number): Promise<undefined> => new Promise((resolve) => setTimeout(resolve, ms, undefined));
+
 /** Commands that a process sent; what a script does inside is not one. */
 async function commandsOf(act: () => Promise<void>): Promise<number> {
   const monitor = (await client.monitor()) as unknown as Redis;
@@ -203,12 +205,20 @@ for (let i = 0; i < MANY; i += 10_000) {
     pipeline.set(`sess:${k.toString(36).padStart(32, '0')}`, '{"cookie":{"originalMaxAge":null},"n":1}', 'EX', 86_400);
   await pipeline.exec();
 }
+await client.config('SET', 'slowlog-log-slower-than', '100');
+await client.config('SET', 'slowlog-max-len', '10000');
 const lengths: object[] = [];
-for (const side of onRedis.filter((one) => one !== 'ours, near cache')) {
-  const one = await site(side);
+for (const side of [
+  'nothing: what the measurement itself sees',
+  'connect-redis 9',
+  'connect-redis 8',
+  'ours',
+] as const) {
+  const one = side.startsWith('nothing') ? undefined : await site(side as Side);
+  await client.call('SLOWLOG', 'RESET');
   const waits: number[] = [];
   let running = true;
-  const counting = get(one.port, '/length').finally(() => {
+  const counting = (one ? get(one.port, '/length') : idleFor(3000)).finally(() => {
     running = false;
   });
   while (running) {
@@ -216,18 +226,21 @@ for (const side of onRedis.filter((one) => one !== 'ours, near cache')) {
     await client.ping();
     waits.push(performance.now() - asked);
   }
-  const { body, ms } = await counting;
+  const answer = await counting;
+  const slow = (await client.call('SLOWLOG', 'GET', '10000')) as [number, number, number, string[]][];
   lengths.push({
     side,
-    length: body.length,
-    seconds: round(ms / 1000),
+    length: answer?.body.length,
+    seconds: answer && round(answer.ms / 1000),
     'p50 ms that another client waits': round(median(waits)),
     'p99.9 ms': round(quantile(waits, 0.999)),
     'max ms': round(Math.max(...waits)),
+    'longest SCAN in Redis, ms': round(
+      Math.max(0, ...slow.filter(([, , , [name]]) => /scan/i.test(name as string)).map(([, , us]) => us)) / 1000,
+    ),
   });
-  await one.stop();
+  await one?.stop();
 }
-const slowest = await client.call('SLOWLOG', 'GET', 1);
 
 report('store', {
   'commands and round trips of a request, counted': trips,
@@ -236,6 +249,5 @@ report('store', {
   'concurrent requests': lost,
   'length() of all sessions': lengths,
 });
-if (Array.isArray(slowest) && slowest.length > 0) console.log('slower than 10 ms in Redis itself:', String(slowest[0]));
 client.disconnect();
 await redis.stop();

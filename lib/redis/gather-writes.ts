@@ -1,6 +1,9 @@
 import type { Redis } from 'ioredis';
 
-/** What a turn of the event loop sends goes out in one write: ioredis alone makes a system call of every command. */
+/** So much goes at once: Redis works on it while the rest of the turn goes on here. */
+const ENOUGH_BYTES = 4096;
+
+/** What a turn of the event loop sends goes out in a few writes: ioredis alone makes a system call of every command. */
 export function gatherWrites(client: Redis): Redis {
   const send = client.sendCommand;
   client.sendCommand = function (this: Redis, command, stream) {
@@ -9,7 +12,12 @@ export function gatherWrites(client: Redis): Redis {
       socket.cork();
       setImmediate(() => socket.uncork());
     }
-    return send.call(this, command, stream);
+    const sent = send.call(this, command, stream);
+    if (socket && socket.writableLength > ENOUGH_BYTES) {
+      socket.uncork();
+      socket.cork();
+    }
+    return sent;
   };
   return client;
 }

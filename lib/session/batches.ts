@@ -7,8 +7,8 @@ type Reply = string | number | null;
 
 const save = new Script<(Reply | Error)[]>(loadScript('../scripts/save.lua', import.meta.url));
 
-/** In one call at most: Redis is held for some 4 µs by each save, and by a read for less. */
-const AT_ONCE = { get: 256, save: 64 };
+/** In one call at most: the next goes while Redis works on it. A save holds Redis for some 4 µs, a read for less. */
+const AT_ONCE = { get: 64, save: 32 };
 
 interface Batch {
   readonly kind: 'get' | 'save';

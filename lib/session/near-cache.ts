@@ -17,17 +17,18 @@ const FRESH_MS = 50;
 export class NearCache extends EventEmitter {
   readonly client: Redis;
   readonly #texts: LRUCache<string, string>;
-  /** reads under way, by key: one that a write crosses is not kept */
-  readonly #reads = new Map<string, symbol>();
+  /** reads under way, by key: one that a write crosses is not kept; bounded, since a read may find nothing, or fail */
+  readonly #reads: LRUCache<string, symbol>;
   #heardUpTo = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
 
-  readonly ttlMs: number;
+  readonly #ttlMs: number;
 
   constructor(redis: RedisOption, prefix: string, { max, ttl }: { max: number; ttl: number }) {
     super();
-    this.ttlMs = ttl * 1000;
-    this.#texts = new LRUCache({ max, ttl: this.ttlMs });
+    this.#ttlMs = ttl * 1000;
+    this.#reads = new LRUCache({ max });
+    this.#texts = new LRUCache({ max, ttl: this.#ttlMs });
     this.client = connect(redis, 'tracking');
     this.client.on('ready', () => this.#track(prefix));
     this.client.on('close', () => this.#stop());
@@ -42,19 +43,18 @@ export class NearCache extends EventEmitter {
     return performance.now() - this.#heardUpTo <= FRESH_MS ? this.#texts.get(key) : undefined;
   }
 
-  /** Reads a key (GET, and PTTL in the same round trip) and keeps what comes till it ends, unless it is written meanwhile. */
-  async read(key: string, client: Pick<Redis, 'get' | 'pttl'>): Promise<string | null> {
+  /** Before a read: what was read is kept by this mark, if nobody writes the key meanwhile. */
+  begin(key: string): symbol {
     const mark = Symbol();
     this.#reads.set(key, mark);
-    try {
-      const [text, leftMs] = await Promise.all([client.get(key), client.pttl(key)]);
-      const kept = text !== null && leftMs !== -2 && this.#reads.get(key) === mark && this.#timer;
-      // Redis tells of an expiry when it removes the key, which may be later
-      if (kept) this.#texts.set(key, text, leftMs >= 0 ? { ttl: Math.max(1, Math.min(this.ttlMs, leftMs)) } : {});
-      return text;
-    } finally {
-      if (this.#reads.get(key) === mark) this.#reads.delete(key);
-    }
+    return mark;
+  }
+
+  /** After a read: keeps the text for as long as the session has left. */
+  keep(key: string, mark: symbol, text: string, leftMs: number): void {
+    if (this.#reads.get(key) !== mark) return;
+    this.#reads.delete(key);
+    if (leftMs > 0 && this.#timer) this.#texts.set(key, text, { ttl: Math.max(1, Math.min(this.#ttlMs, leftMs)) });
   }
 
   /** The key was written, or is about to be. */

@@ -37,6 +37,13 @@ const nothing = (): void => {};
 /** what a method with a callback returns */
 const NEVER_ASKED: Promise<unknown> = Promise.resolve();
 
+/** What is known of a session object. */
+interface State {
+  view?: View;
+  /** the save that it is in, or was in last */
+  saving?: Promise<void>;
+}
+
 /** How long a command may wait for the connection: for the first one (a Cluster's takes its time), for one that was lost. */
 const FIRST_READY_MS = 1000;
 const READY_MS = 250;
@@ -71,8 +78,7 @@ export class RedisSessionStore extends Store {
   readonly #batches: Batches;
   readonly #users: UserSessions;
   readonly #expired: Subscriber | undefined;
-  readonly #views = new WeakMap<object, View>();
-  readonly #saving = new WeakMap<object, Promise<void>>();
+  readonly #states = new WeakMap<object, State>();
   /** errors that an application's own function threw: they are not told as Redis' */
   readonly #thrown = new WeakSet<object>();
   /** renewing an expiry by a touch; and a user's note of a session */
@@ -122,8 +128,8 @@ export class RedisSessionStore extends Store {
 
   override createSession(...[req, session]: Parameters<Store['createSession']>): ReturnType<Store['createSession']> {
     const created = super.createSession(req, session);
-    const view = this.#views.get(session);
-    if (view) this.#views.set(created, view);
+    const state = this.#states.get(session);
+    if (state) this.#states.set(created, state);
     return created;
   }
 
@@ -137,13 +143,16 @@ export class RedisSessionStore extends Store {
         return this.#parse(sid, near);
       }
       return this.#ready(async () => {
-        const raw = await (this.#near?.read(key, this.client) ?? this.#batches.get(key));
+        const mark = this.#near?.begin(key);
+        const raw = await this.#batches.get(key);
         if (raw === null) {
           this.#counted.absent.inc();
           return null;
         }
         this.#counted.read.inc();
-        return this.#parse(sid, raw);
+        const session = await this.#parse(sid, raw);
+        if (mark && session) this.#keepNear(key, mark, raw, session);
+        return session;
       });
     });
   }
@@ -154,16 +163,17 @@ export class RedisSessionStore extends Store {
    * Where Redis is away, a new session that holds nothing is no error to the page, but an event `fault`.
    */
   override set(sid: string, session: SessionData, callback?: Callback): Promise<void> {
+    const state = this.#states.get(session) ?? {};
+    if (!state.view) this.#states.set(session, state);
     const save = () => {
       const mine = this.#theirs(() => this.#options.serializer.stringify(session));
-      const saveNow = () => this.#ready(() => this.#save(sid, session, mine));
+      const saveNow = () => this.#ready(() => this.#save(sid, session, state, mine));
       // Saves of one session object stand in line: each goes on from the one before.
-      const before = this.#saving.get(session);
-      const saved = before ? before.then(saveNow, saveNow) : saveNow();
-      this.#saving.set(session, saved);
-      return saved;
+      const { saving } = state;
+      state.saving = saving ? saving.then(saveNow, saveNow) : saveNow();
+      return state.saving;
     };
-    return this.#settle(callback, save, isEmpty(session) && !this.#views.has(session));
+    return this.#settle(callback, save, !state.view && isEmpty(session));
   }
 
   /**
@@ -241,7 +251,7 @@ export class RedisSessionStore extends Store {
         const sids = await this.#sidsOf(user);
         const sessions = await Promise.all(sids.map((sid) => this.#stored(sid)));
         return sessions.flatMap((session, i) =>
-          session && this.#views.get(session)?.user === user ? [Object.assign(session, { id: sids[i] as string })] : [],
+          session && this.#viewOf(session)?.user === user ? [Object.assign(session, { id: sids[i] as string })] : [],
         );
       }),
     );
@@ -260,7 +270,7 @@ export class RedisSessionStore extends Store {
           sids.map(async (sid) => {
             const session = await this.#stored(sid);
             if (session === undefined) return false;
-            const mine = session === null || this.#views.get(session)?.user === user;
+            const mine = session === null || this.#viewOf(session)?.user === user;
             if (mine) await this.destroy(sid);
             await this.#users.forget(user, sid);
             return mine;
@@ -283,10 +293,9 @@ export class RedisSessionStore extends Store {
     this.client.disconnect();
   }
 
-  async #save(sid: string, session: SessionData, mine: string): Promise<void> {
+  async #save(sid: string, session: SessionData, state: State, mine: string): Promise<void> {
     const { saveMode, disableTTL } = this.#options;
-    const known = this.#views.get(session);
-    const view = known?.sid === sid ? known : undefined;
+    const view = state.view?.sid === sid ? state.view : undefined;
     const read = view?.read ?? false;
     const ttlMs = this.#ttlMs(session, read);
     if (ttlMs <= 0) return this.#remove(sid);
@@ -311,7 +320,7 @@ export class RedisSessionStore extends Store {
     this.#near?.forget(key);
     if (!stored) return this.#refuse(sid, user);
     this.#counted.saved.inc();
-    this.#views.set(session, saved);
+    state.view = saved;
     // a page that saves before its end has not moved its cookie yet: the touch at its end is due
     this.#renewals.forget(sid);
     if (saved.user !== user) {
@@ -374,13 +383,13 @@ export class RedisSessionStore extends Store {
       throw error;
     }
     this.#counted.touched.inc();
-    await this.#note(this.#views.get(session)?.user, sid, session, ttlMs, false);
+    await this.#note(this.#viewOf(session)?.user, sid, session, ttlMs, false);
   }
 
   /** Moves a session's end, and its stored cookie where it has one; false where it is gone, or another's save stands there. */
   async #move(sid: string, session: SessionData, ttlMs: number): Promise<boolean> {
     const key = this.#key(sid);
-    const known = this.#views.get(session);
+    const known = this.#viewOf(session);
     const view = known?.sid === sid ? known : undefined;
     const raw = view?.raw ?? (await this.#batches.get(key));
     const held = view?.held ?? (raw === null ? undefined : this.#seal.open(sid, raw));
@@ -407,7 +416,7 @@ export class RedisSessionStore extends Store {
       const raw = await this.#batches.inOrder.getdel(key);
       there = raw !== null;
       const session = raw === null ? null : await this.#parse(sid, raw);
-      const user = session ? this.#views.get(session)?.user : undefined;
+      const user = session ? this.#viewOf(session)?.user : undefined;
       if (user !== undefined) await this.#users.forget(user, sid);
     } else there = (await this.#batches.inOrder.unlink(key)) === 1;
     this.#near?.forget(key);
@@ -443,6 +452,10 @@ export class RedisSessionStore extends Store {
     return raw === null ? undefined : this.#parse(sid, raw);
   }
 
+  #viewOf(session: SessionData): View | undefined {
+    return this.#states.get(session)?.view;
+  }
+
   #sidsOf(user: string): Promise<string[]> {
     if (!this.#options.user)
       throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', 'RedisSessionStore has no option "user"');
@@ -469,13 +482,27 @@ export class RedisSessionStore extends Store {
     return Math.floor(provisional ? Math.min(ms, newSessionTtl * 1000) : ms);
   }
 
+  /** Keeps what was read in this process, till its end: Redis tells of an expiry only when it removes the key. */
+  #keepNear(key: string, mark: symbol, raw: string, session: SessionData): void {
+    const { ttl, disableTTL } = this.#options;
+    const { expires } = session.cookie ?? {};
+    if (expires && typeof ttl === 'number' && !disableTTL)
+      this.#near?.keep(key, mark, raw, new Date(expires).getTime() - Date.now());
+    else
+      this.client.pttl(key).then(
+        (leftMs) => this.#near?.keep(key, mark, raw, leftMs === -1 ? Number.POSITIVE_INFINITY : leftMs),
+        (error) => this.#fault(error),
+      );
+  }
+
   /** A stored text as a session object whose view is known; null where it can't be read. At once, if the serializer can. */
   #parse(sid: string, raw: string): SessionData | null | Promise<SessionData | null> {
     const text = this.#seal.open(sid, raw);
     if (text === undefined) return this.#unreadable();
     const known = (session: SessionData) => {
       if (typeof session !== 'object' || session === null) return this.#unreadable();
-      this.#views.set(session, { sid, base: text, held: text, raw, read: true, user: this.#userOf(session) });
+      const view = { sid, base: text, held: text, raw, read: true, user: this.#userOf(session) };
+      this.#states.set(session, { view });
       return session;
     };
     let session: SessionData | Promise<SessionData>;
@@ -521,10 +548,12 @@ export class RedisSessionStore extends Store {
     }
   }
 
-  async #ids(): Promise<string[]> {
-    const all = new Set<string>();
-    for await (const id of this.scanIds()) all.add(id);
-    return [...all];
+  #ids(): Promise<string[]> {
+    return this.#ready(async () => {
+      const all = new Set<string>();
+      for await (const { keys } of this.#scan()) for (const key of keys) all.add(key);
+      return Array.from(all, (key) => key.slice(this.#prefix.length));
+    });
   }
 
   #isSession(key: string): boolean {

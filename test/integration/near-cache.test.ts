@@ -134,25 +134,20 @@ describe('the near cache', () => {
     const near = new NearCache(redis.url, 'sess:', { max: 10, ttl: 10 });
     try {
       await client.set('sess:x', 'before');
-      const settled = async () => {
-        await near.read('sess:x', client);
-        return near.get('sess:x') !== undefined;
-      };
-      while (!(await settled()));
+      while (near.get('sess:x') === undefined) {
+        near.keep('sess:x', near.begin('sess:x'), 'before', 1000);
+        await turn();
+      }
       near.forget('sess:x');
       const invalidated = new Promise((resolve) => near.client.once('messageBuffer', resolve));
-      const slow = near.read('sess:x', {
-        pttl: client.pttl.bind(client),
-        get: (async () => {
-          const text = await client.get('sess:x');
-          await client.set('sess:x', 'after');
-          await invalidated;
-          return text;
-        }) as typeof client.get,
-      });
-      expect(await slow).to.equal('before');
+      const mark = near.begin('sess:x');
+      const text = await client.get('sess:x');
+      await client.set('sess:x', 'after');
+      await invalidated;
+      near.keep('sess:x', mark, text as string, 1000);
       expect(near.get('sess:x')).to.equal(undefined);
-      expect(await near.read('sess:x', client)).to.equal('after');
+      near.keep('sess:x', near.begin('sess:x'), 'after', 1000);
+      expect(near.get('sess:x')).to.equal('after');
     } finally {
       near.close();
     }
