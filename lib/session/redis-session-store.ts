@@ -3,9 +3,10 @@ import type { Redis } from 'ioredis';
 import { Counter, Registry } from 'prom-client';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { sessionKey, userSessionsKey } from '../keys.js';
-import { connectCommands, keyPrefixOf, masters, type RedisClient, whenReady } from '../redis/connect.js';
+import { connectCommands, keyPrefixOf, type RedisClient, whenReady } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
+import { type Found, forEachKey, scanPrefix } from '../redis/scan.js';
 import { Subscriber } from '../redis/subscriber.js';
 import { Batches } from './batches.js';
 import { differ, mergeSession } from './merge-session.js';
@@ -13,7 +14,7 @@ import { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
 import { type Seal, sealOf } from './seal.js';
 import { Throttle } from './throttle.js';
-import { type NotedSession, UserSessions } from './user-sessions.js';
+import { STORED_BY_MS, UserSessions } from './user-sessions.js';
 
 type Callback<T = void> = (error?: unknown, result?: T) => void;
 type Stored = SessionData & { id: string };
@@ -48,8 +49,6 @@ interface State {
 const FIRST_READY_MS = 1000;
 const READY_MS = 250;
 const TRIES = 100;
-/** A session that was noted as its user's this long ago has been stored by now, or never will be. */
-const STORED_BY_MS = 10_000;
 const UNREADABLE =
   'A stored session could not be read (another secret, damaged, or something else): it is treated as absent';
 
@@ -70,7 +69,6 @@ export class RedisSessionStore extends Store {
   readonly client: RedisClient;
   readonly metrics = new Registry();
   readonly #options: ReturnType<typeof resolveStoreOptions>;
-  readonly #keyPrefix: string;
   /** of whole keys */
   readonly #prefix: string;
   readonly #seal: Seal;
@@ -105,8 +103,8 @@ export class RedisSessionStore extends Store {
     super();
     this.#options = resolveStoreOptions(options);
     const { redis, nearCache, expiredEvents, encryption, whenAway } = this.#options;
-    this.#keyPrefix = keyPrefixOf(redis);
-    this.#prefix = this.#keyPrefix + this.#options.prefix;
+    const keyPrefix = keyPrefixOf(redis);
+    this.#prefix = keyPrefix + this.#options.prefix;
     this.#seal = sealOf(encryption);
     this.client = connectCommands(redis);
     this.client.on('ready', () => {
@@ -115,7 +113,7 @@ export class RedisSessionStore extends Store {
     });
     if (whenAway === 'pass') this.client.on('close', () => this.emit('disconnect'));
     this.#batches = new Batches(this.client);
-    this.#users = new UserSessions(this.client, this.#options.prefix, this.#keyPrefix);
+    this.#users = new UserSessions(this.client, keyPrefix + userSessionsKey(this.#options.prefix, ''));
     if (nearCache) this.#near = new NearCache(redis, this.#prefix, nearCache);
     this.#near?.on('fault', (error) => this.#fault(error));
     const db = this.client.isCluster ? 0 : ((this.client as Redis).options.db ?? 0);
@@ -189,7 +187,7 @@ export class RedisSessionStore extends Store {
     return Promise.resolve();
   }
 
-  /** UNLINK, or GETDEL and ZREM with `user`. */
+  /** UNLINK, or GETDEL and HDEL with `user`. */
   override destroy(sid: string, callback?: Callback): Promise<void> {
     return this.#settle(callback, () => this.#ready(() => this.#remove(sid)));
   }
@@ -198,10 +196,10 @@ export class RedisSessionStore extends Store {
   override clear(callback?: Callback): Promise<void> {
     return this.#settle(callback, () =>
       this.#ready(async () => {
-        for await (const { node, keys } of this.#scan()) await inPipeline(node, 'unlink', keys);
+        for await (const found of this.#scan()) await forEachKey(found, 'unlink');
         if (this.#options.user)
-          for await (const { node, keys } of this.#scan(this.#keyPrefix + userSessionsKey(this.#options.prefix, '')))
-            await inPipeline(node, 'unlink', keys);
+          for await (const found of scanPrefix(this.client, this.#users.prefix, this.#options.scanCount))
+            await forEachKey(found, 'unlink');
         this.#near?.clear();
       }),
     );
@@ -235,9 +233,9 @@ export class RedisSessionStore extends Store {
   /** The sessions one by one, without holding them all; SCAN may give one twice. */
   async *scanSessions(): AsyncGenerator<Stored, void, undefined> {
     await this.#ready(async () => {});
-    for await (const { node, keys } of this.#scan()) {
-      for (const [i, raw] of (await inPipeline(node, 'get', keys)).entries()) {
-        const id = (keys[i] as string).slice(this.#prefix.length);
+    for await (const found of this.#scan()) {
+      for (const [i, raw] of (await forEachKey(found, 'get')).entries()) {
+        const id = (found.keys[i] as string).slice(this.#prefix.length);
         const session = typeof raw === 'string' ? await this.#parse(id, raw) : null;
         if (session) yield Object.assign(session, { id });
       }
@@ -329,21 +327,26 @@ export class RedisSessionStore extends Store {
       noted = await this.#note(user, sid, session, ttlMs, true);
     }
     if (view?.user !== undefined && view.user !== user) await this.#users.forget(view.user, sid);
-    if (noted && user !== view?.user) await this.#endThoseOver(user as string, noted);
+    const { maxSessionsPerUser: most } = this.#options;
+    if (noted && most !== undefined && user !== view?.user) {
+      const over = await this.#users.over(user as string, noted, most, (one) => this.#key(one));
+      await Promise.all(over.map((one) => this.destroy(one)));
+    }
   }
 
   /** Saves what this request changed over what another has stored; false where the session is gone, or can't be read. */
   async #saveOver(there: string, saved: View, view: View, conflicting: boolean): Promise<boolean> {
     const { saveMode, disableTTL, serializer } = this.#options;
     const { sid } = saved;
-    let [held, expected, check] = [view.held, there, conflicting];
+    let [held, expected, check, told] = [view.held, there, conflicting, false];
     for (let tried = 0; tried <= TRIES; tried++) {
       const text = this.#seal.open(sid, expected);
       if (text === undefined) break;
       const theirs = await this.#parsed(text);
       // a touch moves the cookie and nothing else: that is no conflict
       const conflict = check && differ(await this.#parsed(held), theirs);
-      if (conflict && tried === 0) this.#tell('conflict', sid);
+      if (conflict && !told) this.#tell('conflict', sid);
+      told ||= conflict;
       if ((conflict && saveMode === 'reject') || tried === TRIES)
         throw new IntelligentSessionError(
           'ERR_INTELLIGENT_SESSION_CONFLICT',
@@ -432,18 +435,6 @@ export class RedisSessionStore extends Store {
     const noted = await this.#users.note(user, sid, noteMs);
     this.#notes.done(sid, session, afterMs);
     return noted;
-  }
-
-  /** Keeps the sessions of a user that were seen last, as many as there may be; every process comes to the same ones. */
-  async #endThoseOver(user: string, noted: readonly NotedSession[]): Promise<void> {
-    const { maxSessionsPerUser: most = Number.POSITIVE_INFINITY } = this.#options;
-    if (noted.length <= most) return;
-    const there = await Promise.all(noted.map(({ sid }) => this.client.exists(this.#key(sid))));
-    const latest = noted.at(-1)?.seen ?? 0;
-    const dead = noted.filter(({ seen }, i) => !there[i] && seen < latest - STORED_BY_MS);
-    await this.#users.forget(user, ...dead.map(({ sid }) => sid));
-    const alive = noted.filter((_, i) => there[i]);
-    await Promise.all(alive.slice(0, Math.max(0, alive.length - most)).map(({ sid }) => this.destroy(sid)));
   }
 
   /** undefined: not there; null: it can't be read */
@@ -557,21 +548,12 @@ export class RedisSessionStore extends Store {
   }
 
   #isSession(key: string): boolean {
-    return key.startsWith(this.#prefix) && !key.startsWith(this.#keyPrefix + userSessionsKey(this.#options.prefix, ''));
+    return key.startsWith(this.#prefix) && !key.startsWith(this.#users.prefix);
   }
 
-  /** The keys under a prefix, by default the sessions'. */
-  async *#scan(prefix?: string) {
-    const match = `${(prefix ?? this.#prefix).replace(/[*?[\]\\^-]/g, '\\$&')}*`;
-    for (const node of masters(this.client)) {
-      let cursor = '0';
-      do {
-        const [next, found] = await node.scan(cursor, 'MATCH', match, 'COUNT', this.#options.scanCount);
-        cursor = next;
-        const keys = prefix === undefined ? found.filter((key) => this.#isSession(key)) : found;
-        if (keys.length > 0) yield { node, keys };
-      } while (cursor !== '0');
-    }
+  async *#scan(): AsyncGenerator<Found> {
+    for await (const { node, keys } of scanPrefix(this.client, this.#prefix, this.#options.scanCount))
+      yield { node, keys: keys.filter((key) => this.#isSession(key)) };
   }
 
   #tell(event: 'created' | 'destroyed' | 'conflict' | 'refused' | 'expired', sid: string): void {
@@ -627,13 +609,4 @@ export class RedisSessionStore extends Store {
     );
     return NEVER_ASKED as Promise<T>;
   }
-}
-
-/** One command for each of some keys of one server, in one round trip: the replies, or the first error. */
-async function inPipeline(node: Redis, command: 'get' | 'unlink', keys: readonly string[]): Promise<unknown[]> {
-  const replies = (await node.pipeline(keys.map((key) => [command, key])).exec()) ?? [];
-  return replies.map(([error, reply]) => {
-    if (error) throw error;
-    return reply;
-  });
 }

@@ -1,4 +1,3 @@
-import { userSessionsKey } from '../keys.js';
 import type { RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
@@ -11,12 +10,15 @@ export interface NotedSession {
   readonly seen: number;
 }
 
+/** A session that was noted this long ago has been stored by now, or never will be. */
+export const STORED_BY_MS = 10_000;
+
 /** Which sessions are whose: a hash a user, kept by user-sessions.lua. */
 export class UserSessions {
   constructor(
     readonly client: RedisClient,
+    /** stands before the user in the key */
     readonly prefix: string,
-    readonly keyPrefix: string,
   ) {}
 
   /** One script; all that the user then has, those seen longest ago first. */
@@ -25,6 +27,25 @@ export class UserSessions {
     const all: NotedSession[] = [];
     for (let i = 0; i < reply.length; i += 2) all.push({ sid: reply[i] as string, seen: Number(reply[i + 1]) });
     return all.sort((a, b) => a.seen - b.seen || (a.sid < b.sid ? -1 : 1));
+  }
+
+  /**
+   * Of the sessions that note() gave, those to destroy so that at most so many stay: the ones that were seen longest ago.
+   * Every process comes to the same ones. EXISTS for each, and HDEL of those that have ended.
+   */
+  async over(
+    user: string,
+    noted: readonly NotedSession[],
+    most: number,
+    keyOf: (sid: string) => string,
+  ): Promise<string[]> {
+    if (noted.length <= most) return [];
+    const there = await Promise.all(noted.map(({ sid }) => this.client.exists(keyOf(sid))));
+    const latest = noted.at(-1)?.seen ?? 0;
+    const dead = noted.filter(({ seen }, i) => !there[i] && seen < latest - STORED_BY_MS);
+    await this.forget(user, ...dead.map(({ sid }) => sid));
+    const alive = noted.filter((_, i) => there[i]);
+    return alive.slice(0, Math.max(0, alive.length - most)).map(({ sid }) => sid);
   }
 
   /** HDEL */
@@ -38,6 +59,6 @@ export class UserSessions {
   }
 
   #key(user: string): string {
-    return this.keyPrefix + userSessionsKey(this.prefix, user);
+    return this.prefix + user;
   }
 }
