@@ -70,6 +70,9 @@ export class Batches {
       (replies) => {
         for (const [i, { resolve, reject }] of waiting.entries()) {
           const reply = replies[i];
+          // ioredis looks for a change of role in errors of its own only
+          if (reply instanceof Error && /^(READONLY|UNBLOCKED)/.test(reply.message))
+            (this.client as Redis).disconnect(true);
           if (reply instanceof Error) reject(reply);
           else resolve(reply as never);
         }

@@ -1,5 +1,6 @@
 import { type SessionData, Store } from 'express-session';
 import type { Redis } from 'ioredis';
+import { LRUCache } from 'lru-cache';
 import { Counter, Registry } from 'prom-client';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { sessionKey, userSessionsKey } from '../keys.js';
@@ -9,6 +10,7 @@ import { Script } from '../redis/run-script.js';
 import { type Found, forEachKey, scanPrefix } from '../redis/scan.js';
 import { Subscriber } from '../redis/subscriber.js';
 import { Batches } from './batches.js';
+import { Lines } from './lines.js';
 import { differ, mergeSession } from './merge-session.js';
 import { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
@@ -45,6 +47,13 @@ interface State {
   saving?: Promise<void>;
 }
 
+/** What is saved, as it was when the save was asked. */
+interface Saving {
+  readonly mine: string;
+  readonly user: string | undefined;
+  readonly ttlMs: number;
+}
+
 /** How long a command may wait for the connection: for the first one (a Cluster's takes its time), for one that was lost. */
 const FIRST_READY_MS = 1000;
 const READY_MS = 250;
@@ -79,9 +88,11 @@ export class RedisSessionStore extends Store {
   readonly #states = new WeakMap<object, State>();
   /** errors that an application's own function threw: they are not told as Redis' */
   readonly #thrown = new WeakSet<object>();
-  /** renewing an expiry by a touch; and a user's note of a session */
+  /** renewing an expiry by a touch; and until when a session is noted as its user's */
   readonly #renewals = new Throttle();
-  readonly #notes = new Throttle();
+  readonly #notes = new LRUCache<string, number>({ max: 50_000 });
+  readonly #conflicts = new Lines();
+  readonly #firstSaves = new Lines();
   #soon: Promise<void> | undefined;
   #wasReady = false;
   readonly #count = new Counter({
@@ -165,10 +176,13 @@ export class RedisSessionStore extends Store {
     if (!state.view) this.#states.set(session, state);
     const save = () => {
       const mine = this.#theirs(() => this.#options.serializer.stringify(session));
-      const saveNow = () => this.#ready(() => this.#save(sid, session, state, mine));
+      const user = this.#userOf(session);
+      const ttlMs = this.#ttlMs(session, state.view?.sid === sid && state.view.read);
+      const saveNow = () => this.#ready(() => this.#save(sid, state, { mine, user, ttlMs }));
       // Saves of one session object stand in line: each goes on from the one before.
       const { saving } = state;
-      state.saving = saving ? saving.then(saveNow, saveNow) : saveNow();
+      const inLine = () => (state.view ? saveNow() : this.#firstSaves.join(sid, saveNow));
+      state.saving = saving ? saving.then(inLine, inLine) : inLine();
       return state.saving;
     };
     return this.#settle(callback, save, !state.view && isEmpty(session));
@@ -179,7 +193,8 @@ export class RedisSessionStore extends Store {
    * never undoes a save which came between. A callback does not wait for it; a fault is an event `fault`.
    */
   override touch(sid: string, session: SessionData, callback?: Callback): Promise<void> {
-    const due = !this.#options.disableTouch && !this.#options.disableTTL && this.#renewals.isDue(sid, session);
+    const due =
+      !this.#options.disableTouch && !this.#options.disableTTL && this.#renewals.isDue(sid, this.#markOf(session));
     const renew = () => (due ? this.#ready(() => this.#renew(sid, session)) : Promise.resolve());
     if (!callback) return this.#settle(undefined, renew);
     renew().catch((error) => this.#fault(error));
@@ -189,7 +204,8 @@ export class RedisSessionStore extends Store {
 
   /** UNLINK, or GETDEL and HDEL with `user`. */
   override destroy(sid: string, callback?: Callback): Promise<void> {
-    return this.#settle(callback, () => this.#ready(() => this.#remove(sid)));
+    // after a first save that is under way here: the session would come after its end
+    return this.#settle(callback, () => this.#firstSaves.after(sid, () => this.#ready(() => this.#remove(sid))));
   }
 
   /** SCAN, and UNLINK in batches, on every master. */
@@ -268,10 +284,10 @@ export class RedisSessionStore extends Store {
           sids.map(async (sid) => {
             const session = await this.#stored(sid);
             if (session === undefined) return false;
-            const mine = session === null || this.#viewOf(session)?.user === user;
-            if (mine) await this.destroy(sid);
+            if (session !== null && this.#viewOf(session)?.user !== user) return false;
+            await this.destroy(sid);
             await this.#users.forget(user, sid);
-            return mine;
+            return true;
           }),
         );
         return ended.filter(Boolean).length;
@@ -291,21 +307,19 @@ export class RedisSessionStore extends Store {
     this.client.disconnect();
   }
 
-  async #save(sid: string, session: SessionData, state: State, mine: string): Promise<void> {
+  async #save(sid: string, state: State, { mine, user, ttlMs }: Saving): Promise<void> {
     const { saveMode, disableTTL } = this.#options;
     const view = state.view?.sid === sid ? state.view : undefined;
     const read = view?.read ?? false;
-    const ttlMs = this.#ttlMs(session, read);
     if (ttlMs <= 0) return this.#remove(sid);
     const key = this.#key(sid);
-    let user = this.#userOf(session);
     // noted before it is stored, so that none is stored that destroyAllOf() does not know
-    let noted = user === undefined ? undefined : await this.#note(user, sid, session, ttlMs, user !== view?.user);
+    let noted = user === undefined ? undefined : await this.#note(user, sid, ttlMs, user !== view?.user);
 
     this.#near?.forget(key);
     const saved: View = { sid, base: mine, held: mine, raw: this.#seal.seal(sid, mine), read, user };
     const storedMs = disableTTL ? 0 : ttlMs;
-    let stored = true;
+    let stored: boolean | undefined = true;
     if (!view || saveMode === 'overwrite') {
       const how = [...(storedMs ? ['PX', storedMs] : []), ...(view ? ['XX'] : [])];
       stored = (await this.#batches.inOrder.call('SET', key, saved.raw, ...how)) !== null;
@@ -313,29 +327,31 @@ export class RedisSessionStore extends Store {
     } else {
       const asRead = view.held === view.base;
       const reply = asRead ? await this.#batches.save(key, view.raw, saved.raw, storedMs) : view.raw;
-      if (reply !== 1) stored = reply !== 0 && (await this.#saveOver(String(reply), saved, view, asRead));
+      if (reply === 0) stored = false;
+      else if (reply !== 1)
+        stored = await this.#conflicts.join(sid, () => this.#saveOver(String(reply), saved, view, asRead));
     }
     this.#near?.forget(key);
+    if (stored === undefined) return;
     if (!stored) return this.#refuse(sid, user);
     this.#counted.saved.inc();
     state.view = saved;
     // a page that saves before its end has not moved its cookie yet: the touch at its end is due
     this.#renewals.forget(sid);
-    if (saved.user !== user) {
-      if (user !== undefined) await this.#users.forget(user, sid);
-      user = saved.user;
-      noted = await this.#note(user, sid, session, ttlMs, true);
-    }
-    if (view?.user !== undefined && view.user !== user) await this.#users.forget(view.user, sid);
+    // a note of one who is no longer its user stays till it ends: readers ask the session whose it is
+    if (saved.user !== user) noted = await this.#note(saved.user, sid, ttlMs, true);
     const { maxSessionsPerUser: most } = this.#options;
-    if (noted && most !== undefined && user !== view?.user) {
-      const over = await this.#users.over(user as string, noted, most, (one) => this.#key(one));
+    if (noted && most !== undefined && saved.user !== undefined && saved.user !== view?.user) {
+      const over = await this.#users.over(saved.user, noted, most, (one) => this.#ownerOf(one));
       await Promise.all(over.map((one) => this.destroy(one)));
     }
   }
 
-  /** Saves what this request changed over what another has stored; false where the session is gone, or can't be read. */
-  async #saveOver(there: string, saved: View, view: View, conflicting: boolean): Promise<boolean> {
+  /**
+   * Saves what this request changed over what another has stored: false where the session is gone, undefined where what
+   * stands there can't be read, and so is left alone.
+   */
+  async #saveOver(there: string, saved: View, view: View, conflicting: boolean): Promise<boolean | undefined> {
     const { saveMode, disableTTL, serializer } = this.#options;
     const { sid } = saved;
     let [held, expected, check, told] = [view.held, there, conflicting, false];
@@ -365,20 +381,20 @@ export class RedisSessionStore extends Store {
       [held, expected, check] = [text, String(reply), true];
     }
     this.#unreadable();
-    return false;
+    return undefined;
   }
 
   async #refuse(sid: string, user: string | undefined): Promise<void> {
     this.#near?.forget(this.#key(sid));
     if (user !== undefined) await this.#users.forget(user, sid);
-    this.#notes.forget(sid);
+    this.#notes.delete(sid);
     this.#tell('refused', sid);
   }
 
   async #renew(sid: string, session: SessionData): Promise<void> {
     const ttlMs = this.#ttlMs(session, true);
     if (ttlMs <= 0) return this.#remove(sid);
-    this.#renewals.done(sid, session, this.#touchAfterMs(ttlMs));
+    this.#renewals.done(sid, this.#markOf(session), this.#touchAfterMs(ttlMs));
     try {
       if (!(await this.#move(sid, session, ttlMs))) return;
     } catch (error) {
@@ -386,7 +402,7 @@ export class RedisSessionStore extends Store {
       throw error;
     }
     this.#counted.touched.inc();
-    await this.#note(this.#viewOf(session)?.user, sid, session, ttlMs, false);
+    await this.#note(this.#viewOf(session)?.user, sid, ttlMs, false);
   }
 
   /** Moves a session's end, and its stored cookie where it has one; false where it is gone, or another's save stands there. */
@@ -413,7 +429,7 @@ export class RedisSessionStore extends Store {
     const key = this.#key(sid);
     this.#near?.forget(key);
     this.#renewals.forget(sid);
-    this.#notes.forget(sid);
+    this.#notes.delete(sid);
     let there: boolean;
     if (this.#options.user) {
       const raw = await this.#batches.inOrder.getdel(key);
@@ -427,13 +443,14 @@ export class RedisSessionStore extends Store {
   }
 
   /** Notes a session as its user's till after its end, now or when it is due: all that the user has, if it did. */
-  async #note(user: string | undefined, sid: string, session: SessionData, ttlMs: number, now: boolean) {
-    if (user === undefined || !(now || this.#notes.isDue(sid, session))) return undefined;
+  async #note(user: string | undefined, sid: string, ttlMs: number, now: boolean) {
+    const endsMs = Date.now() + ttlMs + STORED_BY_MS;
+    if (user === undefined || !(now || (this.#notes.get(sid) ?? 0) < endsMs)) return undefined;
     const afterMs = this.#touchAfterMs(ttlMs);
     // saves and touches move the session's end without a note for so long
     const noteMs = this.#options.disableTTL ? 0 : Math.ceil(ttlMs + afterMs + STORED_BY_MS);
     const noted = await this.#users.note(user, sid, noteMs);
-    this.#notes.done(sid, session, afterMs);
+    this.#notes.set(sid, endsMs + afterMs);
     return noted;
   }
 
@@ -441,6 +458,12 @@ export class RedisSessionStore extends Store {
   async #stored(sid: string): Promise<SessionData | null | undefined> {
     const raw = await this.#batches.get(this.#key(sid));
     return raw === null ? undefined : this.#parse(sid, raw);
+  }
+
+  /** Whose a stored session is: undefined where it is not there, null where nobody's, or it can't be read. */
+  async #ownerOf(sid: string): Promise<string | null | undefined> {
+    const session = await this.#stored(sid);
+    return session === undefined ? undefined : ((session && this.#viewOf(session)?.user) ?? null);
   }
 
   #viewOf(session: SessionData): View | undefined {
@@ -460,6 +483,14 @@ export class RedisSessionStore extends Store {
   #touchAfterMs(ttlMs: number): number {
     const { touchAfter } = this.#options;
     return touchAfter === undefined ? Math.min(ttlMs / 100, 300_000) : Math.min(touchAfter * 1000, ttlMs / 4);
+  }
+
+  /** How long a session lives, in seconds: express-session lets maxAge slip by a millisecond now and then. */
+  #markOf(session: SessionData): number {
+    const { ttl } = this.#options;
+    return typeof ttl === 'function'
+      ? this.#theirs(() => ttl(session))
+      : Math.round((session.cookie?.originalMaxAge ?? 0) / 1000);
   }
 
   #ttlMs(session: SessionData, returning: boolean): number {

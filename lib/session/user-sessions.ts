@@ -31,20 +31,20 @@ export class UserSessions {
 
   /**
    * Of the sessions that note() gave, those to destroy so that at most so many stay: the ones that were seen longest ago.
-   * Every process comes to the same ones. EXISTS for each, and HDEL of those that have ended.
+   * Every process comes to the same ones. A GET for each, and HDEL of those that have ended.
    */
   async over(
     user: string,
     noted: readonly NotedSession[],
     most: number,
-    keyOf: (sid: string) => string,
+    ownerOf: (sid: string) => Promise<string | null | undefined>,
   ): Promise<string[]> {
     if (noted.length <= most) return [];
-    const there = await Promise.all(noted.map(({ sid }) => this.client.exists(keyOf(sid))));
+    const owners = await Promise.all(noted.map(({ sid }) => ownerOf(sid)));
     const latest = noted.at(-1)?.seen ?? 0;
-    const dead = noted.filter(({ seen }, i) => !there[i] && seen < latest - STORED_BY_MS);
+    const dead = noted.filter(({ seen }, i) => owners[i] === undefined && seen < latest - STORED_BY_MS);
     await this.forget(user, ...dead.map(({ sid }) => sid));
-    const alive = noted.filter((_, i) => there[i]);
+    const alive = noted.filter((_, i) => owners[i] === user);
     return alive.slice(0, Math.max(0, alive.length - most)).map(({ sid }) => sid);
   }
 

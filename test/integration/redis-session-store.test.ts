@@ -300,6 +300,31 @@ describe('RedisSessionStore', () => {
         });
     });
 
+    it('of one session by 150 requests at once lose none', async () => {
+      await store.set('c', data({ n: 0 }));
+      const loaded = await Promise.all(Array.from({ length: 150 }, () => load('c')));
+      loaded.forEach((one, i) => {
+        one[`k${i}`] = i;
+      });
+      await Promise.all(loaded.map(save));
+      expect(Object.keys((await store.get('c')) as object)).to.have.lengthOf(152);
+    });
+
+    it('that find a replica where the master was reconnect', () =>
+      withStore({}, async (of) => {
+        await of.set('w', data({ n: 0 }));
+        const session = await load('w', of);
+        session.n = 1;
+        await client.call('REPLICAOF', '127.0.0.1', '1');
+        try {
+          const closed = new Promise((resolve) => of.client.once('close', resolve));
+          expect((await save(session).catch((error) => error)).message).to.match(/READONLY/);
+          await closed;
+        } finally {
+          await client.call('REPLICAOF', 'NO', 'ONE');
+        }
+      }));
+
     it('of a session that somebody only touched meanwhile are no conflict', () =>
       withStore({ saveMode: 'reject', touchAfter: 0 }, async (of) => {
         const events = told(of);
@@ -688,6 +713,7 @@ describe('RedisSessionStore', () => {
           await tick();
           if (i === 1) {
             const first = await load('s0', of);
+            first.cookie.maxAge = 901_000;
             await of.touch('s0', first);
             await tick();
           }
@@ -750,6 +776,56 @@ describe('RedisSessionStore', () => {
         await of.clear();
         expect(await client.keys('*')).to.deep.equal([]);
       }));
+
+    it('are noted as what was saved, when it was saved: destroy after set, changes after set, a way out and back', () =>
+      withStore(users, async (of) => {
+        for (let i = 0; i < 10; i++) {
+          await Promise.all([of.set('d', data({ user: 'bob' }, later())), of.destroy('d')]);
+          expect(await client.exists('sess:d')).to.equal(0);
+        }
+        const object = data({ user: 'ann' }, later());
+        const saves = [of.set('q', object), of.set('q', Object.assign(object, { n: 2 }))];
+        object.user = 'eve';
+        await Promise.all(saves);
+        expect(await of.sessionsOf('ann')).to.have.lengthOf(1);
+        expect(await of.sessionsOf('eve')).to.have.lengthOf(0);
+
+        await withStore(users, async (other) => {
+          for (let i = 0; i < 30; i++) {
+            await of.set('l', data({ user: 'log' }, later()));
+            const out = await load('l', of);
+            delete out.user;
+            const leaving = save(out);
+            let back = await load('l', other);
+            while (back.user) back = await load('l', other);
+            back.user = 'log';
+            await Promise.all([save(back), leaving]);
+            expect(await of.destroyAllOf('log')).to.equal(1);
+          }
+        });
+      }));
+
+    it('keep their note where a save could not read what stands there, and where ttl lengthens the session', async () => {
+      const [old, young] = ['the old secret of ours', 'the new secret of ours'];
+      await withStore({ ...users, encryption: { secrets: [old] } }, (a) =>
+        withStore({ ...users, encryption: { secrets: [young, old] } }, async (b) => {
+          await a.set('r', data({ user: 'rot' }, later()));
+          const [mine, theirs] = [await load('r', a), await load('r', b)];
+          theirs.x = 1;
+          await save(theirs);
+          mine.y = 1;
+          await save(mine);
+          expect(await b.get('r')).to.deep.include({ x: 1 });
+          expect(await b.destroyAllOf('rot')).to.equal(1);
+        }),
+      );
+      await withStore({ ...users, touchAfter: 300, ttl: (of) => (of.remember ? 3600 : 1) }, async (of) => {
+        const object = data({ user: 'ttl' });
+        await of.set('t', object);
+        await of.set('t', Object.assign(object, { remember: true }));
+        expect(await client.pttl('users:sess:ttl')).to.be.above(await client.pttl('sess:t'));
+      });
+    });
 
     it('are texts or numbers; null is nobody', () =>
       withStore({ user: (of) => of.userId as number | null }, async (of) => {
