@@ -97,7 +97,7 @@ export class RedisSessionStore extends Store {
   #wasReady = false;
   readonly #count = new Counter({
     name: 'intelligent_session_store_total',
-    help: 'What happened to sessions: read, near (read from this process), absent, created, saved, merged, refused, …',
+    help: 'What happened to sessions: read, near (read from this process), absent, created, saved, conflict, refused, …',
     labelNames: ['event'],
     registers: [this.metrics],
   });
