@@ -10,7 +10,7 @@ const TIMEOUT_MS = 100;
 
 const redis = await startPrivateRedis();
 const worker = new WorkerProcess(['--redis', redis.url]);
-const serving = new ServingLayer(redis.url, '');
+const serving = new ServingLayer(redis.url);
 const times: Record<string, number[]> = { 'with the worker': [], 'worker away': [], 'worker frozen': [] };
 
 async function measure(name: string, asks: number): Promise<void> {

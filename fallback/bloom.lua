@@ -1,4 +1,4 @@
--- bloom_add, bloom_exists and bloom_check on plain Redis: RedisBloom's filter, bit for bit, in one string.
+-- bloom_add and bloom_which on plain Redis: RedisBloom's filter, bit for bit, in one string.
 -- ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING (of a new filter) stand before this text.
 -- The string: "ISBLOOM1", then the header that BF.SCANDUMP gives (20 bytes and 53 a layer), then each layer's bytes.
 -- What the first KB holds is read whole by one GETRANGE; other layers are asked for bits by BITFIELD, all in one command.
@@ -171,9 +171,13 @@ local function bloom_mark(filter, pair, words)
   return words
 end
 
-local function bloom_exists(key, pair)
-  local filter = bloom_open(key)
-  return filter and bloom_has(filter, { struct.unpack('<I4I4I4I4', pair) }, filter.n) or 0
+-- which of the items ARGV[from] to ARGV[to] may be there: 0 or 1 for each
+local function bloom_which(key, from, to)
+  local reply, filter = {}, bloom_open(key)
+  for i = from, to do
+    reply[i - from + 1] = filter and bloom_has(filter, { struct.unpack('<I4I4I4I4', ARGV[i]) }, filter.n) or 0
+  end
+  return reply
 end
 
 -- 1 if the item was not there; and the filter as it then is
@@ -213,11 +217,6 @@ end
 
 local function bloom_add(key, pair)
   return (bloom_put(bloom_ready(key), pair))
-end
-
--- true where there is a filter; an error where the key holds something else
-local function bloom_check(key)
-  return bloom_open(key) and true
 end
 
 -- the start of a filter that was found whole

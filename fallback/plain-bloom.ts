@@ -12,6 +12,7 @@ import {
   inBatches,
   resolveBloomOptions,
   resolveShape,
+  toBytes,
 } from '../lib/bloom/bloom-filter.js';
 import {
   digestOf,
@@ -38,7 +39,7 @@ const REMEMBERED = 1000;
 export class PlainBloomFilter implements BloomFilter {
   readonly implementation = 'fallback';
   readonly lua: string;
-  readonly blind: (item: BloomItem) => Buffer;
+  readonly blind: (item: BloomItem) => string | Buffer;
   readonly #shape: Required<BloomShape>;
   /** bigger filters that were seen, so that the next check needs no look at the header first */
   readonly #starts = new LRUCache<string, Start>({ max: REMEMBERED });
@@ -63,12 +64,7 @@ for i = 1, #ARGV do r[i], f = bloom_put(f, ARGV[i]) end
 return r`,
       1,
     );
-    this.#exists = script(
-      `local r, f = {}, bloom_open(KEYS[1])
-for i = 1, #ARGV do r[i] = f and bloom_has(f, { struct.unpack('<I4I4I4I4', ARGV[i]) }, f.n) or 0 end
-return r`,
-      1,
-    );
+    this.#exists = script('return bloom_which(KEYS[1], 1, #ARGV)', 1);
     this.#reserve = script(
       `if redis.call('EXISTS', KEYS[1]) == 1 then return redis.error_reply('ERR item exists') end
 bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1')`,
@@ -79,7 +75,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
   }
 
   encode(item: BloomItem): Buffer {
-    return hashPair(this.blind(item));
+    return hashPair(toBytes(this.blind(item)));
   }
 
   async reserve(key: string, shape: BloomShape = this.#shape): Promise<void> {

@@ -26,3 +26,6 @@ export const func = <F>() => v.custom<F>((value) => typeof value === 'function',
 
 /** Stands before every channel and key: no glob, no hash tag, nothing that a terminal would act on. */
 export const namespace = v.pipe(v.string(), v.regex(/^[\w.:-]{0,64}$/, 'at most 64 of A-Z a-z 0-9 _ . : -'));
+
+/** How requests travel. */
+export const transport = v.picklist(['pubsub', 'stream']);

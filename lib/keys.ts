@@ -49,3 +49,12 @@ export function intelligenceKeys(namespace: string, sid: string): IntelligenceKe
 
 /** Which sessions are a user's, a hash: outside the sessions' own prefix, so that no SCAN takes it for one. */
 export const userSessionsKey = (prefix: string, user: string): string => `users:${prefix}${user}`;
+
+/** The streams of the transport `stream`; a partition's keys share its hash tag, so the partitions spread over a Cluster. */
+export const streamKey = (namespace: string, partition: number): string => `${namespace}ss:stream:{${partition}}`;
+
+/** Which worker reads a partition: its id, a string that expires. */
+export const leaseKey = (namespace: string, partition: number): string => `${streamKey(namespace, partition)}:worker`;
+
+/** The streams' workers: a sorted set by when they were last seen, ms. */
+export const workersKey = (namespace: string): string => `${namespace}ss:workers`;

@@ -1,3 +1,4 @@
+import { lo, murmurHash64A } from './bloom/murmur-hash.js';
 import { IntelligentSessionError, OptionError } from './errors.js';
 import { decodeId, encodeId, MAX_ID_LENGTH } from './keys.js';
 
@@ -7,7 +8,15 @@ export const REPLY_TTL_MS = 500;
 export const INBOX_TTL_MS = 5_000;
 export const MAX_PAYLOAD_BYTES = 262_144;
 
+/** Streams of the transport `stream`, where nobody says otherwise: enough for as many workers, or a Cluster's masters. */
+export const DEFAULT_PARTITIONS = 16;
+/** The streams' consumer group. */
+export const GROUP = 'workers';
+
 const COMMAND = /^[a-z0-9-]{1,64}$/;
+
+/** A worker's message to itself, by which it knows that it is heard; its id stands in the session id's place. */
+export const SELF_COMMAND = 'worker-self';
 
 /** What a request id says besides its id (WIRE.md, "Request id"). */
 export interface RequestId {
@@ -50,19 +59,27 @@ export function checkCommand(command: unknown): asserts command is string {
     );
 }
 
+/** Built-in commands that only read: where nobody waits for the answer, nothing is lost without them. */
+const READS: ReadonlySet<string> = new Set(['combo', 'featuredpages', 'notifications', 'activity']);
+export const isRead = (command: string): boolean => READS.has(command);
+
 /** A string goes as it is, anything else as JSON, once. */
 export function formatPayload(payload: unknown): string {
   const text = typeof payload === 'string' ? payload : (JSON.stringify(payload ?? null) ?? 'null');
-  if (Buffer.byteLength(text) > MAX_PAYLOAD_BYTES)
+  if (text.length > MAX_PAYLOAD_BYTES / 3 && Buffer.byteLength(text) > MAX_PAYLOAD_BYTES)
     throw new OptionError(`A payload is at most ${MAX_PAYLOAD_BYTES} bytes`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
   return text;
 }
 
-export function channelOf(namespace: string, command: string, sid: string, rid: string): string {
+export const channelOf = (namespace: string, command: string, sid: string, rid: string): string =>
+  `${namespace}ss:${requestOf(command, sid, rid)}`;
+
+/** See parseRequest(). */
+export function requestOf(command: string, sid: string, rid: string): string {
   const id = encodeId(sid);
   if (id.length === 0 || id.length > MAX_ID_LENGTH)
     throw new OptionError(`A session id has 1 to ${MAX_ID_LENGTH} characters`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
-  return `${namespace}ss:${command}:${id}:${rid}`;
+  return `${command}:${id}:${rid}`;
 }
 
 export function patternOf(namespace: string, command: string, sessionGlob: string): string {
@@ -70,10 +87,24 @@ export function patternOf(namespace: string, command: string, sessionGlob: strin
 }
 
 export function parseChannel(namespace: string, channel: string): Message {
-  const [ss, command, sid, rid, ...rest] = channel.slice(namespace.length).split(':');
-  if (!channel.startsWith(namespace) || ss !== 'ss' || !command || !sid || !rid || rest.length > 0)
+  const start = `${namespace}ss:`;
+  if (!channel.startsWith(start))
     throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Not a request channel');
+  return parseRequest(channel.slice(start.length));
+}
+
+/** `<command>:<sid>:<rid>`: a channel without its beginning, and what stands in a stream's entry. */
+export function parseRequest(text: string): Message {
+  const [command, sid, rid, ...rest] = text.split(':');
+  if (!command || !sid || !rid || rest.length > 0)
+    throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Not a request');
   return { command, sid: decodeId(sid), rid, request: parseRequestId(rid) };
+}
+
+/** What a session's messages have in common in a stream: which partition they go through. */
+export function partitionOf(sid: string, partitions: number): number {
+  murmurHash64A(Buffer.from(sid), 0, 0);
+  return (lo >>> 0) % partitions;
 }
 
 /** The list that answers one request (the paper's form). */
@@ -81,6 +112,22 @@ export const replyKey = (namespace: string, { command, sid, rid }: Message): str
   `${namespace}async:${command}:${encodeId(sid)}:${rid}`;
 
 export const inboxKey = (namespace: string, inbox: string): string => `${namespace}async:inbox:${inbox}`;
+
+/** Where a message's answer goes: undefined where nobody waits. */
+export function answerOf(namespace: string, message: Message) {
+  const { inbox, id } = message.request;
+  if (inbox === '') return undefined;
+  if (inbox === undefined) return { key: replyKey(namespace, message), head: '', ttlMs: REPLY_TTL_MS };
+  // `id` has been through a channel, and a command's name needs no escaping
+  const head = `{"id":${JSON.stringify(id)},"command":"${message.command}",`;
+  return { key: inboxKey(namespace, inbox), head, ttlMs: INBOX_TTL_MS };
+}
+
+/** What a worker answers where it failed; the list form has no place for an error: its asker's own timer ends the wait. */
+export const errorText = (head: string, error: string): string => `${head}"error":${JSON.stringify(error)}}`;
+
+export const dataText = (head: string, data: unknown): string =>
+  head === '' ? JSON.stringify(data) : `${head}"data":${JSON.stringify(data)}}`;
 
 /** What stands in an inbox. */
 export interface InboxItem {

@@ -31,26 +31,39 @@ const DEFAULT_TTL = 86_400;
 
 /** express-session with a store on Redis, and `req.intelligence`. Every option has a default. */
 export function intelligentSession(options: IntelligentSessionOptions = {}): IntelligentSession {
-  const { redis, secret, namespace, combos, timeout, track, bloom, worker, ...of } = resolveOptions(options);
+  const {
+    redis,
+    secret,
+    combos,
+    timeout,
+    track,
+    bloom,
+    worker,
+    session: sessionGiven,
+    store: storeGiven,
+    ...of
+  } = resolveOptions(options);
   if (!secret)
     process.emitWarning('no secret: set SESSION_SECRET; until then sessions end with this process', {
       code: 'ERR_INTELLIGENT_SESSION_SECRET',
     });
-  const ours = of.store instanceof EventEmitter ? undefined : new RedisSessionStore({ ...of.store, redis });
-  const store: Store = ours ?? of.store;
-  const serving = new ServingLayer(redis, namespace);
+  const ours = storeGiven instanceof EventEmitter ? undefined : new RedisSessionStore({ ...storeGiven, redis });
+  const store: Store = ours ?? storeGiven;
+  const serving = new ServingLayer(redis, of);
   const sessionOptions: Omit<session.SessionOptions, 'secret'> = {
     resave: false,
     saveUninitialized: true,
-    ...of.session,
+    ...sessionGiven,
   };
   const sessions = session({ ...sessionOptions, secret: secret ?? randomBytes(32).toString('hex'), store });
   forgetWith(store, serving);
 
+  const { namespace, transport, partitions } = of;
   const embedded =
     worker === 'embedded'
-      ? new EmbeddedWorker({ redis, namespace, bloom, combos: combos.map(withoutSuggest) }, (error) =>
-          serving.emit('fault', error),
+      ? new EmbeddedWorker(
+          { redis, namespace, transport, partitions, bloom, combos: combos.map(withoutSuggest) },
+          (error) => serving.emit('fault', error),
         )
       : undefined;
 

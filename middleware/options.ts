@@ -1,8 +1,10 @@
 import type { SessionOptions, Store } from 'express-session';
 import * as v from 'valibot';
-import { checkOptions, func, namespace, whole } from '../lib/check-options.js';
+import { checkOptions, func, namespace, transport, whole } from '../lib/check-options.js';
 import { OptionError } from '../lib/errors.js';
+import { DEFAULT_PARTITIONS } from '../lib/protocol.js';
 import { defaultRedis, type RedisOption } from '../lib/redis/connect.js';
+import { DEFAULT_BACKLOG, DEFAULT_REPLY_CONNECTIONS, type ServingOptions } from '../lib/serving/serving-layer.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import type { WorkerOptions } from '../lib/worker/options.js';
 import type { Track } from './tracking.js';
@@ -29,8 +31,16 @@ export interface IntelligentSessionOptions {
   readonly track?: Track;
   /** How long a request waits for an answer, ms. @default 100 */
   readonly timeout?: number;
-  /** How requests travel. @default 'pubsub' */
-  readonly transport?: 'pubsub';
+  /** How requests travel; the same for the worker. @default 'pubsub' */
+  readonly transport?: ServingOptions['transport'];
+  /** Streams of the transport 'stream'; the same for the worker. @default 16 */
+  readonly partitions?: number;
+  /** Messages that each of them holds at most; more are refused. @default 16384 */
+  readonly maxBacklog?: number;
+  /** How answers come: one list a process, or the white paper's, one a request. @default 'inbox' */
+  readonly replies?: ServingOptions['replies'];
+  /** Blocking connections of `replies: 'list'`. @default 16 */
+  readonly replyConnections?: number;
   /** 'embedded' runs the worker in this process. @default 'external' */
   readonly worker?: 'external' | 'embedded';
   /** The embedded worker's Bloom filters. @default 'auto' */
@@ -47,7 +57,11 @@ const schema = v.strictObject({
   store: v.optional(v.any(), {}),
   track: v.optional(v.union([v.boolean(), func<Extract<Track, (...args: never[]) => unknown>>()]), true),
   timeout: v.optional(whole(1, 60_000), 100),
-  transport: v.optional(v.picklist(['pubsub']), 'pubsub'),
+  transport: v.optional(transport, 'pubsub'),
+  partitions: v.optional(whole(1, 256), DEFAULT_PARTITIONS),
+  maxBacklog: v.optional(whole(1), DEFAULT_BACKLOG),
+  replies: v.optional(v.picklist(['inbox', 'list']), 'inbox'),
+  replyConnections: v.optional(whole(1, 1000), DEFAULT_REPLY_CONNECTIONS),
   worker: v.optional(v.picklist(['external', 'embedded']), 'external'),
   bloom: v.optional(v.picklist(['auto', 'module', 'fallback']), 'auto'),
   combos: v.optional(

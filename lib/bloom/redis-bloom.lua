@@ -1,5 +1,5 @@
--- bloom_add, bloom_exists and bloom_check on RedisBloom. ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING stand before.
--- A key of another type is an error: BF.EXISTS alone would answer 0.
+-- bloom_add and bloom_which on RedisBloom. ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING stand before.
+-- A key of another type is an error: BF.MEXISTS alone would answer 0.
 local function bloom_check(key)
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' then return false end
@@ -17,9 +17,15 @@ local function bloom_add(key, item)
   return redis.call('BF.ADD', key, item)
 end
 
--- 1 if the item may be there
-local function bloom_exists(key, item)
-  return redis.call('BF.EXISTS', key, item)
+-- which of the items ARGV[from] to ARGV[to] may be there: 0 or 1 for each
+local function bloom_which(key, from, to)
+  local reply, there = {}, bloom_check(key)
+  for i = from, to, 4000 do -- Lua's unpack takes some 8,000
+    local last = math.min(to, i + 3999)
+    local part = there and redis.call('BF.MEXISTS', key, unpack(ARGV, i, last))
+    for j = 0, last - i do reply[i - from + j + 1] = part and part[j + 1] or 0 end
+  end
+  return reply
 end
 
 -- { ttl in ms, chunks... }, at one moment

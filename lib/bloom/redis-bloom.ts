@@ -26,8 +26,8 @@ const CHUNK = 16 * 1024 * 1024;
 export class RedisBloomFilter implements BloomFilter {
   readonly implementation = 'module';
   readonly lua: string;
-  readonly blind: (item: BloomItem) => Buffer;
-  readonly encode: (item: BloomItem) => Buffer;
+  readonly blind: (item: BloomItem) => string | Buffer;
+  readonly encode: (item: BloomItem) => string | Buffer;
   readonly #shape: Required<BloomShape>;
   readonly #dump: Script<[number, ...Buffer[]]>;
   readonly #load: Script<number>;

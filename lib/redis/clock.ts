@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './connect.js';
 
 const REFRESH_MS = 30_000;
 
@@ -7,7 +7,7 @@ export class RedisClock {
   #offsetMs = 0;
   #measuredAt = Number.NEGATIVE_INFINITY;
 
-  constructor(readonly client: Redis) {
+  constructor(readonly client: RedisClient) {
     client.on('ready', () => this.#measure());
     if (client.status === 'ready') this.#measure();
   }

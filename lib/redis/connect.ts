@@ -1,5 +1,6 @@
 import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { IntelligentSessionError, OptionError } from '../errors.js';
+import { connectNode } from './cluster-node.js';
 import { gatherWrites } from './gather-writes.js';
 import { type Role, roleOptions } from './roles.js';
 
@@ -25,11 +26,17 @@ export type RedisClient = Redis | Cluster;
 
 export const defaultRedis = (): string => process.env.REDIS_URL ?? 'redis://127.0.0.1:6379';
 
-/** One connection in one role; the caller owns it and closes it. */
-export function connect(redis: RedisOption, role: Role): Redis {
-  if (isCluster(redis)) throw new OptionError('option "redis": a Cluster is for the session store only');
+/**
+ * One connection in one role; the caller owns it and closes it. Of a Cluster, to one of its nodes: `of` is the client of ours
+ * that knows them, `key` names what the node should hold.
+ */
+export function connect(redis: RedisOption, role: Role, of?: RedisClient, key?: () => string): Redis {
+  const settings = roleOptions[role];
+  if (isCluster(redis) && !(of instanceof Cluster))
+    throw new OptionError('option "redis": a Cluster, without the client that knows its nodes');
+  const client = of instanceof Cluster ? connectNode({ cluster: of, key }, settings) : open(redis as Single, settings);
   // The owner hears of faults through what it asked; without a listener ioredis would print each of them.
-  const client = open(redis, roleOptions[role]).on('error', () => {});
+  client.on('error', () => {});
   return role === 'commands' ? gatherWrites(client) : client;
 }
 
@@ -87,7 +94,9 @@ function ofNodeRedis({ options }: NodeRedisClient): RedisOptions {
   };
 }
 
-function open(redis: Exclude<RedisOption, Cluster>, settings: RedisOptions): Redis {
+type Single = Exclude<RedisOption, Cluster>;
+
+function open(redis: Single, settings: RedisOptions): Redis {
   const ours = { ...settings, replyMapping: 'legacy' } as const;
   if (typeof redis === 'string') {
     if (!/^rediss?:\/\//.test(redis))

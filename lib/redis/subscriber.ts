@@ -1,28 +1,30 @@
 import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
 import { redisFault } from '../errors.js';
-import { connect, type RedisOption } from './connect.js';
+import { connect, type RedisClient, type RedisOption } from './connect.js';
 
 const PING_MS = 150;
 
 /**
  * One connection that listens to patterns: subscribed anew whenever it is ready (ioredis' own resubscribing can fail
  * unseen and leave a deaf connection), and pinged, so that a dead link is found within the role's socketTimeout.
- * Emits `message` (channel, payload), `ready` and `fault` (Error).
+ * Of a Cluster, at one of its nodes: each gets what is published at any. Emits `message` (channel, payload), `ready`,
+ * `lost` (the subscription) and `fault` (Error).
  */
 export class Subscriber extends EventEmitter {
   readonly client: Redis;
   #pings: NodeJS.Timeout | undefined;
   subscribed = false;
 
-  constructor(redis: RedisOption, patterns: readonly string[]) {
+  constructor(redis: RedisOption, patterns: readonly string[], cluster?: RedisClient) {
     super();
-    this.client = connect(redis, 'subscriber');
-    this.client.on('pmessage', (_pattern: string, channel: string, payload: string) =>
-      this.emit('message', channel, payload),
+    this.client = connect(redis, 'subscriber', cluster);
+    this.client.on('pmessageBuffer', (_pattern: string, channel: Buffer, payload: Buffer) =>
+      this.emit('message', channel.toString(), payload.toString()),
     );
     this.client.on('ready', () => this.#subscribe(patterns));
     this.client.on('close', () => {
+      if (this.subscribed) this.emit('lost');
       this.subscribed = false;
       clearInterval(this.#pings);
     });

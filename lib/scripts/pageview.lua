@@ -1,77 +1,64 @@
--- Counts one page view and reads what there is to know, in one atomic step (white paper, "Activity Pattern Monitoring").
--- The Bloom filter's functions stand before this text.
--- KEYS  views, pages, visited, activity, notified
--- ARGV  page as bloom_add takes it; page; ttl in ms; mark of the request (6 bytes, or ''); days kept
--- Reply { totalPages, uniquePages, previouslyVisited, activityThisMinute, five minutes before, oldest first },
---       or {} where this request was counted before
-local HEAD, MARKS, DAY = 200, 192, 180
-local slots = tonumber(ARGV[5]) + 1
+-- Counts one page view and reads what there is to know (white paper, "Activity Pattern Monitoring").
+-- k  views, pages, visited, activity, notified
+-- a  page as bloom_add takes it; page; mark of the request (6 bytes); days kept
+-- Reply the report as JSON, or AGAIN where this request was counted before
+commands['pageview'] = function(k, a, _, ttl, wanted)
+  local views, pages, visited, activity = KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3]
+  local mark, slots = ARGV[a + 2], tonumber(ARGV[a + 3]) + 1
 
--- everything is read before the first write: a key of another type leaves all as it was
-local head = redis.call('GETRANGE', KEYS[4], 0, HEAD - 1)
-local length = redis.call('STRLEN', KEYS[4])
-if length > 0 and (length < HEAD or (length - HEAD) % DAY ~= 0) then
-  return redis.error_reply('WRONGTYPE the activity is damaged')
-end
-local mark = ARGV[4]
-if mark ~= '' and length > 0 then
-  local at = head:find(mark, 9, true)
-  while at do
-    if (at - 9) % 6 == 0 then return {} end
-    at = head:find(mark, at + 1, true)
+  -- everything is read before the first write: a key of another type leaves all as it was
+  local data = redis.call('GET', activity) or ''
+  local first, last = ring_days(data)
+  local at = first and data:find(mark, 9, true)
+  while at and at <= HEAD do
+    if (at - 9) % 6 == 0 then return AGAIN end
+    at = data:find(mark, at + 1, true)
   end
-end
-local views = redis.call('GET', KEYS[1])
-if views and not views:match('^%d+$') then return redis.error_reply('WRONGTYPE the counter is not a number') end
-redis.call('PFCOUNT', KEYS[2])
+  local counted = redis.call('GET', views)
+  if counted and not counted:match('^%d+$') then error('WRONGTYPE the counter is not a number') end
+  local unique = redis.call('PFCOUNT', pages)
 
-local fresh = bloom_add(KEYS[3], ARGV[1])
-local total = redis.call('INCR', KEYS[1])
-redis.call('PFADD', KEYS[2], ARGV[2])
-local unique = redis.call('PFCOUNT', KEYS[2])
+  local fresh = bloom_add(visited, ARGV[a])
+  local total = redis.call('INCR', views)
+  local known = unique
+  local other = redis.call('PFADD', pages, ARGV[a + 1])
+  if other == 1 then unique = redis.call('PFCOUNT', pages) end
 
-local minute = math.floor(tonumber(redis.call('TIME')[1]) / 60)
-local today = math.floor(minute / 1440)
-local first, last, marks
-if length > 0 then
-  first, last = struct.unpack('<I4I4', head)
-  marks = head:sub(9)
-else
-  first, last, marks = today, today, string.rep('\0', MARKS)
-end
-if mark ~= '' then marks = mark .. marks:sub(1, MARKS - 6) end
-local gone = length == 0 or today - last >= slots or today < first
-if gone then
-  redis.call('SET', KEYS[4], struct.pack('<I4I4', today, today) .. marks .. string.rep('\0', DAY))
-  first = today
-else
-  if today > last then
+  local minute = math.floor(clock() / 60)
+  local today = math.floor(minute / 1440)
+  local marks = mark .. (first and data:sub(9, HEAD - 6) or ('\0'):rep(MARKS - 6))
+  if not first or today - last >= slots or today < first then
+    data = struct.pack('<I4I4', today, today) .. marks .. ('\0'):rep(DAY)
+    first, last = today, today
+    redis.call('SET', activity, data, 'PX', ttl)
+  elseif today > last then
     for day = last + 1, today do
-      local at = HEAD + ((day - first) % slots) * DAY
-      if at < length then
-        redis.call('SETRANGE', KEYS[4], at, string.rep('\0', DAY))
-      else -- written at its exact size: a string that grows by SETRANGE takes up to twice as much
-        redis.call('SET', KEYS[4], redis.call('GET', KEYS[4]) .. string.rep('\0', DAY), 'KEEPTTL')
-        length = length + DAY
-      end
+      local slot = ring_slot(first, slots, day)
+      data = data:sub(1, slot) .. ('\0'):rep(DAY) .. data:sub(slot + DAY + 1)
     end
     last = today
+    -- written at its exact size: a string that grows by SETRANGE takes up to twice as much
+    redis.call('SET', activity, struct.pack('<I4I4', first, last) .. marks .. data:sub(HEAD + 1), 'KEEPTTL')
+  else
+    redis.call('SETRANGE', activity, 8, marks)
   end
-  redis.call('SETRANGE', KEYS[4], 0, struct.pack('<I4I4', first, last) .. marks)
-end
+  local now = ring_bit(data, first, last, slots, minute)
+  if now == 0 then redis.call('SETBIT', activity, ring_slot(first, slots, today) * 8 + minute % 1440, 1) end
 
-local words = { 'BITFIELD', KEYS[4] }
-for ago = 5, 0, -1 do
-  local then_ = minute - ago
-  local day = math.floor(then_ / 1440)
-  local at = (HEAD + ((day - first) % slots) * DAY) * 8 + then_ % 1440
-  -- a minute before the first day is in no slot: offset 0 of a day that is not there
-  if day < first then at = (HEAD + slots * DAY) * 8 end
-  local n = #words
-  words[n + 1], words[n + 2], words[n + 3] = ago == 0 and 'SET' or 'GET', 'u1', at
-  if ago == 0 then words[n + 4] = 1 end
-end
-local bits = redis.call(unpack(words))
+  -- Expiries are renewed where one is off by a sixteenth, or where a key may be new.
+  local left = redis.call('PTTL', activity)
+  if not counted or known == 0 or (fresh == 1 and other == 0) or left < ttl - ttl / 16 or left > ttl + 1000 then
+    for i = k, k + 4 do redis.call('PEXPIRE', KEYS[i], ttl) end
+  end
 
-for i = 1, #KEYS do redis.call('PEXPIRE', KEYS[i], ARGV[3]) end
-return { total, unique, 1 - fresh, bits[6], bits[1], bits[2], bits[3], bits[4], bits[5] }
+  if not wanted then return end
+  local bits, active = {}, false
+  for ago = 5, 1, -1 do
+    local value = ring_bit(data, first, last, slots, minute - ago)
+    bits[6 - ago] = value
+    active = active or value == 1
+  end
+  return ('{"totalPages":%d,"uniquePages":%d,"previouslyVisited":%s,"activityThisMinute":%s,"activity":[%s],"newToSite":%s,"inactive":%s}')
+    :format(total, unique, fresh == 0 and 'true' or 'false', now == 1 and 'true' or 'false', table.concat(bits, ','),
+      (unique == 1 and fresh == 1) and 'true' or 'false', active and 'false' or 'true')
+end

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { type InboxItem, inboxKey } from '../protocol.js';
-import { connect, type RedisOption } from '../redis/connect.js';
+import { connect, type RedisClient, type RedisOption } from '../redis/connect.js';
 
 const BLOCK_SECONDS = 0.5;
 const AT_ONCE = 256;
@@ -14,23 +14,28 @@ export class Inbox {
   readonly client: Redis;
   /** the current list's name; undefined while there is no connection */
   name: string | undefined;
+  /** the next connection's, to the node of a Cluster that will hold it */
+  #next = newName();
   #closed = false;
   #many = true;
 
   constructor(
     redis: RedisOption,
+    cluster: RedisClient,
     readonly namespace: string,
     readonly onItem: (item: InboxItem) => void,
     readonly onLost: () => void,
   ) {
-    this.client = connect(redis, 'blocking');
-    this.client.on('ready', () => {
-      this.name = randomBytes(9).toString('base64url');
-      void this.#drain(this.name);
-    });
-    this.client.on('close', () => {
+    this.client = connect(redis, 'blocking', cluster, () => inboxKey(namespace, this.#next));
+    // before connect()'s own listener has chosen the next node
+    this.client.prependListener('close', () => {
       this.name = undefined;
+      this.#next = newName();
       this.onLost();
+    });
+    this.client.on('ready', () => {
+      this.name = this.#next;
+      void this.#drain(this.name);
     });
   }
 
@@ -69,3 +74,5 @@ export class Inbox {
     this.client.disconnect();
   }
 }
+
+const newName = (): string => randomBytes(9).toString('base64url');

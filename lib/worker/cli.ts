@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Command, Option } from 'commander';
+import { placeOf } from '../redis/place.js';
+import { serveHttp } from './http.js';
 import type { NamedCombo, WorkerOptions } from './options.js';
 import { Worker } from './worker.js';
 
@@ -10,8 +12,14 @@ async function main(): Promise<void> {
   const program = new Command('intelligent-session-worker')
     .description('The session microservice: works on what Express processes ask through Redis.')
     .addOption(new Option('--redis <url>', 'where Redis is').env('REDIS_URL').default('redis://127.0.0.1:6379'))
+    .option('--cluster', 'the Redis at that URL is a node of a Cluster')
+    .option('--sentinel <name>', 'that URL is a Sentinel’s; the name of the master that it watches')
     .option('--namespace <text>', 'stands before every channel and key', '')
-    .option('--session-glob <glob>', 'which sessions are this worker’s', '*')
+    .addOption(new Option('--transport <how>', 'how requests travel').choices(['pubsub', 'stream']).default('pubsub'))
+    .option('--session-glob <glob>', 'which sessions are this worker’s (pubsub)')
+    .option('--shard <i/n>', 'the same for the i-th of n workers (pubsub)')
+    .option('--partitions <n>', 'streams (stream); the same for all', Number, 16)
+    .option('--max-queue <n>', 'messages that may wait', Number, 20_000)
     .addOption(new Option('--bloom <which>', 'Bloom filters').choices(['auto', 'module', 'fallback']).default('auto'))
     .option('--error-rate <rate>', 'Bloom filters’ error rate', Number, 0.01)
     .option('--capacity <items>', 'Bloom filters’ first capacity', Number, 100)
@@ -23,10 +31,13 @@ async function main(): Promise<void> {
     )
     .option('--combos <file>', 'JSON: [{ "name": "…", "pages": ["…"] }]')
     .option('--commands <file>', 'an ES module whose default export is an object of commands')
+    .option('--metrics-port <port>', 'serves /metrics, /healthz and /readyz', Number)
+    .option('--metrics-host <address>', 'where', '0.0.0.0')
     .parse();
-  const { combos, commands, ...plain } = program.opts();
+  const { redis, cluster, sentinel, combos, commands, metricsPort, metricsHost, ...plain } = program.opts();
   const options: WorkerOptions = {
     ...plain,
+    redis: placeOf(redis, { cluster, sentinel }),
     ...(combos && { combos: JSON.parse(await readFile(combos, 'utf8')) as NamedCombo[] }),
     ...(commands && { commands: (await import(pathToFileURL(resolve(commands)).href)).default }),
     log: {
@@ -35,10 +46,14 @@ async function main(): Promise<void> {
     },
   };
   const worker = new Worker(options);
+  const server = metricsPort === undefined ? undefined : await serveHttp(worker, metricsPort, metricsHost);
   const stop = () => worker.close().then(() => process.exit(0));
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
-  await worker.start();
+  await worker.start().catch((error) => {
+    server?.close();
+    throw error;
+  });
 }
 
 main().catch((error: unknown) => {

@@ -1,11 +1,15 @@
 import * as v from 'valibot';
 import type { BloomChoice } from '../bloom/choose.js';
-import { checkOptions, func, namespace, whole } from '../check-options.js';
+import { checkOptions, func, namespace, transport, whole } from '../check-options.js';
 import { OptionError } from '../errors.js';
-import { checkCommand } from '../protocol.js';
+import { checkCommand, DEFAULT_PARTITIONS, GROUP, SELF_COMMAND } from '../protocol.js';
 import { defaultRedis, type RedisOption } from '../redis/connect.js';
 import type { Command } from './commands/command.js';
 import { builtIn } from './commands/index.js';
+import { shardGlob } from './shard.js';
+
+/** Payloads of what waits, in all. */
+const MAX_QUEUE_BYTES = 64 * 1024 * 1024;
 
 export interface Logger {
   info(message: string): void;
@@ -23,8 +27,19 @@ export interface WorkerOptions {
   readonly redis?: RedisOption;
   /** Stands before every channel and key; the same on both sides. @default '' */
   readonly namespace?: string;
+  /**
+   * How messages come: 'pubsub' (at most once; workers share sessions by glob), or 'stream' (nothing is lost; workers share
+   * by themselves). The same on both sides. @default 'pubsub'
+   */
+  readonly transport?: 'pubsub' | 'stream';
   /** Which sessions are this worker's: a Redis glob on the encoded id, at most 256 characters. @default '*' */
   readonly sessionGlob?: string;
+  /** The same for the i-th of n workers: '1/4'. It writes the glob. @default all sessions */
+  readonly shard?: string;
+  /** Streams that the transport 'stream' spreads over, 1 to 256; the same on both sides. @default 16 */
+  readonly partitions?: number;
+  /** Messages heard and not yet worked on; what comes over it is dropped, see README. @default 20000 */
+  readonly maxQueue?: number;
   /** The application's own commands, by name. */
   readonly commands?: Readonly<Record<string, Command>>;
   /** Combos that `combo('name')` can ask for. */
@@ -53,7 +68,11 @@ export interface WorkerOptions {
 const schema = v.strictObject({
   redis: v.optional(v.any(), defaultRedis),
   namespace: v.optional(namespace, ''),
-  sessionGlob: v.optional(v.pipe(v.string(), v.regex(/^[^:\s]{1,256}$/, 'a glob of 1 to 256 characters, no ":"')), '*'),
+  transport: v.optional(transport, 'pubsub'),
+  sessionGlob: v.optional(v.pipe(v.string(), v.regex(/^[^:\s]{1,256}$/, 'a glob of 1 to 256 characters, no ":"'))),
+  shard: v.optional(v.string()),
+  partitions: v.optional(whole(1, 256), DEFAULT_PARTITIONS),
+  maxQueue: v.optional(whole(1, 10_000_000), 20_000),
   commands: v.optional(v.record(v.string(), func<Command>()), {}),
   combos: v.optional(v.array(v.strictObject({ name: v.string(), pages: v.array(v.string()) })), []),
   bloom: v.optional(v.picklist(['auto', 'module', 'fallback']), 'auto'),
@@ -67,10 +86,21 @@ const schema = v.strictObject({
 });
 
 export function resolveWorkerOptions(options: WorkerOptions) {
-  const resolved = checkOptions(schema, options, 'createWorker()');
+  const { sessionGlob, shard, ...resolved } = checkOptions(schema, options, 'createWorker()');
   for (const name of Object.keys(resolved.commands)) {
     checkCommand(name);
-    if (name in builtIn) throw new OptionError(`createWorker(): the command "${name}" is built in`);
+    if (builtIn.has(name) || name === SELF_COMMAND)
+      throw new OptionError(`createWorker(): the command "${name}" is built in`);
   }
-  return resolved;
+  if (sessionGlob !== undefined && shard !== undefined)
+    throw new OptionError('createWorker(): "sessionGlob" and "shard" both say which sessions: give one of them');
+  if (resolved.transport === 'stream' && (sessionGlob ?? shard) !== undefined)
+    throw new OptionError('createWorker(): workers of a stream share by themselves: no "sessionGlob", no "shard"');
+  return {
+    ...resolved,
+    sessionGlob: sessionGlob ?? (shard === undefined ? '*' : shardGlob(shard)),
+    commands: new Map(Object.entries(resolved.commands)),
+    maxQueueBytes: MAX_QUEUE_BYTES,
+    group: GROUP,
+  };
 }

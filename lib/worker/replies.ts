@@ -1,42 +1,29 @@
-import type { Redis } from 'ioredis';
-import { INBOX_TTL_MS, type InboxItem, inboxKey, type Message, REPLY_TTL_MS, replyKey } from '../protocol.js';
+import type { RedisClient } from '../redis/connect.js';
 
-/** Sends answers: what is answered in one turn of the event loop goes to each inbox in one RPUSH. */
+/** Pushes answers that no script pushes itself: what is answered in one turn of the event loop goes to each list in one RPUSH. */
 export class Replies {
-  readonly #waiting = new Map<string, string[]>();
+  readonly #waiting = new Map<string, { readonly texts: string[]; readonly ttlMs: number }>();
   #scheduled: NodeJS.Immediate | undefined;
 
   constructor(
-    readonly client: Redis,
-    readonly namespace: string,
+    readonly client: RedisClient,
     readonly onFault: (error: unknown) => void,
   ) {}
 
-  send(message: Message, answer: { data: unknown } | { error: string }): void {
-    const { inbox, id } = message.request;
-    if (inbox === '') return;
-    if (inbox === undefined) {
-      // The paper's form has no place for an error: its asker's own timer ends the wait.
-      if ('data' in answer) this.#push(replyKey(this.namespace, message), [JSON.stringify(answer.data)], REPLY_TTL_MS);
-      return;
-    }
-    const item: InboxItem = { id, command: message.command, ...answer };
-    const key = inboxKey(this.namespace, inbox);
-    const items = this.#waiting.get(key);
-    if (items) items.push(JSON.stringify(item));
-    else this.#waiting.set(key, [JSON.stringify(item)]);
+  push({ key, ttlMs }: { key: string; ttlMs: number }, text: string): void {
+    const list = this.#waiting.get(key);
+    if (list) list.texts.push(text);
+    else this.#waiting.set(key, { texts: [text], ttlMs });
     this.#scheduled ??= setImmediate(() => this.flush());
   }
 
   flush(): void {
     clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
-    for (const [key, items] of this.#waiting) this.#push(key, items, INBOX_TTL_MS);
+    for (const [key, { texts, ttlMs }] of this.#waiting) {
+      this.client.rpush(key, ...texts).catch(this.onFault);
+      this.client.pexpire(key, ttlMs).catch(this.onFault);
+    }
     this.#waiting.clear();
-  }
-
-  #push(key: string, items: readonly string[], ttlMs: number): void {
-    this.client.rpush(key, ...items).catch(this.onFault);
-    this.client.pexpire(key, ttlMs).catch(this.onFault);
   }
 }

@@ -1,50 +1,46 @@
-import { EventEmitter, once } from 'node:events';
+import { randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
 import debug from 'debug';
-import type { Redis } from 'ioredis';
-import { Counter, Registry } from 'prom-client';
-import { bloomFault } from '../bloom/bloom-error.js';
+import type { Registry } from 'prom-client';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom/choose.js';
-import { IntelligentSessionError, redisFault } from '../errors.js';
-import { intelligenceKeys } from '../keys.js';
-import { type Message, parseChannel, patternOf } from '../protocol.js';
+import { redisFault } from '../errors.js';
 import { RedisClock } from '../redis/clock.js';
-import { addressOf, connect, whenReady } from '../redis/connect.js';
-import { Subscriber } from '../redis/subscriber.js';
-import type { Command } from './commands/command.js';
+import { addressOf, connectCommands, type RedisClient, whenReady } from '../redis/connect.js';
 import { builtIn } from './commands/index.js';
-import { intelligence } from './commands/intelligence.js';
+import { WorkerMetrics } from './metrics.js';
 import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options.js';
-import { Replies } from './replies.js';
+import { PubSubSource } from './pubsub-source.js';
+import type { Source } from './source.js';
+import { StreamSource } from './stream-source.js';
+import { Workbench } from './workbench.js';
 
 const START_TIMEOUT_MS = 2_000;
-const RECONNECT_MS = 2_000;
+const SELF_TIMEOUT_MS = 500;
 
 export interface WorkerEvents {
   /** Listening: at start, and after every reconnection. */
   ready: [];
   /** One message failed; the worker goes on. */
   fault: [error: Error, command: string];
+  /** The subscription was away for so long; what was published meanwhile was not heard. */
+  gap: [ms: number];
+  /** Messages of a stream that another worker had read and not finished. */
+  'taken-over': [messages: number];
   close: [];
 }
 
 /** The session microservice: hears requests through Redis, works on the session's keys, answers through Redis. */
 export class Worker extends EventEmitter<WorkerEvents> {
-  readonly metrics = new Registry();
+  /** who it is among the workers of a stream, and to itself */
+  readonly id = randomBytes(9).toString('base64url');
   readonly #options: ReturnType<typeof resolveWorkerOptions>;
   readonly #log: Logger;
-  readonly #client: Redis;
+  readonly #client: RedisClient;
   readonly #clock: RedisClock;
-  readonly #replies: Replies;
-  readonly #inHand = new Set<Promise<void>>();
-  readonly #messages = new Counter({
-    name: 'intelligent_session_worker_messages_total',
-    help: 'Messages by command and result (done, failed)',
-    labelNames: ['command', 'result'],
-    registers: [this.metrics],
-  });
-  #commands = new Map<string, Command>();
-  #subscriber: Subscriber | undefined;
+  readonly #metrics: WorkerMetrics;
+  #source: Source | undefined;
+  #workbench: Workbench | undefined;
   #bloom: BloomFilter | undefined;
   #closing: Promise<void> | undefined;
 
@@ -53,9 +49,17 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#options = resolveWorkerOptions(options);
     const say = debug('intelligent-session:worker');
     this.#log = this.#options.log ?? { info: say, warn: say };
-    this.#client = connect(this.#options.redis, 'commands');
+    this.#client = connectCommands(this.#options.redis);
     this.#clock = new RedisClock(this.#client);
-    this.#replies = new Replies(this.#client, this.#options.namespace, (error) => this.#fault(error, 'reply'));
+    this.#metrics = new WorkerMetrics({
+      waiting: () => this.#workbench?.waiting ?? 0,
+      listening: () => this.listening,
+    });
+  }
+
+  /** Prometheus metrics, in a registry of its own. */
+  get metrics(): Registry {
+    return this.#metrics.registry;
   }
 
   /** Which Bloom filter is in use, once started. */
@@ -63,88 +67,71 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return this.#bloom?.implementation;
   }
 
+  /** Is it connected, and subscribed or reading? `isReady()` tries it. */
+  get listening(): boolean {
+    return this.#closing === undefined && this.#source?.listening === true && this.#client.status === 'ready';
+  }
+
   /** Resolves when it listens; rejects if Redis does not answer within 2 s (the message names the address). */
   async start(): Promise<this> {
-    const { redis, namespace, sessionGlob, bloom, combos, activityDays, commands } = this.#options;
-    const { errorRate, capacity, expansion, itemSecret } = this.#options;
+    const { transport, bloom, combos, activityDays, errorRate, capacity, expansion, itemSecret } = this.#options;
     try {
       await whenReady(this.#client, START_TIMEOUT_MS);
       this.#bloom = await chooseBloomFilter(this.#client, bloom, { errorRate, capacity, expansion, itemSecret });
-      const shared = intelligence(this.#client, this.#bloom, {
-        activityDays,
-        combos: new Map(combos.map(({ name, pages }) => [name, pages])),
+      const source = this.#makeSource();
+      this.#source = source;
+      const of = { bloom: this.#bloom, activityDays, combos: new Map(combos.map(({ name, pages }) => [name, pages])) };
+      const workbench = new Workbench(this.#client, this.#clock, of, this.#options, this.#metrics, {
+        finished: (job) => source.finished(job),
+        fault: (error, command) => this.#fault(error, command),
       });
-      this.#commands = new Map([
-        ...Object.entries(builtIn).map(([name, make]) => [name, make(shared)] as const),
-        ...Object.entries(commands),
-      ]);
-      const patterns = [...this.#commands.keys()].map((command) => patternOf(namespace, command, sessionGlob));
-      this.#subscriber = new Subscriber(redis, patterns);
-      this.#subscriber.on('message', (channel: string, payload: string) => this.#take(channel, payload));
-      this.#subscriber.on('fault', (error: Error) => this.#fault(error, 'subscribe'));
-      await once(this.#subscriber, 'ready', { signal: AbortSignal.timeout(START_TIMEOUT_MS) }).catch(() => {
-        throw new IntelligentSessionError(
-          'ERR_INTELLIGENT_SESSION_NOT_READY',
-          `Redis at ${addressOf(this.#client)} does not let this worker subscribe (ACL?)`,
-        );
+      this.#workbench = workbench;
+      source.on('jobs', (jobs) => workbench.take(jobs));
+      source.on('fault', (error) => this.#fault(error, transport));
+      source.on('gap', (ms) => {
+        this.#metrics.gaps.inc();
+        this.#metrics.gapSeconds.inc(ms / 1000);
+        this.#log.warn(`did not hear for ${Math.round(ms)} ms`);
+        this.emit('gap', ms);
       });
-      this.#subscriber.on('ready', () => this.emit('ready'));
+      source.on('taken-over', (messages) => {
+        this.#metrics.takenOver.inc(messages);
+        this.emit('taken-over', messages);
+      });
+      await source.start();
+      source.on('ready', () => this.emit('ready'));
     } catch (error) {
       this.#client.disconnect();
-      this.#subscriber?.close();
+      await this.#source?.close();
       throw error;
     }
-    this.#log.info(`listening at ${addressOf(this.#client)}, Bloom filters: ${this.#bloom.implementation}`);
+    this.#log.info(
+      `listening at ${addressOf(this.#client)} (${transport}), Bloom filters: ${this.#bloom.implementation}`,
+    );
     this.emit('ready');
     return this;
   }
 
-  #take(channel: string, payload: string): void {
-    const work = this.#handle(channel, payload);
-    this.#inHand.add(work);
-    work.finally(() => this.#inHand.delete(work));
+  /**
+   * Sends a message to itself and waits for it, at most 500 ms: a worker that is connected but deaf is not ready.
+   * Costs one PUBLISH, or one XADD.
+   */
+  async isReady(): Promise<boolean> {
+    return this.listening && ((await this.#source?.hearsItself(SELF_TIMEOUT_MS)) ?? false);
   }
 
-  async #handle(channel: string, payload: string): Promise<void> {
-    let message: Message | undefined;
-    try {
-      message = parseChannel(this.#options.namespace, channel);
-      const command = this.#commands.get(message.command);
-      if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Unknown command');
-      // What was heard while the connection came back waits for it, in its order.
-      if (this.#client.status !== 'ready') await whenReady(this.#client, RECONNECT_MS);
-      const { sid, request } = message;
-      const data = await command({
-        command: message.command,
-        sid,
-        id: request.id,
-        payload,
-        ttlSeconds: request.ttlSeconds ?? this.#options.ttlSeconds,
-        keys: intelligenceKeys(this.#options.namespace, sid),
-        awaited: request.inbox !== '' && !this.#late(request.deadlineMs),
-        redis: this.#client,
-      });
-      this.#messages.inc({ command: message.command, result: 'done' });
-      if (data !== undefined && !this.#late(request.deadlineMs)) this.#replies.send(message, { data });
-    } catch (error) {
-      this.#fault(error, message?.command ?? 'unknown');
-      const known = error instanceof IntelligentSessionError;
-      if (message) this.#replies.send(message, { error: known ? error.message : 'The command failed' });
-    }
-  }
-
-  #late(deadlineMs: number | undefined): boolean {
-    return deadlineMs !== undefined && this.#clock.now() > deadlineMs;
+  #makeSource(): Source {
+    const { redis, namespace, transport, sessionGlob, partitions, commands } = this.#options;
+    if (transport === 'stream')
+      return new StreamSource(redis, this.#client, { ...this.#options, id: this.id, partitions }, this.#metrics);
+    const names = [...builtIn.keys(), ...commands.keys()];
+    const options = { namespace, sessionGlob, id: this.id, startMs: START_TIMEOUT_MS };
+    return new PubSubSource(redis, this.#client, options, names);
   }
 
   #fault(cause: unknown, command: string): void {
-    const error =
-      cause instanceof Error && !('command' in cause) && !/^(ERR|WRONGTYPE)/.test(cause.message)
-        ? cause
-        : /Bloom|OTHERFORM/.test(cause instanceof Error ? cause.message : '')
-          ? bloomFault(cause)
-          : redisFault(cause);
-    this.#messages.inc({ command, result: 'failed' });
+    // what an application's command threw stays as it is, unless it is ioredis' own: that carries arguments
+    const error = cause instanceof Error && !('command' in cause) ? cause : redisFault(cause);
     this.#log.warn(`${command}: ${error.message}`);
     this.emit('fault', error, command);
   }
@@ -161,14 +148,15 @@ export class Worker extends EventEmitter<WorkerEvents> {
       timer = setTimeout(resolve, timeout);
     });
     const finish = async () => {
-      await this.#subscriber?.unsubscribe();
-      await Promise.allSettled(this.#inHand);
-      this.#replies.flush();
+      await this.#source?.stop();
+      await this.#workbench?.idle();
+      await this.#source?.close();
       await this.#client.quit().catch(() => {});
     };
     await Promise.race([finish(), patience]);
     clearTimeout(timer);
-    this.#subscriber?.close();
+    this.#workbench?.close();
+    await this.#source?.close();
     this.#client.disconnect();
     this.emit('close');
   }

@@ -16,7 +16,7 @@ for (const flavour of flavours.filter(({ server }) => server === 'redis-7.0'))
     before(async function () {
       redis = await startServer(this, flavour);
       client = new Redis(redis.url);
-      serving = new ServingLayer(redis.url, 'w:');
+      serving = new ServingLayer(redis.url, { namespace: 'w:' });
     });
     afterEach(() => worker?.close());
     after(async () => {

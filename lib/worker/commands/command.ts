@@ -1,7 +1,9 @@
-import type { Redis } from 'ioredis';
+import type { BloomFilter } from '../../bloom/bloom-filter.js';
 import type { IntelligenceKeys } from '../../keys.js';
+import type { RedisClient } from '../../redis/connect.js';
+import type { ScriptArgument } from '../../redis/run-script.js';
 
-/** One message as a command gets it. */
+/** One message as an application's command gets it. */
 export interface CommandRequest {
   readonly command: string;
   readonly sid: string;
@@ -13,7 +15,7 @@ export interface CommandRequest {
   /** somebody waits for the answer */
   readonly awaited: boolean;
   /** The worker's connection, for an application's own commands. */
-  readonly redis: Redis;
+  readonly redis: RedisClient;
 }
 
 /**
@@ -21,3 +23,17 @@ export interface CommandRequest {
  * What it throws is logged and counted, and the asker goes on without.
  */
 export type Command = (request: CommandRequest) => unknown;
+
+/** What the built-in commands' arguments are made with. */
+export interface Intelligence {
+  readonly bloom: BloomFilter;
+  readonly activityDays: number;
+  readonly combos: ReadonlyMap<string, readonly string[]>;
+}
+
+/** A built-in command: a function of Lua in lib/scripts/<name>.lua, and how its keys and arguments are found. */
+export interface BuiltIn {
+  readonly keys: readonly (keyof IntelligenceKeys)[];
+  /** A payload that it can't read is a coded error. */
+  arguments(payload: string, of: Intelligence, id: string): ScriptArgument[];
+}

@@ -1,12 +1,11 @@
 import { parseStrings } from '../../protocol.js';
-import type { Command } from './command.js';
-import { type Intelligence, whichSeen } from './intelligence.js';
+import type { BuiltIn } from './command.js';
 
 /** The pages of a list that were not yet visited, in its order (white paper, "Content Surfacing"). */
-export const featuredpages =
-  (of: Intelligence): Command =>
-  async ({ payload, keys }) => {
+export const featuredpages: BuiltIn = {
+  keys: ['visited'],
+  arguments: (payload, { bloom }) => {
     const pages = parseStrings(payload);
-    const visited = await whichSeen(of, keys.visited, pages);
-    return pages.filter((_, i) => !visited[i]);
-  };
+    return [...pages.map((page) => bloom.encode(page)), ...pages.map((page) => JSON.stringify(page))];
+  },
+};

@@ -1,8 +1,7 @@
-import type { Command } from './command.js';
-import type { Intelligence } from './intelligence.js';
+import type { BuiltIn } from './command.js';
 
-/** Marks a notification as seen; 1 if it was not. */
-export const markNotificationSeen =
-  (of: Intelligence): Command =>
-  ({ payload, keys, ttlSeconds }) =>
-    of.markSeen.run(of.redis, [keys.notified, of.bloom.encode(payload), ttlSeconds * 1000]);
+/** Marks a notification as seen; 1 if it was not. The payload: its id. */
+export const markNotificationSeen: BuiltIn = {
+  keys: ['notified'],
+  arguments: (payload, { bloom }) => [bloom.encode(payload)],
+};

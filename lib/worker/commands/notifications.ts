@@ -1,12 +1,11 @@
 import { parseStrings } from '../../protocol.js';
-import type { Command } from './command.js';
-import { type Intelligence, whichSeen } from './intelligence.js';
+import type { BuiltIn } from './command.js';
 
 /** Which notifications this visitor has seen (white paper, "Group Notifications"). */
-export const notifications =
-  (of: Intelligence): Command =>
-  async ({ payload, keys }) => {
+export const notifications: BuiltIn = {
+  keys: ['notified'],
+  arguments: (payload, { bloom }) => {
     const ids = parseStrings(payload);
-    const seen = await whichSeen(of, keys.notified, ids);
-    return ids.map((id, i) => ({ id, seen: seen[i] }));
-  };
+    return [...ids.map((id) => bloom.encode(id)), ...ids.map((id) => `{"id":${JSON.stringify(id)},"seen":`)];
+  },
+};

@@ -1,0 +1,64 @@
+-- Works on messages, in their order: each whole or not at all, and none harmed by another's fault. What they answer is pushed
+-- here, one RPUSH a list. Before this text stand the Bloom filter's functions, `commands` and how many keys each takes.
+-- KEYS  of each message its command's keys; then the lists: streams, and where answers go
+-- ARGV  consumer group (of a stream; or ''); how many keys stand before the lists;
+--       of each message: command; ttl of its session in ms; where its answer goes, the number of a list, 0 (nobody waits)
+--       or -1 (back to the caller: in a Cluster the list is another node's); what stands before the answer, or '' for the
+--       answer alone; with a group: its stream, the number of a list, and the entry's id; how many arguments; the arguments
+-- Reply by turns: a message's number, from 1; 'again' (counted before), 'answer' or 'error'; the text
+local reply, lists, order = {}, {}, {}
+local group, before = ARGV[1], tonumber(ARGV[2])
+local k, a, m = 1, 3, 0
+
+local function tell(kind, text)
+  local n = #reply
+  reply[n + 1], reply[n + 2], reply[n + 3] = m, kind, text
+end
+
+local function send(target, text)
+  if target == -1 then return tell('answer', text) end
+  local list = lists[target]
+  if not list then
+    list = { 'RPUSH', KEYS[before + target], ttl = '5000' }
+    lists[target] = list
+    order[#order + 1] = target
+  end
+  list[#list + 1] = text
+  return list
+end
+
+while a <= #ARGV do
+  m = m + 1
+  local name, ttl, target, head = ARGV[a], tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]), ARGV[a + 3]
+  a = a + 4
+  local mine = true
+  if group ~= '' then
+    -- whoever takes it off the group's list works on it: nobody else has, or will
+    mine = redis.call('XACK', KEYS[before + tonumber(ARGV[a])], group, ARGV[a + 1]) == 1
+    a = a + 2
+  end
+  local n = tonumber(ARGV[a])
+  a = a + 1
+  if mine then
+    local done, data = pcall(commands[name], k, a, n, ttl, target ~= 0)
+    if not done then
+      tell('error', type(data) == 'table' and data.err or tostring(data))
+      if target ~= 0 and head ~= '' then send(target, head .. '"error":"The command failed"}') end
+    elseif data == AGAIN then
+      tell('again', '')
+    elseif data and target ~= 0 then
+      if head == '' then send(target, data).ttl = '500' else send(target, head .. '"data":' .. data .. '}') end
+    end
+  else
+    tell('again', '')
+  end
+  k = k + keys_of[name]
+  a = a + n
+end
+
+for i = 1, #order do
+  local list = lists[order[i]]
+  redis.call(unpack(list))
+  redis.call('PEXPIRE', list[2], list.ttl)
+end
+return reply

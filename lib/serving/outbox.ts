@@ -1,0 +1,133 @@
+import type { Redis } from 'ioredis';
+import { leaseKey, streamKey } from '../keys.js';
+import { channelOf, partitionOf, requestOf } from '../protocol.js';
+import type { RedisClient } from '../redis/connect.js';
+import { loadScript } from '../redis/load-script.js';
+import { Script } from '../redis/run-script.js';
+
+/** What became of a message: on its way, as far as is known; or nobody listens; or the stream is full. */
+export type Posted = 'sent' | 'no-worker' | 'shed';
+
+export interface Letter {
+  readonly command: string;
+  readonly sid: string;
+  readonly rid: string;
+  readonly payload: string;
+  readonly settle: (posted: Posted, error?: unknown) => void;
+}
+
+/** Which way messages leave. Those of a session arrive in the order in which they were posted. */
+export interface Outbox {
+  post(letter: Letter): void;
+  /** What may fail together: the sessions of one worker, as far as can be told from here. */
+  routeOf(sid: string): string;
+}
+
+/** Gathers what a turn of the event loop posts, and sends it in few calls. */
+class Gathered<T> {
+  #waiting: T[] = [];
+
+  constructor(readonly send: (all: T[]) => void) {}
+
+  add(one: T): void {
+    if (this.#waiting.length === 0)
+      setImmediate(() => {
+        const all = this.#waiting;
+        this.#waiting = [];
+        this.send(all);
+      });
+    this.#waiting.push(one);
+  }
+}
+
+/** In one call at most: the next goes while Redis works on it. A PUBLISH holds Redis for some 2 µs, an XADD for some 3. */
+const AT_ONCE = 64;
+const publish = new Script<number[]>(loadScript('../scripts/publish.lua', import.meta.url), 0);
+const add = new Script<[number, number]>(loadScript('../scripts/stream-add.lua', import.meta.url), 2);
+
+function* inCalls<T>(all: readonly T[]): Generator<readonly T[]> {
+  for (let i = 0; i < all.length; i += AT_ONCE) yield all.slice(i, i + AT_ONCE);
+}
+
+/** By pub/sub: a PUBLISH, or one script call for those of a turn. */
+export class PubSubOutbox implements Outbox {
+  readonly #gathered = new Gathered<Letter & { channel: string }>((all) => {
+    for (const some of inCalls(all)) void this.#publish(some);
+  });
+
+  constructor(
+    readonly client: Redis,
+    readonly namespace: string,
+    /** In a Cluster 0 says nothing: the listener may be at another node. */
+    readonly knowsListeners: boolean,
+  ) {}
+
+  post(letter: Letter): void {
+    const { command, sid, rid } = letter;
+    this.#gathered.add({ ...letter, channel: channelOf(this.namespace, command, sid, rid) });
+  }
+
+  /** Workers share sessions by glob, and mostly by the first character. */
+  routeOf(sid: string): string {
+    return sid.charAt(0);
+  }
+
+  async #publish(letters: readonly (Letter & { channel: string })[]): Promise<void> {
+    try {
+      const [first] = letters;
+      const heard =
+        letters.length === 1 && first
+          ? [await this.client.publish(first.channel, first.payload)]
+          : await publish.run(
+              this.client,
+              letters.flatMap(({ channel, payload }) => [channel, payload]),
+            );
+      for (const [i, { settle }] of letters.entries())
+        settle(this.knowsListeners && heard[i] === 0 ? 'no-worker' : 'sent');
+    } catch (error) {
+      for (const { settle } of letters) settle('sent', error);
+    }
+  }
+}
+
+/** By streams: one script call a partition for those of a turn. */
+export class StreamOutbox implements Outbox {
+  readonly #partitions: Gathered<Letter>[];
+
+  constructor(
+    readonly client: RedisClient,
+    readonly namespace: string,
+    readonly options: { readonly partitions: number; readonly maxBacklog: number },
+  ) {
+    this.#partitions = Array.from(
+      { length: options.partitions },
+      (_, partition) =>
+        new Gathered<Letter>((all) => {
+          for (const some of inCalls(all)) void this.#add(partition, some);
+        }),
+    );
+  }
+
+  post(letter: Letter): void {
+    this.#partitions[partitionOf(letter.sid, this.options.partitions)]?.add(letter);
+  }
+
+  routeOf(sid: string): string {
+    return String(partitionOf(sid, this.options.partitions));
+  }
+
+  async #add(partition: number, letters: readonly Letter[]): Promise<void> {
+    try {
+      const [workers, added] = await add.run(this.client, [
+        streamKey(this.namespace, partition),
+        leaseKey(this.namespace, partition),
+        this.options.maxBacklog,
+        ...letters.flatMap(({ command, sid, rid, payload }) => [requestOf(command, sid, rid), payload]),
+      ]);
+      for (const [i, { settle }] of letters.entries())
+        settle(i >= added ? 'shed' : workers === 0 ? 'no-worker' : 'sent');
+    } catch (error) {
+      for (const { settle } of letters) settle('sent', error);
+    }
+  }
+}

@@ -1,0 +1,24 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { Worker } from './worker.js';
+
+/**
+ * What a cluster manager and Prometheus ask: `/metrics`; `/healthz`, is the process alive; `/readyz`, does the worker hear a
+ * message that it sends to itself (503 if not). No id and no payload is in any of them.
+ */
+export async function serveHttp(worker: Worker, port: number, host: string): Promise<Server> {
+  const answers: Record<string, () => Promise<[status: number, type: string, text: string]>> = {
+    '/metrics': async () => [200, worker.metrics.contentType, await worker.metrics.metrics()],
+    '/healthz': async () => [200, 'text/plain', 'ok\n'],
+    '/readyz': async () =>
+      (await worker.isReady()) ? [200, 'text/plain', 'ready\n'] : [503, 'text/plain', 'does not hear itself\n'],
+  };
+  const server = createServer(async (req, res) => {
+    const answer = answers[req.url?.split('?', 1)[0] ?? ''];
+    const [status, type, text] = answer ? await answer() : [404, 'text/plain', `${Object.keys(answers).join(', ')}\n`];
+    res.writeHead(status, { 'content-type': type }).end(text);
+  });
+  server.listen(port, host);
+  await once(server, 'listening');
+  return server;
+}

@@ -1,0 +1,95 @@
+import { EventEmitter, once } from 'node:events';
+import { IntelligentSessionError, redisFault } from '../errors.js';
+import { channelOf, parseChannel, patternOf, SELF_COMMAND } from '../protocol.js';
+import type { RedisClient, RedisOption } from '../redis/connect.js';
+import { Subscriber } from '../redis/subscriber.js';
+import type { Job } from './queue.js';
+import type { Source, SourceEvents } from './source.js';
+
+/** Messages by pub/sub (the white paper's way): at most once, and what is published while nobody listens is gone. */
+export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
+  readonly #subscriber: Subscriber;
+  readonly #heardItself = new EventEmitter();
+  #jobs: Job[] = [];
+  #deafSinceMs: number | undefined;
+  #pings = 0;
+
+  constructor(
+    redis: RedisOption,
+    readonly client: RedisClient,
+    readonly options: { namespace: string; sessionGlob: string; id: string; startMs: number },
+    commands: Iterable<string>,
+  ) {
+    super();
+    const { namespace, sessionGlob, id } = options;
+    const patterns = Array.from(commands, (command) => patternOf(namespace, command, sessionGlob));
+    this.#subscriber = new Subscriber(redis, [...patterns, patternOf(namespace, SELF_COMMAND, id)], client);
+    this.#subscriber.on('message', (channel: string, payload: string) => this.#hear(channel, payload));
+    this.#subscriber.on('fault', (error: Error) => this.emit('fault', error));
+    this.#subscriber.on('lost', () => {
+      this.#deafSinceMs ??= performance.now();
+    });
+  }
+
+  get listening(): boolean {
+    return this.#subscriber.subscribed;
+  }
+
+  async start(): Promise<void> {
+    const { startMs } = this.options;
+    await once(this.#subscriber, 'ready', { signal: AbortSignal.timeout(startMs) }).catch(() => {
+      throw new IntelligentSessionError(
+        'ERR_INTELLIGENT_SESSION_NOT_READY',
+        'Redis does not let this worker subscribe (ACL?)',
+      );
+    });
+    this.#subscriber.on('ready', () => {
+      if (this.#deafSinceMs !== undefined) this.emit('gap', performance.now() - this.#deafSinceMs);
+      this.#deafSinceMs = undefined;
+      this.emit('ready');
+    });
+  }
+
+  #hear(channel: string, payload: string): void {
+    try {
+      const message = parseChannel(this.options.namespace, channel);
+      if (message.command === SELF_COMMAND) {
+        this.#heardItself.emit(payload);
+        return;
+      }
+      // what came in one piece goes on in one piece, and at once: microtasks come after the piece
+      if (this.#jobs.length === 0) queueMicrotask(() => this.#pass());
+      this.#jobs.push({ message, payload, heardMs: performance.now() });
+    } catch (error) {
+      this.emit('fault', error as Error);
+    }
+  }
+
+  #pass(): void {
+    const jobs = this.#jobs;
+    this.#jobs = [];
+    this.emit('jobs', jobs);
+  }
+
+  finished(): void {}
+
+  stop(): Promise<void> {
+    return this.#subscriber.unsubscribe();
+  }
+
+  async hearsItself(timeoutMs: number): Promise<boolean> {
+    if (!this.listening) return false;
+    const ping = String(++this.#pings);
+    const heard = once(this.#heardItself, ping, { signal: AbortSignal.timeout(timeoutMs) });
+    const channel = channelOf(this.options.namespace, SELF_COMMAND, this.options.id, ping);
+    this.client.publish(channel, ping).catch((error: unknown) => this.emit('fault', redisFault(error)));
+    return heard.then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#subscriber.close();
+  }
+}

@@ -1,0 +1,366 @@
+import { EventEmitter, once } from 'node:events';
+import debug from 'debug';
+import type { Redis } from 'ioredis';
+import { IntelligentSessionError, redisFault } from '../errors.js';
+import { leaseKey, streamKey, workersKey } from '../keys.js';
+import { GROUP, parseRequest, requestOf, SELF_COMMAND } from '../protocol.js';
+import { connect, isCluster, type RedisClient, type RedisOption, whenReady } from '../redis/connect.js';
+import { loadScript } from '../redis/load-script.js';
+import { Script } from '../redis/run-script.js';
+import type { WorkerMetrics } from './metrics.js';
+import type { Job } from './queue.js';
+import type { Source, SourceEvents } from './source.js';
+
+const script = <Reply>(name: string) => new Script<Reply>(loadScript(`../scripts/stream-${name}.lua`, import.meta.url));
+const lease = script<number>('lease');
+const workers = script<string[]>('workers');
+const takeOver = script<[string, Entry[], number]>('take-over');
+const trim = script<[number, number]>('trim');
+
+type Entry = readonly [id: string, fields: readonly string[]];
+
+/** How often a worker says that it is there, renews its leases and trims. */
+const BEAT_MS = 500;
+/** After so long without it, others take its partitions. */
+const LEASE_MS = 2_000;
+const BLOCK_MS = 200;
+const AT_ONCE = 128;
+/** Read and not finished, of a reader: the stream itself keeps the rest. */
+const MOST_IN_HAND = 512;
+/** A message that was given out so often ends its workers. */
+const MOST_DELIVERIES = 10;
+
+const say = debug('intelligent-session:stream');
+
+/** A partition that is this worker's. */
+interface Partition {
+  readonly number: number;
+  readonly key: string;
+  /** entries that were read and are not finished */
+  readonly inHand: Set<string>;
+  /** those that no script has taken off the group's list */
+  unacknowledged: string[];
+  /** finished, and not trimmed yet */
+  kept: number;
+  /** what was read before, here or by another worker, is to be looked through first */
+  recovering: boolean;
+  /** another worker is to have it */
+  leaving: boolean;
+}
+
+/** A blocking connection, and the partitions that it reads: all on one Redis, one in a Cluster. */
+interface Reader {
+  readonly client: Redis;
+  /** by stream */
+  readonly partitions: Map<string, Partition>;
+  /** the read that is under way */
+  turn: Promise<void>;
+}
+
+/**
+ * Messages by Redis Streams: at least once, and built-in commands once. Each partition is one worker's at a time, so the
+ * messages of a session keep their order; workers share the partitions evenly by themselves, and take over those of one
+ * that is gone. https://redis.io/docs/latest/develop/data-types/streams/
+ */
+export class StreamSource extends EventEmitter<SourceEvents> implements Source {
+  readonly #readers = new Set<Reader>();
+  /** by stream */
+  readonly #owned = new Map<string, Partition>();
+  readonly #heardItself = new EventEmitter();
+  readonly #changed = new EventEmitter();
+  readonly #cluster: boolean;
+  #beatMs = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+  #beating: Promise<void> = Promise.resolve();
+  #stopping = false;
+  #closed = false;
+  #acknowledging: NodeJS.Immediate | undefined;
+  #pings = 0;
+
+  constructor(
+    readonly redis: RedisOption,
+    readonly client: RedisClient,
+    readonly options: { readonly namespace: string; readonly id: string; readonly partitions: number },
+    readonly metrics: WorkerMetrics,
+  ) {
+    super();
+    this.#cluster = isCluster(client);
+    this.#changed.setMaxListeners(0);
+    if (!this.#cluster) this.#addReader();
+  }
+
+  /** Was it in touch with Redis a moment ago? */
+  get listening(): boolean {
+    return !this.#stopping && performance.now() - this.#beatMs < LEASE_MS;
+  }
+
+  async start(): Promise<void> {
+    await this.#beat();
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    this.#timer = setTimeout(() => {
+      this.#beating = this.#beat().catch((error) => this.#fault(error));
+      void this.#beating.then(() => {
+        if (!this.#stopping) this.#schedule();
+      });
+    }, BEAT_MS);
+  }
+
+  /** Says that it is there, and comes to the partitions that are its share: number `i` is worker `i mod workers`' own. */
+  async #beat(): Promise<void> {
+    const { namespace, id, partitions } = this.options;
+    const there = (await workers.run(this.client, [workersKey(namespace), id, LEASE_MS, 1])).toSorted();
+    const mine = there.indexOf(id);
+    const share = (number: number) => number % there.length === mine;
+    await Promise.all(
+      Array.from({ length: partitions }, async (_, number) => {
+        const owned = this.#owned.get(streamKey(namespace, number));
+        if (owned && !share(number)) return this.#leave(owned);
+        if (!share(number)) return;
+        const got = (await lease.run(this.client, [leaseKey(namespace, number), id, LEASE_MS])) === 1;
+        if (owned && !got) this.#forget(owned);
+        else if (owned) await this.#trim(owned, there);
+        else if (got) await this.#own(number);
+      }),
+    );
+    const back = !this.listening;
+    this.#beatMs = performance.now();
+    if (back) this.emit('ready');
+  }
+
+  async #own(number: number): Promise<void> {
+    const key = streamKey(this.options.namespace, number);
+    await this.#makeGroup(key);
+    const partition: Partition = {
+      number,
+      key,
+      inHand: new Set(),
+      unacknowledged: [],
+      kept: 0,
+      recovering: true,
+      leaving: false,
+    };
+    this.#owned.set(key, partition);
+    const [reader] = this.#cluster ? [this.#addReader(key)] : this.#readers;
+    reader?.partitions.set(key, partition);
+    this.#changed.emit('change');
+    say('worker %s reads partition %d', this.options.id, number);
+  }
+
+  /** The group begins at the stream's first entry: what was added before there was a worker is worked on too. */
+  async #makeGroup(key: string): Promise<void> {
+    await this.client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM').catch((error: Error) => {
+      if (!error.message.startsWith('BUSYGROUP')) throw error;
+    });
+  }
+
+  /** Reads no more of it, and gives it back when all that was read is finished: else at the next beat. */
+  async #leave(partition: Partition): Promise<void> {
+    partition.leaving = true;
+    await Promise.all(Array.from(this.#readers, ({ turn }) => turn));
+    if (partition.inHand.size === 0) await this.#release(partition);
+  }
+
+  async #release(partition: Partition): Promise<void> {
+    await this.#acknowledge();
+    this.#forget(partition);
+    await lease.run(this.client, [leaseKey(this.options.namespace, partition.number), this.options.id, 0]);
+    say('worker %s leaves partition %d', this.options.id, partition.number);
+  }
+
+  #forget(partition: Partition): void {
+    this.#owned.delete(partition.key);
+    this.metrics.lag.remove(String(partition.number));
+    for (const reader of this.#readers) {
+      if (!reader.partitions.delete(partition.key) || !this.#cluster) continue;
+      this.#readers.delete(reader);
+      reader.client.disconnect();
+    }
+  }
+
+  async #trim(partition: Partition, there: readonly string[]): Promise<void> {
+    const [removed, left] = await trim.run(this.client, [partition.key, GROUP, ...there]);
+    partition.kept = Math.max(0, partition.kept - removed);
+    this.metrics.lag.set({ partition: partition.number }, Math.max(0, left - partition.kept));
+  }
+
+  #addReader(key?: string): Reader {
+    const reader: Reader = {
+      client: connect(this.redis, 'blocking', this.client, key === undefined ? undefined : () => key),
+      partitions: new Map(),
+      turn: Promise.resolve(),
+    };
+    this.#readers.add(reader);
+    void this.#readOn(reader);
+    return reader;
+  }
+
+  async #readOn(reader: Reader): Promise<void> {
+    while (!this.#closed && this.#readers.has(reader)) {
+      const open = [...reader.partitions.values()].filter(({ leaving }) => !leaving && !this.#stopping);
+      const inHand = open.reduce((sum, partition) => sum + partition.inHand.size, 0);
+      if (open.length > 0 && inHand < MOST_IN_HAND) {
+        reader.turn = this.#read(reader, open).catch((error) => this.#afterFault(reader, error));
+        await reader.turn;
+      } else await once(this.#changed, 'change');
+    }
+  }
+
+  async #read({ client, partitions }: Reader, open: readonly Partition[]): Promise<void> {
+    await whenReady(client, LEASE_MS);
+    for (const partition of open) if (partition.recovering) await this.#recover(partition);
+    const keys = open.map(({ key }) => key);
+    const reply = (await client.xreadgroup(
+      ...(['GROUP', GROUP, this.options.id, 'COUNT', AT_ONCE, 'BLOCK', BLOCK_MS, 'STREAMS'] as const),
+      ...keys,
+      ...keys.map(() => '>'),
+    )) as [string, Entry[]][] | null;
+    const jobs = (reply ?? []).flatMap(([key, entries]) => {
+      const partition = partitions.get(key);
+      return partition ? this.#jobsOf(partition, entries) : []; // lost meanwhile: its new worker takes them over
+    });
+    if (jobs.length > 0) this.emit('jobs', jobs);
+  }
+
+  /** A reply that was lost has given out entries: what is pending is looked through before anything new is read. */
+  async #afterFault(reader: Reader, error: unknown): Promise<void> {
+    const { client, partitions } = reader;
+    if (this.#closed || !this.#readers.has(reader)) return;
+    for (const partition of partitions.values()) partition.recovering = true;
+    this.#fault(error);
+    try {
+      if (/^NOGROUP/.test((error as Error).message))
+        for (const { key } of partitions.values()) await this.#makeGroup(key);
+      else if (client.status === 'ready') client.disconnect(true);
+    } catch (again) {
+      this.#fault(again);
+    }
+    if (client.status !== 'ready') await whenReady(client, LEASE_MS).catch(() => {});
+  }
+
+  /** Takes over what was read and not finished, in its order. */
+  async #recover(partition: Partition): Promise<void> {
+    const { key, inHand } = partition;
+    let from = '-';
+    let taken = 0;
+    do {
+      const args = [key, GROUP, this.options.id, from, AT_ONCE, MOST_DELIVERIES];
+      const [last, entries, givenUp] = await takeOver.run(this.client, args);
+      if (givenUp > 0)
+        this.#fault(
+          new IntelligentSessionError(
+            'ERR_INTELLIGENT_SESSION_MESSAGE',
+            `${givenUp} messages were given out ${MOST_DELIVERIES} times and never finished: given up`,
+          ),
+        );
+      const jobs = this.#jobsOf(
+        partition,
+        entries.filter(([id]) => !inHand.has(id)),
+      );
+      taken += jobs.length;
+      if (jobs.length > 0) this.emit('jobs', jobs);
+      from = last;
+    } while (from !== '');
+    partition.recovering = false;
+    if (taken > 0) this.emit('taken-over', taken);
+  }
+
+  #jobsOf(partition: Partition, entries: readonly Entry[]): Job[] {
+    const jobs: Job[] = [];
+    const nowMs = performance.now();
+    for (const [id, fields] of entries) {
+      partition.inHand.add(id);
+      const entry = { stream: partition.key, id };
+      try {
+        const [, request = '', , payload = ''] = fields;
+        const message = parseRequest(request);
+        // how long it lay in the stream, by this process' clock as far as it agrees with Redis'
+        const heardMs = nowMs - Math.max(0, Date.now() - Number.parseInt(id, 10));
+        if (message.command !== SELF_COMMAND) jobs.push({ message, payload, heardMs, entry });
+        else {
+          if (message.sid === this.options.id) this.#heardItself.emit(payload);
+          this.#done(partition, id, false);
+        }
+      } catch (error) {
+        this.#fault(error);
+        this.#done(partition, id, false);
+      }
+    }
+    return jobs;
+  }
+
+  finished({ entry, acknowledged = false }: Job): void {
+    const partition = entry && this.#owned.get(entry.stream);
+    if (partition) this.#done(partition, entry.id, acknowledged);
+  }
+
+  #done(partition: Partition, id: string, acknowledged: boolean): void {
+    partition.inHand.delete(id);
+    partition.kept++;
+    if (!acknowledged) {
+      partition.unacknowledged.push(id);
+      this.#acknowledging ??= setImmediate(() => this.#acknowledge().catch((error) => this.#fault(error)));
+    }
+    this.#changed.emit('change');
+  }
+
+  /** Takes off the group's list what no script has taken off; what fails stays there, and is given out again. */
+  async #acknowledge(): Promise<void> {
+    clearImmediate(this.#acknowledging);
+    this.#acknowledging = undefined;
+    const full = [...this.#owned.values()].filter(({ unacknowledged }) => unacknowledged.length > 0);
+    await Promise.all(
+      full.map(async (partition) => {
+        const ids = partition.unacknowledged;
+        partition.unacknowledged = [];
+        await this.client.xack(partition.key, GROUP, ...ids);
+      }),
+    );
+  }
+
+  /** Reads nothing more, finishes what it has, and gives its partitions back. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    this.#changed.emit('change');
+    await this.#beating;
+    await Promise.all(Array.from(this.#readers, ({ turn }) => turn));
+  }
+
+  async hearsItself(timeoutMs: number): Promise<boolean> {
+    const [partition] = this.#owned.values();
+    // a worker more than there are partitions stands by
+    if (!partition) return this.listening;
+    const ping = String(++this.#pings);
+    const heard = once(this.#heardItself, ping, { signal: AbortSignal.timeout(timeoutMs) });
+    const request = requestOf(SELF_COMMAND, this.options.id, ping);
+    this.client.xadd(partition.key, '*', 'r', request, 'p', ping).catch((error: unknown) => this.#fault(error));
+    return heard.then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    const { namespace, id } = this.options;
+    if (this.client.status === 'ready') {
+      const leave = async () => {
+        await Promise.all([...this.#owned.values()].map((partition) => this.#release(partition)));
+        await workers.run(this.client, [workersKey(namespace), id, LEASE_MS, 0]);
+      };
+      await leave().catch((error) => this.#fault(error));
+    }
+    this.#closed = true;
+    this.#changed.emit('change');
+    for (const { client } of this.#readers) client.disconnect();
+  }
+
+  #fault(error: unknown): void {
+    this.emit('fault', error instanceof IntelligentSessionError ? error : redisFault(error));
+  }
+}

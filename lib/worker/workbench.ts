@@ -1,0 +1,200 @@
+import { IntelligentSessionError } from '../errors.js';
+import { intelligenceKeys } from '../keys.js';
+import { answerOf, dataText, errorText, isRead } from '../protocol.js';
+import type { RedisClock } from '../redis/clock.js';
+import type { RedisClient } from '../redis/connect.js';
+import { Calls, type Outcome } from './calls.js';
+import type { Command, Intelligence } from './commands/command.js';
+import { builtIn } from './commands/index.js';
+import type { WorkerMetrics } from './metrics.js';
+import { type Dropped, type Job, Queue } from './queue.js';
+import { Replies } from './replies.js';
+
+/** Calls under way: while Redis works on one, the other's replies are on their way. */
+const IN_FLIGHT = 2;
+/** Messages of one call: 64 page views on the fallback's filters hold Redis for some 1.5 ms. */
+const MOST = 64;
+/** A call is not halved for the other one's sake below this. */
+const HALF = 16;
+/** A list of so many pages or ids counts as another message. */
+const PAYLOAD_BYTES = 512;
+/** Application's commands at work at once. */
+const OWN_AT_ONCE = 256;
+const PAUSE_MS = 50;
+
+export interface WorkbenchOptions {
+  readonly namespace: string;
+  readonly ttlSeconds: number;
+  readonly group: string;
+  readonly commands: ReadonlyMap<string, Command>;
+  readonly maxQueue: number;
+  readonly maxQueueBytes: number;
+}
+
+/** Works on messages in their order: built-in commands many at a time, an application's own beside them. */
+export class Workbench {
+  readonly #queue: Queue;
+  /** an application's commands that wait for a place */
+  readonly #own: Queue;
+  readonly #calls: Calls;
+  readonly #replies: Replies;
+  #inFlight = 0;
+  #ownAtWork = 0;
+  #pause: NodeJS.Timeout | undefined;
+  #idle: { promise: Promise<void>; resolve: () => void } | undefined;
+
+  constructor(
+    readonly client: RedisClient,
+    readonly clock: RedisClock,
+    readonly of: Intelligence,
+    readonly options: WorkbenchOptions,
+    readonly metrics: WorkerMetrics,
+    readonly hooks: { finished(job: Job): void; fault(error: unknown, command: string): void },
+  ) {
+    const bounds = { messages: options.maxQueue, bytes: options.maxQueueBytes };
+    const isLate = (job: Job) => this.#isLate(job);
+    const onDrop = (job: Job, why: Dropped) => this.#finish(job, why);
+    this.#queue = new Queue(bounds, isLate, onDrop);
+    this.#own = new Queue(bounds, isLate, onDrop);
+    this.#replies = new Replies(client, (error) => hooks.fault(error, 'reply'));
+    this.#calls = new Calls(client, of, this.#replies, options, (job, outcome, fault) =>
+      this.#finish(job, outcome, fault),
+    );
+    client.on('ready', () => this.#pump());
+  }
+
+  get waiting(): number {
+    return this.#queue.length + this.#own.length;
+  }
+
+  take(jobs: readonly Job[]): void {
+    for (const job of jobs) this.#queue.push(job);
+    this.#pump();
+  }
+
+  /** Resolves when nothing is in hand. */
+  async idle(): Promise<void> {
+    while (this.#busy) {
+      if (!this.#idle) {
+        let resolve = () => {};
+        const promise = new Promise<void>((done) => {
+          resolve = done;
+        });
+        this.#idle = { promise, resolve };
+      }
+      await this.#idle.promise;
+    }
+    this.#replies.flush();
+  }
+
+  get #busy(): boolean {
+    return this.waiting + this.#inFlight + this.#ownAtWork > 0;
+  }
+
+  close(): void {
+    clearTimeout(this.#pause);
+  }
+
+  #pump(): void {
+    // What was heard while the connection comes back waits for it, in its order.
+    while (this.#inFlight < IN_FLIGHT && this.#queue.length > 0 && this.client.status === 'ready' && !this.#pause) {
+      const { jobs, own } = this.#next();
+      if (jobs.length > 0) void this.#call(jobs);
+      // after the call: what a session's visitor did before is then done
+      for (const job of own) this.#own.push(job);
+      this.#startOwn();
+    }
+    if (this.#idle && !this.#busy) {
+      this.#idle.resolve();
+      this.#idle = undefined;
+    }
+  }
+
+  /** The next call's messages, up to an application's command. */
+  #next(): { jobs: Job[]; own: Job[] } {
+    const most = this.#inFlight > 0 ? MOST : Math.min(MOST, Math.max(HALF, Math.ceil(this.#queue.length / 2)));
+    const jobs: Job[] = [];
+    const own: Job[] = [];
+    for (let weight = 0; weight < most && own.length === 0;) {
+      const job = this.#queue.shift();
+      if (!job) break;
+      if (!builtIn.has(job.message.command)) own.push(job);
+      else if (isRead(job.message.command) && this.#isLate(job)) this.#finish(job, 'late');
+      else {
+        jobs.push(job);
+        weight += 1 + job.payload.length / PAYLOAD_BYTES;
+      }
+    }
+    return { jobs, own };
+  }
+
+  async #call(jobs: readonly Job[]): Promise<void> {
+    this.#inFlight++;
+    const started = performance.now();
+    for (const { heardMs } of jobs) this.metrics.queueing.observe((started - heardMs) / 1000);
+    const unsent = await this.#calls.run(jobs);
+    this.metrics.processing.observe((performance.now() - started) / 1000);
+    if (unsent.length > 0) {
+      this.#queue.unshift(unsent);
+      this.#pause ??= setTimeout(() => {
+        this.#pause = undefined;
+        this.#pump();
+      }, PAUSE_MS);
+    }
+    this.#inFlight--;
+    this.#pump();
+  }
+
+  #startOwn(): void {
+    while (this.#ownAtWork < OWN_AT_ONCE) {
+      const job = this.#own.shift();
+      if (!job) return;
+      void this.#workOn(job);
+    }
+  }
+
+  async #workOn(job: Job): Promise<void> {
+    const { message, payload } = job;
+    const { namespace, ttlSeconds, commands } = this.options;
+    const { sid, request } = message;
+    const answer = answerOf(namespace, message);
+    this.#ownAtWork++;
+    try {
+      const command = commands.get(message.command);
+      if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Unknown command');
+      const data = await command({
+        command: message.command,
+        sid,
+        id: request.id,
+        payload,
+        ttlSeconds: request.ttlSeconds ?? ttlSeconds,
+        keys: intelligenceKeys(namespace, sid),
+        awaited: answer !== undefined && !this.#isLate(job),
+        redis: this.client,
+      });
+      if (answer && data !== undefined && !this.#isLate(job)) this.#replies.push(answer, dataText(answer.head, data));
+      this.#finish(job, 'done');
+    } catch (error) {
+      const known = error instanceof IntelligentSessionError;
+      if (answer && answer.head !== '')
+        this.#replies.push(answer, errorText(answer.head, known ? error.message : 'The command failed'));
+      this.#finish(job, 'failed', error);
+    }
+    this.#ownAtWork--;
+    this.#startOwn();
+    this.#pump();
+  }
+
+  #finish(job: Job, result: Outcome | Dropped, fault?: unknown): void {
+    const { command } = job.message;
+    const known = builtIn.has(command) || this.options.commands.has(command);
+    this.metrics.messages.inc({ command: known ? command : 'unknown', result });
+    if (fault !== undefined) this.hooks.fault(fault, command);
+    this.hooks.finished(job);
+  }
+
+  #isLate({ message }: Job): boolean {
+    const { inbox, deadlineMs } = message.request;
+    return inbox !== '' && deadlineMs !== undefined && this.clock.now() > deadlineMs;
+  }
+}
