@@ -1,4 +1,4 @@
--- bloom_add and bloom_which on plain Redis: RedisBloom's filter, bit for bit, in one string.
+-- bloom_check, bloom_add and bloom_which on plain Redis: RedisBloom's filter, bit for bit, in one string.
 -- ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING (of a new filter) stand before this text.
 -- The string: "ISBLOOM1", then the header that BF.SCANDUMP gives (20 bytes and 53 a layer), then each layer's bytes.
 -- What the first KB holds is read whole by one GETRANGE; other layers are asked for bits by BITFIELD, all in one command.
@@ -208,15 +208,18 @@ local function bloom_put(filter, packed)
 end
 
 -- the filter, made first where there is none
-local function bloom_ready(key)
-  local filter = bloom_open(key)
+local function bloom_ready(key, filter)
+  filter = filter or bloom_open(key)
   if filter then return filter end
   bloom_reserve(key, ERROR_RATE, CAPACITY, EXPANSION, NON_SCALING)
   return bloom_open(key)
 end
 
-local function bloom_add(key, pair)
-  return (bloom_put(bloom_ready(key), pair))
+-- what bloom_add() is to be told; an error where the key holds something else
+local bloom_check = bloom_open
+
+local function bloom_add(key, pair, there)
+  return (bloom_put(bloom_ready(key, there), pair))
 end
 
 -- the start of a filter that was found whole

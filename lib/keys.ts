@@ -3,8 +3,12 @@ export const MAX_ID_LENGTH = 512;
 
 const UNSAFE = /[%:{}\u0000-\u001f\u007f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
+/** What most ids are made of: nothing to encode. */
+const SAFE = /^[\w.-]*$/;
+
 /** Makes an id safe for a channel or key: what would break a split or a hash tag is percent-encoded. Injective. */
 export function encodeId(id: string): string {
+  if (SAFE.test(id)) return id;
   return id.replace(UNSAFE, (c) => {
     const code = c.charCodeAt(0);
     return code < 0x80
@@ -14,6 +18,7 @@ export function encodeId(id: string): string {
 }
 
 export function decodeId(encoded: string): string {
+  if (!encoded.includes('%')) return encoded;
   return encoded.replace(/%u([0-9A-F]{4})|%([0-9A-F]{2})/g, (_, wide, narrow) =>
     String.fromCharCode(Number.parseInt(wide ?? narrow, 16)),
   );
@@ -24,14 +29,12 @@ export const sessionKey = (prefix: string, sid: string): string => prefix + sid;
 
 /** The keys of one session's intelligence; one hash tag, so one Cluster slot. */
 export interface IntelligenceKeys {
-  /** string, integer: page views */
-  readonly views: string;
+  /** string: how many views, what was counted last, then a bit a minute */
+  readonly activity: string;
   /** HyperLogLog of pages */
   readonly pages: string;
   /** Bloom filter of pages */
   readonly visited: string;
-  /** string: what was counted last, then a bit a minute */
-  readonly activity: string;
   /** Bloom filter of notification ids */
   readonly notified: string;
 }
@@ -39,10 +42,9 @@ export interface IntelligenceKeys {
 export function intelligenceKeys(namespace: string, sid: string): IntelligenceKeys {
   const base = `${namespace}ss:{${encodeId(sid)}}:`;
   return {
-    views: `${base}views`,
+    activity: `${base}activity`,
     pages: `${base}pages`,
     visited: `${base}visited`,
-    activity: `${base}activity`,
     notified: `${base}notified`,
   };
 }

@@ -43,12 +43,11 @@ export function formatRequestId({ id, inbox, deadlineMs, ttlSeconds }: RequestId
 
 export function parseRequestId(rid: string): RequestId {
   const [id = '', inbox, deadline, ttl] = rid.split('@');
-  return {
-    id: decodeId(id),
-    ...(inbox !== undefined && { inbox }),
-    ...(/^\d{1,15}$/.test(deadline ?? '') && { deadlineMs: Number(deadline) }),
-    ...(/^[1-9]\d{0,9}$/.test(ttl ?? '') && { ttlSeconds: Number(ttl) }),
-  };
+  const request: { -readonly [Field in keyof RequestId]: RequestId[Field] } = { id: decodeId(id) };
+  if (inbox !== undefined) request.inbox = inbox;
+  if (deadline && /^\d{1,15}$/.test(deadline)) request.deadlineMs = Number(deadline);
+  if (ttl && /^[1-9]\d{0,9}$/.test(ttl)) request.ttlSeconds = Number(ttl);
+  return request;
 }
 
 export function checkCommand(command: unknown): asserts command is string {

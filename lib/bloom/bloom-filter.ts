@@ -73,7 +73,9 @@ export interface BloomFilter {
    * (undefined: missing); false if one is not. By default: if the key is missing.
    */
   load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>): Promise<boolean>;
-  /** Lua with `bloom_add(key, item)` and `bloom_which(key, from, to)` (items of ARGV), to stand before another script. */
+  /** Lua to stand before another script: `bloom_check(key)` (an error where it is no filter), `bloom_add(key, item, checked)`,
+   * `bloom_which(key, from, to)` (items of ARGV).
+   */
   readonly lua: string;
   /** An item as that Lua takes it in ARGV. */
   encode(item: BloomItem): string | Buffer;

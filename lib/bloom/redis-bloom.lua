@@ -1,4 +1,4 @@
--- bloom_add and bloom_which on RedisBloom. ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING stand before.
+-- bloom_check, bloom_add and bloom_which on RedisBloom. ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING stand before.
 -- A key of another type is an error: BF.MEXISTS alone would answer 0.
 local function bloom_check(key)
   local kind = redis.call('TYPE', key).ok
@@ -8,9 +8,10 @@ local function bloom_check(key)
   error('WRONGTYPE not a Bloom filter but a ' .. kind)
 end
 
--- 1 if the item was not there
-local function bloom_add(key, item)
-  if bloom_check(key) then return redis.call('BF.ADD', key, item) end
+-- 1 if the item was not there; `there`: what bloom_check() said, if it was asked
+local function bloom_add(key, item, there)
+  if there == nil then there = bloom_check(key) end
+  if there then return redis.call('BF.ADD', key, item) end
   local shape = { 'BF.RESERVE', key, ERROR_RATE, CAPACITY, NON_SCALING and 'NONSCALING' or 'EXPANSION' }
   if not NON_SCALING then shape[6] = EXPANSION end
   redis.call(unpack(shape))

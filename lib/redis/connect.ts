@@ -1,7 +1,6 @@
 import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { IntelligentSessionError, OptionError } from '../errors.js';
 import { connectNode } from './cluster-node.js';
-import { gatherWrites } from './gather-writes.js';
 import { type Role, roleOptions } from './roles.js';
 
 /** A URL, ioredis' options (Sentinel's among them), or a client, which is duplicated and never closed. */
@@ -36,8 +35,7 @@ export function connect(redis: RedisOption, role: Role, of?: RedisClient, key?: 
     throw new OptionError('option "redis": a Cluster, without the client that knows its nodes');
   const client = of instanceof Cluster ? connectNode({ cluster: of, key }, settings) : open(redis as Single, settings);
   // The owner hears of faults through what it asked; without a listener ioredis would print each of them.
-  client.on('error', () => {});
-  return role === 'commands' ? gatherWrites(client) : client;
+  return client.on('error', () => {});
 }
 
 /** A connection for commands on single keys, also to a Cluster. */
@@ -55,7 +53,7 @@ export function connectCommands(redis: RedisOption): RedisClient {
     enableAutoPipelining: false,
     lazyConnect: false,
   });
-  return cluster.on('error', () => {}).on('+node', gatherWrites);
+  return cluster.on('error', () => {});
 }
 
 /** What stands before every key of a caller's client: keys are named in whole here. */

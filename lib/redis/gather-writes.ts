@@ -1,10 +1,16 @@
 import type { Redis } from 'ioredis';
+import { isCluster, type RedisClient } from './connect.js';
 
 /** So much goes at once: Redis works on it while the rest of the turn goes on here. */
 const ENOUGH_BYTES = 4096;
 
 /** What a turn of the event loop sends goes out in a few writes: ioredis alone makes a system call of every command. */
-export function gatherWrites(client: Redis): Redis {
+export function gatherWrites(client: RedisClient): void {
+  if (isCluster(client)) client.on('+node', gather);
+  else gather(client);
+}
+
+function gather(client: Redis): void {
   const send = client.sendCommand;
   client.sendCommand = function (this: Redis, command, stream) {
     const socket = this.stream;
@@ -19,5 +25,4 @@ export function gatherWrites(client: Redis): Redis {
     }
     return sent;
   };
-  return client;
 }

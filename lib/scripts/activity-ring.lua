@@ -1,12 +1,15 @@
--- The activity of a session, to stand before commands: a ring of days, a bit a minute (WIRE.md, "activity").
--- A string: first day u32, last day u32, the marks of the last 32 requests (6 bytes each), then slots of 180 bytes.
-local HEAD, MARKS, DAY = 200, 192, 180
+-- What is known of a session's views, one string (WIRE.md, "activity"), to stand before commands:
+-- first day u32, last day u32, views u32, distinct pages u32, when it expires u32 (seconds), marks of the last 32 requests
+-- (6 bytes each); then a ring of days, a bit a minute, in slots of 180 bytes.
+local bit, struct = bit, struct
+local MARKS_AT, MARKS, HEAD, DAY = 20, 192, 212, 180
 
--- first day, last day; nothing where the string is empty, an error where it is something else
-local function ring_days(data)
+-- first day, last day, views, distinct pages, when it expires; nothing where the string is empty, an error where it is
+-- something else
+local function ring_head(data)
   if #data == 0 then return end
   if #data < HEAD or (#data - HEAD) % DAY ~= 0 then error('WRONGTYPE the activity is damaged') end
-  return struct.unpack('<I4I4', data)
+  return struct.unpack('<I4I4I4I4I4', data)
 end
 
 -- where a day's slot begins, from 0
@@ -14,9 +17,23 @@ local function ring_slot(first, slots, day) return HEAD + ((day - first) % slots
 
 -- 0 or 1
 local function ring_bit(data, first, last, slots, minute)
-  local day = math.floor(minute / 1440)
+  local of = minute % 1440
+  local day = (minute - of) / 1440
   if day < first or day > last or last - day >= slots then return 0 end
-  local of = minute - day * 1440
-  local byte = data:byte(ring_slot(first, slots, day) + math.floor(of / 8) + 1)
+  local byte = data:byte(ring_slot(first, slots, day) + (of - of % 8) / 8 + 1)
   return byte and bit.band(bit.rshift(byte, 7 - of % 8), 1) or 0
+end
+
+-- the five minutes before a minute of the last day, oldest first, and this one: six bits
+local function ring_six(data, first, last, slots, minute)
+  local from = minute % 1440 - 5
+  if from < 0 then
+    local bits = 0
+    for ago = 5, 0, -1 do bits = bits * 2 + ring_bit(data, first, last, slots, minute - ago) end
+    return bits
+  end
+  local low = from % 8
+  local at = ring_slot(first, slots, last) + (from - low) / 8 + 1
+  local one, two = data:byte(at, at + 1)
+  return bit.band(bit.rshift(one * 256 + (two or 0), 10 - low), 63)
 end

@@ -1,4 +1,5 @@
 -- What every command of work.lua may use.
+local redis, KEYS, ARGV = redis, KEYS, ARGV -- nearer than globals
 local commands = {} -- by name: a function (k, its first of KEYS; a, its first of ARGV; n, how many arguments; ttl in ms; does
 -- somebody wait) that gives the answer as JSON, nothing, or AGAIN
 local AGAIN = {}

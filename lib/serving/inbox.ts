@@ -39,14 +39,21 @@ export class Inbox {
     });
   }
 
+  /** One BLMPOP stands behind the other: while the answers of one are delivered here, Redis fills the next. */
   async #drain(name: string): Promise<void> {
     const key = inboxKey(this.namespace, name);
+    let next = this.#take(key);
     while (this.name === name && !this.#closed) {
       try {
-        for (const text of await this.#take(key)) this.#deliver(text);
+        const texts = next;
+        next = this.#take(key);
+        next.catch(() => {}); // told when its turn has come
+        for (const text of await texts) this.#deliver(text);
       } catch (error) {
-        if (/unknown command/i.test(String(error)) && this.#many) this.#many = false;
-        else if (this.client.status === 'ready') this.client.disconnect(true);
+        if (/unknown command/i.test(String(error)) && this.#many) {
+          this.#many = false;
+          next = this.#take(key);
+        } else if (this.client.status === 'ready') this.client.disconnect(true);
         else return;
       }
     }

@@ -51,7 +51,7 @@ function* inCalls<T>(all: readonly T[]): Generator<readonly T[]> {
 
 /** By pub/sub: a PUBLISH, or one script call for those of a turn. */
 export class PubSubOutbox implements Outbox {
-  readonly #gathered = new Gathered<Letter & { channel: string }>((all) => {
+  readonly #gathered = new Gathered<Letter>((all) => {
     for (const some of inCalls(all)) void this.#publish(some);
   });
 
@@ -63,8 +63,7 @@ export class PubSubOutbox implements Outbox {
   ) {}
 
   post(letter: Letter): void {
-    const { command, sid, rid } = letter;
-    this.#gathered.add({ ...letter, channel: channelOf(this.namespace, command, sid, rid) });
+    this.#gathered.add(letter);
   }
 
   /** Workers share sessions by glob, and mostly by the first character. */
@@ -72,16 +71,14 @@ export class PubSubOutbox implements Outbox {
     return sid.charAt(0);
   }
 
-  async #publish(letters: readonly (Letter & { channel: string })[]): Promise<void> {
+  async #publish(letters: readonly Letter[]): Promise<void> {
     try {
-      const [first] = letters;
+      const words: string[] = [];
+      for (const { command, sid, rid, payload } of letters)
+        words.push(channelOf(this.namespace, command, sid, rid), payload);
+      const [channel = '', payload = ''] = words;
       const heard =
-        letters.length === 1 && first
-          ? [await this.client.publish(first.channel, first.payload)]
-          : await publish.run(
-              this.client,
-              letters.flatMap(({ channel, payload }) => [channel, payload]),
-            );
+        letters.length === 1 ? [await this.client.publish(channel, payload)] : await publish.run(this.client, words);
       for (const [i, { settle }] of letters.entries())
         settle(this.knowsListeners && heard[i] === 0 ? 'no-worker' : 'sent');
     } catch (error) {

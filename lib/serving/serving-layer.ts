@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import debug from 'debug';
 import type { Redis } from 'ioredis';
-import { Counter, Gauge, Registry } from 'prom-client';
+import { Gauge, Registry } from 'prom-client';
+import { CommandCounts } from '../counts.js';
 import { OptionError, redisFault } from '../errors.js';
 import { intelligenceKeys } from '../keys.js';
 import {
@@ -56,10 +57,20 @@ export interface ServingOptions {
   readonly replyConnections?: number;
 }
 
+interface Asked {
+  readonly command: string;
+  readonly sid: string;
+  readonly payload: string;
+  readonly ttlSeconds: number;
+  /** how long its asker still waits, ms */
+  readonly left: number;
+}
+
 interface Waiter {
+  readonly id: string;
   readonly command: string;
   readonly route: string;
-  readonly settle: (answer: Answer) => void;
+  readonly resolve: (answer: Answer) => void;
   readonly timer: NodeJS.Timeout;
 }
 
@@ -83,15 +94,15 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   /** what asked for an answer that nobody waits for, by id: its route */
   readonly #probes = new Map<string, string>();
   readonly #process = randomBytes(6).toString('base64url');
-  readonly #requests = new Counter({
-    name: 'intelligent_session_requests_total',
-    help: 'Requests by command and result (sent, answered, or why not)',
-    labelNames: ['command', 'result'],
-    registers: [this.metrics],
-  });
+  readonly #requests = new CommandCounts(
+    'intelligent_session_requests_total',
+    'Requests by command and result (sent, answered, or why not)',
+    this.metrics,
+  );
   #count = 0;
   #closed = false;
   #started = false;
+  #soon: Promise<unknown> | undefined;
 
   constructor(redis: RedisOption, options: ServingOptions = {}) {
     super();
@@ -145,7 +156,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     const settle = (posted: Posted, error?: unknown) => {
       if (error !== undefined) this.#degrade(command, 'redis', error);
       else if (posted === 'shed') this.#degrade(command, 'shed');
-      else this.#requests.inc({ command, result: posted });
+      else this.#requests.inc(command, posted);
     };
     const letter = { command, sid, rid, payload: text, settle };
     if (this.#isReady) this.#outbox.post(letter);
@@ -157,28 +168,26 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   }
 
   /** Critical: waits for the answer, at most `timeoutMs` by this process' clock. Never rejects for a fault. */
-  async ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
+  ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
     checkCommand(command);
-    const text = formatPayload(payload);
-    let left = timeoutMs;
-    if (!this.#isReady) {
-      const started = performance.now();
-      try {
-        await this.#ready(timeoutMs);
-      } catch (error) {
-        return this.#degrade(command, this.#closed ? 'closed' : 'redis', error);
-      }
-      left -= performance.now() - started;
-    }
+    const asked = { command, sid, payload: formatPayload(payload), ttlSeconds, left: timeoutMs };
+    if (this.#isReady) return this.#ask(asked);
+    const started = performance.now();
+    return this.#ready(timeoutMs).then(
+      () => this.#ask({ ...asked, left: timeoutMs - (performance.now() - started) }),
+      (error) => this.#degrade(command, this.#closed ? 'closed' : 'redis', error),
+    );
+  }
+
+  #ask(asked: Asked): Promise<Answer> {
+    const { command, sid, payload, ttlSeconds } = asked;
     const route = this.#outbox.routeOf(sid);
     const how = this.#circuits.ask(route, performance.now());
     if (how === 'wait')
-      return this.#lists
-        ? this.#askByList(this.#lists, { command, sid, payload: text, ttlSeconds, left, route })
-        : this.#askByInbox({ command, sid, payload: text, ttlSeconds, left, route });
-    if (how === 'probe') this.#probe({ command, sid, payload: text, ttlSeconds, left: timeoutMs, route });
-    else if (!isRead(command)) this.send(command, sid, text, ttlSeconds);
-    return this.#degrade(command, 'circuit');
+      return this.#lists ? this.#askByList(this.#lists, asked, route) : this.#askByInbox(asked, route);
+    if (how === 'probe') this.#probe(asked, route);
+    else if (!isRead(command)) this.send(command, sid, payload, ttlSeconds);
+    return Promise.resolve(this.#degrade(command, 'circuit'));
   }
 
   /** Removes what is kept of a session's intelligence: one UNLINK. */
@@ -191,23 +200,23 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    for (const { command, settle } of [...this.#waiting.values()]) settle(this.#degrade(command, 'closed'));
+    for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'closed'));
     this.#inbox?.close();
     this.#lists?.close();
     this.#sending.disconnect();
     this.#keys.disconnect();
   }
 
-  #askByInbox({ command, sid, payload, ttlSeconds, left, route }: Asked): Promise<Answer> {
+  #askByInbox({ command, sid, payload, ttlSeconds, left }: Asked, route: string): Promise<Answer> {
     const id = this.#newId();
-    const deadlineMs = Math.ceil(this.#clock.now() + left);
-    const rid = formatRequestId({ id, inbox: this.#inbox?.name ?? '', deadlineMs, ttlSeconds });
-    return this.#wait(id, { command, route, left }, (settle) =>
-      this.#outbox.post({ command, sid, rid, payload, settle }),
-    );
+    return new Promise((resolve) => {
+      const waiter = this.#wait(id, command, route, left, resolve);
+      const rid = this.#inboxRid(id, left, ttlSeconds);
+      this.#outbox.post({ command, sid, rid, payload, settle: (posted, error) => this.#posted(waiter, posted, error) });
+    });
   }
 
-  async #askByList(lists: ReplyLists, { command, sid, payload, ttlSeconds, left, route }: Asked): Promise<Answer> {
+  async #askByList(lists: ReplyLists, { command, sid, payload, ttlSeconds, left }: Asked, route: string) {
     const untilMs = performance.now() + left;
     let client: Redis;
     try {
@@ -216,65 +225,67 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       if (!isRead(command)) this.send(command, sid, payload, ttlSeconds);
       return this.#degrade(command, 'busy');
     }
-    const id = this.#newId();
-    const rid = formatRequestId({ id });
-    const key = replyKey(this.namespace, { command, sid, rid, request: { id } });
-    return this.#wait(id, { command, route, left: untilMs - performance.now() }, (settle) => {
-      this.#outbox.post({ command, sid, rid, payload, settle });
-      lists.wait(client, key, untilMs).then(
-        (text) => {
-          if (text !== null) this.#arrived({ id, command, data: JSON.parse(text) });
-        },
-        (error) => this.#waiting.get(id)?.settle(this.#degrade(command, 'redis', error)),
+    return new Promise<Answer>((resolve) => {
+      const id = this.#newId();
+      const waiter = this.#wait(id, command, route, untilMs - performance.now(), resolve);
+      const rid = formatRequestId({ id });
+      this.#outbox.post({ command, sid, rid, payload, settle: (posted, error) => this.#posted(waiter, posted, error) });
+      lists.wait(client, replyKey(this.namespace, { command, sid, rid, request: { id } }), untilMs).then(
+        (text) => text !== null && this.#arrived({ id, command, data: JSON.parse(text) }),
+        (error) => this.#posted(waiter, 'sent', error),
       );
     });
   }
 
-  #wait(
-    id: string,
-    { command, route, left }: Pick<Asked, 'command' | 'route' | 'left'>,
-    post: (settle: (posted: Posted, error?: unknown) => void) => void,
-  ): Promise<Answer> {
-    return new Promise<Answer>((resolve) => {
-      const settle = (answer: Answer) => {
-        clearTimeout(timer);
-        this.#waiting.delete(id);
-        resolve(answer);
-      };
-      const timer = setTimeout(() => {
-        settle(this.#degrade(command, 'timeout'));
-        this.#circuits.timedOut(route);
-      }, left);
-      this.#waiting.set(id, { command, route, settle, timer });
-      post((posted, error) => {
-        if ((posted === 'sent' && error === undefined) || !this.#waiting.has(id)) return;
-        settle(this.#degrade(command, error === undefined ? (posted as 'no-worker' | 'shed') : 'redis', error));
-      });
-    });
+  #wait(id: string, command: string, route: string, left: number, resolve: (answer: Answer) => void): Waiter {
+    const waiter = { id, command, route, resolve, timer: setTimeout(() => this.#timedOut(waiter), left) };
+    this.#waiting.set(id, waiter);
+    return waiter;
+  }
+
+  #settle(waiter: Waiter, answer: Answer): void {
+    clearTimeout(waiter.timer);
+    this.#waiting.delete(waiter.id);
+    waiter.resolve(answer);
+  }
+
+  #timedOut(waiter: Waiter): void {
+    this.#settle(waiter, this.#degrade(waiter.command, 'timeout'));
+    this.#circuits.timedOut(waiter.route);
+  }
+
+  /** What is known once a message has been sent: whether there is anything to wait for. */
+  #posted(waiter: Waiter, posted: Posted, error?: unknown): void {
+    if ((posted === 'sent' && error === undefined) || !this.#waiting.has(waiter.id)) return;
+    const reason = error !== undefined || posted === 'sent' ? 'redis' : posted;
+    this.#settle(waiter, this.#degrade(waiter.command, reason, error));
   }
 
   /** A message that asks for an answer, though nobody waits: it closes the circuit. */
-  #probe({ command, sid, payload, ttlSeconds, left, route }: Asked): void {
+  #probe({ command, sid, payload, ttlSeconds, left }: Asked, route: string): void {
     const id = this.#newId();
     const settle = (_: Posted, error?: unknown) => {
       if (error !== undefined) this.emit('fault', redisFault(error));
     };
-    const deadlineMs = Math.ceil(this.#clock.now() + left);
     if (this.#probes.size > 100) this.#probes.clear();
     this.#probes.set(id, route);
-    if (this.#lists) {
-      const rid = formatRequestId({ id });
-      const key = replyKey(this.namespace, { command, sid, rid, request: { id } });
-      const wait = async (lists: ReplyLists) => {
-        const client = await lists.take(left);
-        this.#outbox.post({ command, sid, rid, payload, settle });
-        if ((await lists.wait(client, key, performance.now() + left)) !== null) this.#arrived({ id, command });
-      };
-      wait(this.#lists).catch((error) => this.emit('fault', redisFault(error)));
+    if (!this.#lists) {
+      this.#outbox.post({ command, sid, rid: this.#inboxRid(id, left, ttlSeconds), payload, settle });
       return;
     }
-    const rid = formatRequestId({ id, inbox: this.#inbox?.name ?? '', deadlineMs, ttlSeconds });
-    this.#outbox.post({ command, sid, rid, payload, settle });
+    const rid = formatRequestId({ id });
+    const key = replyKey(this.namespace, { command, sid, rid, request: { id } });
+    const wait = async (lists: ReplyLists) => {
+      const client = await lists.take(left);
+      this.#outbox.post({ command, sid, rid, payload, settle });
+      if ((await lists.wait(client, key, performance.now() + left)) !== null) this.#arrived({ id, command });
+    };
+    wait(this.#lists).catch((error) => this.emit('fault', redisFault(error)));
+  }
+
+  #inboxRid(id: string, left: number, ttlSeconds: number): string {
+    const deadlineMs = Math.ceil(this.#clock.now() + left);
+    return formatRequestId({ id, inbox: this.#inbox?.name ?? '', deadlineMs, ttlSeconds });
   }
 
   #newId(): string {
@@ -292,7 +303,14 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     if (this.#closed) throw new Error('closed');
     if (this.#started && this.#sending.status !== 'ready') throw new Error('not connected');
     const waitMs = this.#started ? Math.min(timeoutMs, 20) : timeoutMs;
-    await Promise.all([whenReady(this.#sending, waitMs), this.#inbox && whenReady(this.#inbox.client, waitMs)]);
+    // one wait for all who come meanwhile
+    this.#soon ??= Promise.all([
+      whenReady(this.#sending, waitMs),
+      this.#inbox && whenReady(this.#inbox.client, waitMs),
+    ]).finally(() => {
+      this.#soon = undefined;
+    });
+    await this.#soon;
   }
 
   #arrived({ id, data, error }: InboxItem): void {
@@ -302,15 +320,15 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#probes.delete(id);
     if (!waiter) return; // too late, or not ours
     if (error !== undefined) {
-      waiter.settle(this.#degrade(waiter.command, 'failed', new Error(error)));
+      this.#settle(waiter, this.#degrade(waiter.command, 'failed', new Error(error)));
       return;
     }
-    this.#requests.inc({ command: waiter.command, result: 'answered' });
-    waiter.settle({ answered: true, data });
+    this.#requests.inc(waiter.command, 'answered');
+    this.#settle(waiter, { answered: true, data });
   }
 
   #lost(): void {
-    for (const { command, settle } of [...this.#waiting.values()]) settle(this.#degrade(command, 'redis'));
+    for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'redis'));
   }
 
   #circuitChanged(state: 'open' | 'closed'): void {
@@ -327,19 +345,10 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   }
 
   #degrade(command: string, reason: DegradedReason, cause?: unknown): Answer {
-    this.#requests.inc({ command, result: reason });
+    this.#requests.inc(command, reason);
     say('%s: %s', command, reason);
     this.emit('degraded', command, reason);
     if (cause !== undefined) this.emit('fault', redisFault(cause));
     return { answered: false };
   }
-}
-
-interface Asked {
-  readonly command: string;
-  readonly sid: string;
-  readonly payload: string;
-  readonly ttlSeconds: number;
-  readonly left: number;
-  readonly route: string;
 }

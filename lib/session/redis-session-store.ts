@@ -5,6 +5,7 @@ import { Counter, Registry } from 'prom-client';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { sessionKey, userSessionsKey } from '../keys.js';
 import { connectCommands, keyPrefixOf, type RedisClient, whenReady } from '../redis/connect.js';
+import { gatherWrites } from '../redis/gather-writes.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import { type Found, forEachKey, scanPrefix } from '../redis/scan.js';
@@ -118,6 +119,7 @@ export class RedisSessionStore extends Store {
     this.#prefix = keyPrefix + this.#options.prefix;
     this.#seal = sealOf(encryption);
     this.client = connectCommands(redis);
+    gatherWrites(this.client);
     this.client.on('ready', () => {
       this.#wasReady = true;
       this.emit('connect');

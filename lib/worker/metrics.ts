@@ -1,3 +1,4 @@
+import { CommandCounts } from '../counts.js';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -6,12 +7,11 @@ const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 export class WorkerMetrics {
   readonly registry = new Registry();
   readonly #to = { registers: [this.registry] };
-  readonly messages = new Counter({
-    name: 'intelligent_session_worker_messages_total',
-    help: 'Messages by command and result: done, failed, again (counted before), late, unawaited or full (dropped)',
-    labelNames: ['command', 'result'],
-    ...this.#to,
-  });
+  readonly messages = new CommandCounts(
+    'intelligent_session_worker_messages_total',
+    'Messages by command and result: done, failed, again (counted before), late, unawaited or full (dropped)',
+    this.registry,
+  );
   readonly processing = new Histogram({
     name: 'intelligent_session_worker_processing_seconds',
     help: 'From the sending of a script call to its reply',
@@ -20,7 +20,7 @@ export class WorkerMetrics {
   });
   readonly queueing = new Histogram({
     name: 'intelligent_session_worker_queueing_seconds',
-    help: 'From hearing a message (pub/sub), or from its being added (stream), to the sending of its script call',
+    help: 'From hearing a message (pub/sub), or from its being added (stream), to its script call; of each call, the first one’s',
     buckets: seconds,
     ...this.#to,
   });

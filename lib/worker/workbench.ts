@@ -15,7 +15,7 @@ const IN_FLIGHT = 2;
 /** Messages of one call: 64 page views on the fallback's filters hold Redis for some 1.5 ms. */
 const MOST = 64;
 /** A call is not halved for the other one's sake below this. */
-const HALF = 16;
+const HALF = 8;
 /** A list of so many pages or ids counts as another message. */
 const PAYLOAD_BYTES = 512;
 /** Application's commands at work at once. */
@@ -131,7 +131,7 @@ export class Workbench {
   async #call(jobs: readonly Job[]): Promise<void> {
     this.#inFlight++;
     const started = performance.now();
-    for (const { heardMs } of jobs) this.metrics.queueing.observe((started - heardMs) / 1000);
+    this.metrics.queueing.observe((started - (jobs[0]?.heardMs ?? started)) / 1000);
     const unsent = await this.#calls.run(jobs);
     this.metrics.processing.observe((performance.now() - started) / 1000);
     if (unsent.length > 0) {
@@ -188,7 +188,7 @@ export class Workbench {
   #finish(job: Job, result: Outcome | Dropped, fault?: unknown): void {
     const { command } = job.message;
     const known = builtIn.has(command) || this.options.commands.has(command);
-    this.metrics.messages.inc({ command: known ? command : 'unknown', result });
+    this.metrics.messages.inc(known ? command : 'unknown', result);
     if (fault !== undefined) this.hooks.fault(fault, command);
     this.hooks.finished(job);
   }

@@ -148,11 +148,11 @@ for (const flavour of flavours)
     it('keeps a visitor without a cookie for ten minutes, one who came back for the session’s time', async () => {
       const visitor = new Visitor(site.url);
       const { id } = await visitor.json('/a');
-      const { views } = intelligenceKeys(NAMESPACE, id);
-      expect(await client.ttl(views)).to.be.within(590, 600);
+      const { activity } = intelligenceKeys(NAMESPACE, id);
+      expect(await client.ttl(activity)).to.be.within(590, 600);
       expect(await client.ttl(`sess:${id}`)).to.be.within(590, 600);
       await visitor.json('/a');
-      expect(await client.ttl(views)).to.be.within(86_000, 86_400);
+      expect(await client.ttl(activity)).to.be.within(86_000, 86_400);
       expect(await client.ttl(`sess:${id}`)).to.be.within(86_000, 86_400);
     });
 
@@ -160,7 +160,7 @@ for (const flavour of flavours)
       for (const id of ['a:b', '*', '%', '}x', '\n', '\ud800', 'ä 😀']) {
         const answer = await sessions.serving.ask('pageview', id, '/a', 60, 2000);
         expect(answer, JSON.stringify(id)).to.have.nested.property('data.totalPages', 1);
-        expect(await client.exists(`${NAMESPACE}ss:{${encodeId(id)}}:views`)).to.equal(1);
+        expect(await client.exists(`${NAMESPACE}ss:{${encodeId(id)}}:activity`)).to.equal(1);
       }
     });
 
@@ -177,7 +177,7 @@ for (const flavour of flavours)
     });
 
     it('changes nothing where a key of another type stands in our place', async () => {
-      const names = ['views', 'pages', 'visited', 'activity'] as const;
+      const names = ['pages', 'visited', 'activity'] as const;
       for (const name of names) {
         const sid = `foreign-${name}`;
         const keys = intelligenceKeys(NAMESPACE, sid);

@@ -24,6 +24,8 @@ export const builtIn: ReadonlyMap<string, BuiltIn> = new Map(
 export function workScript({ bloom }: Intelligence): Script<(number | string)[]> {
   const lua = (file: string) => loadScript(`../../scripts/${file}.lua`, import.meta.url);
   const keysOf = Array.from(builtIn, ([name, { keys }]) => `['${name}']=${keys.length}`);
-  const parts = [lua('prelude'), lua('activity-ring'), ...Array.from(builtIn.keys(), lua)];
-  return new Script([bloom.lua, ...parts, `local keys_of = {${keysOf.join(',')}}`, lua('work')].join('\n'));
+  const parts = [lua('activity-ring'), ...Array.from(builtIn.keys(), lua)];
+  return new Script(
+    [lua('prelude'), bloom.lua, ...parts, `local keys_of = {${keysOf.join(',')}}`, lua('work')].join('\n'),
+  );
 }
