@@ -18,6 +18,9 @@ interface Call {
   readonly args: ScriptArgument[];
 }
 
+/** A message whose call got no answer is sent so often: a Redis that is slow for a second loses nothing. */
+const TRIES = 5;
+
 /** What became of a message. */
 export type Outcome = 'done' | 'again' | 'failed';
 
@@ -120,14 +123,15 @@ export class Calls {
   }
 
   /**
-   * What Redis refused as a whole failed. Where it can't be known whether it did, a message is tried once more, a stream's
-   * until it is known: none counts twice.
+   * What Redis refused as a whole failed. Where it can't be known whether it did, a message is tried again, a stream's until
+   * it is known: none counts twice.
    */
   #afterFault(jobs: readonly Job[], error: unknown): Job[] {
     const again: Job[] = [];
     for (const job of jobs) {
-      if ((job.tried && !job.entry) || !mayPass(error)) this.onOutcome(job, 'failed', redisFault(error));
-      else again.push(Object.assign(job, { tried: true }));
+      const tries = (job.tries ?? 0) + 1;
+      if ((tries === TRIES && !job.entry) || !mayPass(error)) this.onOutcome(job, 'failed', redisFault(error));
+      else again.push(Object.assign(job, { tries }));
     }
     return again;
   }

@@ -8,8 +8,8 @@ export interface Job {
   readonly heardMs: number;
   /** of a stream: which, and the entry's id */
   readonly entry?: { readonly stream: string; readonly id: string };
-  /** was it sent once already, and the connection lost? */
-  tried?: boolean;
+  /** how often it was sent in vain */
+  tries?: number;
   /** has a script taken its entry off the group's list? */
   acknowledged?: boolean;
 }
@@ -17,7 +17,8 @@ export interface Job {
 /** Why a message was dropped: nobody waits any longer, nobody ever did, or there is no room for one more. */
 export type Dropped = 'late' | 'unawaited' | 'full';
 
-const SWEEP_EVERY_MS = 10;
+/** A sweep that made no room is not tried again for so long. */
+const IN_VAIN_MS = 10;
 
 /**
  * What was heard and not yet worked on, in order; bounded by messages and by bytes of payload. At the bound it drops what
@@ -27,7 +28,7 @@ export class Queue {
   #jobs: (Job | undefined)[] = [];
   #head = 0;
   #bytes = 0;
-  #sweptMs = Number.NEGATIVE_INFINITY;
+  #inVainMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     readonly bounds: { readonly messages: number; readonly bytes: number },
@@ -40,7 +41,10 @@ export class Queue {
   }
 
   push(job: Job): void {
-    if (this.#isFull && job.heardMs - this.#sweptMs >= SWEEP_EVERY_MS) this.#sweep(job.heardMs);
+    if (this.#isFull && job.heardMs - this.#inVainMs >= IN_VAIN_MS) {
+      this.#sweep();
+      if (this.#isFull) this.#inVainMs = job.heardMs;
+    }
     if (this.#isFull) return this.onDrop(job, 'full');
     this.#bytes += job.payload.length;
     this.#jobs.push(job);
@@ -68,8 +72,7 @@ export class Queue {
   }
 
   /** Makes room for a tenth more, as far as there is something that nobody waits for. */
-  #sweep(nowMs: number): void {
-    this.#sweptMs = nowMs;
+  #sweep(): void {
     const room = { messages: this.bounds.messages * 0.9, bytes: this.bounds.bytes * 0.9 };
     const drop = (which: (job: Job) => boolean, why: Dropped) => {
       let { length } = this;

@@ -1,0 +1,143 @@
+import { once } from 'node:events';
+import { expect } from 'chai';
+import { Redis } from 'ioredis';
+import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import { WorkerProcess } from '../../demo/worker-process.js';
+import { createWorker } from '../../lib/index.js';
+import { type DegradedReason, ServingLayer, type ServingOptions } from '../../lib/serving/serving-layer.js';
+import { until } from '../support/until.js';
+import { viewsOf } from '../support/views.js';
+
+describe('the serving layer', () => {
+  let redis: PrivateRedis;
+  let client: Redis;
+  const open: { close(): Promise<void> }[] = [];
+
+  before(async () => {
+    redis = await startPrivateRedis();
+    client = new Redis(redis.url);
+  });
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((one) => one.close()));
+    await client.flushall();
+  });
+  after(async () => {
+    client.disconnect();
+    await redis.stop();
+  });
+  const serve = (options: ServingOptions = {}) => {
+    const serving = new ServingLayer(redis.url, options);
+    open.push(serving);
+    const reasons: DegradedReason[] = [];
+    serving.on('degraded', (_command, reason) => reasons.push(reason));
+    return { serving, reasons };
+  };
+  const work = async (options: Parameters<typeof createWorker>[0] = {}) => {
+    const worker = await createWorker({ redis: redis.url, ...options });
+    open.push(worker);
+    return worker;
+  };
+  const connections = async () =>
+    String(await client.client('LIST'))
+      .trim()
+      .split('\n').length;
+
+  for (const replies of ['inbox', 'list'] as const)
+    it(`answers each of 2,000 that wait at once, by ${replies}, over few connections`, async () => {
+      const before = await connections();
+      const { serving } = serve({ replies, replyConnections: 8 });
+      await work();
+      const answers = await Promise.all(
+        Array.from({ length: replies === 'inbox' ? 2000 : 500 }, (_, i) =>
+          serving.ask('pageview', `sid-${i}`, '/a', 60, 15_000),
+        ),
+      );
+      for (const answer of answers) expect(answer).to.have.nested.property('data.totalPages', 1);
+      // the worker's two, the commands, and the inbox or the pool
+      expect(await connections()).to.be.at.most(before + 2 + 1 + (replies === 'inbox' ? 1 : 8));
+    });
+
+  it('by list: where every connection is taken, a page view is sent all the same, and the page goes on', async () => {
+    const { serving, reasons } = serve({ replies: 'list', replyConnections: 1 });
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await work({ commands: { slow: () => released.then(() => 1) } });
+    const slow = serving.ask('slow', 'taken', '', 60, 5000);
+    await until('the command is at work', async () => String(await client.client('LIST')).includes('cmd=blpop'));
+    expect(await serving.ask('pageview', 'taken', '/a', 60, 50)).to.deep.equal({ answered: false });
+    expect(reasons).to.deep.equal(['busy']);
+    await until('the view is counted', async () => (await viewsOf(client, '', 'taken')) === 1);
+    release();
+    expect(await slow).to.deep.equal({ answered: true, data: 1 });
+  });
+
+  it('by list on a Cluster is refused at once, with the reason', () => {
+    const cluster = { isCluster: true, startupNodes: [], options: {} };
+    expect(() => new ServingLayer(cluster as never, { replies: 'list' }))
+      .to.throw(TypeError, '"replies"')
+      .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
+  });
+
+  it('drops an answer that comes too late', async () => {
+    const { serving, reasons } = serve();
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await work({ commands: { slow: () => released.then(() => 'late') } });
+    expect(await serving.ask('slow', 'sid', '', 60, 30)).to.deep.equal({ answered: false });
+    release();
+    expect(await serving.ask('pageview', 'sid', '/a', 60, 2000)).to.have.property('answered', true);
+    expect(reasons).to.deep.equal(['timeout']);
+  });
+
+  it('waiters of an inbox whose connection is lost go on at once, and the next has a new name', async () => {
+    const { serving, reasons } = serve();
+    await work({ commands: { never: () => new Promise(() => {}) } });
+    const asks = Array.from({ length: 20 }, () => serving.ask('never', 'sid', '', 60, 10_000));
+    await until('they wait', async () => (await serving.metrics.metrics()).includes('waiting_requests 20'));
+    const started = performance.now();
+    const list = String(await client.client('LIST'));
+    const [, id = ''] = /id=(\d+)[^\n]*cmd=blmpop/.exec(list) ?? [];
+    await client.client('KILL', 'ID', Number(id));
+    for (const answer of await Promise.all(asks)) expect(answer).to.deep.equal({ answered: false });
+    expect(performance.now() - started).to.be.below(2000);
+    expect(new Set(reasons)).to.deep.equal(new Set(['redis']));
+    await until('answers come again', async () => (await serving.ask('pageview', 's', '/a', 60, 200)).answered);
+  });
+
+  it('the list of an inbox that nobody drains any longer expires', async () => {
+    await work();
+    await client.publish('ss:pageview:dead:1@gone@99999999999999@60', '/a');
+    await until('the answer lies there', async () => (await client.exists('async:inbox:gone')) === 1);
+    expect(await client.pttl('async:inbox:gone')).to.be.within(1, 5000);
+  });
+
+  it('a frozen worker: after five time-outs nobody waits, page views are still sent, and it ends by itself', async () => {
+    const worker = new WorkerProcess(['--redis', redis.url], 'ignore');
+    await worker.start();
+    const { serving, reasons } = serve();
+    const states: string[] = [];
+    serving.on('circuit', (state) => states.push(state));
+    const ask = () => serving.ask('pageview', 'frozen', '/a', 600, 60);
+    expect(await ask()).to.have.property('answered', true);
+    process.kill(worker.pid as number, 'SIGSTOP');
+    for (let i = 0; i < 5; i++) await ask();
+    expect(reasons).to.deep.equal(Array(5).fill('timeout'));
+    expect(states).to.deep.equal(['open']);
+    expect(await serving.metrics.metrics()).to.contain('intelligent_session_open_circuits 2');
+    const started = performance.now();
+    for (let i = 0; i < 20; i++) await ask();
+    expect(performance.now() - started, 'twenty requests of 60 ms each').to.be.below(600);
+    expect(reasons.slice(5)).to.deep.equal(Array(20).fill('circuit'));
+    const closed = once(serving, 'circuit');
+    process.kill(worker.pid as number, 'SIGCONT');
+    let asked = 26;
+    await until('it is answered again', async () => (asked++, (await ask()).answered));
+    expect(await closed).to.deep.equal(['closed']);
+    await until('every view is counted', async () => (await viewsOf(client, '', 'frozen')) === asked);
+    expect(await worker.stop()).to.equal(0);
+  });
+});

@@ -1,0 +1,252 @@
+import { once } from 'node:events';
+import { expect } from 'chai';
+import { Redis } from 'ioredis';
+import type { PrivateRedis } from '../../demo/private-redis.js';
+import { WorkerProcess } from '../../demo/worker-process.js';
+import { createWorker, type Worker } from '../../lib/index.js';
+import { leaseKey, streamKey, workersKey } from '../../lib/keys.js';
+import { GROUP, partitionOf } from '../../lib/protocol.js';
+import { type ServingOptions, ServingLayer } from '../../lib/serving/serving-layer.js';
+import type { WorkerOptions } from '../../lib/worker/options.js';
+import { flavours, startServer } from '../support/servers.js';
+import { until } from '../support/until.js';
+import { viewsOf } from '../support/views.js';
+
+const NS = 's:';
+const PARTITIONS = 4;
+/** A session of each partition. */
+const sidOf = (partition: number): string => {
+  for (let i = 0; ; i++) if (partitionOf(`sid-${i}`, PARTITIONS) === partition) return `sid-${i}`;
+};
+
+for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
+  describe(`the transport stream on ${flavour.server}`, () => {
+    let redis: PrivateRedis;
+    let client: Redis;
+    const open: { close(): Promise<void> }[] = [];
+
+    before(async function () {
+      redis = await startServer(this, flavour);
+      client = new Redis(redis.url);
+      client.on('error', () => {});
+    });
+    afterEach(async () => {
+      await Promise.all(open.splice(0).map((one) => one.close()));
+      await client.flushall();
+    });
+    after(async () => {
+      client?.disconnect();
+      await redis?.stop();
+    });
+
+    const options = { namespace: NS, transport: 'stream', partitions: PARTITIONS } as const;
+    const serve = (more: ServingOptions = {}) => {
+      const serving = new ServingLayer(redis.url, { ...options, ...more });
+      open.push(serving);
+      return serving;
+    };
+    const work = async (more: WorkerOptions = {}): Promise<Worker> => {
+      const worker = await createWorker({ redis: redis.url, ...options, ...more });
+      open.push(worker);
+      return worker;
+    };
+    /** Which worker reads each partition. */
+    const holders = () => client.mget(Array.from({ length: PARTITIONS }, (_, i) => leaseKey(NS, i)));
+    const lengths = () => Promise.all(Array.from({ length: PARTITIONS }, (_, i) => client.xlen(streamKey(NS, i))));
+
+    it('keeps the order of a session’s messages, its page counted before what asks about it', async () => {
+      const serving = serve();
+      await work();
+      for (let i = 0; i < 50; i++) {
+        const sid = `order-${i}`;
+        const view = serving.ask('pageview', sid, '/a', 60, 2000);
+        const fresh = serving.ask('featuredpages', sid, ['/a', '/b'], 60, 2000);
+        expect(await view).to.have.nested.property('data.totalPages', 1);
+        expect(await fresh).to.deep.equal({ answered: true, data: ['/b'] });
+      }
+    });
+
+    it('works on what was sent while there was no worker, and says at once that there is none', async () => {
+      const serving = serve();
+      const reasons: string[] = [];
+      serving.on('degraded', (_command, reason) => reasons.push(reason));
+      for (let i = 0; i < 10; i++) serving.send('pageview', 'early', `/${i}`, 60);
+      expect(await serving.ask('pageview', 'early', '/last', 60, 60_000)).to.deep.equal({ answered: false });
+      expect(reasons).to.deep.equal(['no-worker']);
+      await work();
+      await until('eleven views are counted', async () => (await viewsOf(client, NS, 'early')) === 11);
+    });
+
+    it('counts what is sent twice once, in any entry', async () => {
+      const sid = sidOf(0);
+      await work();
+      for (const id of ['1', '2', '1', '2', '3'])
+        await client.xadd(streamKey(NS, 0), '*', 'r', `pageview:${sid}:${id}@@@60`, 'p', '/a');
+      await until('three views are counted', async () => (await viewsOf(client, NS, sid)) === 3);
+      const fourth = await serve().ask('pageview', sid, '/b', 60, 2000);
+      expect(fourth).to.have.nested.property('data.totalPages', 4);
+    });
+
+    it('workers come and go without configuration, and share the partitions evenly', async () => {
+      const first = await work();
+      expect(await holders()).to.deep.equal(Array(PARTITIONS).fill(first.id));
+      const second = await work();
+      await until('each has half', async () => {
+        const all = await holders();
+        return [first, second].every(({ id }) => all.filter((one) => one === id).length === PARTITIONS / 2);
+      });
+      const serving = serve();
+      const answers = await Promise.all(
+        Array.from({ length: PARTITIONS }, (_, i) => serving.ask('pageview', sidOf(i), '/a', 60, 2000)),
+      );
+      for (const answer of answers) expect(answer).to.have.nested.property('data.totalPages', 1);
+      await first.close();
+      await until('the second has all', async () => (await holders()).every((one) => one === second.id));
+      expect(await client.zrange(workersKey(NS), '0', '-1')).to.deep.equal([second.id]);
+    });
+
+    it('takes over what a killed worker had read and not finished: every page view is counted, and once', async () => {
+      const serving = serve();
+      const processes = Array.from(
+        { length: 3 },
+        () =>
+          new WorkerProcess(
+            ['--redis', redis.url, '--namespace', NS, '--transport', 'stream', '--partitions', String(PARTITIONS)],
+            'ignore',
+          ),
+      );
+      await Promise.all(processes.map((one) => one.start()));
+      const VIEWS = 4000;
+      const SESSIONS = 40;
+      for (let i = 0; i < VIEWS; i++) {
+        serving.send('pageview', `killed-${i % SESSIONS}`, `/${i % 10}`, 600);
+        // in the middle of it
+        if (i === VIEWS / 2) await processes[0]?.stop('SIGKILL');
+        if (i % 100 === 0) await client.ping();
+      }
+      const total = async () => {
+        const views = await Promise.all(Array.from({ length: SESSIONS }, (_, i) => viewsOf(client, NS, `killed-${i}`)));
+        return views.reduce((sum, n) => sum + n, 0);
+      };
+      await until('all are counted', async () => (await total()) === VIEWS);
+      await until('every partition is empty', async () => (await lengths()).every((n) => n === 0));
+      expect(await total()).to.equal(VIEWS);
+      await Promise.all(processes.map((one) => one.stop()));
+    });
+
+    it('trims only what every group has read and finished', async () => {
+      await work();
+      const other = 'analytics';
+      await client.xgroup('CREATE', streamKey(NS, 1), other, '0');
+      const serving = serve();
+      for (let i = 0; i < 5; i++) await serving.ask('pageview', sidOf(1), `/${i}`, 60, 2000);
+      const read = (await client.xreadgroup('GROUP', other, 'me', 'COUNT', 3, 'STREAMS', streamKey(NS, 1), '>')) as [
+        string,
+        [string, string[]][],
+      ][];
+      const [, entries] = read[0] as [string, [string, string[]][]];
+      await client.xack(streamKey(NS, 1), other, ...entries.slice(1).map(([id]) => id));
+      // the first is read by all and unfinished in one group
+      await serving.ask('pageview', sidOf(1), '/more', 60, 2000);
+      await until('the worker has trimmed elsewhere', async () => (await client.xlen(streamKey(NS, 0))) === 0);
+      expect(await client.xlen(streamKey(NS, 1))).to.equal(6);
+      await client.xack(streamKey(NS, 1), other, entries[0]?.[0] as string);
+      await until('what both have finished is gone', async () => (await client.xlen(streamKey(NS, 1))) === 3);
+    });
+
+    it('at its bound a partition refuses what comes, visibly, and keeps what nobody has read', async () => {
+      const serving = serve({ maxBacklog: 10 });
+      const reasons: string[] = [];
+      serving.on('degraded', (_command, reason) => reasons.push(reason));
+      for (let i = 0; i < 25; i++) serving.send('pageview', sidOf(2), `/${i}`, 60);
+      await until('all are told', async () => reasons.length === 15);
+      expect(new Set(reasons)).to.deep.equal(new Set(['shed']));
+      expect(await client.xlen(streamKey(NS, 2))).to.equal(10);
+      expect(await serving.metrics.metrics()).to.contain(
+        'intelligent_session_requests_total{command="pageview",result="shed"} 15',
+      );
+      await work();
+      await until('the first ten are counted', async () => (await viewsOf(client, NS, sidOf(2))) === 10);
+    });
+
+    it('removes a consumer that is gone only when nothing is pending for it', async () => {
+      const key = streamKey(NS, 3);
+      await client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM');
+      await client.xadd(key, '*', 'r', `pageview:${sidOf(3)}:9@@@60`, 'p', '/a');
+      await client.xreadgroup('GROUP', GROUP, 'dead', 'COUNT', 1, 'STREAMS', key, '>');
+      await client.xgroup('CREATECONSUMER', key, GROUP, 'idle');
+      const worker = await work();
+      const taken = once(worker, 'taken-over').then(([n]) => n);
+      expect(
+        await Promise.race([taken, until('it is counted', async () => (await viewsOf(client, NS, sidOf(3))) === 1)]),
+      ).to.be.oneOf([1, undefined]);
+      await until('only the worker is left', async () => {
+        const consumers = (await client.call('XINFO', 'CONSUMERS', key, GROUP)) as string[][];
+        const names = consumers.map((fields) => fields[fields.indexOf('name') + 1]);
+        return names.length === 1 && names[0] === worker.id;
+      });
+      expect(await viewsOf(client, NS, sidOf(3))).to.equal(1);
+    });
+
+    it('gives up a message that was given out ten times, and says so', async () => {
+      const key = streamKey(NS, 0);
+      await client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM');
+      await client.xadd(key, '*', 'r', `pageview:${sidOf(0)}:1@@@60`, 'p', '/a');
+      await client.xadd(key, '*', 'r', `pageview:${sidOf(0)}:2@@@60`, 'p', '/a');
+      const [[, [[first]]]] = (await client.xreadgroup(
+        'GROUP',
+        GROUP,
+        'dead',
+        'COUNT',
+        1,
+        'STREAMS',
+        key,
+        '>',
+      )) as unknown as [[string, [[string]]]];
+      await client.xclaim(key, GROUP, 'dead', 0, first, 'RETRYCOUNT', 10);
+      const faults: string[] = [];
+      await work({ log: { info: () => {}, warn: (message) => faults.push(message) } });
+      await until('the second is counted', async () => (await viewsOf(client, NS, sidOf(0))) === 1);
+      expect(faults.join()).to.match(/1 messages were given out 10 times/);
+      expect(await client.xpending(key, GROUP)).to.have.property('0', 0);
+    });
+
+    it('runs an application’s commands, and finishes those of a worker that is closed', async () => {
+      const serving = serve();
+      let release = () => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const worker = await work({ commands: { slow: async ({ payload }) => (await released, payload.length) } });
+      const answer = serving.ask('slow', sidOf(1), 'four', 60, 5000);
+      await until('it is in hand', async () => {
+        const [pending] = (await client.xpending(streamKey(NS, 1), GROUP).catch(() => [0])) as [number];
+        return pending === 1;
+      });
+      const closed = worker.close();
+      release();
+      await closed;
+      expect(await answer).to.deep.equal({ answered: true, data: 4 });
+      expect(await client.xpending(streamKey(NS, 1), GROUP)).to.have.property('0', 0);
+    });
+
+    it('goes on after SCRIPT FLUSH, and after FLUSHALL', async () => {
+      const serving = serve();
+      await work();
+      await serving.ask('pageview', 'flushed', '/a', 60, 2000);
+      await client.script('FLUSH');
+      expect(await serving.ask('pageview', 'flushed', '/a', 60, 2000)).to.have.nested.property('data.totalPages', 2);
+      await client.flushall();
+      await until('it counts again, from the beginning', async () => {
+        const answer = await serving.ask('pageview', 'flushed', '/a', 60, 200);
+        return answer.answered;
+      });
+    });
+
+    it('is ready when it hears a message that it sends to itself', async () => {
+      const worker = await work();
+      expect(await worker.isReady()).to.equal(true);
+      await worker.close();
+      expect(await worker.isReady()).to.equal(false);
+    });
+  });

@@ -1,0 +1,183 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { expect } from 'chai';
+import { Redis } from 'ioredis';
+import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import { WorkerProcess } from '../../demo/worker-process.js';
+import { createWorker, type Worker, type WorkerOptions } from '../../lib/index.js';
+import { ServingLayer } from '../../lib/serving/serving-layer.js';
+import { serveHttp } from '../../lib/worker/http.js';
+import { FaultyProxy } from '../support/proxy.js';
+import { until } from '../support/until.js';
+import { viewsOf } from '../support/views.js';
+
+describe('workers', () => {
+  let redis: PrivateRedis;
+  let client: Redis;
+  let serving: ServingLayer;
+  const open: { close(): Promise<unknown> }[] = [];
+
+  before(async () => {
+    redis = await startPrivateRedis();
+    client = new Redis(redis.url);
+    serving = new ServingLayer(redis.url);
+  });
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((one) => one.close()));
+    await client.flushall();
+  });
+  after(async () => {
+    await serving.close();
+    client.disconnect();
+    await redis.stop();
+  });
+  const work = async (options: WorkerOptions = {}): Promise<Worker> => {
+    const worker = await createWorker({ redis: redis.url, ...options });
+    open.push(worker);
+    return worker;
+  };
+  const ask = (sid: string, page = '/a') => serving.ask('pageview', sid, page, 60, 2000);
+
+  it('of n shards each session has one, which counts it', async () => {
+    const shards = await Promise.all(['1/3', '2/3', '3/3'].map((shard) => work({ shard })));
+    const sids = [...'ABCabc019_-%'].map((c) => `${c}x`).concat('ü', '}', '[', '^', '*');
+    for (const sid of sids) expect(await ask(sid), sid).to.have.nested.property('data.totalPages', 1);
+    const done = () =>
+      Promise.all(
+        shards.map(async ({ metrics }) =>
+          Number(/command="pageview",result="done"} (\d+)/.exec(await metrics.metrics())?.[1] ?? 0),
+        ),
+      );
+    await until('each is told', async () => (await done()).reduce((sum, n) => sum + n, 0) === sids.length);
+    expect(await done()).to.not.include(0);
+  });
+
+  it('two that hear the same message count it once, and a rolling restart loses none', async () => {
+    const SESSIONS = 20;
+    const processes = [new WorkerProcess(['--redis', redis.url])];
+    await processes[0]?.start();
+    const reasons: string[] = [];
+    const unsent = (_command: string, reason: string) => reasons.push(reason);
+    serving.on('degraded', unsent);
+    let sent = 0;
+    let rolling = true;
+    const load = (async () => {
+      while (rolling) {
+        for (let i = 0; i < 20; i++, sent++)
+          serving.send('pageview', `rolling-${sent % SESSIONS}`, `/${sent % 7}`, 600);
+        await client.ping();
+      }
+    })();
+    for (let i = 0; i < 2; i++) {
+      const next = new WorkerProcess(['--redis', redis.url]);
+      await next.start();
+      const goal = sent + 200;
+      await until('both have worked', () => sent > goal);
+      expect(await processes.at(-1)?.stop()).to.equal(0);
+      processes.push(next);
+    }
+    rolling = false;
+    await load;
+    serving.off('degraded', unsent);
+    expect(reasons, 'all were published').to.deep.equal([]);
+    const total = async () => {
+      const views = await Promise.all(Array.from({ length: SESSIONS }, (_, i) => viewsOf(client, '', `rolling-${i}`)));
+      return views.reduce((sum, n) => sum + n, 0);
+    };
+    await until('all are counted', async () => (await total()) >= sent);
+    expect(await processes.at(-1)?.stop()).to.equal(0);
+    expect(await total()).to.equal(sent);
+  });
+
+  it('one that Redis kicks counts the gap, and is back by itself', async () => {
+    const worker = await work();
+    const gap = once(worker, 'gap');
+    await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    expect((await gap)[0]).to.be.within(0, 2000);
+    expect(await ask('kicked')).to.have.nested.property('data.totalPages', 1);
+    const metrics = await worker.metrics.metrics();
+    expect(metrics)
+      .to.match(/worker_gaps_total 1\n/)
+      .and.to.match(/worker_gap_seconds_total 0\.\d+/);
+  });
+
+  it('one whose output buffer overflows is kicked, and is back by itself', async () => {
+    const proxy = await FaultyProxy.open(redis.port);
+    open.push(proxy);
+    await client.config('SET', 'client-output-buffer-limit', 'pubsub 1mb 1mb 1');
+    const worker = await work({ redis: proxy.url });
+    const gap = once(worker, 'gap');
+    proxy.hold();
+    const text = 'x'.repeat(200_000);
+    // what fits into the sockets' own buffers does not count
+    for (let n = 1; n > 0;) n = await client.publish('ss:pageview:flood:1@@@60', text);
+    proxy.cut();
+    proxy.release();
+    await gap;
+    await until('it hears again', async () => (await ask('flooded')).answered);
+    await client.config('SET', 'client-output-buffer-limit', 'pubsub 32mb 8mb 60');
+  });
+
+  it('one that can’t keep up drops what nobody waits for first, and says so', async () => {
+    const worker = await work({ maxQueue: 100 });
+    // all at one moment, so that they come in one piece
+    const burst = `for i = 1, 150 do redis.call('PUBLISH', 'ss:pageview:full:' .. i .. '@@@60', '/' .. i) end
+      for i = 1, 60 do redis.call('PUBLISH', 'ss:combo:full:c' .. i .. '@gone@1@60', '["/a"]') end`;
+    await client.eval(burst, 0);
+    const awaited = Array.from({ length: 50 }, (_, i) => ask(`waits-${i}`));
+    for (const answer of await Promise.all(awaited)) expect(answer).to.have.nested.property('data.totalPages', 1);
+    const count = async (command: string, result: string) => {
+      const line = new RegExp(`messages_total{command="${command}",result="${result}"} (\\d+)`);
+      return Number(line.exec(await worker.metrics.metrics())?.[1] ?? 0);
+    };
+    const dropped = await count('pageview', 'unawaited');
+    expect(dropped).to.be.greaterThan(20);
+    expect(await count('combo', 'late')).to.equal(60);
+    expect(await count('pageview', 'full')).to.equal(0);
+    await until('the rest is counted', async () => (await viewsOf(client, '', 'full')) === 150 - dropped);
+  });
+
+  it('serve metrics and health; one that is connected but deaf is not ready', async () => {
+    const worker = await work();
+    await ask('metrics');
+    const server = await serveHttp(worker, 0, '127.0.0.1');
+    open.push({ close: async () => server.close() });
+    const { port } = server.address() as { port: number };
+    const get = async (path: string) => {
+      const response = await fetch(`http://127.0.0.1:${port}${path}`);
+      return { status: response.status, text: await response.text() };
+    };
+    expect(await get('/healthz')).to.deep.equal({ status: 200, text: 'ok\n' });
+    expect(await get('/readyz')).to.have.property('status', 200);
+    expect(await get('/nothing')).to.have.property('status', 404);
+    const { text } = await get('/metrics');
+    for (const line of [
+      'intelligent_session_worker_messages_total{command="pageview",result="done"} 1',
+      'intelligent_session_worker_queueing_seconds_count 1',
+      'intelligent_session_worker_processing_seconds_count 1',
+      'intelligent_session_worker_listening 1',
+      'intelligent_session_worker_waiting 0',
+      'intelligent_session_worker_gaps_total 0',
+    ])
+      expect(text).to.contain(line);
+    expect(text).to.not.contain('metrics-sid');
+    // deaf: its user may no longer publish where it listens, though every connection stands
+    await client.call('ACL', 'SETUSER', 'default', 'resetchannels', '&other:*');
+    expect(await get('/readyz')).to.deep.equal({ status: 503, text: 'does not hear itself\n' });
+    expect(await get('/healthz')).to.have.property('status', 200);
+    await client.call('ACL', 'SETUSER', 'default', 'allchannels');
+    await until('it is ready again', async () => (await get('/readyz')).status === 200);
+  });
+
+  it('of a bin whose port is taken end with an error, and do not hang', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as { port: number };
+    const worker = new WorkerProcess(
+      ['--redis', redis.url, '--metrics-port', String(port), '--metrics-host', '127.0.0.1'],
+      'ignore',
+    );
+    expect(await worker.start().catch((error: Error) => error.message)).to.contain('exit code 1');
+    taken.close();
+  });
+});

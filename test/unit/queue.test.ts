@@ -1,0 +1,89 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { parseRequest } from '../../lib/protocol.js';
+import { type Dropped, type Job, Queue } from '../../lib/worker/queue.js';
+
+const job = (id: number, kind: 'late' | 'waiting' | 'unawaited', heardMs = 0, payload = ''): Job => {
+  const tail = { late: '@box@1@', waiting: '@box@100@', unawaited: '@@@' }[kind];
+  return { message: parseRequest(`pageview:sid:${id}${tail}60`), payload, heardMs };
+};
+const isLate = ({ message }: Job) => (message.request.deadlineMs ?? 100) < 50;
+
+describe('the worker’s queue', () => {
+  let dropped: [id: string, why: Dropped][];
+  const make = (messages: number, bytes = 1000) =>
+    new Queue({ messages, bytes }, isLate, ({ message }, why) => dropped.push([message.request.id, why]));
+  const rest = (queue: Queue) => {
+    const ids: string[] = [];
+    for (let one = queue.shift(); one; one = queue.shift()) ids.push(one.message.request.id);
+    return ids;
+  };
+  beforeEach(() => {
+    dropped = [];
+  });
+
+  it('gives what came first, and what was put back before all others', () => {
+    const queue = make(10);
+    for (let i = 1; i <= 4; i++) queue.push(job(i, 'waiting'));
+    const first = queue.shift() as Job;
+    const second = queue.shift() as Job;
+    queue.unshift([first, second]);
+    expect(rest(queue)).to.deep.equal(['1', '2', '3', '4']);
+    expect(queue.length).to.equal(0);
+  });
+
+  it('at its bound drops what nobody waits for any longer, before what nobody ever waited for', () => {
+    const queue = make(10);
+    for (let i = 0; i < 10; i++) queue.push(job(i, (['late', 'unawaited', 'waiting'] as const)[i % 3] as 'late'));
+    queue.push(job(10, 'waiting'));
+    expect(dropped).to.deep.equal([['0', 'late']]);
+    for (let i = 11; i < 14; i++) queue.push(job(i, 'waiting'));
+    expect(dropped.map(([, why]) => why)).to.deep.equal(['late', 'late', 'late', 'late']);
+    for (let i = 14; i < 17; i++) queue.push(job(i, 'waiting'));
+    expect(dropped.slice(4)).to.deep.equal([
+      ['1', 'unawaited'],
+      ['4', 'unawaited'],
+      ['7', 'unawaited'],
+    ]);
+    queue.push(job(17, 'waiting'));
+    expect(dropped.at(-1)).to.deep.equal(['17', 'full']);
+    expect(queue.length).to.equal(10);
+    queue.shift();
+    queue.push(job(18, 'late', 5));
+    queue.push(job(19, 'waiting', 5));
+    expect(dropped.at(-1), 'a sweep in vain is not tried again at once').to.deep.equal(['19', 'full']);
+    queue.push(job(20, 'waiting', 20));
+    expect(dropped.at(-1)).to.deep.equal(['18', 'late']);
+  });
+
+  it('is bounded by bytes too', () => {
+    const queue = make(100, 1000);
+    for (let i = 0; i < 20; i++) queue.push(job(i, 'waiting', 0, 'x'.repeat(100)));
+    expect(queue.length).to.equal(10);
+    expect(dropped).to.have.lengthOf(10);
+  });
+
+  it('loses none and keeps the order of what it keeps, whatever comes', () => {
+    const kinds = fc.constantFrom('late', 'waiting', 'unawaited' as const);
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(kinds, fc.boolean()), { maxLength: 300 }),
+        fc.integer({ min: 1, max: 30 }),
+        (all, most) => {
+          dropped = [];
+          const queue = make(most);
+          const taken: string[] = [];
+          for (const [i, [kind, take]] of all.entries()) {
+            queue.push(job(i, kind as 'late', i * 20));
+            expect(queue.length).to.be.at.most(most);
+            const one = take ? queue.shift() : undefined;
+            if (one) taken.push(one.message.request.id);
+          }
+          taken.push(...rest(queue));
+          expect(taken.map(Number)).to.deep.equal(taken.map(Number).toSorted((a, b) => a - b));
+          expect(taken.length + dropped.length).to.equal(all.length);
+        },
+      ),
+    );
+  });
+});
