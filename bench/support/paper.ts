@@ -1,11 +1,9 @@
 /**
  * The white paper's pattern, written as the paper says ("Transport Mechanisms", "Putting it all together"): PUBLISH, a
- * pooled connection that blocks on a list for each waiting request; a worker with one MULTI a page view, then LPUSH.
+ * pooled connection that blocks on a list for each waiting request; a worker with one MULTI a page view, then LPUSH and PEXPIRE.
  */
 import { createPool } from 'generic-pool';
 import { Redis } from 'ioredis';
-
-const TIMEOUT_SECONDS = 1;
 
 export function paperServing(url: string, connections: number) {
   const client = new Redis(url);
@@ -15,16 +13,24 @@ export function paperServing(url: string, connections: number) {
   );
   let requests = 0;
   return {
-    async ask(command: string, sid: string, payload: string): Promise<unknown> {
-      const one = await pool.acquire();
-      try {
-        const request = `${command}:${sid}:${process.pid}.${++requests}`;
-        await client.publish(`ss:${request}`, payload);
-        const reply = await one.blpop(`async:${request}`, TIMEOUT_SECONDS);
-        return reply ? JSON.parse(reply[1]) : undefined;
-      } finally {
-        await pool.release(one);
-      }
+    /** The answer, or nothing after `timeoutMs` by this process' clock, whatever BLPOP does then. */
+    async ask(command: string, sid: string, payload: string, timeoutMs: number): Promise<unknown> {
+      const work = async () => {
+        const one = await pool.acquire();
+        try {
+          const request = `${command}:${sid}:${process.pid}.${++requests}`;
+          await client.publish(`ss:${request}`, payload);
+          const reply = await one.blpop(`async:${request}`, timeoutMs / 1000);
+          return reply ? JSON.parse(reply[1]) : undefined;
+        } finally {
+          await pool.release(one);
+        }
+      };
+      let timer: NodeJS.Timeout | undefined;
+      const patience = new Promise((resolve) => {
+        timer = setTimeout(resolve, timeoutMs, undefined);
+      });
+      return Promise.race([work(), patience]).finally(() => clearTimeout(timer));
     },
     close: async () => {
       client.disconnect();
@@ -34,6 +40,7 @@ export function paperServing(url: string, connections: number) {
   };
 }
 
+/** The paper counts minutes from a fixed point, and sets no expiry. */
 const START = Date.UTC(2026, 0, 1) / 60_000;
 
 export async function paperWorker(url: string): Promise<void> {
@@ -46,23 +53,27 @@ export async function paperWorker(url: string): Promise<void> {
       .multi()
       .pfadd(key('pages'), page)
       .incr(key('views'))
-      .bitfield(key('activity'), 'SET', 'u1', minute, 1)
-      .bitfield(key('activity'), 'GET', 'u5', Math.max(0, minute - 5))
+      .call('BITFIELD', key('activity'), 'GET', 'u5', minute - 5, 'SET', 'u1', minute, 1)
       .pfcount(key('pages'))
       .call('BF.ADD', key('visited'), page)
       .exec();
-    const [, total, [was] = [], [bits] = [], unique, fresh] = (results ?? []).map(([, reply]) => reply) as any[];
+    const [, total, bits, unique, fresh] = (results ?? []).map(([, reply]) => reply) as [
+      number,
+      number,
+      [number, number],
+      number,
+      number,
+    ];
     return {
       totalPages: total,
       uniquePages: unique,
       previouslyVisited: fresh === 0,
-      activityThisMinute: was === 1,
-      activity: [...Number(bits).toString(2).padStart(5, '0')].map(Number),
+      activityThisMinute: bits[1] === 1,
+      activity: [...bits[0].toString(2).padStart(5, '0')].map(Number),
     };
   };
   subscriber.on('pmessage', async (_pattern: string, channel: string, payload: string) => {
     const [, command, sid = '', rid] = channel.split(':');
-    if (command !== 'pageview') return;
     const list = `async:${command}:${sid}:${rid}`;
     const answer = JSON.stringify(await pageview(sid, payload));
     client.lpush(list, answer);

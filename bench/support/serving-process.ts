@@ -1,10 +1,10 @@
 /**
- * One side of the serving benchmark in a process of its own: fork(file, [what, url, …]), wait for { ready }, then send it
- * { waiting, asks } or { cpu }.
+ * One side of bench:serving in a process of its own: fork(file, [what, url, options as JSON]), wait for { ready }, then send
+ * it a Run, or 'cpu' for the CPU time since the last.
  */
 import { performance } from 'node:perf_hooks';
-import { paperServing, paperWorker } from './paper.js';
 import { quantile } from './figures.js';
+import { paperServing, paperWorker } from './paper.js';
 
 // as it is published: a loader that compiles on the way slows every function down
 const dist = (path: string) => new URL(`../../dist/lib/${path}`, import.meta.url).href;
@@ -14,12 +14,14 @@ const { ServingLayer } = (await import(
 )) as typeof import('../../lib/serving/serving-layer.js');
 
 export interface Run {
+  /** so many lanes, each with one ask after the other */
   readonly waiting: number;
   readonly seconds?: number;
-  /** so many asks, all at once where `waiting` is as many */
   readonly asks?: number;
   readonly timeoutMs?: number;
   readonly sessions?: number;
+  /** not waited for: as many as `waiting` in one turn, then a round trip */
+  readonly send?: boolean;
 }
 
 export interface Result {
@@ -28,56 +30,61 @@ export interface Result {
   readonly perSecond: number;
   readonly p50: number;
   readonly p99: number;
-  /** microseconds of CPU an ask */
-  readonly cpu: number;
 }
 
 type Ask = (sid: string, page: string, timeoutMs: number) => Promise<boolean>;
+type Send = (sid: string, page: string) => void;
 
-async function run(ask: Ask, { waiting, seconds, asks, timeoutMs = 1000, sessions = 2000 }: Run): Promise<Result> {
+async function run(ask: Ask, send: Send | undefined, wanted: Run): Promise<Result> {
+  const {
+    waiting,
+    seconds = Number.POSITIVE_INFINITY,
+    asks = Number.POSITIVE_INFINITY,
+    timeoutMs = 1000,
+    sessions = 2000,
+  } = wanted;
   const times: number[] = [];
   let answered = 0;
   let sent = 0;
-  const before = process.cpuUsage();
   const started = performance.now();
-  const until = seconds === undefined ? Number.POSITIVE_INFINITY : started + seconds * 1000;
-  const most = asks ?? Number.POSITIVE_INFINITY;
+  const next = (): [string, string] => {
+    const i = sent++;
+    return [`visitor-${i % sessions}`, `/page/${i % 50}`];
+  };
   const lane = async () => {
-    while (sent < most && performance.now() < until) {
-      const i = sent++;
+    while (sent < asks && performance.now() < started + seconds * 1000) {
       const asked = performance.now();
-      if (await ask(`visitor-${i % sessions}`, `/page/${i % 50}`, timeoutMs)) answered++;
+      if (await ask(...next(), timeoutMs)) answered++;
       times.push(performance.now() - asked);
     }
   };
-  await Promise.all(Array.from({ length: waiting }, lane));
-  const tookMs = performance.now() - started;
-  const { user, system } = process.cpuUsage(before);
-  return {
-    asks: sent,
-    answered,
-    perSecond: (sent / tookMs) * 1000,
-    p50: quantile(times, 0.5),
-    p99: quantile(times, 0.99),
-    cpu: (user + system) / sent,
-  };
+  if (wanted.send && send)
+    while (sent < asks) {
+      for (let i = 0; i < waiting && sent < asks; i++) send(...next());
+      await ask('round-trip', '/', timeoutMs);
+    }
+  else await Promise.all(Array.from({ length: waiting }, lane));
+  const perSecond = (sent / (performance.now() - started)) * 1000;
+  return { asks: sent, answered, perSecond, p50: quantile(times, 0.5), p99: quantile(times, 0.99) };
 }
 
-const [what, url = '', arg = '{}'] = process.argv.slice(2);
-const options = JSON.parse(arg) as Record<string, unknown>;
+const [what, url = '', text = '{}'] = process.argv.slice(2);
+const options = JSON.parse(text) as Record<string, unknown>;
 let ask: Ask | undefined;
+let send: Send | undefined;
 let close: () => Promise<void> = async () => {};
-if (what === 'paper-worker') await paperWorker(url);
+if (what === 'paper worker') await paperWorker(url);
 else if (what === 'worker') {
   const worker = await createWorker({ redis: url, ...options });
   close = () => worker.close();
 } else if (what === 'paper') {
-  const serving = paperServing(url, Number(options.connections ?? 32));
-  ask = async (sid, page) => (await serving.ask('pageview', sid, page)) !== undefined;
+  const serving = paperServing(url, Number(options.connections));
+  ask = async (sid, page, timeoutMs) => (await serving.ask('pageview', sid, page, timeoutMs)) !== undefined;
   close = () => serving.close();
 } else {
   const serving = new ServingLayer(url, options);
   ask = async (sid, page, timeoutMs) => (await serving.ask('pageview', sid, page, 3600, timeoutMs)).answered;
+  send = (sid, page) => serving.send('pageview', sid, page, 3600);
   close = () => serving.close();
 }
 let cpu = process.cpuUsage();
@@ -85,8 +92,8 @@ process.on('message', async (message: Run | 'cpu') => {
   if (message === 'cpu') {
     const { user, system } = process.cpuUsage(cpu);
     cpu = process.cpuUsage();
-    process.send?.({ cpuMicros: user + system });
-  } else if (ask) process.send?.(await run(ask, message));
+    process.send?.(user + system);
+  } else if (ask) process.send?.(await run(ask, send, message));
 });
 process.once('SIGTERM', () => void close().then(() => process.exit(0)));
 process.once('disconnect', () => process.exit(0));

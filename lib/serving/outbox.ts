@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { leaseKey, streamKey } from '../keys.js';
 import { channelOf, partitionOf, requestOf } from '../protocol.js';
-import type { RedisClient } from '../redis/connect.js';
+import { isCluster, type RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 
@@ -43,7 +43,7 @@ class Gathered<T> {
 /** In one call at most: the next goes while Redis works on it. A PUBLISH holds Redis for some 2 µs, an XADD for some 3. */
 const AT_ONCE = 64;
 const publish = new Script<number[]>(loadScript('../scripts/publish.lua', import.meta.url), 0);
-const add = new Script<[number, number]>(loadScript('../scripts/stream-add.lua', import.meta.url), 2);
+const add = new Script<number[]>(loadScript('../scripts/stream-add.lua', import.meta.url));
 
 function* inCalls<T>(all: readonly T[]): Generator<readonly T[]> {
   for (let i = 0; i < all.length; i += AT_ONCE) yield all.slice(i, i + AT_ONCE);
@@ -87,44 +87,60 @@ export class PubSubOutbox implements Outbox {
   }
 }
 
-/** By streams: one script call a partition for those of a turn. */
+/** By streams: one script call for those of a turn; in a Cluster, one a partition. */
 export class StreamOutbox implements Outbox {
-  readonly #partitions: Gathered<Letter>[];
+  readonly #gathered = new Gathered<Letter>((all) => {
+    if (!isCluster(this.client)) for (const some of inCalls(all)) void this.#add(some);
+    else for (const some of this.#byPartition(all)) for (const few of inCalls(some)) void this.#add(few);
+  });
 
   constructor(
     readonly client: RedisClient,
     readonly namespace: string,
     readonly options: { readonly partitions: number; readonly maxBacklog: number },
-  ) {
-    this.#partitions = Array.from(
-      { length: options.partitions },
-      (_, partition) =>
-        new Gathered<Letter>((all) => {
-          for (const some of inCalls(all)) void this.#add(partition, some);
-        }),
-    );
-  }
+  ) {}
 
   post(letter: Letter): void {
-    this.#partitions[partitionOf(letter.sid, this.options.partitions)]?.add(letter);
+    this.#gathered.add(letter);
   }
 
   routeOf(sid: string): string {
     return String(partitionOf(sid, this.options.partitions));
   }
 
-  async #add(partition: number, letters: readonly Letter[]): Promise<void> {
+  #byPartition(letters: readonly Letter[]): Iterable<Letter[]> {
+    const all = new Map<string, Letter[]>();
+    for (const letter of letters) {
+      const route = this.routeOf(letter.sid);
+      const same = all.get(route);
+      if (same) same.push(letter);
+      else all.set(route, [letter]);
+    }
+    return all.values();
+  }
+
+  async #add(letters: readonly Letter[]): Promise<void> {
+    const keys: string[] = [];
+    const numbers = new Map<number, number>();
+    const words: (string | number)[] = [this.options.maxBacklog];
+    for (const { command, sid, rid, payload } of letters) {
+      const partition = partitionOf(sid, this.options.partitions);
+      let number = numbers.get(partition);
+      if (number === undefined) {
+        number = numbers.size + 1;
+        numbers.set(partition, number);
+        keys.push(streamKey(this.namespace, partition), leaseKey(this.namespace, partition));
+      }
+      words.push(number, requestOf(command, sid, rid), payload);
+    }
     try {
-      const [workers, added] = await add.run(this.client, [
-        streamKey(this.namespace, partition),
-        leaseKey(this.namespace, partition),
-        this.options.maxBacklog,
-        ...letters.flatMap(({ command, sid, rid, payload }) => [requestOf(command, sid, rid), payload]),
-      ]);
-      for (const [i, { settle }] of letters.entries())
-        settle(i >= added ? 'shed' : workers === 0 ? 'no-worker' : 'sent');
+      const added = await add.run(this.client, [...keys, ...words], keys.length);
+      for (const [i, { settle }] of letters.entries()) settle(POSTED[added[i] as number] as Posted);
     } catch (error) {
       for (const { settle } of letters) settle('sent', error);
     }
   }
 }
+
+/** By stream-add.lua's reply. */
+const POSTED: readonly Posted[] = ['shed', 'no-worker', 'sent'];
