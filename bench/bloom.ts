@@ -9,8 +9,7 @@ import type { BloomFilter, BloomShape } from '../lib/bloom/bloom-filter.js';
 import { hashPair, murmurHash64A } from '../lib/bloom/murmur-hash.js';
 import { RedisBloomFilter } from '../lib/bloom/redis-bloom.js';
 import { intelligenceKeys } from '../lib/keys.js';
-import { loadScript } from '../lib/redis/load-script.js';
-import { Script } from '../lib/redis/run-script.js';
+import { workScript } from '../lib/worker/commands/index.js';
 import { cached } from '../test/support/servers.js';
 import { commandStats, median, quick, report, round } from './support/figures.js';
 
@@ -166,12 +165,13 @@ async function time(name: string, act: (i: number) => Promise<unknown>): Promise
   const { usec, command } = await serverTime(act);
   times[name] = { usec: [...(times[name]?.usec ?? []), usec], command };
 }
-const script = loadScript('../lib/scripts/pageview.lua', import.meta.url);
-const pageviews = {
-  'no filter': new Script<unknown>(`local function bloom_add() return 1 end\n${script}`, 5),
-  module: new Script<unknown>(`${filters.module.lua}\n${script}`, 5),
-  fallback: new Script<unknown>(`${filters.fallback.lua}\n${script}`, 5),
+const none = {
+  ...filters.module,
+  lua: `local function bloom_check() return true end
+local function bloom_add() return 1 end
+local function bloom_which() end`,
 };
+const pageviews = { 'no filter': none, module: filters.module, fallback: filters.fallback };
 for (let r = 0; r < ROUNDS; r++) {
   await client.flushall();
   for (const capacity of [100, 100_000]) {
@@ -188,19 +188,37 @@ for (let r = 0; r < ROUNDS; r++) {
     await time(`${of} check of an absent item, BF.EXISTS`, (i) => client.call('BF.EXISTS', key('module', i), `b${i}`));
     await time(`${of} check of an absent item, fallback`, (i) => filters.fallback.exists(key('fallback', i), `b${i}`));
   }
-  for (const [side, pageview] of Object.entries(pageviews)) {
+  for (const [side, bloom] of Object.entries(pageviews)) {
+    // one message a call, that nobody waits for
+    const script = workScript({ bloom: bloom as BloomFilter, activityDays: 7, combos: new Map() });
     const encode = side === 'fallback' ? filters.fallback : filters.module;
     for (const what of ['new page', 'page again'])
-      await time(`page view script, ${what}, ${side}`, (i) =>
-        pageview.run(client, [
-          ...Object.values(intelligenceKeys(side, `s${i % 100}`)),
-          encode.encode(`/page/${Math.floor(i / 100)}`),
-          `/page/${Math.floor(i / 100)}`,
-          600_000,
-          Buffer.from(`${what[0]}${i}______`.slice(0, 6)),
-          7,
-        ]),
-      );
+      await time(`page view script, ${what}, ${side}`, (i) => {
+        const { activity, pages, visited, notified } = intelligenceKeys(side, `s${i % 100}`);
+        const page = `/page/${Math.floor(i / 100)}`;
+        const mark = `${what[0]}${i}______`.slice(0, 6);
+        return script.run(
+          client,
+          [
+            activity,
+            pages,
+            visited,
+            notified,
+            '',
+            4,
+            'pageview',
+            600_000,
+            0,
+            '',
+            4,
+            encode.encode(page),
+            page,
+            mark,
+            7,
+          ],
+          4,
+        );
+      });
   }
 }
 const usec = (name: string) => median(times[name]?.usec ?? []);
