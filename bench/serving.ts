@@ -18,6 +18,8 @@ const ROUNDS = quick ? 2 : 5;
 const SECONDS = quick ? 0.7 : 2;
 const redis = await startPrivateRedis({ args: ['--loadmodule', cached('redisbloom.so')] });
 const client = new Redis(redis.url);
+await client.config('SET', 'slowlog-log-slower-than', '200');
+await client.config('SET', 'slowlog-max-len', '1000');
 
 /** A process, and what can be asked of it. */
 interface Side {
@@ -84,16 +86,22 @@ interface Measured extends Result {
   readonly worker: number;
   readonly serving: number;
   readonly redis: number;
+  /** the longest script call, ms */
+  readonly longest: number;
 }
 
 async function measure([worker, serving]: readonly Side[], wanted: Run): Promise<Measured> {
   await Promise.all([worker?.cpu(), serving?.cpu()]);
+  await client.call('SLOWLOG', 'RESET');
   const before = await redisCpu();
   const result = (await serving?.run(wanted)) as Result;
   const after = await redisCpu();
+  const slow = (await client.call('SLOWLOG', 'GET', '1000')) as [number, number, number, string[]][];
+  const longest =
+    Math.max(0, ...slow.filter(([, , , [name]]) => /^eval/i.test(name ?? '')).map(([, , us]) => us)) / 1000;
   const [ofWorker = 0, ofServing = 0] = await Promise.all([worker?.cpu(), serving?.cpu()]);
   const each = (micros: number) => micros / result.asks;
-  return { ...result, worker: each(ofWorker), serving: each(ofServing), redis: each(after - before) };
+  return { ...result, worker: each(ofWorker), serving: each(ofServing), redis: each(after - before), longest };
 }
 
 // 1. asks a second over the number that wait; five rounds of every side at 32 and 256
@@ -126,6 +134,7 @@ const speed = Object.keys(pairs).flatMap((name) =>
     'CPU µs an ask: serving': round(of(name, waiting, 'serving'), 1),
     worker: round(of(name, waiting, 'worker'), 1),
     Redis: round(of(name, waiting, 'redis'), 1),
+    'longest script ms': round(of(name, waiting, 'longest')),
     lost: (measured.get(`${name} ${waiting}`) ?? []).reduce((sum, { asks, answered }) => sum + asks - answered, 0),
   })),
 );

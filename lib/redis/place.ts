@@ -6,7 +6,10 @@ import type { RedisOption } from './connect.js';
 export function placeOf(urls: string, { cluster, sentinel }: { cluster?: boolean; sentinel?: string }): RedisOption {
   if (!cluster && sentinel === undefined) return urls;
   const places = urls.split(',').map((url) => {
-    if (!URL.canParse(url)) throw new OptionError('--redis should be a URL, or some with commas between them');
+    if (!/^rediss?:\/\//.test(url) || !URL.canParse(url))
+      throw new OptionError(
+        '--redis should be a URL that starts with redis:// or rediss://, or some with commas between',
+      );
     return new URL(url);
   });
   const nodes = places.map(({ hostname, port }) => ({ host: hostname, port: Number(port || 6379) }));
