@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import autocannon from 'autocannon';
 import { Redis } from 'ioredis';
 import { startPrivateRedis } from '../demo/private-redis.js';
+import { startCluster } from '../test/support/cluster.js';
 import { cached } from '../test/support/servers.js';
 import { until } from '../test/support/until.js';
 import { viewsOf } from '../test/support/views.js';
@@ -57,8 +58,8 @@ async function start(file: string, ...args: string[]): Promise<Side> {
 const startSide = (what: string, options: object = {}) =>
   start('serving-process', what, redis.url, JSON.stringify(options));
 
-async function redisCpu(): Promise<number> {
-  const text = await client.info('cpu');
+async function redisCpu(server = client): Promise<number> {
+  const text = await server.info('cpu');
   const [, sys, , user] = /used_cpu_sys:([\d.]+)(\r\n)used_cpu_user:([\d.]+)/.exec(text) ?? [];
   return (Number(sys) + Number(user)) * 1e6;
 }
@@ -387,6 +388,35 @@ for (const [servings, workers] of [
   });
 }
 
+// 8. a Cluster of three masters, on the same two cores
+const clustered: object[] = [];
+{
+  const cluster = await startCluster(3, ['--loadmodule', cached('redisbloom.so')]);
+  const masters = cluster.nodes.map(({ host, port }) => new Redis(port, host));
+  for (const transport of ['pubsub', 'stream']) {
+    const options = { namespace: `${transport}:`, transport, nodes: cluster.nodes };
+    const [worker, serving] = [await startSide('worker', options), await startSide('ours', options)];
+    await serving.run({ waiting: 256, seconds: 1 });
+    await Promise.all([worker.cpu(), serving.cpu()]);
+    const sum = async () => (await Promise.all(masters.map(redisCpu))).reduce((a, b) => a + b, 0);
+    const before = await sum();
+    const { asks, answered, perSecond, p50 } = await serving.run({ waiting: 256, seconds: 2 * SECONDS });
+    const after = await sum();
+    clustered.push({
+      transport,
+      'asks a second': Math.round(perSecond),
+      'p50 ms': round(p50),
+      'CPU µs a page view: all masters': round((after - before) / asks, 1),
+      worker: round((await worker.cpu()) / asks, 1),
+      serving: round((await serving.cpu()) / asks, 1),
+      lost: asks - answered,
+    });
+    for (const side of [worker, serving]) await side.stop('SIGKILL');
+  }
+  for (const master of masters) master.disconnect();
+  await cluster.stop();
+}
+
 report('serving', {
   'asks a second, one serving process, one worker, medians of five interleaved rounds': speed,
   'connections while 10,000 wait': crowd,
@@ -395,6 +425,7 @@ report('serving', {
   'what an ask takes without a worker': away,
   'nothing lost, nothing twice': exact,
   'more workers, more serving processes, 128 waiting each': scale,
+  'a Cluster of three masters on the same two cores, 256 waiting': clustered,
 });
 plotLines(
   'serving.svg',

@@ -3,6 +3,7 @@
  * it a Run, or 'cpu' for the CPU time since the last.
  */
 import { performance } from 'node:perf_hooks';
+import { Cluster, type ClusterNode } from 'ioredis';
 import { quantile } from './figures.js';
 import { paperServing, paperWorker } from './paper.js';
 
@@ -69,20 +70,21 @@ async function run(ask: Ask, send: Send | undefined, wanted: Run): Promise<Resul
 }
 
 const [what, url = '', text = '{}'] = process.argv.slice(2);
-const options = JSON.parse(text) as Record<string, unknown>;
+const { nodes, ...options } = JSON.parse(text) as { nodes?: ClusterNode[] } & Record<string, unknown>;
+const redis = nodes ? new Cluster(nodes, { lazyConnect: true }) : url;
 let ask: Ask | undefined;
 let send: Send | undefined;
 let close: () => Promise<void> = async () => {};
 if (what === 'paper worker') await paperWorker(url);
 else if (what === 'worker') {
-  const worker = await createWorker({ redis: url, ...options });
+  const worker = await createWorker({ redis, ...options });
   close = () => worker.close();
 } else if (what === 'paper') {
   const serving = paperServing(url, Number(options.connections));
   ask = async (sid, page, timeoutMs) => (await serving.ask('pageview', sid, page, timeoutMs)) !== undefined;
   close = () => serving.close();
 } else {
-  const serving = new ServingLayer(url, options);
+  const serving = new ServingLayer(redis, options);
   ask = async (sid, page, timeoutMs) => (await serving.ask('pageview', sid, page, 3600, timeoutMs)).answered;
   send = (sid, page) => serving.send('pageview', sid, page, 3600);
   close = () => serving.close();
