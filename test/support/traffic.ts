@@ -4,6 +4,8 @@ import type { Express, NextFunction, Request, Response } from 'express';
 import type { IntelligentSession } from '../../lib/index.js';
 import { Site, Visitor } from './site.js';
 
+export const figures = (text: string) => process.env.SHOW_FIGURES && process.stdout.write(`      ${text}\n`);
+
 interface Regular {
   readonly visitor: Visitor;
   id: string;
@@ -56,14 +58,14 @@ export class Traffic {
     while (this.#on) {
       const started = performance.now();
       const response = await regular.visitor.fetch('/page');
-      const body = response.ok ? ((await response.json()) as { id: string; total?: number }) : undefined;
+      const body = response.ok ? ((await response.json()) as { id?: string; total?: number }) : undefined;
       if (!body) await response.arrayBuffer();
       this.requests++;
       this.slowestMs = Math.max(this.slowestMs, performance.now() - started);
       this.statuses.set(response.status, (this.statuses.get(response.status) ?? 0) + 1);
-      if (!body) continue;
-      if (body.id !== regular.id) Object.assign(regular, { id: body.id, views: 0 });
-      regular.views++;
+      regular.views++; // a page that fails at its end has been counted
+      if (body?.id === undefined) continue; // the store let it pass without a session
+      if (body.id !== regular.id) Object.assign(regular, { id: body.id, views: 1 });
       if (body.total === undefined) continue;
       expect(body.total, 'no view counts twice').to.be.at.most(regular.views);
       Object.assign(regular, { total: body.total, reportedMs: started });
@@ -81,9 +83,14 @@ export class Traffic {
     return performance.now() - sinceMs;
   }
 
-  async stop(): Promise<void> {
-    this.#on = false;
-    await this.#all;
-    await this.site.close();
+  /** Ends all and then tells what a visitor saw wrong. */
+  static async stop(traffics: readonly Traffic[], sessions: readonly IntelligentSession[]): Promise<void> {
+    for (const traffic of traffics) traffic.#on = false;
+    const ended = await Promise.allSettled(traffics.map((traffic) => traffic.#all));
+    await Promise.all(traffics.map(({ site }) => site.close()));
+    await Promise.all(sessions.map((one) => one.close()));
+    for (const { requests, slowestMs, statuses } of traffics)
+      figures(`${requests} requests, slowest ${slowestMs.toFixed(0)} ms, ${JSON.stringify([...statuses])}`);
+    for (const end of ended) if (end.status === 'rejected') throw end.reason;
   }
 }
