@@ -44,7 +44,8 @@ export async function startCluster(
         await startPrivateRedis({
           args: [
             ...['--cluster-enabled', 'yes', '--dir', folder, '--cluster-config-file', `nodes-${i}.conf`],
-            ...(replicas ? failover : []),
+            // a replica writes what it gets from its master to a file
+            ...(replicas ? [...failover, '--dbfilename', `${i}.rdb`] : []),
             ...args,
           ],
         }),

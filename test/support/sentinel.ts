@@ -53,13 +53,20 @@ export async function startSentinelTrio(): Promise<SentinelTrio> {
     started.unshift(one);
     return one;
   };
+  // a replica writes what it gets from its master to a file
+  const folder = mkdtempSync(join(tmpdir(), 'trio-'));
   const stop = async () => {
     for (const one of started) await one.stop();
+    rmSync(folder, { recursive: true, force: true });
   };
   try {
-    const quick = ['--repl-diskless-sync-delay', '0'];
-    const master = keep(await startPrivateRedis({ args: quick }));
-    const replica = keep(await startPrivateRedis({ args: [...quick, '--replicaof', `127.0.0.1 ${master.port}`] }));
+    const args = ['--repl-diskless-sync-delay', '0', '--dir', folder];
+    const master = keep(await startPrivateRedis({ args }));
+    const replica = keep(
+      await startPrivateRedis({
+        args: [...args, '--dbfilename', 'replica.rdb', '--replicaof', `127.0.0.1 ${master.port}`],
+      }),
+    );
     const sentinels = [];
     for (let i = 0; i < 3; i++) {
       const { port } = keep(await startSentinel(master.port, { quorum: 2, settings: QUICK }));
