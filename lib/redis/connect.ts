@@ -53,7 +53,16 @@ export function connectCommands(redis: RedisOption): RedisClient {
     enableAutoPipelining: false,
     lazyConnect: false,
   });
+  cluster.on('+node', dropSettled);
   return cluster.on('error', () => {});
+}
+
+/** A Cluster sends again what a lost node did not answer, and a node what has waited in its queue: nobody waits for it after its time. */
+function dropSettled(node: Redis): void {
+  const send = node.sendCommand;
+  node.sendCommand = function (this: Redis, command, stream) {
+    return command.isSettled ? command.promise : send.call(this, command, stream);
+  };
 }
 
 /** What stands before every key of a caller's client: keys are named in whole here. */

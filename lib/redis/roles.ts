@@ -17,6 +17,8 @@ const everyRole: RedisOptions = {
   keyPrefix: '',
   stringNumbers: false,
   enableAutoPipelining: false,
+  commandTimeout: undefined,
+  blockingTimeout: undefined,
 };
 
 export const roleOptions: Record<Role, RedisOptions> = {

@@ -53,8 +53,11 @@ export class Inbox {
         if (/unknown command/i.test(String(error)) && this.#many) {
           this.#many = false;
           next = this.#take(key);
-        } else if (this.client.status === 'ready') this.client.disconnect(true);
-        else return;
+        } else {
+          // its status stays `ready` until it is closed: going on here would leave the event loop no turn to close it in
+          if (this.client.status === 'ready') this.client.disconnect(true);
+          return;
+        }
       }
     }
   }

@@ -233,7 +233,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     try {
       if (/^NOGROUP/.test((error as Error).message))
         for (const { key } of partitions.values()) await this.#makeGroup(key);
-      else if (client.status === 'ready') client.disconnect(true);
+      else if (client.status === 'ready') await closed(client);
     } catch (again) {
       this.#fault(again);
     }
@@ -363,4 +363,12 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   #fault(error: unknown): void {
     this.emit('fault', error instanceof IntelligentSessionError ? error : redisFault(error));
   }
+}
+
+/** Resolves when it is: until then its status stays `ready`. */
+function closed(client: Redis): Promise<void> {
+  return new Promise((resolve) => {
+    client.once('close', resolve);
+    client.disconnect(true);
+  });
 }

@@ -2,7 +2,7 @@ import { IntelligentSessionError } from '../errors.js';
 import { intelligenceKeys } from '../keys.js';
 import { answerOf, dataText, errorText, isRead } from '../protocol.js';
 import type { RedisClock } from '../redis/clock.js';
-import type { RedisClient } from '../redis/connect.js';
+import { isCluster, type RedisClient } from '../redis/connect.js';
 import { Calls, type Outcome } from './calls.js';
 import type { Command, Intelligence } from './commands/command.js';
 import { builtIn } from './commands/index.js';
@@ -12,6 +12,8 @@ import { Replies } from './replies.js';
 
 /** Calls under way: while Redis works on one, the other's replies are on their way. */
 const IN_FLIGHT = 2;
+/** In a Cluster they go to many nodes, and one that failed would come after the next: a session's order is worth the wait. */
+const IN_FLIGHT_CLUSTER = 1;
 /** Messages of one call: 64 page views on the fallback's filters hold Redis for some 1.5 ms. */
 const MOST = 64;
 /** A call is not halved for the other one's sake below this. */
@@ -38,6 +40,7 @@ export class Workbench {
   readonly #own: Queue;
   readonly #calls: Calls;
   readonly #replies: Replies;
+  readonly #most: number;
   #inFlight = 0;
   #ownAtWork = 0;
   #pause: NodeJS.Timeout | undefined;
@@ -60,6 +63,7 @@ export class Workbench {
     this.#calls = new Calls(client, of, this.#replies, options, (job, outcome, fault) =>
       this.#finish(job, outcome, fault),
     );
+    this.#most = isCluster(client) ? IN_FLIGHT_CLUSTER : IN_FLIGHT;
     client.on('ready', () => this.#pump());
   }
 
@@ -97,7 +101,7 @@ export class Workbench {
 
   #pump(): void {
     // What was heard while the connection comes back waits for it, in its order.
-    while (this.#inFlight < IN_FLIGHT && this.#queue.length > 0 && this.client.status === 'ready' && !this.#pause) {
+    while (this.#inFlight < this.#most && this.#queue.length > 0 && this.client.status === 'ready' && !this.#pause) {
       const { jobs, own } = this.#next();
       if (jobs.length > 0) void this.#call(jobs);
       // after the call: what a session's visitor did before is then done

@@ -2,46 +2,104 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import calculateSlot from 'cluster-key-slot';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 
-/** A Redis Cluster of so many masters on loopback. */
+/** A Redis Cluster of so many masters on loopback, each with a replica if asked for. */
 export interface PrivateCluster {
   readonly nodes: readonly { host: string; port: number }[];
+  /** The masters that live, by the count of those that live. */
+  masters(): Promise<readonly PrivateRedis[]>;
+  /** The master that holds a key. */
+  masterOf(key: string): Promise<PrivateRedis>;
+  /** SIGKILL: it does not come back. */
+  kill(server: PrivateRedis): void;
   stop(): Promise<void>;
 }
 
-export async function startCluster(masters = 3, args: readonly string[] = []): Promise<PrivateCluster> {
+/** A replica asks to be elected as soon as its master is gone for so long. */
+const NODE_TIMEOUT_MS = 1500;
+
+type Range = readonly [first: number, last: number, master: readonly [host: string, port: number]];
+
+export async function startCluster(
+  masters = 3,
+  args: readonly string[] = [],
+  { replicas = false } = {},
+): Promise<PrivateCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'cluster-'));
   const servers: PrivateRedis[] = [];
   const clients: Redis[] = [];
+  const dead = new Set<PrivateRedis>();
+  const count = replicas ? masters * 2 : masters;
   const stop = async () => {
     for (const client of clients) client.disconnect();
     await Promise.all(servers.map((server) => server.stop()));
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    for (let i = 0; i < masters; i++)
+    for (let i = 0; i < count; i++)
       servers.push(
         await startPrivateRedis({
-          args: ['--cluster-enabled', 'yes', '--dir', folder, '--cluster-config-file', `nodes-${i}.conf`, ...args],
+          args: [
+            ...['--cluster-enabled', 'yes', '--dir', folder, '--cluster-config-file', `nodes-${i}.conf`],
+            // a replica writes what it gets from its master to a file
+            ...(replicas ? [...failover, '--dbfilename', `${i}.rdb`] : []),
+            ...args,
+          ],
         }),
       );
     for (const { url } of servers) clients.push(new Redis(url));
     const slot = (i: number) => Math.floor((16384 * i) / masters);
     for (const [i, client] of clients.entries()) {
-      await client.call('CLUSTER', 'ADDSLOTSRANGE', slot(i), slot(i + 1) - 1);
+      if (i < masters) await client.call('CLUSTER', 'ADDSLOTSRANGE', slot(i), slot(i + 1) - 1);
       await client.call('CLUSTER', 'MEET', '127.0.0.1', servers[0]?.port as number);
     }
     const settled = async (client: Redis) =>
-      new RegExp(`cluster_state:ok[^]*cluster_known_nodes:${masters}`).test(
-        String(await client.call('CLUSTER', 'INFO')),
-      );
+      new RegExp(`cluster_state:ok[^]*cluster_known_nodes:${count}`).test(String(await client.call('CLUSTER', 'INFO')));
     for (const client of clients) while (!(await settled(client))) await pause(20);
+    for (const [i, replica] of clients.slice(masters).entries()) {
+      await replica.call('CLUSTER', 'REPLICATE', String(await clients[i]?.call('CLUSTER', 'MYID')));
+      while (!/master_link_status:up/.test(await replica.info('replication'))) await pause(20);
+    }
+    // and everybody knows of it
+    const known = async (client: Redis) =>
+      ((await client.call('CLUSTER', 'SLOTS')) as unknown[][]).every((range) => range.length === (replicas ? 4 : 3));
+    for (const client of clients) while (!(await known(client))) await pause(20);
     for (const client of clients.splice(0)) client.disconnect();
   } catch (error) {
     await stop();
     throw error;
   }
-  return { nodes: servers.map(({ port }) => ({ host: '127.0.0.1', port })), stop };
+
+  const ranges = async (): Promise<Range[]> => {
+    const living = servers.find((server) => !dead.has(server)) as PrivateRedis;
+    const client = new Redis(living.url);
+    try {
+      return (await client.call('CLUSTER', 'SLOTS')) as Range[];
+    } finally {
+      client.disconnect();
+    }
+  };
+  const serverAt = ([, , [, port]]: Range) => servers.find((server) => server.port === port) as PrivateRedis;
+  return {
+    nodes: servers.map(({ port }) => ({ host: '127.0.0.1', port })),
+    masters: async () => (await ranges()).map(serverAt).filter((server) => !dead.has(server)),
+    masterOf: async (key) => {
+      const slot = calculateSlot(key);
+      return serverAt((await ranges()).find(([first, last]) => slot >= first && slot <= last) as Range);
+    },
+    kill: (server) => {
+      dead.add(server);
+      process.kill(server.pid, 'SIGKILL');
+    },
+    stop,
+  };
 }
+
+/** A replica is elected however long it did not hear of its master. */
+const failover = [
+  ...['--cluster-node-timeout', String(NODE_TIMEOUT_MS), '--cluster-replica-validity-factor', '0'],
+  ...['--repl-diskless-sync-delay', '0'],
+];

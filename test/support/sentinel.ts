@@ -4,9 +4,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 
 /** A Sentinel (redis-server in its other mode) that watches a master by the name `main`. */
-export async function startSentinel(master: number): Promise<{ port: number; stop(): Promise<void> }> {
+export async function startSentinel(
+  master: number,
+  { quorum = 1, settings = [] }: { quorum?: number; settings?: readonly string[] } = {},
+): Promise<{ port: number; stop(): Promise<void> }> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const { port } = probe.address() as AddressInfo;
@@ -14,7 +20,8 @@ export async function startSentinel(master: number): Promise<{ port: number; sto
   await once(probe, 'close');
   const folder = mkdtempSync(join(tmpdir(), 'sentinel-'));
   const file = join(folder, 'sentinel.conf');
-  writeFileSync(file, `port ${port}\nbind 127.0.0.1\ndir ${folder}\nsentinel monitor main 127.0.0.1 ${master} 1\n`);
+  const watched = [`monitor main 127.0.0.1 ${master} ${quorum}`, ...settings].map((line) => `sentinel ${line}\n`);
+  writeFileSync(file, `port ${port}\nbind 127.0.0.1\ndir ${folder}\n${watched.join('')}`);
   const server = spawn('redis-server', [file, '--sentinel'], { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(server, 'exit');
   for await (const line of server.stdout) if (/\+monitor master/.test(String(line))) break;
@@ -28,3 +35,59 @@ export async function startSentinel(master: number): Promise<{ port: number; sto
     },
   };
 }
+
+/** A master, its replica, and three Sentinels of which two decide. */
+export interface SentinelTrio {
+  readonly sentinels: readonly { host: string; port: number }[];
+  /** the first master */
+  readonly master: PrivateRedis;
+  readonly replica: PrivateRedis;
+  stop(): Promise<void>;
+}
+
+const QUICK = ['down-after-milliseconds main 1000', 'failover-timeout main 5000', 'parallel-syncs main 1'];
+
+export async function startSentinelTrio(): Promise<SentinelTrio> {
+  const started: { stop(): Promise<void> }[] = [];
+  const keep = <T extends { stop(): Promise<void> }>(one: T): T => {
+    started.unshift(one);
+    return one;
+  };
+  // a replica writes what it gets from its master to a file
+  const folder = mkdtempSync(join(tmpdir(), 'trio-'));
+  const stop = async () => {
+    for (const one of started) await one.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    const args = ['--repl-diskless-sync-delay', '0', '--dir', folder];
+    const master = keep(await startPrivateRedis({ args }));
+    const replica = keep(
+      await startPrivateRedis({
+        args: [...args, '--dbfilename', 'replica.rdb', '--replicaof', `127.0.0.1 ${master.port}`],
+      }),
+    );
+    const sentinels = [];
+    for (let i = 0; i < 3; i++) {
+      const { port } = keep(await startSentinel(master.port, { quorum: 2, settings: QUICK }));
+      sentinels.push({ host: '127.0.0.1', port });
+    }
+    // each knows the others and the replica: else nobody is elected
+    for (const { port } of sentinels) {
+      const client = new Redis(port);
+      const all = async () => {
+        const main = new Map(chunks((await client.call('SENTINEL', 'MASTER', 'main')) as string[]));
+        return main.get('num-other-sentinels') === '2' && main.get('num-slaves') === '1';
+      };
+      while (!(await all())) await pause(50);
+      client.disconnect();
+    }
+    return { sentinels, master, replica, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+const chunks = (list: readonly string[]) =>
+  list.flatMap((name, i) => (i % 2 === 0 ? [[name, list[i + 1]] as const] : []));

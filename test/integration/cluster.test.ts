@@ -1,0 +1,150 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { expect } from 'chai';
+import express from 'express';
+import session from 'express-session';
+import { Cluster, Redis } from 'ioredis';
+import type { PrivateRedis } from '../../demo/private-redis.js';
+import { createWorker, type IntelligentSession, intelligentSession, type Worker } from '../../lib/index.js';
+import { intelligenceKeys, leaseKey, streamKey } from '../../lib/keys.js';
+import { combos, itKnowsItsVisitors, shopOf } from '../contract/intelligence.js';
+import { type PrivateCluster, startCluster } from '../support/cluster.js';
+import { Site } from '../support/site.js';
+import { figures, Traffic } from '../support/traffic.js';
+
+const NAMESPACE = 'test:';
+const PARTITIONS = 16;
+const BACK_MS = 15_000;
+const SLOWEST_MS = 3_000;
+
+/** The server where a serving layer waits for its answers. */
+async function inboxOf(servers: readonly PrivateRedis[]): Promise<PrivateRedis | undefined> {
+  for (const server of servers) {
+    const client = new Redis(server.url);
+    const clients = String(await client.client('LIST'));
+    client.disconnect();
+    if (/cmd=blmpop/.test(clients)) return server;
+  }
+  return undefined;
+}
+
+async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
+  const lastMs = performance.now() + BACK_MS;
+  while (!(await holds())) {
+    expect(performance.now(), what).to.be.below(lastMs);
+    await pause(50);
+  }
+}
+
+for (const transport of ['pubsub', 'stream'] as const)
+  describe(`the intelligent session on a Cluster of three masters and three replicas, by ${transport}`, () => {
+    let cluster: PrivateCluster;
+    let client: Cluster;
+    let worker: Worker;
+    let sessions: IntelligentSession;
+    let site: Site;
+
+    before(async function () {
+      this.timeout(60_000);
+      cluster = await startCluster(3, [], { replicas: true });
+      client = new Cluster([...cluster.nodes]);
+      client.on('error', () => {});
+      worker = await createWorker({ redis: client, namespace: NAMESPACE, transport });
+      sessions = intelligentSession({
+        redis: client,
+        namespace: NAMESPACE,
+        transport,
+        secret: 'test',
+        timeout: 2000,
+        combos,
+      });
+      site = await Site.open(shopOf(sessions, express()));
+    });
+    after(async function () {
+      this.timeout(60_000);
+      await site?.close();
+      await sessions?.close();
+      await worker?.close();
+      client?.disconnect();
+      await cluster?.stop();
+    });
+
+    itKnowsItsVisitors(NAMESPACE, () => ({ client, sessions, site }));
+
+    it('the worker hears itself', async () => {
+      expect(await worker.isReady()).to.equal(true);
+    });
+
+    if (transport === 'stream') {
+      it('spreads the partitions over the masters', async () => {
+        const held = new Map<number, number>();
+        for (let i = 0; i < PARTITIONS; i++) {
+          const { pid } = await cluster.masterOf(streamKey(NAMESPACE, i));
+          held.set(pid, (held.get(pid) ?? 0) + 1);
+        }
+        expect(held.size).to.equal(3);
+        for (const partitions of held.values()) expect(partitions).to.be.at.least(3);
+      });
+
+      it('workers share the partitions, and one that goes leaves its to the others', async () => {
+        const others = await Promise.all(
+          [1, 2].map(() => createWorker({ redis: client, namespace: NAMESPACE, transport })),
+        );
+        const shares = async () => {
+          const all = Array.from({ length: PARTITIONS }, (_, i) => client.get(leaseKey(NAMESPACE, i)));
+          const ids = await Promise.all(all);
+          return [worker, ...others].map(({ id }) => ids.filter((one) => one === id).length);
+        };
+        await until(async () => (await shares()).every((share) => share >= 5), 'three shares');
+        const sids = Array.from({ length: 40 }, (_, i) => `shared-${i}`);
+        const ask = async (sid: string) => sessions.serving.ask('pageview', sid, '/a', 60, 2000);
+        for (const answer of await Promise.all(sids.map(ask)))
+          expect(answer).to.have.nested.property('data.totalPages', 1);
+        await Promise.all(others.map((other) => other.close()));
+        await until(async () => (await shares())[0] === PARTITIONS, 'all back');
+        for (const answer of await Promise.all(sids.map(ask)))
+          expect(answer).to.have.nested.property('data.totalPages', 2);
+      });
+    }
+
+    it('masters die under traffic: every request is answered, and reports come again', async function () {
+      this.timeout(90_000);
+      const own = intelligentSession({ redis: client, namespace: NAMESPACE, transport, secret: 'test' });
+      // sessions elsewhere: what is left are the faults of the intelligence
+      const store = new session.MemoryStore();
+      const apart = intelligentSession({ redis: client, namespace: NAMESPACE, transport, secret: 'test', store });
+      const traffics = [await Traffic.start(express(), apart), await Traffic.start(express(), own)] as const;
+      const reports = () => Promise.all(traffics.map((traffic) => traffic.reports(BACK_MS)));
+      try {
+        await reports();
+        const replicated = await cluster.masters();
+        const masterOfAny = async (keys: readonly string[]) => {
+          const masters = await Promise.all(keys.map((key) => cluster.masterOf(key)));
+          return masters.find((master) => replicated.includes(master));
+        };
+        const held =
+          transport === 'stream'
+            ? Array.from({ length: PARTITIONS }, (_, i) => streamKey(NAMESPACE, i))
+            : traffics.flatMap(({ ids }) => ids.map((id) => intelligenceKeys(NAMESPACE, id).activity));
+        for (const [of, find] of [
+          ['an inbox', () => inboxOf(replicated)],
+          [transport === 'stream' ? 'partitions' : 'visitors', () => masterOfAny(held)],
+        ] as const) {
+          const victim = await find();
+          if (!victim) throw new Error(`no master with ${of}`);
+          cluster.kill(victim);
+          const back = await reports();
+          figures(`the master of ${of} killed: reports after ${back.map((ms) => ms.toFixed(0)).join(' and ')} ms`);
+          await until(async () => !(await cluster.masters()).includes(victim), 'another master');
+          await reports();
+        }
+      } finally {
+        await Traffic.stop(traffics, [own, apart]);
+      }
+      const [elsewhere, here] = traffics;
+      for (const { slowestMs } of traffics) expect(slowestMs).to.be.below(SLOWEST_MS);
+      expect([...elsewhere.statuses.keys()], 'sessions elsewhere').to.deep.equal([200]);
+      // a session that can't be read is the store's 503
+      for (const status of here.statuses.keys()) expect(status).to.be.oneOf([200, 503]);
+      expect(await worker.isReady()).to.equal(true);
+    });
+  });
