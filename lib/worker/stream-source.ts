@@ -38,8 +38,8 @@ interface Partition {
   readonly key: string;
   /** entries that were read and are not finished */
   readonly inHand: Set<string>;
-  /** those that no script has taken off the group's list */
-  unacknowledged: string[];
+  /** finished ones that are still on the group's list, as far as is known */
+  readonly unacknowledged: Set<string>;
   /** finished, and not trimmed yet */
   kept: number;
   /** what was read before, here or by another worker, is to be looked through first */
@@ -114,6 +114,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     const there = (await workers.run(this.client, [workersKey(namespace), id, LEASE_MS, 1])).toSorted();
     const mine = there.indexOf(id);
     const share = (number: number) => number % there.length === mine;
+    await this.#acknowledge().catch((error) => this.#fault(error));
     await Promise.all(
       Array.from({ length: partitions }, async (_, number) => {
         const owned = this.#owned.get(streamKey(namespace, number));
@@ -137,7 +138,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       number,
       key,
       inHand: new Set(),
-      unacknowledged: [],
+      unacknowledged: new Set(),
       kept: 0,
       recovering: true,
       leaving: false,
@@ -242,7 +243,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
 
   /** Takes over what was read and not finished, in its order. */
   async #recover(partition: Partition): Promise<void> {
-    const { key, inHand } = partition;
+    const { key, inHand, unacknowledged } = partition;
     let from = '-';
     let taken = 0;
     do {
@@ -257,7 +258,8 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
         );
       const jobs = this.#jobsOf(
         partition,
-        entries.filter(([id]) => !inHand.has(id)),
+        // a finished one is not to be worked on again, much later than its session's last messages
+        entries.filter(([id]) => !inHand.has(id) && !unacknowledged.has(id)),
       );
       taken += jobs.length;
       if (jobs.length > 0) this.emit('jobs', jobs);
@@ -300,22 +302,22 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     partition.inHand.delete(id);
     partition.kept++;
     if (!acknowledged) {
-      partition.unacknowledged.push(id);
+      partition.unacknowledged.add(id);
       this.#acknowledging ??= setImmediate(() => this.#acknowledge().catch((error) => this.#fault(error)));
     }
     this.#changed.emit('change');
   }
 
-  /** Takes off the group's list what no script has taken off; what fails stays there, and is given out again. */
+  /** Takes off the group's list what no script has taken off; what fails is tried again at the next time. */
   async #acknowledge(): Promise<void> {
     clearImmediate(this.#acknowledging);
     this.#acknowledging = undefined;
-    const full = [...this.#owned.values()].filter(({ unacknowledged }) => unacknowledged.length > 0);
+    const full = [...this.#owned.values()].filter(({ unacknowledged }) => unacknowledged.size > 0);
     await Promise.all(
       full.map(async (partition) => {
-        const ids = partition.unacknowledged;
-        partition.unacknowledged = [];
+        const ids = [...partition.unacknowledged];
         await this.client.xack(partition.key, GROUP, ...ids);
+        for (const id of ids) partition.unacknowledged.delete(id);
       }),
     );
   }
