@@ -42,6 +42,8 @@ export class Workbench {
   readonly #replies: Replies;
   readonly #most: number;
   #inFlight = 0;
+  /** what failed, till every call that is under way has ended */
+  #unsent: Job[] = [];
   #ownAtWork = 0;
   #pause: NodeJS.Timeout | undefined;
   #idle: { promise: Promise<void>; resolve: () => void } | undefined;
@@ -92,7 +94,7 @@ export class Workbench {
   }
 
   get #busy(): boolean {
-    return this.waiting + this.#inFlight + this.#ownAtWork > 0;
+    return this.waiting + this.#unsent.length + this.#inFlight + this.#ownAtWork > 0;
   }
 
   close(): void {
@@ -101,7 +103,8 @@ export class Workbench {
 
   #pump(): void {
     // What was heard while the connection comes back waits for it, in its order.
-    while (this.#inFlight < this.#most && this.#queue.length > 0 && this.client.status === 'ready' && !this.#pause) {
+    const held = () => this.#pause !== undefined || this.#unsent.length > 0 || this.client.status !== 'ready';
+    while (this.#inFlight < this.#most && this.#queue.length > 0 && !held()) {
       const { jobs, own } = this.#next();
       if (jobs.length > 0) void this.#call(jobs);
       // after the call: what a session's visitor did before is then done
@@ -138,14 +141,17 @@ export class Workbench {
     this.metrics.queueing.observe((started - (jobs[0]?.heardMs ?? started)) / 1000);
     const unsent = await this.#calls.run(jobs);
     this.metrics.processing.observe((performance.now() - started) / 1000);
-    if (unsent.length > 0) {
-      this.#queue.unshift(unsent);
+    this.#unsent.push(...unsent);
+    this.#inFlight--;
+    // all that failed goes back at once, in its order, before anything else is sent
+    if (this.#unsent.length > 0 && this.#inFlight === 0) {
+      this.#queue.unshift(this.#unsent);
+      this.#unsent = [];
       this.#pause ??= setTimeout(() => {
         this.#pause = undefined;
         this.#pump();
       }, PAUSE_MS);
     }
-    this.#inFlight--;
     this.#pump();
   }
 
