@@ -76,13 +76,3 @@ export function hashPair(data: Uint8Array): Buffer {
   pair.writeInt32LE(hi, 12);
   return pair;
 }
-
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-
-/** Six characters that tell a request from the session's last ones (36 bits of its id's hash, seed 0). */
-export function markOf(id: string): string {
-  murmurHash64A(Buffer.from(id), 0, 0);
-  let mark = ALPHABET[hi & 63] as string;
-  for (let shift = 0; shift < 30; shift += 6) mark += ALPHABET[(lo >>> shift) & 63];
-  return mark;
-}

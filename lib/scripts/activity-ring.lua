@@ -1,8 +1,8 @@
 -- What is known of a session's views, one string (WIRE.md, "activity"), to stand before commands:
--- first day u32, last day u32, views u32, distinct pages u32, when it expires u32 (seconds), marks of the last 32 requests
--- (6 bytes each); then a ring of days, a bit a minute, in slots of 180 bytes.
+-- first day u32, last day u32, views u32, distinct pages u32, when it expires u32 (seconds), marks of the last 17 requests
+-- counted (11 bytes each, newest first); then a ring of days, a bit a minute, in slots of 180 bytes.
 local bit, struct = bit, struct
-local MARKS_AT, MARKS, HEAD, DAY = 20, 192, 212, 180
+local MARKS_AT, MARK, MARKS, HEAD, DAY = 20, 11, 187, 207, 180
 
 -- first day, last day, views, distinct pages, when it expires; nothing where the string is empty, an error where it is
 -- something else
@@ -10,6 +10,29 @@ local function ring_head(data)
   if #data == 0 then return end
   if #data < HEAD or (#data - HEAD) % DAY ~= 0 then error('WRONGTYPE the activity is damaged') end
   return struct.unpack('<I4I4I4I4I4', data)
+end
+
+-- Was a request counted? A mark is its sender's (5 bytes), and its number among the sender's (6 digits to the base 36).
+-- Whoever is not among the marks was counted if it is older than all that are remembered of its sender, and some are not: a
+-- sender's requests come in their order, but two workers may hear them, and one of them late.
+local function ring_counted(data, mark)
+  local at = data:find(mark, MARKS_AT + 1, true)
+  while at and at <= HEAD do
+    if (at - MARKS_AT - 1) % MARK == 0 then return true end
+    at = data:find(mark, at + 1, true)
+  end
+  local number = tonumber(mark:sub(6), 36)
+  if data:byte(HEAD) == 0 or not number then return false end
+  local sender, older = mark:sub(1, 5), false
+  at = data:find(sender, MARKS_AT + 1, true)
+  while at and at <= HEAD do
+    if (at - MARKS_AT - 1) % MARK == 0 then
+      if number > (tonumber(data:sub(at + 5, at + 10), 36) or 0) then return false end
+      older = true
+    end
+    at = data:find(sender, at + 1, true)
+  end
+  return older
 end
 
 -- where a day's slot begins, from 0

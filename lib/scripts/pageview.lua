@@ -1,6 +1,6 @@
 -- Counts one page view and reads what there is to know (white paper, "Activity Pattern Monitoring").
 -- k  activity, pages, visited, notified
--- a  page as bloom_add takes it; page; mark of the request (6 bytes); days kept
+-- a  page as bloom_add takes it; page; mark of the request (see ring_counted()); days kept
 -- Reply the report as JSON, or AGAIN where this request was counted before
 local tails = {} -- of this call's reports
 local function tail_of(fresh, new, bits) -- bits: the five minutes, oldest first, and this one
@@ -24,11 +24,7 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
   -- all types are known before the first write: a key of another type leaves all as it was
   local data = redis.call('GET', activity) or ''
   local first, last, views, unique, expires = ring_head(data)
-  local at = first and data:find(mark, MARKS_AT + 1, true)
-  while at and at <= HEAD do
-    if (at - MARKS_AT - 1) % 6 == 0 then return AGAIN end
-    at = data:find(mark, at + 1, true)
-  end
+  if first and ring_counted(data, mark) then return AGAIN end
   local exists = bloom_check(visited)
   local added = redis.call('PFADD', pages, ARGV[a + 1]) -- writes nothing where it is no HyperLogLog
   local fresh = bloom_add(visited, ARGV[a], exists)
@@ -47,7 +43,7 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
   views = (views or 0) + 1
   if renew then expires = now + math.ceil(ttl / 1000) end
 
-  local marks = mark .. (first and data:sub(MARKS_AT + 1, HEAD - 6) or ('\0'):rep(MARKS - 6))
+  local marks = mark .. (first and data:sub(MARKS_AT + 1, HEAD - MARK) or ('\0'):rep(MARKS - MARK))
   local counts = struct.pack('<I4I4I4', views, unique, expires)
   if not first or today - last >= slots or today < first then
     first, last = today, today

@@ -77,6 +77,9 @@ interface Waiter {
 export const DEFAULT_BACKLOG = 16_384;
 export const DEFAULT_REPLY_CONNECTIONS = 16;
 const SEND_WAIT_MS = 250;
+/** Six digits to the base 36. */
+const LAST_NUMBER = 36 ** 6 - 1;
+const newSender = (): string => randomBytes(6).toString('base64url');
 const say = debug('intelligent-session:serving');
 
 /** What an Express process does: sends requests, waits for answers, knows no worker. */
@@ -93,7 +96,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   readonly #waiting = new Map<string, Waiter>();
   /** what asked for an answer that nobody waits for, by id: its route */
   readonly #probes = new Map<string, string>();
-  readonly #process = randomBytes(6).toString('base64url');
+  #sender = newSender();
   readonly #requests = new CommandCounts(
     'intelligent_session_requests_total',
     'Requests by command and result (sent, answered, or why not)',
@@ -288,8 +291,10 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     return formatRequestId({ id, inbox: this.#inbox?.name ?? '', deadlineMs, ttlSeconds });
   }
 
+  /** In ascending order: a worker knows by that what it has counted. */
   #newId(): string {
-    return `${this.#process}.${(++this.#count).toString(36)}`;
+    if (++this.#count > LAST_NUMBER) [this.#sender, this.#count] = [newSender(), 1];
+    return `${this.#sender}.${this.#count.toString(36)}`;
   }
 
   get #isReady(): boolean {

@@ -21,9 +21,6 @@ interface Call {
 /** A message whose call got no answer is sent so often: a Redis that is slow for a second loses nothing. */
 const TRIES = 5;
 
-/** So many of a session's last requests are known again: pageview.lua's marks. */
-const MARKS = 32;
-
 /** What became of a message. */
 export type Outcome = 'done' | 'again' | 'failed';
 
@@ -52,17 +49,8 @@ export class Calls {
       if (same) same.push(job);
       else bySession.set(job.message.sid, [job]);
     }
-    const unsent = await Promise.all(Array.from(bySession.values(), (some) => this.#inTurn(some)));
+    const unsent = await Promise.all(Array.from(bySession.values(), (some) => this.#send(this.#callOf(some))));
     return unsent.flat();
-  }
-
-  /** One session's: what may have reached Redis is sent again before anything that comes after it. */
-  async #inTurn(jobs: readonly Job[]): Promise<Job[]> {
-    for (let i = 0; i < jobs.length; i += MARKS) {
-      const unsent = await this.#send(this.#callOf(jobs.slice(i, i + MARKS)));
-      if (unsent.length > 0) return [...unsent, ...jobs.slice(i + MARKS)];
-    }
-    return [];
   }
 
   #callOf(jobs: readonly Job[]): Call {

@@ -53,7 +53,7 @@ describe('workers', () => {
   });
 
   it('two that hear the same message count it once, and a rolling restart loses none', async () => {
-    const SESSIONS = 20;
+    const SESSIONS = 200;
     const processes = [new WorkerProcess(['--redis', redis.url])];
     await processes[0]?.start();
     const reasons: string[] = [];
@@ -87,6 +87,25 @@ describe('workers', () => {
     await until('all are counted', async () => (await total()) >= sent);
     expect(await processes.at(-1)?.stop()).to.equal(0);
     expect(await total()).to.equal(sent);
+  });
+
+  it('one that hears late what another has counted counts none of it again, however far behind it is', async () => {
+    await work();
+    const hear = async (sid: string, ids: string[]) => {
+      for (const id of ids) await client.publish(`ss:pageview:${sid}:${id}@@@60`, '/a');
+      expect(await ask(`${sid}-then`)).to.have.property('answered', true);
+      return viewsOf(client, '', sid);
+    };
+    const ids = Array.from({ length: 100 }, (_, i) => `sender.${(i + 1000).toString(36)}`);
+    expect(await hear('late', ids)).to.equal(100);
+    expect(await hear('late', ids), 'all of them again').to.equal(100);
+    expect(await hear('late', ['other.1', 'other.2', 'other.1']), 'another sender begins low').to.equal(102);
+    expect(await hear('late', ['sender.zz', 'sender.zy', 'sender.zx', 'sender.zy']), 'not in their order').to.equal(
+      105,
+    );
+    const plain = Array.from({ length: 17 }, (_, i) => `id${i}`);
+    expect(await hear('plain', [...plain, ...plain]), 'ids without a number').to.equal(17);
+    expect(await hear('plain', ['id99', 'id0']), 'of those only the last 17 are known').to.equal(19);
   });
 
   it('one that Redis kicks counts the gap, and is back by itself', async () => {

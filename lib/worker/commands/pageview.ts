@@ -1,5 +1,5 @@
-import { markOf } from '../../bloom/murmur-hash.js';
 import type { BuiltIn } from './command.js';
+import { markOf } from './mark.js';
 
 /** What is known of a visitor after a page view (white paper, "Activity Pattern Monitoring & Personalization"). */
 export interface PageviewReport {
