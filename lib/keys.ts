@@ -1,10 +1,10 @@
 /** Ids longer than this (encoded) are refused: a glob against a very long channel costs every PUBLISH. */
 export const MAX_ID_LENGTH = 512;
 
-const UNSAFE = /[%:{}\u0000-\u001f\u007f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const UNSAFE = /[%:@{}\u0000-\u001f\u007f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 /** What most ids are made of: nothing to encode. */
-const SAFE = /^[\w.-]*$/;
+const SAFE = /^[\w.~-]*$/;
 
 /** Makes an id safe for a channel or key: what would break a split or a hash tag is percent-encoded. Injective. */
 export function encodeId(id: string): string {

@@ -7,6 +7,8 @@ export const REPLY_TTL_MS = 500;
 /** An inbox that nobody drains is gone after this. */
 export const INBOX_TTL_MS = 5_000;
 export const MAX_PAYLOAD_BYTES = 262_144;
+/** of a list of pages or ids: more would hold Redis for long */
+export const MAX_ITEMS = 10_000;
 
 /** Streams of the transport `stream`, where nobody says otherwise: enough for as many workers, or a Cluster's masters. */
 export const DEFAULT_PARTITIONS = 16;
@@ -70,8 +72,8 @@ export function formatPayload(payload: unknown): string {
   return text;
 }
 
-export const channelOf = (namespace: string, command: string, sid: string, rid: string): string =>
-  `${namespace}ss:${requestOf(command, sid, rid)}`;
+/** Where a request is published. */
+export const channelOf = (namespace: string, request: string): string => `${namespace}ss:${request}`;
 
 /** See parseRequest(). */
 export function requestOf(command: string, sid: string, rid: string): string {
@@ -125,8 +127,11 @@ export function answerOf(namespace: string, message: Message) {
 /** What a worker answers where it failed; the list form has no place for an error: its asker's own timer ends the wait. */
 export const errorText = (head: string, error: string): string => `${head}"error":${JSON.stringify(error)}}`;
 
-export const dataText = (head: string, data: unknown): string =>
-  head === '' ? JSON.stringify(data) : `${head}"data":${JSON.stringify(data)}}`;
+/** What JSON has no word for (a function, a symbol) is null. */
+export function dataText(head: string, data: unknown): string {
+  const text = JSON.stringify(data) ?? 'null';
+  return head === '' ? text : `${head}"data":${text}}`;
+}
 
 /** What stands in an inbox. */
 export interface InboxItem {
@@ -149,5 +154,7 @@ export function parseStrings(payload: string): string[] {
   const list = parseJson(payload);
   if (!Array.isArray(list) || !list.every((item) => typeof item === 'string'))
     throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'expected an array of strings');
+  if (list.length > MAX_ITEMS)
+    throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', `a list has at most ${MAX_ITEMS} items`);
   return list;
 }

@@ -32,17 +32,24 @@ export class RequestIntelligence {
     res: Response,
     readonly around: Surroundings,
   ) {
-    res.once('close', () => this.#sendPageview());
+    res.once('close', () => {
+      try {
+        this.#sendPageview();
+      } catch (error) {
+        around.serving.emit('fault', error as Error); // of an application's own function; the response has gone
+      }
+    });
   }
 
   /** Counts this request's page view, if nothing has yet, and tells what is known. undefined: no answer, or not tracked. */
   pageview(): Promise<PageviewReport | undefined> {
-    if (!this.#report) {
-      const page = this.#takePageview();
-      const answer = page === undefined ? Promise.resolve(undefined) : this.#ask('pageview', page);
-      this.#report = answer as Promise<PageviewReport | undefined>;
-    }
+    this.#report ??= this.#askPageview();
     return this.#report;
+  }
+
+  async #askPageview(): Promise<PageviewReport | undefined> {
+    const page = this.#takePageview();
+    return page === undefined ? undefined : ((await this.#ask('pageview', page)) as PageviewReport | undefined);
   }
 
   /** The pages of a list that this visitor has not seen, in its order. Degraded: all. */
@@ -97,15 +104,20 @@ export class RequestIntelligence {
 
   /** Sends a command of your own that nobody waits for. */
   send(command: string, payload?: unknown): void {
-    void this.pageview();
+    this.#countFirst();
     const session = this.around.session(this.req);
     if (session) this.around.serving.send(command, session.sid, payload, session.ttlSeconds);
   }
 
   /** Sends a command of your own and waits for its answer; undefined after `timeout` ms. */
   ask(command: string, payload?: unknown, { timeout }: { timeout?: number } = {}): Promise<unknown> {
-    void this.pageview();
+    this.#countFirst();
     return this.#ask(command, payload, timeout);
+  }
+
+  /** The page view goes before what follows; what `track` throws is its own affair, and told by `fault`. */
+  #countFirst(): void {
+    this.pageview().catch((error: Error) => this.around.serving.emit('fault', error));
   }
 
   async #ask(command: string, payload: unknown, timeout = this.around.timeout): Promise<unknown> {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
 import type { RedisClient } from './connect.js';
 
 export type ScriptArgument = string | number | Buffer;
@@ -20,6 +21,13 @@ export class Script<Reply = unknown> {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
       return (await client.eval(this.lua, keys, ...keysAndArguments)) as Reply;
     }
+  }
+
+  /** Loads it wherever `client` is connected anew, before anything else is sent there: calls then keep their order. */
+  loadAtReady(client: Redis): void {
+    const load = () => void client.script('LOAD', this.lua).catch(() => {}); // a call will tell
+    client.on('ready', load);
+    if (client.status === 'ready') load();
   }
 
   /** The same, its texts as bytes. */

@@ -12,6 +12,11 @@ local function ring_head(data)
   return struct.unpack('<I4I4I4I4I4', data)
 end
 
+-- Was the ring made for as many slots? Another option `activityDays` makes another ring.
+local function ring_fits(data, first, last, slots)
+  return (#data - HEAD) / DAY == math.min(last - first + 1, slots)
+end
+
 -- Was a request counted? A mark is its sender's (5 bytes), and its number among the sender's (6 digits to the base 36).
 -- Whoever is not among the marks was counted if it is older than all that are remembered of its sender, and some are not: a
 -- sender's requests come in their order, but two workers may hear them, and one of them late.

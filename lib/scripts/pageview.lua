@@ -37,7 +37,7 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
     or not exists or (fresh == 1 and added == 0)
   if added == 1 or not first then
     local count = redis.call('PFCOUNT', pages)
-    renew = renew or count < unique
+    renew = renew or count <= unique
     unique = count
   end
   views = (views or 0) + 1
@@ -45,7 +45,7 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
 
   local marks = mark .. (first and data:sub(MARKS_AT + 1, HEAD - MARK) or ('\0'):rep(MARKS - MARK))
   local counts = struct.pack('<I4I4I4', views, unique, expires)
-  if not first or today - last >= slots or today < first then
+  if not first or today - last >= slots or today < first or not ring_fits(data, first, last, slots) then
     first, last = today, today
     data = struct.pack('<I4I4', today, today) .. counts .. marks .. ('\0'):rep(DAY)
     redis.call('SET', activity, data)

@@ -1,24 +1,24 @@
--- Takes over what was read from a partition and not finished, in its order. What was taken many times is given up: it may
--- be what ends its workers.
+-- Takes over what was read from a partition and not finished, in its order. What was given out many times is given up: it may
+-- be what ends its workers. What is this worker's already is not given out again.
 -- KEYS  stream
 -- ARGV  group; consumer; after which entry ('-': from the first); how many at most; how many times at most
 -- Reply the last entry looked at (or '' where there are no more); entries; how many were given up
 local from = ARGV[3] == '-' and '-' or '(' .. ARGV[3]
-local pending = redis.call('XPENDING', KEYS[1], ARGV[1], from, '+', ARGV[4])
-local ids, given, last = {}, 0, ''
-for i = 1, #pending do
-  last = pending[i][1]
-  if pending[i][4] < tonumber(ARGV[5]) then
-    ids[#ids + 1] = last
+local entries, given, last = {}, 0, ''
+for _, pending in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], from, '+', ARGV[4])) do
+  last = pending[1]
+  local found
+  if pending[2] == ARGV[2] then
+    found = redis.call('XRANGE', KEYS[1], last, last)
+  elseif pending[4] < tonumber(ARGV[5]) then
+    found = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, last)
   else
-    redis.call('XACK', KEYS[1], ARGV[1], last)
     given = given + 1
   end
-end
-local entries = {}
-if #ids > 0 then
-  for _, entry in ipairs(redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(ids))) do
-    if entry then entries[#entries + 1] = entry end -- before Redis 7 one that was deleted is nil
+  if found and found[1] then
+    entries[#entries + 1] = found[1]
+  else -- given up, or removed from the stream meanwhile
+    redis.call('XACK', KEYS[1], ARGV[1], last)
   end
 end
 return { last, entries, given }

@@ -5,7 +5,7 @@
 --       of each message: command; ttl of its session in ms; where its answer goes, the number of a list, 0 (nobody waits)
 --       or -1 (back to the caller: in a Cluster the list is another node's); what stands before the answer, or '' for the
 --       answer alone; with a group: its stream, the number of a list, and the entry's id; how many arguments; the arguments
--- Reply by turns: a message's number, from 1; 'again' (counted before), 'answer' or 'error'; the text
+-- Reply by turns: a message's number, from 1; 'again' (counted before), 'answer' or 'error'; the text; or 0, 'unpushed' and why
 local reply, lists, order = {}, {}, {}
 local group, before = ARGV[1], tonumber(ARGV[2])
 local k, a, m = 1, 3, 0
@@ -58,7 +58,12 @@ end
 
 for i = 1, #order do
   local list = lists[order[i]]
-  redis.call(unpack(list))
-  redis.call('PEXPIRE', list[2], list.ttl)
+  local pushed = redis.pcall(unpack(list))
+  if type(pushed) == 'table' then -- something else stands there: who waits for it goes without, what was done is done
+    m = 0
+    tell('unpushed', pushed.err)
+  else
+    redis.call('PEXPIRE', list[2], list.ttl)
+  end
 end
 return reply

@@ -5,6 +5,7 @@ import { connect, type RedisClient, type RedisOption } from '../redis/connect.js
 
 const BLOCK_SECONDS = 0.5;
 const AT_ONCE = 256;
+const REFUSED_MS = 100;
 
 /**
  * Where answers arrive: one list and one blocking connection for the whole process, however many wait.
@@ -17,6 +18,7 @@ export class Inbox {
   /** the next connection's, to the node of a Cluster that will hold it */
   #next = newName();
   #closed = false;
+  #again: NodeJS.Timeout | undefined;
   #many = true;
 
   constructor(
@@ -24,7 +26,7 @@ export class Inbox {
     cluster: RedisClient,
     readonly namespace: string,
     readonly onItem: (item: InboxItem) => void,
-    readonly onLost: () => void,
+    readonly onLost: (cause?: unknown) => void,
   ) {
     this.client = connect(redis, 'blocking', cluster, () => inboxKey(namespace, this.#next));
     // before connect()'s own listener has chosen the next node
@@ -55,11 +57,18 @@ export class Inbox {
           next = this.#take(key);
         } else {
           // its status stays `ready` until it is closed: going on here would leave the event loop no turn to close it in
-          if (this.client.status === 'ready') this.client.disconnect(true);
+          if (this.client.status === 'ready') this.#refused(error);
           return;
         }
       }
     }
+  }
+
+  /** Redis refuses to wait (its role has changed, or an ACL): told, and tried again with a new connection. */
+  #refused(error: unknown): void {
+    this.name = undefined;
+    this.onLost(error);
+    this.#again = setTimeout(() => this.client.disconnect(true), REFUSED_MS);
   }
 
   /** BLMPOP (Redis 7), or BLPOP: one at a time. */
@@ -81,6 +90,7 @@ export class Inbox {
 
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#again);
     this.client.disconnect();
   }
 }

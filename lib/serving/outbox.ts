@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { leaseKey, streamKey } from '../keys.js';
-import { channelOf, partitionOf, requestOf } from '../protocol.js';
+import { channelOf, partitionOf } from '../protocol.js';
 import { isCluster, type RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
@@ -9,9 +9,9 @@ import { Script } from '../redis/run-script.js';
 export type Posted = 'sent' | 'no-worker' | 'shed';
 
 export interface Letter {
-  readonly command: string;
   readonly sid: string;
-  readonly rid: string;
+  /** `<command>:<sid>:<rid>`, as protocol.ts makes it */
+  readonly request: string;
   readonly payload: string;
   readonly settle: (posted: Posted, error?: unknown) => void;
 }
@@ -19,25 +19,54 @@ export interface Letter {
 /** Which way messages leave. Those of a session arrive in the order in which they were posted. */
 export interface Outbox {
   post(letter: Letter): void;
+  /** Sends what waits; resolves when it is known what became of all. */
+  flush(): Promise<void>;
   /** What may fail together: the sessions of one worker, as far as can be told from here. */
   routeOf(sid: string): string;
 }
 
 /** Gathers what a turn of the event loop posts, and sends it in few calls. */
-class Gathered<T> {
-  #waiting: T[] = [];
+abstract class Gathering implements Outbox {
+  #waiting: Letter[] = [];
+  readonly #underWay = new Set<Promise<void>>();
 
-  constructor(readonly send: (all: T[]) => void) {}
-
-  add(one: T): void {
-    if (this.#waiting.length === 0)
-      setImmediate(() => {
-        const all = this.#waiting;
-        this.#waiting = [];
-        this.send(all);
-      });
-    this.#waiting.push(one);
+  post(letter: Letter): void {
+    if (this.#waiting.length === 0) setImmediate(() => this.#sendAll());
+    this.#waiting.push(letter);
   }
+
+  async flush(): Promise<void> {
+    this.#sendAll();
+    await Promise.all(this.#underWay);
+  }
+
+  #sendAll(): void {
+    const letters = this.#waiting;
+    this.#waiting = [];
+    for (const some of this.inCalls(letters)) {
+      const sent = this.#send(some).finally(() => this.#underWay.delete(sent));
+      this.#underWay.add(sent);
+    }
+  }
+
+  async #send(letters: readonly Letter[]): Promise<void> {
+    let posted: readonly Posted[] | undefined;
+    let fault: unknown;
+    try {
+      posted = await this.send(letters);
+    } catch (error) {
+      fault = error;
+    }
+    for (const [i, { settle }] of letters.entries()) settle(posted?.[i] ?? 'sent', fault);
+  }
+
+  /** What goes together, AT_ONCE at the most. */
+  protected *inCalls(letters: readonly Letter[]): Generator<readonly Letter[]> {
+    for (let i = 0; i < letters.length; i += AT_ONCE) yield letters.slice(i, i + AT_ONCE);
+  }
+
+  protected abstract send(letters: readonly Letter[]): Promise<Posted[]>;
+  abstract routeOf(sid: string): string;
 }
 
 /** In one call at most: the next goes while Redis works on it. A PUBLISH holds Redis for some 2 µs, an XADD for some 3. */
@@ -45,25 +74,16 @@ const AT_ONCE = 64;
 const publish = new Script<number[]>(loadScript('../scripts/publish.lua', import.meta.url), 0);
 const add = new Script<number[]>(loadScript('../scripts/stream-add.lua', import.meta.url));
 
-function* inCalls<T>(all: readonly T[]): Generator<readonly T[]> {
-  for (let i = 0; i < all.length; i += AT_ONCE) yield all.slice(i, i + AT_ONCE);
-}
-
 /** By pub/sub: a PUBLISH, or one script call for those of a turn. */
-export class PubSubOutbox implements Outbox {
-  readonly #gathered = new Gathered<Letter>((all) => {
-    for (const some of inCalls(all)) void this.#publish(some);
-  });
-
+export class PubSubOutbox extends Gathering {
   constructor(
     readonly client: Redis,
     readonly namespace: string,
     /** In a Cluster 0 says nothing: the listener may be at another node. */
     readonly knowsListeners: boolean,
-  ) {}
-
-  post(letter: Letter): void {
-    this.#gathered.add(letter);
+  ) {
+    super();
+    publish.loadAtReady(client);
   }
 
   /** Workers share sessions by glob, and mostly by the first character. */
@@ -71,44 +91,32 @@ export class PubSubOutbox implements Outbox {
     return sid.charAt(0);
   }
 
-  async #publish(letters: readonly Letter[]): Promise<void> {
-    try {
-      const words: string[] = [];
-      for (const { command, sid, rid, payload } of letters)
-        words.push(channelOf(this.namespace, command, sid, rid), payload);
-      const [channel = '', payload = ''] = words;
-      const heard =
-        letters.length === 1 ? [await this.client.publish(channel, payload)] : await publish.run(this.client, words);
-      for (const [i, { settle }] of letters.entries())
-        settle(this.knowsListeners && heard[i] === 0 ? 'no-worker' : 'sent');
-    } catch (error) {
-      for (const { settle } of letters) settle('sent', error);
-    }
+  protected async send(letters: readonly Letter[]): Promise<Posted[]> {
+    const words = letters.flatMap(({ request, payload }) => [channelOf(this.namespace, request), payload]);
+    const [channel = '', payload = ''] = words;
+    const heard =
+      letters.length === 1 ? [await this.client.publish(channel, payload)] : await publish.run(this.client, words);
+    return heard.map((listeners) => (this.knowsListeners && listeners === 0 ? 'no-worker' : 'sent'));
   }
 }
 
 /** By streams: one script call for those of a turn; in a Cluster, one a partition. */
-export class StreamOutbox implements Outbox {
-  readonly #gathered = new Gathered<Letter>((all) => {
-    if (!isCluster(this.client)) for (const some of inCalls(all)) void this.#add(some);
-    else for (const some of this.#byPartition(all)) for (const few of inCalls(some)) void this.#add(few);
-  });
-
+export class StreamOutbox extends Gathering {
   constructor(
     readonly client: RedisClient,
     readonly namespace: string,
     readonly options: { readonly partitions: number; readonly maxBacklog: number },
-  ) {}
-
-  post(letter: Letter): void {
-    this.#gathered.add(letter);
+  ) {
+    super();
+    if (!isCluster(client)) add.loadAtReady(client);
   }
 
   routeOf(sid: string): string {
     return String(partitionOf(sid, this.options.partitions));
   }
 
-  #byPartition(letters: readonly Letter[]): Iterable<Letter[]> {
+  protected override *inCalls(letters: readonly Letter[]): Generator<readonly Letter[]> {
+    if (!isCluster(this.client)) return yield* super.inCalls(letters);
     const all = new Map<string, Letter[]>();
     for (const letter of letters) {
       const route = this.routeOf(letter.sid);
@@ -116,14 +124,14 @@ export class StreamOutbox implements Outbox {
       if (same) same.push(letter);
       else all.set(route, [letter]);
     }
-    return all.values();
+    for (const some of all.values()) yield* super.inCalls(some);
   }
 
-  async #add(letters: readonly Letter[]): Promise<void> {
+  protected async send(letters: readonly Letter[]): Promise<Posted[]> {
     const keys: string[] = [];
     const numbers = new Map<number, number>();
     const words: (string | number)[] = [this.options.maxBacklog];
-    for (const { command, sid, rid, payload } of letters) {
+    for (const { sid, request, payload } of letters) {
       const partition = partitionOf(sid, this.options.partitions);
       let number = numbers.get(partition);
       if (number === undefined) {
@@ -131,14 +139,10 @@ export class StreamOutbox implements Outbox {
         numbers.set(partition, number);
         keys.push(streamKey(this.namespace, partition), leaseKey(this.namespace, partition));
       }
-      words.push(number, requestOf(command, sid, rid), payload);
+      words.push(number, request, payload);
     }
-    try {
-      const added = await add.run(this.client, [...keys, ...words], keys.length);
-      for (const [i, { settle }] of letters.entries()) settle(POSTED[added[i] as number] as Posted);
-    } catch (error) {
-      for (const { settle } of letters) settle('sent', error);
-    }
+    const added = await add.run(this.client, [...keys, ...words], keys.length);
+    return added.map((how) => POSTED[how] as Posted);
   }
 }
 

@@ -14,6 +14,7 @@ import {
   type InboxItem,
   isRead,
   replyKey,
+  requestOf,
 } from '../protocol.js';
 import { RedisClock } from '../redis/clock.js';
 import {
@@ -77,6 +78,7 @@ interface Waiter {
 export const DEFAULT_BACKLOG = 16_384;
 export const DEFAULT_REPLY_CONNECTIONS = 16;
 const SEND_WAIT_MS = 250;
+const CONNECT_MS = 5_000;
 /** Six digits to the base 36. */
 const LAST_NUMBER = 36 ** 6 - 1;
 const newSender = (): string => randomBytes(6).toString('base64url');
@@ -106,6 +108,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   #closed = false;
   #started = false;
   #soon: Promise<unknown> | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(redis: RedisOption, options: ServingOptions = {}) {
     super();
@@ -136,7 +139,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     if (replies === 'list') this.#lists = new ReplyLists(redis, replyConnections);
     else {
       const onItem = (item: InboxItem) => this.#arrived(item);
-      this.#inbox = new Inbox(redis, this.#keys, namespace, onItem, () => this.#lost());
+      this.#inbox = new Inbox(redis, this.#keys, namespace, onItem, (cause) => this.#lost(cause));
     }
     const gauge = (name: string, help: string, value: () => number) =>
       new Gauge({
@@ -155,13 +158,13 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   send(command: string, sid: string, payload: unknown, ttlSeconds: number): void {
     checkCommand(command);
     const text = formatPayload(payload);
-    const rid = formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds });
+    const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
     const settle = (posted: Posted, error?: unknown) => {
       if (error !== undefined) this.#degrade(command, 'redis', error);
       else if (posted === 'shed') this.#degrade(command, 'shed');
       else this.#requests.inc(command, posted);
     };
-    const letter = { command, sid, rid, payload: text, settle };
+    const letter = { sid, request, payload: text, settle };
     if (this.#isReady) this.#outbox.post(letter);
     else
       this.#ready(SEND_WAIT_MS).then(
@@ -173,6 +176,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   /** Critical: waits for the answer, at most `timeoutMs` by this process' clock. Never rejects for a fault. */
   ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
     checkCommand(command);
+    requestOf(command, sid, ''); // an id that can't be sent is the caller's mistake
     const asked = { command, sid, payload: formatPayload(payload), ttlSeconds, left: timeoutMs };
     if (this.#isReady) return this.#ask(asked);
     const started = performance.now();
@@ -199,10 +203,15 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#keys.unlink(...keys).catch((error) => this.#degrade('forget', 'redis', error));
   }
 
-  /** Answers who waits with nothing, closes the connections. Can be called twice. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
+  /** Sends what was not sent yet (at most 250 ms), answers who waits with nothing, closes the connections. Can be called twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.#closed = true;
+    await this.#outbox.flush(); // each of its commands has a timeout
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'closed'));
     this.#inbox?.close();
     this.#lists?.close();
@@ -214,8 +223,8 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     const id = this.#newId();
     return new Promise((resolve) => {
       const waiter = this.#wait(id, command, route, left, resolve);
-      const rid = this.#inboxRid(id, left, ttlSeconds);
-      this.#outbox.post({ command, sid, rid, payload, settle: (posted, error) => this.#posted(waiter, posted, error) });
+      const request = requestOf(command, sid, this.#inboxRid(id, left, ttlSeconds));
+      this.#outbox.post({ sid, request, payload, settle: (posted, error) => this.#posted(waiter, posted, error) });
     });
   }
 
@@ -232,11 +241,12 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       const id = this.#newId();
       const waiter = this.#wait(id, command, route, untilMs - performance.now(), resolve);
       const rid = formatRequestId({ id });
-      this.#outbox.post({ command, sid, rid, payload, settle: (posted, error) => this.#posted(waiter, posted, error) });
-      lists.wait(client, replyKey(this.namespace, { command, sid, rid, request: { id } }), untilMs).then(
-        (text) => text !== null && this.#arrived({ id, command, data: JSON.parse(text) }),
-        (error) => this.#posted(waiter, 'sent', error),
-      );
+      const settle = (posted: Posted, error?: unknown) => this.#posted(waiter, posted, error);
+      this.#outbox.post({ sid, request: requestOf(command, sid, rid), payload, settle });
+      lists
+        .wait(client, replyKey(this.namespace, { command, sid, rid, request: { id } }), untilMs)
+        .then((text) => text !== null && this.#arrived({ id, command, data: JSON.parse(text) }))
+        .catch((error) => this.#posted(waiter, 'sent', error));
     });
   }
 
@@ -273,14 +283,15 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     if (this.#probes.size > 100) this.#probes.clear();
     this.#probes.set(id, route);
     if (!this.#lists) {
-      this.#outbox.post({ command, sid, rid: this.#inboxRid(id, left, ttlSeconds), payload, settle });
+      const request = requestOf(command, sid, this.#inboxRid(id, left, ttlSeconds));
+      this.#outbox.post({ sid, request, payload, settle });
       return;
     }
     const rid = formatRequestId({ id });
     const key = replyKey(this.namespace, { command, sid, rid, request: { id } });
     const wait = async (lists: ReplyLists) => {
       const client = await lists.take(left);
-      this.#outbox.post({ command, sid, rid, payload, settle });
+      this.#outbox.post({ sid, request: requestOf(command, sid, rid), payload, settle });
       if ((await lists.wait(client, key, performance.now() + left)) !== null) this.#arrived({ id, command });
     };
     wait(this.#lists).catch((error) => this.emit('fault', redisFault(error)));
@@ -294,7 +305,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   /** In ascending order: a worker knows by that what it has counted. */
   #newId(): string {
     if (++this.#count > LAST_NUMBER) [this.#sender, this.#count] = [newSender(), 1];
-    return `${this.#sender}.${this.#count.toString(36)}`;
+    return `${this.#sender}~${this.#count.toString(36)}`;
   }
 
   get #isReady(): boolean {
@@ -307,15 +318,19 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   async #ready(timeoutMs: number): Promise<void> {
     if (this.#closed) throw new Error('closed');
     if (this.#started && this.#sending.status !== 'ready') throw new Error('not connected');
-    const waitMs = this.#started ? Math.min(timeoutMs, 20) : timeoutMs;
-    // one wait for all who come meanwhile
+    // one wait for all who come meanwhile, each as long as it would
     this.#soon ??= Promise.all([
-      whenReady(this.#sending, waitMs),
-      this.#inbox && whenReady(this.#inbox.client, waitMs),
+      whenReady(this.#sending, CONNECT_MS),
+      this.#inbox && whenReady(this.#inbox.client, CONNECT_MS),
     ]).finally(() => {
       this.#soon = undefined;
     });
-    await this.#soon;
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<never>((_, reject) => {
+      const waitMs = this.#started ? Math.min(timeoutMs, 20) : timeoutMs;
+      timer = setTimeout(() => reject(new Error('not connected in time')), waitMs);
+    });
+    await Promise.race([this.#soon, patience]).finally(() => clearTimeout(timer));
   }
 
   #arrived({ id, data, error }: InboxItem): void {
@@ -332,7 +347,8 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#settle(waiter, { answered: true, data });
   }
 
-  #lost(): void {
+  #lost(cause?: unknown): void {
+    if (cause !== undefined) this.emit('fault', redisFault(cause));
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'redis'));
   }
 

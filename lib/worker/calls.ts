@@ -83,7 +83,8 @@ export class Calls {
       call.args[0] = group;
       call.args.push(this.#list(call, entry.stream), entry.id);
     }
-    call.args.push(args.length, ...args);
+    call.args.push(args.length);
+    for (const arg of args) call.args.push(arg);
     call.jobs.push(job);
   }
 
@@ -104,8 +105,10 @@ export class Calls {
     }
     const told = new Map<Job, Outcome>();
     for (let i = 0; i < reply.length; i += 3) {
-      const job = jobs[(reply[i] as number) - 1] as Job;
       const [kind, text] = [reply[i + 1], String(reply[i + 2])];
+      if (kind === 'unpushed') this.replies.onFault(new Error(text));
+      const job = jobs[(reply[i] as number) - 1];
+      if (!job) continue;
       const answer = answerOf(this.options.namespace, job.message);
       if (kind === 'answer' && answer) this.replies.push(answer, text);
       else if (kind === 'again') told.set(job, 'again');
@@ -137,8 +140,11 @@ export class Calls {
   }
 }
 
+const PASSING = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|UNBLOCKED|BUSY|NOREPLICAS|MISCONF)/;
+
 /** Was it the connection, or a server that is changing its role, and not what Redis thinks of the call? */
 function mayPass(error: unknown): boolean {
+  if (error instanceof TypeError || error instanceof RangeError) return false; // ours
   const { name, message } = error as Error;
-  return name !== 'ReplyError' || /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|UNBLOCKED|BUSY)/.test(message);
+  return name !== 'ReplyError' || PASSING.test(message);
 }

@@ -36,7 +36,7 @@ export class WorkerMetrics {
   });
   readonly takenOver = new Counter({
     name: 'intelligent_session_worker_taken_over_total',
-    help: 'Messages of a stream that another worker had read and not finished',
+    help: 'Messages of a stream that were given out before and not finished: to a worker that is gone, or over a lost connection',
     ...this.#to,
   });
   readonly lag = new Gauge({

@@ -28,8 +28,8 @@ export interface WorkerOptions {
   /** Stands before every channel and key; the same on both sides. @default '' */
   readonly namespace?: string;
   /**
-   * How messages come: 'pubsub' (at most once; workers share sessions by glob), or 'stream' (nothing is lost; workers share
-   * by themselves). The same on both sides. @default 'pubsub'
+   * How messages come: 'pubsub' (at most once; workers share sessions by glob), or 'stream' (kept till they are worked on;
+   * workers share by themselves). The same on both sides. @default 'pubsub'
    */
   readonly transport?: 'pubsub' | 'stream';
   /** Which sessions are this worker's: a Redis glob on the encoded id, at most 256 characters. @default '*' */

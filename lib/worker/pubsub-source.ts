@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { IntelligentSessionError, redisFault } from '../errors.js';
-import { channelOf, parseChannel, patternOf, SELF_COMMAND } from '../protocol.js';
+import { channelOf, parseChannel, patternOf, requestOf, SELF_COMMAND } from '../protocol.js';
 import type { RedisClient, RedisOption } from '../redis/connect.js';
 import { Subscriber } from '../redis/subscriber.js';
 import type { Job } from './queue.js';
@@ -10,6 +10,7 @@ import type { Source, SourceEvents } from './source.js';
 export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   readonly #subscriber: Subscriber;
   readonly #heardItself = new EventEmitter();
+  readonly #closed = new AbortController();
   #jobs: Job[] = [];
   #deafSinceMs: number | undefined;
   #pings = 0;
@@ -37,7 +38,8 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
 
   async start(): Promise<void> {
     const { startMs } = this.options;
-    await once(this.#subscriber, 'ready', { signal: AbortSignal.timeout(startMs) }).catch(() => {
+    const signal = AbortSignal.any([AbortSignal.timeout(startMs), this.#closed.signal]);
+    await once(this.#subscriber, 'ready', { signal }).catch(() => {
       throw new IntelligentSessionError(
         'ERR_INTELLIGENT_SESSION_NOT_READY',
         'Redis does not let this worker subscribe (ACL?)',
@@ -81,7 +83,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     if (!this.listening) return false;
     const ping = String(++this.#pings);
     const heard = once(this.#heardItself, ping, { signal: AbortSignal.timeout(timeoutMs) });
-    const channel = channelOf(this.options.namespace, SELF_COMMAND, this.options.id, ping);
+    const channel = channelOf(this.options.namespace, requestOf(SELF_COMMAND, this.options.id, ping));
     this.client.publish(channel, ping).catch((error: unknown) => this.emit('fault', redisFault(error)));
     return heard.then(
       () => true,
@@ -90,6 +92,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   async close(): Promise<void> {
+    this.#closed.abort();
     this.#subscriber.close();
   }
 }

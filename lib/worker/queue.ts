@@ -41,11 +41,12 @@ export class Queue {
   }
 
   push(job: Job): void {
-    if (this.#isFull && job.heardMs - this.#inVainMs >= IN_VAIN_MS) {
+    // what a stream has given out is bounded where it is read, and never dropped
+    if (!job.entry && this.#isFull && job.heardMs - this.#inVainMs >= IN_VAIN_MS) {
       this.#sweep();
       if (this.#isFull) this.#inVainMs = job.heardMs;
     }
-    if (this.#isFull) return this.onDrop(job, 'full');
+    if (!job.entry && this.#isFull) return this.onDrop(job, 'full');
     this.#bytes += job.payload.length;
     this.#jobs.push(job);
   }

@@ -8,7 +8,7 @@ export interface SourceEvents {
   fault: [error: Error];
   /** it was deaf for so long, ms */
   gap: [ms: number];
-  /** so many messages that another worker had not finished */
+  /** so many messages that were given out before and not finished */
   'taken-over': [messages: number];
 }
 

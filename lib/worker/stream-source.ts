@@ -1,4 +1,5 @@
 import { EventEmitter, once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import debug from 'debug';
 import type { Redis } from 'ioredis';
 import { IntelligentSessionError, redisFault } from '../errors.js';
@@ -25,8 +26,10 @@ const BEAT_MS = 500;
 const LEASE_MS = 2_000;
 const BLOCK_MS = 200;
 const AT_ONCE = 128;
-/** Read and not finished, of a reader: the stream itself keeps the rest. */
-const MOST_IN_HAND = 512;
+/** Read and not finished: the streams themselves keep the rest. */
+const MOST_IN_HAND = 1024;
+const MOST_BYTES = 64 * 1024 * 1024;
+const AFTER_FAULT_MS = 50;
 /** A message that was given out so often ends its workers. */
 const MOST_DELIVERIES = 10;
 
@@ -36,8 +39,8 @@ const say = debug('intelligent-session:stream');
 interface Partition {
   readonly number: number;
   readonly key: string;
-  /** entries that were read and are not finished */
-  readonly inHand: Set<string>;
+  /** entries that were read and are not finished, and how many bytes each has */
+  readonly inHand: Map<string, number>;
   /** finished ones that are still on the group's list, as far as is known */
   readonly unacknowledged: Set<string>;
   /** finished, and not trimmed yet */
@@ -69,6 +72,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   readonly #heardItself = new EventEmitter();
   readonly #changed = new EventEmitter();
   readonly #cluster: boolean;
+  readonly #mostInHand: number;
   #beatMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #beating: Promise<void> = Promise.resolve();
@@ -80,11 +84,17 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   constructor(
     readonly redis: RedisOption,
     readonly client: RedisClient,
-    readonly options: { readonly namespace: string; readonly id: string; readonly partitions: number },
+    readonly options: {
+      readonly namespace: string;
+      readonly id: string;
+      readonly partitions: number;
+      readonly maxQueue: number;
+    },
     readonly metrics: WorkerMetrics,
   ) {
     super();
     this.#cluster = isCluster(client);
+    this.#mostInHand = Math.min(MOST_IN_HAND, options.maxQueue);
     this.#changed.setMaxListeners(0);
     if (!this.#cluster) this.#addReader();
   }
@@ -103,7 +113,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     this.#timer = setTimeout(() => {
       this.#beating = this.#beat().catch((error) => this.#fault(error));
       void this.#beating.then(() => {
-        if (!this.#stopping) this.#schedule();
+        if (!this.#closed) this.#schedule();
       });
     }, BEAT_MS);
   }
@@ -111,24 +121,29 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   /** Says that it is there, and comes to the partitions that are its share: number `i` is worker `i mod workers`' own. */
   async #beat(): Promise<void> {
     const { namespace, id, partitions } = this.options;
-    const there = (await workers.run(this.client, [workersKey(namespace), id, LEASE_MS, 1])).toSorted();
+    const there = (
+      await workers.run(this.client, [workersKey(namespace), id, LEASE_MS, this.#stopping ? 0 : 1])
+    ).toSorted();
     const mine = there.indexOf(id);
-    const share = (number: number) => number % there.length === mine;
     await this.#acknowledge().catch((error) => this.#fault(error));
     await Promise.all(
       Array.from({ length: partitions }, async (_, number) => {
         const owned = this.#owned.get(streamKey(namespace, number));
-        if (owned && !share(number)) return this.#leave(owned);
-        if (!share(number)) return;
+        const wanted = !this.#stopping && number % there.length === mine;
+        if (!owned && !wanted) return;
+        // one that is being left, too, until all that was read is finished
         const got = (await lease.run(this.client, [leaseKey(namespace, number), id, LEASE_MS])) === 1;
-        if (owned && !got) this.#forget(owned);
-        else if (owned) await this.#trim(owned, there);
-        else if (got) await this.#own(number);
+        if (!got) return owned && this.#forget(owned);
+        if (!owned) return this.#own(number);
+        owned.leaving = !wanted;
+        if (owned.leaving) return this.#leave(owned);
+        this.#changed.emit('change'); // perhaps it was being left, and is not now
+        await this.#trim(owned, there);
       }),
     );
     const back = !this.listening;
     this.#beatMs = performance.now();
-    if (back) this.emit('ready');
+    if (back && !this.#stopping) this.emit('ready');
   }
 
   async #own(number: number): Promise<void> {
@@ -137,7 +152,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     const partition: Partition = {
       number,
       key,
-      inHand: new Set(),
+      inHand: new Map(),
       unacknowledged: new Set(),
       kept: 0,
       recovering: true,
@@ -159,7 +174,6 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
 
   /** Reads no more of it, and gives it back when all that was read is finished: else at the next beat. */
   async #leave(partition: Partition): Promise<void> {
-    partition.leaving = true;
     await Promise.all(Array.from(this.#readers, ({ turn }) => turn));
     if (partition.inHand.size === 0) await this.#release(partition);
   }
@@ -201,20 +215,30 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   async #readOn(reader: Reader): Promise<void> {
     while (!this.#closed && this.#readers.has(reader)) {
       const open = [...reader.partitions.values()].filter(({ leaving }) => !leaving && !this.#stopping);
-      const inHand = open.reduce((sum, partition) => sum + partition.inHand.size, 0);
-      if (open.length > 0 && inHand < MOST_IN_HAND) {
+      if (open.length > 0 && this.#room > 0) {
         reader.turn = this.#read(reader, open).catch((error) => this.#afterFault(reader, error));
         await reader.turn;
       } else await once(this.#changed, 'change');
     }
   }
 
+  /** So many more may be read: what a worker has no room for stays in Redis. */
+  get #room(): number {
+    let [messages, bytes] = [0, 0];
+    for (const { inHand } of this.#owned.values()) {
+      messages += inHand.size;
+      for (const size of inHand.values()) bytes += size;
+    }
+    return bytes < MOST_BYTES ? this.#mostInHand - messages : 0;
+  }
+
   async #read({ client, partitions }: Reader, open: readonly Partition[]): Promise<void> {
     await whenReady(client, LEASE_MS);
     for (const partition of open) if (partition.recovering) await this.#recover(partition);
+    const count = Math.max(1, Math.min(AT_ONCE, Math.floor(this.#room / open.length)));
     const keys = open.map(({ key }) => key);
     const reply = (await client.xreadgroup(
-      ...(['GROUP', GROUP, this.options.id, 'COUNT', AT_ONCE, 'BLOCK', BLOCK_MS, 'STREAMS'] as const),
+      ...(['GROUP', GROUP, this.options.id, 'COUNT', count, 'BLOCK', BLOCK_MS, 'STREAMS'] as const),
       ...keys,
       ...keys.map(() => '>'),
     )) as [string, Entry[]][] | null;
@@ -239,6 +263,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       this.#fault(again);
     }
     if (client.status !== 'ready') await whenReady(client, LEASE_MS).catch(() => {});
+    await pause(AFTER_FAULT_MS);
   }
 
   /** Takes over what was read and not finished, in its order. */
@@ -247,6 +272,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     let from = '-';
     let taken = 0;
     do {
+      while (this.#room <= 0 && !this.#closed) await once(this.#changed, 'change');
       const args = [key, GROUP, this.options.id, from, AT_ONCE, MOST_DELIVERIES];
       const [last, entries, givenUp] = await takeOver.run(this.client, args);
       if (givenUp > 0)
@@ -273,10 +299,10 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     const jobs: Job[] = [];
     const nowMs = performance.now();
     for (const [id, fields] of entries) {
-      partition.inHand.add(id);
+      const [, request = '', , payload = ''] = fields;
+      partition.inHand.set(id, payload.length);
       const entry = { stream: partition.key, id };
       try {
-        const [, request = '', , payload = ''] = fields;
         const message = parseRequest(request);
         // how long it lay in the stream, by this process' clock as far as it agrees with Redis'
         const heardMs = nowMs - Math.max(0, Date.now() - Number.parseInt(id, 10));
@@ -322,13 +348,15 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     );
   }
 
-  /** Reads nothing more, finishes what it has, and gives its partitions back. */
+  /** Reads nothing more; each partition is given back when all of it that is in hand is finished. */
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#timer);
     this.#changed.emit('change');
     await this.#beating;
     await Promise.all(Array.from(this.#readers, ({ turn }) => turn));
+    await this.#beat().catch((error) => this.#fault(error));
+    this.#schedule();
   }
 
   async hearsItself(timeoutMs: number): Promise<boolean> {
@@ -348,7 +376,9 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#stopping = true;
+    this.#closed = true;
     clearTimeout(this.#timer);
+    await this.#beating;
     const { namespace, id } = this.options;
     if (this.client.status === 'ready') {
       const leave = async () => {
@@ -357,7 +387,6 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       };
       await leave().catch((error) => this.#fault(error));
     }
-    this.#closed = true;
     this.#changed.emit('change');
     for (const { client } of this.#readers) client.disconnect();
   }

@@ -139,7 +139,10 @@ export class Workbench {
     this.#inFlight++;
     const started = performance.now();
     this.metrics.queueing.observe((started - (jobs[0]?.heardMs ?? started)) / 1000);
-    const unsent = await this.#calls.run(jobs);
+    const unsent = await this.#calls.run(jobs).catch((error: unknown) => {
+      for (const job of jobs) this.#finish(job, 'failed', error);
+      return [];
+    });
     this.metrics.processing.observe((performance.now() - started) / 1000);
     this.#unsent.push(...unsent);
     this.#inFlight--;

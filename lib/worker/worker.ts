@@ -25,7 +25,7 @@ export interface WorkerEvents {
   fault: [error: Error, command: string];
   /** The subscription was away for so long; what was published meanwhile was not heard. */
   gap: [ms: number];
-  /** Messages of a stream that another worker had read and not finished. */
+  /** Messages of a stream that were given out before and not finished. */
   'taken-over': [messages: number];
   close: [];
 }

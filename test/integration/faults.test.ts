@@ -10,6 +10,7 @@ import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type DegradedReason, type IntelligentSession, intelligentSession } from '../../lib/index.js';
 import { whenReady } from '../../lib/redis/connect.js';
 import { Site, Visitor } from '../support/site.js';
+import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
 
 const cli = fileURLToPath(new URL('../../lib/worker/cli.ts', import.meta.url));
@@ -202,6 +203,28 @@ describe('faults', () => {
     await first.close();
     expect(await sessions.serving.ask('pageview', 'Abc', '/a', 60, 2000)).to.deep.equal({ answered: false });
     await second.close();
+  });
+
+  it('what an application’s `track` throws is told, and ends nobody', async () => {
+    const own = intelligentSession({
+      redis: redis.url,
+      secret: 'x',
+      track: () => {
+        throw new Error('who is it?');
+      },
+    });
+    const faults: string[] = [];
+    own.serving.on('fault', (error) => faults.push(error.message));
+    const app = express().use(own);
+    app.get('/quiet', (_req, res) => void res.send('ok'));
+    app.get('/asks', async (req, res) => void res.json(await req.intelligence.freshPages(['/a'])));
+    const small = await Site.open(app);
+    const visitor = new Visitor(small.url);
+    expect((await visitor.fetch('/quiet')).status).to.equal(200);
+    expect(await visitor.json('/asks')).to.deep.equal(['/a']);
+    await until('both are told', () => faults.filter((message) => message === 'who is it?').length === 2);
+    await small.close();
+    await own.close();
   });
 
   it('an embedded worker needs no other process', async () => {

@@ -80,6 +80,43 @@ describe('the serving layer', () => {
       .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
   });
 
+  for (const transport of ['pubsub', 'stream'] as const)
+    it(`sends what was sent just before it closes, by ${transport}`, async () => {
+      await work({ transport });
+      const { serving } = serve({ transport });
+      expect(await serving.ask('pageview', 'closing', '/a', 60, 2000)).to.have.property('answered', true);
+      for (let i = 0; i < 10; i++) serving.send('pageview', 'closing', '/b', 60);
+      await serving.close();
+      await until('all are counted', async () => (await viewsOf(client, '', 'closing')) === 11);
+    });
+
+  it('a session id that is too long is the caller’s mistake, and nobody else’s', async () => {
+    for (const transport of ['pubsub', 'stream'] as const) {
+      await work({ transport });
+      const { serving } = serve({ transport });
+      await serving.ask('pageview', 'warm', '/a', 60, 2000);
+      const asks = Array.from({ length: 5 }, (_, i) => serving.ask('pageview', `${transport}-${i}`, '/a', 60, 2000));
+      expect(() => serving.send('pageview', 'x'.repeat(600), '/a', 60)).to.throw(TypeError, 'session id');
+      expect(() => serving.ask('pageview', 'x'.repeat(600), '/a', 60, 100)).to.throw(TypeError, 'session id');
+      for (const answer of await Promise.all(asks)) expect(answer).to.have.nested.property('data.totalPages', 1);
+    }
+  });
+
+  it('each waits as long as it would for a connection that is not there, whoever else waits', async () => {
+    const { serving } = serve();
+    const started = performance.now();
+    const patient = serving.ask('pageview', 'sid', '/a', 60, 1000);
+    await serving.ask('pageview', 'sid', '/a', 60, 1);
+    expect(performance.now() - started).to.be.below(500);
+    await patient;
+  });
+
+  it('by list: a command that answers with what JSON has no word for answers null', async () => {
+    const { serving } = serve({ replies: 'list' });
+    await work({ commands: { odd: () => () => 1 } });
+    expect(await serving.ask('odd', 'sid', '', 60, 2000)).to.deep.equal({ answered: true, data: null });
+  });
+
   it('drops an answer that comes too late', async () => {
     const { serving, reasons } = serve();
     let release = () => {};

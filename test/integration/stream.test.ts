@@ -105,6 +105,72 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       expect(await client.zrange(workersKey(NS), '0', '-1')).to.deep.equal([second.id]);
     });
 
+    it('a partition that was to be left, and then was not, is read again', async () => {
+      let release = () => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const first = await work({ commands: { slow: () => released.then(() => 1) } });
+      const serving = serve();
+      const slow = Promise.all(
+        Array.from({ length: PARTITIONS }, (_, i) => serving.ask('slow', sidOf(i), '', 60, 10_000)),
+      );
+      await until('one is in hand everywhere', async () => {
+        const pending = await Promise.all(
+          Array.from({ length: PARTITIONS }, (_, i) => client.xpending(streamKey(NS, i), GROUP)),
+        );
+        return pending.every((summary) => (summary as [number])[0] === 1);
+      });
+      const second = await createWorker({ redis: redis.url, ...options });
+      await until('it is known', async () => (await client.zcard(workersKey(NS))) === 2);
+      await second.close();
+      release();
+      for (const answer of await slow) expect(answer).to.deep.equal({ answered: true, data: 1 });
+      for (let i = 0; i < PARTITIONS; i++)
+        expect(await serving.ask('pageview', sidOf(i), '/a', 60, 5000)).to.have.nested.property('data.totalPages', 1);
+      expect(await holders()).to.deep.equal(Array(PARTITIONS).fill(first.id));
+    });
+
+    it('keeps its leases while it finishes what is in hand: nobody else works on that', async () => {
+      let runs = 0;
+      let release = () => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const commands = { slow: () => (runs++, released.then(() => 1)) };
+      const first = await work({ commands });
+      const serving = serve();
+      const slow = serving.ask('slow', sidOf(1), '', 60, 15_000);
+      await until('it is at work', () => runs === 1);
+      const closing = first.close({ timeout: 15_000 });
+      const second = await work({ commands });
+      await until('the second has the others', async () => {
+        const all = await holders();
+        return all.filter((one) => one === second.id).length === PARTITIONS - 1;
+      });
+      // longer than a lease
+      const end = performance.now() + 2500;
+      await until('a lease has passed', () => performance.now() > end);
+      expect(runs).to.equal(1);
+      release();
+      expect(await slow).to.deep.equal({ answered: true, data: 1 });
+      await closing;
+      await until('the second has all', async () => (await holders()).every((one) => one === second.id));
+      expect(runs).to.equal(1);
+    });
+
+    it('a worker that has no room leaves messages in the stream, and drops none', async () => {
+      const serving = serve();
+      for (let i = 0; i < 400; i++) serving.send('pageview', `room-${i % 8}`, `/${i}`, 60);
+      await client.ping();
+      await work({ maxQueue: 20 });
+      const total = async () => {
+        const views = await Promise.all(Array.from({ length: 8 }, (_, i) => viewsOf(client, NS, `room-${i}`)));
+        return views.reduce((sum, n) => sum + n, 0);
+      };
+      await until('all are counted', async () => (await total()) === 400);
+    });
+
     it('takes over what a killed worker had read and not finished: every page view is counted, and once', async () => {
       const serving = serve();
       const processes = Array.from(

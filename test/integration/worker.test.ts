@@ -56,6 +56,42 @@ for (const flavour of flavours.filter(({ server }) => server === 'redis-7.0'))
       expect(info).to.deep.include({ capacity: 50, layers: 2, expansion: 4 });
     });
 
+    it('a list of more than 10,000 items fails alone; 10,000 are answered', async () => {
+      worker = await createWorker({ redis: redis.url, namespace: 'w:' });
+      const pages = (count: number) => JSON.stringify(Array.from({ length: count }, (_, i) => `/${i}`));
+      expect(await ask('featuredpages', 'big', pages(30_000))).to.deep.equal({ answered: false });
+      const answer = (await ask('featuredpages', 'big', pages(10_000))) as { data: string[] };
+      expect(answer.data).to.have.lengthOf(10_000);
+      expect(await ask('pageview', 'big', '/a')).to.have.nested.property('data.totalPages', 1);
+    });
+
+    it('activityDays may change: counts stay, and the ring begins anew', async () => {
+      const { activity } = intelligenceKeys('w:', 'days');
+      for (const [made, then] of [
+        [7, 30],
+        [30, 7],
+        [1, 7],
+      ] as const) {
+        await client.del(activity);
+        worker = await createWorker({ redis: redis.url, namespace: 'w:', activityDays: made });
+        await ask('pageview', 'days', '/a');
+        // twenty days ago, as far as its ring goes
+        const today = (await client.getrangeBuffer(activity, 0, 3)).readUInt32LE(0);
+        const days = Buffer.alloc(8);
+        days.writeUInt32LE(today - 20, 0);
+        days.writeUInt32LE(today, 4);
+        await client.setrange(activity, 0, days);
+        const slots = Math.min(21, made + 1);
+        await client.setrange(activity, 207 + slots * 180 - 1, '\0');
+        await worker.close();
+        worker = await createWorker({ redis: redis.url, namespace: 'w:', activityDays: then });
+        for (const views of [2, 3])
+          expect(await ask('pageview', 'days', '/a')).to.have.nested.property('data.totalPages', views);
+        expect(await client.strlen(activity)).to.equal(207 + 180);
+        await worker.close();
+      }
+    });
+
     if (flavour.bloom === 'module')
       it('bloom: a filter of the other implementation is a fault that says how to move it', async () => {
         for (const [made, met] of [

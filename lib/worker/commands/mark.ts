@@ -3,7 +3,7 @@ import { hi, lo, murmurHash64A } from '../../bloom/murmur-hash.js';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 /** of a request id: who sent it, and its number among the sender's, up to 2^30 */
-const NUMBERED = /^(.+)\.([0-9a-z]{1,6})$/;
+const NUMBERED = /^([^~]+)~([0-9a-z]{1,6})$/;
 
 const senders = new LRUCache<string, string>({ max: 1000 });
 
