@@ -61,6 +61,8 @@ export interface ServingOptions {
 interface Asked {
   readonly command: string;
   readonly sid: string;
+  /** `<command>:<sid>:`, before the request's id */
+  readonly start: string;
   readonly payload: string;
   readonly ttlSeconds: number;
   /** how long its asker still waits, ms */
@@ -176,8 +178,9 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   /** Critical: waits for the answer, at most `timeoutMs` by this process' clock. Never rejects for a fault. */
   ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
     checkCommand(command);
-    requestOf(command, sid, ''); // an id that can't be sent is the caller's mistake
-    const asked = { command, sid, payload: formatPayload(payload), ttlSeconds, left: timeoutMs };
+    // an id that can't be sent is the caller's mistake
+    const start = requestOf(command, sid, '');
+    const asked = { command, sid, start, payload: formatPayload(payload), ttlSeconds, left: timeoutMs };
     if (this.#isReady) return this.#ask(asked);
     const started = performance.now();
     return this.#ready(timeoutMs).then(
@@ -219,16 +222,16 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#keys.disconnect();
   }
 
-  #askByInbox({ command, sid, payload, ttlSeconds, left }: Asked, route: string): Promise<Answer> {
+  #askByInbox({ command, sid, start, payload, ttlSeconds, left }: Asked, route: string): Promise<Answer> {
     const id = this.#newId();
     return new Promise((resolve) => {
       const waiter = this.#wait(id, command, route, left, resolve);
-      const request = requestOf(command, sid, this.#inboxRid(id, left, ttlSeconds));
+      const request = start + this.#inboxRid(id, left, ttlSeconds);
       this.#outbox.post({ sid, request, payload, settle: (posted, error) => this.#posted(waiter, posted, error) });
     });
   }
 
-  async #askByList(lists: ReplyLists, { command, sid, payload, ttlSeconds, left }: Asked, route: string) {
+  async #askByList(lists: ReplyLists, { command, sid, start, payload, ttlSeconds, left }: Asked, route: string) {
     const untilMs = performance.now() + left;
     let client: Redis;
     try {
@@ -242,7 +245,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       const waiter = this.#wait(id, command, route, untilMs - performance.now(), resolve);
       const rid = formatRequestId({ id });
       const settle = (posted: Posted, error?: unknown) => this.#posted(waiter, posted, error);
-      this.#outbox.post({ sid, request: requestOf(command, sid, rid), payload, settle });
+      this.#outbox.post({ sid, request: start + rid, payload, settle });
       lists
         .wait(client, replyKey(this.namespace, { command, sid, rid, request: { id } }), untilMs)
         .then((text) => text !== null && this.#arrived({ id, command, data: JSON.parse(text) }))
@@ -275,7 +278,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   }
 
   /** A message that asks for an answer, though nobody waits: it closes the circuit. */
-  #probe({ command, sid, payload, ttlSeconds, left }: Asked, route: string): void {
+  #probe({ command, sid, start, payload, ttlSeconds, left }: Asked, route: string): void {
     const id = this.#newId();
     const settle = (_: Posted, error?: unknown) => {
       if (error !== undefined) this.emit('fault', redisFault(error));
@@ -283,7 +286,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     if (this.#probes.size > 100) this.#probes.clear();
     this.#probes.set(id, route);
     if (!this.#lists) {
-      const request = requestOf(command, sid, this.#inboxRid(id, left, ttlSeconds));
+      const request = start + this.#inboxRid(id, left, ttlSeconds);
       this.#outbox.post({ sid, request, payload, settle });
       return;
     }
@@ -291,7 +294,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     const key = replyKey(this.namespace, { command, sid, rid, request: { id } });
     const wait = async (lists: ReplyLists) => {
       const client = await lists.take(left);
-      this.#outbox.post({ sid, request: requestOf(command, sid, rid), payload, settle });
+      this.#outbox.post({ sid, request: start + rid, payload, settle });
       if ((await lists.wait(client, key, performance.now() + left)) !== null) this.#arrived({ id, command });
     };
     wait(this.#lists).catch((error) => this.emit('fault', redisFault(error)));
