@@ -440,8 +440,14 @@ const clustered: object[] = [];
   await cluster.stop();
 }
 
+const curves = [paper, 'ours, pub/sub', 'ours, stream'];
+const perSecond = (name: string, waiting: number) => Math.round(of(name, waiting, 'perSecond'));
 report('serving', {
   'asks a second, one serving process, one worker, medians of five interleaved rounds': speed,
+  'asks a second over the number that wait': curves.map((name) => ({
+    side: name,
+    ...Object.fromEntries(WAITING.map((waiting) => [waiting, perSecond(name, waiting)])),
+  })),
   'how long a call of up to 64 messages holds Redis': held,
   'connections while 10,000 wait': crowd,
   'Redis commands a page view, counted': commands,
@@ -453,13 +459,12 @@ report('serving', {
 });
 plotLines(
   'serving.svg',
-  'Page views a second that are waited for: one serving process, one worker, two cores',
-  'requests that wait',
-  'a second',
-  [paper, 'ours, pub/sub', 'ours, stream'].map((name) => ({
-    name,
-    points: WAITING.map((waiting) => [waiting, Math.round(of(name, waiting, 'perSecond'))] as const),
-  })),
+  {
+    title: 'Page views a second that are waited for: one serving process, one worker, two cores',
+    x: 'requests that wait',
+  },
+  WAITING,
+  Object.fromEntries(curves.map((name) => [name, WAITING.map((waiting) => perSecond(name, waiting))])),
 );
 client.disconnect();
 await redis.stop();
