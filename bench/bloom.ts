@@ -10,6 +10,7 @@ import { hashPair, murmurHash64A } from '../lib/bloom/murmur-hash.js';
 import { RedisBloomFilter } from '../lib/bloom/redis-bloom.js';
 import { intelligenceKeys } from '../lib/keys.js';
 import { workScript } from '../lib/worker/commands/index.js';
+import { markOf } from '../lib/worker/commands/mark.js';
 import { cached } from '../test/support/servers.js';
 import { commandStats, median, quick, report, round } from './support/figures.js';
 
@@ -196,7 +197,7 @@ for (let r = 0; r < ROUNDS; r++) {
       await time(`page view script, ${what}, ${side}`, (i) => {
         const { activity, pages, visited, notified } = intelligenceKeys(side, `s${i % 100}`);
         const page = `/page/${Math.floor(i / 100)}`;
-        const mark = `${what[0]}${i}______`.slice(0, 6);
+        const mark = markOf(`${what.replace(' ', '-')}~${i.toString(36)}`);
         return script.run(
           client,
           [
