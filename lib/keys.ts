@@ -1,3 +1,5 @@
+import calculateSlot from 'cluster-key-slot';
+
 /** Ids longer than this (encoded) are refused: a glob against a very long channel costs every PUBLISH. */
 export const MAX_ID_LENGTH = 512;
 
@@ -51,6 +53,23 @@ export function intelligenceKeys(namespace: string, sid: string): IntelligenceKe
 
 /** Which sessions are a user's, a hash: outside the sessions' own prefix, so that no SCAN takes it for one. */
 export const userSessionsKey = (prefix: string, user: string): string => `users:${prefix}${user}`;
+
+/**
+ * A key that stands beside another: in the same slot of a Cluster whatever braces there are in it, and outside its prefix,
+ * so that no SCAN takes it for one of those.
+ */
+export function besideKey(prefix: string, key: string): string {
+  const slot = calculateSlot(key);
+  const [whole, own] = [`${prefix}{${key}}`, `${prefix}${key}`];
+  if (calculateSlot(whole) === slot) return whole;
+  if (calculateSlot(own) === slot) return own; // it has a hash tag
+  // A lone brace can be put into no tag: some number that comes to the same slot.
+  for (let n = 0; n < 1_000_000; n++) if (calculateSlot(`{${n}}`) === slot) return `${prefix}{${n}}${key}`;
+  return whole;
+}
+
+/** Stands before the key of what says, for a while, that a session, or all of a user's, were ended. */
+export const endedPrefix = (keyPrefix: string): string => `${keyPrefix}ended:`;
 
 /** The streams of the transport `stream`; a partition's keys share its hash tag, so the partitions spread over a Cluster. */
 export const streamKey = (namespace: string, partition: number): string => `${namespace}ss:stream:{${partition}}`;

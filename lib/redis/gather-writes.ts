@@ -26,3 +26,8 @@ function gather(client: Redis): void {
     return sent;
   };
 }
+
+/** Writes what was gathered: nothing more comes in this turn. */
+export const writeNow = (client: RedisClient): void => {
+  if (!isCluster(client)) client.stream?.uncork();
+};

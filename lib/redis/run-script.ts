@@ -23,6 +23,11 @@ export class Script<Reply = unknown> {
     }
   }
 
+  /** By its text: it keeps its place among the commands of the connection, whether the server knows it or not. */
+  async eval(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
+    return (await client.eval(this.lua, keys, ...keysAndArguments)) as Reply;
+  }
+
   /** Loads it wherever `client` is connected anew, before anything else is sent there: calls then keep their order. */
   loadAtReady(client: Redis): void {
     const load = () => void client.script('LOAD', this.lua).catch(() => {}); // a call will tell

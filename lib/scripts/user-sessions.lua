@@ -1,7 +1,8 @@
 -- Notes a session as one of its user's, and forgets those that have ended.
--- KEYS  the user's sessions: a hash, session id to "<last seen>:<end>", ms; an end of 0 is none
+-- KEYS  the user's sessions: a hash, session id to "<last seen>:<end>", ms; an end of 0 is none. In a Cluster, too: when
+--       all of them were ended (end-user-sessions.lua)
 -- ARGV  session id; ttl in ms, 0: none
--- Reply session id and last seen, by turns
+-- Reply session id and last seen, by turns; those that end all, in a list; the time, µs
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ttl = tonumber(ARGV[2])
@@ -28,4 +29,5 @@ if ttl == 0 then
 elseif #reply == 2 or (left >= 0 and left < ttl) then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
-return reply
+local ended = KEYS[2] and redis.call('LRANGE', KEYS[2], 0, -1) or {}
+return { reply, ended, ms(time[1] * 1000000 + time[2]) }

@@ -1,5 +1,6 @@
 import { Cluster, type Redis } from 'ioredis';
 import type { RedisClient } from '../redis/connect.js';
+import { writeNow } from '../redis/gather-writes.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 
@@ -52,7 +53,9 @@ export class Batches {
       this.#batch = { kind, keys: [], args: [], waiting: [] };
       const batch = this.#batch;
       setImmediate(() => {
-        if (this.#batch === batch) this.#flush();
+        if (this.#batch !== batch) return;
+        this.#flush();
+        writeNow(this.client); // the turn is over
       });
     }
     const { keys, args: all, waiting } = this.#batch;

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { Counter, Registry } from 'prom-client';
 import { IntelligentSessionError, redisFault } from '../errors.js';
-import { sessionKey, userSessionsKey } from '../keys.js';
+import { besideKey, endedPrefix, sessionKey, userSessionsKey } from '../keys.js';
 import { connectCommands, keyPrefixOf, type RedisClient, whenReady } from '../redis/connect.js';
 import { gatherWrites } from '../redis/gather-writes.js';
 import { loadScript } from '../redis/load-script.js';
@@ -11,42 +11,21 @@ import { Script } from '../redis/run-script.js';
 import { type Found, forEachKey, scanPrefix } from '../redis/scan.js';
 import { Subscriber } from '../redis/subscriber.js';
 import { Batches } from './batches.js';
+import { isEmpty, Lifetimes } from './lifetimes.js';
 import { Lines } from './lines.js';
-import { differ, mergeSession } from './merge-session.js';
 import { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
-import { type Seal, sealOf } from './seal.js';
+import { KEEP_TTL, NO_TTL, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
+import { SessionCodec, unreadable } from './session-codec.js';
 import { Throttle } from './throttle.js';
-import { STORED_BY_MS, UserSessions } from './user-sessions.js';
+import { type Noted, STORED_BY_MS, UserSessions } from './user-sessions.js';
 
 type Callback<T = void> = (error?: unknown, result?: T) => void;
 type Stored = SessionData & { id: string };
 
-/** What a session object is based on. */
-interface View {
-  readonly sid: string;
-  /** the text that this request read, or saved last */
-  readonly base: string;
-  /** the text that is in Redis, as far as is known; it differs from `base` after a merge or a touch */
-  held: string;
-  /** the same as it is stored */
-  raw: string;
-  /** has it been read, so that its cookie has come back? */
-  readonly read: boolean;
-  /** whose the held one is */
-  user: string | undefined;
-}
-
 const nothing = (): void => {};
 /** what a method with a callback returns */
 const NEVER_ASKED: Promise<unknown> = Promise.resolve();
-
-/** What is known of a session object. */
-interface State {
-  view?: View;
-  /** the save that it is in, or was in last */
-  saving?: Promise<void>;
-}
 
 /** What is saved, as it was when the save was asked. */
 interface Saving {
@@ -58,14 +37,16 @@ interface Saving {
 /** How long a command may wait for the connection: for the first one (a Cluster's takes its time), for one that was lost. */
 const FIRST_READY_MS = 1000;
 const READY_MS = 250;
-const TRIES = 100;
-const UNREADABLE =
-  'A stored session could not be read (another secret, damaged, or something else): it is treated as absent';
+/** A note of a session whose end is not known. */
+const A_DAY_MS = 86_400_000;
+
+const statuses: Partial<Record<string, number>> = {
+  ERR_INTELLIGENT_SESSION_CONFLICT: 409,
+  ERR_INTELLIGENT_SESSION_ARGUMENT: 500,
+};
 
 const touchScript = new Script<number>(loadScript('../scripts/touch.lua', import.meta.url));
-
-/** Does a session hold nothing but its cookie? */
-const isEmpty = (session: SessionData): boolean => Object.keys(session).every((key) => key === 'cookie');
+const destroyScript = new Script<string | number | null>(loadScript('../scripts/destroy.lua', import.meta.url), 2);
 
 /**
  * express-session's store on Redis: JSON under `sess:<sid>` with an expiry, as connect-redis writes it, and its option names.
@@ -81,18 +62,20 @@ export class RedisSessionStore extends Store {
   readonly #options: ReturnType<typeof resolveStoreOptions>;
   /** of whole keys */
   readonly #prefix: string;
-  readonly #seal: Seal;
+  readonly #endedPrefix: string;
+  readonly #codec: SessionCodec;
+  readonly #lifetimes: Lifetimes;
+  readonly #saver: SessionSaver;
   readonly #near: NearCache | undefined;
   readonly #batches: Batches;
   readonly #users: UserSessions;
   readonly #expired: Subscriber | undefined;
   readonly #states = new WeakMap<object, State>();
-  /** errors that an application's own function threw: they are not told as Redis' */
-  readonly #thrown = new WeakSet<object>();
+  /** faults of the application's that are told once */
+  readonly #toldInvalid = new Set<string>();
   /** renewing an expiry by a touch; and until when a session is noted as its user's */
   readonly #renewals = new Throttle();
   readonly #notes = new LRUCache<string, number>({ max: 50_000 });
-  readonly #conflicts = new Lines();
   readonly #firstSaves = new Lines();
   #soon: Promise<void> | undefined;
   #wasReady = false;
@@ -114,10 +97,13 @@ export class RedisSessionStore extends Store {
   constructor(options: RedisSessionStoreOptions = {}) {
     super();
     this.#options = resolveStoreOptions(options);
-    const { redis, nearCache, expiredEvents, encryption, whenAway } = this.#options;
+    const { redis, nearCache, expiredEvents, whenAway } = this.#options;
     const keyPrefix = keyPrefixOf(redis);
     this.#prefix = keyPrefix + this.#options.prefix;
-    this.#seal = sealOf(encryption);
+    this.#endedPrefix = endedPrefix(keyPrefix);
+    const onInvalid = (what: string) => this.#tellInvalid(what);
+    this.#codec = new SessionCodec(this.#options, onInvalid);
+    this.#lifetimes = new Lifetimes(this.#options, this.#codec.call, onInvalid);
     this.client = connectCommands(redis);
     gatherWrites(this.client);
     this.client.on('ready', () => {
@@ -126,7 +112,19 @@ export class RedisSessionStore extends Store {
     });
     if (whenAway === 'pass') this.client.on('close', () => this.emit('disconnect'));
     this.#batches = new Batches(this.client);
-    this.#users = new UserSessions(this.client, keyPrefix + userSessionsKey(this.#options.prefix, ''));
+    this.#saver = new SessionSaver(
+      this.#batches,
+      this.#codec,
+      this.#lifetimes,
+      this.#options,
+      this.#endedPrefix,
+      (sid) => this.#tell('conflict', sid),
+    );
+    this.#users = new UserSessions(
+      this.client,
+      keyPrefix + userSessionsKey(this.#options.prefix, ''),
+      this.#endedPrefix,
+    );
     if (nearCache) this.#near = new NearCache(redis, this.#prefix, nearCache);
     this.#near?.on('fault', (error) => this.#fault(error));
     const db = this.client.isCluster ? 0 : ((this.client as Redis).options.db ?? 0);
@@ -177,9 +175,9 @@ export class RedisSessionStore extends Store {
     const state = this.#states.get(session) ?? {};
     if (!state.view) this.#states.set(session, state);
     const save = () => {
-      const mine = this.#theirs(() => this.#options.serializer.stringify(session));
-      const user = this.#userOf(session);
-      const ttlMs = this.#ttlMs(session, state.view?.sid === sid && state.view.read);
+      const mine = this.#codec.stringify(session);
+      const user = this.#codec.userOf(session);
+      const ttlMs = this.#lifetimes.ms(session, state.view?.sid === sid && state.view.read);
       const saveNow = () => this.#ready(() => this.#save(sid, state, { mine, user, ttlMs }));
       // Saves of one session object stand in line: each goes on from the one before.
       const { saving } = state;
@@ -196,7 +194,9 @@ export class RedisSessionStore extends Store {
    */
   override touch(sid: string, session: SessionData, callback?: Callback): Promise<void> {
     const due =
-      !this.#options.disableTouch && !this.#options.disableTTL && this.#renewals.isDue(sid, this.#markOf(session));
+      !this.#options.disableTouch &&
+      !this.#options.disableTTL &&
+      this.#renewals.isDue(sid, this.#lifetimes.mark(session));
     const renew = () => (due ? this.#ready(() => this.#renew(sid, session)) : Promise.resolve());
     if (!callback) return this.#settle(undefined, renew);
     renew().catch((error) => this.#fault(error));
@@ -264,7 +264,8 @@ export class RedisSessionStore extends Store {
   sessionsOf(user: string): Promise<Stored[]> {
     return this.#settle(undefined, () =>
       this.#ready(async () => {
-        const sids = await this.#sidsOf(user);
+        this.#needUsers();
+        const sids = await this.#users.of(user);
         const sessions = await Promise.all(sids.map((sid) => this.#stored(sid)));
         return sessions.flatMap((session, i) =>
           session && this.#viewOf(session)?.user === user ? [Object.assign(session, { id: sids[i] as string })] : [],
@@ -281,7 +282,8 @@ export class RedisSessionStore extends Store {
     return this.#settle(undefined, () =>
       this.#ready(async () => {
         const kept = new Set(typeof except === 'string' ? [except] : except);
-        const sids = (await this.#sidsOf(user)).filter((sid) => !kept.has(sid));
+        this.#needUsers();
+        const sids = (await this.#users.ending(user, [...kept])).filter((sid) => !kept.has(sid));
         const ended = await Promise.all(
           sids.map(async (sid) => {
             const session = await this.#stored(sid);
@@ -299,7 +301,7 @@ export class RedisSessionStore extends Store {
 
   /** Seconds that this session has left, rounded up: what its intelligence is kept for. */
   ttlSeconds(session: SessionData, returning = false): number {
-    return Math.ceil(this.#ttlMs(session, returning) / 1000);
+    return Math.ceil(this.#lifetimes.ms(session, returning) / 1000);
   }
 
   /** Closes the connections. Can be called twice. */
@@ -310,80 +312,62 @@ export class RedisSessionStore extends Store {
   }
 
   async #save(sid: string, state: State, { mine, user, ttlMs }: Saving): Promise<void> {
-    const { saveMode, disableTTL } = this.#options;
     const view = state.view?.sid === sid ? state.view : undefined;
-    const read = view?.read ?? false;
-    if (ttlMs <= 0) return this.#remove(sid);
+    // A copy that has run out says nothing of the session, which another request may have renewed.
+    if (ttlMs <= 0 && !(view && (await this.#ranOut(mine, view)))) return this.#remove(sid);
     const key = this.#key(sid);
-    // noted before it is stored, so that none is stored that destroyAllOf() does not know
-    let noted = user === undefined ? undefined : await this.#note(user, sid, ttlMs, user !== view?.user);
-
+    const liveMs = ttlMs > 0 ? ttlMs : A_DAY_MS;
+    const another = user !== undefined && user !== view?.user;
+    // The note is sent first and the session right behind it: neither waits for the other's answer.
+    const noting = user === undefined ? undefined : this.#note(user, sid, liveMs, another);
     this.#near?.forget(key);
-    const saved: View = { sid, base: mine, held: mine, raw: this.#seal.seal(sid, mine), read, user };
-    const storedMs = disableTTL ? 0 : ttlMs;
-    let stored: boolean | undefined = true;
-    if (!view || saveMode === 'overwrite') {
-      const how = [...(storedMs ? ['PX', storedMs] : []), ...(view ? ['XX'] : [])];
-      stored = (await this.#batches.inOrder.call('SET', key, saved.raw, ...how)) !== null;
-      if (!view) this.#tell('created', sid);
-    } else {
-      const asRead = view.held === view.base;
-      const reply = asRead ? await this.#batches.save(key, view.raw, saved.raw, storedMs) : view.raw;
-      if (reply === 0) stored = false;
-      else if (reply !== 1)
-        stored = await this.#conflicts.join(sid, () => this.#saveOver(String(reply), saved, view, asRead));
+    const saved: View = {
+      ...{ sid, base: mine, held: mine, raw: this.#codec.seal(sid, mine) },
+      ...{ read: view?.read ?? false, user, since: Date.now() },
+    };
+    const saving = this.#saver.save(key, saved, state, this.#saver.ttlOf(ttlMs));
+    const [note, stored] = await Promise.allSettled([noting, saving]);
+    this.#near?.forget(key);
+    if (stored.status === 'rejected') throw stored.reason;
+    if (stored.value === 'unreadable') return void this.#unreadable();
+    if (stored.value === 'gone') return this.#refuse(sid, user);
+    if (note.status === 'rejected') {
+      if (!another)
+        this.#fault(note.reason); // it is noted from before, and due again
+      else {
+        await this.#undo(key, saved, state, view);
+        throw note.reason;
+      }
     }
-    this.#near?.forget(key);
-    if (stored === undefined) return;
-    if (!stored) return this.#refuse(sid, user);
+    if (!view) this.#tell('created', sid);
     this.#counted.saved.inc();
     state.view = saved;
+    state.unanswered = [];
     // a page that saves before its end has not moved its cookie yet: the touch at its end is due
     this.#renewals.forget(sid);
+    let noted = note.status === 'fulfilled' ? note.value : undefined;
+    if (another && noted?.tooLate) return this.#remove(sid);
     // a note of one who is no longer its user stays till it ends: readers ask the session whose it is
-    if (saved.user !== user) noted = await this.#note(saved.user, sid, ttlMs, true);
+    if (saved.user !== user) noted = await this.#note(saved.user, sid, liveMs, true);
     const { maxSessionsPerUser: most } = this.#options;
     if (noted && most !== undefined && saved.user !== undefined && saved.user !== view?.user) {
-      const over = await this.#users.over(saved.user, noted, most, (one) => this.#ownerOf(one));
-      await Promise.all(over.map((one) => this.destroy(one)));
+      const over = await this.#users.over(saved.user, noted.sessions, most, (one) => this.#ownerOf(one));
+      // its own not by destroy(), which waits for this save
+      await Promise.all(over.map((one) => (one === sid ? this.#remove(one) : this.destroy(one))));
     }
   }
 
-  /**
-   * Saves what this request changed over what another has stored: false where the session is gone, undefined where what
-   * stands there can't be read, and so is left alone.
-   */
-  async #saveOver(there: string, saved: View, view: View, conflicting: boolean): Promise<boolean | undefined> {
-    const { saveMode, disableTTL, serializer } = this.#options;
-    const { sid } = saved;
-    let [held, expected, check, told] = [view.held, there, conflicting, false];
-    for (let tried = 0; tried <= TRIES; tried++) {
-      const text = this.#seal.open(sid, expected);
-      if (text === undefined) break;
-      const theirs = await this.#parsed(text);
-      // a touch moves the cookie and nothing else: that is no conflict
-      const conflict = check && differ(await this.#parsed(held), theirs);
-      if (conflict && !told) this.#tell('conflict', sid);
-      told ||= conflict;
-      if ((conflict && saveMode === 'reject') || tried === TRIES)
-        throw new IntelligentSessionError(
-          'ERR_INTELLIGENT_SESSION_CONFLICT',
-          'The session was changed by another request since this one read it',
-        );
-      const merged = mergeSession(await this.#parsed(view.base), await this.#parsed(saved.base), theirs);
-      saved.held = this.#theirs(() => serializer.stringify(merged));
-      saved.raw = this.#seal.seal(sid, saved.held);
-      saved.user = this.#userOf(merged);
-      const ttlMs = disableTTL ? 0 : this.#ttlMs(merged, saved.read);
-      const reply = await this.#batches.save(this.#key(sid), expected, saved.raw, ttlMs);
-      if (reply === 1) return true;
-      if (reply === 0) return false;
-      // no text, and so never equal to itself: it can't be merged with
-      if (reply === expected) break;
-      [held, expected, check] = [text, String(reply), true];
-    }
-    this.#unreadable();
-    return undefined;
+  /** Takes a save back that could not be noted as its user's: destroyAllOf() would not find it. */
+  async #undo(key: string, saved: View, state: State, view: View | undefined): Promise<void> {
+    state.unanswered = [...(state.unanswered ?? []), saved];
+    if (view) await this.#batches.save(key, saved.raw, view.raw, this.#options.disableTTL ? NO_TTL : KEEP_TTL);
+    else await this.#batches.inOrder.unlink(key);
+    this.#near?.forget(key);
+  }
+
+  async #ranOut(mine: string, view: View): Promise<boolean> {
+    const [own, base, held] = await Promise.all([mine, view.base, view.held].map((text) => this.#codec.read(text)));
+    return this.#lifetimes.ranOut(own?.cookie, [base?.cookie, held?.cookie], view.since);
   }
 
   async #refuse(sid: string, user: string | undefined): Promise<void> {
@@ -394,9 +378,13 @@ export class RedisSessionStore extends Store {
   }
 
   async #renew(sid: string, session: SessionData): Promise<void> {
-    const ttlMs = this.#ttlMs(session, true);
-    if (ttlMs <= 0) return this.#remove(sid);
-    this.#renewals.done(sid, this.#markOf(session), this.#touchAfterMs(ttlMs));
+    const ttlMs = this.#lifetimes.ms(session, true);
+    const view = this.#viewOf(session);
+    if (ttlMs <= 0) {
+      const ranOut = view?.sid === sid && (await this.#ranOut(this.#codec.stringify(session), view));
+      return ranOut ? undefined : this.#remove(sid);
+    }
+    this.#renewals.done(sid, this.#lifetimes.mark(session), this.#lifetimes.touchAfterMs(ttlMs));
     try {
       if (!(await this.#move(sid, session, ttlMs))) return;
     } catch (error) {
@@ -404,7 +392,7 @@ export class RedisSessionStore extends Store {
       throw error;
     }
     this.#counted.touched.inc();
-    await this.#note(this.#viewOf(session)?.user, sid, ttlMs, false);
+    await this.#note(view?.user, sid, ttlMs, false);
   }
 
   /** Moves a session's end, and its stored cookie where it has one; false where it is gone, or another's save stands there. */
@@ -413,13 +401,13 @@ export class RedisSessionStore extends Store {
     const known = this.#viewOf(session);
     const view = known?.sid === sid ? known : undefined;
     const raw = view?.raw ?? (await this.#batches.get(key));
-    const held = view?.held ?? (raw === null ? undefined : this.#seal.open(sid, raw));
+    const held = view?.held ?? (raw === null ? undefined : this.#codec.open(sid, raw));
     if (raw === null || held === undefined) return false;
-    const stored = await this.#parsed(held);
+    const stored = await this.#codec.read(held);
     if (!session.cookie?.expires && !stored.cookie?.expires)
       return (await this.#batches.inOrder.pexpire(key, ttlMs)) === 1;
-    const text = this.#theirs(() => this.#options.serializer.stringify({ ...stored, cookie: session.cookie }));
-    const moved = this.#seal.seal(sid, text);
+    const text = this.#codec.stringify({ ...stored, cookie: session.cookie });
+    const moved = this.#codec.seal(sid, text);
     this.#near?.forget(key);
     const reply = await touchScript.run(this.#batches.inOrder, [key, raw, moved, ttlMs]);
     this.#near?.forget(key);
@@ -432,26 +420,40 @@ export class RedisSessionStore extends Store {
     this.#near?.forget(key);
     this.#renewals.forget(sid);
     this.#notes.delete(sid);
-    let there: boolean;
-    if (this.#options.user) {
-      const raw = await this.#batches.inOrder.getdel(key);
-      there = raw !== null;
-      const session = raw === null ? null : await this.#parse(sid, raw);
-      const user = session ? this.#viewOf(session)?.user : undefined;
-      if (user !== undefined) await this.#users.forget(user, sid);
-    } else there = (await this.#batches.inOrder.unlink(key)) === 1;
+    const reply = await this.#end(key);
+    const there = reply !== null && reply !== 0;
+    const session = typeof reply === 'string' ? await this.#parse(sid, reply) : null;
+    const user = session ? this.#viewOf(session)?.user : undefined;
+    if (user !== undefined) await this.#users.forget(user, sid);
     this.#near?.forget(key);
     if (there) this.#tell('destroyed', sid);
   }
 
+  /** Removes a session and leaves a tombstone: what was there, with `user`, else how many. */
+  async #end(key: string): Promise<string | number | null> {
+    const client = this.#batches.inOrder;
+    const wanted = this.#options.user !== undefined;
+    const tombstone = besideKey(this.#endedPrefix, key);
+    try {
+      return await destroyScript.eval(client, [key, tombstone, TOMBSTONE_MS, wanted ? 1 : 0]);
+    } catch (error) {
+      // who may not write a tombstone logs out all the same
+      if (!(error instanceof Error && /^(NOPERM|CROSSSLOT)/.test(error.message))) throw error;
+      this.#tellInvalid(
+        'this Redis user may not write the keys "ended:*": a save that got no answer may undo a logout',
+      );
+      return wanted ? client.getdel(key) : client.unlink(key);
+    }
+  }
+
   /** Notes a session as its user's till after its end, now or when it is due: all that the user has, if it did. */
-  async #note(user: string | undefined, sid: string, ttlMs: number, now: boolean) {
+  async #note(user: string | undefined, sid: string, ttlMs: number, now: boolean): Promise<Noted | undefined> {
     const endsMs = Date.now() + ttlMs + STORED_BY_MS;
     if (user === undefined || !(now || (this.#notes.get(sid) ?? 0) < endsMs)) return undefined;
-    const afterMs = this.#touchAfterMs(ttlMs);
+    const afterMs = this.#lifetimes.touchAfterMs(ttlMs);
     // saves and touches move the session's end without a note for so long
     const noteMs = this.#options.disableTTL ? 0 : Math.ceil(ttlMs + afterMs + STORED_BY_MS);
-    const noted = await this.#users.note(user, sid, noteMs);
+    const noted = await this.#users.note(user, sid, noteMs, now);
     this.#notes.set(sid, endsMs + afterMs);
     return noted;
   }
@@ -472,38 +474,13 @@ export class RedisSessionStore extends Store {
     return this.#states.get(session)?.view;
   }
 
-  #sidsOf(user: string): Promise<string[]> {
+  #needUsers(): void {
     if (!this.#options.user)
       throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', 'RedisSessionStore has no option "user"');
-    return this.#users.of(user);
   }
 
   #key(sid: string): string {
     return sessionKey(this.#prefix, sid);
-  }
-
-  #touchAfterMs(ttlMs: number): number {
-    const { touchAfter } = this.#options;
-    return touchAfter === undefined ? Math.min(ttlMs / 100, 300_000) : Math.min(touchAfter * 1000, ttlMs / 4);
-  }
-
-  /** How long a session lives, in seconds: express-session lets maxAge slip by a millisecond now and then. */
-  #markOf(session: SessionData): number {
-    const { ttl } = this.#options;
-    return typeof ttl === 'function'
-      ? this.#theirs(() => ttl(session))
-      : Math.round((session.cookie?.originalMaxAge ?? 0) / 1000);
-  }
-
-  #ttlMs(session: SessionData, returning: boolean): number {
-    const { ttl, newSessionTtl, disableTouch, disableTTL } = this.#options;
-    const { expires } = session.cookie ?? {};
-    let ms: number;
-    if (typeof ttl === 'function') ms = this.#theirs(() => ttl(session)) * 1000;
-    else ms = expires ? new Date(expires).getTime() - Date.now() : ttl * 1000;
-    // only where a touch will lengthen it
-    const provisional = !returning && isEmpty(session) && !disableTouch && !disableTTL;
-    return Math.floor(provisional ? Math.min(ms, newSessionTtl * 1000) : ms);
   }
 
   /** Keeps what was read in this process, till its end: Redis tells of an expiry only when it removes the key. */
@@ -521,17 +498,18 @@ export class RedisSessionStore extends Store {
 
   /** A stored text as a session object whose view is known; null where it can't be read. At once, if the serializer can. */
   #parse(sid: string, raw: string): SessionData | null | Promise<SessionData | null> {
-    const text = this.#seal.open(sid, raw);
+    const text = this.#codec.open(sid, raw);
     if (text === undefined) return this.#unreadable();
     const known = (session: SessionData) => {
       if (typeof session !== 'object' || session === null) return this.#unreadable();
-      const view = { sid, base: text, held: text, raw, read: true, user: this.#userOf(session) };
+      const user = this.#codec.userOf(session);
+      const view = { sid, base: text, held: text, raw, read: true, user, since: Date.now() };
       this.#states.set(session, { view });
       return session;
     };
     let session: SessionData | Promise<SessionData>;
     try {
-      session = this.#options.serializer.parse(text);
+      session = this.#codec.parse(text);
     } catch {
       return this.#unreadable();
     }
@@ -540,36 +518,18 @@ export class RedisSessionStore extends Store {
       : known(session);
   }
 
-  /** The serializer's parse(); what it can't read is an error that tells nothing of the text. */
-  async #parsed(text: string): Promise<SessionData> {
-    const session = await Promise.resolve(text)
-      .then((one) => this.#options.serializer.parse(one))
-      .catch(() => undefined);
-    if (typeof session === 'object' && session !== null) return session;
-    throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_UNREADABLE', UNREADABLE);
-  }
-
   #unreadable(): null {
     this.#count.inc({ event: 'unreadable' });
-    this.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_UNREADABLE', UNREADABLE));
+    this.emit('fault', unreadable());
     return null;
   }
 
-  #userOf(session: SessionData): string | undefined {
-    const { user: userOf } = this.#options;
-    if (!userOf) return undefined;
-    const user = this.#theirs(() => userOf(session));
-    return user === undefined || user === null || user === '' ? undefined : String(user);
-  }
-
-  /** Calls an application's own function: what it throws stays its own. */
-  #theirs<T>(act: () => T): T {
-    try {
-      return act();
-    } catch (error) {
-      if (typeof error === 'object' && error !== null) this.#thrown.add(error);
-      throw error;
-    }
+  /** What an application's own function or cookie says that makes no sense: counted each time, told once. */
+  #tellInvalid(what: string): void {
+    this.#count.inc({ event: 'invalid' });
+    if (this.#toldInvalid.has(what)) return;
+    this.#toldInvalid.add(what);
+    this.#fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', `RedisSessionStore: ${what}`));
   }
 
   #ids(): Promise<string[]> {
@@ -581,7 +541,11 @@ export class RedisSessionStore extends Store {
   }
 
   #isSession(key: string): boolean {
-    return key.startsWith(this.#prefix) && !key.startsWith(this.#users.prefix);
+    return (
+      key.startsWith(this.#prefix) &&
+      !key.startsWith(this.#users.prefix) &&
+      (this.#prefix.startsWith(this.#endedPrefix) || !key.startsWith(this.#endedPrefix))
+    );
   }
 
   async *#scan(): AsyncGenerator<Found> {
@@ -591,14 +555,14 @@ export class RedisSessionStore extends Store {
 
   #tell(event: 'created' | 'destroyed' | 'conflict' | 'refused' | 'expired', sid: string): void {
     this.#count.inc({ event });
-    this.#theirs(() => this.emit(event, sid));
+    this.#codec.call(() => this.emit(event, sid));
   }
 
   /** Told, counted, and as the page gets it. What an application's own function threw stays as it is. */
   #fault(cause: unknown): Error {
-    const theirs = cause instanceof Error && this.#thrown.has(cause);
+    const theirs = cause instanceof Error && this.#codec.threw(cause);
     const error = theirs || cause instanceof IntelligentSessionError ? cause : redisFault(cause);
-    if (!theirs) Object.assign(error, { status: (error as { code?: string }).code?.endsWith('_CONFLICT') ? 409 : 503 });
+    if (!theirs) Object.assign(error, { status: statuses[(error as IntelligentSessionError).code] ?? 503 });
     this.#count.inc({ event: 'fault' });
     this.emit('fault', error);
     return error;

@@ -1,8 +1,15 @@
+import { randomUUID } from 'node:crypto';
+import { Cluster } from 'ioredis';
+import { LRUCache } from 'lru-cache';
+import { besideKey } from '../keys.js';
 import type { RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 
-const note = new Script<string[]>(loadScript('../scripts/user-sessions.lua', import.meta.url));
+const noteScript = new Script<[sessions: string[], ended: string[], nowUs: string]>(
+  loadScript('../scripts/user-sessions.lua', import.meta.url),
+);
+const endScript = new Script<string[]>(loadScript('../scripts/end-user-sessions.lua', import.meta.url), 2);
 
 export interface NotedSession {
   readonly sid: string;
@@ -10,8 +17,24 @@ export interface NotedSession {
   readonly seen: number;
 }
 
+/** What a note learned. */
+export interface Noted {
+  /** all that the user then has, those seen longest ago first */
+  readonly sessions: readonly NotedSession[];
+  /** All of the user's sessions were ended while this one was being stored (in a Cluster only): this one too. */
+  readonly tooLate: boolean;
+}
+
 /** A session that was noted this long ago has been stored by now, or never will be. */
 export const STORED_BY_MS = 10_000;
+
+/** In a Cluster it is known for so long when a user's sessions were all ended. */
+const ENDED_MS = 60_000;
+/** Two clocks do not run alike. */
+const DRIFT_US = 1000;
+
+/** Endings by this process, by id: when their answer came, ms of performance.now(). What begins after it is not ended by it. */
+const answered = new LRUCache<string, number>({ max: 10_000 });
 
 /** Which sessions are whose: a hash a user, kept by user-sessions.lua. */
 export class UserSessions {
@@ -19,14 +42,30 @@ export class UserSessions {
     readonly client: RedisClient,
     /** stands before the user in the key */
     readonly prefix: string,
+    /** stands before the key that says when all were ended */
+    readonly endedPrefix: string,
   ) {}
 
-  /** One script; all that the user then has, those seen longest ago first. */
-  async note(user: string, sid: string, ttlMs: number): Promise<NotedSession[]> {
-    const reply = await note.run(this.client, [this.#key(user), sid, ttlMs]);
-    const all: NotedSession[] = [];
-    for (let i = 0; i < reply.length; i += 2) all.push({ sid: reply[i] as string, seen: Number(reply[i + 1]) });
-    return all.sort((a, b) => a.seen - b.seen || (a.sid < b.sid ? -1 : 1));
+  /**
+   * One script. `inOrder`, by EVAL: it keeps its place among the commands of its turn, whether Redis knows the script or not.
+   * On one Redis a session that is stored by a later command is then never there without its note.
+   */
+  async note(user: string, sid: string, ttlMs: number, inOrder: boolean): Promise<Noted> {
+    const keys = this.#keys(user);
+    const began = performance.now();
+    const how = inOrder ? 'eval' : 'run';
+    const [reply, ended, nowUs] = await noteScript[how](this.client, [...keys, sid, ttlMs], keys.length);
+    const tookUs = (performance.now() - began) * 1000;
+    const sessions: NotedSession[] = [];
+    for (let i = 0; i < reply.length; i += 2) sessions.push({ sid: reply[i] as string, seen: Number(reply[i + 1]) });
+    sessions.sort((a, b) => a.seen - b.seen || (a.sid < b.sid ? -1 : 1));
+    const tooLate = ended.some((ending) => {
+      const [, at, id, kept] = /^(\d+):([^:]*):(.*)$/s.exec(ending) ?? [];
+      // it ran before this note was sent
+      const before = (answered.get(id as string) ?? Number.POSITIVE_INFINITY) <= began;
+      return !before && Number(nowUs) - Number(at) < tookUs + DRIFT_US && !JSON.parse(kept as string).includes(sid);
+    });
+    return { sessions, tooLate };
   }
 
   /**
@@ -50,15 +89,26 @@ export class UserSessions {
 
   /** HDEL */
   async forget(user: string, ...sids: readonly string[]): Promise<void> {
-    if (sids.length > 0) await this.client.hdel(this.#key(user), ...sids);
+    if (sids.length > 0) await this.client.hdel(this.prefix + user, ...sids);
   }
 
   /** HKEYS: the ids; some may have ended, one may be about to be stored. */
   of(user: string): Promise<string[]> {
-    return this.client.hkeys(this.#key(user));
+    return this.client.hkeys(this.prefix + user);
   }
 
-  #key(user: string): string {
-    return this.prefix + user;
+  /** The same, of a user whose sessions are about to be ended, all but some. In a Cluster a script. */
+  async ending(user: string, kept: readonly string[]): Promise<string[]> {
+    if (!(this.client instanceof Cluster)) return this.of(user);
+    const id = randomUUID();
+    const sids = await endScript.run(this.client, [...this.#keys(user), id, JSON.stringify(kept), ENDED_MS]);
+    answered.set(id, performance.now());
+    return sids;
+  }
+
+  /** On one Redis nothing is stored before it is noted. */
+  #keys(user: string): string[] {
+    const key = this.prefix + user;
+    return this.client instanceof Cluster ? [key, besideKey(this.endedPrefix, key)] : [key];
   }
 }

@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 /** A TCP proxy in front of a server that can be held (bytes wait), released and cut: a network that fails. */
 export class FaultyProxy {
   readonly #sockets = new Set<Socket>();
+  readonly #answering = new Set<Socket>();
   #held = false;
 
   private constructor(
@@ -17,6 +18,8 @@ export class FaultyProxy {
     const proxy = new FaultyProxy(server, `redis://127.0.0.1:${(server.address() as AddressInfo).port}`);
     server.on('connection', (near) => {
       const far = connect(target, '127.0.0.1');
+      proxy.#answering.add(far);
+      far.on('close', () => proxy.#answering.delete(far));
       for (const [from, to] of [
         [near, far],
         [far, near],
@@ -38,6 +41,11 @@ export class FaultyProxy {
   hold(): void {
     this.#held = true;
     for (const socket of this.#sockets) socket.pause();
+  }
+
+  /** What is sent goes through; what is answered waits, and is lost by a cut. */
+  holdAnswers(): void {
+    for (const socket of this.#answering) socket.pause();
   }
 
   release(): void {

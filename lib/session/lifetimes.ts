@@ -1,0 +1,87 @@
+import type { SessionData } from 'express-session';
+import type { resolveStoreOptions } from './options.js';
+
+type Options = Pick<
+  ReturnType<typeof resolveStoreOptions>,
+  'ttl' | 'newSessionTtl' | 'touchAfter' | 'disableTouch' | 'disableTTL'
+>;
+
+/** For a session whose own end, or ttl function, says nothing. */
+const DEFAULT_TTL = 86_400;
+/** Redis adds a ttl to its clock: more than this is no time that it knows. */
+const MOST_MS = 8e15;
+/** express-session lets maxAge slip by a millisecond now and then. */
+const SLIP_MS = 100;
+
+/** Does a session hold nothing but its cookie? */
+export const isEmpty = (session: SessionData): boolean => Object.keys(session).every((key) => key === 'cookie');
+
+export type Cookie = SessionData['cookie'] | undefined;
+
+/** When a cookie says that it ends, in ms; undefined where it does not, NaN where that is no date. */
+export const endOf = (cookie: Cookie): number | undefined =>
+  cookie?.expires ? new Date(cookie.expires).getTime() : undefined;
+
+/** How long sessions live. Every number that a cookie or a ttl function gives to Redis goes through here. */
+export class Lifetimes {
+  constructor(
+    readonly options: Options,
+    /** calls an application's own function */
+    readonly call: <T>(act: () => T) => T,
+    /** is told what is no time to live; the default is taken instead */
+    readonly onInvalid: (what: string) => void,
+  ) {}
+
+  /** What this session has left, whole ms; 0 or less: it has ended. `returning`: its cookie has come back. */
+  ms(session: SessionData, returning: boolean): number {
+    const { newSessionTtl, disableTouch, disableTTL } = this.options;
+    // only where a touch will lengthen it
+    const provisional = !returning && isEmpty(session) && !disableTouch && !disableTTL;
+    const ms = this.#ms(session);
+    return Math.floor(Math.min(ms, provisional ? newSessionTtl * 1000 : MOST_MS, MOST_MS));
+  }
+
+  /** How long a session is meant to live, in seconds. */
+  mark(session: SessionData): number {
+    if (typeof this.options.ttl === 'function') return this.#seconds(session);
+    return Math.round((session.cookie?.originalMaxAge ?? 0) / 1000) || 0;
+  }
+
+  /** For how long an expiry is not renewed again. */
+  touchAfterMs(ttlMs: number): number {
+    const { touchAfter } = this.options;
+    return touchAfter === undefined ? Math.min(ttlMs / 100, 300_000) : Math.min(touchAfter * 1000, ttlMs / 4);
+  }
+
+  /**
+   * Has this cookie merely run out: was its end, when this request read or last moved it, still to come? If not, the
+   * application has ended the session. `known` are its cookies as they were read and stored, `since` when that was.
+   */
+  ranOut(cookie: Cookie, known: readonly Cookie[], since: number): boolean {
+    const end = endOf(cookie);
+    if (end === undefined || !(end <= Date.now())) return false;
+    if (known.some((one) => endOf(one) === end)) return true;
+    const lives = cookie?.originalMaxAge ?? 0;
+    return lives > 0 && end - lives >= since - SLIP_MS;
+  }
+
+  #ms(session: SessionData): number {
+    const { ttl } = this.options;
+    if (typeof ttl === 'function') return this.#seconds(session) * 1000;
+    const end = endOf(session.cookie);
+    if (end === undefined) return ttl * 1000;
+    if (!Number.isNaN(end)) return end - Date.now();
+    this.onInvalid('a session’s cookie has an end that is no date (maxAge: Infinity?): option "ttl" is taken instead');
+    return ttl * 1000;
+  }
+
+  #seconds(session: SessionData): number {
+    const ttl = this.options.ttl as (session: SessionData) => unknown;
+    const seconds = this.call(() => ttl(session));
+    if (typeof seconds === 'number' && Number.isFinite(seconds)) return seconds;
+    // a promise that nobody waits for must not end the process when it is rejected
+    if (seconds instanceof Promise) seconds.catch(() => {});
+    this.onInvalid(`option "ttl" gave no number of seconds: ${DEFAULT_TTL} are taken instead`);
+    return DEFAULT_TTL;
+  }
+}
