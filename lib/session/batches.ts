@@ -25,7 +25,10 @@ interface Batch {
 export class Batches {
   #batch: Batch | undefined;
 
-  constructor(readonly client: RedisClient) {}
+  constructor(readonly client: RedisClient) {
+    // a save behind a redirect is not sent twice
+    if (!(client instanceof Cluster)) save.loadAtReady(client);
+  }
 
   /** Among others, a key of another type reads as null; alone, it is an error. */
   get(key: string): Promise<string | null> {

@@ -15,7 +15,7 @@ import { isEmpty, Lifetimes } from './lifetimes.js';
 import { Lines } from './lines.js';
 import { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
-import { KEEP_TTL, NO_TTL, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
+import { KEEP_TTL, NO_TTL, noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
 import { SessionCodec, unreadable } from './session-codec.js';
 import { Throttle } from './throttle.js';
 import { type Noted, STORED_BY_MS, UserSessions } from './user-sessions.js';
@@ -180,10 +180,19 @@ export class RedisSessionStore extends Store {
       const ttlMs = this.#lifetimes.ms(session, state.view?.sid === sid && state.view.read);
       const saveNow = () => this.#ready(() => this.#save(sid, state, { mine, user, ttlMs }));
       // Saves of one session object stand in line: each goes on from the one before.
-      const { saving } = state;
+      const { saving, sending } = state;
       const inLine = () => (state.view ? saveNow() : this.#firstSaves.join(sid, saveNow));
-      state.saving = saving ? saving.then(inLine, inLine) : inLine();
-      return state.saving;
+      let run: Promise<void>;
+      if (!saving) run = inLine();
+      else if (sending?.sid === sid && sending.user === user && ttlMs > 0)
+        run = this.#saveBehind(saving, sending, state, { mine, user, ttlMs }, inLine);
+      else run = saving.then(inLine, inLine);
+      state.saving = run;
+      const leave = () => {
+        if (state.saving === run) state.saving = undefined;
+      };
+      run.then(leave, leave);
+      return run;
     };
     return this.#settle(callback, save, !state.view && isEmpty(session));
   }
@@ -340,11 +349,7 @@ export class RedisSessionStore extends Store {
       }
     }
     if (!view) this.#tell('created', sid);
-    this.#counted.saved.inc();
-    state.view = saved;
-    state.unanswered = [];
-    // a page that saves before its end has not moved its cookie yet: the touch at its end is due
-    this.#renewals.forget(sid);
+    this.#saved(state, saved);
     let noted = note.status === 'fulfilled' ? note.value : undefined;
     if (another && noted?.tooLate) return this.#remove(sid);
     // a note of one who is no longer its user stays till it ends: readers ask the session whose it is
@@ -357,9 +362,39 @@ export class RedisSessionStore extends Store {
     }
   }
 
+  /**
+   * A save while the one before it has no answer yet: it goes right behind it, upon what that one writes, so that a redirect
+   * finds it. Where that one fails, or is merged, it is made again in its turn.
+   */
+  async #saveBehind(
+    before: Promise<void>,
+    { sid, raw, read }: View,
+    state: State,
+    { mine, user, ttlMs }: Saving,
+    inLine: () => Promise<void>,
+  ): Promise<void> {
+    const key = this.#key(sid);
+    const saved = { sid, base: mine, held: mine, raw: this.#codec.seal(sid, mine), read, user, since: Date.now() };
+    const sent = this.#saver.saveOver(key, raw, saved, state, this.#saver.ttlOf(ttlMs));
+    const [first, second] = await Promise.allSettled([before, sent]);
+    this.#near?.forget(key);
+    if (second.status === 'rejected' || first.status === 'rejected') noteUnanswered(state, saved);
+    if (second.status === 'rejected') throw second.reason;
+    if (first.status === 'rejected' || !second.value) return inLine();
+    this.#saved(state, saved);
+  }
+
+  #saved(state: State, saved: View): void {
+    this.#counted.saved.inc();
+    state.view = saved;
+    state.unanswered = [];
+    // a page that saves before its end has not moved its cookie yet: the touch at its end is due
+    this.#renewals.forget(saved.sid);
+  }
+
   /** Takes a save back that could not be noted as its user's: destroyAllOf() would not find it. */
   async #undo(key: string, saved: View, state: State, view: View | undefined): Promise<void> {
-    state.unanswered = [...(state.unanswered ?? []), saved];
+    noteUnanswered(state, saved);
     if (view) await this.#batches.save(key, saved.raw, view.raw, this.#options.disableTTL ? NO_TTL : KEEP_TTL);
     else await this.#batches.inOrder.unlink(key);
     this.#near?.forget(key);

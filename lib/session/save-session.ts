@@ -32,8 +32,10 @@ export interface State {
   view?: View;
   /** saves since then that got no answer: each may stand in Redis or not */
   unanswered?: View[];
-  /** the save that it is in, or was in last */
-  saving?: Promise<void>;
+  /** the save that it is in */
+  saving?: Promise<void> | undefined;
+  /** what that one has sent, and waits for the answer to */
+  sending?: View | undefined;
 }
 
 /** Saved; gone, and so left alone; or what stands there can't be read, and is left alone too. */
@@ -49,6 +51,13 @@ const TOMBSTONE_SURE_MS = 50_000;
 
 const TRIES = 100;
 const UNANSWERED = 20;
+
+/** Keeps a save that may stand in Redis or not. */
+export function noteUnanswered(state: State, saved: View): void {
+  const unanswered = state.unanswered?.filter(({ sid }) => sid === saved.sid) ?? [];
+  if (unanswered.length >= UNANSWERED) unanswered.splice(1, 1);
+  state.unanswered = [...unanswered, saved];
+}
 
 const saveUnanswered = new Script<number | string>(loadScript('../scripts/save-unanswered.lua', import.meta.url), 2);
 
@@ -72,12 +81,20 @@ export class SessionSaver {
       return await this.#save(key, saved, state, ttlMs);
     } catch (error) {
       // what was refused, or never sent, counts too: it never stands there
-      if (!(error instanceof IntelligentSessionError)) {
-        const unanswered = state.unanswered?.filter(({ sid }) => sid === saved.sid) ?? [];
-        if (unanswered.length >= UNANSWERED) unanswered.splice(1, 1);
-        state.unanswered = [...unanswered, saved];
-      }
+      if (!(error instanceof IntelligentSessionError)) noteUnanswered(state, saved);
       throw error;
+    } finally {
+      if (state.sending === saved) state.sending = undefined;
+    }
+  }
+
+  /** Saves over what is about to stand there: was it saved? */
+  async saveOver(key: string, raw: string, saved: View, state: State, ttlMs: number): Promise<boolean> {
+    state.sending = saved;
+    try {
+      return (await this.batches.save(key, raw, saved.raw, ttlMs)) === 1;
+    } finally {
+      if (state.sending === saved) state.sending = undefined;
     }
   }
 
@@ -87,7 +104,7 @@ export class SessionSaver {
     const unanswered = state.unanswered?.filter((one) => one.sid === sid) ?? [];
     const overwrite = this.options.saveMode === 'overwrite';
     const over = (there: string, conflicting: boolean) =>
-      this.#conflicts.join(sid, () => this.#saveOver(key, there, saved, view, unanswered, conflicting));
+      this.#conflicts.join(sid, () => this.#merge(key, there, saved, view, unanswered, conflicting));
 
     if (!view && unanswered[0]) {
       const mayBeAbsent = Date.now() - unanswered[0].since < TOMBSTONE_SURE_MS ? 1 : 0;
@@ -100,10 +117,12 @@ export class SessionSaver {
       if (reply === 0) return 'gone';
       return overwrite ? this.#set(key, saved.raw, ttlMs, true) : over(String(reply), true);
     }
-    if (!view || overwrite) return this.#set(key, saved.raw, ttlMs, view !== undefined);
     // after a merge or a touch, what stands there is not what this request read
-    if (view.held !== view.base) return over(view.raw, false);
+    if (view && !overwrite && view.held !== view.base) return over(view.raw, false);
+    state.sending = saved;
+    if (!view || overwrite) return this.#set(key, saved.raw, ttlMs, view !== undefined);
     const reply = await this.batches.save(key, view.raw, saved.raw, ttlMs);
+    if (state.sending === saved) state.sending = undefined;
     if (reply === 1) return 'saved';
     return reply === 0 ? 'gone' : over(String(reply), true);
   }
@@ -115,7 +134,7 @@ export class SessionSaver {
   }
 
   /** Saves what this request changed over what stands there; `conflicting`: another request may have changed that. */
-  async #saveOver(
+  async #merge(
     key: string,
     there: string,
     saved: View,

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import calculateSlot from 'cluster-key-slot';
 import { expect } from 'chai';
 import type { Session, SessionData } from 'express-session';
@@ -82,7 +81,7 @@ describe('a save of RedisSessionStore', () => {
     );
     await until('it is in Redis', done);
     await meanwhile();
-    const ready = once(store.client, 'ready');
+    const ready = new Promise((resolve) => store.client.once('ready', resolve));
     proxy.cut();
     proxy.release();
     expect(await failed).to.match(/_REDIS$|_NOT_READY$/);
@@ -98,7 +97,7 @@ describe('a save of RedisSessionStore', () => {
       () => expect.fail('was answered'),
       (error: { code?: string }) => error.code,
     );
-    const ready = once(store.client, 'ready');
+    const ready = new Promise((resolve) => store.client.once('ready', resolve));
     setImmediate(() => {
       proxy.cut();
       proxy.release();
@@ -289,6 +288,75 @@ describe('a save of RedisSessionStore', () => {
         expect(await store.client.pttl(besideKey(endedPrefix(''), key)), id).to.be.within(1, 60_000);
       }
       expect(await store.length()).to.equal(0);
+    });
+  });
+
+  describe('behind another of the same page', () => {
+    const flash = (session: (Session & SessionData) | SessionData, text: string) =>
+      Object.assign(session, { flash: text });
+
+    for (const saveMode of modes)
+      it(`does not wait for its answer: a new session, and one that was read (${saveMode})`, async () => {
+        const { proxy, store } = await openFar({ saveMode, ...users });
+        const events = told(store);
+        const fresh = data({ user: 'robin' }, 50_000);
+        await store.set('old', data({ n: 0 }, 50_000));
+        const read = await load('old', store);
+        read.n = 1;
+        await save(read);
+        proxy.holdAnswers();
+        const saves = [store.set('new', fresh), store.set('new', flash(fresh, 'one')), save(read)];
+        flash(read, 'two');
+        saves.push(save(read), store.set('new', flash(fresh, 'three')));
+        await until('all are stored', async () => {
+          const [one, two] = [await stored('new'), await stored('old')];
+          return one?.flash === 'three' && two?.flash === 'two';
+        });
+        proxy.release();
+        await Promise.all(saves);
+        await store.set('new', flash(fresh, 'four'));
+        expect(await stored('new')).to.deep.include({ flash: 'four', user: 'robin' });
+        expect((await store.sessionsOf('robin')).map(({ id }) => id)).to.deep.equal(['new']);
+        expect(events.filter((one) => !one.endsWith('old'))).to.deep.equal(['created new']);
+        expect(events.filter((one) => /conflict|refused/.test(one))).to.deep.equal([]);
+      });
+
+    it('is made again in its turn where that one was merged, is gone, or got no answer', async () => {
+      const far = await openFar();
+      const near = open();
+      await far.store.set('s', data({ n: 0 }, 50_000));
+      const [merging, other] = [await load('s', far.store), await load('s', near)];
+      other.theirs = true;
+      await save(other);
+      merging.n = 1;
+      const first = save(merging);
+      merging.flash = 'x';
+      await Promise.all([first, save(merging)]);
+      expect(await stored('s')).to.deep.include({ n: 1, flash: 'x', theirs: true });
+
+      const session = await load('s', far.store);
+      const both = () => {
+        session.n = 3;
+        const one = save(session);
+        session.n = 4;
+        const two = save(session);
+        one.catch(() => {});
+        return two;
+      };
+      await unanswered(far, both, async () => (await stored('s'))?.n === 4);
+      Object.assign(session, { n: 0 });
+      delete session.flash;
+      await save(session);
+      expect(await stored('s'))
+        .to.deep.include({ n: 0, theirs: true })
+        .and.not.have.property('flash');
+
+      await near.destroy('s');
+      session.n = 5;
+      const gone = save(session);
+      session.n = 6;
+      await Promise.all([gone, save(session)]);
+      expect(await stored('s')).to.equal(null);
     });
   });
 
