@@ -30,6 +30,7 @@ const stores = {
   'connect-redis 8': async (url: string) => new ConnectRedis8({ client: new Redis(url) }),
   MemoryStore: async () => new session.MemoryStore(),
   ours: async (url: string) => new RedisSessionStore({ url }),
+  'ours, users': async (url: string) => new RedisSessionStore({ url, user: (one) => (one as { user?: string }).user }),
   'ours, near cache': async (url: string) => new RedisSessionStore({ url, nearCache: {} }),
 };
 
@@ -40,6 +41,23 @@ app.use(session({ store, secret: 's', resave: false, saveUninitialized: false, c
 app.get('/login', (req, res) => {
   Object.assign(req.session, { user: 'robin', cart: [1, 2, 3], note: 'x'.repeat(200), n: 0 });
   res.json({ id: req.sessionID });
+});
+/** A login as sites have it: another id, and a redirect. */
+app.get('/enter', (req, res) =>
+  req.session.regenerate(() => {
+    Object.assign(req.session, { user: req.query.user });
+    res.redirect(303, '/inside');
+  }),
+);
+/** The same without another id. */
+app.get('/assign', (req, res) => {
+  Object.assign(req.session, { user: req.query.user });
+  res.redirect(303, '/inside');
+});
+app.get('/inside', (req, res) => void res.json({ user: (req.session as { user?: string }).user ?? null }));
+app.get('/anonymous', (req, res) => {
+  Object.assign(req.session, { n: 1 });
+  res.json({});
 });
 app.get('/read', (req, res) => void res.json({ n: (req.session as { n?: number }).n }));
 app.get('/write', (req, res) => {

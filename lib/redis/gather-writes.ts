@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { isCluster, type RedisClient } from './connect.js';
+import { isCluster, masters, type RedisClient } from './connect.js';
 
 /** So much goes at once: Redis works on it while the rest of the turn goes on here. */
 const ENOUGH_BYTES = 4096;
@@ -27,7 +27,7 @@ function gather(client: Redis): void {
   };
 }
 
-/** Writes what was gathered: nothing more comes in this turn. */
-export const writeNow = (client: RedisClient): void => {
-  if (!isCluster(client)) client.stream?.uncork();
-};
+/** Writes what was gathered so far. */
+export function writeNow(client: RedisClient): void {
+  for (const { stream } of masters(client)) stream?.uncork();
+}

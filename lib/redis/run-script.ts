@@ -7,6 +7,8 @@ export type ScriptArgument = string | number | Buffer;
 /** A Lua script, sent by its hash and loaded where the server does not know it (first use, SCRIPT FLUSH, failover). */
 export class Script<Reply = unknown> {
   readonly #sha: string;
+  /** without comments and indentation: it is sent whole */
+  #short: string | undefined;
   constructor(
     readonly lua: string,
     readonly keys = 1,
@@ -19,13 +21,15 @@ export class Script<Reply = unknown> {
       return (await client.evalsha(this.#sha, keys, ...keysAndArguments)) as Reply;
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      return (await client.eval(this.lua, keys, ...keysAndArguments)) as Reply;
+      this.#short ??= this.lua.replace(/^\s*(--.*)?\n|^[ \t]+/gm, '');
+      return (await client.eval(this.#short, keys, ...keysAndArguments)) as Reply;
     }
   }
 
   /** By its text: it keeps its place among the commands of the connection, whether the server knows it or not. */
   async eval(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
-    return (await client.eval(this.lua, keys, ...keysAndArguments)) as Reply;
+    this.#short ??= this.lua.replace(/^\s*(--.*)?\n|^[ \t]+/gm, '');
+    return (await client.eval(this.#short, keys, ...keysAndArguments)) as Reply;
   }
 
   /** Loads it wherever `client` is connected anew, before anything else is sent there: calls then keep their order. */

@@ -50,15 +50,19 @@ export class Batches {
     return this.client;
   }
 
+  /** Writes all that was asked so far, before anything else is written: the turn's end is too late for it, or is here. */
+  writeNow(): void {
+    this.#flush();
+    writeNow(this.client);
+  }
+
   #add<T extends Reply>(kind: Batch['kind'], key: string, ...args: (string | number)[]): Promise<T> {
     if (this.#batch && (this.#batch.kind !== kind || this.#batch.keys.length >= AT_ONCE[kind])) this.#flush();
     if (!this.#batch) {
       this.#batch = { kind, keys: [], args: [], waiting: [] };
       const batch = this.#batch;
       setImmediate(() => {
-        if (this.#batch !== batch) return;
-        this.#flush();
-        writeNow(this.client); // the turn is over
+        if (this.#batch === batch) this.writeNow();
       });
     }
     const { keys, args: all, waiting } = this.#batch;

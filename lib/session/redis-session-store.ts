@@ -32,6 +32,8 @@ interface Saving {
   readonly mine: string;
   readonly user: string | undefined;
   readonly ttlMs: number;
+  /** a browser goes on to another page at once */
+  readonly redirects: boolean;
 }
 
 /** How long a command may wait for the connection: for the first one (a Cluster's takes its time), for one that was lost. */
@@ -47,6 +49,13 @@ const statuses: Partial<Record<string, number>> = {
 
 const touchScript = new Script<number>(loadScript('../scripts/touch.lua', import.meta.url));
 const destroyScript = new Script<string | number | null>(loadScript('../scripts/destroy.lua', import.meta.url), 2);
+
+/** Does the page that saves this session answer with a redirect? */
+function isRedirected(session: SessionData): boolean {
+  const { req } = session as { req?: { res?: { statusCode?: number } } };
+  const status = req?.res?.statusCode ?? 200;
+  return status >= 300 && status < 400;
+}
 
 /**
  * express-session's store on Redis: JSON under `sess:<sid>` with an expiry, as connect-redis writes it, and its option names.
@@ -178,14 +187,15 @@ export class RedisSessionStore extends Store {
       const mine = this.#codec.stringify(session);
       const user = this.#codec.userOf(session);
       const ttlMs = this.#lifetimes.ms(session, state.view?.sid === sid && state.view.read);
-      const saveNow = () => this.#ready(() => this.#save(sid, state, { mine, user, ttlMs }));
+      const asked: Saving = { mine, user, ttlMs, redirects: isRedirected(session) };
+      const saveNow = () => this.#ready(() => this.#save(sid, state, asked));
       // Saves of one session object stand in line: each goes on from the one before.
       const { saving, sending } = state;
       const inLine = () => (state.view ? saveNow() : this.#firstSaves.join(sid, saveNow));
       let run: Promise<void>;
       if (!saving) run = inLine();
       else if (sending?.sid === sid && sending.user === user && ttlMs > 0)
-        run = this.#saveBehind(saving, sending, state, { mine, user, ttlMs }, inLine);
+        run = this.#saveBehind(saving, sending, state, asked, inLine);
       else run = saving.then(inLine, inLine);
       state.saving = run;
       const leave = () => {
@@ -320,7 +330,7 @@ export class RedisSessionStore extends Store {
     this.client.disconnect();
   }
 
-  async #save(sid: string, state: State, { mine, user, ttlMs }: Saving): Promise<void> {
+  async #save(sid: string, state: State, { mine, user, ttlMs, redirects }: Saving): Promise<void> {
     const view = state.view?.sid === sid ? state.view : undefined;
     // A copy that has run out says nothing of the session, which another request may have renewed.
     if (ttlMs <= 0 && !(view && (await this.#ranOut(mine, view)))) return this.#remove(sid);
@@ -335,6 +345,8 @@ export class RedisSessionStore extends Store {
       ...{ read: view?.read ?? false, user, since: Date.now() },
     };
     const saving = this.#saver.save(key, saved, state, this.#saver.ttlOf(ttlMs));
+    // A browser follows a redirect as soon as it has the answer's head, which express-session writes right after this.
+    if (!view || another || redirects) this.#batches.writeNow();
     const [note, stored] = await Promise.allSettled([noting, saving]);
     this.#near?.forget(key);
     if (stored.status === 'rejected') throw stored.reason;
@@ -370,12 +382,13 @@ export class RedisSessionStore extends Store {
     before: Promise<void>,
     { sid, raw, read }: View,
     state: State,
-    { mine, user, ttlMs }: Saving,
+    { mine, user, ttlMs, redirects }: Saving,
     inLine: () => Promise<void>,
   ): Promise<void> {
     const key = this.#key(sid);
     const saved = { sid, base: mine, held: mine, raw: this.#codec.seal(sid, mine), read, user, since: Date.now() };
     const sent = this.#saver.saveOver(key, raw, saved, state, this.#saver.ttlOf(ttlMs));
+    if (redirects) this.#batches.writeNow();
     const [first, second] = await Promise.allSettled([before, sent]);
     this.#near?.forget(key);
     if (second.status === 'rejected' || first.status === 'rejected') noteUnanswered(state, saved);
