@@ -21,8 +21,7 @@ export class Script<Reply = unknown> {
       return (await client.evalsha(this.#sha, keys, ...keysAndArguments)) as Reply;
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      this.#short ??= this.lua.replace(/^\s*(--.*)?\n|^[ \t]+/gm, '');
-      return (await client.eval(this.#short, keys, ...keysAndArguments)) as Reply;
+      return (await client.eval(this.lua, keys, ...keysAndArguments)) as Reply;
     }
   }
 
