@@ -508,6 +508,21 @@ describe('a save of RedisSessionStore', () => {
     });
   });
 
+  it('of twenty requests at once keeps each one’s key, and of one array what one of them knew', async () => {
+    const stores = [open(), open()];
+    const both = (i: number) => stores[i % 2] as RedisSessionStore;
+    await both(0).set('c', data({ cart: [] }, 50_000));
+    const loaded = await Promise.all(Array.from({ length: 20 }, (_, i) => load('c', both(i))));
+    for (const [i, session] of loaded.entries()) {
+      (session.cart as number[]).push(i);
+      session[`cart:${i}`] = { added: i };
+    }
+    await Promise.all(loaded.map(save));
+    const after = (await stored('c')) as SessionData;
+    expect(Object.keys(after).filter((key) => key.startsWith('cart:'))).to.have.lengthOf(20);
+    expect(after.cart).to.have.lengthOf(1);
+  });
+
   it('logs out where no tombstone may be written: no memory left, or an ACL without its key', async () => {
     const store = open(users);
     await store.set('m', data({ n: 1 }));
