@@ -45,7 +45,14 @@ export class Liveness {
   ) {
     this.#stop = onLoopTick(() => this.#check());
     client.on('end', this.#stop);
+    let connectedMs = loopNowMs();
+    client.on('connect', () => {
+      connectedMs = loopNowMs();
+      this.#roundTripsMs.length = 0; // perhaps another server
+    });
     client.on('ready', () => {
+      // two round trips: HELLO, and INFO for the ready check
+      this.#roundTrip((loopNowMs() - connectedMs) / 2);
       if (!blocking) this.#ping();
     });
   }
@@ -87,9 +94,13 @@ export class Liveness {
     this.#measuredMs = sentMs;
     this.client.ping().then(() => {
       done();
-      this.#roundTripsMs.push(loopNowMs() - sentMs);
-      if (this.#roundTripsMs.length > ROUND_TRIPS) this.#roundTripsMs.shift();
-      this.distanceMs = Math.min(...this.#roundTripsMs);
+      this.#roundTrip(loopNowMs() - sentMs);
     }, done);
+  }
+
+  #roundTrip(ms: number): void {
+    this.#roundTripsMs.push(ms);
+    if (this.#roundTripsMs.length > ROUND_TRIPS) this.#roundTripsMs.shift();
+    this.distanceMs = Math.min(...this.#roundTripsMs);
   }
 }

@@ -72,8 +72,7 @@ interface Asked {
   readonly start: string;
   readonly payload: string;
   readonly ttlSeconds: number;
-  /** how long its asker still waits, ms */
-  readonly left: number;
+  readonly timeoutMs: number;
 }
 
 interface Waiter {
@@ -190,9 +189,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     checkCommand(command);
     // an id that can't be sent is the caller's mistake
     const start = requestOf(command, sid, '');
-    // to Redis, to the worker and to Redis, and back: a worker may be as far away from Redis as this process
-    const left = timeoutMs + 2 * distanceMsOf(this.#sending);
-    const asked = { command, sid, start, payload: formatPayload(payload), ttlSeconds, left };
+    const asked = { command, sid, start, payload: formatPayload(payload), ttlSeconds, timeoutMs };
     if (this.#isReady) return this.#ask(asked);
     return this.#firstConnection().then(
       () => this.#ask(asked),
@@ -238,8 +235,9 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#keys.disconnect();
   }
 
-  #askByInbox({ command, sid, start, payload, ttlSeconds, left }: Asked, target: Target): Promise<Answer> {
+  #askByInbox({ command, sid, start, payload, ttlSeconds, timeoutMs }: Asked, target: Target): Promise<Answer> {
     const id = this.#newId();
+    const left = this.#patienceMs(timeoutMs);
     return new Promise((resolve) => {
       const waiter = this.#wait(id, command, target, left, resolve);
       const request = () => start + this.#inboxRid(id, left, ttlSeconds);
@@ -247,7 +245,8 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     });
   }
 
-  async #askByList(lists: ReplyLists, { command, sid, start, payload, ttlSeconds, left }: Asked, target: Target) {
+  async #askByList(lists: ReplyLists, { command, sid, start, payload, ttlSeconds, timeoutMs }: Asked, target: Target) {
+    const left = this.#patienceMs(timeoutMs);
     const untilMs = loopNowMs() + left;
     let client: Redis;
     try {
@@ -267,6 +266,11 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
         .then((text) => text !== null && this.#arrived({ id, command, data: JSON.parse(text) }))
         .catch((error) => this.#posted(waiter, 'sent', error));
     });
+  }
+
+  /** On top of the way to Redis and back, and of a worker's that is as far away from it and has just begun to read. */
+  #patienceMs(timeoutMs: number): number {
+    return timeoutMs + 3 * distanceMsOf(this.#sending);
   }
 
   #wait(id: string, command: string, target: Target, left: number, resolve: (answer: Answer) => void): Waiter {
@@ -294,8 +298,9 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   }
 
   /** A message that asks for an answer, though nobody waits: it closes the circuit. */
-  #probe({ command, sid, start, payload, ttlSeconds, left }: Asked, target: Target): void {
+  #probe({ command, sid, start, payload, ttlSeconds, timeoutMs }: Asked, target: Target): void {
     const id = this.#newId();
+    const left = this.#patienceMs(timeoutMs);
     const settle = (_: Posted, error?: unknown) => {
       if (error !== undefined) this.emit('fault', redisFault(error));
     };

@@ -237,7 +237,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
 
   async #read({ client, partitions }: Reader, open: readonly Partition[]): Promise<void> {
     await whenReady(client, LEASE_MS);
-    for (const partition of open) if (partition.recovering) await this.#recover(partition);
+    await Promise.all(open.map((partition) => partition.recovering && this.#recover(partition)));
     const count = Math.max(1, Math.min(AT_ONCE, Math.floor(this.#room / open.length)));
     const keys = open.map(({ key }) => key);
     const reply = (await client.xreadgroup(

@@ -119,7 +119,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
    * Costs one PUBLISH, or one XADD.
    */
   async isReady(): Promise<boolean> {
-    return this.listening && ((await this.#source?.hearsItself(SELF_TIMEOUT_MS + 2 * distanceMsOf(this.#client))) ?? false);
+    return (
+      this.listening && ((await this.#source?.hearsItself(SELF_TIMEOUT_MS + 4 * distanceMsOf(this.#client))) ?? false)
+    );
   }
 
   #makeSource(): Source {
