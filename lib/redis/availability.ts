@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { IntelligentSessionError } from '../errors.js';
-import { addressOf, type RedisClient } from './connect.js';
+import { addressOf, isCluster, type RedisClient } from './connect.js';
 import { DeadConnectionError } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
 
@@ -54,7 +54,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
 
   /** Resolves when commands can be sent; rejects with what is known of the fault when Redis is away. */
   ready(): Promise<void> {
-    if (this.#state === 'ready') return READY;
+    if (this.#state === 'ready' && isWritable(this.client)) return READY;
     if (this.#state === 'away') return Promise.reject(this.#reason());
     if (!this.#waiting) {
       let [resolve, reject] = [() => {}, (_: Error) => {}];
@@ -100,3 +100,6 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
 }
 
 const READY = Promise.resolve();
+
+/** ioredis calls a connection ready until it is closed, also when the other side has ended it. */
+const isWritable = (client: RedisClient): boolean => isCluster(client) || client.stream?.writable === true;

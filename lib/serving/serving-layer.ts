@@ -29,6 +29,7 @@ import {
   type RedisOption,
 } from '../redis/connect.js';
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
+import { wasNotSent } from '../redis/lost-connection.js';
 import { Circuits, type Target } from './circuit.js';
 import { Inbox } from './inbox.js';
 import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
@@ -389,6 +390,3 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     return { answered: false };
   }
 }
-
-/** ioredis did not write it: the connection was lost since it was found ready. */
-const wasNotSent = (error: unknown): boolean => error instanceof Error && /isn't writeable/.test(error.message);

@@ -6,6 +6,7 @@ import { IntelligentSessionError, redisFault } from '../errors.js';
 import { sessionKey, userSessionsKey } from '../keys.js';
 import { Availability } from '../redis/availability.js';
 import { connectCommands, keyPrefixOf, type RedisClient } from '../redis/connect.js';
+import { wasLost, wasNotSent } from '../redis/lost-connection.js';
 import { gatherWrites } from '../redis/gather-writes.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
@@ -167,7 +168,7 @@ export class RedisSessionStore extends Store {
         const session = await this.#parse(sid, raw);
         if (mark && session) this.#keepNear(key, mark, raw, session);
         return session;
-      });
+      }, wasLost);
     });
   }
 
@@ -607,9 +608,13 @@ export class RedisSessionStore extends Store {
     return error;
   }
 
-  #ready<T>(work: () => Promise<T>): Promise<T> {
-    if (this.client.status === 'ready') return work();
-    return this.#availability.ready().then(work);
+  /** Runs `work` when Redis can be reached; once more where its connection was lost before the command was sent. */
+  #ready<T>(work: () => Promise<T>, again: (error: unknown) => boolean = wasNotSent): Promise<T> {
+    if (this.client.status !== 'ready') return this.#availability.ready().then(work);
+    return work().catch((error) => {
+      if (!again(error)) throw error;
+      return this.#availability.ready().then(work);
+    });
   }
 
   #settle<T>(callback: Callback<T> | undefined, work: () => T | Promise<T>, forgiving = false): Promise<T> {
