@@ -2,6 +2,7 @@ import type { SessionData } from 'express-session';
 import { IntelligentSessionError } from '../errors.js';
 import { besideKey } from '../keys.js';
 import { loadScript } from '../redis/load-script.js';
+import { wasNotSent } from '../redis/lost-connection.js';
 import { Script } from '../redis/run-script.js';
 import type { Batches } from './batches.js';
 import type { Lifetimes } from './lifetimes.js';
@@ -80,8 +81,8 @@ export class SessionSaver {
     try {
       return await this.#save(key, saved, state, ttlMs);
     } catch (error) {
-      // what was refused, or never sent, counts too: it never stands there
-      if (!(error instanceof IntelligentSessionError)) noteUnanswered(state, saved);
+      // what was refused counts too: it never stands there
+      if (!(error instanceof IntelligentSessionError) && !wasNotSent(error)) noteUnanswered(state, saved);
       throw error;
     } finally {
       if (state.sending === saved) state.sending = undefined;

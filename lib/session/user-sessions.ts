@@ -59,13 +59,15 @@ export class UserSessions {
     const sessions: NotedSession[] = [];
     for (let i = 0; i < reply.length; i += 2) sessions.push({ sid: reply[i] as string, seen: Number(reply[i + 1]) });
     sessions.sort((a, b) => a.seen - b.seen || (a.sid < b.sid ? -1 : 1));
-    const tooLate = ended.some((ending) => {
+    // what ended meanwhile is not known any longer
+    const forgotten = keys.length > 1 && tookUs > ENDED_MS * 1000;
+    const endedSince = ended.some((ending) => {
       const [, at, id, kept] = /^(\d+):([^:]*):(.*)$/s.exec(ending) ?? [];
       // it ran before this note was sent
       const before = (answered.get(id as string) ?? Number.POSITIVE_INFINITY) <= began;
       return !before && Number(nowUs) - Number(at) < tookUs + DRIFT_US && !JSON.parse(kept as string).includes(sid);
     });
-    return { sessions, tooLate };
+    return { sessions, tooLate: forgotten || endedSince };
   }
 
   /**
