@@ -709,7 +709,7 @@ describe('RedisSessionStore', () => {
             const [seconds, micros] = await client.time();
             return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
           };
-          for (const now = await ms(); (await ms()) === now; );
+          for (const now = await ms(); (await ms()) === now;);
         };
         for (const [i, seconds] of ends.entries()) {
           await of.set(`s${i}`, data({ user: 'robin' }, new Date(Date.now() + seconds * 1000)));
