@@ -2,7 +2,7 @@ import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOption
 import { IntelligentSessionError, OptionError } from '../errors.js';
 import { connectNode } from './cluster-node.js';
 import { CommandLimit } from './command-limit.js';
-import { Liveness } from './liveness.js';
+import { watchLiveness } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
 import { type Role, roleOptions, SENTINEL_COMMAND_MS } from './roles.js';
 
@@ -40,21 +40,9 @@ export function connect(redis: RedisOption, role: Role, of?: RedisClient, key?: 
   if (isCluster(redis) && !(of instanceof Cluster))
     throw new OptionError('option "redis": a Cluster, without the client that knows its nodes');
   const client = of instanceof Cluster ? connectNode({ cluster: of, key }, settings) : open(redis as Single, settings);
-  watch(client, role === 'blocking');
+  watchLiveness(client, role === 'blocking');
   // The owner hears of faults through what it asked; without a listener ioredis would print each of them.
   return client.on('error', () => {});
-}
-
-const liveness = new WeakMap<Redis, Liveness>();
-
-function watch(client: Redis, blocking = false): void {
-  liveness.set(client, new Liveness(client, blocking));
-}
-
-/** How far away Redis is: the shortest of the last round trips, ms; of a Cluster, to the farthest of its masters. */
-export function distanceMsOf(client: RedisClient): number {
-  const distanceMs = (node: Redis) => liveness.get(node)?.distanceMs ?? 0;
-  return client instanceof Cluster ? Math.max(0, ...client.nodes('master').map(distanceMs)) : distanceMs(client);
 }
 
 /**
@@ -82,7 +70,7 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
   });
   const limit = new CommandLimit(redis.options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
   cluster.on('+node', (node: Redis) => {
-    watch(node);
+    watchLiveness(node);
     limit.watch(node);
   });
   return cluster.on('error', () => {});

@@ -23,11 +23,11 @@ import {
   connect,
   connectCommands,
   DEFAULT_MAX_WAIT_MS,
-  distanceMsOf,
   isCluster,
   type RedisClient,
   type RedisOption,
 } from '../redis/connect.js';
+import { distanceMsOf } from '../redis/liveness.js';
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { Circuits, type Target } from './circuit.js';
