@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
+import { CLOSE_TIMEOUT_MS, Pending } from '../lib/pending.js';
 import { ServingLayer } from '../lib/serving/serving-layer.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import { EmbeddedWorker } from './embedded-worker.js';
@@ -22,7 +23,10 @@ export interface IntelligentSession extends RequestHandler {
   readonly store: Store;
   /** events `degraded` and `fault`, and the metrics */
   readonly serving: ServingLayer;
-  /** Closes every connection that was opened here. Can be called twice. */
+  /**
+   * Waits for the responses that are under way and for what they save and send, at most `timeout` ms (5000) and not at all
+   * where Redis is away; then closes every connection that was opened here. Can be called twice.
+   */
   close(options?: { timeout?: number }): Promise<void>;
 }
 
@@ -81,18 +85,45 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     },
   };
 
+  // of a store of the application's own nothing is known: its responses are waited for
+  const responses = new Pending(ours?.client);
+  const open = new Set<Response>();
+  const closeAll = async (timeoutMs: number) => {
+    const endMs = performance.now() + timeoutMs;
+    const left = () => ({ timeout: Math.max(0, endMs - performance.now()) });
+    await responses.settled(timeoutMs);
+    await Promise.all([serving.close(left()), ours?.close(left())]);
+    // last: it still hears what was sent just now
+    await embedded?.close(left());
+  };
+  let closing: Promise<void> | undefined;
+  const close = ({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}) => {
+    if (!closing) open.forEach(lastOfItsConnection);
+    closing ??= closeAll(timeout);
+    return closing;
+  };
+
   const handler = (req: Request, res: Response, next: NextFunction) => {
     if (req.intelligence) {
       next();
       return;
     }
     req.intelligence = new RequestIntelligence(req, res, around);
+    responses.begin();
+    open.add(res);
+    res.once('close', () => {
+      open.delete(res);
+      responses.end();
+    });
+    if (closing) lastOfItsConnection(res);
     sessions(req, res, next);
   };
-  const close = async (how: { timeout?: number } = {}) => {
-    await Promise.all([embedded?.close(how), serving.close(), ours?.close()]);
-  };
   return Object.assign(handler, { store, serving, close });
+}
+
+/** server.close() leaves a connection that is kept alive: it would bring one request after the other. */
+function lastOfItsConnection(res: Response): void {
+  if (!res.headersSent) res.setHeader('Connection', 'close');
 }
 
 const withoutSuggest = ({ name, pages }: { name: string; pages: readonly string[] }) => ({ name, pages });

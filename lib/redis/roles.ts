@@ -13,6 +13,8 @@ const everyRole: RedisOptions = {
   retryStrategy: (times) => Math.min(20 * 2 ** Math.min(times, 5), 250) + Math.random() * 20,
   reconnectOnError: (error) => /^(READONLY|UNBLOCKED)/.test(error.message),
   lazyConnect: false,
+  // a connection that is given up waits no longer for the other side; ioredis' timer keeps the process, too
+  disconnectTimeout: 50,
   // what a caller's own client may have otherwise
   keyPrefix: '',
   stringNumbers: false,

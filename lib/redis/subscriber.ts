@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
 import { redisFault } from '../errors.js';
 import { connect, type RedisClient, type RedisOption } from './connect.js';
+import { endConnection } from './end-connection.js';
 
 const PING_MS = 150;
 
@@ -51,6 +52,6 @@ export class Subscriber extends EventEmitter {
 
   close(): void {
     clearInterval(this.#pings);
-    this.client.disconnect();
+    endConnection(this.client);
   }
 }

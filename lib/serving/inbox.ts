@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { type InboxItem, inboxKey } from '../protocol.js';
 import { connect, type RedisClient, type RedisOption } from '../redis/connect.js';
+import { endConnection } from '../redis/end-connection.js';
 
 const BLOCK_SECONDS = 0.5;
 const AT_ONCE = 256;
@@ -91,7 +92,7 @@ export class Inbox {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#again);
-    this.client.disconnect();
+    endConnection(this.client);
   }
 }
 

@@ -1,6 +1,7 @@
 import { createPool, type Pool } from 'generic-pool';
 import type { Redis } from 'ioredis';
 import { connect, type RedisOption, whenReady } from '../redis/connect.js';
+import { endConnection } from '../redis/end-connection.js';
 
 const BLOCK_SECONDS = 0.5;
 /** Requests that may wait for a connection, and for how long at most. */
@@ -72,7 +73,7 @@ export class ReplyLists {
   }
 
   close(): void {
-    for (const client of this.#clients) client.disconnect();
+    for (const client of this.#clients) endConnection(client);
     // those who wait get an error; connections go as they come back
     void this.#pool.drain().then(() => this.#pool.clear());
   }

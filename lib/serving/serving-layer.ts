@@ -6,6 +6,7 @@ import { Gauge, Registry } from 'prom-client';
 import { CommandCounts } from '../counts.js';
 import { OptionError, redisFault } from '../errors.js';
 import { intelligenceKeys } from '../keys.js';
+import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import {
   checkCommand,
   DEFAULT_PARTITIONS,
@@ -25,6 +26,7 @@ import {
   type RedisOption,
   whenReady,
 } from '../redis/connect.js';
+import { endConnection } from '../redis/end-connection.js';
 import { Circuits } from './circuit.js';
 import { Inbox } from './inbox.js';
 import { type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
@@ -110,6 +112,8 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   #closed = false;
   #started = false;
   #soon: Promise<unknown> | undefined;
+  /** what close() waits for: messages that nobody waits for, and what is to be forgotten */
+  readonly #pending: Pending;
   #closing: Promise<void> | undefined;
 
   constructor(redis: RedisOption, options: ServingOptions = {}) {
@@ -137,6 +141,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#sending.once('ready', () => {
       this.#started = true;
     });
+    this.#pending = new Pending(this.#sending);
     this.#clock = new RedisClock(this.#keys);
     if (replies === 'list') this.#lists = new ReplyLists(redis, replyConnections);
     else {
@@ -161,7 +166,9 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     checkCommand(command);
     const text = formatPayload(payload);
     const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
+    this.#pending.begin();
     const settle = (posted: Posted, error?: unknown) => {
+      this.#pending.end();
       if (error !== undefined) this.#degrade(command, 'redis', error);
       else if (posted === 'shed') this.#degrade(command, 'shed');
       else this.#requests.inc(command, posted);
@@ -171,7 +178,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     else
       this.#ready(SEND_WAIT_MS).then(
         () => this.#outbox.post(letter),
-        (error) => this.#degrade(command, 'redis', error),
+        (error) => settle('sent', error),
       );
   }
 
@@ -203,23 +210,27 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   /** Removes what is kept of a session's intelligence: one UNLINK. */
   forget(sid: string): void {
     const keys = Object.values(intelligenceKeys(this.namespace, sid));
-    this.#keys.unlink(...keys).catch((error) => this.#degrade('forget', 'redis', error));
+    const forgotten = this.#keys.unlink(...keys).catch((error) => this.#degrade('forget', 'redis', error));
+    this.#pending.track(forgotten);
   }
 
-  /** Sends what was not sent yet (at most 250 ms), answers who waits with nothing, closes the connections. Can be called twice. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  /**
+   * Sends what was not sent yet, at most `timeout` ms (5000) and not where Redis is away; answers who waits with nothing;
+   * closes the connections. Can be called twice.
+   */
+  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(timeout);
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
+  async #close(timeoutMs: number): Promise<void> {
     this.#closed = true;
-    await this.#outbox.flush(); // each of its commands has a timeout
+    await this.#pending.settled(timeoutMs);
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'closed'));
     this.#inbox?.close();
     this.#lists?.close();
-    this.#sending.disconnect();
-    this.#keys.disconnect();
+    endConnection(this.#sending);
+    endConnection(this.#keys);
   }
 
   #askByInbox({ command, sid, start, payload, ttlSeconds, left }: Asked, route: string): Promise<Answer> {

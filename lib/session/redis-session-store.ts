@@ -4,7 +4,9 @@ import { LRUCache } from 'lru-cache';
 import { Counter, Registry } from 'prom-client';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { sessionKey, userSessionsKey } from '../keys.js';
+import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { connectCommands, keyPrefixOf, type RedisClient, whenReady } from '../redis/connect.js';
+import { endConnection } from '../redis/end-connection.js';
 import { gatherWrites } from '../redis/gather-writes.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
@@ -96,6 +98,9 @@ export class RedisSessionStore extends Store {
   readonly #firstSaves = new Lines();
   #soon: Promise<void> | undefined;
   #wasReady = false;
+  /** what close() waits for */
+  readonly #pending: Pending;
+  #closing: Promise<void> | undefined;
   readonly #count = new Counter({
     name: 'intelligent_session_store_total',
     help: 'What happened to sessions: read, near (read from this process), absent, created, saved, conflict, refused, …',
@@ -120,6 +125,7 @@ export class RedisSessionStore extends Store {
     this.#seal = sealOf(encryption);
     this.client = connectCommands(redis);
     gatherWrites(this.client);
+    this.#pending = new Pending(this.client);
     this.client.on('ready', () => {
       this.#wasReady = true;
       this.emit('connect');
@@ -199,7 +205,8 @@ export class RedisSessionStore extends Store {
       !this.#options.disableTouch && !this.#options.disableTTL && this.#renewals.isDue(sid, this.#markOf(session));
     const renew = () => (due ? this.#ready(() => this.#renew(sid, session)) : Promise.resolve());
     if (!callback) return this.#settle(undefined, renew);
-    renew().catch((error) => this.#fault(error));
+    const renewed = renew().catch((error) => this.#fault(error));
+    if (due) this.#pending.track(renewed);
     process.nextTick(callback, null);
     return Promise.resolve();
   }
@@ -302,11 +309,20 @@ export class RedisSessionStore extends Store {
     return Math.ceil(this.#ttlMs(session, returning) / 1000);
   }
 
-  /** Closes the connections. Can be called twice. */
-  async close(): Promise<void> {
+  /**
+   * Waits for what is under way, at most `timeout` ms (5000) and not at all where Redis is away; then closes the connections.
+   * Can be called twice. What begins later fails: close the HTTP server first.
+   */
+  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(timeout);
+    return this.#closing;
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    await this.#pending.settled(timeoutMs);
     this.#near?.close();
     this.#expired?.close();
-    this.client.disconnect();
+    endConnection(this.client);
   }
 
   async #save(sid: string, state: State, { mine, user, ttlMs }: Saving): Promise<void> {
@@ -624,6 +640,7 @@ export class RedisSessionStore extends Store {
     } catch (error) {
       result = Promise.reject(error);
     }
+    this.#pending.track(result);
     if (!callback) {
       const safe = result.catch((cause) => {
         throw this.#fault(cause);

@@ -6,6 +6,7 @@ import { IntelligentSessionError, redisFault } from '../errors.js';
 import { leaseKey, streamKey, workersKey } from '../keys.js';
 import { GROUP, parseRequest, requestOf, SELF_COMMAND } from '../protocol.js';
 import { connect, isCluster, type RedisClient, type RedisOption, whenReady } from '../redis/connect.js';
+import { endConnection } from '../redis/end-connection.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import type { WorkerMetrics } from './metrics.js';
@@ -110,6 +111,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   #schedule(): void {
+    clearTimeout(this.#timer); // stop() schedules beside a beat that is under way
     this.#timer = setTimeout(() => {
       this.#beating = this.#beat().catch((error) => this.#fault(error));
       void this.#beating.then(() => {
@@ -356,7 +358,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     await this.#beating;
     await Promise.all(Array.from(this.#readers, ({ turn }) => turn));
     await this.#beat().catch((error) => this.#fault(error));
-    this.#schedule();
+    if (!this.#closed) this.#schedule();
   }
 
   async hearsItself(timeoutMs: number): Promise<boolean> {
@@ -388,7 +390,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       await leave().catch((error) => this.#fault(error));
     }
     this.#changed.emit('change');
-    for (const { client } of this.#readers) client.disconnect();
+    for (const { client } of this.#readers) endConnection(client);
   }
 
   #fault(error: unknown): void {

@@ -7,6 +7,7 @@ import { chooseBloomFilter } from '../bloom/choose.js';
 import { redisFault } from '../errors.js';
 import { RedisClock } from '../redis/clock.js';
 import { addressOf, connectCommands, type RedisClient, whenReady } from '../redis/connect.js';
+import { endConnection } from '../redis/end-connection.js';
 import { builtIn } from './commands/index.js';
 import { WorkerMetrics } from './metrics.js';
 import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options.js';
@@ -101,7 +102,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       await source.start();
       source.on('ready', () => this.emit('ready'));
     } catch (error) {
-      this.#client.disconnect();
+      endConnection(this.#client);
       await this.#source?.close();
       throw error;
     }
@@ -157,7 +158,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     clearTimeout(timer);
     this.#workbench?.close();
     await this.#source?.close();
-    this.#client.disconnect();
+    endConnection(this.#client);
     this.emit('close');
   }
 }
