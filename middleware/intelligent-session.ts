@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import type { TLSSocket } from 'node:tls';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
 import { CLOSE_TIMEOUT_MS, Pending } from '../lib/pending.js';
@@ -96,6 +97,21 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     // last: it still hears what was sent just now
     await embedded?.close(left());
   };
+  /** is a proxy's word not asked for, and nobody told yet? */
+  let untrusted = sessionOptions.proxy === undefined;
+  const warnIfSecure =
+    (req: Request, next: NextFunction): NextFunction =>
+    (error?: unknown) => {
+      if (req.session?.cookie.secure === true && untrusted) {
+        untrusted = false;
+        process.emitWarning(
+          'a secure cookie is not set: the proxy says https, and the application does not trust it. ' +
+            "app.set('trust proxy', 1), or option session: { proxy: true }",
+          { code: 'ERR_INTELLIGENT_SESSION_PROXY' },
+        );
+      }
+      next(error);
+    };
   let closing: Promise<void> | undefined;
   const close = ({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}) => {
     if (!closing) open.forEach(lastOfItsConnection);
@@ -104,22 +120,31 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   };
 
   const handler = (req: Request, res: Response, next: NextFunction) => {
-    if (req.intelligence) {
+    // twice the same one; or another one (each may have a cookie path of its own) that made the session
+    if (req.intelligence && (req.session || req.intelligence.around === around)) {
       next();
       return;
     }
     req.intelligence = new RequestIntelligence(req, res, around);
-    responses.begin();
-    open.add(res);
-    res.once('close', () => {
-      open.delete(res);
-      responses.end();
-    });
-    if (closing) lastOfItsConnection(res);
-    sessions(req, res, next);
+    if (typeof res.once === 'function') {
+      responses.begin();
+      open.add(res);
+      res.once('close', () => {
+        open.delete(res);
+        responses.end();
+      });
+      if (closing) lastOfItsConnection(res);
+    }
+    sessions(req, res, untrusted && isUntrusted(req) ? warnIfSecure(req, next) : next);
   };
   return Object.assign(handler, { store, serving, close });
 }
+
+/** Behind a proxy that has the browser's TLS, while the application does not look at what it says. */
+const isUntrusted = (req: Request): boolean =>
+  /^https/i.test(String(req.headers['x-forwarded-proto'])) &&
+  req.secure !== true &&
+  !(req.socket as TLSSocket | null)?.encrypted;
 
 /** server.close() leaves a connection that is kept alive: it would bring one request after the other. */
 function lastOfItsConnection(res: Response): void {

@@ -21,6 +21,7 @@ const everyRole: RedisOptions = {
   enableAutoPipelining: false,
   commandTimeout: undefined,
   blockingTimeout: undefined,
+  monitor: false,
 };
 
 export const roleOptions: Record<Role, RedisOptions> = {

@@ -27,6 +27,7 @@ import {
   whenReady,
 } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
+import { tellFaults } from '../redis/tell-faults.js';
 import { Circuits } from './circuit.js';
 import { Inbox } from './inbox.js';
 import { type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
@@ -142,6 +143,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       this.#started = true;
     });
     this.#pending = new Pending(this.#sending);
+    tellFaults(this.#sending, (error) => this.emit('fault', error));
     this.#clock = new RedisClock(this.#keys);
     if (replies === 'list') this.#lists = new ReplyLists(redis, replyConnections);
     else {

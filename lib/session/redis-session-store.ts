@@ -12,6 +12,7 @@ import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import { type Found, forEachKey, scanPrefix } from '../redis/scan.js';
 import { Subscriber } from '../redis/subscriber.js';
+import { tellFaults } from '../redis/tell-faults.js';
 import { Batches } from './batches.js';
 import { Lines } from './lines.js';
 import { differ, mergeSession } from './merge-session.js';
@@ -126,6 +127,7 @@ export class RedisSessionStore extends Store {
     this.client = connectCommands(redis);
     gatherWrites(this.client);
     this.#pending = new Pending(this.client);
+    tellFaults(this.client, (error) => this.#fault(error));
     this.client.on('ready', () => {
       this.#wasReady = true;
       this.emit('connect');
