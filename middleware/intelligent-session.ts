@@ -78,7 +78,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     combos,
     page: (req) => trackedPage(track, req),
     session: (req) => {
-      if (!req.session?.id) return undefined;
+      // express-session sends no cookie for an id that is no text (`genid`): such a session is not tracked
+      if (typeof req.session?.id !== 'string' || req.session.id === '') return undefined;
       const returning = cookieCameBack(req);
       if (!returning && sessionOptions.saveUninitialized === false) return undefined;
       const ttlSeconds = ours?.ttlSeconds(req.session, returning) ?? secondsLeft(req.session, returning);

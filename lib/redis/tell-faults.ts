@@ -26,7 +26,7 @@ export function tellFaults(client: RedisClient, tell: (error: Error) => void): v
     tellOnce(cause);
   });
   client.on('close', () => {
-    if (!known) tellOnce('the connection was closed before it was ready (too many clients?)');
+    if (!known) tellOnce('the connection was closed before it was ready (too many clients, or TLS on one side only?)');
     known = false;
   });
 }

@@ -152,6 +152,11 @@ export class RedisSessionStore extends Store {
     return created;
   }
 
+  /** Destroys the session and makes a new one. Without a callback express-session's own would end the process. */
+  override regenerate(req: Parameters<Store['regenerate']>[0], callback: (error?: unknown) => void = nothing): void {
+    super.regenerate(req, callback);
+  }
+
   /** GET; nothing where the near cache has it. What can't be read (damaged, another secret) is as if it were not there. */
   override get(sid: string, callback?: Callback<SessionData | null>): Promise<SessionData | null> {
     const key = this.#key(sid);

@@ -403,6 +403,33 @@ describe('what others reported', () => {
       expect(faults).to.deep.equal([]);
     });
 
+  // expressjs/session#310
+  it('a session that is made anew without a callback does not end the process', async () => {
+    const redis = await start();
+    const { visitor } = await open({ redis: redis.url }, (app) => {
+      app.get('/new', (req, res) => {
+        const { id } = req.session;
+        (req.session.regenerate as unknown as () => void)();
+        until('there is another', () => req.session?.id !== id).then(() => res.json({ other: true }));
+      });
+    });
+    await visitor.json('/count');
+    expect(await visitor.json('/new')).to.deep.equal({ other: true });
+    expect((await visitor.json('/')).session).to.not.have.property('count');
+  });
+
+  // DFE-Digital/apply-for-teacher-training-prototype#183, expressjs/session#103
+  it('a `genid` that gives a number makes sessions that are not tracked, and no error', async () => {
+    const redis = await start();
+    const genid = () => 42 as unknown as string;
+    const { visitor } = await open({ redis: redis.url, session: { genid } }, (app) => {
+      app.get('/fresh', async (req, res) => void res.json(await req.intelligence.freshPages(['/a'])));
+    });
+    expect(await visitor.json('/')).to.deep.include({ degraded: false });
+    expect(await visitor.json('/fresh')).to.deep.equal(['/a']);
+    expect(faults).to.deep.equal([]);
+  });
+
   // kljensen/node-sse-example#3, expressjs/session#315
   it('an event stream saves its session while it goes on, and a visitor who leaves ends it', async () => {
     const redis = await start();
