@@ -37,6 +37,7 @@ export class Inbox {
       this.onLost();
     });
     this.client.on('ready', () => {
+      if (this.#closed) return; // the event comes a moment after what it tells of
       this.name = this.#next;
       void this.#drain(this.name);
     });

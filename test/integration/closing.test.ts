@@ -7,6 +7,7 @@ import express from 'express';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { intelligentSession } from '../../lib/index.js';
+import { Inbox } from '../../lib/serving/inbox.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 
@@ -148,6 +149,20 @@ describe('shutting down', () => {
     await sessions.close({ timeout: 100 });
     expect(performance.now() - started).to.be.within(95, 1_000);
     await site.close();
+  });
+
+  it('an inbox that is closed in the moment in which its connection is ready asks for nothing more', async () => {
+    const inbox = new Inbox(
+      redis.url,
+      client,
+      '',
+      () => {},
+      () => {},
+    );
+    inbox.client.prependListener('ready', () => inbox.close());
+    // a rejection that nobody looked at would fail this test
+    await once(inbox.client, 'end');
+    expect(inbox.name).to.equal(undefined);
   });
 
   const kinds = [

@@ -340,6 +340,24 @@ describe('what others reported', () => {
     expect(warnings).to.deep.equal([]);
   });
 
+  // redis/ioredis#1722 (a client that was ended); the other states are its siblings
+  it('a client that subscribes, monitors, has ended or was never connected is duplicated all the same', async () => {
+    const redis = await start();
+    const [subscriber, ended, base] = [connect(redis), connect(redis), connect(redis)];
+    await subscriber.subscribe('news');
+    await ended.quit();
+    const monitor = await base.monitor();
+    closing.push(() => monitor.disconnect());
+    const waiting = new Redis(redis.url, { lazyConnect: true });
+    for (const client of [subscriber, ended, monitor, waiting]) {
+      const { status } = client;
+      const store = new RedisSessionStore({ client });
+      closing.push(() => store.close());
+      expect(await store.length()).to.equal(0);
+      expect(client.status).to.equal(status);
+    }
+  });
+
   // expressjs/session#281, expressjs/session#165
   it('a secure cookie that a proxy’s https would need, while nobody trusts it, is told once; trusted, it is set', async () => {
     const redis = await start();
