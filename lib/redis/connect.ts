@@ -78,9 +78,28 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
 
 /** What stands before every key of a caller's client: keys are named in whole here. */
 export function keyPrefixOf(redis: RedisOption): string {
-  if (typeof redis === 'string') return new URL(redis).searchParams.get('keyPrefix') ?? '';
+  if (typeof redis === 'string') return isPath(redis) ? '' : (checkedUrl(redis).searchParams.get('keyPrefix') ?? '');
   if (isNodeRedis(redis)) return '';
   return (isClient(redis) || isCluster(redis) ? redis.options : redis).keyPrefix ?? '';
+}
+
+/** A socket in the file system: ioredis' form, or unix://. */
+const isPath = (text: string): boolean => /^(unix:\/\/)?\//.test(text);
+
+/** A URL as it stands, or an OptionError without it: Node's error would carry the password into logs. */
+export function checkedUrl(text: string, option = 'option "redis"'): URL {
+  if (!/^rediss?:\/\//.test(text))
+    throw new OptionError(`${option} should be a URL that starts with redis:// or rediss://, or a socket's path`);
+  try {
+    const url = new URL(text);
+    decodeURIComponent(url.username + url.password);
+    return url;
+  } catch {
+    throw new OptionError(
+      `${option} can't be read as a URL: a password with other characters than letters and digits goes through ` +
+        `encodeURIComponent(), or into ioredis' option "password"`,
+    );
+  }
 }
 
 /** The servers that hold the keys: a SCAN is each one's own. */
@@ -118,8 +137,8 @@ function open(redis: Single, settings: RedisOptions): Redis {
   const sentinelCommandTimeout = (redis as RedisOptions).sentinelCommandTimeout ?? SENTINEL_COMMAND_MS;
   const ours = { ...settings, replyMapping: 'legacy', sentinelCommandTimeout } as const;
   if (typeof redis === 'string') {
-    if (!/^rediss?:\/\//.test(redis))
-      throw new OptionError('option "redis" should be a URL that starts with redis:// or rediss://');
+    if (isPath(redis)) return new Redis({ path: redis.replace(/^unix:\/\//, ''), ...ours });
+    checkedUrl(redis);
     const client = new Redis(redis, ours);
     client.options.keyPrefix = ''; // of the URL
     return client;
