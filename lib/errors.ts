@@ -39,7 +39,9 @@ export class OptionError extends TypeError {
  * payloads and passwords, and "unknown command" repeats its arguments.
  */
 export function redisFault(cause: unknown): IntelligentSessionError {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  // of several addresses that refuse, there is a code and no message
+  const message =
+    cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(cause);
   const safe = message.split(/,? with args beginning with/i)[0]?.slice(0, 300);
   return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', `Redis: ${safe}`);
 }

@@ -27,9 +27,10 @@ export class EmbeddedWorker {
     });
   }
 
-  async close(how: { timeout?: number }): Promise<void> {
+  /** Finishes what it has heard, at most `timeout` ms; where Redis is away, there is nothing that could be finished. */
+  async close({ timeout }: { timeout: number }): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
-    await this.#worker?.close(how);
+    await this.#worker?.close({ timeout: this.#worker.listening ? timeout : 0 });
   }
 }

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import type { TLSSocket } from 'node:tls';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
+import { CLOSE_TIMEOUT_MS, Pending } from '../lib/pending.js';
 import { ServingLayer } from '../lib/serving/serving-layer.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import { EmbeddedWorker } from './embedded-worker.js';
@@ -22,7 +24,10 @@ export interface IntelligentSession extends RequestHandler {
   readonly store: Store;
   /** events `degraded` and `fault`, and the metrics */
   readonly serving: ServingLayer;
-  /** Closes every connection that was opened here. Can be called twice. */
+  /**
+   * Waits for the responses that are under way and for what they save and send, at most `timeout` ms (5000) and not at all
+   * where Redis is away; then closes every connection that was opened here. Can be called twice.
+   */
   close(options?: { timeout?: number }): Promise<void>;
 }
 
@@ -47,7 +52,10 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     process.emitWarning('no secret: set SESSION_SECRET; until then sessions end with this process', {
       code: 'ERR_INTELLIGENT_SESSION_SECRET',
     });
-  const ours = storeGiven instanceof EventEmitter ? undefined : new RedisSessionStore({ maxWaitMs: of.maxWaitMs, ...storeGiven, redis });
+  const ours =
+    storeGiven instanceof EventEmitter
+      ? undefined
+      : new RedisSessionStore({ maxWaitMs: of.maxWaitMs, ...storeGiven, redis });
   const store: Store = ours ?? storeGiven;
   const serving = new ServingLayer(redis, of);
   const sessionOptions: Omit<session.SessionOptions, 'secret'> = {
@@ -73,7 +81,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     combos,
     page: (req) => trackedPage(track, req),
     session: (req) => {
-      if (!req.session?.id) return undefined;
+      // express-session sends no cookie for an id that is no text (`genid`): such a session is not tracked
+      if (typeof req.session?.id !== 'string' || req.session.id === '') return undefined;
       const returning = cookieCameBack(req);
       if (!returning && sessionOptions.saveUninitialized === false) return undefined;
       const ttlSeconds = ours?.ttlSeconds(req.session, returning) ?? secondsLeft(req.session, returning);
@@ -81,18 +90,69 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     },
   };
 
+  // of a store of the application's own nothing is known: its responses are waited for
+  const responses = new Pending(ours?.client);
+  const open = new Set<Response>();
+  const closeAll = async (timeoutMs: number) => {
+    const endMs = performance.now() + timeoutMs;
+    const left = () => ({ timeout: Math.max(0, endMs - performance.now()) });
+    await responses.settled(timeoutMs);
+    await Promise.all([serving.close(left()), ours?.close(left())]);
+    // last: it still hears what was sent just now
+    await embedded?.close(left());
+  };
+  /** is a proxy's word not asked for, and nobody told yet? */
+  let untrusted = sessionOptions.proxy === undefined;
+  const warnIfSecure =
+    (req: Request, next: NextFunction): NextFunction =>
+    (error?: unknown) => {
+      if (req.session?.cookie.secure === true && untrusted) {
+        untrusted = false;
+        process.emitWarning(
+          'a secure cookie is not set: the proxy says https, and the application does not trust it. ' +
+            "app.set('trust proxy', 1), or option session: { proxy: true }",
+          { code: 'ERR_INTELLIGENT_SESSION_PROXY' },
+        );
+      }
+      next(error);
+    };
+  let closing: Promise<void> | undefined;
+  const close = ({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}) => {
+    if (!closing) open.forEach(lastOfItsConnection);
+    closing ??= closeAll(timeout);
+    return closing;
+  };
+
   const handler = (req: Request, res: Response, next: NextFunction) => {
-    if (req.intelligence) {
+    // twice the same one; or another one (each may have a cookie path of its own) that made the session
+    if (req.intelligence && (req.session || req.intelligence.around === around)) {
       next();
       return;
     }
     req.intelligence = new RequestIntelligence(req, res, around);
-    sessions(req, res, next);
-  };
-  const close = async (how: { timeout?: number } = {}) => {
-    await Promise.all([embedded?.close(how), serving.close(), ours?.close()]);
+    if (typeof res.once === 'function') {
+      responses.begin();
+      open.add(res);
+      res.once('close', () => {
+        open.delete(res);
+        responses.end();
+      });
+      if (closing) lastOfItsConnection(res);
+    }
+    sessions(req, res, untrusted && isUntrusted(req) ? warnIfSecure(req, next) : next);
   };
   return Object.assign(handler, { store, serving, close });
+}
+
+/** Behind a proxy that has the browser's TLS, while the application does not look at what it says. */
+const isUntrusted = (req: Request): boolean =>
+  /^https/i.test(String(req.headers['x-forwarded-proto'])) &&
+  req.secure !== true &&
+  !(req.socket as TLSSocket | null)?.encrypted;
+
+/** server.close() leaves a connection that is kept alive: it would bring one request after the other. */
+function lastOfItsConnection(res: Response): void {
+  if (!res.headersSent) res.setHeader('Connection', 'close');
 }
 
 const withoutSuggest = ({ name, pages }: { name: string; pages: readonly string[] }) => ({ name, pages });

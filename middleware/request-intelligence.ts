@@ -32,7 +32,10 @@ export class RequestIntelligence {
     res: Response,
     readonly around: Surroundings,
   ) {
+    // a WebSocket's handshake (socket.io, ws) comes with a response that has no events: it is no page view either
+    if (typeof res.once !== 'function') return;
     res.once('close', () => {
+      if (req.intelligence !== this) return; // another middleware made the session
       try {
         this.#sendPageview();
       } catch (error) {

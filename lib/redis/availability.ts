@@ -1,11 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { IntelligentSessionError } from '../errors.js';
 import { addressOf, isCluster, type RedisClient } from './connect.js';
-import { DeadConnectionError } from './liveness.js';
+import { DeadConnectionError, reconnectMsOf } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
-
-/** A connection that was lost is mostly back within this: so long callers wait for it. */
-const RECONNECT_MS = 250;
 
 export interface AvailabilityEvents {
   /** Redis can't be reached: callers are refused at once until it is back. */
@@ -43,7 +40,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
       if (this.#state !== 'ready') return;
       this.#state = 'lost';
       if (dead) this.#away();
-      else this.#awayAfter(RECONNECT_MS);
+      else this.#awayAfter(reconnectMsOf(client));
     });
     client.on('end', () => this.#away());
   }

@@ -1,15 +1,13 @@
 import type { Command, Redis } from 'ioredis';
+import { reconnectMsOf } from './liveness.js';
 import { loopNowMs, onLoopTick } from './loop-clock.js';
-
-/** How long a command waits for a node of a Cluster that was connected before: as a killed Redis is waited for. */
-export const LOST_NODE_MS = 250;
 
 interface Pending {
   readonly command: Command & { readonly isSettled: boolean; reject(error: Error): void };
-  readonly dueMs: number;
+  dueMs: number;
   node: Redis;
-  /** since when it waits for a node that is not connected, by the loop's clock */
-  unconnectedSinceMs: number | undefined;
+  /** it was on its way to a node of a Cluster that was connected before, and waits no longer than for its reconnection */
+  lost: boolean;
 }
 
 /**
@@ -38,25 +36,31 @@ export class CommandLimit {
 
   #add(command: Pending['command'], node: Redis): void {
     const known = this.#pending.get(command);
-    if (known) known.node = node;
-    else {
+    if (known) {
+      // a Cluster sends it again: its node was lost, or has another master by now
+      known.node = node;
+      this.#hasLostItsNode(known);
+    } else {
       const dueMs = loopNowMs() + (this.limitMs ?? Number.POSITIVE_INFINITY);
-      this.#pending.set(command, { command, dueMs, node, unconnectedSinceMs: undefined });
+      this.#pending.set(command, { command, dueMs, node, lost: false });
     }
     this.#stop ??= onLoopTick(() => this.#check());
+  }
+
+  #hasLostItsNode(pending: Pending): void {
+    if (pending.lost) return;
+    pending.lost = true;
+    pending.dueMs = Math.min(pending.dueMs, loopNowMs() + reconnectMsOf(pending.node));
   }
 
   #check(): void {
     const nowMs = loopNowMs();
     for (const pending of this.#pending.values()) {
-      const { command, dueMs, node } = pending;
+      const { command, node } = pending;
       if (!command.isSettled) {
-        if (node.status === 'ready') pending.unconnectedSinceMs = undefined;
-        else pending.unconnectedSinceMs ??= nowMs;
-        const lost =
-          this.#connectedOnce.has(addressOf(node)) && nowMs - (pending.unconnectedSinceMs ?? nowMs) >= LOST_NODE_MS;
-        if (nowMs < dueMs && !lost) continue;
-        command.reject(new Error(lost ? 'the connection was lost' : `no answer within ${this.limitMs} ms`));
+        if (node.status !== 'ready' && this.#connectedOnce.has(addressOf(node))) this.#hasLostItsNode(pending);
+        if (nowMs < pending.dueMs) continue;
+        command.reject(new Error(pending.lost ? 'the connection was lost' : `no answer within ${this.limitMs} ms`));
       }
       this.#pending.delete(command);
     }

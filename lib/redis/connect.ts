@@ -2,7 +2,7 @@ import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOption
 import { IntelligentSessionError, OptionError } from '../errors.js';
 import { connectNode } from './cluster-node.js';
 import { CommandLimit } from './command-limit.js';
-import { Liveness } from './liveness.js';
+import { watchLiveness } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
 import { type Role, roleOptions, SENTINEL_COMMAND_MS } from './roles.js';
 
@@ -40,21 +40,9 @@ export function connect(redis: RedisOption, role: Role, of?: RedisClient, key?: 
   if (isCluster(redis) && !(of instanceof Cluster))
     throw new OptionError('option "redis": a Cluster, without the client that knows its nodes');
   const client = of instanceof Cluster ? connectNode({ cluster: of, key }, settings) : open(redis as Single, settings);
-  watch(client, role === 'blocking');
+  watchLiveness(client, role === 'blocking');
   // The owner hears of faults through what it asked; without a listener ioredis would print each of them.
   return client.on('error', () => {});
-}
-
-const liveness = new WeakMap<Redis, Liveness>();
-
-function watch(client: Redis, blocking = false): void {
-  liveness.set(client, new Liveness(client, blocking));
-}
-
-/** How far away Redis is: the shortest of the last round trips, ms; of a Cluster, to the farthest of its masters. */
-export function distanceMsOf(client: RedisClient): number {
-  const distanceMs = (node: Redis) => liveness.get(node)?.distanceMs ?? 0;
-  return client instanceof Cluster ? Math.max(0, ...client.nodes('master').map(distanceMs)) : distanceMs(client);
 }
 
 /**
@@ -82,7 +70,7 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
   });
   const limit = new CommandLimit(redis.options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
   cluster.on('+node', (node: Redis) => {
-    watch(node);
+    watchLiveness(node);
     limit.watch(node);
   });
   return cluster.on('error', () => {});
@@ -90,9 +78,28 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
 
 /** What stands before every key of a caller's client: keys are named in whole here. */
 export function keyPrefixOf(redis: RedisOption): string {
-  if (typeof redis === 'string') return new URL(redis).searchParams.get('keyPrefix') ?? '';
+  if (typeof redis === 'string') return isPath(redis) ? '' : (checkedUrl(redis).searchParams.get('keyPrefix') ?? '');
   if (isNodeRedis(redis)) return '';
   return (isClient(redis) || isCluster(redis) ? redis.options : redis).keyPrefix ?? '';
+}
+
+/** A socket in the file system: ioredis' form, or unix://. */
+const isPath = (text: string): boolean => /^(unix:\/\/)?\//.test(text);
+
+/** A URL as it stands, or an OptionError without it: Node's error would carry the password into logs. */
+export function checkedUrl(text: string, option = 'option "redis"'): URL {
+  if (!/^rediss?:\/\//.test(text))
+    throw new OptionError(`${option} should be a URL that starts with redis:// or rediss://, or a socket's path`);
+  try {
+    const url = new URL(text);
+    decodeURIComponent(url.username + url.password);
+    return url;
+  } catch {
+    throw new OptionError(
+      `${option} can't be read as a URL: a password with other characters than letters and digits goes through ` +
+        `encodeURIComponent(), or into ioredis' option "password"`,
+    );
+  }
 }
 
 /** The servers that hold the keys: a SCAN is each one's own. */
@@ -130,8 +137,8 @@ function open(redis: Single, settings: RedisOptions): Redis {
   const sentinelCommandTimeout = (redis as RedisOptions).sentinelCommandTimeout ?? SENTINEL_COMMAND_MS;
   const ours = { ...settings, replyMapping: 'legacy', sentinelCommandTimeout } as const;
   if (typeof redis === 'string') {
-    if (!/^rediss?:\/\//.test(redis))
-      throw new OptionError('option "redis" should be a URL that starts with redis:// or rediss://');
+    if (isPath(redis)) return new Redis({ path: redis.replace(/^unix:\/\//, ''), ...ours });
+    checkedUrl(redis);
     const client = new Redis(redis, ours);
     client.options.keyPrefix = ''; // of the URL
     return client;

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import { loopNowMs, onLoopTick } from './loop-clock.js';
 
 /** A connection on which nothing has arrived for so long is asked with a PING: sooner where commands wait for answers. */
@@ -26,7 +26,7 @@ export class DeadConnectionError extends Error {
  * Ends connections on which nothing arrives any more, so that ioredis makes new ones: by an unanswered PING, never because
  * one command is slow. All times are the loop's (loop-clock.ts), so a stall of this process is not held against Redis.
  */
-export class Liveness {
+class Liveness {
   readonly #stop: () => void;
   readonly #roundTripsMs: number[] = [];
   /** The shortest of the last round trips, ms: how far away Redis is, whatever it is busy with. */
@@ -104,3 +104,19 @@ export class Liveness {
     this.distanceMs = Math.min(...this.#roundTripsMs);
   }
 }
+
+const watched = new WeakMap<Redis, Liveness>();
+
+/** Watches a connection for as long as it is used; `blocking`: it waits in blocking commands. */
+export function watchLiveness(client: Redis, blocking = false): void {
+  watched.set(client, new Liveness(client, blocking));
+}
+
+/** How far away Redis is: the shortest of the last round trips, ms; of a Cluster, to the farthest of its masters. */
+export function distanceMsOf(client: Redis | Cluster): number {
+  if ('nodes' in client) return Math.max(0, ...client.nodes('master').map(distanceMsOf));
+  return watched.get(client)?.distanceMs ?? 0;
+}
+
+/** How long a connection that was lost may take to be back, ms: connecting takes four ways there and back. */
+export const reconnectMsOf = (client: Redis | Cluster): number => 250 + 4 * distanceMsOf(client);

@@ -12,16 +12,17 @@ const everyRole: RedisOptions = {
   autoResubscribe: false,
   autoResendUnfulfilledCommands: false,
   maxLoadingRetryTime: 200,
-  // a connection to a server that does not answer is given up after this, when it is to be closed
-  disconnectTimeout: 250,
   retryStrategy: (times) => Math.min(20 * 2 ** Math.min(times, 5), 250) + Math.random() * 20,
   reconnectOnError: (error) => /^(READONLY|UNBLOCKED)/.test(error.message),
   lazyConnect: false,
+  // a connection that is given up waits no longer for the other side; ioredis' timer keeps the process, too
+  disconnectTimeout: 50,
   // what a caller's own client may have otherwise
   keyPrefix: '',
   stringNumbers: false,
   enableAutoPipelining: false,
   blockingTimeout: undefined,
+  monitor: false,
 };
 
 /** A caller's own limits for commands are not for connections that wait on purpose. */

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
 import { redisFault } from '../errors.js';
 import { connect, type RedisClient, type RedisOption } from './connect.js';
+import { endConnection } from './end-connection.js';
 
 /**
  * One connection that listens to patterns: subscribed anew whenever it is ready (ioredis' own resubscribing can fail
@@ -44,6 +45,6 @@ export class Subscriber extends EventEmitter {
   }
 
   close(): void {
-    this.client.disconnect();
+    endConnection(this.client);
   }
 }

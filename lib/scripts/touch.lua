@@ -2,12 +2,12 @@
 -- came between is not undone, and what it said of the expiry is not shortened.
 -- KEYS  the session
 -- ARGV  the value as it was read; the value with the new cookie; ttl in ms
--- Reply 1 if the value was replaced, 0 if another stands there, -1 if the session is gone
+-- Reply 1 if the value was replaced, 0 if another stands there or Redis is full, -1 if the session is gone
 local now = redis.call('GET', KEYS[1])
 if not now then return -1 end
 if now == ARGV[1] then
-  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-  return 1
+  -- a Redis that is full refuses a SET and takes a PEXPIRE: nobody is logged out while they are there
+  if not redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]).err then return 1 end
 end
 local left = redis.call('PTTL', KEYS[1])
 if left >= 0 and left < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end

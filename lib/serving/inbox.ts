@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { type InboxItem, inboxKey } from '../protocol.js';
 import { connect, type RedisClient, type RedisOption } from '../redis/connect.js';
+import { endConnection } from '../redis/end-connection.js';
 
 const BLOCK_SECONDS = 0.5;
 const AT_ONCE = 256;
@@ -36,6 +37,7 @@ export class Inbox {
       this.onLost();
     });
     this.client.on('ready', () => {
+      if (this.#closed) return; // the event comes a moment after what it tells of
       this.name = this.#next;
       void this.#drain(this.name);
     });
@@ -91,7 +93,7 @@ export class Inbox {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#again);
-    this.client.disconnect();
+    endConnection(this.client);
   }
 }
 

@@ -19,8 +19,6 @@ export interface Letter {
 /** Which way messages leave. Those of a session arrive in the order in which they were posted. */
 export interface Outbox {
   post(letter: Letter): void;
-  /** Sends what waits; resolves when it is known what became of all. */
-  flush(): Promise<void>;
   /** What may fail together: the sessions of one worker, as far as can be told from here. */
   routeOf(sid: string): string;
 }
@@ -28,25 +26,16 @@ export interface Outbox {
 /** Gathers what a turn of the event loop posts, and sends it in few calls. */
 abstract class Gathering implements Outbox {
   #waiting: Letter[] = [];
-  readonly #underWay = new Set<Promise<void>>();
 
   post(letter: Letter): void {
     if (this.#waiting.length === 0) setImmediate(() => this.#sendAll());
     this.#waiting.push(letter);
   }
 
-  async flush(): Promise<void> {
-    this.#sendAll();
-    await Promise.all(this.#underWay);
-  }
-
   #sendAll(): void {
     const letters = this.#waiting;
     this.#waiting = [];
-    for (const some of this.inCalls(letters)) {
-      const sent = this.#send(some).finally(() => this.#underWay.delete(sent));
-      this.#underWay.add(sent);
-    }
+    for (const some of this.inCalls(letters)) void this.#send(some);
   }
 
   async #send(letters: readonly Letter[]): Promise<void> {

@@ -1,6 +1,7 @@
 import { createPool, type Pool } from 'generic-pool';
 import type { Redis } from 'ioredis';
 import { connect, DEFAULT_MAX_WAIT_MS, type RedisOption, whenReady } from '../redis/connect.js';
+import { endConnection } from '../redis/end-connection.js';
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 
 const BLOCK_SECONDS = 0.5;
@@ -72,7 +73,7 @@ export class ReplyLists {
   }
 
   close(): void {
-    for (const client of this.#clients) client.disconnect();
+    for (const client of this.#clients) endConnection(client);
     // those who wait get an error; connections go as they come back
     void this.#pool.drain().then(() => this.#pool.clear());
   }

@@ -6,6 +6,7 @@ import { Gauge, Registry } from 'prom-client';
 import { CommandCounts } from '../counts.js';
 import { OptionError, redisFault } from '../errors.js';
 import { intelligenceKeys } from '../keys.js';
+import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import {
   checkCommand,
   DEFAULT_PARTITIONS,
@@ -23,13 +24,15 @@ import {
   connect,
   connectCommands,
   DEFAULT_MAX_WAIT_MS,
-  distanceMsOf,
   isCluster,
   type RedisClient,
   type RedisOption,
 } from '../redis/connect.js';
+import { endConnection } from '../redis/end-connection.js';
+import { distanceMsOf } from '../redis/liveness.js';
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
+import { tellFaults } from '../redis/tell-faults.js';
 import { Circuits, type Target } from './circuit.js';
 import { Inbox } from './inbox.js';
 import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
@@ -117,6 +120,8 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   );
   #count = 0;
   #closed = false;
+  /** what close() waits for: messages that nobody waits for, and what is to be forgotten */
+  readonly #pending: Pending;
   #closing: Promise<void> | undefined;
 
   constructor(redis: RedisOption, options: ServingOptions = {}) {
@@ -145,6 +150,8 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#availability = new Availability(this.#sending, maxWaitMs);
     this.#unsent = new SendBuffer((letter) => this.#outbox.post(letter), maxWaitMs);
     this.#sending.on('ready', () => this.#unsent.flush());
+    this.#pending = new Pending(this.#sending);
+    tellFaults(this.#sending, (error) => this.emit('fault', error));
     this.#clock = new RedisClock(this.#keys);
     if (replies === 'list') this.#lists = new ReplyLists(redis, replyConnections);
     else {
@@ -170,15 +177,19 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     checkCommand(command);
     const text = formatPayload(payload);
     const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
+    this.#pending.begin();
     const settle = (posted: Posted, error?: unknown) => {
-      if (!this.#closed && wasNotSent(error)) this.#unsent.hold(letter);
-      else if (error !== undefined) this.#degrade(command, 'redis', error);
+      if (!this.#closed && wasNotSent(error)) {
+        this.#unsent.hold(letter);
+        return;
+      }
+      this.#pending.end();
+      if (error !== undefined) this.#degrade(command, this.#closed ? 'closed' : 'redis', error);
       else if (posted === 'shed') this.#degrade(command, 'shed');
       else this.#requests.inc(command, posted);
     };
     const letter: Letter = { sid, request: () => request, payload: text, settle };
-    if (this.#closed) this.#degrade(command, 'closed');
-    else if (this.#sending.status === 'ready') this.#outbox.post(letter);
+    if (this.#sending.status === 'ready') this.#outbox.post(letter);
     else this.#unsent.hold(letter);
   }
 
@@ -216,24 +227,28 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   /** Removes what is kept of a session's intelligence: one UNLINK. */
   forget(sid: string): void {
     const keys = Object.values(intelligenceKeys(this.namespace, sid));
-    this.#keys.unlink(...keys).catch((error) => this.#degrade('forget', 'redis', error));
+    const forgotten = this.#keys.unlink(...keys).catch((error) => this.#degrade('forget', 'redis', error));
+    this.#pending.track(forgotten);
   }
 
-  /** Sends what was not sent yet (at most 250 ms), answers who waits with nothing, closes the connections. Can be called twice. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  /**
+   * Sends what was not sent yet, at most `timeout` ms (5000) and not where Redis is away; answers who waits with nothing;
+   * closes the connections. Can be called twice.
+   */
+  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(timeout);
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
+  async #close(timeoutMs: number): Promise<void> {
     this.#closed = true;
+    await this.#pending.settled(timeoutMs);
     this.#unsent.fail(new Error('closed'));
-    await this.#outbox.flush(); // each of its commands has a timeout
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'closed'));
     this.#inbox?.close();
     this.#lists?.close();
-    this.#sending.disconnect();
-    this.#keys.disconnect();
+    endConnection(this.#sending);
+    endConnection(this.#keys);
   }
 
   #askByInbox({ command, sid, start, payload, ttlSeconds, timeoutMs }: Asked, target: Target): Promise<Answer> {

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { redisFault } from '../errors.js';
 import { connect, type RedisOption } from '../redis/connect.js';
+import { endConnection } from '../redis/end-connection.js';
 
 const PING_MS = 15;
 /** Everything that was written this long ago has been heard of, or nothing is served. */
@@ -70,7 +71,7 @@ export class NearCache extends EventEmitter {
 
   close(): void {
     this.#stop();
-    this.client.disconnect();
+    endConnection(this.client);
   }
 
   async #track(prefix: string): Promise<void> {

@@ -4,14 +4,17 @@ import { LRUCache } from 'lru-cache';
 import { Counter, Registry } from 'prom-client';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsKey } from '../keys.js';
+import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { Availability } from '../redis/availability.js';
 import { connectCommands, keyPrefixOf, type RedisClient } from '../redis/connect.js';
+import { endConnection } from '../redis/end-connection.js';
 import { wasLost, wasNotSent } from '../redis/lost-connection.js';
 import { gatherWrites } from '../redis/gather-writes.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import { type Found, forEachKey, scanPrefix } from '../redis/scan.js';
 import { Subscriber } from '../redis/subscriber.js';
+import { tellFaults } from '../redis/tell-faults.js';
 import { Batches } from './batches.js';
 import { isEmpty, Lifetimes } from './lifetimes.js';
 import { Lines } from './lines.js';
@@ -87,6 +90,9 @@ export class RedisSessionStore extends Store {
   readonly #notes = new LRUCache<string, number>({ max: 50_000 });
   readonly #firstSaves = new Lines();
   readonly #availability: Availability;
+  /** what close() waits for */
+  readonly #pending: Pending;
+  #closing: Promise<void> | undefined;
   readonly #count = new Counter({
     name: 'intelligent_session_store_total',
     help: 'What happened to sessions: read, near (read from this process), absent, created, saved, conflict, refused, …',
@@ -114,6 +120,8 @@ export class RedisSessionStore extends Store {
     this.#lifetimes = new Lifetimes(this.#options, this.#codec.call, onInvalid);
     this.client = connectCommands(redis, maxWaitMs);
     gatherWrites(this.client);
+    this.#pending = new Pending(this.client);
+    tellFaults(this.client, (error) => this.#fault(error));
     this.#availability = new Availability(this.client, maxWaitMs);
     this.#availability.on('back', () => {
       this.emit('back');
@@ -153,6 +161,11 @@ export class RedisSessionStore extends Store {
     const state = this.#states.get(session);
     if (state) this.#states.set(created, state);
     return created;
+  }
+
+  /** Destroys the session and makes a new one. Without a callback express-session's own would end the process. */
+  override regenerate(req: Parameters<Store['regenerate']>[0], callback: (error?: unknown) => void = nothing): void {
+    super.regenerate(req, callback);
   }
 
   /** GET; nothing where the near cache has it. What can't be read (damaged, another secret) is as if it were not there. */
@@ -222,7 +235,8 @@ export class RedisSessionStore extends Store {
       this.#renewals.isDue(sid, this.#lifetimes.mark(session));
     const renew = () => (due ? this.#ready(() => this.#renew(sid, session)) : Promise.resolve());
     if (!callback) return this.#settle(undefined, renew);
-    renew().catch((error) => this.#fault(error));
+    const renewed = renew().catch((error) => this.#fault(error));
+    if (due) this.#pending.track(renewed);
     process.nextTick(callback, null);
     return Promise.resolve();
   }
@@ -327,11 +341,20 @@ export class RedisSessionStore extends Store {
     return Math.ceil(this.#lifetimes.ms(session, returning) / 1000);
   }
 
-  /** Closes the connections. Can be called twice. */
-  async close(): Promise<void> {
+  /**
+   * Waits for what is under way, at most `timeout` ms (5000) and not at all where Redis is away; then closes the connections.
+   * Can be called twice. What begins later fails: close the HTTP server first.
+   */
+  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(timeout);
+    return this.#closing;
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    await this.#pending.settled(timeoutMs);
     this.#near?.close();
     this.#expired?.close();
-    this.client.disconnect();
+    endConnection(this.client);
   }
 
   async #save(sid: string, state: State, { mine, user, ttlMs, redirects }: Saving): Promise<void> {
@@ -642,6 +665,7 @@ export class RedisSessionStore extends Store {
     } catch (error) {
       result = Promise.reject(error);
     }
+    this.#pending.track(result);
     if (!callback) {
       const safe = result.catch((cause) => {
         throw this.#fault(cause);

@@ -6,6 +6,7 @@ import { IntelligentSessionError, redisFault } from '../errors.js';
 import { leaseKey, streamKey, workersKey } from '../keys.js';
 import { GROUP, parseRequest, requestOf, SELF_COMMAND } from '../protocol.js';
 import { connect, isCluster, type RedisClient, type RedisOption, whenReady } from '../redis/connect.js';
+import { endConnection } from '../redis/end-connection.js';
 import { loadScript } from '../redis/load-script.js';
 import { loopSignal } from '../redis/loop-clock.js';
 import { Script } from '../redis/run-script.js';
@@ -112,6 +113,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
 
   /** The next one, so long after the last one began: a lease is renewed in time also where Redis is far away. */
   #schedule(afterMs = BEAT_MS): void {
+    clearTimeout(this.#timer); // stop() schedules beside a beat that is under way
     this.#timer = setTimeout(() => {
       const beganMs = performance.now();
       this.#beating = this.#beat().catch((error) => this.#fault(error));
@@ -359,7 +361,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     await this.#beating;
     await Promise.all(Array.from(this.#readers, ({ turn }) => turn));
     await this.#beat().catch((error) => this.#fault(error));
-    this.#schedule();
+    if (!this.#closed) this.#schedule();
   }
 
   async hearsItself(timeoutMs: number): Promise<boolean> {
@@ -392,7 +394,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       await leave().catch((error) => this.#fault(error));
     }
     this.#changed.emit('change');
-    for (const { client } of this.#readers) client.disconnect();
+    for (const { client } of this.#readers) endConnection(client);
   }
 
   #fault(error: unknown): void {

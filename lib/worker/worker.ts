@@ -6,7 +6,9 @@ import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom/choose.js';
 import { redisFault } from '../errors.js';
 import { RedisClock } from '../redis/clock.js';
-import { addressOf, connectCommands, distanceMsOf, type RedisClient, whenReady } from '../redis/connect.js';
+import { addressOf, connectCommands, type RedisClient, whenReady } from '../redis/connect.js';
+import { distanceMsOf } from '../redis/liveness.js';
+import { endConnection } from '../redis/end-connection.js';
 import { builtIn } from './commands/index.js';
 import { WorkerMetrics } from './metrics.js';
 import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options.js';
@@ -103,7 +105,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       await source.start();
       source.on('ready', () => this.emit('ready'));
     } catch (error) {
-      this.#client.disconnect();
+      endConnection(this.#client);
       await this.#source?.close();
       throw error;
     }
@@ -161,7 +163,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     clearTimeout(timer);
     this.#workbench?.close();
     await this.#source?.close();
-    this.#client.disconnect();
+    endConnection(this.#client);
     this.emit('close');
   }
 }
