@@ -20,7 +20,10 @@ export interface RedisSessionStoreOptions {
   readonly redis?: RedisOption;
   /** Stands before each session's key. @default 'sess:' */
   readonly prefix?: string;
-  /** Seconds to keep a session whose cookie has no expiry; a function of the session rules them all. @default 86400 */
+  /**
+   * Seconds to keep a session whose cookie has no expiry; a function of the session rules them all: 0 or less ends the session,
+   * what is no finite number counts as 86400, with one event `fault`. @default 86400
+   */
   readonly ttl?: number | ((session: SessionData) => number);
   /** Seconds to keep a new session that holds nothing, until its cookie comes back. @default 600 */
   readonly newSessionTtl?: number;
@@ -53,7 +56,10 @@ export interface RedisSessionStoreOptions {
   readonly whenAway?: 'pass' | 'error';
   /** Serves sessions from this process, kept right by CLIENT TRACKING. `max` sessions, `ttl` seconds. @default none */
   readonly nearCache?: { readonly max?: number; readonly ttl?: number };
-  /** Whose session is it? Makes sessionsOf() and destroyAllOf() possible. @default none */
+  /**
+   * Whose session is it? Makes sessionsOf() and destroyAllOf() possible. A promise, NaN or a plain object is nobody, with one
+   * event `fault`. @default none
+   */
   readonly user?: (session: SessionData) => string | number | null | undefined;
   /** Sessions that a user may have; those that this limit ends were idle longest. Needs `user`. @default no limit */
   readonly maxSessionsPerUser?: number;

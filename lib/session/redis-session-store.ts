@@ -194,7 +194,8 @@ export class RedisSessionStore extends Store {
 
   /**
    * One script where the session was read (see save.lua), SET where it is new; with `user`, another script when the user
-   * changes. A session that has expired is destroyed instead; one that is gone stays gone (event `refused`, no error).
+   * changes, in the same round trip. A session that the page has ended (maxAge 0, a ttl of 0) is destroyed instead; one that
+   * is gone stays gone, as does one whose copy has merely expired here and in Redis (event `refused`, no error).
    * Where Redis is away, a new session that holds nothing is no error to the page, but an event `fault`.
    */
   override set(sid: string, session: SessionData, callback?: Callback): Promise<void> {
@@ -241,7 +242,7 @@ export class RedisSessionStore extends Store {
     return Promise.resolve();
   }
 
-  /** UNLINK, or GETDEL and HDEL with `user`. */
+  /** One script (destroy.lua), which leaves a tombstone for a minute; HDEL with `user`. */
   override destroy(sid: string, callback?: Callback): Promise<void> {
     // after a first save that is under way here: the session would come after its end
     return this.#settle(callback, () => this.#firstSaves.after(sid, () => this.#ready(() => this.#remove(sid))));
@@ -312,8 +313,9 @@ export class RedisSessionStore extends Store {
   }
 
   /**
-   * Destroys a user's sessions, all or all but some: how many. HKEYS, and as many GETs and GETDELs as there are sessions.
-   * One that can't be read is destroyed too; one that is another's by now is not.
+   * Destroys a user's sessions, all or all but some: how many. HKEYS (in a Cluster in a script that tells later notes), and as
+   * many GETs and destroy() as there are sessions. One that can't be read is destroyed too; one that is another's by now is
+   * not.
    */
   destroyAllOf(user: string, { except = [] }: { except?: string | readonly string[] } = {}): Promise<number> {
     return this.#settle(undefined, () =>
