@@ -545,7 +545,7 @@ describe('a save of RedisSessionStore', () => {
   describe('of a copy that has expired', () => {
     /** Two copies of one session, the first of which runs out while the other renews it. */
     async function slowAndRenewing(store: RedisSessionStore, change: object = {}) {
-      await store.set('e', data({ n: 0 }, 40));
+      await store.set('e', data({ n: 0 }, 300));
       const [slow, renewing] = [await load('e', store), await load('e', store)];
       renewing.cookie.maxAge = 50_000;
       Object.assign(renewing, change);
@@ -583,7 +583,7 @@ describe('a save of RedisSessionStore', () => {
     it('is refused where the session has expired in Redis too: nothing is written, and no error', async () => {
       const store = open();
       const events = told(store);
-      await store.set('e', data({ n: 0 }, 40));
+      await store.set('e', data({ n: 0 }, 300));
       const slow = await load('e', store);
       await until('it has expired', async () => (await stored('e')) === null && Number(slow.cookie.maxAge) < 0);
       slow.n = 1;
@@ -595,7 +595,7 @@ describe('a save of RedisSessionStore', () => {
 
     it('has run out after a touch() of its own, too (a page that streams for longer than maxAge)', async () => {
       const store = open({ touchAfter: 0 });
-      await store.set('e', data({ n: 0 }, 40));
+      await store.set('e', data({ n: 0 }, 300));
       const [slow, renewing] = [await load('e', store), await load('e', store)];
       slow.touch();
       renewing.cookie.maxAge = 50_000;
