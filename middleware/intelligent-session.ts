@@ -1,13 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Request, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
 import { ServingLayer } from '../lib/serving/serving-layer.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
+import { beacon } from './beacon.js';
 import { EmbeddedWorker } from './embedded-worker.js';
+import { guardSerialization } from './guard-serialization.js';
 import { type IntelligentSessionOptions, resolveOptions } from './options.js';
-import { RequestIntelligence, type Surroundings } from './request-intelligence.js';
-import { trackedPage } from './tracking.js';
+import { pageNames } from './page-name.js';
+import { type IntelligentRequest, RequestIntelligence, type Surroundings } from './request-intelligence.js';
+import { askedPage, automaticPage } from './tracking.js';
+import { policyOf, type VisitorPolicy } from './visitor-policy.js';
 
 declare global {
   namespace Express {
@@ -17,11 +22,19 @@ declare global {
   }
 }
 
-/** The middleware, and what belongs to it. */
-export interface IntelligentSession extends RequestHandler {
+type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
+
+/** The middleware, for Express and whatever else has the requests and responses of node:http, and what belongs to it. */
+export interface IntelligentSession extends Middleware {
   readonly store: Store;
   /** events `degraded` and `fault`, and the metrics */
   readonly serving: ServingLayer;
+  /**
+   * A handler for POST: counts the page that a script of the site names in the body (at most 2,048 bytes of text), or the
+   * Referer's, for a session whose cookie has come back. Answers 204. For pages that were prefetched or prerendered:
+   * `navigator.sendBeacon('/seen', location.href)` when they are shown.
+   */
+  beacon(): (req: IncomingMessage, res: ServerResponse) => void;
   /** Closes every connection that was opened here. Can be called twice. */
   close(options?: { timeout?: number }): Promise<void>;
 }
@@ -34,9 +47,11 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const {
     redis,
     secret,
-    combos,
+    combos: combosGiven,
     timeout,
     track,
+    pages,
+    bots,
     bloom,
     worker,
     session: sessionGiven,
@@ -55,9 +70,15 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     saveUninitialized: true,
     ...sessionGiven,
   };
-  const sessions = session({ ...sessionOptions, secret: secret ?? randomBytes(32).toString('hex'), store });
+  const given = { ...sessionOptions, secret: secret ?? randomBytes(32).toString('hex'), store };
+  const storing = session(given);
+  // express-session decides once whether it stores what holds nothing; both follow the store, and make the same sessions
+  const saving = session({ ...given, saveUninitialized: false });
+  const storesEmpty = sessionOptions.saveUninitialized !== false;
   forgetWith(store, serving);
 
+  const pageName = pageNames(pages);
+  const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
   const { namespace, transport, partitions } = of;
   const embedded =
     worker === 'embedded'
@@ -71,28 +92,46 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     serving,
     timeout,
     combos,
-    page: (req) => trackedPage(track, req),
-    session: (req) => {
-      if (!req.session?.id) return undefined;
+    pageName,
+    askedPage: (req) => askedPage(track, req),
+    automaticPage: (req, ended) => automaticPage(track, req, ended),
+    session: (req, { stored }) => {
+      if (typeof req.session?.id !== 'string' || req.session.id === '') return undefined;
       const returning = cookieCameBack(req);
-      if (!returning && sessionOptions.saveUninitialized === false) return undefined;
+      if (!returning && !stored) return undefined;
       const ttlSeconds = ours?.ttlSeconds(req.session, returning) ?? secondsLeft(req.session, returning);
-      return ttlSeconds > 0 ? { sid: req.session.id, ttlSeconds } : undefined;
+      return ttlSeconds > 0 ? { sid: req.session.id, ttlSeconds, returning } : undefined;
     },
   };
 
-  const handler = (req: Request, res: Response, next: NextFunction) => {
+  const handler: Middleware = (request, res, next) => {
+    const req = request as IntelligentRequest;
     if (req.intelligence) {
       next();
       return;
     }
-    req.intelligence = new RequestIntelligence(req, res, around);
-    sessions(req, res, next);
+    let policy: VisitorPolicy;
+    try {
+      policy = policyOf(bots, storesEmpty, req);
+    } catch (error) {
+      next(error); // of an application's own function
+      return;
+    }
+    req.intelligence = new RequestIntelligence(req, res, around, policy);
+    const sessions = policy.stored ? storing : saving;
+    sessions(req as Request, res as Response, guardSerialization(req, res, next));
   };
+  const countSeen = (request: IncomingMessage, page: string) => {
+    const req = request as IntelligentRequest;
+    if (!req.intelligence?.policy.tracked) return;
+    const seen = around.session(req, req.intelligence.policy);
+    if (seen?.returning) serving.send('pageview', seen.sid, pageName(page), seen.ttlSeconds);
+  };
+  const fault = (error: Error) => void serving.emit('fault', error);
   const close = async (how: { timeout?: number } = {}) => {
     await Promise.all([embedded?.close(how), serving.close(), ours?.close()]);
   };
-  return Object.assign(handler, { store, serving, close });
+  return Object.assign(handler, { store, serving, beacon: () => beacon(countSeen, fault), close });
 }
 
 const withoutSuggest = ({ name, pages }: { name: string; pages: readonly string[] }) => ({ name, pages });
@@ -107,7 +146,7 @@ function forgetWith(store: Store, serving: ServingLayer): void {
 }
 
 /** express-session has checked the signature; a session that was made just now has an id that no cookie holds. */
-function cookieCameBack(req: Request): boolean {
+function cookieCameBack(req: IntelligentRequest): boolean {
   return req.headers.cookie?.includes(encodeURIComponent(req.sessionID)) ?? false;
 }
 

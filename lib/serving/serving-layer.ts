@@ -4,8 +4,8 @@ import debug from 'debug';
 import type { Redis } from 'ioredis';
 import { Gauge, Registry } from 'prom-client';
 import { CommandCounts } from '../counts.js';
-import { OptionError, redisFault } from '../errors.js';
-import { intelligenceKeys } from '../keys.js';
+import { IntelligentSessionError, OptionError, redisFault } from '../errors.js';
+import { intelligenceKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
 import {
   checkCommand,
   DEFAULT_PARTITIONS,
@@ -32,9 +32,11 @@ import { ReplyLists } from './reply-lists.js';
 
 /**
  * Why a request went unanswered: no worker listens; none answered in time; none has for some time, so that nobody waited
- * (circuit); the stream is full (shed); every connection of the list form is taken (busy); Redis; the command failed; closed.
+ * (circuit); the stream is full (shed); every connection of the list form is taken (busy); Redis; the command failed; closed;
+ * the session's id can't be sent (session-id).
  */
-export type DegradedReason = 'no-worker' | 'timeout' | 'circuit' | 'shed' | 'busy' | 'redis' | 'failed' | 'closed';
+export type DegradedReason =
+  'no-worker' | 'timeout' | 'circuit' | 'shed' | 'busy' | 'redis' | 'failed' | 'closed' | 'session-id';
 
 export type Answer = { readonly answered: true; readonly data: unknown } | { readonly answered: false };
 
@@ -160,6 +162,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   send(command: string, sid: string, payload: unknown, ttlSeconds: number): void {
     checkCommand(command);
     const text = formatPayload(payload);
+    if (!isSendable(sid)) return void this.#unsendable(command);
     const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
     const settle = (posted: Posted, error?: unknown) => {
       if (error !== undefined) this.#degrade(command, 'redis', error);
@@ -178,7 +181,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   /** Critical: waits for the answer, at most `timeoutMs` by this process' clock. Never rejects for a fault. */
   ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
     checkCommand(command);
-    // an id that can't be sent is the caller's mistake
+    if (!isSendable(sid)) return Promise.resolve(this.#unsendable(command));
     const start = requestOf(command, sid, '');
     const asked = { command, sid, start, payload: formatPayload(payload), ttlSeconds, left: timeoutMs };
     if (this.#isReady) return this.#ask(asked);
@@ -348,6 +351,13 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     }
     this.#requests.inc(waiter.command, 'answered');
     this.#settle(waiter, { answered: true, data });
+  }
+
+  /** An id of the application's own genid(): the page is not to blame. */
+  #unsendable(command: string): Answer {
+    const message = `A session id has 1 to ${MAX_ID_LENGTH} characters`;
+    this.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', message));
+    return this.#degrade(command, 'session-id');
   }
 
   #lost(cause?: unknown): void {

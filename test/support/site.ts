@@ -22,13 +22,20 @@ export class Site {
   }
 }
 
-/** Somebody with a cookie jar. */
+/** What a browser calls itself: Node's fetch would be taken for a bot. */
+export const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0';
+
+/** Somebody with a browser and a cookie jar. */
 export class Visitor {
   cookie = '';
   constructor(readonly url: string) {}
 
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    const headers = { ...(init.headers as Record<string, string>), ...(this.cookie && { cookie: this.cookie }) };
+    const headers = {
+      'user-agent': BROWSER,
+      ...(init.headers as Record<string, string>),
+      ...(this.cookie && { cookie: this.cookie }),
+    };
     const response = await fetch(this.url + path, { redirect: 'manual', ...init, headers });
     const [set] = response.headers.getSetCookie();
     if (set) this.cookie = set.split(';', 1)[0] as string;
