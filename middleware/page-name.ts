@@ -33,19 +33,6 @@ export function pageNames({ strict = false, query = [] }: PageNameOptions = {}):
   };
 }
 
-/**
- * A request's target as text. Node gives its bytes as Latin-1: what is valid UTF-8 (some clients send it unencoded) is
- * read as that.
- */
-export function targetText(target: string): string {
-  if (!/[\u0080-\u00ff]/.test(target) || /[^\u0000-\u00ff]/.test(target)) return target;
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(target, 'latin1'));
-  } catch {
-    return target;
-  }
-}
-
 function withoutOrigin(text: string): string | undefined {
   const origin = ORIGIN.exec(text)?.[0];
   if (origin === undefined) return undefined;

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import type { Request } from 'express';
-import { targetText } from './page-name.js';
 
 /**
  * What counts as a page view by itself: `true`, the GET pages of a browser; `'route'`, the same under the pattern of their
@@ -17,7 +16,7 @@ const PURPOSES = ['sec-purpose', 'purpose', 'x-sec-purpose', 'x-purpose', 'x-moz
 
 /** What the browser asked for. */
 export function targetOf(req: Tracked): string {
-  return targetText(req.originalUrl ?? req.url ?? '') || '/';
+  return (req.originalUrl ?? req.url) || '/';
 }
 
 /** Does this request fetch a page before somebody looks at it, if ever? */

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { pageNames, targetText } from '../../middleware/page-name.js';
+import { pageNames } from '../../middleware/page-name.js';
 
 const nameOf = pageNames();
 
@@ -79,7 +79,6 @@ describe('the name of a page', () => {
         const names = pageNames(how);
         const name = names(start + text);
         expect(names(name)).to.equal(name);
-        expect(names(targetText(start + text))).to.be.a('string');
       }),
       { numRuns: 2000 },
     );
@@ -104,12 +103,5 @@ describe('the name of a page', () => {
         expect(nameOf(spelled(one))).to.equal(nameOf(`${spelled(other)}/`));
       }),
     );
-  });
-
-  it('takes a request’s bytes for UTF-8 where they are, else for Latin-1', () => {
-    const asNode = (text: string) => Buffer.from(text).toString('latin1');
-    expect(nameOf(targetText(asNode('/café')))).to.equal('/caf%C3%A9');
-    expect(nameOf(targetText('/caf\u00e9'))).to.equal('/caf%C3%A9');
-    expect(nameOf(targetText('/€'))).to.equal('/%E2%82%AC');
   });
 });
