@@ -51,7 +51,7 @@ describe('what is counted', () => {
   async function visit(options: IntelligentSessionOptions = {}, add: (app: Express) => unknown = () => {}) {
     const sessions = make(options);
     const app = express();
-    app.use(sessions);
+    app.set('env', 'test').use(sessions); // Express prints errors otherwise
     add(app);
     app.get('/total', async (req, res) => void res.json((await req.intelligence.pageview())?.totalPages));
     app.post('/fresh', express.json(), async (req, res) => void res.json(await req.intelligence.freshPages(req.body)));
