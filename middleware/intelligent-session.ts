@@ -104,6 +104,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     },
   };
 
+  const fault = (error: Error) => void serving.emit('fault', error);
   const handler: Middleware = (request, res, next) => {
     const req = request as IntelligentRequest;
     if (req.intelligence) {
@@ -119,7 +120,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     }
     req.intelligence = new RequestIntelligence(req, res, around, policy);
     const sessions = policy.stored ? storing : saving;
-    sessions(req as Request, res as Response, guardSerialization(req, res, next));
+    sessions(req as Request, res as Response, guardSerialization(req, res, next, fault));
   };
   const countSeen = (request: IncomingMessage, page: string) => {
     const req = request as IntelligentRequest;
@@ -127,7 +128,6 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     const seen = around.session(req, req.intelligence.policy);
     if (seen?.returning) serving.send('pageview', seen.sid, pageName(page), seen.ttlSeconds);
   };
-  const fault = (error: Error) => void serving.emit('fault', error);
   const close = async (how: { timeout?: number } = {}) => {
     await Promise.all([embedded?.close(how), serving.close(), ours?.close()]);
   };

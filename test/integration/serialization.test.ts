@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { Readable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -58,11 +59,19 @@ describe('a session that JSON can’t say', () => {
       set(req, wrong[req.params.what as keyof typeof wrong]());
       res.send('ok');
     });
+    app.get('/throws/:what', (req) => {
+      set(req, wrong[req.params.what as keyof typeof wrong]());
+      throw Object.assign(new Error('theirs'), { code: 'THEIRS' });
+    });
     app.get('/later/:what', async (req, res) => {
       await turn();
       set(req, wrong[req.params.what as keyof typeof wrong]());
       // outside every promise of the router's
       Readable.from(['streamed']).pipe(res);
+    });
+    app.get('/save/:what', (req, res, next) => {
+      set(req, wrong[req.params.what as keyof typeof wrong]());
+      setImmediate(() => req.session.save((error) => (error ? next(error) : res.send('ok'))));
     });
     app.get('/streamed', (req, res) => {
       set(req, wrong.bigint());
@@ -96,6 +105,21 @@ describe('a session that JSON can’t say', () => {
             expect(await visitor.json(`/wrong/${what}`)).to.deep.equal([CODE, type]);
             expect(await visitor.json('/value'), 'what was saved').to.equal('before');
           });
+
+        it('goes to the callback of req.session.save()', async () => {
+          const visitor = await openShop(create(), maxAge);
+          expect(await visitor.json('/save/circular')).to.deep.equal([CODE, 'object']);
+          await visitor.send('/set/before');
+          expect(await visitor.json('/save/bigint')).to.deep.equal([CODE, 'bigint']);
+          expect(await visitor.json('/value'), 'what was saved').to.equal('before');
+        });
+
+        it('leaves the answer to an error handler that is answering another error, and is an event', async () => {
+          const visitor = await openShop(create(), maxAge);
+          const fault = once(sessions.serving, 'fault');
+          expect(await visitor.json('/throws/bigint')).to.deep.equal(['THEIRS', 'bigint']);
+          expect((await fault)[0]).to.have.property('code', CODE);
+        });
 
         it('goes there from a stream that is piped into the response', async () => {
           const visitor = await openShop(create(), maxAge);
