@@ -50,6 +50,7 @@ export class RequestIntelligence {
   /** Did something go unanswered on this request? */
   degraded = false;
   #report: Promise<PageviewReport | undefined> | undefined;
+  #trackFailed = false;
 
   constructor(
     readonly req: IntelligentRequest,
@@ -71,7 +72,14 @@ export class RequestIntelligence {
 
   async #askPageview(page?: string): Promise<PageviewReport | undefined> {
     const name = this.around.pageName(page ?? this.around.askedPage(this.req));
-    return (await this.#ask('pageview', name)) as PageviewReport | undefined;
+    try {
+      return (await this.#ask('pageview', name)) as PageviewReport | undefined;
+    } catch (error) {
+      if (!(error instanceof OptionError)) throw error;
+      this.degraded = true; // a name that is too long: the browser's mistake, not the page's
+      this.around.serving.emit('fault', error);
+      return undefined;
+    }
   }
 
   /** The pages of a list that this visitor has not seen, as they were given, in its order. Degraded: all. */
@@ -144,23 +152,23 @@ export class RequestIntelligence {
     return this.policy.tracked ? this.around.session(this.req, this.policy) : undefined;
   }
 
-  /** The page view goes before what follows; what `track` throws is its own affair, and told by `fault`. */
+  /** The page view goes before what follows. */
   #countFirst(): void {
-    if (this.#report || !this.policy.tracked) return;
-    this.#guarded(() => {
-      const page = this.around.automaticPage(this.req, false);
-      if (page === undefined) return;
-      this.#report = this.#askPageview(page);
-      this.#report.catch((error: Error) => this.around.serving.emit('fault', error));
-    });
+    const page = this.#automaticPage(false);
+    if (page === undefined) return;
+    this.#report = this.#askPageview(page);
+    this.#report.catch((error: Error) => this.around.serving.emit('fault', error));
   }
 
-  /** Runs what calls an application's own function, where nobody could catch its error. */
-  #guarded(act: () => void): void {
+  /** The page that counts by itself, if nothing has yet. What `track` throws is told by `fault`, once. */
+  #automaticPage(ended: boolean): string | undefined {
+    if (this.#report || this.#trackFailed || !this.policy.tracked) return undefined;
     try {
-      act();
+      return this.around.automaticPage(this.req, ended);
     } catch (error) {
+      this.#trackFailed = true;
       this.around.serving.emit('fault', error as Error);
+      return undefined;
     }
   }
 
@@ -178,14 +186,17 @@ export class RequestIntelligence {
 
   /** The automatic page view of a request that asked nothing: sent at its end if it went well, and nobody waits. */
   #sendPageview({ statusCode }: ServerResponse): void {
-    if (this.#report || !((statusCode >= 200 && statusCode < 300) || statusCode === 304)) return;
-    this.#guarded(() => {
-      const page = this.around.automaticPage(this.req, true);
-      const session = page === undefined ? undefined : this.#session();
-      if (!session || page === undefined) return;
+    if (!((statusCode >= 200 && statusCode < 300) || statusCode === 304)) return;
+    const page = this.#automaticPage(true);
+    if (page === undefined) return;
+    try {
+      const session = this.#session();
+      if (!session) return;
       this.#report = Promise.resolve(undefined); // counted
       this.around.serving.send('pageview', session.sid, this.around.pageName(page), session.ttlSeconds);
-    });
+    } catch (error) {
+      this.around.serving.emit('fault', error as Error); // the response has gone
+    }
   }
 }
 

@@ -417,6 +417,30 @@ describe('what is counted', () => {
     });
   });
 
+  describe('for a path that is too long for a message', () => {
+    it('is nothing: the page is served, degraded, and the reason is told', async () => {
+      const sessions = make();
+      const app = express();
+      app.use(sessions);
+      app.get('/quiet/{*any}', (_req, res) => void res.send('ok'));
+      app.get('/{*any}', async ({ intelligence }, res) => {
+        const report = await intelligence.pageview();
+        res.json({ report, degraded: intelligence.degraded });
+      });
+      const site = await Site.open(app, { maxHeaderSize: 1_000_000 });
+      open.push({ sessions, site });
+      const visitor = new RawVisitor(site);
+      const told = () => once(sessions.serving, 'fault').then(([error]) => error.code);
+      let fault = told();
+      expect(await visitor.json(`/${'"'.repeat(100_000)}`)).to.deep.equal({ degraded: true });
+      expect(await fault).to.equal('ERR_INTELLIGENT_SESSION_ARGUMENT');
+      fault = told();
+      expect(await visitor.send(`/quiet/${'"'.repeat(100_000)}`)).to.include({ body: 'ok' });
+      expect(await fault).to.equal('ERR_INTELLIGENT_SESSION_ARGUMENT');
+      expect(await visitor.json('/a')).to.have.nested.property('report.totalPages', 1);
+    });
+  });
+
   describe('for a session id that can’t be sent', () => {
     it('is nothing: the page is served, degraded, and the reason is told', async () => {
       const sessions = make({ session: { genid: () => 'x'.repeat(513) } });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Express, RequestHandler } from 'express';
 
@@ -10,8 +10,8 @@ export class Site {
     readonly url: string,
   ) {}
 
-  static async open(app: Express | RequestHandler): Promise<Site> {
-    const server = createServer(app as Express).listen(0, '127.0.0.1');
+  static async open(app: Express | RequestHandler, options: ServerOptions = {}): Promise<Site> {
+    const server = createServer(options, app as Express).listen(0, '127.0.0.1');
     await once(server, 'listening');
     return new Site(server, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   }
