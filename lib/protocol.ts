@@ -62,6 +62,8 @@ export function checkCommand(command: unknown): asserts command is string {
 
 /** Built-in commands that only read: where nobody waits for the answer, nothing is lost without them. */
 const READS: ReadonlySet<string> = new Set(['combo', 'featuredpages', 'notifications', 'activity']);
+const WRITES: ReadonlySet<string> = new Set(['pageview', 'mark-notification-seen']);
+export const isBuiltIn = (command: string): boolean => READS.has(command) || WRITES.has(command);
 export const isRead = (command: string): boolean => READS.has(command);
 
 /** A string goes as it is, anything else as JSON, once. */

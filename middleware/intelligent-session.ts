@@ -62,7 +62,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     process.emitWarning('no secret: set SESSION_SECRET; until then sessions end with this process', {
       code: 'ERR_INTELLIGENT_SESSION_SECRET',
     });
-  const ours = storeGiven instanceof EventEmitter ? undefined : new RedisSessionStore({ ...storeGiven, redis });
+  const ours = storeGiven instanceof EventEmitter ? undefined : new RedisSessionStore({ maxWaitMs: of.maxWaitMs, ...storeGiven, redis });
   const store: Store = ours ?? storeGiven;
   const serving = new ServingLayer(redis, of);
   const sessionOptions: Omit<session.SessionOptions, 'secret'> = {

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { checkOptions, namespace, transport, whole } from '../lib/check-options.js';
 import { OptionError } from '../lib/errors.js';
 import { DEFAULT_PARTITIONS } from '../lib/protocol.js';
-import { defaultRedis, type RedisOption } from '../lib/redis/connect.js';
+import { DEFAULT_MAX_WAIT_MS, defaultRedis, type RedisOption } from '../lib/redis/connect.js';
 import { DEFAULT_BACKLOG, DEFAULT_REPLY_CONNECTIONS, type ServingOptions } from '../lib/serving/serving-layer.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import type { WorkerOptions } from '../lib/worker/options.js';
@@ -35,8 +35,13 @@ export interface IntelligentSessionOptions {
   readonly pages?: PageNameOptions;
   /** Which requests are a bot's: not tracked, and no session stored that holds nothing. @default isbot, by the user agent */
   readonly bots?: Bots;
-  /** How long a request waits for an answer, ms. @default 100 */
+  /** How long a request waits for a worker's answer, on top of the way to Redis and back, ms. @default 100 */
   readonly timeout?: number;
+  /**
+   * How long a request may wait for Redis, ms: for the first connection, and for the answer to a command of the store.
+   * @default 3000
+   */
+  readonly maxWaitMs?: number;
   /** How requests travel; the same for the worker. @default 'pubsub' */
   readonly transport?: ServingOptions['transport'];
   /** Streams of the transport 'stream'; the same for the worker. @default 16 */
@@ -80,6 +85,7 @@ const schema = v.strictObject({
     () => declaredBots,
   ),
   timeout: v.optional(whole(1, 60_000), 100),
+  maxWaitMs: v.optional(whole(1, 600_000), DEFAULT_MAX_WAIT_MS),
   transport: v.optional(transport, 'pubsub'),
   partitions: v.optional(whole(1, 256), DEFAULT_PARTITIONS),
   maxBacklog: v.optional(whole(1), DEFAULT_BACKLOG),

@@ -1,7 +1,10 @@
 import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { IntelligentSessionError, OptionError } from '../errors.js';
 import { connectNode } from './cluster-node.js';
-import { type Role, roleOptions } from './roles.js';
+import { CommandLimit } from './command-limit.js';
+import { Liveness } from './liveness.js';
+import { LoopTimeout } from './loop-clock.js';
+import { type Role, roleOptions, SENTINEL_COMMAND_MS } from './roles.js';
 
 /** A URL, ioredis' options (Sentinel's among them), or a client, which is duplicated and never closed. */
 export type RedisOption = string | RedisOptions | Redis | Cluster | NodeRedisClient;
@@ -23,6 +26,9 @@ interface NodeRedisOptions {
 /** What commands can be sent to. */
 export type RedisClient = Redis | Cluster;
 
+/** How long a request waits for Redis where the option `maxWaitMs` says nothing. */
+export const DEFAULT_MAX_WAIT_MS = 3_000;
+
 export const defaultRedis = (): string => process.env.REDIS_URL ?? 'redis://127.0.0.1:6379';
 
 /**
@@ -34,13 +40,34 @@ export function connect(redis: RedisOption, role: Role, of?: RedisClient, key?: 
   if (isCluster(redis) && !(of instanceof Cluster))
     throw new OptionError('option "redis": a Cluster, without the client that knows its nodes');
   const client = of instanceof Cluster ? connectNode({ cluster: of, key }, settings) : open(redis as Single, settings);
+  watch(client, role === 'blocking');
   // The owner hears of faults through what it asked; without a listener ioredis would print each of them.
   return client.on('error', () => {});
 }
 
-/** A connection for commands on single keys, also to a Cluster. */
-export function connectCommands(redis: RedisOption): RedisClient {
-  if (!isCluster(redis)) return connect(redis, 'commands');
+const liveness = new WeakMap<Redis, Liveness>();
+
+function watch(client: Redis, blocking = false): void {
+  liveness.set(client, new Liveness(client, blocking));
+}
+
+/** How far away Redis is: the shortest of the last round trips, ms; of a Cluster, to the farthest of its masters. */
+export function distanceMsOf(client: RedisClient): number {
+  const distanceMs = (node: Redis) => liveness.get(node)?.distanceMs ?? 0;
+  return client instanceof Cluster ? Math.max(0, ...client.nodes('master').map(distanceMs)) : distanceMs(client);
+}
+
+/**
+ * A connection for commands on single keys, also to a Cluster. A command that has no answer after `limitMs` is an error;
+ * without it, commands wait as long as the connection lives.
+ */
+export function connectCommands(redis: RedisOption, limitMs?: number): RedisClient {
+  if (!isCluster(redis)) {
+    const client = connect(redis, 'commands');
+    // a caller's own limit wins
+    if (limitMs !== undefined && client.options.commandTimeout === undefined) new CommandLimit(limitMs).watch(client);
+    return client;
+  }
   const settings = { ...roleOptions.commands, replyMapping: 'legacy' } as const;
   const nodes = (redis as unknown as { startupNodes: ClusterNode[] }).startupNodes;
   const cluster = new Cluster(nodes, {
@@ -53,16 +80,12 @@ export function connectCommands(redis: RedisOption): RedisClient {
     enableAutoPipelining: false,
     lazyConnect: false,
   });
-  cluster.on('+node', dropSettled);
+  const limit = new CommandLimit(redis.options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
+  cluster.on('+node', (node: Redis) => {
+    watch(node);
+    limit.watch(node);
+  });
   return cluster.on('error', () => {});
-}
-
-/** A Cluster sends again what a lost node did not answer, and a node what has waited in its queue: nobody waits for it after its time. */
-function dropSettled(node: Redis): void {
-  const send = node.sendCommand;
-  node.sendCommand = function (this: Redis, command, stream) {
-    return command.isSettled ? command.promise : send.call(this, command, stream);
-  };
 }
 
 /** What stands before every key of a caller's client: keys are named in whole here. */
@@ -104,7 +127,8 @@ function ofNodeRedis({ options }: NodeRedisClient): RedisOptions {
 type Single = Exclude<RedisOption, Cluster>;
 
 function open(redis: Single, settings: RedisOptions): Redis {
-  const ours = { ...settings, replyMapping: 'legacy' } as const;
+  const sentinelCommandTimeout = (redis as RedisOptions).sentinelCommandTimeout ?? SENTINEL_COMMAND_MS;
+  const ours = { ...settings, replyMapping: 'legacy', sentinelCommandTimeout } as const;
   if (typeof redis === 'string') {
     if (!/^rediss?:\/\//.test(redis))
       throw new OptionError('option "redis" should be a URL that starts with redis:// or rediss://');
@@ -130,13 +154,13 @@ export function addressOf(client: RedisClient): string {
   return path ?? `${host ?? '127.0.0.1'}:${port ?? 6379}`;
 }
 
-/** Resolves when commands can be sent; rejects with the last fault after `timeoutMs`. */
+/** Resolves when commands can be sent; rejects with the last fault after `timeoutMs` of the loop's clock. */
 export function whenReady(client: RedisClient, timeoutMs: number): Promise<void> {
   if (client.status === 'ready') return Promise.resolve();
   return new Promise((resolve, reject) => {
     let last = 'no answer';
     const settle = (act: () => void) => {
-      clearTimeout(timer);
+      timeout.clear();
       client.off('ready', onReady).off('error', onError).off('end', onEnd);
       act();
     };
@@ -154,7 +178,7 @@ export function whenReady(client: RedisClient, timeoutMs: number): Promise<void>
     const onError = (error: Error) => {
       last = error.message || (error as NodeJS.ErrnoException).code || last;
     };
-    const timer = setTimeout(fail, timeoutMs);
+    const timeout = new LoopTimeout(fail, timeoutMs);
     client.on('ready', onReady).on('error', onError).on('end', onEnd);
   });
 }

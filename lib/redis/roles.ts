@@ -2,14 +2,18 @@ import type { RedisOptions } from 'ioredis';
 
 export type Role = 'commands' | 'blocking' | 'subscriber' | 'tracking';
 
-/** Every role: nothing waits unseen, nothing is sent twice, it comes back by itself. ARCHITECTURE.md, "Connections". */
+/**
+ * Every role: nothing waits unseen, nothing is sent twice, it comes back by itself. What has no limit here is bounded by
+ * liveness.ts, which ends a dead connection and so every command on it. ARCHITECTURE.md, "Connections".
+ */
 const everyRole: RedisOptions = {
-  connectTimeout: 500,
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,
   autoResubscribe: false,
   autoResendUnfulfilledCommands: false,
   maxLoadingRetryTime: 200,
+  // a connection to a server that does not answer is given up after this, when it is to be closed
+  disconnectTimeout: 250,
   retryStrategy: (times) => Math.min(20 * 2 ** Math.min(times, 5), 250) + Math.random() * 20,
   reconnectOnError: (error) => /^(READONLY|UNBLOCKED)/.test(error.message),
   lazyConnect: false,
@@ -17,13 +21,18 @@ const everyRole: RedisOptions = {
   keyPrefix: '',
   stringNumbers: false,
   enableAutoPipelining: false,
-  commandTimeout: undefined,
   blockingTimeout: undefined,
 };
 
+/** A caller's own limits for commands are not for connections that wait on purpose. */
+const waiting: RedisOptions = { ...everyRole, commandTimeout: undefined, socketTimeout: undefined };
+
 export const roleOptions: Record<Role, RedisOptions> = {
-  commands: { ...everyRole, commandTimeout: 250, socketTimeout: 600 },
-  blocking: { ...everyRole, socketTimeout: 900 },
-  subscriber: { ...everyRole, socketTimeout: 400 },
-  tracking: { ...everyRole, socketTimeout: 400, protocol: 2 },
+  commands: everyRole,
+  blocking: waiting,
+  subscriber: waiting,
+  tracking: { ...waiting, protocol: 2 },
 };
+
+/** Sentinels that do not answer are passed over after this, where the caller says nothing. */
+export const SENTINEL_COMMAND_MS = 2_000;

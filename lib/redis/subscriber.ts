@@ -3,17 +3,14 @@ import type { Redis } from 'ioredis';
 import { redisFault } from '../errors.js';
 import { connect, type RedisClient, type RedisOption } from './connect.js';
 
-const PING_MS = 150;
-
 /**
  * One connection that listens to patterns: subscribed anew whenever it is ready (ioredis' own resubscribing can fail
- * unseen and leave a deaf connection), and pinged, so that a dead link is found within the role's socketTimeout.
+ * unseen and leave a deaf connection); a dead link is found by liveness.ts.
  * Of a Cluster, at one of its nodes: each gets what is published at any. Emits `message` (channel, payload), `ready`,
  * `lost` (the subscription) and `fault` (Error).
  */
 export class Subscriber extends EventEmitter {
   readonly client: Redis;
-  #pings: NodeJS.Timeout | undefined;
   subscribed = false;
 
   constructor(redis: RedisOption, patterns: readonly string[], cluster?: RedisClient) {
@@ -26,15 +23,12 @@ export class Subscriber extends EventEmitter {
     this.client.on('close', () => {
       if (this.subscribed) this.emit('lost');
       this.subscribed = false;
-      clearInterval(this.#pings);
     });
   }
 
   async #subscribe(patterns: readonly string[]): Promise<void> {
     try {
       await this.client.psubscribe(...patterns);
-      clearInterval(this.#pings);
-      this.#pings = setInterval(() => this.client.ping().catch(() => {}), PING_MS);
       this.subscribed = true;
       this.emit('ready');
     } catch (error) {
@@ -50,7 +44,6 @@ export class Subscriber extends EventEmitter {
   }
 
   close(): void {
-    clearInterval(this.#pings);
     this.client.disconnect();
   }
 }

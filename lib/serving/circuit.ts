@@ -1,6 +1,8 @@
 /** So many time-outs without an answer between them. */
 const TIMEOUTS = 5;
 const PROBE_MS = 100;
+/** Session ids and command names can be anything: what is remembered of them is bounded. */
+const MOST = 1000;
 
 /** Nobody waits while it is open, but one message in 100 ms asks for an answer; the answer closes it. */
 class Circuit {
@@ -30,41 +32,62 @@ class Circuit {
   }
 }
 
+/** What a request goes by: which worker it reaches, as far as can be told, and which of the application's own commands it is. */
+export interface Target {
+  readonly route: string;
+  /** undefined: a built-in command */
+  readonly ownCommand: string | undefined;
+}
+
 /**
- * Spares requests the wait for a worker that does not answer: the only sign of it in a Cluster, or where it is frozen. One
- * circuit for each route (the sessions of one worker, as far as can be told), and one for all of them.
+ * Spares requests the wait for an answer that does not come: the only sign of a worker that is frozen, and in a Cluster of
+ * one that is not there. One circuit for all workers and one a route (the sessions of one worker, as far as can be told):
+ * time-outs of the built-in commands open them, since these are always quick. An application's own command may be slow by
+ * itself, so its time-outs say nothing of others: it has a circuit of its own.
  */
 export class Circuits {
   readonly #all = new Circuit();
   readonly #routes = new Map<string, Circuit>();
+  readonly #ownCommands = new Map<string, Circuit>();
 
   constructor(readonly onChange: (state: 'open' | 'closed') => void) {}
 
   /** 'wait': the request waits; 'probe': it does not, but its message asks for an answer; 'pass': neither. */
-  ask(route: string, nowMs: number): 'wait' | 'probe' | 'pass' {
-    const open = this.#all.isOpen ? this.#all : this.#routes.get(route);
-    if (!open?.isOpen) return 'wait';
+  ask({ route, ownCommand }: Target, nowMs: number): 'wait' | 'probe' | 'pass' {
+    const own = ownCommand === undefined ? undefined : this.#ownCommands.get(ownCommand);
+    const open = [this.#all, this.#routes.get(route), own].find((circuit) => circuit?.isOpen);
+    if (!open) return 'wait';
     return open.mayProbe(nowMs) ? 'probe' : 'pass';
   }
 
-  timedOut(route: string): void {
-    let one = this.#routes.get(route);
-    if (!one) {
-      if (this.#routes.size >= 1000) this.#routes.clear(); // ids of anything
-      one = new Circuit();
-      this.#routes.set(route, one);
-    }
-    const opened = [this.#all.timedOut(), one.timedOut()];
+  timedOut({ route, ownCommand }: Target): void {
+    const opened =
+      ownCommand === undefined
+        ? [this.#all.timedOut(), circuitOf(this.#routes, route).timedOut()]
+        : [circuitOf(this.#ownCommands, ownCommand).timedOut()];
     if (opened.includes(true)) this.onChange('open');
   }
 
-  answered(route: string): void {
-    const closed = [this.#all.answered(), this.#routes.get(route)?.answered()];
+  /** Any answer says that the worker is there. */
+  answered({ route, ownCommand }: Target): void {
+    const own = ownCommand === undefined ? undefined : this.#ownCommands.get(ownCommand);
+    const closed = [this.#all.answered(), this.#routes.get(route)?.answered(), own?.answered()];
     this.#routes.delete(route);
+    if (ownCommand !== undefined) this.#ownCommands.delete(ownCommand);
     if (closed.includes(true)) this.onChange('closed');
   }
 
   get open(): number {
-    return [this.#all, ...this.#routes.values()].filter((circuit) => circuit.isOpen).length;
+    const all = [this.#all, ...this.#routes.values(), ...this.#ownCommands.values()];
+    return all.filter((circuit) => circuit.isOpen).length;
   }
+}
+
+function circuitOf(circuits: Map<string, Circuit>, name: string): Circuit {
+  const known = circuits.get(name);
+  if (known) return known;
+  if (circuits.size >= MOST) circuits.clear();
+  const circuit = new Circuit();
+  circuits.set(name, circuit);
+  return circuit;
 }

@@ -10,8 +10,8 @@ export type Posted = 'sent' | 'no-worker' | 'shed';
 
 export interface Letter {
   readonly sid: string;
-  /** `<command>:<sid>:<rid>`, as protocol.ts makes it */
-  readonly request: string;
+  /** Writes `<command>:<sid>:<rid>`, as protocol.ts makes it, when it is sent: a deadline counts from then. */
+  request(): string;
   readonly payload: string;
   readonly settle: (posted: Posted, error?: unknown) => void;
 }
@@ -92,7 +92,7 @@ export class PubSubOutbox extends Gathering {
   }
 
   protected async send(letters: readonly Letter[]): Promise<Posted[]> {
-    const words = letters.flatMap(({ request, payload }) => [channelOf(this.namespace, request), payload]);
+    const words = letters.flatMap((letter) => [channelOf(this.namespace, letter.request()), letter.payload]);
     const [channel = '', payload = ''] = words;
     const heard =
       letters.length === 1 ? [await this.client.publish(channel, payload)] : await publish.run(this.client, words);
@@ -131,7 +131,8 @@ export class StreamOutbox extends Gathering {
     const keys: string[] = [];
     const numbers = new Map<number, number>();
     const words: (string | number)[] = [this.options.maxBacklog];
-    for (const { sid, request, payload } of letters) {
+    for (const letter of letters) {
+      const { sid, payload } = letter;
       const partition = partitionOf(sid, this.options.partitions);
       let number = numbers.get(partition);
       if (number === undefined) {
@@ -139,7 +140,7 @@ export class StreamOutbox extends Gathering {
         numbers.set(partition, number);
         keys.push(streamKey(this.namespace, partition), leaseKey(this.namespace, partition));
       }
-      words.push(number, request, payload);
+      words.push(number, letter.request(), payload);
     }
     const added = await add.run(this.client, [...keys, ...words], keys.length);
     return added.map((how) => POSTED[how] as Posted);

@@ -1,12 +1,12 @@
 import { createPool, type Pool } from 'generic-pool';
 import type { Redis } from 'ioredis';
-import { connect, type RedisOption, whenReady } from '../redis/connect.js';
+import { connect, DEFAULT_MAX_WAIT_MS, type RedisOption, whenReady } from '../redis/connect.js';
+import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 
 const BLOCK_SECONDS = 0.5;
 /** Requests that may wait for a connection, and for how long at most. */
 const MOST_WAITING = 1_000;
 const MOST_WAIT_MS = 1_000;
-const CONNECT_MS = 500;
 
 /** The white paper's way of waiting: a list and a blocked connection for every request, of a pool that never outgrows its size. */
 export class ReplyLists {
@@ -30,7 +30,7 @@ export class ReplyLists {
   async #connect(): Promise<Redis> {
     const client = connect(this.redis, 'blocking');
     this.#clients.add(client);
-    await whenReady(client, CONNECT_MS).catch((error) => {
+    await whenReady(client, DEFAULT_MAX_WAIT_MS).catch((error) => {
       this.#clients.delete(client);
       client.disconnect();
       throw error;
@@ -41,9 +41,9 @@ export class ReplyLists {
   /** A free connection, within `timeoutMs`; rejects where there is none. */
   async take(timeoutMs: number): Promise<Redis> {
     let late = false;
-    let timer: NodeJS.Timeout | undefined;
+    let timeout: LoopTimeout | undefined;
     const patience = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
+      timeout = new LoopTimeout(() => {
         late = true;
         reject(new Error('no connection was free in time'));
       }, timeoutMs);
@@ -52,16 +52,16 @@ export class ReplyLists {
       if (late) void this.#pool.release(client);
       return client;
     });
-    return Promise.race([taken, patience]).finally(() => clearTimeout(timer));
+    return Promise.race([taken, patience]).finally(() => timeout?.clear());
   }
 
   /**
-   * What arrives on a list until `untilMs` (performance.now()); null: nothing. The connection is free again then, which is
+   * What arrives on a list until `untilMs` (of the loop's clock); null: nothing. The connection is free again then, which is
    * later than the asker's own timer: Redis looks for BLPOPs that time out ten times a second.
    */
   async wait(client: Redis, key: string, untilMs: number): Promise<string | null> {
     try {
-      for (let left = untilMs - performance.now(); left > 0; left = untilMs - performance.now()) {
+      for (let left = untilMs - loopNowMs(); left > 0; left = untilMs - loopNowMs()) {
         const reply = await client.blpop(key, Math.min(BLOCK_SECONDS, left / 1000 + 0.001));
         if (reply) return reply[1];
       }

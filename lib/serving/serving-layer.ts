@@ -12,23 +12,29 @@ import {
   formatPayload,
   formatRequestId,
   type InboxItem,
+  isBuiltIn,
   isRead,
   replyKey,
   requestOf,
 } from '../protocol.js';
+import { Availability } from '../redis/availability.js';
 import { RedisClock } from '../redis/clock.js';
 import {
   connect,
   connectCommands,
+  DEFAULT_MAX_WAIT_MS,
+  distanceMsOf,
   isCluster,
   type RedisClient,
   type RedisOption,
-  whenReady,
 } from '../redis/connect.js';
-import { Circuits } from './circuit.js';
+import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
+import { wasNotSent } from '../redis/lost-connection.js';
+import { Circuits, type Target } from './circuit.js';
 import { Inbox } from './inbox.js';
-import { type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
+import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
 import { ReplyLists } from './reply-lists.js';
+import { SendBuffer } from './send-buffer.js';
 
 /**
  * Why a request went unanswered: no worker listens; none answered in time; none has for some time, so that nobody waited
@@ -58,6 +64,8 @@ export interface ServingOptions {
   readonly replies?: 'inbox' | 'list';
   /** Blocking connections of `replies: 'list'`. @default 16 */
   readonly replyConnections?: number;
+  /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
+  readonly maxWaitMs?: number;
 }
 
 interface Asked {
@@ -67,22 +75,19 @@ interface Asked {
   readonly start: string;
   readonly payload: string;
   readonly ttlSeconds: number;
-  /** how long its asker still waits, ms */
-  readonly left: number;
+  readonly timeoutMs: number;
 }
 
 interface Waiter {
   readonly id: string;
   readonly command: string;
-  readonly route: string;
+  readonly target: Target;
   readonly resolve: (answer: Answer) => void;
-  readonly timer: NodeJS.Timeout;
+  readonly timeout: LoopTimeout;
 }
 
 export const DEFAULT_BACKLOG = 16_384;
 export const DEFAULT_REPLY_CONNECTIONS = 16;
-const SEND_WAIT_MS = 250;
-const CONNECT_MS = 5_000;
 /** Six digits to the base 36. */
 const LAST_NUMBER = 36 ** 6 - 1;
 const newSender = (): string => randomBytes(6).toString('base64url');
@@ -95,13 +100,17 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   readonly #keys: RedisClient;
   readonly #sending: RedisClient;
   readonly #outbox: Outbox;
+  readonly #availability: Availability;
+  readonly #inboxAvailability: Availability | undefined;
+  /** what was sent while there was no connection */
+  readonly #unsent: SendBuffer;
   readonly #inbox: Inbox | undefined;
   readonly #lists: ReplyLists | undefined;
   readonly #clock: RedisClock;
   readonly #circuits = new Circuits((state) => this.#circuitChanged(state));
   readonly #waiting = new Map<string, Waiter>();
-  /** what asked for an answer that nobody waits for, by id: its route */
-  readonly #probes = new Map<string, string>();
+  /** what asked for an answer that nobody waits for, by id */
+  readonly #probes = new Map<string, Target>();
   #sender = newSender();
   readonly #requests = new CommandCounts(
     'intelligent_session_requests_total',
@@ -110,8 +119,6 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   );
   #count = 0;
   #closed = false;
-  #started = false;
-  #soon: Promise<unknown> | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(redis: RedisOption, options: ServingOptions = {}) {
@@ -121,6 +128,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       transport = 'pubsub',
       replies = 'inbox',
       replyConnections = DEFAULT_REPLY_CONNECTIONS,
+      maxWaitMs = DEFAULT_MAX_WAIT_MS,
     } = options;
     this.namespace = namespace;
     if (replies === 'list' && isCluster(redis))
@@ -136,14 +144,15 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       this.#sending = client;
       this.#outbox = new PubSubOutbox(client, namespace, !isCluster(this.#keys));
     }
-    this.#sending.once('ready', () => {
-      this.#started = true;
-    });
+    this.#availability = new Availability(this.#sending, maxWaitMs);
+    this.#unsent = new SendBuffer((letter) => this.#outbox.post(letter), maxWaitMs);
+    this.#sending.on('ready', () => this.#unsent.flush());
     this.#clock = new RedisClock(this.#keys);
     if (replies === 'list') this.#lists = new ReplyLists(redis, replyConnections);
     else {
       const onItem = (item: InboxItem) => this.#arrived(item);
       this.#inbox = new Inbox(redis, this.#keys, namespace, onItem, (cause) => this.#lost(cause));
+      this.#inboxAvailability = new Availability(this.#inbox.client, maxWaitMs);
     }
     const gauge = (name: string, help: string, value: () => number) =>
       new Gauge({
@@ -165,40 +174,44 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     if (!isSendable(sid)) return void this.#unsendable(command);
     const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
     const settle = (posted: Posted, error?: unknown) => {
-      if (error !== undefined) this.#degrade(command, 'redis', error);
+      if (!this.#closed && wasNotSent(error)) this.#unsent.hold(letter);
+      else if (error !== undefined) this.#degrade(command, 'redis', error);
       else if (posted === 'shed') this.#degrade(command, 'shed');
       else this.#requests.inc(command, posted);
     };
-    const letter = { sid, request, payload: text, settle };
-    if (this.#isReady) this.#outbox.post(letter);
-    else
-      this.#ready(SEND_WAIT_MS).then(
-        () => this.#outbox.post(letter),
-        (error) => this.#degrade(command, 'redis', error),
-      );
+    const letter: Letter = { sid, request: () => request, payload: text, settle };
+    if (this.#closed) this.#degrade(command, 'closed');
+    else if (this.#sending.status === 'ready') this.#outbox.post(letter);
+    else this.#unsent.hold(letter);
   }
 
-  /** Critical: waits for the answer, at most `timeoutMs` by this process' clock. Never rejects for a fault. */
+  /**
+   * Critical: waits for the answer, at most `timeoutMs` on top of the way to Redis and back, by this process' clock. Never
+   * rejects for a fault.
+   */
   ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
     checkCommand(command);
     if (!isSendable(sid)) return Promise.resolve(this.#unsendable(command));
     const start = requestOf(command, sid, '');
-    const asked = { command, sid, start, payload: formatPayload(payload), ttlSeconds, left: timeoutMs };
+    const asked = { command, sid, start, payload: formatPayload(payload), ttlSeconds, timeoutMs };
     if (this.#isReady) return this.#ask(asked);
-    const started = performance.now();
-    return this.#ready(timeoutMs).then(
-      () => this.#ask({ ...asked, left: timeoutMs - (performance.now() - started) }),
-      (error) => this.#degrade(command, this.#closed ? 'closed' : 'redis', error),
+    return this.#firstConnection().then(
+      () => this.#ask(asked),
+      (error) => {
+        // what counts is sent when there is a connection again; what only reads is of no use then
+        if (!this.#closed && !isRead(command)) this.send(command, sid, payload, ttlSeconds);
+        return this.#degrade(command, this.#closed ? 'closed' : 'redis', error);
+      },
     );
   }
 
   #ask(asked: Asked): Promise<Answer> {
     const { command, sid, payload, ttlSeconds } = asked;
-    const route = this.#outbox.routeOf(sid);
-    const how = this.#circuits.ask(route, performance.now());
+    const target = { route: this.#outbox.routeOf(sid), ownCommand: isBuiltIn(command) ? undefined : command };
+    const how = this.#circuits.ask(target, performance.now());
     if (how === 'wait')
-      return this.#lists ? this.#askByList(this.#lists, asked, route) : this.#askByInbox(asked, route);
-    if (how === 'probe') this.#probe(asked, route);
+      return this.#lists ? this.#askByList(this.#lists, asked, target) : this.#askByInbox(asked, target);
+    if (how === 'probe') this.#probe(asked, target);
     else if (!isRead(command)) this.send(command, sid, payload, ttlSeconds);
     return Promise.resolve(this.#degrade(command, 'circuit'));
   }
@@ -217,6 +230,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
 
   async #close(): Promise<void> {
     this.#closed = true;
+    this.#unsent.fail(new Error('closed'));
     await this.#outbox.flush(); // each of its commands has a timeout
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'closed'));
     this.#inbox?.close();
@@ -225,17 +239,19 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#keys.disconnect();
   }
 
-  #askByInbox({ command, sid, start, payload, ttlSeconds, left }: Asked, route: string): Promise<Answer> {
+  #askByInbox({ command, sid, start, payload, ttlSeconds, timeoutMs }: Asked, target: Target): Promise<Answer> {
     const id = this.#newId();
+    const left = this.#patienceMs(timeoutMs);
     return new Promise((resolve) => {
-      const waiter = this.#wait(id, command, route, left, resolve);
-      const request = start + this.#inboxRid(id, left, ttlSeconds);
+      const waiter = this.#wait(id, command, target, left, resolve);
+      const request = () => start + this.#inboxRid(id, left, ttlSeconds);
       this.#outbox.post({ sid, request, payload, settle: (posted, error) => this.#posted(waiter, posted, error) });
     });
   }
 
-  async #askByList(lists: ReplyLists, { command, sid, start, payload, ttlSeconds, left }: Asked, route: string) {
-    const untilMs = performance.now() + left;
+  async #askByList(lists: ReplyLists, { command, sid, start, payload, ttlSeconds, timeoutMs }: Asked, target: Target) {
+    const left = this.#patienceMs(timeoutMs);
+    const untilMs = loopNowMs() + left;
     let client: Redis;
     try {
       client = await lists.take(left);
@@ -245,10 +261,10 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     }
     return new Promise<Answer>((resolve) => {
       const id = this.#newId();
-      const waiter = this.#wait(id, command, route, untilMs - performance.now(), resolve);
+      const waiter = this.#wait(id, command, target, untilMs - loopNowMs(), resolve);
       const rid = formatRequestId({ id });
       const settle = (posted: Posted, error?: unknown) => this.#posted(waiter, posted, error);
-      this.#outbox.post({ sid, request: start + rid, payload, settle });
+      this.#outbox.post({ sid, request: () => start + rid, payload, settle });
       lists
         .wait(client, replyKey(this.namespace, { command, sid, rid, request: { id } }), untilMs)
         .then((text) => text !== null && this.#arrived({ id, command, data: JSON.parse(text) }))
@@ -256,21 +272,26 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     });
   }
 
-  #wait(id: string, command: string, route: string, left: number, resolve: (answer: Answer) => void): Waiter {
-    const waiter = { id, command, route, resolve, timer: setTimeout(() => this.#timedOut(waiter), left) };
+  /** On top of the way to Redis and back, and of a worker's that is as far away from it and has just begun to read. */
+  #patienceMs(timeoutMs: number): number {
+    return timeoutMs + 3 * distanceMsOf(this.#sending);
+  }
+
+  #wait(id: string, command: string, target: Target, left: number, resolve: (answer: Answer) => void): Waiter {
+    const waiter = { id, command, target, resolve, timeout: new LoopTimeout(() => this.#timedOut(waiter), left) };
     this.#waiting.set(id, waiter);
     return waiter;
   }
 
   #settle(waiter: Waiter, answer: Answer): void {
-    clearTimeout(waiter.timer);
+    waiter.timeout.clear();
     this.#waiting.delete(waiter.id);
     waiter.resolve(answer);
   }
 
   #timedOut(waiter: Waiter): void {
     this.#settle(waiter, this.#degrade(waiter.command, 'timeout'));
-    this.#circuits.timedOut(waiter.route);
+    this.#circuits.timedOut(waiter.target);
   }
 
   /** What is known once a message has been sent: whether there is anything to wait for. */
@@ -281,15 +302,16 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   }
 
   /** A message that asks for an answer, though nobody waits: it closes the circuit. */
-  #probe({ command, sid, start, payload, ttlSeconds, left }: Asked, route: string): void {
+  #probe({ command, sid, start, payload, ttlSeconds, timeoutMs }: Asked, target: Target): void {
     const id = this.#newId();
+    const left = this.#patienceMs(timeoutMs);
     const settle = (_: Posted, error?: unknown) => {
       if (error !== undefined) this.emit('fault', redisFault(error));
     };
     if (this.#probes.size > 100) this.#probes.clear();
-    this.#probes.set(id, route);
+    this.#probes.set(id, target);
     if (!this.#lists) {
-      const request = start + this.#inboxRid(id, left, ttlSeconds);
+      const request = () => start + this.#inboxRid(id, left, ttlSeconds);
       this.#outbox.post({ sid, request, payload, settle });
       return;
     }
@@ -297,14 +319,14 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     const key = replyKey(this.namespace, { command, sid, rid, request: { id } });
     const wait = async (lists: ReplyLists) => {
       const client = await lists.take(left);
-      this.#outbox.post({ sid, request: start + rid, payload, settle });
-      if ((await lists.wait(client, key, performance.now() + left)) !== null) this.#arrived({ id, command });
+      this.#outbox.post({ sid, request: () => start + rid, payload, settle });
+      if ((await lists.wait(client, key, loopNowMs() + left)) !== null) this.#arrived({ id, command });
     };
     wait(this.#lists).catch((error) => this.emit('fault', redisFault(error)));
   }
 
   #inboxRid(id: string, left: number, ttlSeconds: number): string {
-    const deadlineMs = Math.ceil(this.#clock.now() + left);
+    const deadlineMs = Math.ceil(this.#clock.latestMs() + left);
     return formatRequestId({ id, inbox: this.#inbox?.name ?? '', deadlineMs, ttlSeconds });
   }
 
@@ -320,29 +342,21 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     );
   }
 
-  /** At first the connections may still be on their way; once lost, nobody waits for them. */
-  async #ready(timeoutMs: number): Promise<void> {
-    if (this.#closed) throw new Error('closed');
-    if (this.#started && this.#sending.status !== 'ready') throw new Error('not connected');
-    // one wait for all who come meanwhile, each as long as it would
-    this.#soon ??= Promise.all([
-      whenReady(this.#sending, CONNECT_MS),
-      this.#inbox && whenReady(this.#inbox.client, CONNECT_MS),
-    ]).finally(() => {
-      this.#soon = undefined;
-    });
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<never>((_, reject) => {
-      const waitMs = this.#started ? Math.min(timeoutMs, 20) : timeoutMs;
-      timer = setTimeout(() => reject(new Error('not connected in time')), waitMs);
-    });
-    await Promise.race([this.#soon, patience]).finally(() => clearTimeout(timer));
+  /** The first connections are waited for; one that was lost is not. */
+  async #firstConnection(): Promise<void> {
+    for (const availability of [this.#availability, this.#inboxAvailability]) {
+      if (this.#closed) throw new Error('closed');
+      const { state } = availability ?? {};
+      if (state === 'lost' || state === 'away') throw new Error('not connected');
+      await availability?.ready();
+    }
+    if (!this.#isReady) throw new Error('not connected');
   }
 
   #arrived({ id, data, error }: InboxItem): void {
     const waiter = this.#waiting.get(id);
-    const route = waiter?.route ?? this.#probes.get(id);
-    if (route !== undefined) this.#circuits.answered(route);
+    const target = waiter?.target ?? this.#probes.get(id);
+    if (target !== undefined) this.#circuits.answered(target);
     this.#probes.delete(id);
     if (!waiter) return; // too late, or not ours
     if (error !== undefined) {

@@ -2,7 +2,7 @@ import type { SessionData } from 'express-session';
 import * as v from 'valibot';
 import { checkOptions, func, whole } from '../check-options.js';
 import { OptionError } from '../errors.js';
-import { defaultRedis, isCluster, type RedisOption } from '../redis/connect.js';
+import { DEFAULT_MAX_WAIT_MS, defaultRedis, isCluster, type RedisOption } from '../redis/connect.js';
 import type { SealOptions } from './seal.js';
 
 /** As connect-redis' users know it; JSON is one. */
@@ -43,6 +43,12 @@ export interface RedisSessionStoreOptions {
    * awaits `req.session.save()`, at its end express-session has sent the answer already. @default 'merge'
    */
   readonly saveMode?: 'merge' | 'overwrite' | 'reject';
+  /**
+   * How long a request may wait for Redis, ms: for the first connection, and for the answer to a command. Time in which this
+   * process could not read does not count. A Redis that gives no sign of life for some 2 s is away: then nobody waits until
+   * it is back. A client's own `commandTimeout` comes before it. @default 3000
+   */
+  readonly maxWaitMs?: number;
   /** While Redis is away: `pass` serves without a session, `error` calls next(error) with status 503. @default 'pass' */
   readonly whenAway?: 'pass' | 'error';
   /** Serves sessions from this process, kept right by CLIENT TRACKING. `max` sessions, `ttl` seconds. @default none */
@@ -83,6 +89,7 @@ const schema = v.strictObject({
   disableTouch: v.optional(v.boolean(), false),
   touchAfter: v.optional(whole(0)),
   saveMode: v.optional(v.picklist(['merge', 'overwrite', 'reject']), 'merge'),
+  maxWaitMs: v.optional(whole(1, 600_000), DEFAULT_MAX_WAIT_MS),
   whenAway: v.optional(v.picklist(['pass', 'error']), 'pass'),
   nearCache: v.optional(
     v.strictObject({ max: v.optional(whole(1, 10_000_000), 10_000), ttl: v.optional(whole(1, 86_400), 60) }),

@@ -4,7 +4,9 @@ import { LRUCache } from 'lru-cache';
 import { Counter, Registry } from 'prom-client';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { sessionKey, userSessionsKey } from '../keys.js';
-import { connectCommands, keyPrefixOf, type RedisClient, whenReady } from '../redis/connect.js';
+import { Availability } from '../redis/availability.js';
+import { connectCommands, keyPrefixOf, type RedisClient } from '../redis/connect.js';
+import { wasLost, wasNotSent } from '../redis/lost-connection.js';
 import { gatherWrites } from '../redis/gather-writes.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
@@ -55,9 +57,6 @@ interface Saving {
   readonly ttlMs: number;
 }
 
-/** How long a command may wait for the connection: for the first one (a Cluster's takes its time), for one that was lost. */
-const FIRST_READY_MS = 1000;
-const READY_MS = 250;
 const TRIES = 100;
 const UNREADABLE =
   'A stored session could not be read (another secret, damaged, or something else): it is treated as absent';
@@ -71,7 +70,8 @@ const isEmpty = (session: SessionData): boolean => Object.keys(session).every((k
  * express-session's store on Redis: JSON under `sess:<sid>` with an expiry, as connect-redis writes it, and its option names.
  * Every method takes a callback, or returns a promise where none is given.
  *
- * Emits `connect` and `disconnect` with the connection; `created`, `destroyed`, `conflict` (merged, or rejected), `refused`
+ * Emits `away` (with the reason) when Redis can't be reached and `back` when it can, at first too; with `whenAway: 'pass'`
+ * also `disconnect` and `connect`, by which express-session passes requests on without a session; `created`, `destroyed`, `conflict` (merged, or rejected), `refused`
  * (a save of a session that is gone), `expired` (option), each with the session id; `fault` with an Error that has neither
  * ids nor data in it. `metrics` counts all of these.
  */
@@ -94,8 +94,7 @@ export class RedisSessionStore extends Store {
   readonly #notes = new LRUCache<string, number>({ max: 50_000 });
   readonly #conflicts = new Lines();
   readonly #firstSaves = new Lines();
-  #soon: Promise<void> | undefined;
-  #wasReady = false;
+  readonly #availability: Availability;
   readonly #count = new Counter({
     name: 'intelligent_session_store_total',
     help: 'What happened to sessions: read, near (read from this process), absent, created, saved, conflict, refused, …',
@@ -114,17 +113,22 @@ export class RedisSessionStore extends Store {
   constructor(options: RedisSessionStoreOptions = {}) {
     super();
     this.#options = resolveStoreOptions(options);
-    const { redis, nearCache, expiredEvents, encryption, whenAway } = this.#options;
+    const { redis, nearCache, expiredEvents, encryption, whenAway, maxWaitMs } = this.#options;
     const keyPrefix = keyPrefixOf(redis);
     this.#prefix = keyPrefix + this.#options.prefix;
     this.#seal = sealOf(encryption);
-    this.client = connectCommands(redis);
+    this.client = connectCommands(redis, maxWaitMs);
     gatherWrites(this.client);
-    this.client.on('ready', () => {
-      this.#wasReady = true;
+    this.#availability = new Availability(this.client, maxWaitMs);
+    this.#availability.on('back', () => {
+      this.emit('back');
       this.emit('connect');
     });
-    if (whenAway === 'pass') this.client.on('close', () => this.emit('disconnect'));
+    this.#availability.on('away', (reason) => {
+      this.emit('away', reason);
+      // express-session passes requests on without a session from now on
+      if (whenAway === 'pass') this.emit('disconnect');
+    });
     this.#batches = new Batches(this.client);
     this.#users = new UserSessions(this.client, keyPrefix + userSessionsKey(this.#options.prefix, ''));
     if (nearCache) this.#near = new NearCache(redis, this.#prefix, nearCache);
@@ -164,7 +168,7 @@ export class RedisSessionStore extends Store {
         const session = await this.#parse(sid, raw);
         if (mark && session) this.#keepNear(key, mark, raw, session);
         return session;
-      });
+      }, wasLost);
     });
   }
 
@@ -604,12 +608,13 @@ export class RedisSessionStore extends Store {
     return error;
   }
 
-  #ready<T>(work: () => Promise<T>): Promise<T> {
-    if (this.client.status === 'ready') return work();
-    this.#soon ??= whenReady(this.client, this.#wasReady ? READY_MS : FIRST_READY_MS).finally(() => {
-      this.#soon = undefined;
+  /** Runs `work` when Redis can be reached; once more where its connection was lost before the command was sent. */
+  #ready<T>(work: () => Promise<T>, again: (error: unknown) => boolean = wasNotSent): Promise<T> {
+    if (this.client.status !== 'ready') return this.#availability.ready().then(work);
+    return work().catch((error) => {
+      if (!again(error)) throw error;
+      return this.#availability.ready().then(work);
     });
-    return this.#soon.then(work);
   }
 
   #settle<T>(callback: Callback<T> | undefined, work: () => T | Promise<T>, forgiving = false): Promise<T> {

@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { channelOf, parseChannel, patternOf, requestOf, SELF_COMMAND } from '../protocol.js';
 import type { RedisClient, RedisOption } from '../redis/connect.js';
+import { loopSignal } from '../redis/loop-clock.js';
 import { Subscriber } from '../redis/subscriber.js';
 import type { Job } from './queue.js';
 import type { Source, SourceEvents } from './source.js';
@@ -37,14 +38,16 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   async start(): Promise<void> {
-    const { startMs } = this.options;
-    const signal = AbortSignal.any([AbortSignal.timeout(startMs), this.#closed.signal]);
-    await once(this.#subscriber, 'ready', { signal }).catch(() => {
-      throw new IntelligentSessionError(
-        'ERR_INTELLIGENT_SESSION_NOT_READY',
-        'Redis does not let this worker subscribe (ACL?)',
-      );
-    });
+    const limit = loopSignal(this.options.startMs);
+    const signal = AbortSignal.any([limit.signal, this.#closed.signal]);
+    await once(this.#subscriber, 'ready', { signal })
+      .catch(() => {
+        throw new IntelligentSessionError(
+          'ERR_INTELLIGENT_SESSION_NOT_READY',
+          'Redis does not let this worker subscribe (ACL?)',
+        );
+      })
+      .finally(() => limit.clear());
     this.#subscriber.on('ready', () => {
       if (this.#deafSinceMs !== undefined) this.emit('gap', performance.now() - this.#deafSinceMs);
       this.#deafSinceMs = undefined;
@@ -82,7 +85,8 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   async hearsItself(timeoutMs: number): Promise<boolean> {
     if (!this.listening) return false;
     const ping = String(++this.#pings);
-    const heard = once(this.#heardItself, ping, { signal: AbortSignal.timeout(timeoutMs) });
+    const limit = loopSignal(timeoutMs);
+    const heard = once(this.#heardItself, ping, { signal: limit.signal }).finally(() => limit.clear());
     const channel = channelOf(this.options.namespace, requestOf(SELF_COMMAND, this.options.id, ping));
     this.client.publish(channel, ping).catch((error: unknown) => this.emit('fault', redisFault(error)));
     return heard.then(

@@ -7,6 +7,7 @@ import { leaseKey, streamKey, workersKey } from '../keys.js';
 import { GROUP, parseRequest, requestOf, SELF_COMMAND } from '../protocol.js';
 import { connect, isCluster, type RedisClient, type RedisOption, whenReady } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
+import { loopSignal } from '../redis/loop-clock.js';
 import { Script } from '../redis/run-script.js';
 import type { WorkerMetrics } from './metrics.js';
 import type { Job } from './queue.js';
@@ -109,13 +110,15 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     this.#schedule();
   }
 
-  #schedule(): void {
+  /** The next one, so long after the last one began: a lease is renewed in time also where Redis is far away. */
+  #schedule(afterMs = BEAT_MS): void {
     this.#timer = setTimeout(() => {
+      const beganMs = performance.now();
       this.#beating = this.#beat().catch((error) => this.#fault(error));
       void this.#beating.then(() => {
-        if (!this.#closed) this.#schedule();
+        if (!this.#closed) this.#schedule(Math.max(0, BEAT_MS - (performance.now() - beganMs)));
       });
-    }, BEAT_MS);
+    }, afterMs);
   }
 
   /** Says that it is there, and comes to the partitions that are its share: number `i` is worker `i mod workers`' own. */
@@ -234,7 +237,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
 
   async #read({ client, partitions }: Reader, open: readonly Partition[]): Promise<void> {
     await whenReady(client, LEASE_MS);
-    for (const partition of open) if (partition.recovering) await this.#recover(partition);
+    await Promise.all(open.map((partition) => partition.recovering && this.#recover(partition)));
     const count = Math.max(1, Math.min(AT_ONCE, Math.floor(this.#room / open.length)));
     const keys = open.map(({ key }) => key);
     const reply = (await client.xreadgroup(
@@ -364,7 +367,8 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     // a worker more than there are partitions stands by
     if (!partition) return this.listening;
     const ping = String(++this.#pings);
-    const heard = once(this.#heardItself, ping, { signal: AbortSignal.timeout(timeoutMs) });
+    const limit = loopSignal(timeoutMs);
+    const heard = once(this.#heardItself, ping, { signal: limit.signal }).finally(() => limit.clear());
     const request = requestOf(SELF_COMMAND, this.options.id, ping);
     this.client.xadd(partition.key, '*', 'r', request, 'p', ping).catch((error: unknown) => this.#fault(error));
     return heard.then(

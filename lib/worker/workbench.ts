@@ -208,6 +208,6 @@ export class Workbench {
 
   #isLate({ message }: Job): boolean {
     const { inbox, deadlineMs } = message.request;
-    return inbox !== '' && deadlineMs !== undefined && this.clock.now() > deadlineMs;
+    return inbox !== '' && deadlineMs !== undefined && this.clock.earliestMs() > deadlineMs;
   }
 }

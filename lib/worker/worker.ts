@@ -6,7 +6,7 @@ import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom/choose.js';
 import { redisFault } from '../errors.js';
 import { RedisClock } from '../redis/clock.js';
-import { addressOf, connectCommands, type RedisClient, whenReady } from '../redis/connect.js';
+import { addressOf, connectCommands, distanceMsOf, type RedisClient, whenReady } from '../redis/connect.js';
 import { builtIn } from './commands/index.js';
 import { WorkerMetrics } from './metrics.js';
 import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options.js';
@@ -15,7 +15,9 @@ import type { Source } from './source.js';
 import { StreamSource } from './stream-source.js';
 import { Workbench } from './workbench.js';
 
-const START_TIMEOUT_MS = 2_000;
+/** How long Redis may take to answer at start. */
+const START_TIMEOUT_MS = 5_000;
+/** On top of the way there and back. */
 const SELF_TIMEOUT_MS = 500;
 
 export interface WorkerEvents {
@@ -72,7 +74,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return this.#closing === undefined && this.#source?.listening === true && this.#client.status === 'ready';
   }
 
-  /** Resolves when it listens; rejects if Redis does not answer within 2 s (the message names the address). */
+  /** Resolves when it listens; rejects if Redis does not answer within 5 s (the message names the address). */
   async start(): Promise<this> {
     const { transport, bloom, combos, activityDays, errorRate, capacity, expansion, itemSecret } = this.#options;
     try {
@@ -113,11 +115,13 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   /**
-   * Sends a message to itself and waits for it, at most 500 ms: a worker that is connected but deaf is not ready.
+   * Sends a message to itself and waits for it, at most 500 ms and the way to Redis: a worker that is connected but deaf is not ready.
    * Costs one PUBLISH, or one XADD.
    */
   async isReady(): Promise<boolean> {
-    return this.listening && ((await this.#source?.hearsItself(SELF_TIMEOUT_MS)) ?? false);
+    return (
+      this.listening && ((await this.#source?.hearsItself(SELF_TIMEOUT_MS + 4 * distanceMsOf(this.#client))) ?? false)
+    );
   }
 
   #makeSource(): Source {

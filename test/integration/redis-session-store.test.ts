@@ -944,7 +944,7 @@ describe('RedisSessionStore', () => {
         const { proxy, of, visitor, close } = await away({ whenAway });
         try {
           expect((await asks(visitor)).body).to.deep.equal({ n: 1 });
-          const down = new Promise((resolve) => of.client.once('close', resolve));
+          const down = new Promise((resolve) => of.once('away', resolve));
           proxy.hold();
           proxy.cut();
           await down;
@@ -955,7 +955,7 @@ describe('RedisSessionStore', () => {
             else expect(status).to.equal(503);
             expect(JSON.stringify(body)).to.not.match(/sess:/);
           }
-          const up = new Promise((resolve) => of.client.once('ready', resolve));
+          const up = new Promise((resolve) => of.once('back', resolve));
           proxy.release();
           proxy.cut();
           await up;
@@ -990,8 +990,21 @@ describe('RedisSessionStore', () => {
       });
     });
 
-    it('a server that does not answer costs a page the time limit, and is a 503 with a code, never a new session', async () => {
+    it('a lost connection that is back at once is a page that waits, not one without its session', async () => {
       const { proxy, visitor, close } = await away({});
+      try {
+        for (let n = 1; n < 10; n++) {
+          const { status, body } = await asks(visitor);
+          expect({ status, body }).to.deep.equal({ status: 200, body: { n } });
+          proxy.cut();
+        }
+      } finally {
+        await close();
+      }
+    });
+
+    it('a server that does not answer costs a page maxWaitMs, and is a 503 with a code, never a new session', async () => {
+      const { proxy, visitor, close } = await away({ maxWaitMs: 400 });
       try {
         await asks(visitor);
         const { cookie } = visitor;

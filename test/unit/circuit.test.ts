@@ -8,41 +8,56 @@ describe('the circuits', () => {
     changes = [];
     circuits = new Circuits((state) => changes.push(state));
   });
+  const builtIn = (route: string) => ({ route, ownCommand: undefined });
   const timeouts = (route: string, n: number) => {
-    for (let i = 0; i < n; i++) circuits.timedOut(route);
+    for (let i = 0; i < n; i++) circuits.timedOut(builtIn(route));
   };
 
   it('stay closed while answers come between the time-outs', () => {
     for (let i = 0; i < 10; i++) {
       timeouts('a', 4);
-      circuits.answered('a');
+      circuits.answered(builtIn('a'));
     }
-    expect(circuits.ask('a', 0)).to.equal('wait');
+    expect(circuits.ask(builtIn('a'), 0)).to.equal('wait');
     expect(changes).to.deep.equal([]);
   });
 
   it('open after five time-outs without an answer, for every route', () => {
     for (const route of 'abcde') timeouts(route, 1);
-    expect(circuits.ask('f', 0)).to.equal('probe');
-    expect(circuits.ask('a', 50)).to.equal('pass');
-    expect(circuits.ask('a', 100)).to.equal('probe');
+    expect(circuits.ask(builtIn('f'), 0)).to.equal('probe');
+    expect(circuits.ask(builtIn('a'), 50)).to.equal('pass');
+    expect(circuits.ask(builtIn('a'), 100)).to.equal('probe');
     expect(changes).to.deep.equal(['open']);
-    circuits.answered('f');
-    expect(circuits.ask('a', 101)).to.equal('wait');
+    circuits.answered(builtIn('f'));
+    expect(circuits.ask(builtIn('a'), 101)).to.equal('wait');
     expect(changes).to.deep.equal(['open', 'closed']);
   });
 
   it('open for one route where others get answers', () => {
     for (let i = 0; i < 5; i++) {
       timeouts('frozen', 1);
-      circuits.answered('well');
+      circuits.answered(builtIn('well'));
     }
-    expect(circuits.ask('well', 0)).to.equal('wait');
-    expect(circuits.ask('frozen', 0)).to.equal('probe');
-    expect(circuits.ask('frozen', 1)).to.equal('pass');
+    expect(circuits.ask(builtIn('well'), 0)).to.equal('wait');
+    expect(circuits.ask(builtIn('frozen'), 0)).to.equal('probe');
+    expect(circuits.ask(builtIn('frozen'), 1)).to.equal('pass');
     expect(circuits.open).to.equal(1);
-    circuits.answered('frozen');
-    expect(circuits.ask('frozen', 2)).to.equal('wait');
+    circuits.answered(builtIn('frozen'));
+    expect(circuits.ask(builtIn('frozen'), 2)).to.equal('wait');
+    expect(circuits.open).to.equal(0);
+  });
+
+  it('open for one own command that times out, and for no other', () => {
+    const slow = { route: 'a', ownCommand: 'slow' };
+    for (let i = 0; i < 5; i++) circuits.timedOut(slow);
+    expect(circuits.ask(slow, 0)).to.equal('probe');
+    expect(circuits.ask({ route: 'b', ownCommand: 'slow' }, 1)).to.equal('pass');
+    expect(circuits.ask(builtIn('a'), 2)).to.equal('wait');
+    expect(circuits.ask({ route: 'a', ownCommand: 'quick' }, 3)).to.equal('wait');
+    circuits.answered(builtIn('a'));
+    expect(circuits.ask(slow, 4), 'a page view says nothing of it').to.equal('pass');
+    circuits.answered(slow);
+    expect(circuits.ask(slow, 5)).to.equal('wait');
     expect(circuits.open).to.equal(0);
   });
 });

@@ -1,0 +1,105 @@
+import { EventEmitter } from 'node:events';
+import { IntelligentSessionError } from '../errors.js';
+import { addressOf, isCluster, type RedisClient } from './connect.js';
+import { DeadConnectionError } from './liveness.js';
+import { LoopTimeout } from './loop-clock.js';
+
+/** A connection that was lost is mostly back within this: so long callers wait for it. */
+const RECONNECT_MS = 250;
+
+export interface AvailabilityEvents {
+  /** Redis can't be reached: callers are refused at once until it is back. */
+  away: [reason: IntelligentSessionError];
+  /** It can be reached, at first or again. */
+  back: [];
+}
+
+/**
+ * Whether Redis can be reached, and how long a caller waits until that is known: for the first connection up to a limit,
+ * for one that was lost a moment, and for one that gave no sign of life not at all.
+ */
+export class Availability extends EventEmitter<AvailabilityEvents> {
+  #state: 'connecting' | 'ready' | 'lost' | 'away' = 'connecting';
+  #lastError = 'no answer';
+  #dead = false;
+  #timeout: LoopTimeout | undefined;
+  #waiting: { promise: Promise<void>; resolve(): void; reject(error: Error): void } | undefined;
+
+  constructor(
+    readonly client: RedisClient,
+    readonly firstConnectionMs: number,
+  ) {
+    super();
+    if (client.status === 'ready') this.#state = 'ready';
+    else this.#awayAfter(firstConnectionMs);
+    client.on('error', (error: NodeJS.ErrnoException) => {
+      this.#lastError = error.message || error.code || this.#lastError;
+      this.#dead ||= error instanceof DeadConnectionError;
+    });
+    client.on('ready', () => this.#ready());
+    client.on('close', () => {
+      const dead = this.#dead;
+      this.#dead = false;
+      if (this.#state !== 'ready') return;
+      this.#state = 'lost';
+      if (dead) this.#away();
+      else this.#awayAfter(RECONNECT_MS);
+    });
+    client.on('end', () => this.#away());
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** Resolves when commands can be sent; rejects with what is known of the fault when Redis is away. */
+  ready(): Promise<void> {
+    if (this.#state === 'ready' && isWritable(this.client)) return READY;
+    if (this.#state === 'away') return Promise.reject(this.#reason());
+    if (!this.#waiting) {
+      let [resolve, reject] = [() => {}, (_: Error) => {}];
+      const promise = new Promise<void>((...settle) => {
+        [resolve, reject] = settle;
+      });
+      promise.catch(() => {}); // who waits is told
+      this.#waiting = { promise, resolve, reject };
+    }
+    return this.#waiting.promise;
+  }
+
+  #ready(): void {
+    this.#timeout?.clear();
+    this.#dead = false;
+    this.#state = 'ready';
+    this.#waiting?.resolve();
+    this.#waiting = undefined;
+    this.emit('back');
+  }
+
+  #awayAfter(ms: number): void {
+    this.#timeout?.clear();
+    this.#timeout = new LoopTimeout(() => this.#away(), ms, false);
+  }
+
+  #away(): void {
+    this.#timeout?.clear();
+    if (this.#state === 'away') return;
+    this.#state = 'away';
+    const reason = this.#reason();
+    this.#waiting?.reject(reason);
+    this.#waiting = undefined;
+    this.emit('away', reason);
+  }
+
+  #reason(): IntelligentSessionError {
+    return new IntelligentSessionError(
+      'ERR_INTELLIGENT_SESSION_NOT_READY',
+      `Redis at ${addressOf(this.client)} is not answering: ${this.#lastError}`,
+    );
+  }
+}
+
+const READY = Promise.resolve();
+
+/** ioredis calls a connection ready until it is closed, also when the other side has ended it. */
+const isWritable = (client: RedisClient): boolean => isCluster(client) || client.stream?.writable === true;
