@@ -27,11 +27,15 @@ describe('a session that JSON can’t say', () => {
   });
 
   afterEach(async () => {
+    await connected();
     await site?.close();
     await sessions?.close();
   });
 
   after(() => redis?.stop());
+
+  /** Closes nothing that is still connecting: this is about sessions. */
+  const connected = () => sessions?.serving.ask('activity', 'connected', '1', 60, 5000);
 
   const wrong = {
     bigint: () => 1n,

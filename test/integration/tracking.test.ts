@@ -32,6 +32,7 @@ describe('what is counted', () => {
 
   afterEach(async () => {
     for (const { sessions, site } of open.splice(0)) {
+      await sessions.serving.ask('activity', 'connected', '1', 60, 5000);
       await site.close();
       await sessions.close();
     }
