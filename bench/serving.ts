@@ -222,11 +222,13 @@ for (const name of [paper, 'ours, pub/sub', 'ours, stream']) {
 const siteSides: readonly SiteSide[] = ['sessions only', 'page view not waited for', 'page view waited for'];
 const sites = await Promise.all(siteSides.map((side) => start('serving-site', side, redis.url)));
 const siteWorker = await startSide('worker', { namespace: 'site:' });
+// what autocannon and Node's fetch call themselves is a bot's
+const browser = { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0' };
 const cookies = await Promise.all(
   sites.map(({ port }) =>
     Promise.all(
       Array.from({ length: 64 }, async () => {
-        const response = await fetch(`http://127.0.0.1:${port}/login`);
+        const response = await fetch(`http://127.0.0.1:${port}/login`, { headers: browser });
         return response.headers.getSetCookie()[0]?.split(';')[0] ?? '';
       }),
     ),
@@ -243,7 +245,7 @@ for (let r = 0; r < ROUNDS; r++)
       connections: 64,
       duration: quick ? 1 : 4,
       requests: [{ path: `/page/${r}` }],
-      setupClient: (one) => one.setHeaders({ cookie: cookies[i]?.[next++ % 64] as string }),
+      setupClient: (one) => one.setHeaders({ ...browser, cookie: cookies[i]?.[next++ % 64] as string }),
     });
     const cpu = await site.cpu();
     if (result.non2xx || result.errors) throw new Error(`${side}: ${result.non2xx} non-2xx, ${result.errors} errors`);

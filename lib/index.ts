@@ -4,8 +4,10 @@ export {
   intelligentSession,
 } from '../middleware/intelligent-session.js';
 export type { Combo, IntelligentSessionOptions } from '../middleware/options.js';
-export { RequestIntelligence } from '../middleware/request-intelligence.js';
+export type { PageNameOptions } from '../middleware/page-name.js';
+export { type IntelligentRequest, RequestIntelligence } from '../middleware/request-intelligence.js';
 export type { Track } from '../middleware/tracking.js';
+export type { Bots } from '../middleware/visitor-policy.js';
 export type { BloomDump, BloomFilter, BloomInfo, BloomItem, BloomOptions, BloomShape } from './bloom/bloom-filter.js';
 export { type BloomChoice, chooseBloomFilter as createBloomFilter } from './bloom/choose.js';
 export { copyFilter, type FilterPlace } from './bloom/copy-filter.js';

@@ -19,6 +19,12 @@ export function encodeId(id: string): string {
   });
 }
 
+/** Can an id be sent? An application's own genid() may give anything. */
+export const isSendable = (id: string): boolean => {
+  const { length } = encodeId(id);
+  return length > 0 && length <= MAX_ID_LENGTH;
+};
+
 export function decodeId(encoded: string): string {
   if (!encoded.includes('%')) return encoded;
   return encoded.replace(/%u([0-9A-F]{4})|%([0-9A-F]{2})/g, (_, wide, narrow) =>

@@ -1,15 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import type { TLSSocket } from 'node:tls';
-import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Request, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
-import { CLOSE_TIMEOUT_MS, Pending } from '../lib/pending.js';
+import { CLOSE_TIMEOUT_MS } from '../lib/pending.js';
 import { ServingLayer } from '../lib/serving/serving-layer.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
+import { beacon } from './beacon.js';
 import { EmbeddedWorker } from './embedded-worker.js';
+import { guardSerialization } from './guard-serialization.js';
 import { type IntelligentSessionOptions, resolveOptions } from './options.js';
-import { RequestIntelligence, type Surroundings } from './request-intelligence.js';
-import { trackedPage } from './tracking.js';
+import { pageNames } from './page-name.js';
+import { type IntelligentRequest, RequestIntelligence, type Surroundings } from './request-intelligence.js';
+import { Responses } from './responses.js';
+import { askedPage, automaticPage } from './tracking.js';
+import { warnOfUntrustedProxy } from './untrusted-proxy.js';
+import { policyOf, type VisitorPolicy } from './visitor-policy.js';
 
 declare global {
   namespace Express {
@@ -19,11 +25,19 @@ declare global {
   }
 }
 
-/** The middleware, and what belongs to it. */
-export interface IntelligentSession extends RequestHandler {
+type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
+
+/** The middleware, for Express and whatever else has the requests and responses of node:http, and what belongs to it. */
+export interface IntelligentSession extends Middleware {
   readonly store: Store;
   /** events `degraded` and `fault`, and the metrics */
   readonly serving: ServingLayer;
+  /**
+   * A handler for POST: counts the page that a script of the site names in the body (at most 2,048 bytes of text), or the
+   * Referer's, for a session whose cookie has come back. Answers 204. For pages that were prefetched or prerendered:
+   * `navigator.sendBeacon('/seen', location.href)` when they are shown.
+   */
+  beacon(): (req: IncomingMessage, res: ServerResponse) => void;
   /**
    * Waits for the responses that are under way and for what they save and send, at most `timeout` ms (5000) and not at all
    * where Redis is away; then closes every connection that was opened here. Can be called twice.
@@ -39,9 +53,11 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const {
     redis,
     secret,
-    combos,
+    combos: combosGiven,
     timeout,
     track,
+    pages,
+    bots,
     bloom,
     worker,
     session: sessionGiven,
@@ -63,9 +79,15 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     saveUninitialized: true,
     ...sessionGiven,
   };
-  const sessions = session({ ...sessionOptions, secret: secret ?? randomBytes(32).toString('hex'), store });
+  const given = { ...sessionOptions, secret: secret ?? randomBytes(32).toString('hex'), store };
+  const storing = session(given);
+  // express-session decides once whether it stores what holds nothing; both follow the store, and make the same sessions
+  const saving = session({ ...given, saveUninitialized: false });
+  const storesEmpty = sessionOptions.saveUninitialized !== false;
   forgetWith(store, serving);
 
+  const pageName = pageNames(pages);
+  const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
   const { namespace, transport, partitions } = of;
   const embedded =
     worker === 'embedded'
@@ -79,80 +101,62 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     serving,
     timeout,
     combos,
-    page: (req) => trackedPage(track, req),
-    session: (req) => {
+    pageName,
+    askedPage: (req) => askedPage(track, req),
+    automaticPage: (req, ended) => automaticPage(track, req, ended),
+    session: (req, { stored }) => {
       // express-session sends no cookie for an id that is no text (`genid`): such a session is not tracked
       if (typeof req.session?.id !== 'string' || req.session.id === '') return undefined;
       const returning = cookieCameBack(req);
-      if (!returning && sessionOptions.saveUninitialized === false) return undefined;
+      if (!returning && !stored) return undefined;
       const ttlSeconds = ours?.ttlSeconds(req.session, returning) ?? secondsLeft(req.session, returning);
-      return ttlSeconds > 0 ? { sid: req.session.id, ttlSeconds } : undefined;
+      return ttlSeconds > 0 ? { sid: req.session.id, ttlSeconds, returning } : undefined;
     },
   };
 
-  // of a store of the application's own nothing is known: its responses are waited for
-  const responses = new Pending(ours?.client);
-  const open = new Set<Response>();
+  const responses = new Responses(ours?.client);
+  const warnOfProxy = warnOfUntrustedProxy(sessionOptions.proxy);
   const closeAll = async (timeoutMs: number) => {
     const endMs = performance.now() + timeoutMs;
     const left = () => ({ timeout: Math.max(0, endMs - performance.now()) });
-    await responses.settled(timeoutMs);
+    await responses.close(timeoutMs);
     await Promise.all([serving.close(left()), ours?.close(left())]);
     // last: it still hears what was sent just now
     await embedded?.close(left());
   };
-  /** is a proxy's word not asked for, and nobody told yet? */
-  let untrusted = sessionOptions.proxy === undefined;
-  const warnIfSecure =
-    (req: Request, next: NextFunction): NextFunction =>
-    (error?: unknown) => {
-      if (req.session?.cookie.secure === true && untrusted) {
-        untrusted = false;
-        process.emitWarning(
-          'a secure cookie is not set: the proxy says https, and the application does not trust it. ' +
-            "app.set('trust proxy', 1), or option session: { proxy: true }",
-          { code: 'ERR_INTELLIGENT_SESSION_PROXY' },
-        );
-      }
-      next(error);
-    };
   let closing: Promise<void> | undefined;
   const close = ({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}) => {
-    if (!closing) open.forEach(lastOfItsConnection);
     closing ??= closeAll(timeout);
     return closing;
   };
 
-  const handler = (req: Request, res: Response, next: NextFunction) => {
+  const fault = (error: Error) => void serving.emit('fault', error);
+  const handler: Middleware = (request, res, next) => {
+    const req = request as IntelligentRequest;
     // twice the same one; or another one (each may have a cookie path of its own) that made the session
     if (req.intelligence && (req.session || req.intelligence.around === around)) {
       next();
       return;
     }
-    req.intelligence = new RequestIntelligence(req, res, around);
-    if (typeof res.once === 'function') {
-      responses.begin();
-      open.add(res);
-      res.once('close', () => {
-        open.delete(res);
-        responses.end();
-      });
-      if (closing) lastOfItsConnection(res);
+    let policy: VisitorPolicy;
+    try {
+      policy = policyOf(bots, storesEmpty, req);
+    } catch (error) {
+      next(error); // of an application's own function
+      return;
     }
-    sessions(req, res, untrusted && isUntrusted(req) ? warnIfSecure(req, next) : next);
+    req.intelligence = new RequestIntelligence(req, res, around, policy);
+    responses.add(res);
+    const sessions = policy.stored ? storing : saving;
+    sessions(req as Request, res as Response, warnOfProxy(req, guardSerialization(req, res, next, fault)));
   };
-  return Object.assign(handler, { store, serving, close });
-}
-
-/** Behind a proxy that has the browser's TLS, while the application does not look at what it says. */
-const isUntrusted = (req: Request): boolean =>
-  /^https/i.test(String(req.headers['x-forwarded-proto'])) &&
-  req.secure !== true &&
-  !(req.socket as TLSSocket | null)?.encrypted;
-
-/** server.close() leaves a connection that is kept alive: it would bring one request after the other. */
-function lastOfItsConnection(res: Response): void {
-  if (!res.headersSent) res.setHeader('Connection', 'close');
+  const countSeen = (request: IncomingMessage, page: string) => {
+    const req = request as IntelligentRequest;
+    if (!req.intelligence?.policy.tracked) return;
+    const seen = around.session(req, req.intelligence.policy);
+    if (seen?.returning) serving.send('pageview', seen.sid, pageName(page), seen.ttlSeconds);
+  };
+  return Object.assign(handler, { store, serving, beacon: () => beacon(countSeen, fault), close });
 }
 
 const withoutSuggest = ({ name, pages }: { name: string; pages: readonly string[] }) => ({ name, pages });
@@ -167,7 +171,7 @@ function forgetWith(store: Store, serving: ServingLayer): void {
 }
 
 /** express-session has checked the signature; a session that was made just now has an id that no cookie holds. */
-function cookieCameBack(req: Request): boolean {
+function cookieCameBack(req: IntelligentRequest): boolean {
   return req.headers.cookie?.includes(encodeURIComponent(req.sessionID)) ?? false;
 }
 

@@ -1,13 +1,15 @@
 import type { SessionOptions, Store } from 'express-session';
 import * as v from 'valibot';
-import { checkOptions, func, namespace, transport, whole } from '../lib/check-options.js';
+import { checkOptions, namespace, transport, whole } from '../lib/check-options.js';
 import { OptionError } from '../lib/errors.js';
 import { DEFAULT_PARTITIONS } from '../lib/protocol.js';
 import { DEFAULT_MAX_WAIT_MS, defaultRedis, type RedisOption } from '../lib/redis/connect.js';
 import { DEFAULT_BACKLOG, DEFAULT_REPLY_CONNECTIONS, type ServingOptions } from '../lib/serving/serving-layer.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import type { WorkerOptions } from '../lib/worker/options.js';
+import type { PageNameOptions } from './page-name.js';
 import type { Track } from './tracking.js';
+import { type Bots, declaredBots } from './visitor-policy.js';
 
 /** Pages that together suggest something (white paper: TV and wall mount suggest the cable). */
 export interface Combo {
@@ -27,8 +29,12 @@ export interface IntelligentSessionOptions {
   readonly session?: Omit<SessionOptions, 'secret' | 'store'>;
   /** A store of your own, or options for ours. @default {} */
   readonly store?: Store | Omit<RedisSessionStoreOptions, 'redis' | 'client' | 'url'>;
-  /** Which requests count as page views. @default true: GET pages, not assets */
+  /** Which requests count as page views by themselves, and under which name. @default true: GET pages, not assets */
   readonly track?: Track;
+  /** What belongs to a page's name: parameters of the query, and (`strict`) the slash at its end. @default { strict: false, query: [] } */
+  readonly pages?: PageNameOptions;
+  /** Which requests are a bot's: not tracked, and no session stored that holds nothing. @default isbot, by the user agent */
+  readonly bots?: Bots;
   /** How long a request waits for a worker's answer, on top of the way to Redis and back, ms. @default 100 */
   readonly timeout?: number;
   /**
@@ -60,7 +66,24 @@ const schema = v.strictObject({
   namespace: v.optional(namespace, ''),
   session: v.optional(v.looseObject({}), {}),
   store: v.optional(v.any(), {}),
-  track: v.optional(v.union([v.boolean(), func<Extract<Track, (...args: never[]) => unknown>>()]), true),
+  track: v.optional(
+    v.custom<Track>(
+      (value) => typeof value === 'boolean' || typeof value === 'function' || value === 'route',
+      'true, false, "route" or a function',
+    ),
+    true,
+  ),
+  pages: v.optional(
+    v.strictObject({
+      strict: v.optional(v.boolean(), false),
+      query: v.optional(v.array(v.pipe(v.string(), v.minLength(1))), []),
+    }),
+    {},
+  ),
+  bots: v.optional(
+    v.custom<Bots>((value) => value === false || typeof value === 'function', 'false or a function'),
+    () => declaredBots,
+  ),
   timeout: v.optional(whole(1, 60_000), 100),
   maxWaitMs: v.optional(whole(1, 600_000), DEFAULT_MAX_WAIT_MS),
   transport: v.optional(transport, 'pubsub'),

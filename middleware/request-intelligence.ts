@@ -1,17 +1,42 @@
-import type { Request, Response } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Session, SessionData } from 'express-session';
 import { OptionError } from '../lib/errors.js';
 import type { ServingLayer } from '../lib/serving/serving-layer.js';
 import type { PageviewReport } from '../lib/worker/commands/pageview.js';
 import type { Combo } from './options.js';
+import type { VisitorPolicy } from './visitor-policy.js';
+
+/** A request that went through the middleware; Express' requests are, on plain node:http a cast says so. */
+export interface IntelligentRequest extends IncomingMessage {
+  readonly originalUrl?: string;
+  /** not there while the store is away, or where the cookie's path is another */
+  session: Session & Partial<SessionData>;
+  sessionID: string;
+  intelligence: RequestIntelligence;
+}
+
+/** The session to work for, and what it has left. */
+export interface TrackedSession {
+  readonly sid: string;
+  readonly ttlSeconds: number;
+  /** has its cookie come back? */
+  readonly returning: boolean;
+}
 
 /** What one request needs to know of the middleware. */
 export interface Surroundings {
   readonly serving: ServingLayer;
   readonly timeout: number;
+  /** their pages are normalised */
   readonly combos: readonly Combo[];
-  readonly page: (req: Request) => string | undefined;
-  /** the session to work for, and what it has left; undefined: a session that is not stored is not tracked */
-  readonly session: (req: Request) => { readonly sid: string; readonly ttlSeconds: number } | undefined;
+  /** one name for all spellings of a page */
+  readonly pageName: (text: string) => string;
+  /** what pageview() counts */
+  readonly askedPage: (req: IntelligentRequest) => string;
+  /** what counts by itself, or undefined; is the response at its end? */
+  readonly automaticPage: (req: IntelligentRequest, ended: boolean) => string | undefined;
+  /** undefined: a session that is not stored is not tracked */
+  readonly session: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
 }
 
 export type Notification = string | { readonly id: string };
@@ -24,41 +49,50 @@ type Seen<T> = T extends string ? { id: string; seen: boolean | undefined } : T 
 export class RequestIntelligence {
   /** Did something go unanswered on this request? */
   degraded = false;
-  #pageviewDue = true;
   #report: Promise<PageviewReport | undefined> | undefined;
+  #trackFailed = false;
 
   constructor(
-    readonly req: Request,
-    res: Response,
+    readonly req: IntelligentRequest,
+    res: ServerResponse,
     readonly around: Surroundings,
+    readonly policy: VisitorPolicy,
   ) {
     // a WebSocket's handshake (socket.io, ws) comes with a response that has no events: it is no page view either
-    if (typeof res.once !== 'function') return;
-    res.once('close', () => {
-      if (req.intelligence !== this) return; // another middleware made the session
-      try {
-        this.#sendPageview();
-      } catch (error) {
-        around.serving.emit('fault', error as Error); // of an application's own function; the response has gone
-      }
+    if (!policy.tracked || typeof res.once !== 'function') return;
+    res.once('finish', () => {
+      if (req.intelligence === this) this.#sendPageview(res); // else another middleware made the session
     });
   }
 
-  /** Counts this request's page view, if nothing has yet, and tells what is known. undefined: no answer, or not tracked. */
+  /**
+   * Counts this request's page view, if nothing has yet, and tells what is known: whatever `track` says, and however the
+   * request ends. undefined: no answer, or a session that is not tracked.
+   */
   pageview(): Promise<PageviewReport | undefined> {
     this.#report ??= this.#askPageview();
     return this.#report;
   }
 
-  async #askPageview(): Promise<PageviewReport | undefined> {
-    const page = this.#takePageview();
-    return page === undefined ? undefined : ((await this.#ask('pageview', page)) as PageviewReport | undefined);
+  async #askPageview(page?: string): Promise<PageviewReport | undefined> {
+    const name = this.around.pageName(page ?? this.around.askedPage(this.req));
+    try {
+      return (await this.#ask('pageview', name)) as PageviewReport | undefined;
+    } catch (error) {
+      if (!(error instanceof OptionError)) throw error;
+      this.degraded = true; // a name that is too long: the browser's mistake, not the page's
+      this.around.serving.emit('fault', error);
+      return undefined;
+    }
   }
 
-  /** The pages of a list that this visitor has not seen, in its order. Degraded: all. */
+  /** The pages of a list that this visitor has not seen, as they were given, in its order. Degraded: all. */
   async freshPages(pages: readonly string[]): Promise<string[]> {
-    strings('freshPages', pages);
-    return ((await this.ask('featuredpages', pages)) as string[] | undefined) ?? [...pages];
+    const names = strings('freshPages', pages).map(this.around.pageName);
+    const answer = (await this.ask('featuredpages', [...new Set(names)])) as string[] | undefined;
+    if (!answer) return [...pages];
+    const fresh = new Set(answer);
+    return pages.filter((_, i) => fresh.has(names[i] as string));
   }
 
   /** Each notification with `seen`. Degraded: undefined. */
@@ -80,7 +114,7 @@ export class RequestIntelligence {
   /** Were all these pages visited? A list of pages, or a combo's name (of the option `combos`, or the worker's). */
   async combo(pages: readonly string[] | string): Promise<boolean | undefined> {
     const known = typeof pages === 'string' ? this.around.combos.find(({ name }) => name === pages)?.pages : pages;
-    const answer = await this.ask('combo', known ? strings('combo', known) : pages);
+    const answer = await this.ask('combo', known ? strings('combo', known).map(this.around.pageName) : pages);
     return answer === undefined ? undefined : answer === 1;
   }
 
@@ -108,7 +142,7 @@ export class RequestIntelligence {
   /** Sends a command of your own that nobody waits for. */
   send(command: string, payload?: unknown): void {
     this.#countFirst();
-    const session = this.around.session(this.req);
+    const session = this.#session();
     if (session) this.around.serving.send(command, session.sid, payload, session.ttlSeconds);
   }
 
@@ -118,15 +152,34 @@ export class RequestIntelligence {
     return this.#ask(command, payload, timeout);
   }
 
-  /** The page view goes before what follows; what `track` throws is its own affair, and told by `fault`. */
+  #session(): TrackedSession | undefined {
+    return this.policy.tracked ? this.around.session(this.req, this.policy) : undefined;
+  }
+
+  /** The page view goes before what follows. */
   #countFirst(): void {
-    this.pageview().catch((error: Error) => this.around.serving.emit('fault', error));
+    const page = this.#automaticPage(false);
+    if (page === undefined) return;
+    this.#report = this.#askPageview(page);
+    this.#report.catch((error: Error) => this.around.serving.emit('fault', error));
+  }
+
+  /** The page that counts by itself, if nothing has yet. What `track` throws is told by `fault`, once. */
+  #automaticPage(ended: boolean): string | undefined {
+    if (this.#report || this.#trackFailed || !this.policy.tracked) return undefined;
+    try {
+      return this.around.automaticPage(this.req, ended);
+    } catch (error) {
+      this.#trackFailed = true;
+      this.around.serving.emit('fault', error as Error);
+      return undefined;
+    }
   }
 
   async #ask(command: string, payload: unknown, timeout = this.around.timeout): Promise<unknown> {
-    const session = this.around.session(this.req);
+    const session = this.#session();
     if (!session) {
-      this.degraded ||= this.req.session === undefined;
+      this.degraded ||= this.policy.tracked && this.req.session === undefined;
       return undefined;
     }
     const answer = await this.around.serving.ask(command, session.sid, payload, session.ttlSeconds, timeout);
@@ -135,17 +188,19 @@ export class RequestIntelligence {
     return undefined;
   }
 
-  #takePageview(): string | undefined {
-    if (!this.#pageviewDue) return undefined;
-    this.#pageviewDue = false;
-    return this.around.page(this.req);
-  }
-
-  /** The automatic page view of a request that asked nothing: sent at its end, and nobody waits. */
-  #sendPageview(): void {
-    const page = this.#takePageview();
-    const session = page === undefined ? undefined : this.around.session(this.req);
-    if (session && page !== undefined) this.around.serving.send('pageview', session.sid, page, session.ttlSeconds);
+  /** The automatic page view of a request that asked nothing: sent at its end if it went well, and nobody waits. */
+  #sendPageview({ statusCode }: ServerResponse): void {
+    if (!((statusCode >= 200 && statusCode < 300) || statusCode === 304)) return;
+    const page = this.#automaticPage(true);
+    if (page === undefined) return;
+    try {
+      const session = this.#session();
+      if (!session) return;
+      this.#report = Promise.resolve(undefined); // counted
+      this.around.serving.send('pageview', session.sid, this.around.pageName(page), session.ttlSeconds);
+    } catch (error) {
+      this.around.serving.emit('fault', error as Error); // the response has gone
+    }
   }
 }
 

@@ -1,25 +1,72 @@
+import type { IncomingMessage } from 'node:http';
 import type { Request } from 'express';
 
-/** What to count as a page view: true or false, or the page's name. */
-export type Track = boolean | ((req: Request) => boolean | string);
+/**
+ * What counts as a page view by itself: `true`, the GET pages of a browser; `'route'`, the same under the pattern of their
+ * route (`/news/:id`); a function of the request: true, or the page's name.
+ */
+export type Track = boolean | 'route' | ((req: Request) => boolean | string | null | undefined);
+
+/** A request, with what Express adds where it is there. */
+type Tracked = IncomingMessage & { originalUrl?: string; baseUrl?: string; route?: { path?: unknown } };
 
 const ASSET = /\.(?!html?$)[a-z0-9]{1,8}$/i;
+/** Under which names browsers and libraries say that nobody looks at a page yet. */
+const PURPOSES = ['sec-purpose', 'purpose', 'x-sec-purpose', 'x-purpose', 'x-moz'];
 
-/** The path that the browser asked for, without its query. */
-export function pathOf(req: Request): string {
-  return req.originalUrl.split(/[?#]/, 1)[0] || '/';
+/** What the browser asked for. */
+export function targetOf(req: Tracked): string {
+  return (req.originalUrl ?? req.url) || '/';
 }
 
-/** GET pages: no assets, no prefetch, nothing that a script or an image tag asked for. */
-function isPage(req: Request): boolean {
-  if (req.method !== 'GET' || ASSET.test(pathOf(req))) return false;
-  if (/prefetch/i.test(`${req.get('sec-purpose') ?? ''}${req.get('purpose') ?? ''}`)) return false;
-  const destination = req.get('sec-fetch-dest');
-  return destination === undefined || destination === 'document' || destination === 'iframe';
+/** Does this request fetch a page before somebody looks at it, if ever? */
+function isPrefetch({ headers }: IncomingMessage): boolean {
+  return (
+    PURPOSES.some((name) => /prefetch|prerender|preview/i.test(String(headers[name] ?? ''))) ||
+    headers['hx-preloaded'] === 'true' ||
+    headers['next-router-prefetch'] !== undefined
+  );
 }
 
-/** The page to count for a request, or undefined. */
-export function trackedPage(track: Track, req: Request): string | undefined {
-  const answer = typeof track === 'function' ? track(req) : track && isPage(req);
-  return typeof answer === 'string' ? answer : answer ? pathOf(req) : undefined;
+/** A part of a page, for Turbo, htmx or Inertia. */
+function isFragment({ headers }: IncomingMessage): boolean {
+  return (
+    headers['turbo-frame'] !== undefined ||
+    (headers['hx-request'] === 'true' && headers['hx-boosted'] !== 'true') ||
+    headers['x-inertia-partial-component'] !== undefined
+  );
+}
+
+/** GET pages: what the browser says of a request (https://www.w3.org/TR/fetch-metadata/) goes before the path's extension. */
+function isPage(req: Tracked): boolean {
+  if (req.method !== 'GET' || isFragment(req)) return false;
+  const { 'sec-fetch-mode': mode, 'sec-fetch-dest': destination, accept = '' } = req.headers;
+  if (destination === 'document' || destination === 'iframe') return true;
+  // `empty`: a service worker has passed the navigation on
+  if (mode === 'navigate') return destination === undefined || destination === 'empty';
+  if (destination !== undefined && destination !== 'empty') return false;
+  // visits that a library fetches: htmx says so; Turbo, Turbolinks, Swup and Inertia ask for XHTML, as browsers do
+  if (req.headers['hx-boosted'] === 'true' || accept.includes('application/xhtml+xml')) return true;
+  if (destination === 'empty') return false;
+  return !ASSET.test(targetOf(req).split(/[?#]/, 1)[0] as string);
+}
+
+/** The route that a request went through, by its pattern; an array of patterns or a regular expression names none. */
+function routeOf({ baseUrl = '', route }: Tracked): string | undefined {
+  return typeof route?.path === 'string' ? baseUrl + route.path : undefined;
+}
+
+/** The page to count for a request that asks for it: always one. */
+export function askedPage(track: Track, req: Tracked): string {
+  const answer = typeof track === 'function' ? track(req as Request) : track === 'route' && routeOf(req);
+  return (typeof answer === 'string' && answer) || targetOf(req);
+}
+
+/** The page to count for a request that does not ask for it, or undefined. Its route may be known at its end only. */
+export function automaticPage(track: Track, req: Tracked, ended: boolean): string | undefined {
+  if (track === false || req.method === 'HEAD' || isPrefetch(req)) return undefined;
+  if (track === 'route') return isPage(req) ? (routeOf(req) ?? (ended ? targetOf(req) : undefined)) : undefined;
+  const answer = typeof track === 'function' ? track(req as Request) : isPage(req);
+  if (typeof answer === 'string' && answer !== '') return answer;
+  return answer ? targetOf(req) : undefined;
 }

@@ -46,17 +46,21 @@ export class Inbox {
   /** One BLMPOP stands behind the other: while the answers of one are delivered here, Redis fills the next. */
   async #drain(name: string): Promise<void> {
     const key = inboxKey(this.namespace, name);
-    let next = this.#take(key);
+    const read = () => {
+      const reply = this.#take(key);
+      reply.catch(() => {}); // told when its turn has come, if it comes
+      return reply;
+    };
+    let next = read();
     while (this.name === name && !this.#closed) {
       try {
         const texts = next;
-        next = this.#take(key);
-        next.catch(() => {}); // told when its turn has come
+        next = read();
         for (const text of await texts) this.#deliver(text);
       } catch (error) {
         if (/unknown command/i.test(String(error)) && this.#many) {
           this.#many = false;
-          next = this.#take(key);
+          next = read();
         } else {
           // its status stays `ready` until it is closed: going on here would leave the event loop no turn to close it in
           if (this.client.status === 'ready') this.#refused(error);

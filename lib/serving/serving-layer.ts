@@ -4,8 +4,8 @@ import debug from 'debug';
 import type { Redis } from 'ioredis';
 import { Gauge, Registry } from 'prom-client';
 import { CommandCounts } from '../counts.js';
-import { OptionError, redisFault } from '../errors.js';
-import { intelligenceKeys } from '../keys.js';
+import { IntelligentSessionError, OptionError, redisFault } from '../errors.js';
+import { intelligenceKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import {
   checkCommand,
@@ -41,9 +41,11 @@ import { SendBuffer } from './send-buffer.js';
 
 /**
  * Why a request went unanswered: no worker listens; none answered in time; none has for some time, so that nobody waited
- * (circuit); the stream is full (shed); every connection of the list form is taken (busy); Redis; the command failed; closed.
+ * (circuit); the stream is full (shed); every connection of the list form is taken (busy); Redis; the command failed; closed;
+ * the session's id can't be sent (session-id).
  */
-export type DegradedReason = 'no-worker' | 'timeout' | 'circuit' | 'shed' | 'busy' | 'redis' | 'failed' | 'closed';
+export type DegradedReason =
+  'no-worker' | 'timeout' | 'circuit' | 'shed' | 'busy' | 'redis' | 'failed' | 'closed' | 'session-id';
 
 export type Answer = { readonly answered: true; readonly data: unknown } | { readonly answered: false };
 
@@ -176,6 +178,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   send(command: string, sid: string, payload: unknown, ttlSeconds: number): void {
     checkCommand(command);
     const text = formatPayload(payload);
+    if (!isSendable(sid)) return void this.#unsendable(command);
     const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
     this.#pending.begin();
     const settle = (posted: Posted, error?: unknown) => {
@@ -199,7 +202,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
    */
   ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
     checkCommand(command);
-    // an id that can't be sent is the caller's mistake
+    if (!isSendable(sid)) return Promise.resolve(this.#unsendable(command));
     const start = requestOf(command, sid, '');
     const asked = { command, sid, start, payload: formatPayload(payload), ttlSeconds, timeoutMs };
     if (this.#isReady) return this.#ask(asked);
@@ -377,6 +380,13 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     }
     this.#requests.inc(waiter.command, 'answered');
     this.#settle(waiter, { answered: true, data });
+  }
+
+  /** An id of the application's own genid(): the page is not to blame. */
+  #unsendable(command: string): Answer {
+    const message = `A session id has 1 to ${MAX_ID_LENGTH} characters`;
+    this.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', message));
+    return this.#degrade(command, 'session-id');
   }
 
   #lost(cause?: unknown): void {

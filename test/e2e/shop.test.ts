@@ -5,7 +5,7 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createShop } from '../../demo/shop.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
-import { Site } from '../support/site.js';
+import { BROWSER, Site } from '../support/site.js';
 
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
 const pictures = fileURLToPath(new URL('./screenshots/', import.meta.url));
@@ -37,7 +37,8 @@ describe('a visitor’s way through the shop, in Chromium', () => {
       executablePath: executablePath as string,
       args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
     });
-    page = await browser.newPage({ viewport: { width: 1100, height: 760 } });
+    // a headless browser says that it is one, and would be taken for a bot
+    page = await browser.newPage({ viewport: { width: 1100, height: 760 }, userAgent: BROWSER });
   });
 
   after(async () => {

@@ -42,7 +42,7 @@ describe('faults', () => {
     client.on('error', () => {});
     sessions = intelligentSession({ redis: redis.url, secret: 'test' });
     sessions.serving.on('degraded', (_command, reason) => reasons.push(reason));
-    const app = express();
+    const app = express().set('env', 'test'); // its own error handler prints nothing then
     app.use(sessions);
     app.get('/fresh', async (req, res) => void res.json(await req.intelligence.freshPages(['/a', '/b'])));
     app.get('/notes', async (req, res) => void res.json(await req.intelligence.notifications(['n'])));

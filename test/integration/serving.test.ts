@@ -90,14 +90,19 @@ describe('the serving layer', () => {
       await until('all are counted', async () => (await viewsOf(client, '', 'closing')) === 11);
     });
 
-  it('a session id that is too long is the caller’s mistake, and nobody else’s', async () => {
+  it('a session id that is too long is degraded mode for its session, and for nobody else', async () => {
     for (const transport of ['pubsub', 'stream'] as const) {
       await work({ transport });
       const { serving } = serve({ transport });
       await serving.ask('pageview', 'warm', '/a', 60, 2000);
       const asks = Array.from({ length: 5 }, (_, i) => serving.ask('pageview', `${transport}-${i}`, '/a', 60, 2000));
-      expect(() => serving.send('pageview', 'x'.repeat(600), '/a', 60)).to.throw(TypeError, 'session id');
-      expect(() => serving.ask('pageview', 'x'.repeat(600), '/a', 60, 100)).to.throw(TypeError, 'session id');
+      const reasons: string[] = [];
+      serving.on('degraded', (command, reason) => reasons.push(`${command} ${reason}`));
+      serving.on('fault', (error) => reasons.push(error.message));
+      serving.send('own', 'x'.repeat(600), '/a', 60);
+      expect(await serving.ask('pageview', 'x'.repeat(600), '/a', 60, 100)).to.deep.equal({ answered: false });
+      expect(reasons).to.have.lengthOf(4).and.to.include('own session-id').and.to.include('pageview session-id');
+      expect(await serving.metrics.metrics()).to.contain('result="session-id"');
       for (const answer of await Promise.all(asks)) expect(answer).to.have.nested.property('data.totalPages', 1);
     }
   });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Express, RequestHandler } from 'express';
 
@@ -10,8 +10,8 @@ export class Site {
     readonly url: string,
   ) {}
 
-  static async open(app: Express | RequestHandler): Promise<Site> {
-    const server = createServer(app as Express).listen(0, '127.0.0.1');
+  static async open(app: Express | RequestHandler, options: ServerOptions = {}): Promise<Site> {
+    const server = createServer(options, app as Express).listen(0, '127.0.0.1');
     await once(server, 'listening');
     return new Site(server, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   }
@@ -22,13 +22,20 @@ export class Site {
   }
 }
 
-/** Somebody with a cookie jar. */
+/** What a browser calls itself: Node's fetch would be taken for a bot. */
+export const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0';
+
+/** Somebody with a browser and a cookie jar. */
 export class Visitor {
   cookie = '';
   constructor(readonly url: string) {}
 
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    const headers = { ...(init.headers as Record<string, string>), ...(this.cookie && { cookie: this.cookie }) };
+    const headers = {
+      'user-agent': BROWSER,
+      ...(init.headers as Record<string, string>),
+      ...(this.cookie && { cookie: this.cookie }),
+    };
     const response = await fetch(this.url + path, { redirect: 'manual', ...init, headers });
     const [set] = response.headers.getSetCookie();
     if (set) this.cookie = set.split(';', 1)[0] as string;

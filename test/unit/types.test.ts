@@ -1,5 +1,7 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { RequestHandler } from 'express';
 import type { SessionData } from 'express-session';
-import type { RedisSessionStore } from '../../lib/index.js';
+import type { IntelligentRequest, IntelligentSession, RedisSessionStore } from '../../lib/index.js';
 
 declare module 'express-session' {
   interface SessionData {
@@ -18,5 +20,17 @@ describe('types', () => {
       return wrong;
     };
     use satisfies (store: RedisSessionStore) => Promise<unknown>;
+  });
+
+  it('have a middleware for Express and for plain node:http', () => {
+    const use = (sessions: IntelligentSession, req: IncomingMessage, res: ServerResponse) => {
+      const handlers: RequestHandler[] = [sessions, sessions.beacon()];
+      sessions(req, res, (error?: unknown) => error);
+      const intelligent: (one: Express.Request & IncomingMessage) => IntelligentRequest = (one) => one;
+      // @ts-expect-error what has not been through the middleware
+      req.intelligence;
+      return [handlers, intelligent, (req as IntelligentRequest).intelligence.degraded satisfies boolean];
+    };
+    use satisfies (sessions: IntelligentSession, req: IncomingMessage, res: ServerResponse) => unknown;
   });
 });

@@ -1,0 +1,67 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+const MAX_BYTES = 2_048;
+const CONTROL = /[\u0000-\u001f\u007f]/;
+
+/**
+ * A handler for `navigator.sendBeacon('/seen', location.href)`: counts the page that the body names (a path, a URL of this
+ * origin, or a name), or the Referer's. Only for a POST of the same origin with at most 2,048 bytes. Answers 204 at once
+ * when it has read the body, whatever it was; needs no body parser, and takes the text of one.
+ */
+export function beacon(count: (req: IncomingMessage, page: string) => void, fault: (error: Error) => void) {
+  return (req: IncomingMessage, res: ServerResponse): void => {
+    const answer = (text: string | undefined) => {
+      try {
+        const page = text === undefined ? undefined : pageOf(req, text.trim());
+        if (page !== undefined) count(req, page);
+      } catch (error) {
+        fault(error as Error);
+      }
+      // what is too long is not read
+      res.writeHead(204, text === undefined ? { connection: 'close' } : {}).end();
+    };
+    if (req.method !== 'POST' || !isSameOrigin(req)) answer(undefined);
+    else readText(req, answer);
+  };
+}
+
+/** At most MAX_BYTES; undefined where there is more. */
+function readText(req: IncomingMessage & { body?: unknown }, done: (text: string | undefined) => void): void {
+  if (typeof req.body === 'string') return done(Buffer.byteLength(req.body) > MAX_BYTES ? undefined : req.body);
+  if (req.readableEnded || req.destroyed) return done(''); // a parser has read something else
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const settle = (text: string | undefined) => {
+    req.off('data', take).off('end', end).off('close', gone).pause();
+    done(text);
+  };
+  const take = (chunk: Buffer) => {
+    bytes += chunk.length;
+    chunks.push(chunk);
+    if (bytes > MAX_BYTES) settle(undefined);
+  };
+  const end = () => settle(Buffer.concat(chunks).toString());
+  const gone = () => settle(undefined);
+  req.on('data', take).on('end', end).on('close', gone);
+}
+
+const hostOf = (url: string | undefined): string | undefined =>
+  url !== undefined && URL.canParse(url) ? new URL(url).host : undefined;
+
+/** The browser's word; older ones send Origin. A client that says neither is no browser, and speaks for its own session. */
+function isSameOrigin({ headers }: IncomingMessage): boolean {
+  const { 'sec-fetch-site': site, origin, host } = headers;
+  if (site !== undefined) return site === 'same-origin';
+  return origin === undefined || hostOf(origin) === host;
+}
+
+function pageOf({ headers }: IncomingMessage, text: string): string | undefined {
+  const { origin, referer, host, 'sec-fetch-site': site } = headers;
+  const page = text || referer;
+  if (page === undefined || page === '' || page.length > MAX_BYTES || CONTROL.test(page)) return undefined;
+  if (!/^[a-z][a-z\d+.-]*:\/\//i.test(page)) return page;
+  const there = hostOf(page);
+  // behind a proxy that changes Host, the browser's own headers say where the page is
+  const ours = [host, ...(site === 'same-origin' ? [hostOf(origin), hostOf(referer)] : [])];
+  return there !== undefined && ours.includes(there) ? page : undefined;
+}

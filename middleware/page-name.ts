@@ -1,0 +1,86 @@
+/** What belongs to a page's name besides its path. */
+export interface PageNameOptions {
+  /** `/news/1/` is another page than `/news/1`. @default false */
+  readonly strict?: boolean;
+  /** Parameters of the query that belong to the name, sorted in it. @default []: the query is left out */
+  readonly query?: readonly string[];
+}
+
+/** What needs no change: segments without a percent sign and without a dot at their beginning, no slash at the end. */
+const NORMAL = /^(?:\/[\w~!$&'()*+,;=:@-][\w.~!$&'()*+,;=:@-]*)+$/;
+const ORIGIN = /^https?:\/\/[^/?#]*/i;
+const UNRESERVED = /^[\w.~-]$/;
+/** A percent-encoded byte, a percent sign that encodes nothing, or what has to be encoded: in a path, in a query's parameter. */
+const PATH_PART = /%[\da-f]{2}|%|[^\w.~!$&'()*+,;=:@/%-]+/gi;
+const QUERY_PART = /%[\da-f]{2}|%|[^\w.~%-]+/gi;
+
+/**
+ * One name for a page, however it is spelled (RFC 3986, section 6.2.2): what needs no percent-encoding is decoded, the rest
+ * is encoded as UTF-8 in upper case, dot segments are removed; of an http(s) URL only the path counts. The case stays. The
+ * fragment goes, and the slash at the end, and the query, unless the options say otherwise. A text that begins neither
+ * with a slash nor as an http(s) URL is a name already. Never throws; a normalised name stays as it is.
+ */
+export function pageNames({ strict = false, query = [] }: PageNameOptions = {}): (text: string) => string {
+  const wanted = new Set(query.map((name) => encode(name.replaceAll('%', '%25'), QUERY_PART)));
+  return (text) => {
+    const target = text.startsWith('/') ? text : withoutOrigin(text);
+    if (target === undefined) return text;
+    const [whole = ''] = target.split('#', 1);
+    const mark = whole.indexOf('?');
+    const path = mark < 0 ? whole : whole.slice(0, mark);
+    const name = path === '/' || NORMAL.test(path) ? path : normalPath(path, strict);
+    return mark < 0 || wanted.size === 0 ? name : name + normalQuery(whole.slice(mark + 1), wanted);
+  };
+}
+
+function withoutOrigin(text: string): string | undefined {
+  const origin = ORIGIN.exec(text)?.[0];
+  if (origin === undefined) return undefined;
+  const target = text.slice(origin.length);
+  return target.startsWith('/') ? target : `/${target}`;
+}
+
+function encode(text: string, part: RegExp): string {
+  return text.replace(part, (found) => {
+    if (found.length !== 3 || !found.startsWith('%')) return encodeBytes(found);
+    const character = String.fromCharCode(Number.parseInt(found.slice(1), 16));
+    return UNRESERVED.test(character) ? character : found.toUpperCase();
+  });
+}
+
+function encodeBytes(text: string): string {
+  return Buffer.from(text)
+    .toString('hex')
+    .toUpperCase()
+    .replace(/../g, (byte) => `%${byte}`);
+}
+
+function normalPath(path: string, strict: boolean): string {
+  const segments = encode(path, PATH_PART).split('/').slice(1);
+  const kept: string[] = [];
+  for (const segment of segments) {
+    if (segment === '..') kept.pop();
+    else if (segment !== '.') kept.push(segment);
+  }
+  // a dot segment at the end leaves its slash
+  const last = segments.at(-1);
+  if (last === '.' || last === '..') kept.push('');
+  if (!strict) while (kept.at(-1) === '') kept.pop();
+  return `/${kept.join('/')}`;
+}
+
+function normalQuery(query: string, wanted: ReadonlySet<string>): string {
+  const pairs: [name: string, text: string][] = [];
+  for (const pair of query.split('&')) {
+    const equals = pair.indexOf('=');
+    const [name, value] = equals < 0 ? [pair, ''] : [pair.slice(0, equals), pair.slice(equals + 1)];
+    const key = parameter(name);
+    if (wanted.has(key)) pairs.push([key, `${key}=${parameter(value)}`]);
+  }
+  if (pairs.length === 0) return '';
+  pairs.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  return `?${pairs.map(([, text]) => text).join('&')}`;
+}
+
+/** A plus is a space in a query. */
+const parameter = (text: string): string => encode(text.replaceAll('+', '%20'), QUERY_PART);

@@ -1,0 +1,39 @@
+import type { ServerResponse } from 'node:http';
+import { Pending } from '../lib/pending.js';
+import type { RedisClient } from '../lib/redis/connect.js';
+
+/** The responses that are under way, so that a close() can wait for what they save and send. */
+export class Responses {
+  readonly #pending: Pending;
+  readonly #open = new Set<ServerResponse>();
+  #closing = false;
+
+  /** With the store's client: where Redis is away, nobody waits. Of a store of the application's own nothing is known. */
+  constructor(client: RedisClient | undefined) {
+    this.#pending = new Pending(client);
+  }
+
+  /** A WebSocket's handshake comes with a response that has no events: it is not waited for. */
+  add(res: ServerResponse): void {
+    if (typeof res.once !== 'function') return;
+    this.#pending.begin();
+    this.#open.add(res);
+    res.once('close', () => {
+      this.#open.delete(res);
+      this.#pending.end();
+    });
+    if (this.#closing) lastOfItsConnection(res);
+  }
+
+  /** From now on each connection ends with its response; resolves when all have ended, or after `timeoutMs`. */
+  close(timeoutMs: number): Promise<void> {
+    this.#closing = true;
+    this.#open.forEach(lastOfItsConnection);
+    return this.#pending.settled(timeoutMs);
+  }
+}
+
+/** server.close() leaves a connection that is kept alive: it would bring one request after the other. */
+function lastOfItsConnection(res: ServerResponse): void {
+  if (!res.headersSent) res.setHeader('Connection', 'close');
+}

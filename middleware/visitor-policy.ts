@@ -1,0 +1,22 @@
+import type { IncomingMessage } from 'node:http';
+import type { Request } from 'express';
+import { isbot } from 'isbot';
+
+/** Which requests are a bot's: a function of the request, or false: none. */
+export type Bots = false | ((req: Request) => boolean);
+
+/** How a request is treated, decided once, before its session is read. */
+export interface VisitorPolicy {
+  /** is anything of the intelligence sent for it? */
+  readonly tracked: boolean;
+  /** is a session stored that holds nothing, with its cookie (express-session's saveUninitialized)? */
+  readonly stored: boolean;
+}
+
+/** Bots that say so in their user agent. A request without one says nothing, and is not taken for a bot's. */
+export const declaredBots = (req: IncomingMessage): boolean => isbot(req.headers['user-agent']);
+
+export function policyOf(bots: Bots, saveUninitialized: boolean, req: IncomingMessage): VisitorPolicy {
+  const isBot = bots !== false && bots(req as Request);
+  return { tracked: !isBot, stored: saveUninitialized && !isBot };
+}

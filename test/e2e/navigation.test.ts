@@ -1,0 +1,105 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { expect } from 'chai';
+import express from 'express';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import { createWorker, type IntelligentSession, intelligentSession, type Worker } from '../../lib/index.js';
+import { BROWSER, Site } from '../support/site.js';
+import { until } from '../support/until.js';
+
+const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
+const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+/** the beacon as README has it */
+const script = /\n( {4}const seen = [^]*?)\n\n/.exec(readme)?.[1] as string;
+
+describe('what Chromium navigates to', () => {
+  let redis: PrivateRedis;
+  let worker: Worker;
+  let sessions: IntelligentSession;
+  let site: Site;
+  let browser: Browser;
+  let page: Page;
+  let seen: { path: string; purpose: string | undefined; mode: string; destination: string }[];
+
+  before(async function () {
+    if (!executablePath) {
+      if (process.env.CI) throw new Error('Chromium is not there: apt-get install chromium');
+      process.stderr.write('pending: navigation in Chromium: apt-get install chromium\n');
+      this.skip();
+    }
+    redis = await startPrivateRedis();
+    worker = await createWorker({ redis: redis.url });
+    sessions = intelligentSession({ redis: redis.url, secret: 'test', timeout: 2000 });
+    const app = express();
+    app.use((req, _res, next) => {
+      const { 'sec-purpose': purpose, 'sec-fetch-mode': mode, 'sec-fetch-dest': destination } = req.headers;
+      seen.push({ path: req.path, purpose: purpose as string, mode: String(mode), destination: String(destination) });
+      next();
+    });
+    app.use(sessions);
+    app.post('/seen', sessions.beacon());
+    app.get('/links/:how', ({ params: { how } }, res) => {
+      const rules = { [how]: [{ urls: [`/shown/${how}`], eagerness: 'immediate' }] };
+      const html = `<a href="/shown/${how}">on</a><script type="speculationrules">${JSON.stringify(rules)}</script>`;
+      res.send(`${html}<script>${script}</script>`);
+    });
+    app.get('/shown/:how', (_req, res) => void res.send(`<h1>shown</h1><script>${script}</script>`));
+    app.get('/worker.js', (_req, res) => {
+      res.type('js').send(`addEventListener('activate', (event) => event.waitUntil(clients.claim()));
+        addEventListener('fetch', (event) => event.respondWith(fetch(event.request)));`);
+    });
+    app.get('/wiki/:page', (_req, res) => void res.send('<h1>wiki</h1>'));
+    app.post('/fresh', express.json(), async (req, res) => void res.json(await req.intelligence.freshPages(req.body)));
+    site = await Site.open(app);
+    browser = await chromium.launch({
+      executablePath: executablePath as string,
+      args: ['--no-sandbox', '--disable-gpu'],
+    });
+  });
+
+  beforeEach(async () => {
+    seen = [];
+    page = await browser.newPage({ userAgent: BROWSER });
+  });
+
+  afterEach(() => page?.context().close());
+
+  after(async () => {
+    await browser?.close();
+    await site?.close();
+    await sessions?.close();
+    await worker?.close();
+    await redis?.stop();
+  });
+
+  const fresh = (...pages: string[]): Promise<string[]> =>
+    page.evaluate(async (body) => {
+      const response = await fetch('/fresh', { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+      return response.json();
+    }, JSON.stringify(pages)) as Promise<string[]>;
+
+  for (const how of ['prefetch', 'prerender'])
+    it(`is counted when it is shown, not at its ${how}, by the beacon that README has`, async () => {
+      await page.goto(`${site.url}/links/${how}`);
+      await until(`a ${how}`, () =>
+        seen.some(({ path, purpose }) => path === `/shown/${how}` && purpose !== undefined),
+      );
+      expect(await fresh(`/shown/${how}`, `/links/${how}`)).to.deep.equal([`/shown/${how}`]);
+      await page.click('a');
+      await page.waitForSelector('h1');
+      await until('the beacon', () => seen.some(({ path }) => path === '/seen'));
+      await until('the page counted', async () => (await fresh(`/shown/${how}`)).length === 0);
+      expect(seen.filter(({ path }) => path === '/seen')).to.have.lengthOf(1);
+    });
+
+  it('is a page behind a service worker that passes navigations on, with a dot in its path, too', async () => {
+    await page.goto(`${site.url}/wiki/start`);
+    await page.evaluate(`new Promise((resolve, reject) => {
+      navigator.serviceWorker.addEventListener('controllerchange', resolve);
+      navigator.serviceWorker.register('/worker.js', { scope: '/' }).catch(reject);
+    }).then(() => true)`);
+    await page.goto(`${site.url}/wiki/Node.js`);
+    expect(seen.find(({ path }) => path === '/wiki/Node.js')).to.include({ mode: 'navigate', destination: 'empty' });
+    expect(await fresh('/wiki/Node.js', '/wiki/Deno.js')).to.deep.equal(['/wiki/Deno.js']);
+  });
+});
