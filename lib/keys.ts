@@ -39,15 +39,20 @@ export interface IntelligenceKeys {
   readonly notified: string;
 }
 
+const base = (namespace: string, sid: string): string => `${namespace}ss:{${encodeId(sid)}}:`;
+
 export function intelligenceKeys(namespace: string, sid: string): IntelligenceKeys {
-  const base = `${namespace}ss:{${encodeId(sid)}}:`;
+  const start = base(namespace, sid);
   return {
-    activity: `${base}activity`,
-    pages: `${base}pages`,
-    visited: `${base}visited`,
-    notified: `${base}notified`,
+    activity: `${start}activity`,
+    pages: `${start}pages`,
+    visited: `${start}visited`,
+    notified: `${start}notified`,
   };
 }
+
+/** Stands where a session was destroyed, for as long as a message of its may still be on the way: none is counted. */
+export const goneKey = (namespace: string, sid: string): string => `${base(namespace, sid)}gone`;
 
 /** Which sessions are a user's, a hash: outside the sessions' own prefix, so that no SCAN takes it for one. */
 export const userSessionsKey = (prefix: string, user: string): string => `users:${prefix}${user}`;

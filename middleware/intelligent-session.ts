@@ -58,11 +58,11 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const sessions = session({ ...sessionOptions, secret: secret ?? randomBytes(32).toString('hex'), store });
   forgetWith(store, serving);
 
-  const { namespace, transport, partitions } = of;
+  const { namespace, transport, partitions, maxMessageAgeSeconds } = of;
   const embedded =
     worker === 'embedded'
       ? new EmbeddedWorker(
-          { redis, namespace, transport, partitions, bloom, combos: combos.map(withoutSuggest) },
+          { redis, namespace, transport, partitions, maxMessageAgeSeconds, bloom, combos: combos.map(withoutSuggest) },
           (error) => serving.emit('fault', error),
         )
       : undefined;
@@ -77,7 +77,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
       const returning = cookieCameBack(req);
       if (!returning && sessionOptions.saveUninitialized === false) return undefined;
       const ttlSeconds = ours?.ttlSeconds(req.session, returning) ?? secondsLeft(req.session, returning);
-      return ttlSeconds > 0 ? { sid: req.session.id, ttlSeconds } : undefined;
+      return ttlSeconds > 0 ? { sid: req.session.id, ttlSeconds, returning } : undefined;
     },
   };
 

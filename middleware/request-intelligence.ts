@@ -11,7 +11,14 @@ export interface Surroundings {
   readonly combos: readonly Combo[];
   readonly page: (req: Request) => string | undefined;
   /** the session to work for, and what it has left; undefined: a session that is not stored is not tracked */
-  readonly session: (req: Request) => { readonly sid: string; readonly ttlSeconds: number } | undefined;
+  readonly session: (req: Request) => TrackedSession | undefined;
+}
+
+interface TrackedSession {
+  readonly sid: string;
+  readonly ttlSeconds: number;
+  /** has its cookie come back? */
+  readonly returning: boolean;
 }
 
 export type Notification = string | { readonly id: string };
@@ -25,6 +32,7 @@ export class RequestIntelligence {
   /** Did something go unanswered on this request? */
   degraded = false;
   #pageviewDue = true;
+  #counted = false;
   #report: Promise<PageviewReport | undefined> | undefined;
 
   constructor(
@@ -35,6 +43,7 @@ export class RequestIntelligence {
     res.once('close', () => {
       try {
         this.#sendPageview();
+        this.#renew();
       } catch (error) {
         around.serving.emit('fault', error as Error); // of an application's own function; the response has gone
       }
@@ -132,10 +141,18 @@ export class RequestIntelligence {
     return undefined;
   }
 
+  /** What is known lives as long as the session: a request without a page view, or whose view nobody took, renews it, too. */
+  #renew(): void {
+    const session = this.#counted && !this.degraded ? undefined : this.around.session(this.req);
+    if (session?.returning) this.around.serving.renew(session.sid, session.ttlSeconds);
+  }
+
   #takePageview(): string | undefined {
     if (!this.#pageviewDue) return undefined;
     this.#pageviewDue = false;
-    return this.around.page(this.req);
+    const page = this.around.page(this.req);
+    this.#counted = page !== undefined;
+    return page;
   }
 
   /** The automatic page view of a request that asked nothing: sent at its end, and nobody waits. */

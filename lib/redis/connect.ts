@@ -1,23 +1,26 @@
-import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import { Cluster, type ClusterNode, Redis, type RedisOptions } from 'ioredis';
 import { IntelligentSessionError, OptionError } from '../errors.js';
+import {
+  isClient,
+  isCluster,
+  isNodeRedis,
+  notTakenOver,
+  notTakenOverOfCluster,
+  ofClient,
+  ofCluster,
+  ofNodeRedis,
+  ofUrlWithout,
+} from './caller-options.js';
 import { connectNode } from './cluster-node.js';
 import { type Role, roleOptions } from './roles.js';
 
 /** A URL, ioredis' options (Sentinel's among them), or a client, which is duplicated and never closed. */
 export type RedisOption = string | RedisOptions | Redis | Cluster | NodeRedisClient;
 
-/** What is looked at of a node-redis client (5 and later): where it goes, and as whom. It is not used itself. */
+/** What is looked at of a node-redis client or Cluster (5 and later): where it goes, and as whom. It is not used itself. */
 export interface NodeRedisClient {
   readonly isOpen: boolean;
   readonly options?: unknown;
-}
-
-interface NodeRedisOptions {
-  readonly socket?: { host?: string; port?: number; path?: string; tls?: boolean };
-  readonly username?: string;
-  readonly password?: string;
-  readonly database?: number;
-  readonly credentialsProvider?: unknown;
 }
 
 /** What commands can be sent to. */
@@ -41,17 +44,15 @@ export function connect(redis: RedisOption, role: Role, of?: RedisClient, key?: 
 /** A connection for commands on single keys, also to a Cluster. */
 export function connectCommands(redis: RedisOption): RedisClient {
   if (!isCluster(redis)) return connect(redis, 'commands');
-  const settings = { ...roleOptions.commands, replyMapping: 'legacy' } as const;
-  const nodes = (redis as unknown as { startupNodes: ClusterNode[] }).startupNodes;
-  const cluster = new Cluster(nodes, {
-    ...(redis.options as ClusterOptions),
-    redisOptions: { ...redis.options.redisOptions, ...settings },
+  const settings = { ...roleOptions.commands, ...notTakenOver, db: 0 };
+  const { nodes, options } = ofCluster(redis);
+  const cluster = new Cluster(nodes as ClusterNode[], {
+    ...options,
+    ...notTakenOverOfCluster,
+    redisOptions: { ...options.redisOptions, ...settings },
     clusterRetryStrategy: settings.retryStrategy as (times: number) => number,
     // A Cluster connects to each node at its first use, and without a queue refuses what comes meanwhile, its own check too.
     enableOfflineQueue: true,
-    keyPrefix: '',
-    enableAutoPipelining: false,
-    lazyConnect: false,
   });
   cluster.on('+node', dropSettled);
   return cluster.on('error', () => {});
@@ -65,56 +66,27 @@ function dropSettled(node: Redis): void {
   };
 }
 
-/** What stands before every key of a caller's client: keys are named in whole here. */
-export function keyPrefixOf(redis: RedisOption): string {
-  if (typeof redis === 'string') return new URL(redis).searchParams.get('keyPrefix') ?? '';
-  if (isNodeRedis(redis)) return '';
-  return (isClient(redis) || isCluster(redis) ? redis.options : redis).keyPrefix ?? '';
-}
-
 /** The servers that hold the keys: a SCAN is each one's own. */
 export const masters = (client: RedisClient): readonly Redis[] =>
   client instanceof Cluster ? client.nodes('master') : [client];
 
-// By their looks: a caller's ioredis may be another copy, or another version, of ours.
-export const isCluster = (redis: unknown): redis is Cluster =>
-  typeof redis === 'object' && redis !== null && (redis as Cluster).isCluster === true;
-const isClient = (redis: object): redis is Redis =>
-  'status' in redis && typeof (redis as Redis).duplicate === 'function' && typeof (redis as Redis).options === 'object';
-const isNodeRedis = (redis: object): redis is NodeRedisClient => 'isOpen' in redis;
 const isOptions = (redis: object): redis is RedisOptions =>
   ['host', 'port', 'path', 'sentinels', 'db', 'username', 'password', 'tls'].some((key) => key in redis);
 
-function ofNodeRedis({ options }: NodeRedisClient): RedisOptions {
-  const { socket, username, password, database, credentialsProvider } = (options ?? {}) as NodeRedisOptions;
-  if (!socket && !options) throw new OptionError('option "client": of node-redis, a client made by createClient()');
-  if (credentialsProvider && password === undefined)
-    throw new OptionError(
-      'option "client": a node-redis client with a credentialsProvider; give ioredis options instead',
-    );
-  return {
-    ...(socket?.path ? { path: socket.path } : { host: socket?.host ?? '127.0.0.1', port: socket?.port ?? 6379 }),
-    ...(socket?.tls && { tls: { ...socket } as object }),
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
-    db: database ?? 0,
-  };
-}
+export { databaseOf, isCluster, keyPrefixOf, namespaceOf } from './caller-options.js';
 
 type Single = Exclude<RedisOption, Cluster>;
 
 function open(redis: Single, settings: RedisOptions): Redis {
-  const ours = { ...settings, replyMapping: 'legacy' } as const;
+  const ours = { ...settings, ...notTakenOver };
   if (typeof redis === 'string') {
     if (!/^rediss?:\/\//.test(redis))
       throw new OptionError('option "redis" should be a URL that starts with redis:// or rediss://');
-    const client = new Redis(redis, ours);
-    client.options.keyPrefix = ''; // of the URL
-    return client;
+    return new Redis(ofUrlWithout(redis, ours), ours);
   }
   if (typeof redis !== 'object' || redis === null) throw new OptionError(UNKNOWN_CLIENT);
   if (isNodeRedis(redis)) return new Redis({ ...ofNodeRedis(redis), ...ours });
-  if (isClient(redis)) return new Redis({ ...redis.options, ...ours });
+  if (isClient(redis)) return new Redis({ ...ofClient(redis), ...ours });
   if (isOptions(redis)) return new Redis({ ...redis, ...ours });
   throw new OptionError(UNKNOWN_CLIENT);
 }

@@ -79,6 +79,7 @@ export class PubSubOutbox extends Gathering {
   constructor(
     readonly client: Redis,
     readonly namespace: string,
+    readonly db: number,
     /** In a Cluster 0 says nothing: the listener may be at another node. */
     readonly knowsListeners: boolean,
   ) {
@@ -92,7 +93,7 @@ export class PubSubOutbox extends Gathering {
   }
 
   protected async send(letters: readonly Letter[]): Promise<Posted[]> {
-    const words = letters.flatMap(({ request, payload }) => [channelOf(this.namespace, request), payload]);
+    const words = letters.flatMap(({ request, payload }) => [channelOf(this.namespace, request, this.db), payload]);
     const [channel = '', payload = ''] = words;
     const heard =
       letters.length === 1 ? [await this.client.publish(channel, payload)] : await publish.run(this.client, words);

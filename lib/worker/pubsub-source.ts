@@ -18,13 +18,13 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   constructor(
     redis: RedisOption,
     readonly client: RedisClient,
-    readonly options: { namespace: string; sessionGlob: string; id: string; startMs: number },
+    readonly options: { namespace: string; db: number; sessionGlob: string; id: string; startMs: number },
     commands: Iterable<string>,
   ) {
     super();
-    const { namespace, sessionGlob, id } = options;
-    const patterns = Array.from(commands, (command) => patternOf(namespace, command, sessionGlob));
-    this.#subscriber = new Subscriber(redis, [...patterns, patternOf(namespace, SELF_COMMAND, id)], client);
+    const { namespace, db, sessionGlob, id } = options;
+    const patterns = Array.from(commands, (command) => patternOf(namespace, command, sessionGlob, db));
+    this.#subscriber = new Subscriber(redis, [...patterns, patternOf(namespace, SELF_COMMAND, id, db)], client);
     this.#subscriber.on('message', (channel: string, payload: string) => this.#hear(channel, payload));
     this.#subscriber.on('fault', (error: Error) => this.emit('fault', error));
     this.#subscriber.on('lost', () => {
@@ -54,7 +54,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
 
   #hear(channel: string, payload: string): void {
     try {
-      const message = parseChannel(this.options.namespace, channel);
+      const message = parseChannel(this.options.namespace, channel, this.options.db);
       if (message.command === SELF_COMMAND) {
         this.#heardItself.emit(payload);
         return;
@@ -83,7 +83,8 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     if (!this.listening) return false;
     const ping = String(++this.#pings);
     const heard = once(this.#heardItself, ping, { signal: AbortSignal.timeout(timeoutMs) });
-    const channel = channelOf(this.options.namespace, requestOf(SELF_COMMAND, this.options.id, ping));
+    const { namespace, db, id } = this.options;
+    const channel = channelOf(namespace, requestOf(SELF_COMMAND, id, ping), db);
     this.client.publish(channel, ping).catch((error: unknown) => this.emit('fault', redisFault(error)));
     return heard.then(
       () => true,
