@@ -9,6 +9,7 @@ import type { Source, SourceEvents } from './source.js';
 /** Messages by pub/sub (the white paper's way): at most once, and what is published while nobody listens is gone. */
 export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   readonly #subscriber: Subscriber;
+  readonly #patterns: readonly string[];
   readonly #heardItself = new EventEmitter();
   readonly #closed = new AbortController();
   #jobs: Job[] = [];
@@ -22,9 +23,11 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     commands: Iterable<string>,
   ) {
     super();
-    const { namespace, db, sessionGlob, id } = options;
+    const { namespace, db, sessionGlob } = options;
     const patterns = Array.from(commands, (command) => patternOf(namespace, command, sessionGlob, db));
-    this.#subscriber = new Subscriber(redis, [...patterns, patternOf(namespace, SELF_COMMAND, id, db)], client);
+    // every worker's: an ACL allows a pattern only as it stands there
+    this.#patterns = [...patterns, patternOf(namespace, SELF_COMMAND, '*', db)];
+    this.#subscriber = new Subscriber(redis, this.#patterns, client);
     this.#subscriber.on('message', (channel: string, payload: string) => this.#hear(channel, payload));
     this.#subscriber.on('fault', (error: Error) => this.emit('fault', error));
     this.#subscriber.on('lost', () => {
@@ -37,14 +40,19 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   async start(): Promise<void> {
-    const { startMs } = this.options;
-    const signal = AbortSignal.any([AbortSignal.timeout(startMs), this.#closed.signal]);
-    await once(this.#subscriber, 'ready', { signal }).catch(() => {
-      throw new IntelligentSessionError(
-        'ERR_INTELLIGENT_SESSION_NOT_READY',
-        'Redis does not let this worker subscribe (ACL?)',
-      );
-    });
+    // AbortSignal.any() holds its signals weakly: a time-out among them may never come
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), this.options.startMs);
+    this.#closed.signal.addEventListener('abort', () => late.abort(), { once: true });
+    const { signal } = late;
+    await once(this.#subscriber, 'ready', { signal })
+      .catch(() => {
+        throw new IntelligentSessionError(
+          'ERR_INTELLIGENT_SESSION_NOT_READY',
+          `Redis does not let this worker subscribe: an ACL needs ${this.#patterns.map((one) => `&${one}`).join(' ')}`,
+        );
+      })
+      .finally(() => clearTimeout(timer));
     this.#subscriber.on('ready', () => {
       if (this.#deafSinceMs !== undefined) this.emit('gap', performance.now() - this.#deafSinceMs);
       this.#deafSinceMs = undefined;
@@ -56,7 +64,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     try {
       const message = parseChannel(this.options.namespace, channel, this.options.db);
       if (message.command === SELF_COMMAND) {
-        this.#heardItself.emit(payload);
+        if (message.sid === this.options.id) this.#heardItself.emit(payload);
         return;
       }
       // what came in one piece goes on in one piece, and at once: microtasks come after the piece

@@ -214,8 +214,7 @@ export class Workbench {
   /** An entry's id begins with when it was added, ms by Redis' clock. */
   #isExpired({ entry }: Job): boolean {
     return (
-      entry !== undefined &&
-      this.clock.now() - Number.parseInt(entry.id, 10) > this.options.maxMessageAgeSeconds * 1000
+      entry !== undefined && this.clock.now() - Number.parseInt(entry.id, 10) > this.options.maxMessageAgeSeconds * 1000
     );
   }
 

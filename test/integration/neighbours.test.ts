@@ -11,6 +11,7 @@ import {
   RedisSessionStore,
   type Worker,
 } from '../../lib/index.js';
+import { builtIn } from '../../lib/worker/commands/index.js';
 import type { RedisOption } from '../../lib/redis/connect.js';
 import { ServingLayer } from '../../lib/serving/serving-layer.js';
 import { shopOf } from '../contract/intelligence.js';
@@ -52,7 +53,7 @@ describe('applications that share a Redis', () => {
     return one;
   };
   const ioredis = (options: RedisOptions = {}): Redis => {
-    const one = new Redis({ ...options, port: redis.port, host: '127.0.0.1' } as RedisOptions);
+    const one = new Redis(redis.port, options as object);
     opened.push(() => one.disconnect());
     return one;
   };
@@ -65,7 +66,6 @@ describe('applications that share a Redis', () => {
     );
     return { sessions, visitor: new Visitor(site.url) };
   };
-  /** All keys, each with its database before it. */
   const keysOf = async (db: number): Promise<string[]> => {
     const one = new Redis(redis.port, { db });
     const keys = await one.keys('*');
@@ -170,6 +170,10 @@ describe('applications that share a Redis', () => {
   describe('each with a keyPrefix of its own', () => {
     beforeEach(async () => {
       await client.call('ACL', 'SETUSER', 'app1', 'reset', 'on', '>secret', '~app1:*', '&app1:*', '+@all');
+      // who subscribes needs each pattern as it stands
+      for (const namespace of ['app1:', 'app1:shop:'])
+        for (const command of [...builtIn.keys(), 'worker-self'])
+          await client.call('ACL', 'SETUSER', 'app1', `&${namespace}ss:${command}:*:?*`);
     });
     const asApp1 = { username: 'app1', password: 'secret' };
     const url = (query = '') => `redis://app1:secret@127.0.0.1:${redis.port}${query}`;
@@ -206,6 +210,16 @@ describe('applications that share a Redis', () => {
       await expectServed({ redis: url('?keyPrefix=app1:'), replies: 'list' });
     });
 
+    it('are told which patterns an ACL for the worker lacks', async () => {
+      await client.call('ACL', 'SETUSER', 'app1', 'resetchannels', '&app1:*');
+      const error = await createWorker({ redis: url('?keyPrefix=app1:') }).catch((reason: Error) => reason);
+      expect(error)
+        .to.be.an('error')
+        .with.property('message')
+        .that.contains('&app1:ss:pageview:*:?*')
+        .and.contains('&app1:ss:worker-self:*:?*');
+    });
+
     it('hear at start of one that can’t stand before a channel', () => {
       const cluster = new Cluster([], { lazyConnect: true, keyPrefix: '{app}:' });
       for (const [of, namespace] of [
@@ -230,7 +244,7 @@ describe('applications that share a Redis', () => {
       'a command of its own by the name of one of Redis’': () =>
         ioredis({ scripts: { get: { lua: 'return "hijacked"', numberOfKeys: 1 } } }),
       'READONLY, and stacks of commands': () => ioredis({ readOnly: true, showFriendlyErrorStack: true }),
-      MONITOR: () => ioredis({ monitor: true }),
+      MONITOR: () => ioredis({ monitor: true, lazyConnect: true }),
       'RESP2, replies as maps, numbers as text': () => ioredis({ protocol: 2, stringNumbers: true }),
       'RESP3, replies as maps': () => ioredis({ protocol: 3, replyMapping: 'native' as never }),
       'automatic pipelines, a queue, no retries': () =>
