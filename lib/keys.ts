@@ -39,20 +39,29 @@ export interface IntelligenceKeys {
   readonly notified: string;
 }
 
-const base = (namespace: string, sid: string): string => `${namespace}ss:{${encodeId(sid)}}:`;
+/** What the built-in commands may touch: those, and what stands where a session was destroyed. */
+export interface CommandKeys extends IntelligenceKeys {
+  /** string, empty: for as long as a message of the session's may still be on its way, none is counted */
+  readonly gone: string;
+}
 
-export function intelligenceKeys(namespace: string, sid: string): IntelligenceKeys {
-  const start = base(namespace, sid);
+export function commandKeys(namespace: string, sid: string): CommandKeys {
+  const base = `${namespace}ss:{${encodeId(sid)}}:`;
   return {
-    activity: `${start}activity`,
-    pages: `${start}pages`,
-    visited: `${start}visited`,
-    notified: `${start}notified`,
+    activity: `${base}activity`,
+    pages: `${base}pages`,
+    visited: `${base}visited`,
+    notified: `${base}notified`,
+    gone: `${base}gone`,
   };
 }
 
-/** Stands where a session was destroyed, for as long as a message of its may still be on the way: none is counted. */
-export const goneKey = (namespace: string, sid: string): string => `${base(namespace, sid)}gone`;
+export function intelligenceKeys(namespace: string, sid: string): IntelligenceKeys {
+  const { gone: _, ...keys } = commandKeys(namespace, sid);
+  return keys;
+}
+
+export const goneKey = (namespace: string, sid: string): string => commandKeys(namespace, sid).gone;
 
 /** Which sessions are a user's, a hash: outside the sessions' own prefix, so that no SCAN takes it for one. */
 export const userSessionsKey = (prefix: string, user: string): string => `users:${prefix}${user}`;

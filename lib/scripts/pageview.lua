@@ -38,8 +38,7 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
   local minute = (now - now % 60) / 60
   local today = (minute - minute % 1440) / 1440
   -- Expiries are renewed where the keys would be gone before the session, or much later, or where one may be new.
-  local keep = kept_for(ttl)
-  local renew = not first or expires - now < ttl / 1000 + 1 or expires - now > keep / 1000 + 1
+  local renew = not first or expires - now < ttl / 1000 + 1 or expires - now > ttl * 17 / 16000 + 1
     or not exists or (fresh == 1 and added == 0)
   if added == 1 or not first then
     local count = redis.call('PFCOUNT', pages)
@@ -47,7 +46,7 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
     unique = count
   end
   views = (views or 0) + 1
-  if renew then expires = now + math.floor(keep / 1000) end
+  if renew then expires = now + math.floor(kept_for(ttl) / 1000) end
 
   local marks = mark .. (first and data:sub(MARKS_AT + 1, HEAD - MARK) or ('\0'):rep(MARKS - MARK))
   local counts = struct.pack('<I4I4I4', views, unique, expires)
@@ -73,6 +72,7 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
     redis.call('SETBIT', activity, ring_slot(first, slots, today) * 8 + minute % 1440, 1)
   end
   if renew then
+    local keep = kept_for(ttl)
     for i = k, k + 3 do redis.call('PEXPIRE', KEYS[i], keep) end
   end
   if not wanted then return end

@@ -5,7 +5,7 @@ import type { Redis } from 'ioredis';
 import { Gauge, Registry } from 'prom-client';
 import { CommandCounts } from '../counts.js';
 import { OptionError, redisFault } from '../errors.js';
-import { goneKey, intelligenceKeys } from '../keys.js';
+import { commandKeys } from '../keys.js';
 import {
   checkCommand,
   DEFAULT_MESSAGE_AGE_SECONDS,
@@ -220,9 +220,9 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
    */
   forget(sid: string): void {
     this.#renewals.forget(sid);
-    const left = this.#keys.set(goneKey(this.namespace, sid), '', 'PX', this.#messageAgeMs);
-    const removed = this.#keys.unlink(...Object.values(intelligenceKeys(this.namespace, sid)));
-    Promise.all([left, removed]).catch((error) => this.#degrade('forget', 'redis', error));
+    const { gone, ...keys } = commandKeys(this.namespace, sid);
+    const left = this.#keys.set(gone, '', 'PX', this.#messageAgeMs);
+    Promise.all([left, this.#keys.unlink(...Object.values(keys))]).catch((error) => this.#degrade('forget', 'redis', error));
   }
 
   /**

@@ -1,6 +1,6 @@
 import { bloomFault } from '../bloom/bloom-error.js';
 import { IntelligentSessionError, redisFault } from '../errors.js';
-import { goneKey, intelligenceKeys } from '../keys.js';
+import { commandKeys } from '../keys.js';
 import { answerOf, errorText } from '../protocol.js';
 import { isCluster, type RedisClient } from '../redis/connect.js';
 import type { Script, ScriptArgument } from '../redis/run-script.js';
@@ -74,8 +74,8 @@ export class Calls {
       this.onOutcome(job, 'failed', error);
       return;
     }
-    const keys = intelligenceKeys(namespace, message.sid);
-    for (const name of command.keys) call.keys.push(name === 'gone' ? goneKey(namespace, message.sid) : keys[name]);
+    const keys = commandKeys(namespace, message.sid);
+    for (const name of command.keys) call.keys.push(keys[name]);
     const ttlMs = (message.request.ttlSeconds ?? this.options.ttlSeconds) * 1000;
     const target = answer === undefined ? 0 : this.#cluster ? -1 : this.#list(call, answer.key);
     call.args.push(message.command, ttlMs, target, answer?.head ?? '');

@@ -1,5 +1,5 @@
 import type { BloomFilter } from '../../bloom/bloom-filter.js';
-import type { IntelligenceKeys } from '../../keys.js';
+import type { CommandKeys, IntelligenceKeys } from '../../keys.js';
 import type { RedisClient } from '../../redis/connect.js';
 import type { ScriptArgument } from '../../redis/run-script.js';
 
@@ -33,7 +33,7 @@ export interface Intelligence {
 
 /** A built-in command: a function of Lua in lib/scripts/<name>.lua, and how its keys and arguments are found. */
 export interface BuiltIn {
-  readonly keys: readonly (keyof IntelligenceKeys | 'gone')[];
+  readonly keys: readonly (keyof CommandKeys)[];
   /** A payload that it can't read is a coded error. */
   arguments(payload: string, of: Intelligence, id: string): ScriptArgument[];
 }
