@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { checkOptions, func, namespace, transport, whole } from '../lib/check-options.js';
 import { OptionError } from '../lib/errors.js';
 import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../lib/protocol.js';
-import { defaultRedis, type RedisOption } from '../lib/redis/connect.js';
+import { defaultRedis, namespaceOf, type RedisOption } from '../lib/redis/connect.js';
 import { DEFAULT_BACKLOG, DEFAULT_REPLY_CONNECTIONS, type ServingOptions } from '../lib/serving/serving-layer.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import type { WorkerOptions } from '../lib/worker/options.js';
@@ -81,6 +81,7 @@ const schema = v.strictObject({
 
 export function resolveOptions(options: IntelligentSessionOptions) {
   const resolved = checkOptions(schema, options, 'intelligentSession()');
+  namespaceOf(resolved.redis, resolved.namespace); // an error before anything is connected
   const secret = resolved.secret ?? process.env.SESSION_SECRET;
   const none = !secret || secret.length === 0;
   if (none && process.env.NODE_ENV === 'production')

@@ -222,7 +222,9 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#renewals.forget(sid);
     const { gone, ...keys } = commandKeys(this.namespace, sid);
     const left = this.#keys.set(gone, '', 'PX', this.#messageAgeMs);
-    Promise.all([left, this.#keys.unlink(...Object.values(keys))]).catch((error) => this.#degrade('forget', 'redis', error));
+    Promise.all([left, this.#keys.unlink(...Object.values(keys))]).catch((error) =>
+      this.#degrade('forget', 'redis', error),
+    );
   }
 
   /**

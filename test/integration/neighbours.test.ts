@@ -331,9 +331,9 @@ describe('a Cluster’s client that was made for something else', () => {
   it('is found through node-redis’ createCluster(), a worker too', async () => {
     const [node] = cluster.nodes;
     const given = createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${node?.port}` }], useReplicas: true });
-    await expectRead(given as unknown as RedisOption);
-    const worker = await createWorker({ redis: given as unknown as RedisOption, namespace: 'n:' });
-    const serving = new ServingLayer(given as unknown as RedisOption, { namespace: 'n:' });
+    await expectRead(given);
+    const worker = await createWorker({ redis: given, namespace: 'n:' });
+    const serving = new ServingLayer(given, { namespace: 'n:' });
     try {
       expect(await serving.ask('pageview', 'sid', '/a', 60, 2000)).to.have.nested.property('data.totalPages', 1);
     } finally {
