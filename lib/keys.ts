@@ -47,15 +47,29 @@ export interface IntelligenceKeys {
   readonly notified: string;
 }
 
-export function intelligenceKeys(namespace: string, sid: string): IntelligenceKeys {
+/** What the built-in commands may touch: those, and what stands where a session was destroyed. */
+export interface CommandKeys extends IntelligenceKeys {
+  /** string, empty: for as long as a message of the session's may still be on its way, none is counted */
+  readonly gone: string;
+}
+
+export function commandKeys(namespace: string, sid: string): CommandKeys {
   const base = `${namespace}ss:{${encodeId(sid)}}:`;
   return {
     activity: `${base}activity`,
     pages: `${base}pages`,
     visited: `${base}visited`,
     notified: `${base}notified`,
+    gone: `${base}gone`,
   };
 }
+
+export function intelligenceKeys(namespace: string, sid: string): IntelligenceKeys {
+  const { gone: _, ...keys } = commandKeys(namespace, sid);
+  return keys;
+}
+
+export const goneKey = (namespace: string, sid: string): string => commandKeys(namespace, sid).gone;
 
 /** Which sessions are a user's, a hash: outside the sessions' own prefix, so that no SCAN takes it for one. */
 export const userSessionsKey = (prefix: string, user: string): string => `users:${prefix}${user}`;

@@ -12,6 +12,10 @@ export const MAX_ITEMS = 10_000;
 
 /** Streams of the transport `stream`, where nobody says otherwise: enough for as many workers, or a Cluster's masters. */
 export const DEFAULT_PARTITIONS = 16;
+/** A message that waits in a stream for longer is not worked on, where nobody says otherwise. */
+export const DEFAULT_MESSAGE_AGE_SECONDS = 86_400;
+/** One that was published is not worked on much later than that: a worker's queue is bounded. */
+export const PUBLISHED_AGE_SECONDS = 60;
 /** The streams' consumer group. */
 export const GROUP = 'workers';
 
@@ -74,8 +78,11 @@ export function formatPayload(payload: unknown): string {
   return text;
 }
 
+/** What stands before every request's channel: with the database's number where it is not 0, since pub/sub knows of none. */
+const channelStart = (namespace: string, db: number): string => `${namespace}ss${db === 0 ? '' : `@${db}`}:`;
+
 /** Where a request is published. */
-export const channelOf = (namespace: string, request: string): string => `${namespace}ss:${request}`;
+export const channelOf = (namespace: string, request: string, db = 0): string => channelStart(namespace, db) + request;
 
 /** See parseRequest(). */
 export function requestOf(command: string, sid: string, rid: string): string {
@@ -85,12 +92,12 @@ export function requestOf(command: string, sid: string, rid: string): string {
   return `${command}:${id}:${rid}`;
 }
 
-export function patternOf(namespace: string, command: string, sessionGlob: string): string {
-  return `${namespace}ss:${command}:${sessionGlob}:?*`;
+export function patternOf(namespace: string, command: string, sessionGlob: string, db = 0): string {
+  return `${channelStart(namespace, db)}${command}:${sessionGlob}:?*`;
 }
 
-export function parseChannel(namespace: string, channel: string): Message {
-  const start = `${namespace}ss:`;
+export function parseChannel(namespace: string, channel: string, db = 0): Message {
+  const start = channelStart(namespace, db);
   if (!channel.startsWith(start))
     throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Not a request channel');
   return parseRequest(channel.slice(start.length));
@@ -129,7 +136,7 @@ export function answerOf(namespace: string, message: Message) {
 /** What a worker answers where it failed; the list form has no place for an error: its asker's own timer ends the wait. */
 export const errorText = (head: string, error: string): string => `${head}"error":${JSON.stringify(error)}}`;
 
-/** What JSON has no word for (a function, a symbol) is null. */
+/** What JSON has no word for (undefined, a function, a symbol) is null. */
 export function dataText(head: string, data: unknown): string {
   const text = JSON.stringify(data) ?? 'null';
   return head === '' ? text : `${head}"data":${text}}`;

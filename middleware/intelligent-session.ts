@@ -88,11 +88,11 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
 
   const pageName = pageNames(pages);
   const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
-  const { namespace, transport, partitions } = of;
+  const { namespace, transport, partitions, maxMessageAgeSeconds } = of;
   const embedded =
     worker === 'embedded'
       ? new EmbeddedWorker(
-          { redis, namespace, transport, partitions, bloom, combos: combos.map(withoutSuggest) },
+          { redis, namespace, transport, partitions, maxMessageAgeSeconds, bloom, combos: combos.map(withoutSuggest) },
           (error) => serving.emit('fault', error),
         )
       : undefined;

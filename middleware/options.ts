@@ -2,8 +2,8 @@ import type { SessionOptions, Store } from 'express-session';
 import * as v from 'valibot';
 import { checkOptions, namespace, transport, whole } from '../lib/check-options.js';
 import { OptionError } from '../lib/errors.js';
-import { DEFAULT_PARTITIONS } from '../lib/protocol.js';
-import { DEFAULT_MAX_WAIT_MS, defaultRedis, type RedisOption } from '../lib/redis/connect.js';
+import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../lib/protocol.js';
+import { DEFAULT_MAX_WAIT_MS, defaultRedis, namespaceOf, type RedisOption } from '../lib/redis/connect.js';
 import { DEFAULT_BACKLOG, DEFAULT_REPLY_CONNECTIONS, type ServingOptions } from '../lib/serving/serving-layer.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import type { WorkerOptions } from '../lib/worker/options.js';
@@ -23,7 +23,7 @@ export interface IntelligentSessionOptions {
   readonly redis?: RedisOption;
   /** Signs the cookie; several: the first signs, all are accepted. @default SESSION_SECRET; required in production */
   readonly secret?: string | string[];
-  /** Stands before every channel and key of the intelligence. @default '' */
+  /** Stands before every channel and key of the intelligence, after the client's `keyPrefix`. @default '' */
   readonly namespace?: string;
   /** express-session's other options: name, cookie, proxy, rolling, unset, genid… @default {} */
   readonly session?: Omit<SessionOptions, 'secret' | 'store'>;
@@ -48,6 +48,8 @@ export interface IntelligentSessionOptions {
   readonly partitions?: number;
   /** Messages that each of them holds at most; more are refused. @default 16384 */
   readonly maxBacklog?: number;
+  /** Seconds for which one of them may wait; the same for the worker. @default 86400 */
+  readonly maxMessageAgeSeconds?: number;
   /** How answers come: one list a process, or the white paper's, one a request. @default 'inbox' */
   readonly replies?: ServingOptions['replies'];
   /** Blocking connections of `replies: 'list'`. @default 16 */
@@ -89,6 +91,7 @@ const schema = v.strictObject({
   transport: v.optional(transport, 'pubsub'),
   partitions: v.optional(whole(1, 256), DEFAULT_PARTITIONS),
   maxBacklog: v.optional(whole(1), DEFAULT_BACKLOG),
+  maxMessageAgeSeconds: v.optional(whole(1, 2 ** 31), DEFAULT_MESSAGE_AGE_SECONDS),
   replies: v.optional(v.picklist(['inbox', 'list']), 'inbox'),
   replyConnections: v.optional(whole(1, 1000), DEFAULT_REPLY_CONNECTIONS),
   worker: v.optional(v.picklist(['external', 'embedded']), 'external'),
@@ -107,6 +110,7 @@ const schema = v.strictObject({
 
 export function resolveOptions(options: IntelligentSessionOptions) {
   const resolved = checkOptions(schema, options, 'intelligentSession()');
+  namespaceOf(resolved.redis, resolved.namespace); // an error before anything is connected
   const secret = resolved.secret ?? process.env.SESSION_SECRET;
   const none = !secret || secret.length === 0;
   if (none && process.env.NODE_ENV === 'production')

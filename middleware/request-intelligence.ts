@@ -63,6 +63,9 @@ export class RequestIntelligence {
     res.once('finish', () => {
       if (req.intelligence === this) this.#sendPageview(res); // else another middleware made the session
     });
+    res.once('close', () => {
+      if (req.intelligence === this) this.#renew();
+    });
   }
 
   /**
@@ -200,6 +203,16 @@ export class RequestIntelligence {
       this.around.serving.send('pageview', session.sid, this.around.pageName(page), session.ttlSeconds);
     } catch (error) {
       this.around.serving.emit('fault', error as Error); // the response has gone
+    }
+  }
+
+  /** What is known lives as long as the session: a request without a page view, or whose view nobody took, renews it, too. */
+  #renew(): void {
+    try {
+      const session = this.#report && !this.degraded ? undefined : this.#session();
+      if (session?.returning) this.around.serving.renew(session.sid, session.ttlSeconds);
+    } catch (error) {
+      this.around.serving.emit('fault', error as Error); // of an application's own function; the response has gone
     }
   }
 }

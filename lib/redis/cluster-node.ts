@@ -19,7 +19,9 @@ export function connectNode({ cluster, key }: ClusterPlace, settings: RedisOptio
     const node =
       cluster.nodes('all').find(({ options }) => `${options.host}:${options.port}` === master) ??
       masters[Math.floor(Math.random() * masters.length)];
-    if (node) Object.assign(client.options, { host: node.options.host, port: node.options.port });
+    if (!node) return;
+    const { host, port, username, password, tls } = node.options;
+    Object.assign(client.options, { host, port, username, password, tls });
   };
   const start = () => {
     choose();

@@ -1,5 +1,18 @@
-import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import { Cluster, type ClusterNode, Redis, type RedisOptions } from 'ioredis';
 import { IntelligentSessionError, OptionError } from '../errors.js';
+import {
+  isClient,
+  isCluster,
+  isNodeRedis,
+  notTakenOver,
+  notTakenOverOfCluster,
+  ofClient,
+  ofCluster,
+  ofNodeRedis,
+  checkedUrl,
+  isPath,
+  ofUrlWithout,
+} from './caller-options.js';
 import { connectNode } from './cluster-node.js';
 import { CommandLimit } from './command-limit.js';
 import { watchLiveness } from './liveness.js';
@@ -9,18 +22,10 @@ import { type Role, roleOptions, SENTINEL_COMMAND_MS } from './roles.js';
 /** A URL, ioredis' options (Sentinel's among them), or a client, which is duplicated and never closed. */
 export type RedisOption = string | RedisOptions | Redis | Cluster | NodeRedisClient;
 
-/** What is looked at of a node-redis client (5 and later): where it goes, and as whom. It is not used itself. */
+/** What is looked at of a node-redis client or Cluster (5 and later): where it goes, and as whom. It is not used itself. */
 export interface NodeRedisClient {
   readonly isOpen: boolean;
   readonly options?: unknown;
-}
-
-interface NodeRedisOptions {
-  readonly socket?: { host?: string; port?: number; path?: string; tls?: boolean };
-  readonly username?: string;
-  readonly password?: string;
-  readonly database?: number;
-  readonly credentialsProvider?: unknown;
 }
 
 /** What commands can be sent to. */
@@ -56,19 +61,17 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
     if (limitMs !== undefined && client.options.commandTimeout === undefined) new CommandLimit(limitMs).watch(client);
     return client;
   }
-  const settings = { ...roleOptions.commands, replyMapping: 'legacy' } as const;
-  const nodes = (redis as unknown as { startupNodes: ClusterNode[] }).startupNodes;
-  const cluster = new Cluster(nodes, {
-    ...(redis.options as ClusterOptions),
-    redisOptions: { ...redis.options.redisOptions, ...settings },
+  const settings = { ...roleOptions.commands, ...notTakenOver, db: 0 };
+  const { nodes, options } = ofCluster(redis);
+  const cluster = new Cluster(nodes as ClusterNode[], {
+    ...options,
+    ...notTakenOverOfCluster,
+    redisOptions: { ...options.redisOptions, ...settings },
     clusterRetryStrategy: settings.retryStrategy as (times: number) => number,
     // A Cluster connects to each node at its first use, and without a queue refuses what comes meanwhile, its own check too.
     enableOfflineQueue: true,
-    keyPrefix: '',
-    enableAutoPipelining: false,
-    lazyConnect: false,
   });
-  const limit = new CommandLimit(redis.options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
+  const limit = new CommandLimit(options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
   cluster.on('+node', (node: Redis) => {
     watchLiveness(node);
     limit.watch(node);
@@ -76,76 +79,28 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
   return cluster.on('error', () => {});
 }
 
-/** What stands before every key of a caller's client: keys are named in whole here. */
-export function keyPrefixOf(redis: RedisOption): string {
-  if (typeof redis === 'string') return isPath(redis) ? '' : (checkedUrl(redis).searchParams.get('keyPrefix') ?? '');
-  if (isNodeRedis(redis)) return '';
-  return (isClient(redis) || isCluster(redis) ? redis.options : redis).keyPrefix ?? '';
-}
-
-/** A socket in the file system: ioredis' form, or unix://. */
-const isPath = (text: string): boolean => /^(unix:\/\/)?\//.test(text);
-
-/** A URL as it stands, or an OptionError without it: Node's error would carry the password into logs. */
-export function checkedUrl(text: string, option = 'option "redis"'): URL {
-  if (!/^rediss?:\/\//.test(text))
-    throw new OptionError(`${option} should be a URL that starts with redis:// or rediss://, or a socket's path`);
-  try {
-    const url = new URL(text);
-    decodeURIComponent(url.username + url.password);
-    return url;
-  } catch {
-    throw new OptionError(
-      `${option} can't be read as a URL: a password with other characters than letters and digits goes through ` +
-        `encodeURIComponent(), or into ioredis' option "password"`,
-    );
-  }
-}
-
 /** The servers that hold the keys: a SCAN is each one's own. */
 export const masters = (client: RedisClient): readonly Redis[] =>
   client instanceof Cluster ? client.nodes('master') : [client];
 
-// By their looks: a caller's ioredis may be another copy, or another version, of ours.
-export const isCluster = (redis: unknown): redis is Cluster =>
-  typeof redis === 'object' && redis !== null && (redis as Cluster).isCluster === true;
-const isClient = (redis: object): redis is Redis =>
-  'status' in redis && typeof (redis as Redis).duplicate === 'function' && typeof (redis as Redis).options === 'object';
-const isNodeRedis = (redis: object): redis is NodeRedisClient => 'isOpen' in redis;
 const isOptions = (redis: object): redis is RedisOptions =>
   ['host', 'port', 'path', 'sentinels', 'db', 'username', 'password', 'tls'].some((key) => key in redis);
 
-function ofNodeRedis({ options }: NodeRedisClient): RedisOptions {
-  const { socket, username, password, database, credentialsProvider } = (options ?? {}) as NodeRedisOptions;
-  if (!socket && !options) throw new OptionError('option "client": of node-redis, a client made by createClient()');
-  if (credentialsProvider && password === undefined)
-    throw new OptionError(
-      'option "client": a node-redis client with a credentialsProvider; give ioredis options instead',
-    );
-  return {
-    ...(socket?.path ? { path: socket.path } : { host: socket?.host ?? '127.0.0.1', port: socket?.port ?? 6379 }),
-    ...(socket?.tls && { tls: { ...socket } as object }),
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
-    db: database ?? 0,
-  };
-}
+export { databaseOf, isCluster, keyPrefixOf, namespaceOf } from './caller-options.js';
 
 type Single = Exclude<RedisOption, Cluster>;
 
 function open(redis: Single, settings: RedisOptions): Redis {
   const sentinelCommandTimeout = (redis as RedisOptions).sentinelCommandTimeout ?? SENTINEL_COMMAND_MS;
-  const ours = { ...settings, replyMapping: 'legacy', sentinelCommandTimeout } as const;
+  const ours = { ...settings, ...notTakenOver, sentinelCommandTimeout };
   if (typeof redis === 'string') {
     if (isPath(redis)) return new Redis({ path: redis.replace(/^unix:\/\//, ''), ...ours });
     checkedUrl(redis);
-    const client = new Redis(redis, ours);
-    client.options.keyPrefix = ''; // of the URL
-    return client;
+    return new Redis(ofUrlWithout(redis, ours), ours);
   }
   if (typeof redis !== 'object' || redis === null) throw new OptionError(UNKNOWN_CLIENT);
   if (isNodeRedis(redis)) return new Redis({ ...ofNodeRedis(redis), ...ours });
-  if (isClient(redis)) return new Redis({ ...redis.options, ...ours });
+  if (isClient(redis)) return new Redis({ ...ofClient(redis), ...ours });
   if (isOptions(redis)) return new Redis({ ...redis, ...ours });
   throw new OptionError(UNKNOWN_CLIENT);
 }

@@ -89,8 +89,9 @@ export class LoopTimeout {
 }
 
 /** A signal that is aborted after `ms` of the loop's clock; `clear` it when what it bounds has ended. */
-export function loopSignal(ms: number): { readonly signal: AbortSignal; clear(): void } {
+export function loopSignal(ms: number): { readonly signal: AbortSignal; abort(): void; clear(): void } {
   const controller = new AbortController();
-  const timeout = new LoopTimeout(() => controller.abort(), ms);
-  return { signal: controller.signal, clear: () => timeout.clear() };
+  const abort = () => controller.abort();
+  const timeout = new LoopTimeout(abort, ms);
+  return { signal: controller.signal, abort, clear: () => timeout.clear() };
 }

@@ -1,5 +1,6 @@
 import { Cluster, type RedisOptions } from 'ioredis';
-import { checkedUrl, type RedisOption } from './connect.js';
+import { checkedUrl } from './caller-options.js';
+import type { RedisOption } from './connect.js';
 
 /** What a command line says of where Redis is: URLs with commas between them, of one Redis, of a Cluster's nodes or of Sentinels. */
 export function placeOf(urls: string, { cluster, sentinel }: { cluster?: boolean; sentinel?: string }): RedisOption {

@@ -22,7 +22,6 @@ const everyRole: RedisOptions = {
   stringNumbers: false,
   enableAutoPipelining: false,
   blockingTimeout: undefined,
-  monitor: false,
 };
 
 /** A caller's own limits for commands are not for connections that wait on purpose. */

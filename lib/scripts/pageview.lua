@@ -1,7 +1,7 @@
 -- Counts one page view and reads what there is to know (white paper, "Activity Pattern Monitoring").
--- k  activity, pages, visited, notified
+-- k  activity, pages, visited, notified, gone
 -- a  page as bloom_add takes it; page; mark of the request (see ring_counted()); days kept
--- Reply the report as JSON, or AGAIN where this request was counted before
+-- Reply the report as JSON, AGAIN where this request was counted before, or GONE where the session was destroyed
 local tails = {} -- of this call's reports
 local function tail_of(fresh, new, bits) -- bits: the five minutes, oldest first, and this one
   local key = bits + (fresh == 1 and 64 or 0) + (new and 128 or 0)
@@ -24,7 +24,12 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
   -- all types are known before the first write: a key of another type leaves all as it was
   local data = redis.call('GET', activity) or ''
   local first, last, views, unique, expires = ring_head(data)
-  if first and ring_counted(data, mark) then return AGAIN end
+  if not first then
+    -- where something is known already, the session is not destroyed
+    if redis.call('EXISTS', KEYS[k + 4]) == 1 then return GONE end
+  elseif ring_counted(data, mark) then
+    return AGAIN
+  end
   local exists = bloom_check(visited)
   local added = redis.call('PFADD', pages, ARGV[a + 1]) -- writes nothing where it is no HyperLogLog
   local fresh = bloom_add(visited, ARGV[a], exists)
@@ -32,8 +37,8 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
   local now = clock()
   local minute = (now - now % 60) / 60
   local today = (minute - minute % 1440) / 1440
-  -- Expiries are renewed where they are off by a sixteenth, or where a key may be new.
-  local renew = not first or expires - now < ttl / 1000 * 15 / 16 or expires - now > ttl / 1000 + 1
+  -- Expiries are renewed where the keys would be gone before the session, or much later, or where one may be new.
+  local renew = not first or expires - now < ttl / 1000 + 1 or expires - now > ttl * 17 / 16000 + 1
     or not exists or (fresh == 1 and added == 0)
   if added == 1 or not first then
     local count = redis.call('PFCOUNT', pages)
@@ -41,7 +46,7 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
     unique = count
   end
   views = (views or 0) + 1
-  if renew then expires = now + math.ceil(ttl / 1000) end
+  if renew then expires = now + math.floor(kept_for(ttl) / 1000) end
 
   local marks = mark .. (first and data:sub(MARKS_AT + 1, HEAD - MARK) or ('\0'):rep(MARKS - MARK))
   local counts = struct.pack('<I4I4I4', views, unique, expires)
@@ -67,7 +72,8 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
     redis.call('SETBIT', activity, ring_slot(first, slots, today) * 8 + minute % 1440, 1)
   end
   if renew then
-    for i = k, k + 3 do redis.call('PEXPIRE', KEYS[i], ttl) end
+    local keep = kept_for(ttl)
+    for i = k, k + 3 do redis.call('PEXPIRE', KEYS[i], keep) end
   end
   if not wanted then return end
   return '{"totalPages":' .. views .. ',"uniquePages":' .. unique .. tail_of(fresh, unique == 1 and fresh == 1, bits)

@@ -1,8 +1,12 @@
 -- What every command of work.lua may use.
 local redis, KEYS, ARGV = redis, KEYS, ARGV -- nearer than globals
 local commands = {} -- by name: a function (k, its first of KEYS; a, its first of ARGV; n, how many arguments; ttl in ms; does
--- somebody wait) that gives the answer as JSON, nothing, or AGAIN
-local AGAIN = {}
+-- somebody wait) that gives the answer as JSON, nothing, AGAIN (counted before) or GONE (its session was destroyed)
+local AGAIN, GONE = {}, {}
+
+-- What is known of a session is kept for longer than the session by a sixteenth of its ttl, so that it need not be renewed at
+-- each request and is never gone before the session.
+local function kept_for(ttl) return ttl + math.ceil(ttl / 16) end
 
 -- Redis' clock in seconds, one TIME a call
 local seconds

@@ -5,7 +5,8 @@
 --       of each message: command; ttl of its session in ms; where its answer goes, the number of a list, 0 (nobody waits)
 --       or -1 (back to the caller: in a Cluster the list is another node's); what stands before the answer, or '' for the
 --       answer alone; with a group: its stream, the number of a list, and the entry's id; how many arguments; the arguments
--- Reply by turns: a message's number, from 1; 'again' (counted before), 'answer' or 'error'; the text; or 0, 'unpushed' and why
+-- Reply by turns: a message's number, from 1; 'again' (counted before), 'gone' (its session was
+-- destroyed), 'answer' or 'error'; the text; or 0, 'unpushed' and why
 local reply, lists, order = {}, {}, {}
 local group, before = ARGV[1], tonumber(ARGV[2])
 local k, a, m = 1, 3, 0
@@ -41,6 +42,10 @@ while a <= #ARGV do
   a = a + 1
   if mine then
     local done, data = pcall(commands[name], k, a, n, ttl, target ~= 0)
+    if data == GONE then
+      tell('gone', '')
+      data = 'null'
+    end
     if not done then
       tell('error', type(data) == 'table' and data.err or tostring(data))
       if target ~= 0 and head ~= '' then send(target, head .. '"error":"The command failed"}') end

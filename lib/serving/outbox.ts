@@ -68,6 +68,7 @@ export class PubSubOutbox extends Gathering {
   constructor(
     readonly client: Redis,
     readonly namespace: string,
+    readonly db: number,
     /** In a Cluster 0 says nothing: the listener may be at another node. */
     readonly knowsListeners: boolean,
   ) {
@@ -81,7 +82,7 @@ export class PubSubOutbox extends Gathering {
   }
 
   protected async send(letters: readonly Letter[]): Promise<Posted[]> {
-    const words = letters.flatMap((letter) => [channelOf(this.namespace, letter.request()), letter.payload]);
+    const words = letters.flatMap((letter) => [channelOf(this.namespace, letter.request(), this.db), letter.payload]);
     const [channel = '', payload = ''] = words;
     const heard =
       letters.length === 1 ? [await this.client.publish(channel, payload)] : await publish.run(this.client, words);

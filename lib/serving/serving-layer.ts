@@ -5,16 +5,18 @@ import type { Redis } from 'ioredis';
 import { Gauge, Registry } from 'prom-client';
 import { CommandCounts } from '../counts.js';
 import { IntelligentSessionError, OptionError, redisFault } from '../errors.js';
-import { intelligenceKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
+import { commandKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import {
   checkCommand,
+  DEFAULT_MESSAGE_AGE_SECONDS,
   DEFAULT_PARTITIONS,
   formatPayload,
   formatRequestId,
   type InboxItem,
   isBuiltIn,
   isRead,
+  PUBLISHED_AGE_SECONDS,
   replyKey,
   requestOf,
 } from '../protocol.js';
@@ -24,7 +26,9 @@ import {
   connect,
   connectCommands,
   DEFAULT_MAX_WAIT_MS,
+  databaseOf,
   isCluster,
+  namespaceOf,
   type RedisClient,
   type RedisOption,
 } from '../redis/connect.js';
@@ -36,6 +40,7 @@ import { tellFaults } from '../redis/tell-faults.js';
 import { Circuits, type Target } from './circuit.js';
 import { Inbox } from './inbox.js';
 import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
+import { Renewals } from './renewals.js';
 import { ReplyLists } from './reply-lists.js';
 import { SendBuffer } from './send-buffer.js';
 
@@ -63,6 +68,8 @@ export interface ServingOptions {
   readonly partitions?: number;
   /** Messages that a partition of a stream holds at most; more are refused. @default 16384 */
   readonly maxBacklog?: number;
+  /** of the transport `stream`, as the workers have it @default 86400 */
+  readonly maxMessageAgeSeconds?: number;
   /** One list a process, or the white paper's, one a request. @default 'inbox' */
   readonly replies?: 'inbox' | 'list';
   /** Blocking connections of `replies: 'list'`. @default 16 */
@@ -109,6 +116,8 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   readonly #unsent: SendBuffer;
   readonly #inbox: Inbox | undefined;
   readonly #lists: ReplyLists | undefined;
+  readonly #renewals: Renewals;
+  readonly #messageAgeMs: number;
   readonly #clock: RedisClock;
   readonly #circuits = new Circuits((state) => this.#circuitChanged(state));
   readonly #waiting = new Map<string, Waiter>();
@@ -129,16 +138,20 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   constructor(redis: RedisOption, options: ServingOptions = {}) {
     super();
     const {
-      namespace = '',
+      namespace: given = '',
+      maxMessageAgeSeconds = DEFAULT_MESSAGE_AGE_SECONDS,
       transport = 'pubsub',
       replies = 'inbox',
       replyConnections = DEFAULT_REPLY_CONNECTIONS,
       maxWaitMs = DEFAULT_MAX_WAIT_MS,
     } = options;
+    const namespace = namespaceOf(redis, given);
     this.namespace = namespace;
+    this.#messageAgeMs = (transport === 'stream' ? maxMessageAgeSeconds : PUBLISHED_AGE_SECONDS) * 1000;
     if (replies === 'list' && isCluster(redis))
       throw new OptionError('option "replies": lists of each request need one Redis; on a Cluster there is the inbox');
     this.#keys = connectCommands(redis);
+    this.#renewals = new Renewals(this.#keys, namespace);
     if (transport === 'stream') {
       const { partitions = DEFAULT_PARTITIONS, maxBacklog = DEFAULT_BACKLOG } = options;
       this.#sending = this.#keys;
@@ -147,7 +160,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       // through one node, so that a session's messages keep their order
       const client = isCluster(this.#keys) ? connect(redis, 'commands', this.#keys) : (this.#keys as Redis);
       this.#sending = client;
-      this.#outbox = new PubSubOutbox(client, namespace, !isCluster(this.#keys));
+      this.#outbox = new PubSubOutbox(client, namespace, databaseOf(client), !isCluster(this.#keys));
     }
     this.#availability = new Availability(this.#sending, maxWaitMs);
     this.#unsent = new SendBuffer((letter) => this.#outbox.post(letter), maxWaitMs);
@@ -190,6 +203,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       if (error !== undefined) this.#degrade(command, this.#closed ? 'closed' : 'redis', error);
       else if (posted === 'shed') this.#degrade(command, 'shed');
       else this.#requests.inc(command, posted);
+      if (command === 'pageview' && posted !== 'sent') this.renew(sid, ttlSeconds); // no worker does
     };
     const letter: Letter = { sid, request: () => request, payload: text, settle };
     if (this.#sending.status === 'ready') this.#outbox.post(letter);
@@ -227,11 +241,25 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     return Promise.resolve(this.#degrade(command, 'circuit'));
   }
 
-  /** Removes what is kept of a session's intelligence: one UNLINK. */
+  /**
+   * Removes what is kept of a session's intelligence, and leaves word of it for as long as a message of the session's may be on
+   * its way: what comes late is not counted. SET and UNLINK, in one round trip.
+   */
   forget(sid: string): void {
-    const keys = Object.values(intelligenceKeys(this.namespace, sid));
-    const forgotten = this.#keys.unlink(...keys).catch((error) => this.#degrade('forget', 'redis', error));
-    this.#pending.track(forgotten);
+    this.#renewals.forget(sid);
+    const { gone, ...keys } = commandKeys(this.namespace, sid);
+    const left = this.#keys.set(gone, '', 'PX', this.#messageAgeMs);
+    const forgotten = Promise.all([left, this.#keys.unlink(...Object.values(keys))]);
+    this.#pending.track(forgotten.catch((error) => this.#degrade('forget', 'redis', error)));
+  }
+
+  /**
+   * Lets what is known of a session live as long as the session, where no page view does: nobody waits, and one script at
+   * most in a sixteenth of that time.
+   */
+  renew(sid: string, ttlSeconds: number): void {
+    if (this.#closed || this.#keys.status !== 'ready') return;
+    this.#renewals.renew(sid, ttlSeconds)?.catch((error) => this.#degrade('renew', 'redis', error));
   }
 
   /**
@@ -282,7 +310,13 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       this.#outbox.post({ sid, request: () => start + rid, payload, settle });
       lists
         .wait(client, replyKey(this.namespace, { command, sid, rid, request: { id } }), untilMs)
-        .then((text) => text !== null && this.#arrived({ id, command, data: JSON.parse(text) }))
+        .then((text) => {
+          if (text === null) return;
+          // this form says no ttl, and the worker has kept it for its own
+          this.#renewals.forget(sid);
+          if (!isRead(command)) this.renew(sid, ttlSeconds);
+          this.#arrived({ id, command, data: JSON.parse(text) });
+        })
         .catch((error) => this.#posted(waiter, 'sent', error));
     });
   }

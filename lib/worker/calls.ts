@@ -1,6 +1,6 @@
 import { bloomFault } from '../bloom/bloom-error.js';
 import { IntelligentSessionError, redisFault } from '../errors.js';
-import { intelligenceKeys } from '../keys.js';
+import { commandKeys } from '../keys.js';
 import { answerOf, errorText } from '../protocol.js';
 import { isCluster, type RedisClient } from '../redis/connect.js';
 import type { Script, ScriptArgument } from '../redis/run-script.js';
@@ -22,7 +22,7 @@ interface Call {
 const TRIES = 5;
 
 /** What became of a message. */
-export type Outcome = 'done' | 'again' | 'failed';
+export type Outcome = 'done' | 'again' | 'gone' | 'failed';
 
 /** Turns messages into calls of work.lua: on one Redis many messages a call, in a Cluster those of one session. */
 export class Calls {
@@ -74,7 +74,7 @@ export class Calls {
       this.onOutcome(job, 'failed', error);
       return;
     }
-    const keys = intelligenceKeys(namespace, message.sid);
+    const keys = commandKeys(namespace, message.sid);
     for (const name of command.keys) call.keys.push(keys[name]);
     const ttlMs = (message.request.ttlSeconds ?? this.options.ttlSeconds) * 1000;
     const target = answer === undefined ? 0 : this.#cluster ? -1 : this.#list(call, answer.key);
@@ -111,7 +111,7 @@ export class Calls {
       if (!job) continue;
       const answer = answerOf(this.options.namespace, job.message);
       if (kind === 'answer' && answer) this.replies.push(answer, text);
-      else if (kind === 'again') told.set(job, 'again');
+      else if (kind === 'again' || kind === 'gone') told.set(job, kind);
       else if (kind === 'error') {
         told.set(job, 'failed');
         this.onOutcome(job, 'failed', /Bloom|OTHERFORM/.test(text) ? bloomFault(new Error(text)) : redisFault(text));

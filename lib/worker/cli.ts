@@ -19,6 +19,7 @@ async function main(): Promise<void> {
     .option('--session-glob <glob>', 'which sessions are this worker’s (pubsub)')
     .option('--shard <i/n>', 'the same for the i-th of n workers (pubsub)')
     .option('--partitions <n>', 'streams (stream); the same for all', Number, 16)
+    .option('--max-message-age-seconds <n>', 'older ones are dropped (stream); the same for all', Number, 86_400)
     .option('--max-queue <n>', 'messages that may wait', Number, 20_000)
     .addOption(new Option('--bloom <which>', 'Bloom filters').choices(['auto', 'module', 'fallback']).default('auto'))
     .option('--error-rate <rate>', 'Bloom filters’ error rate', Number, 0.01)

@@ -2,8 +2,8 @@ import * as v from 'valibot';
 import type { BloomChoice } from '../bloom/choose.js';
 import { checkOptions, func, namespace, transport, whole } from '../check-options.js';
 import { OptionError } from '../errors.js';
-import { checkCommand, DEFAULT_PARTITIONS, GROUP, SELF_COMMAND } from '../protocol.js';
-import { defaultRedis, type RedisOption } from '../redis/connect.js';
+import { checkCommand, DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS, GROUP, SELF_COMMAND } from '../protocol.js';
+import { defaultRedis, namespaceOf, type RedisOption } from '../redis/connect.js';
 import type { Command } from './commands/command.js';
 import { builtIn } from './commands/index.js';
 import { shardGlob } from './shard.js';
@@ -25,7 +25,7 @@ export interface NamedCombo {
 export interface WorkerOptions {
   /** Where Redis is. @default REDIS_URL, or redis://127.0.0.1:6379 */
   readonly redis?: RedisOption;
-  /** Stands before every channel and key; the same on both sides. @default '' */
+  /** Stands before every channel and key, after the client's `keyPrefix`; together the same on both sides. @default '' */
   readonly namespace?: string;
   /**
    * How messages come: 'pubsub' (at most once; workers share sessions by glob), or 'stream' (kept till they are worked on;
@@ -38,6 +38,11 @@ export interface WorkerOptions {
   readonly shard?: string;
   /** Streams that the transport 'stream' spreads over, 1 to 256; the same on both sides. @default 16 */
   readonly partitions?: number;
+  /**
+   * Seconds that a message of the transport 'stream' may have waited: an older one is dropped and counted; the same on both
+   * sides. @default 86400
+   */
+  readonly maxMessageAgeSeconds?: number;
   /** Messages heard and not yet worked on; what comes over it is dropped, see README. @default 20000 */
   readonly maxQueue?: number;
   /** The application's own commands, by name. */
@@ -72,6 +77,7 @@ const schema = v.strictObject({
   sessionGlob: v.optional(v.pipe(v.string(), v.regex(/^[^:\s]{1,256}$/, 'a glob of 1 to 256 characters, no ":"'))),
   shard: v.optional(v.string()),
   partitions: v.optional(whole(1, 256), DEFAULT_PARTITIONS),
+  maxMessageAgeSeconds: v.optional(whole(1, 2 ** 31), DEFAULT_MESSAGE_AGE_SECONDS),
   maxQueue: v.optional(whole(1, 10_000_000), 20_000),
   commands: v.optional(v.record(v.string(), func<Command>()), {}),
   combos: v.optional(v.array(v.strictObject({ name: v.string(), pages: v.array(v.string()) })), []),
@@ -98,6 +104,7 @@ export function resolveWorkerOptions(options: WorkerOptions) {
     throw new OptionError('createWorker(): workers of a stream share by themselves: no "sessionGlob", no "shard"');
   return {
     ...resolved,
+    namespace: namespaceOf(resolved.redis, resolved.namespace),
     sessionGlob: sessionGlob ?? (shard === undefined ? '*' : shardGlob(shard)),
     commands: new Map(Object.entries(resolved.commands)),
     maxQueueBytes: MAX_QUEUE_BYTES,

@@ -10,6 +10,7 @@ import type { Source, SourceEvents } from './source.js';
 /** Messages by pub/sub (the white paper's way): at most once, and what is published while nobody listens is gone. */
 export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   readonly #subscriber: Subscriber;
+  readonly #patterns: readonly string[];
   readonly #heardItself = new EventEmitter();
   readonly #closed = new AbortController();
   #jobs: Job[] = [];
@@ -19,13 +20,15 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   constructor(
     redis: RedisOption,
     readonly client: RedisClient,
-    readonly options: { namespace: string; sessionGlob: string; id: string; startMs: number },
+    readonly options: { namespace: string; db: number; sessionGlob: string; id: string; startMs: number },
     commands: Iterable<string>,
   ) {
     super();
-    const { namespace, sessionGlob, id } = options;
-    const patterns = Array.from(commands, (command) => patternOf(namespace, command, sessionGlob));
-    this.#subscriber = new Subscriber(redis, [...patterns, patternOf(namespace, SELF_COMMAND, id)], client);
+    const { namespace, db, sessionGlob } = options;
+    const patterns = Array.from(commands, (command) => patternOf(namespace, command, sessionGlob, db));
+    // every worker's: an ACL allows a pattern only as it stands there
+    this.#patterns = [...patterns, patternOf(namespace, SELF_COMMAND, '*', db)];
+    this.#subscriber = new Subscriber(redis, this.#patterns, client);
     this.#subscriber.on('message', (channel: string, payload: string) => this.#hear(channel, payload));
     this.#subscriber.on('fault', (error: Error) => this.emit('fault', error));
     this.#subscriber.on('lost', () => {
@@ -39,12 +42,14 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
 
   async start(): Promise<void> {
     const limit = loopSignal(this.options.startMs);
-    const signal = AbortSignal.any([limit.signal, this.#closed.signal]);
+    // AbortSignal.any() would hold its signals weakly, and one that nobody holds may never come
+    this.#closed.signal.addEventListener('abort', () => limit.abort(), { once: true });
+    const { signal } = limit;
     await once(this.#subscriber, 'ready', { signal })
       .catch(() => {
         throw new IntelligentSessionError(
           'ERR_INTELLIGENT_SESSION_NOT_READY',
-          'Redis does not let this worker subscribe (ACL?)',
+          `Redis does not let this worker subscribe: an ACL needs ${this.#patterns.map((one) => `&${one}`).join(' ')}`,
         );
       })
       .finally(() => limit.clear());
@@ -57,9 +62,9 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
 
   #hear(channel: string, payload: string): void {
     try {
-      const message = parseChannel(this.options.namespace, channel);
+      const message = parseChannel(this.options.namespace, channel, this.options.db);
       if (message.command === SELF_COMMAND) {
-        this.#heardItself.emit(payload);
+        if (message.sid === this.options.id) this.#heardItself.emit(payload);
         return;
       }
       // what came in one piece goes on in one piece, and at once: microtasks come after the piece
@@ -87,7 +92,8 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     const ping = String(++this.#pings);
     const limit = loopSignal(timeoutMs);
     const heard = once(this.#heardItself, ping, { signal: limit.signal }).finally(() => limit.clear());
-    const channel = channelOf(this.options.namespace, requestOf(SELF_COMMAND, this.options.id, ping));
+    const { namespace, db, id } = this.options;
+    const channel = channelOf(namespace, requestOf(SELF_COMMAND, id, ping), db);
     this.client.publish(channel, ping).catch((error: unknown) => this.emit('fault', redisFault(error)));
     return heard.then(
       () => true,

@@ -14,8 +14,11 @@ export interface Job {
   acknowledged?: boolean;
 }
 
-/** Why a message was dropped: nobody waits any longer, nobody ever did, or there is no room for one more. */
-export type Dropped = 'late' | 'unawaited' | 'full';
+/**
+ * Why a message was dropped: nobody waits any longer, nobody ever did, there is no room for one more, or it lay in its stream
+ * for too long.
+ */
+export type Dropped = 'late' | 'unawaited' | 'full' | 'expired';
 
 /** A sweep that made no room is not tried again for so long. */
 const IN_VAIN_MS = 10;

@@ -28,6 +28,8 @@ export interface WorkbenchOptions {
   readonly namespace: string;
   readonly ttlSeconds: number;
   readonly group: string;
+  /** of a stream's message */
+  readonly maxMessageAgeSeconds: number;
   readonly commands: ReadonlyMap<string, Command>;
   readonly maxQueue: number;
   readonly maxQueueBytes: number;
@@ -74,7 +76,10 @@ export class Workbench {
   }
 
   take(jobs: readonly Job[]): void {
-    for (const job of jobs) this.#queue.push(job);
+    for (const job of jobs) {
+      if (this.#isExpired(job)) this.#finish(job, 'expired');
+      else this.#queue.push(job);
+    }
     this.#pump();
   }
 
@@ -185,7 +190,7 @@ export class Workbench {
         awaited: answer !== undefined && !this.#isLate(job),
         redis: this.client,
       });
-      if (answer && data !== undefined && !this.#isLate(job)) this.#replies.push(answer, dataText(answer.head, data));
+      if (answer && !this.#isLate(job)) this.#replies.push(answer, dataText(answer.head, data));
       this.#finish(job, 'done');
     } catch (error) {
       const known = error instanceof IntelligentSessionError;
@@ -204,6 +209,14 @@ export class Workbench {
     this.metrics.messages.inc(known ? command : 'unknown', result);
     if (fault !== undefined) this.hooks.fault(fault, command);
     this.hooks.finished(job);
+  }
+
+  /** An entry's id begins with when it was added, ms by Redis' clock. */
+  #isExpired({ entry }: Job): boolean {
+    return (
+      entry !== undefined &&
+      this.clock.earliestMs() - Number.parseInt(entry.id, 10) > this.options.maxMessageAgeSeconds * 1000
+    );
   }
 
   #isLate({ message }: Job): boolean {

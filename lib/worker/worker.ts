@@ -6,7 +6,7 @@ import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom/choose.js';
 import { redisFault } from '../errors.js';
 import { RedisClock } from '../redis/clock.js';
-import { addressOf, connectCommands, type RedisClient, whenReady } from '../redis/connect.js';
+import { addressOf, connectCommands, databaseOf, type RedisClient, whenReady } from '../redis/connect.js';
 import { distanceMsOf } from '../redis/liveness.js';
 import { endConnection } from '../redis/end-connection.js';
 import { builtIn } from './commands/index.js';
@@ -109,9 +109,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
       await this.#source?.close();
       throw error;
     }
-    this.#log.info(
-      `listening at ${addressOf(this.#client)} (${transport}), Bloom filters: ${this.#bloom.implementation}`,
-    );
+    const { namespace } = this.#options;
+    const where = `${addressOf(this.#client)}, database ${databaseOf(this.#client)}, namespace "${namespace}"`;
+    this.#log.info(`listening at ${where} (${transport}), Bloom filters: ${this.#bloom.implementation}`);
     this.emit('ready');
     return this;
   }
@@ -131,7 +131,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     if (transport === 'stream')
       return new StreamSource(redis, this.#client, { ...this.#options, id: this.id, partitions }, this.#metrics);
     const names = [...builtIn.keys(), ...commands.keys()];
-    const options = { namespace, sessionGlob, id: this.id, startMs: START_TIMEOUT_MS };
+    const db = databaseOf(this.#client);
+    const options = { namespace, db, sessionGlob, id: this.id, startMs: START_TIMEOUT_MS };
     return new PubSubSource(redis, this.#client, options, names);
   }
 

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { Express } from 'express';
 import type { Cluster, Redis } from 'ioredis';
 import type { IntelligentSession } from '../../lib/index.js';
-import { encodeId, intelligenceKeys } from '../../lib/keys.js';
+import { encodeId, goneKey, intelligenceKeys } from '../../lib/keys.js';
 import { type Site, Visitor } from '../support/site.js';
 
 /** Where it is tried: a site of `shopOf()`, a worker that hears it, and a client to look at the keys. */
@@ -116,11 +116,24 @@ export function itKnowsItsVisitors(namespace: string, ground: () => Ground): voi
     const visitor = new Visitor(site.url);
     const { id } = await visitor.json('/a');
     const { activity } = intelligenceKeys(namespace, id);
-    expect(await client.ttl(activity)).to.be.within(590, 600);
+    expect(await client.ttl(activity)).to.be.within(600, 638);
     expect(await client.ttl(`sess:${id}`)).to.be.within(590, 600);
     await visitor.json('/a');
-    expect(await client.ttl(activity)).to.be.within(86_000, 86_400);
+    expect(await client.ttl(activity)).to.be.within(86_400, 91_800);
     expect(await client.ttl(`sess:${id}`)).to.be.within(86_000, 86_400);
+  });
+
+  it('counts nothing for a session that was destroyed, however late it comes', async () => {
+    const { client, sessions, site } = ground();
+    const visitor = new Visitor(site.url);
+    const { id } = await visitor.json('/a');
+    await visitor.json('/logout');
+    const late = (command: string) => sessions.serving.ask(command, id, 'late', 60, 2000);
+    for (const command of ['pageview', 'mark-notification-seen'])
+      expect(await late(command), command).to.deep.equal({ answered: true, data: null });
+    expect(await client.exists(...Object.values(intelligenceKeys(namespace, id)))).to.equal(0);
+    // for as long as something may be on its way
+    expect(await client.ttl(goneKey(namespace, id))).to.be.within(50, 86_400);
   });
 
   it('takes session ids with anything in them', async () => {

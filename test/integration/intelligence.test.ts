@@ -87,7 +87,7 @@ for (const flavour of flavours)
           `      ${sum} bytes: ${all.map((k, i) => `${k.split(':').at(-1)} ${bytes[i]}`).join(', ')}\n`,
         );
       expect(sum).to.be.at.most(3000);
-      for (const key of all) expect(await client.ttl(key), key).to.be.within(3000, 3600);
+      for (const key of all) expect(await client.ttl(key), key).to.be.within(3600, 3825);
       const activity = (await sessions.serving.ask('activity', sid, '8640', 60, 2000)) as unknown as { data: number[] };
       expect(
         activity.data.reduce((total, bit) => total + bit, 0),

@@ -1,5 +1,5 @@
 import type { BloomFilter } from '../../bloom/bloom-filter.js';
-import type { IntelligenceKeys } from '../../keys.js';
+import type { CommandKeys, IntelligenceKeys } from '../../keys.js';
 import type { RedisClient } from '../../redis/connect.js';
 import type { ScriptArgument } from '../../redis/run-script.js';
 
@@ -19,8 +19,8 @@ export interface CommandRequest {
 }
 
 /**
- * Does what a message asks and returns the answer (anything that JSON can say; undefined: no answer).
- * What it throws is logged and counted, and the asker goes on without.
+ * Does what a message asks and returns the answer: anything that JSON can say; nothing, too: then ask() gives undefined at
+ * once. What it throws is logged and counted, and the asker goes on without.
  */
 export type Command = (request: CommandRequest) => unknown;
 
@@ -33,7 +33,7 @@ export interface Intelligence {
 
 /** A built-in command: a function of Lua in lib/scripts/<name>.lua, and how its keys and arguments are found. */
 export interface BuiltIn {
-  readonly keys: readonly (keyof IntelligenceKeys)[];
+  readonly keys: readonly (keyof CommandKeys)[];
   /** A payload that it can't read is a coded error. */
   arguments(payload: string, of: Intelligence, id: string): ScriptArgument[];
 }

@@ -1,7 +1,7 @@
 import type { BuiltIn } from './command.js';
 
-/** Marks a notification as seen; 1 if it was not. The payload: its id. */
+/** Marks a notification as seen; 1 if it was not; nothing where its session was destroyed. The payload: its id. */
 export const markNotificationSeen: BuiltIn = {
-  keys: ['notified'],
+  keys: ['notified', 'gone'],
   arguments: (payload, { bloom }) => [bloom.encode(payload)],
 };

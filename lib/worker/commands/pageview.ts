@@ -21,7 +21,7 @@ export interface PageviewReport {
 
 /** Counts a page view. The payload: the page. */
 export const pageview: BuiltIn = {
-  keys: ['activity', 'pages', 'visited', 'notified'],
+  keys: ['activity', 'pages', 'visited', 'notified', 'gone'],
   arguments: (payload, { bloom, activityDays }, id) => [
     bloom.encode(payload),
     bloom.blind(payload),

@@ -1,0 +1,44 @@
+import { LRUCache } from 'lru-cache';
+import { intelligenceKeys } from '../keys.js';
+import type { RedisClient } from '../redis/connect.js';
+import { loadScript } from '../redis/load-script.js';
+import { Script } from '../redis/run-script.js';
+
+const REMEMBERED = 50_000;
+const script = new Script<number>(loadScript('../scripts/renew.lua', import.meta.url), 4);
+
+/** Renews the expiry of what is known of sessions (renew.lua), where this process does not know that it lasts. */
+export class Renewals {
+  /** until when what is known of a session lasts at least, by performance.now() */
+  readonly #untilMs = new LRUCache<string, number>({ max: REMEMBERED });
+
+  constructor(
+    readonly client: RedisClient,
+    readonly namespace: string,
+  ) {}
+
+  /** One script where it is due, else nothing. */
+  renew(sid: string, ttlSeconds: number): Promise<void> | undefined {
+    const ttlMs = ttlSeconds * 1000;
+    const nowMs = performance.now();
+    if ((this.#untilMs.get(sid) ?? 0) - nowMs >= ttlMs) return undefined;
+    // what is made meanwhile is kept for as long
+    this.#untilMs.set(sid, nowMs + ttlMs + ttlMs / 16);
+    return this.#run(sid, ttlMs, nowMs);
+  }
+
+  forget(sid: string): void {
+    this.#untilMs.delete(sid);
+  }
+
+  async #run(sid: string, ttlMs: number, nowMs: number): Promise<void> {
+    const keys = Object.values(intelligenceKeys(this.namespace, sid));
+    try {
+      const leftMs = await script.run(this.client, [...keys, ttlMs]);
+      if (leftMs > 0) this.#untilMs.set(sid, nowMs + leftMs);
+    } catch (error) {
+      this.#untilMs.delete(sid);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,300 @@
+import { expect } from 'chai';
+import express from 'express';
+import session from 'express-session';
+import { Redis } from 'ioredis';
+import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import { createWorker, type IntelligentSessionOptions, intelligentSession, type Worker } from '../../lib/index.js';
+import { goneKey, intelligenceKeys, streamKey } from '../../lib/keys.js';
+import { partitionOf } from '../../lib/protocol.js';
+import { ServingLayer } from '../../lib/serving/serving-layer.js';
+import { Site, Visitor } from '../support/site.js';
+import { until } from '../support/until.js';
+import { viewsOf } from '../support/views.js';
+
+describe('what is known of a session', () => {
+  let redis: PrivateRedis;
+  let client: Redis;
+  let opened: (() => unknown)[];
+
+  before(async () => {
+    redis = await startPrivateRedis();
+    client = new Redis(redis.url);
+  });
+  after(async () => {
+    client?.disconnect();
+    await redis?.stop();
+  });
+  beforeEach(async () => {
+    opened = [];
+    await client.flushall();
+  });
+  afterEach(async () => {
+    for (const close of opened.toReversed()) await close();
+  });
+
+  const worker = async (options: Parameters<typeof createWorker>[0] = {}): Promise<Worker> => {
+    const one = await createWorker({ redis: redis.url, ...options });
+    opened.push(() => one.close());
+    return one;
+  };
+  const serving = (options?: ConstructorParameters<typeof ServingLayer>[1]): ServingLayer => {
+    const one = new ServingLayer(redis.url, options);
+    opened.push(() => one.close());
+    return one;
+  };
+  const visitorOf = async (options: IntelligentSessionOptions = {}) => {
+    const sessions = intelligentSession({ redis: redis.url, secret: 'test', timeout: 2000, ...options });
+    const app = express();
+    app.use(sessions);
+    app.post('/api', (req, res) => void res.json({ id: req.sessionID }));
+    app.get('/data.json', (req, res) => void res.json({ id: req.sessionID }));
+    app.get('/unread', async (req, res) => void res.json(await req.intelligence.notifications(['n1'])));
+    app.post('/mark', async (req, res) => void res.json(await req.intelligence.markNotificationSeen('n1')));
+    app.get('/page', async (req, res) => {
+      res.json({ id: req.sessionID, report: await req.intelligence.pageview(), degraded: req.intelligence.degraded });
+    });
+    const site = await Site.open(app);
+    opened.push(
+      () => sessions.close(),
+      () => site.close(),
+    );
+    const visitor = new Visitor(site.url);
+    const post = (path: string) => visitor.fetch(path, { method: 'POST' });
+    return { sessions, visitor, post };
+  };
+  const keysOf = (sid: string) => Object.values(intelligenceKeys('', sid));
+  const leftOf = async (sid: string): Promise<number[]> => {
+    const all = await Promise.all(keysOf(sid).map((key) => client.pttl(key)));
+    return all.filter((ms) => ms !== -2);
+  };
+  const count = async (one: Worker, text: string): Promise<number> => {
+    const line = (await one.metrics.metrics()).split('\n').find((each) => each.includes(text));
+    return Number(line?.split(' ').at(-1) ?? 0);
+  };
+  const evalshas = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await client.info('commandstats'))?.[1] ?? 0);
+
+  for (const [name, store] of [
+    ['our store', {}],
+    ['a store of express-session', new session.MemoryStore()],
+  ] as const)
+    it(`lives as long as a session that sends no page views (${name})`, async () => {
+      await worker();
+      const maxAge = 2000;
+      const { visitor, post } = await visitorOf({ store, session: { rolling: true, cookie: { maxAge } } });
+      const { id } = await visitor.json('/page');
+      await visitor.json('/page');
+      await post('/mark');
+      const end = performance.now() + 2.5 * maxAge;
+      await until('two and a half lifetimes have passed', async () => {
+        await post('/api');
+        return performance.now() > end;
+      });
+      const page = await visitor.json('/page');
+      expect(page.id).to.equal(id);
+      expect(page.report).to.include({ totalPages: 3, previouslyVisited: true });
+      expect(await visitor.json('/unread')).to.deep.equal([{ id: 'n1', seen: true }]);
+    });
+
+  const renewing: Record<string, (of: Awaited<ReturnType<typeof visitorOf>>) => Promise<unknown>> = {
+    'a POST': ({ post }) => post('/api'),
+    'a request for data': ({ visitor }) => visitor.fetch('/data.json'),
+    'a question': ({ visitor }) =>
+      visitor.fetch('/unread', { headers: { 'sec-fetch-dest': 'empty', 'sec-fetch-mode': 'cors' } }),
+    'a mark': ({ post }) => post('/mark'),
+  };
+  for (const [name, act] of Object.entries(renewing))
+    it(`is renewed by ${name}`, async () => {
+      await worker();
+      const all = await visitorOf();
+      const { id } = await all.visitor.json('/page');
+      await all.post('/mark');
+      // as if it were about to end
+      const other = await visitorOf();
+      other.visitor.cookie = all.visitor.cookie;
+      for (const key of keysOf(id)) await client.pexpire(key, 20_000);
+      await act(other);
+      await until('it is renewed', async () => (await leftOf(id)).every((ms) => ms > 86_000_000));
+      expect(await leftOf(id)).to.have.length(4);
+    });
+
+  it('is renewed where no worker takes the page view, asked for or not', async () => {
+    const first = await worker();
+    const { visitor } = await visitorOf();
+    const { id } = await visitor.json('/page');
+    await first.close();
+    for (const ask of [true, false]) {
+      const { visitor: again } = await visitorOf();
+      again.cookie = visitor.cookie;
+      for (const key of keysOf(id)) await client.pexpire(key, 20_000);
+      if (ask) expect(await again.json('/page')).to.include({ degraded: true });
+      else await again.fetch('/no-such-page');
+      await until('it is renewed', async () => (await leftOf(id)).every((ms) => ms > 86_000_000));
+    }
+  });
+
+  it('is renewed by one script in a sixteenth of its time, and not at all by a session that is new', async () => {
+    await worker();
+    const { visitor, post } = await visitorOf({ store: new session.MemoryStore() });
+    await visitor.json('/page');
+    const before = await evalshas();
+    for (let i = 0; i < 20; i++) await post('/api');
+    for (let i = 0; i < 20; i++) await fetch(`${visitor.url}/api`, { method: 'POST' });
+    // what was sent before is worked on by now
+    await visitor.json('/page');
+    // the renewal, and the page view
+    expect((await evalshas()) - before).to.be.within(1, 2);
+  });
+
+  it('is renewed at once where the session is to live longer', async () => {
+    await worker();
+    const layer = serving();
+    await layer.ask('pageview', 'sid', '/a', 60, 2000);
+    layer.renew('sid', 60);
+    layer.renew('sid', 3600);
+    await until('it is renewed', async () => (await leftOf('sid')).every((ms) => ms > 3_599_000));
+  });
+
+  it('is made by no renewal, and shortened by none', async () => {
+    await worker();
+    const layer = serving();
+    await layer.ask('pageview', 'sid', '/a', 3600, 2000);
+    layer.renew('sid', 60);
+    layer.renew('nobody', 60);
+    // after the renewals, on the same connection as they
+    layer.forget('other');
+    await until('the renewals are done', async () => (await client.exists(goneKey('', 'other'))) === 1);
+    expect((await leftOf('sid')).every((ms) => ms > 3_590_000)).to.equal(true);
+    expect(await leftOf('nobody')).to.deep.equal([]);
+  });
+
+  it('never ends before the session, whichever request was the last', async () => {
+    await worker();
+    const layer = serving();
+    const ttlSeconds = 320;
+    await layer.ask('pageview', 'sid', '/a', ttlSeconds, 2000);
+    const { activity } = intelligenceKeys('', 'sid');
+    // some time later, just not enough for a renewal: the stored time goes with the expiry
+    for (const agoSeconds of [5, 10, 15, 18, 19, 20, 21, 25]) {
+      const expires = Math.floor(Date.now() / 1000) + ttlSeconds + 20 - agoSeconds;
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32LE(expires);
+      await client.setrange(activity, 16, bytes);
+      for (const key of keysOf('sid')) await client.pexpireat(key, expires * 1000);
+      await layer.ask('pageview', 'sid', '/b', ttlSeconds, 2000);
+      for (const ms of await leftOf('sid')) expect(ms, `${agoSeconds} s later`).to.be.within(319_500, 342_000);
+    }
+  });
+
+  it('lives as long as the session with lists a request, too, which say no ttl', async () => {
+    await worker({ ttlSeconds: 60 });
+    const layer = serving({ replies: 'list' });
+    await layer.ask('pageview', 'sid', '/a', 3600, 2000);
+    await until('it is renewed', async () => (await leftOf('sid')).every((ms) => ms > 3_599_000));
+  });
+
+  for (const transport of ['pubsub', 'stream'] as const)
+    it(`goes with the session, and what comes late is counted as gone (${transport})`, async () => {
+      const one = await worker({ transport, maxMessageAgeSeconds: 300 });
+      const layer = serving({ transport, maxMessageAgeSeconds: 300 });
+      await layer.ask('pageview', 'sid', '/a', 3600, 2000);
+      layer.forget('sid');
+      await until('it is gone', async () => (await client.exists(goneKey('', 'sid'))) === 1);
+      layer.send('pageview', 'sid', '/late', 3600);
+      layer.send('mark-notification-seen', 'sid', 'late', 3600);
+      layer.renew('sid', 3600);
+      expect(await layer.ask('pageview', 'sid', '/late', 3600, 2000)).to.deep.equal({ answered: true, data: null });
+      expect(await leftOf('sid')).to.deep.equal([]);
+      expect(await count(one, 'command="pageview",result="gone"')).to.equal(2);
+      expect(await count(one, 'command="mark-notification-seen",result="gone"')).to.equal(1);
+      const most = transport === 'stream' ? 300_000 : 60_000;
+      expect(await client.pttl(goneKey('', 'sid'))).to.be.within(most - 10_000, most);
+    });
+
+  it('is not what a message says that lay in its stream for too long', async () => {
+    const [seconds] = await client.time();
+    const key = streamKey('', partitionOf('sid', 16));
+    const add = (agoSeconds: number, rid: string) =>
+      client.xadd(key, `${(Number(seconds) - agoSeconds) * 1000}-0`, 'r', `pageview:sid:${rid}@@@60`, 'p', '/a');
+    await add(200, '1');
+    await add(120, '2');
+    await add(10, '3');
+    const one = await worker({ transport: 'stream', maxMessageAgeSeconds: 100 });
+    await until('the young one is counted', async () => (await viewsOf(client, '', 'sid')) > 0);
+    expect(await viewsOf(client, '', 'sid')).to.equal(1);
+    expect(await count(one, 'command="pageview",result="expired"')).to.equal(2);
+    await until('none is left to do', async () => {
+      const [pending] = (await client.xpending(key, 'workers')) as [number];
+      return pending === 0;
+    });
+  });
+});
+
+describe('a command of an application', () => {
+  let redis: PrivateRedis;
+  before(async () => {
+    redis = await startPrivateRedis();
+  });
+  after(() => redis?.stop());
+
+  const commands = {
+    nothing: () => undefined,
+    'nothing-later': async () => {},
+    'no-json': () => () => 1,
+    null: () => null,
+    bigint: () => 1n,
+  };
+  for (const transport of ['pubsub', 'stream'] as const)
+    for (const replies of ['inbox', 'list'] as const)
+      it(`answers at once where it has nothing to say (${transport}, ${replies})`, async () => {
+        const namespace = `${transport}-${replies}:`;
+        const worker = await createWorker({ redis: redis.url, namespace, transport, commands });
+        const serving = new ServingLayer(redis.url, { namespace, transport, replies });
+        const circuits: string[] = [];
+        serving.on('circuit', (state) => circuits.push(state));
+        try {
+          for (const command of ['nothing', 'nothing-later', 'no-json', 'null']) {
+            // a hundred times what one takes: an answer is what ends the wait
+            const all = Array.from({ length: 12 }, () => serving.ask(command, 'sid', '', 60, 10_000));
+            for (const answer of await Promise.all(all))
+              expect(answer, command).to.deep.equal({ answered: true, data: null });
+          }
+          expect(circuits).to.deep.equal([]);
+        } finally {
+          await serving.close();
+          await worker.close();
+        }
+      });
+
+  it('answers at once where its answer can’t be said in JSON, or nobody knows the command', async () => {
+    const worker = await createWorker({ redis: redis.url, namespace: 'e:', transport: 'stream', commands });
+    const serving = new ServingLayer(redis.url, { namespace: 'e:', transport: 'stream' });
+    const reasons: string[] = [];
+    serving.on('degraded', (command, reason) => reasons.push(`${command}: ${reason}`));
+    try {
+      for (const command of ['bigint', 'no-such'])
+        expect(await serving.ask(command, 'sid', '', 60, 10_000)).to.deep.equal({ answered: false });
+      expect(reasons).to.deep.equal(['bigint: failed', 'no-such: failed']);
+    } finally {
+      await serving.close();
+      await worker.close();
+    }
+  });
+
+  it('gives undefined to the page, which is not degraded', async () => {
+    const sessions = intelligentSession({ redis: redis.url, secret: 'test', namespace: 'p:', timeout: 10_000 });
+    const worker = await createWorker({ redis: redis.url, namespace: 'p:', commands });
+    const app = express().use(sessions);
+    app.get('/', async (req, res) => {
+      const answer = await req.intelligence.ask('nothing');
+      res.json({ none: answer === undefined, degraded: req.intelligence.degraded });
+    });
+    const site = await Site.open(app);
+    try {
+      expect(await new Visitor(site.url).json('/')).to.deep.equal({ none: true, degraded: false });
+    } finally {
+      await site.close();
+      await sessions.close();
+      await worker.close();
+    }
+  });
+});
