@@ -2,6 +2,7 @@ import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOption
 import { IntelligentSessionError, OptionError } from '../errors.js';
 import { connectNode } from './cluster-node.js';
 import { type Role, roleOptions } from './roles.js';
+import { connectBySentinel } from './sentinel-watch.js';
 
 /** A URL, ioredis' options (Sentinel's among them), or a client, which is duplicated and never closed. */
 export type RedisOption = string | RedisOptions | Redis | Cluster | NodeRedisClient;
@@ -114,8 +115,10 @@ function open(redis: Single, settings: RedisOptions): Redis {
   }
   if (typeof redis !== 'object' || redis === null) throw new OptionError(UNKNOWN_CLIENT);
   if (isNodeRedis(redis)) return new Redis({ ...ofNodeRedis(redis), ...ours });
-  if (isClient(redis)) return new Redis({ ...redis.options, ...ours });
-  if (isOptions(redis)) return new Redis({ ...redis, ...ours });
+  if (isClient(redis) || isOptions(redis)) {
+    const options = { ...(isClient(redis) ? redis.options : redis), ...ours };
+    return options.sentinels?.length ? connectBySentinel(options) : new Redis(options);
+  }
   throw new OptionError(UNKNOWN_CLIENT);
 }
 
