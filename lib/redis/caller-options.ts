@@ -103,7 +103,15 @@ export function ofClient(client: Redis): RedisOptions {
 
 interface NodeRedisOptions {
   readonly url?: string;
-  readonly socket?: { host?: string; port?: number; path?: string; tls?: boolean; family?: number };
+  readonly socket?: {
+    host?: string;
+    port?: number;
+    path?: string;
+    tls?: boolean;
+    family?: number;
+    connectTimeout?: number;
+  };
+  readonly commandOptions?: { readonly timeout?: number };
   readonly username?: string;
   readonly password?: string;
   readonly database?: number;
@@ -143,6 +151,9 @@ function ofNodeRedisOptions({ socket, username, password, database, name, ...mor
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     ...(name !== undefined && { connectionName: name }),
+    // a caller's own limits win
+    ...(socket?.connectTimeout !== undefined && { connectTimeout: socket.connectTimeout }),
+    ...(more.commandOptions?.timeout !== undefined && { commandTimeout: more.commandOptions.timeout }),
     db: database ?? 0,
   };
 }

@@ -18,6 +18,7 @@ import { CommandLimit } from './command-limit.js';
 import { watchLiveness } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
 import { type Role, roleOptions, SENTINEL_COMMAND_MS } from './roles.js';
+import { connectBySentinel } from './sentinel-watch.js';
 
 /** A URL, ioredis' options (Sentinel's among them), or a client, which is duplicated and never closed. */
 export type RedisOption = string | RedisOptions | Redis | Cluster | NodeRedisClient;
@@ -100,8 +101,10 @@ function open(redis: Single, settings: RedisOptions): Redis {
   }
   if (typeof redis !== 'object' || redis === null) throw new OptionError(UNKNOWN_CLIENT);
   if (isNodeRedis(redis)) return new Redis({ ...ofNodeRedis(redis), ...ours });
-  if (isClient(redis)) return new Redis({ ...ofClient(redis), ...ours });
-  if (isOptions(redis)) return new Redis({ ...redis, ...ours });
+  if (isClient(redis) || isOptions(redis)) {
+    const options = { ...(isClient(redis) ? ofClient(redis) : redis), ...ours };
+    return options.sentinels?.length ? connectBySentinel(options) : new Redis(options);
+  }
   throw new OptionError(UNKNOWN_CLIENT);
 }
 

@@ -35,4 +35,4 @@ export const roleOptions: Record<Role, RedisOptions> = {
 };
 
 /** Sentinels that do not answer are passed over after this, where the caller says nothing. */
-export const SENTINEL_COMMAND_MS = 2_000;
+export const SENTINEL_COMMAND_MS = 1_000;

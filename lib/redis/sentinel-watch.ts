@@ -1,0 +1,177 @@
+import { isDeepStrictEqual } from 'node:util';
+import createDebug from 'debug';
+import { Redis, type RedisOptions } from 'ioredis';
+import { watchLiveness } from './liveness.js';
+
+const debug = createDebug('intelligent-session:sentinel');
+
+/** How long a Sentinel may take to take a connection. */
+const CONNECT_MS = 1000;
+/** Before the next Sentinel is tried; after all of them were, the longer pause. */
+const NEXT_MS = 50;
+const ROUND_MS = 500;
+/** Other Sentinels hear of a failover from the one that led it, within the two seconds of their hello messages. */
+const LAG_MS = 5000;
+
+/** A client of ours, and the address (host:port, before natMap) that a Sentinel gave it last. */
+interface Member {
+  readonly client: Redis;
+  at: string | undefined;
+}
+
+/** Watches that are in use: clients of the same Sentinels and master share one. */
+const watches: SentinelWatch[] = [];
+
+/**
+ * A client to the master that Sentinels know. While it is not closed, this process has one connection to one of them, and
+ * on `+switch-master` every such client is connected anew: a demoted master goes on taking writes for some ten seconds.
+ */
+export function connectBySentinel(options: RedisOptions & { replyMapping: 'legacy' }): Redis {
+  if (options.role === 'slave') return new Redis(options);
+  const { natMap } = options;
+  const watch = SentinelWatch.of(options);
+  const client: Redis = new Redis({
+    ...options,
+    // ioredis calls this with every address that a Sentinel gives it, last of all the one that it then connects to
+    natMap: (given: string) => {
+      member.at = watch.newestOf(given);
+      const mapped = typeof natMap === 'function' ? natMap(member.at) : natMap?.[member.at];
+      return mapped ?? (member.at === given ? null : placeOf(member.at));
+    },
+  });
+  const member: Member = { client, at: undefined };
+  watch.join(member);
+  return client;
+}
+
+class SentinelWatch {
+  readonly #members = new Set<Member>();
+  readonly #access: ReturnType<typeof accessOf>;
+  /** the last failover: until Sentinels that have not heard of it yet can be expected to have */
+  #switched: { readonly from: string; readonly to: string; readonly untilMs: number } | undefined;
+  #sentinel: Redis | undefined;
+  #tried = 0;
+  #next: NodeJS.Timeout | undefined;
+
+  private constructor(options: RedisOptions) {
+    this.#access = accessOf(options);
+  }
+
+  static of(options: RedisOptions): SentinelWatch {
+    const access = accessOf(options);
+    const known = watches.find((watch) => isDeepStrictEqual(watch.#access, access));
+    if (known) return known;
+    const watch = new SentinelWatch(options);
+    watches.push(watch);
+    return watch;
+  }
+
+  join(member: Member): void {
+    this.#members.add(member);
+    const { client } = member;
+    // it may have been on its way to the old master when the failover was told
+    client.on('ready', () => {
+      if (member.at !== undefined && this.newestOf(member.at) !== member.at) client.stream.destroy();
+    });
+    client.once('end', () => {
+      this.#members.delete(member);
+      if (this.#members.size === 0) this.#close();
+    });
+    if (!this.#sentinel && !this.#next) this.#connect();
+  }
+
+  /** The address itself, or the new master's where a Sentinel that is behind gave the old one. */
+  newestOf(address: string): string {
+    const { from, to, untilMs } = this.#switched ?? {};
+    return to !== undefined && address === from && performance.now() < (untilMs as number) ? to : address;
+  }
+
+  #connect(): void {
+    this.#next = undefined;
+    const { sentinels, username, password, tls, family } = this.#access;
+    const { host, port, family: own } = sentinels[this.#tried++ % sentinels.length] ?? {};
+    const ipFamily = own ?? family;
+    const sentinel = new Redis({
+      host: host ?? '127.0.0.1',
+      port: port ?? 26379,
+      ...(username !== undefined && { username }),
+      ...(password !== undefined && { password }),
+      ...(tls && { tls }),
+      ...(ipFamily !== undefined && { family: ipFamily }),
+      protocol: 2,
+      replyMapping: 'legacy',
+      enableReadyCheck: false,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      connectTimeout: CONNECT_MS,
+      retryStrategy: () => null,
+    });
+    this.#sentinel = sentinel;
+    watchLiveness(sentinel);
+    sentinel
+      .on('error', (error) => debug('%s:%s: %s', host, port, error.message))
+      .on('message', (_channel: string, text: string) => this.#hear(text))
+      .on('ready', () => void this.#listen(sentinel))
+      .on('end', () => {
+        if (this.#sentinel !== sentinel) return;
+        this.#sentinel = undefined;
+        const pauseMs = this.#tried % sentinels.length === 0 ? ROUND_MS : NEXT_MS;
+        this.#next = setTimeout(() => this.#connect(), pauseMs).unref();
+      });
+  }
+
+  /** Both commands leave in one turn: what was missed until the subscription stands is in the answer. */
+  async #listen(sentinel: Redis): Promise<void> {
+    try {
+      const { name } = this.#access;
+      const asked = sentinel.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name) as Promise<[string, string] | null>;
+      const [master] = await Promise.all([asked, sentinel.subscribe('+switch-master')]);
+      if (!master) throw new Error(`this Sentinel knows no master "${name}"`);
+      this.#moveTo(this.newestOf(master.join(':')));
+    } catch (error) {
+      debug('%s', (error as Error).message);
+      sentinel.disconnect();
+    }
+  }
+
+  /** `<name> <old host> <old port> <new host> <new port>` */
+  #hear(text: string): void {
+    const [name, oldHost, oldPort, host, port] = text.split(' ');
+    if (name !== this.#access.name) return;
+    debug('%s', text);
+    const to = `${host}:${port}`;
+    this.#switched = { from: `${oldHost}:${oldPort}`, to, untilMs: performance.now() + LAG_MS };
+    this.#moveTo(to);
+  }
+
+  /** A connection that is made elsewhere is dropped, with what it has in hand: an old master's answer promises nothing. */
+  #moveTo(master: string): void {
+    for (const { client, at } of this.#members)
+      if (at !== master && (client.status === 'ready' || client.status === 'connect')) client.stream.destroy();
+  }
+
+  #close(): void {
+    clearTimeout(this.#next);
+    this.#next = undefined;
+    const sentinel = this.#sentinel;
+    this.#sentinel = undefined;
+    sentinel?.disconnect();
+    const at = watches.indexOf(this);
+    if (at !== -1) watches.splice(at, 1);
+  }
+}
+
+/** What two clients have in common where one watch serves both. */
+const accessOf = (options: RedisOptions) => ({
+  sentinels: options.sentinels ?? [],
+  name: options.name ?? '',
+  username: options.sentinelUsername,
+  password: options.sentinelPassword,
+  tls: options.sentinelTLS,
+  family: options.family,
+});
+
+function placeOf(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
+}

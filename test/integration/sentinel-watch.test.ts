@@ -1,0 +1,182 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { expect } from 'chai';
+import type { SessionData } from 'express-session';
+import { Redis } from 'ioredis';
+import { createWorker, type IntelligentSession, intelligentSession, RedisSessionStore } from '../../lib/index.js';
+import { type SentinelTrio, startSentinel, startSentinelTrio } from '../support/sentinel.js';
+import { FaultyProxy } from '../support/proxy.js';
+import { figures } from '../support/traffic.js';
+import { until } from '../support/until.js';
+
+const NAMESPACE = 'test:';
+const session = (fields: object) => ({ cookie: { originalMaxAge: null }, ...fields }) as unknown as SessionData;
+
+/** How many connections a server has but for replication, Sentinels and the asker's own. */
+async function connectionsOf(client: Redis): Promise<number> {
+  const list = String(await client.call('CLIENT', 'LIST'))
+    .trim()
+    .split('\n');
+  return list.filter((line) => !/ name=sentinel-| flags=[SM] | cmd=client/.test(line)).length;
+}
+
+describe('the watch over a failover', () => {
+  let trio: SentinelTrio;
+  let redis: { sentinels: { host: string; port: number }[]; name: string };
+  before(async function () {
+    this.timeout(60_000);
+    trio = await startSentinelTrio();
+    redis = { sentinels: [...trio.sentinels], name: 'main' };
+  });
+  after(async function () {
+    this.timeout(60_000);
+    await trio?.stop();
+  });
+
+  const subscribersOf = async (port: number) => {
+    const client = new Redis(port);
+    const list = String(await client.call('CLIENT', 'LIST', 'TYPE', 'pubsub')).trim();
+    client.disconnect();
+    // Sentinels subscribe to masters, never to each other
+    return list === '' ? 0 : list.split('\n').length;
+  };
+  const watchers = async () =>
+    (await Promise.all(trio.sentinels.map(({ port }) => subscribersOf(port)))).reduce((all, one) => all + one, 0);
+
+  it('one connection to one Sentinel serves all clients of a process, the next Sentinel when it is lost, none at the end', async () => {
+    const stores = Array.from({ length: 3 }, () => new RedisSessionStore({ redis, nearCache: {} }));
+    await Promise.all(stores.map((store) => store.get('nobody')));
+    await until('a Sentinel has a subscriber', async () => (await watchers()) === 1);
+    const [watched] = (
+      await Promise.all(trio.sentinels.map(async ({ port }) => ((await subscribersOf(port)) === 1 ? port : 0)))
+    ).filter(Boolean);
+    const killer = new Redis(watched as number);
+    await killer.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    killer.disconnect();
+    await until('another Sentinel has it', async () => {
+      return (await subscribersOf(watched as number)) === 0 && (await watchers()) === 1;
+    });
+    await stores[0]?.close();
+    await stores[1]?.close();
+    expect(await watchers(), 'while one client is left').to.equal(1);
+    await stores[2]?.close();
+    await until('nobody watches', async () => (await watchers()) === 0);
+  });
+
+  it('a Sentinel that takes connections and never answers holds up nobody', async () => {
+    const mute = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
+    await once(mute, 'listening');
+    const { port } = mute.address() as AddressInfo;
+    const store = new RedisSessionStore({
+      redis: { sentinels: [{ host: '127.0.0.1', port }, ...trio.sentinels], name: 'main' },
+    });
+    try {
+      await once(store, 'connect');
+      await until('the watch has gone on to the next', async () => (await watchers()) === 1);
+      await store.set('beside', session({ there: true }));
+      expect(await store.get('beside')).to.include({ there: true });
+    } finally {
+      await store.close();
+      mute.close();
+    }
+  });
+
+  it('user, password and natMap of the Sentinels are used', async function () {
+    this.timeout(30_000);
+    const sentinel = await startSentinel(trio.master.port);
+    const proxy = await FaultyProxy.open(trio.master.port);
+    const through = Number(new URL(proxy.url).port);
+    const admin = new Redis(sentinel.port);
+    await admin.call('ACL', 'SETUSER', 'watcher', 'on', '>long', 'allchannels', '+@all');
+    await admin.call('ACL', 'SETUSER', 'default', 'resetpass', '>other');
+    const store = new RedisSessionStore({
+      redis: {
+        sentinels: [{ host: '127.0.0.1', port: sentinel.port }],
+        name: 'main',
+        sentinelUsername: 'watcher',
+        sentinelPassword: 'long',
+        natMap: { [`127.0.0.1:${trio.master.port}`]: { host: '127.0.0.1', port: through } },
+      },
+    });
+    try {
+      await once(store, 'connect');
+      expect((store.client as Redis).stream.remotePort).to.equal(through);
+      await until('the watch listens', async () => {
+        return /user=watcher/.test(String(await admin.call('CLIENT', 'LIST', 'TYPE', 'pubsub')));
+      });
+    } finally {
+      await store.close();
+      admin.disconnect();
+      await proxy.close();
+      await sentinel.stop();
+    }
+  });
+
+  it('SENTINEL FAILOVER under load: within a second all roles are at the new master, and what it takes is there', async function () {
+    this.timeout(60_000);
+    const sessions: IntelligentSession = intelligentSession({
+      redis,
+      namespace: NAMESPACE,
+      secret: 'test',
+      store: { nearCache: {} },
+    });
+    const worker = await createWorker({ redis, namespace: NAMESPACE });
+    const store = sessions.store as RedisSessionStore;
+    const [old, next] = [new Redis(trio.master.port), new Redis(trio.replica.port)];
+    const [leader, other] = trio.sentinels.slice(1).map(({ port }) => new Redis({ port, protocol: 2 })) as [
+      Redis,
+      Redis,
+    ];
+    const acknowledged: { sid: string; askedMs: number }[] = [];
+    let [saved, failed, on] = [0, 0, true];
+    const save = async () => {
+      while (on) {
+        const sid = `load-${saved++}`;
+        const askedMs = performance.now();
+        await store.set(sid, session({ sid })).then(
+          () => acknowledged.push({ sid, askedMs }),
+          () => failed++,
+        );
+        await new Promise(setImmediate);
+      }
+    };
+    const load = Promise.all([save(), save()]);
+    const missing = async (since: number) => {
+      const since_ = acknowledged.filter(({ askedMs }) => askedMs >= since);
+      const there = await Promise.all(since_.map(({ sid }) => next.exists(`sess:${sid}`)));
+      return { of: since_.length, gone: there.filter((one) => one === 0).length };
+    };
+    try {
+      await until('all roles are connected', async () => (await connectionsOf(old)) >= 6);
+      const before = await connectionsOf(old);
+      await other.subscribe('+switch-master');
+      const told = once(other, 'message');
+      await leader.call('SENTINEL', 'FAILOVER', 'main');
+      await told;
+      const toldMs = performance.now();
+      await until(
+        `all ${before} connections are at the new master`,
+        async () => (await connectionsOf(old)) === 0 && (await connectionsOf(next)) >= before,
+        1000,
+      );
+      const movedMs = performance.now() - toldMs;
+      const enough = acknowledged.length + 500;
+      await until('five hundred more are saved', () => acknowledged.length > enough);
+      on = false;
+      await load;
+      const { of, gone } = await missing(toldMs + movedMs);
+      const all = await missing(0);
+      figures(`all roles moved ${movedMs.toFixed(0)} ms after +switch-master; ${failed} saves failed;`);
+      figures(`${all.gone} of ${all.of} acknowledged saves are gone`);
+      expect(of).to.be.above(400);
+      expect(gone, 'of those that were saved after it').to.equal(0);
+      expect(await worker.isReady()).to.equal(true);
+    } finally {
+      on = false;
+      await load;
+      await worker.close();
+      await sessions.close();
+      for (const client of [old, next, leader, other]) client.disconnect();
+    }
+  });
+});
