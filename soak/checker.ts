@@ -5,7 +5,7 @@ export interface Operation {
   readonly session: number;
   readonly kind: 'login' | 'logout' | 'set' | 'delete' | 'read';
   readonly key?: string;
-  /** of a set: no two operations write the same */
+  /** of a set, or of a login, which sets a key too: no two operations on a session write the same */
   readonly value?: string;
   readonly startMs: number;
   readonly endMs: number;
@@ -63,6 +63,7 @@ function checkLife(operations: readonly Operation[]): Violation[] {
   return found;
 }
 
+const isSet = ({ kind }: Operation): boolean => kind === 'set' || kind === 'login';
 const isAlive = ({ saw }: Operation): boolean => typeof saw === 'object';
 
 function checkKeys(operations: readonly Operation[]): Violation[] {
@@ -72,7 +73,7 @@ function checkKeys(operations: readonly Operation[]): Violation[] {
     for (const name of [key, ...(typeof saw === 'object' ? Object.keys(saw) : [])])
       if (name !== undefined) keys.add(name);
   return [...keys].flatMap((key) => {
-    const writes = operations.filter((one) => one.key === key && (one.kind === 'set' || one.kind === 'delete'));
+    const writes = operations.filter((one) => one.key === key && (isSet(one) || one.kind === 'delete'));
     const found = new Map<Rule, Violation>();
     for (const read of reads) {
       const contradiction = contradictionOf(read, key, writes);
@@ -98,10 +99,10 @@ function contradictionOf(
   if (value === undefined) {
     // absent at the start, and after any deletion that may have come since
     const deletions = writes.filter(({ kind, startMs }) => kind === 'delete' && startMs < read.endMs);
-    const by = before.find((set) => set.kind === 'set' && !deletions.some((one) => endOf(one) > set.startMs));
+    const by = before.find((set) => isSet(set) && !deletions.some((one) => endOf(one) > set.startMs));
     return by && { rule: 'lost-change', by };
   }
-  const origin = writes.find((one) => one.kind === 'set' && one.value === value && one.startMs < read.endMs);
+  const origin = writes.find((one) => isSet(one) && one.value === value && one.startMs < read.endMs);
   if (!origin) return { rule: 'never-made' };
   const by = before.find(({ startMs }) => startMs > endOf(origin));
   return by && { rule: by.kind === 'delete' ? 'undone-deletion' : 'lost-change', by };
