@@ -56,7 +56,11 @@ export async function soak(options: SoakOptions): Promise<Verdict> {
       settings.push({ redis: `redis://127.0.0.1:${link.port}`, saveMode: options.saveMode, port: own });
     }
     const startApp = async (number: number) => {
-      const app = fork(SITE, [JSON.stringify(settings[number])], { execArgv: ['--import', 'tsx'] });
+      const app = fork(SITE, [JSON.stringify(settings[number])], {
+        execArgv: ['--import', 'tsx'],
+        // Express then prints no error that a page has answered
+        env: { ...process.env, NODE_ENV: 'test' },
+      });
       apps[number] = app;
       const failed = once(app, 'exit').then(([code]) => {
         throw new Error(`an app process ended with ${code}`);
