@@ -3,10 +3,12 @@ export interface Operation {
   readonly id: number;
   /** which session, by a number of the harness' own; each login makes a new one */
   readonly session: number;
-  readonly kind: 'login' | 'logout' | 'set' | 'delete' | 'read';
+  readonly kind: 'login' | 'logout' | 'set' | 'delete' | 'read' | 'take-back';
   readonly key?: string;
-  /** of a set: no two operations write the same */
+  /** of a set, or of a login, which sets a key too: no two operations on a session write the same */
   readonly value?: string;
+  /** of a take-back, whose save of `value` failed and which then saved the key as it had read it: that value, or none; ANY */
+  readonly restored?: string | typeof ANY | undefined;
   readonly startMs: number;
   readonly endMs: number;
   /** `failed` (an error was answered) may have been executed, as `unknown` (no answer) may */
@@ -15,7 +17,11 @@ export interface Operation {
   readonly saw?: Readonly<Record<string, string>> | 'gone';
 }
 
-export type Rule = 'lost-change' | 'undone-deletion' | 'never-made' | 'revived-session' | 'lost-session';
+/** A take-back that was not acknowledged does not say what it has read. */
+export const ANY = Symbol('any value');
+
+export type Rule =
+  'lost-change' | 'undone-deletion' | 'not-taken-back' | 'never-made' | 'revived-session' | 'lost-session';
 
 export interface Violation {
   readonly rule: Rule;
@@ -63,6 +69,7 @@ function checkLife(operations: readonly Operation[]): Violation[] {
   return found;
 }
 
+const isSet = ({ kind }: Operation): boolean => kind === 'set' || kind === 'login';
 const isAlive = ({ saw }: Operation): boolean => typeof saw === 'object';
 
 function checkKeys(operations: readonly Operation[]): Violation[] {
@@ -72,7 +79,7 @@ function checkKeys(operations: readonly Operation[]): Violation[] {
     for (const name of [key, ...(typeof saw === 'object' ? Object.keys(saw) : [])])
       if (name !== undefined) keys.add(name);
   return [...keys].flatMap((key) => {
-    const writes = operations.filter((one) => one.key === key && (one.kind === 'set' || one.kind === 'delete'));
+    const writes = operations.filter((one) => one.key === key && (isSet(one) || /^(delete|take-back)$/.test(one.kind)));
     const found = new Map<Rule, Violation>();
     for (const read of reads) {
       const contradiction = contradictionOf(read, key, writes);
@@ -97,14 +104,29 @@ function contradictionOf(
   const value = Object.hasOwn(saw, key) ? saw[key] : undefined;
   if (value === undefined) {
     // absent at the start, and after any deletion that may have come since
-    const deletions = writes.filter(({ kind, startMs }) => kind === 'delete' && startMs < read.endMs);
-    const by = before.find((set) => set.kind === 'set' && !deletions.some((one) => endOf(one) > set.startMs));
+    const deletions = writes.filter((one) => isDeletion(one) && one.startMs < read.endMs);
+    const by = before.find((set) => isSet(set) && !deletions.some((one) => endOf(one) > set.startMs));
     return by && { rule: 'lost-change', by };
   }
-  const origin = writes.find((one) => one.kind === 'set' && one.value === value && one.startMs < read.endMs);
-  if (!origin) return { rule: 'never-made' };
-  const by = before.find(({ startMs }) => startMs > endOf(origin));
-  return by && { rule: by.kind === 'delete' ? 'undone-deletion' : 'lost-change', by };
+  const origins = writes.filter((one) => mayWrite(one, value) && one.startMs < read.endMs);
+  if (origins.every(({ restored }) => restored === ANY)) return { rule: 'never-made' };
+  const takenBack = before.find((one) => one.kind === 'take-back' && isAcknowledged(one) && one.value === value);
+  if (takenBack) return { rule: 'not-taken-back', by: takenBack };
+  const contradictions = origins.map((origin) =>
+    before.find((one) => one.kind !== 'take-back' && one.startMs > endOf(origin)),
+  );
+  const by = contradictions[0];
+  if (!by || contradictions.includes(undefined)) return undefined;
+  return { rule: by.kind === 'delete' ? 'undone-deletion' : 'lost-change', by };
+}
+
+const isDeletion = ({ kind, restored }: Operation): boolean =>
+  kind === 'delete' || (kind === 'take-back' && (restored === undefined || restored === ANY));
+
+/** May an operation leave this value? A take-back that of its failed save too, until it has ended. */
+function mayWrite({ kind, value: written, restored }: Operation, value: string): boolean {
+  if (kind === 'take-back') return written === value || restored === value || restored === ANY;
+  return kind !== 'delete' && written === value;
 }
 
 /** A violation in a few lines. */

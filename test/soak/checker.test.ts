@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { check, describe as describeViolation, type Operation } from '../../soak/checker.js';
+import { ANY, check, describe as describeViolation, type Operation } from '../../soak/checker.js';
 
 type Part = Partial<Operation> & Pick<Operation, 'kind'>;
 
@@ -36,6 +36,13 @@ describe('the checker of a soak', () => {
   });
   it('an acknowledged deletion that was undone', () => {
     expect(rulesOf(set('1'), remove(), read({ a: '1' }))).to.deep.equal(['undone-deletion']);
+  });
+  it('a change that its page took back, and heard that it was', () => {
+    const takeBack = (more: Partial<Operation> = {}): Part => ({ kind: 'take-back', key: 'a', value: '2', ...more });
+    expect(rulesOf(set('1'), takeBack({ restored: '1' }), read({ a: '2' }))).to.deep.equal(['not-taken-back']);
+    expect(rulesOf(set('1'), takeBack({ restored: '1' }), read({ a: '1' }))).to.deep.equal([]);
+    expect(rulesOf(takeBack(), read({}))).to.deep.equal([]);
+    expect(rulesOf(set('1'), takeBack({ restored: ANY, outcome: 'failed' }), read({}))).to.deep.equal([]);
   });
   it('a change that nobody made', () => {
     expect(rulesOf(set('1'), read({ a: 'other' }))).to.deep.equal(['never-made']);
