@@ -145,8 +145,9 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
       next(error); // of an application's own function
       return;
     }
-    req.intelligence = new RequestIntelligence(req, res, around, policy);
-    responses.add(res);
+    const intelligence = new RequestIntelligence(req, around, policy);
+    req.intelligence = intelligence;
+    responses.add(res, () => intelligence.end(res));
     const sessions = policy.stored ? storing : saving;
     sessions(req as Request, res as Response, warnOfProxy(req, guardSerialization(req, res, next, fault)));
   };

@@ -54,18 +54,16 @@ export class RequestIntelligence {
 
   constructor(
     readonly req: IntelligentRequest,
-    res: ServerResponse,
     readonly around: Surroundings,
     readonly policy: VisitorPolicy,
-  ) {
-    // a WebSocket's handshake (socket.io, ws) comes with a response that has no events: it is no page view either
-    if (!policy.tracked || typeof res.once !== 'function') return;
-    res.once('finish', () => {
-      if (req.intelligence === this) this.#sendPageview(res); // else another middleware made the session
-    });
-    res.once('close', () => {
-      if (req.intelligence === this) this.#renew();
-    });
+  ) {}
+
+  /** The response has ended, or was aborted: what counts by itself is sent, and what is known is renewed. */
+  end(res: ServerResponse): void {
+    // another middleware may have made the session, and then its own counts
+    if (!this.policy.tracked || this.req.intelligence !== this) return;
+    if (res.writableFinished) this.#sendPageview(res);
+    this.#renew();
   }
 
   /**

@@ -13,13 +13,17 @@ export class Responses {
     this.#pending = new Pending(client);
   }
 
-  /** A WebSocket's handshake comes with a response that has no events: it is not waited for. */
-  add(res: ServerResponse): void {
+  /**
+   * Calls `onEnd` when the response has ended or was aborted. A WebSocket's handshake (socket.io, ws) comes with a response
+   * that has no events: it is not waited for, and no page view either.
+   */
+  add(res: ServerResponse, onEnd: () => void): void {
     if (typeof res.once !== 'function') return;
     this.#pending.begin();
     this.#open.add(res);
     res.once('close', () => {
       this.#open.delete(res);
+      onEnd();
       this.#pending.end();
     });
     if (this.#closing) lastOfItsConnection(res);

@@ -22,7 +22,7 @@ export function targetOf(req: Tracked): string {
 /** Does this request fetch a page before somebody looks at it, if ever? */
 function isPrefetch({ headers }: IncomingMessage): boolean {
   return (
-    PURPOSES.some((name) => /prefetch|prerender|preview/i.test(String(headers[name] ?? ''))) ||
+    PURPOSES.some((name) => headers[name] !== undefined && /prefetch|prerender|preview/i.test(String(headers[name]))) ||
     headers['hx-preloaded'] === 'true' ||
     headers['next-router-prefetch'] !== undefined
   );

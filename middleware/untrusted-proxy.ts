@@ -27,6 +27,7 @@ export function warnOfUntrustedProxy(proxyOption: boolean | undefined): (req: In
 }
 
 const isUntrusted = (req: IncomingMessage): boolean =>
+  req.headers['x-forwarded-proto'] !== undefined &&
   /^https/i.test(String(req.headers['x-forwarded-proto'])) &&
   (req as { secure?: boolean }).secure !== true &&
   !(req.socket as TLSSocket | null)?.encrypted;

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Request } from 'express';
 import { isbot } from 'isbot';
+import { LRUCache } from 'lru-cache';
 
 /** Which requests are a bot's: a function of the request, or false: none. */
 export type Bots = false | ((req: Request) => boolean);
@@ -13,8 +14,20 @@ export interface VisitorPolicy {
   readonly stored: boolean;
 }
 
+/** Visitors share a few user agents, and the list of bots is one long regular expression. */
+const known = new LRUCache<string, boolean>({ max: 500 });
+const LONGEST_KNOWN = 512;
+
 /** Bots that say so in their user agent. A request without one says nothing, and is not taken for a bot's. */
-export const declaredBots = (req: IncomingMessage): boolean => isbot(req.headers['user-agent']);
+export function declaredBots({ headers: { 'user-agent': agent } }: IncomingMessage): boolean {
+  if (agent === undefined) return false;
+  let bot = known.get(agent);
+  if (bot === undefined) {
+    bot = isbot(agent);
+    if (agent.length <= LONGEST_KNOWN) known.set(agent, bot);
+  }
+  return bot;
+}
 
 export function policyOf(bots: Bots, saveUninitialized: boolean, req: IncomingMessage): VisitorPolicy {
   const isBot = bots !== false && bots(req as Request);
