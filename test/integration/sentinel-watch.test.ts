@@ -180,3 +180,34 @@ describe('the watch over a failover', () => {
     }
   });
 });
+
+describe('a master that is frozen', () => {
+  it('is replaced: sessions are back at the new one within some seconds, and none waits longer than maxWaitMs', async function () {
+    this.timeout(60_000);
+    const trio = await startSentinelTrio();
+    const store = new RedisSessionStore({ redis: { sentinels: [...trio.sentinels], name: 'main' } });
+    try {
+      await store.set('before', session({ n: 1 }));
+      process.kill(trio.master.pid, 'SIGSTOP');
+      const frozenMs = performance.now();
+      let slowestMs = 0;
+      const saves = async () => {
+        const askedMs = performance.now();
+        const saved = await store.set('after', session({ n: 2 })).then(
+          () => true,
+          () => false,
+        );
+        slowestMs = Math.max(slowestMs, performance.now() - askedMs);
+        return saved;
+      };
+      await until('a session is saved again', saves, 10_000);
+      figures(`saved again ${(performance.now() - frozenMs).toFixed(0)} ms after, slowest ${slowestMs.toFixed(0)} ms`);
+      expect(slowestMs).to.be.below(3500);
+      expect(await store.get('after')).to.include({ n: 2 });
+    } finally {
+      process.kill(trio.master.pid, 'SIGCONT');
+      await store.close();
+      await trio.stop();
+    }
+  });
+});
