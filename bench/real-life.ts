@@ -9,6 +9,7 @@ import { Redis } from 'ioredis';
 import { startPrivateRedis } from '../demo/private-redis.js';
 import { WorkerProcess } from '../demo/worker-process.js';
 import { FaultyProxy } from '../test/support/proxy.js';
+import { BROWSER } from '../test/support/site.js';
 import { quick, report } from './support/figures.js';
 import type { Side } from './support/real-life-site.js';
 
@@ -53,7 +54,9 @@ class Visitor {
 
   async go(path: string, counts = true): Promise<void> {
     const started = performance.now();
-    const response = await fetch(`http://127.0.0.1:${this.port}${path}`, { headers: { cookie: this.cookie } });
+    const response = await fetch(`http://127.0.0.1:${this.port}${path}`, {
+      headers: { 'user-agent': BROWSER, cookie: this.cookie },
+    });
     const body = (await response.json()) as { n?: number; total?: number };
     this.seen.slowestMs = Math.max(this.seen.slowestMs, performance.now() - started);
     const [set] = response.headers.getSetCookie();
