@@ -40,9 +40,15 @@ export class OptionError extends TypeError {
  * payloads and passwords, and "unknown command" repeats its arguments.
  */
 export function redisFault(cause: unknown): IntelligentSessionError {
+  if (cause instanceof IntelligentSessionError) return cause;
   // of several addresses that refuse, there is a code and no message
   const message =
     cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(cause);
   const safe = message.split(/,? with args beginning with/i)[0]?.slice(0, 300);
   return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', `Redis: ${safe}`);
+}
+
+/** Tells the operator, on the console, what no listener of an event hears. */
+export function warn({ code, message }: IntelligentSessionError): void {
+  process.emitWarning(message, { code });
 }

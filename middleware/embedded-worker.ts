@@ -1,3 +1,4 @@
+import { redisFault, warn } from '../lib/errors.js';
 import { Worker } from '../lib/worker/worker.js';
 import type { WorkerOptions } from '../lib/worker/options.js';
 
@@ -8,10 +9,18 @@ export class EmbeddedWorker {
   #worker: Worker | undefined;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
+  #warned: string | undefined;
+  #told = () => {};
+  /** Resolves when it listens for the first time. */
+  readonly listening = new Promise<void>((resolve) => {
+    this.#told = resolve;
+  });
 
   constructor(
     readonly options: WorkerOptions,
     readonly onFault: (error: Error) => void,
+    /** does anybody listen to the faults? */
+    readonly isHeard: () => boolean,
   ) {
     this.#start();
   }
@@ -20,11 +29,22 @@ export class EmbeddedWorker {
     const worker = new Worker(this.options);
     this.#worker = worker;
     worker.on('fault', this.onFault);
-    worker.start().catch((error: Error) => {
-      if (this.#closed) return;
-      this.onFault(error);
-      this.#retry = setTimeout(() => this.#start(), RETRY_MS);
-    });
+    worker.start().then(
+      () => this.#told(),
+      (error: Error) => {
+        if (this.#closed) return;
+        this.onFault(error);
+        this.#warn(error);
+        this.#retry = setTimeout(() => this.#start(), RETRY_MS);
+      },
+    );
+  }
+
+  /** A worker that can't start, told once: an operator who listens to nothing would wonder where the insight is. */
+  #warn(cause: Error): void {
+    const error = redisFault(cause);
+    if (!this.isHeard() && error.message !== this.#warned) warn(error);
+    this.#warned = error.message;
   }
 
   /** Finishes what it has heard, at most `timeout` ms; where Redis is away, there is nothing that could be finished. */

@@ -94,8 +94,10 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
       ? new EmbeddedWorker(
           { redis, namespace, transport, partitions, maxMessageAgeSeconds, bloom, combos: combos.map(withoutSuggest) },
           (error) => serving.emit('fault', error),
+          () => serving.listenerCount('fault') > 0,
         )
       : undefined;
+  if (embedded) serving.waitForWorker(embedded.listening);
 
   const around: Surroundings = {
     serving,

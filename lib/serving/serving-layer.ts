@@ -74,7 +74,7 @@ export interface ServingOptions {
   readonly replies?: 'inbox' | 'list';
   /** Blocking connections of `replies: 'list'`. @default 16 */
   readonly replyConnections?: number;
-  /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
+  /** How long the first connection, and a worker of this process, are waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
   readonly maxWaitMs?: number;
 }
 
@@ -112,8 +112,13 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   readonly #outbox: Outbox;
   readonly #availability: Availability;
   readonly #inboxAvailability: Availability | undefined;
-  /** what was sent while there was no connection */
+  /** what was sent while there was no connection, or no worker of this process yet */
   readonly #unsent: SendBuffer;
+  /** until a worker that starts in this process listens */
+  #workerStart: Promise<void> | undefined;
+  readonly #maxWaitMs: number;
+  /** does a message wait in Redis for a worker? */
+  readonly #keepsMessages: boolean;
   readonly #inbox: Inbox | undefined;
   readonly #lists: ReplyLists | undefined;
   readonly #renewals: Renewals;
@@ -152,6 +157,8 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       throw new OptionError('option "replies": lists of each request need one Redis; on a Cluster there is the inbox');
     this.#keys = connectCommands(redis);
     this.#renewals = new Renewals(this.#keys, namespace);
+    this.#maxWaitMs = maxWaitMs;
+    this.#keepsMessages = transport === 'stream';
     if (transport === 'stream') {
       const { partitions = DEFAULT_PARTITIONS, maxBacklog = DEFAULT_BACKLOG } = options;
       this.#sending = this.#keys;
@@ -164,7 +171,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     }
     this.#availability = new Availability(this.#sending, maxWaitMs);
     this.#unsent = new SendBuffer((letter) => this.#outbox.post(letter), maxWaitMs);
-    this.#sending.on('ready', () => this.#unsent.flush());
+    this.#sending.on('ready', () => this.#sendHeld());
     this.#pending = new Pending(this.#sending);
     tellFaults(this.#sending, (error) => this.emit('fault', error));
     this.#clock = new RedisClock(this.#keys);
@@ -206,8 +213,30 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       if (command === 'pageview' && posted !== 'sent') this.renew(sid, ttlSeconds); // no worker does
     };
     const letter: Letter = { sid, request: () => request, payload: text, settle };
-    if (this.#sending.status === 'ready') this.#outbox.post(letter);
+    if (this.#sending.status === 'ready' && (this.#workerStart === undefined || this.#keepsMessages))
+      this.#outbox.post(letter);
     else this.#unsent.hold(letter);
+  }
+
+  /** The first messages wait for a worker that starts in this process, at most `maxWaitMs`, as they do for a connection. */
+  waitForWorker(listening: Promise<void>): void {
+    let heard = () => {};
+    this.#workerStart = new Promise((resolve) => {
+      heard = resolve;
+    });
+    const goOn = () => {
+      limit.clear();
+      this.#workerStart = undefined;
+      this.#sendHeld();
+      heard();
+    };
+    const limit = new LoopTimeout(goOn, this.#maxWaitMs, false);
+    listening.then(goOn);
+  }
+
+  #sendHeld(): void {
+    if (this.#sending.status === 'ready' && (this.#workerStart === undefined || this.#keepsMessages))
+      this.#unsent.flush();
   }
 
   /**
@@ -219,7 +248,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     if (!isSendable(sid)) return Promise.resolve(this.#unsendable(command));
     const start = requestOf(command, sid, '');
     const asked = { command, sid, start, payload: formatPayload(payload), ttlSeconds, timeoutMs };
-    if (this.#isReady) return this.#ask(asked);
+    if (this.#isReady && this.#workerStart === undefined) return this.#ask(asked);
     return this.#firstConnection().then(
       () => this.#ask(asked),
       (error) => {
@@ -399,6 +428,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       if (state === 'lost' || state === 'away') throw new Error('not connected');
       await availability?.ready();
     }
+    await this.#workerStart;
     if (!this.#isReady) throw new Error('not connected');
   }
 

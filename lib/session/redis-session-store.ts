@@ -2,7 +2,7 @@ import { type SessionData, Store } from 'express-session';
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { Counter, Registry } from 'prom-client';
-import { IntelligentSessionError, redisFault } from '../errors.js';
+import { IntelligentSessionError, redisFault, warn } from '../errors.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsKey } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { Availability } from '../redis/availability.js';
@@ -128,7 +128,10 @@ export class RedisSessionStore extends Store {
       this.emit('connect');
     });
     this.#availability.on('away', (reason) => {
-      this.emit('away', reason);
+      if (!this.#closing) {
+        const heard = this.emit('away', reason);
+        if (!heard && this.listenerCount('fault') === 0) warn(reason);
+      }
       // express-session passes requests on without a session from now on
       if (whenAway === 'pass') this.emit('disconnect');
     });
@@ -639,7 +642,7 @@ export class RedisSessionStore extends Store {
   /** Told, counted, and as the page gets it. What an application's own function threw stays as it is. */
   #fault(cause: unknown): Error {
     const theirs = cause instanceof Error && this.#codec.threw(cause);
-    const error = theirs || cause instanceof IntelligentSessionError ? cause : redisFault(cause);
+    const error = theirs ? cause : redisFault(cause);
     if (!theirs) Object.assign(error, { status: statuses[(error as IntelligentSessionError).code] ?? 503 });
     this.#count.inc({ event: 'fault' });
     this.emit('fault', error);

@@ -398,7 +398,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   #fault(error: unknown): void {
-    this.emit('fault', error instanceof IntelligentSessionError ? error : redisFault(error));
+    this.emit('fault', redisFault(error));
   }
 }
 

@@ -1,0 +1,137 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { expect } from 'chai';
+import express from 'express';
+import { Redis } from 'ioredis';
+import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import { type IntelligentSessionOptions, intelligentSession, RedisSessionStore } from '../../lib/index.js';
+import { startDistance } from '../support/delay.js';
+import { Site, Visitor } from '../support/site.js';
+
+async function nobodysUrl(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return `redis://127.0.0.1:${port}`;
+}
+
+/** The next warning of this process that has this code. */
+async function warning(code: string): Promise<Error> {
+  for (;;) {
+    const [told] = (await once(process, 'warning')) as [Error & { code?: string }];
+    if (told.code === code) return told;
+  }
+}
+
+describe('starting', () => {
+  let redis: PrivateRedis;
+  const open: (() => Promise<unknown>)[] = [];
+
+  before(async () => {
+    redis = await startPrivateRedis();
+  });
+  afterEach(async () => {
+    for (const close of open.splice(0).reverse()) await close();
+  });
+  after(async () => {
+    await redis.stop();
+  });
+
+  const sessionsOf = (options: IntelligentSessionOptions) => {
+    const sessions = intelligentSession({ secret: 'x', ...options });
+    open.push(() => sessions.close());
+    return sessions;
+  };
+  const siteOf = async (options: IntelligentSessionOptions) => {
+    const sessions = sessionsOf(options);
+    const app = express().use(sessions);
+    app.get('/ask', async (req, res) => void res.json((await req.intelligence.pageview()) ?? null));
+    app.get('/quiet', (req, res) => void res.json({ id: req.sessionID }));
+    const site = await Site.open(app);
+    open.push(() => site.close());
+    return site;
+  };
+
+  for (const transport of ['pubsub', 'stream'] as const)
+    for (const ms of [0, 130])
+      it(`the first visitors wait for the embedded worker, Redis ${ms} ms away (${transport})`, async () => {
+        const far = await startDistance(redis.port, ms);
+        try {
+          const namespace = `start-${transport}-${ms}:`;
+          const site = await siteOf({ redis: far.url, worker: 'embedded', transport, namespace });
+          const visit = async () => {
+            const visitor = new Visitor(site.url);
+            for (const totalPages of [1, 2]) expect(await visitor.json('/ask')).to.include({ totalPages });
+          };
+          await Promise.all(Array.from({ length: 6 }, visit));
+        } finally {
+          for (const close of open.splice(0).reverse()) await close();
+          await far.stop();
+        }
+      });
+
+  it('a page view that nobody waits for is kept until the embedded worker listens', async () => {
+    const namespace = 'start-kept:';
+    const site = await siteOf({ redis: redis.url, worker: 'embedded', namespace });
+    const visitor = new Visitor(site.url);
+    await visitor.json('/quiet');
+    expect(await visitor.json('/ask')).to.include({ totalPages: 2 });
+  });
+
+  it('an embedded worker that can not start holds the first visitors no longer than maxWaitMs', async () => {
+    const client = new Redis(redis.url);
+    await client.call('ACL', 'SETUSER', 'silent', 'on', '>x', '~*', '+@all', 'resetchannels');
+    client.disconnect();
+    const told = warning('ERR_INTELLIGENT_SESSION_NOT_READY');
+    const url = redis.url.replace('redis://', 'redis://silent:x@');
+    const site = await siteOf({ redis: url, worker: 'embedded', maxWaitMs: 300, namespace: 'silent:' });
+    const started = performance.now();
+    expect(await new Visitor(site.url).json('/ask')).to.equal(null);
+    expect(performance.now() - started).to.be.below(1_500);
+    // and whoever listens to no event is told which patterns the ACL needs
+    expect((await told).message).to.contain('&silent:ss:pageview:*:?*');
+  });
+
+  it('a Redis that is not there is a warning on the console, where nobody listens to the store', async () => {
+    const url = await nobodysUrl();
+    const told = warning('ERR_INTELLIGENT_SESSION_NOT_READY');
+    const store = new RedisSessionStore({ url, maxWaitMs: 100 });
+    open.push(() => store.close());
+    expect((await told).message).to.contain(`Redis at ${new URL(url).host} is not answering: connect ECONNREFUSED`);
+  });
+
+  it('and none where somebody does', async () => {
+    const heard: string[] = [];
+    const listen = (warned: Error) => void heard.push(warned.message);
+    process.on('warning', listen);
+    const store = new RedisSessionStore({ url: await nobodysUrl(), maxWaitMs: 100 });
+    open.push(() => store.close());
+    await once(store, 'away');
+    await new Promise(setImmediate); // a warning is emitted in a later tick
+    process.off('warning', listen);
+    expect(heard).to.deep.equal([]);
+  });
+
+  it('a fault says once what it is', async () => {
+    const sessions = sessionsOf({ redis: await nobodysUrl(), maxWaitMs: 100 });
+    const faults: string[] = [];
+    sessions.serving.on('fault', ({ message }) => faults.push(message));
+    await sessions.serving.ask('pageview', 'someone', '/', 60, 100);
+    expect(faults.length).to.be.above(0);
+    for (const message of faults) expect(message.match(/ERR_INTELLIGENT_SESSION/g)).to.have.length(1);
+  });
+
+  it('to close is not to lose Redis: a store tells of nothing', async () => {
+    const store = new RedisSessionStore({ url: redis.url });
+    await once(store, 'back');
+    const told: string[] = [];
+    store.on('away', () => told.push('away'));
+    store.on('fault', ({ message }) => told.push(message));
+    const ended = once(store, 'disconnect'); // express-session goes on without it
+    await store.close();
+    await ended;
+    expect(told).to.deep.equal([]);
+  });
+});
