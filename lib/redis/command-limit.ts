@@ -1,4 +1,4 @@
-import type { Command, Redis } from 'ioredis';
+import { Command, type Redis } from 'ioredis';
 import { reconnectMsOf } from './liveness.js';
 import { loopNowMs, onLoopTick } from './loop-clock.js';
 
@@ -29,7 +29,9 @@ export class CommandLimit {
     node.on('ready', () => this.#connectedOnce.add(addressOf(node)));
     node.sendCommand = function (this: Redis, command: Pending['command'], stream) {
       if (command.isSettled) return command.promise;
-      limits.#add(command, this);
+      // a handshake is bounded by liveness.ts: nobody's command waits in it, and one that is slow has to come to its end
+      if (this.status !== 'connect' || !Command.checkFlag('HANDSHAKE_COMMANDS', command.name))
+        limits.#add(command, this);
       return send.call(this, command, stream);
     } as Redis['sendCommand'];
   }

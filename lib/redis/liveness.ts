@@ -8,8 +8,9 @@ const PING_IDLE_MS = 1_000;
 const UNANSWERED_MS = 1_500;
 /** A blocking command answers at least twice a second, and so does a handshake: nothing at all for so long is the same. */
 const SILENT_MS = 2_000;
-/** How long the network may take to connect. */
+/** How long the network may take to connect, where the caller's options do not say: ioredis has a default of its own. */
 const CONNECT_MS = 3_000;
+const IOREDIS_CONNECT_MS = 10_000;
 /** The distance is the shortest of so many round trips: the others were waiting for something. */
 const ROUND_TRIPS = 8;
 const MEASURE_EVERY_MS = 10_000;
@@ -35,12 +36,14 @@ class Liveness {
   #bytesRead = 0;
   /** since when nothing was received */
   #silentSinceMs = loopNowMs();
+  /** when nothing was in hand last, so that no answer was due */
+  #idleMs = loopNowMs();
   #pingSentMs: number | undefined;
   #measuredMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     readonly client: Redis,
-    /** a connection that waits in blocking commands can't be asked with a PING */
+    /** a connection that waits in blocking commands can't be asked with a PING meanwhile */
     readonly blocking: boolean,
   ) {
     this.#stop = onLoopTick(() => this.#check());
@@ -72,17 +75,25 @@ class Liveness {
       return;
     }
     const silentMs = nowMs - this.#silentSinceMs;
+    const inHand = (client as unknown as { commandQueue: { length: number } }).commandQueue.length > 0;
+    if (!inHand) this.#idleMs = nowMs;
     if (client.status === 'connecting') {
-      if (silentMs >= CONNECT_MS) stream.destroy(new DeadConnectionError(silentMs));
-    } else if (client.status !== 'ready' || this.blocking) {
-      if (silentMs >= SILENT_MS) stream.destroy(new DeadConnectionError(silentMs));
-    } else if (this.#pingSentMs === undefined) {
-      const waiting = (client as unknown as { commandQueue: { length: number } }).commandQueue.length > 0;
-      if (silentMs >= (waiting ? PING_BUSY_MS : PING_IDLE_MS) || nowMs - this.#measuredMs >= MEASURE_EVERY_MS)
-        this.#ping();
-    } else if (silentMs >= UNANSWERED_MS && nowMs - this.#pingSentMs >= UNANSWERED_MS) {
-      stream.destroy(new DeadConnectionError(silentMs));
+      // a caller's own limit wins, and ioredis keeps it
+      if (silentMs >= CONNECT_MS && client.options.connectTimeout === IOREDIS_CONNECT_MS) this.#destroy(silentMs);
+    } else if (client.status !== 'ready' || !stream.writable) {
+      // one that the other side has ended takes nothing more, and is not closed while it reads nothing
+      if (silentMs >= SILENT_MS) this.#destroy(silentMs);
+    } else if (this.#pingSentMs !== undefined) {
+      if (Math.min(silentMs, nowMs - this.#pingSentMs) >= UNANSWERED_MS) this.#destroy(silentMs);
+    } else if (this.blocking && inHand) {
+      if (Math.min(silentMs, nowMs - this.#idleMs) >= SILENT_MS) this.#destroy(silentMs);
+    } else if (silentMs >= (inHand ? PING_BUSY_MS : PING_IDLE_MS) || nowMs - this.#measuredMs >= MEASURE_EVERY_MS) {
+      this.#ping();
     }
+  }
+
+  #destroy(silentMs: number): void {
+    this.client.stream.destroy(new DeadConnectionError(silentMs));
   }
 
   #ping(): void {

@@ -26,6 +26,7 @@ export function tellFaults(client: RedisClient, tell: (error: Error) => void): v
     tellOnce(cause);
   });
   client.on('close', () => {
+    if (client.status === 'end') return; // it was ended here
     if (!known) tellOnce('the connection was closed before it was ready (too many clients, or TLS on one side only?)');
     known = false;
   });

@@ -21,7 +21,7 @@ export class ReplyLists {
     const create = () => this.#connect();
     const destroy = async (client: Redis) => {
       this.#clients.delete(client);
-      client.disconnect();
+      endConnection(client);
     };
     const validate = async ({ status }: Redis) => status === 'ready';
     const limits = { max: size, maxWaitingClients: MOST_WAITING, acquireTimeoutMillis: MOST_WAIT_MS };
@@ -33,7 +33,7 @@ export class ReplyLists {
     this.#clients.add(client);
     await whenReady(client, DEFAULT_MAX_WAIT_MS).catch((error) => {
       this.#clients.delete(client);
-      client.disconnect();
+      endConnection(client);
       throw error;
     });
     return client;

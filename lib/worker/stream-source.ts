@@ -196,7 +196,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     for (const reader of this.#readers) {
       if (!reader.partitions.delete(partition.key) || !this.#cluster) continue;
       this.#readers.delete(reader);
-      reader.client.disconnect();
+      endConnection(reader.client);
     }
   }
 

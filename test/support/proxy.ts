@@ -5,6 +5,8 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 export class FaultyProxy {
   readonly #sockets = new Set<Socket>();
   readonly #answering = new Set<Socket>();
+  /** For so long the first answers of a new connection wait. */
+  handshakeMs = 0;
   #held = false;
 
   private constructor(
@@ -32,6 +34,10 @@ export class FaultyProxy {
           to.destroy();
         });
         if (proxy.#held) from.pause();
+      }
+      if (proxy.handshakeMs > 0) {
+        far.pause();
+        setTimeout(() => far.resume(), proxy.handshakeMs);
       }
     });
     return proxy;

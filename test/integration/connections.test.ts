@@ -1,0 +1,147 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setImmediate as immediate } from 'node:timers/promises';
+import { expect } from 'chai';
+import { Redis } from 'ioredis';
+import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import { createWorker, RedisSessionStore, type RedisSessionStoreOptions } from '../../lib/index.js';
+import { ServingLayer } from '../../lib/serving/serving-layer.js';
+import { FaultyProxy } from '../support/proxy.js';
+import { until } from '../support/until.js';
+
+const session = { cookie: { originalMaxAge: 60_000 } } as never;
+
+describe('a connection is ended by evidence only', () => {
+  let redis: PrivateRedis;
+  let client: Redis;
+  const open: (() => unknown)[] = [];
+
+  before(async () => {
+    redis = await startPrivateRedis();
+    client = new Redis(redis.url);
+  });
+  afterEach(async () => {
+    for (const close of open.splice(0).reverse()) await close();
+  });
+  after(async () => {
+    client.disconnect();
+    await redis.stop();
+  });
+
+  const storeOf = (options: RedisSessionStoreOptions): RedisSessionStore => {
+    const store = new RedisSessionStore(options);
+    open.push(() => store.close());
+    return store;
+  };
+  /** Seconds since each connection of this name was made. */
+  const agesOf = async (name: string): Promise<number[]> =>
+    String(await client.client('LIST'))
+      .split('\n')
+      .filter((line) => line.includes(` name=${name} `))
+      .map((line) => Number(/ age=(\d+)/.exec(line)?.[1]));
+
+  it('reply lists: connections that nobody uses stay', async () => {
+    const worker = await createWorker({ redis: redis.url });
+    open.push(() => worker.close());
+    const serving = new ServingLayer(
+      { host: '127.0.0.1', port: redis.port, connectionName: 'lists' },
+      { replies: 'list', replyConnections: 3 },
+    );
+    open.push(() => serving.close());
+    const asked = [1, 2, 3].map((n) => serving.ask('pageview', `sid-${n}`, '/a', 60, 5000));
+    for (const answer of await Promise.all(asked)) expect(answer).to.have.property('answered', true);
+    await until('all are four seconds old', async () => {
+      const ages = await agesOf('lists');
+      return ages.length === 4 && ages.every((age) => age >= 4);
+    });
+  });
+
+  it('streams: a worker that stands by keeps its connections', async () => {
+    const place = { host: '127.0.0.1', port: redis.port, connectionName: 'workers' };
+    for (let n = 0; n < 2; n++) {
+      const worker = await createWorker({ redis: place, transport: 'stream', partitions: 1, namespace: 'by:' });
+      open.push(() => worker.close());
+    }
+    await until('all are four seconds old', async () => {
+      const ages = await agesOf('workers');
+      return ages.length === 4 && ages.every((age) => age >= 4);
+    });
+  });
+
+  it('a reconnection whose handshake takes half a second comes about', async () => {
+    const proxy = await FaultyProxy.open(redis.port);
+    open.push(() => proxy.close());
+    const store = storeOf({ url: proxy.url });
+    await store.set('slow', session);
+    proxy.handshakeMs = 500;
+    const back = once(store, 'back');
+    proxy.cut();
+    await back;
+    expect(await store.get('slow')).to.deep.equal(session);
+  });
+
+  it('one that the other side has ended, and does not read, is ended here, too: who waits for it is told', async () => {
+    const ends: Socket[] = [];
+    const server = createServer({ allowHalfOpen: true }, (near) => {
+      ends.push(near);
+      const far = connect(redis.port, '127.0.0.1');
+      far.on('data', (bytes) => near.write(bytes)).on('error', () => {});
+      near.on('data', (bytes) => far.write(bytes)).on('error', () => {});
+      near.on('close', () => far.destroy());
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    open.push(() => {
+      server.close();
+      for (const end of ends) end.destroy();
+    });
+    const store = storeOf({ url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}` });
+    await store.set('half', session);
+    const [end] = ends as [Socket];
+    end.pause();
+    const big = store.set('big', { cookie: {}, big: 'x'.repeat(30_000_000) } as never);
+    await immediate(); // it fills the sockets' buffers
+    end.end();
+    await until('the end is heard', async () => {
+      const got = store.get('half').then(
+        () => 'read',
+        () => 'told',
+      );
+      return (await Promise.race([got, immediate('waits')])) !== 'read';
+    });
+    const began = performance.now();
+    expect(await store.get('half').catch((error) => error.code)).to.match(/^ERR_INTELLIGENT_SESSION_/);
+    expect(performance.now() - began).to.be.below(2900);
+    expect(await big.catch((error) => error.code)).to.match(/^ERR_INTELLIGENT_SESSION_/);
+  });
+
+  it('a caller’s own connectTimeout is how long the network may take', async () => {
+    // listens, and takes no more connections than fit into its queue
+    const child = fork(new URL('../support/full-queue.ts', import.meta.url), { execArgv: ['--import', 'tsx'] });
+    const [port] = (await once(child, 'message')) as [number];
+    open.push(() => child.kill('SIGKILL'));
+    child.kill('SIGSTOP');
+    const filling = Array.from({ length: 8 }, () => connect(port, '127.0.0.1').on('error', () => {}));
+    open.push(() => filling.forEach((socket) => socket.destroy()));
+    await once(filling[0] as Socket, 'connect');
+    const store = storeOf({ client: { host: '127.0.0.1', port, connectTimeout: 4000 } as never, maxWaitMs: 20_000 });
+    const began = performance.now();
+    const [fault] = (await once(store, 'fault')) as [Error];
+    expect(fault.message).to.include('ETIMEDOUT');
+    expect(performance.now() - began).to.be.at.least(3900);
+  });
+
+  it('what is closed while it connects tells no fault of the connection', async () => {
+    const proxy = await FaultyProxy.open(redis.port);
+    open.push(() => proxy.close());
+    proxy.hold();
+    const store = new RedisSessionStore({ url: proxy.url });
+    const faults: Error[] = [];
+    store.on('fault', (fault) => faults.push(fault));
+    await until('it is connecting', () => store.client.status === 'connect');
+    const ended = once(store.client, 'close');
+    await store.close();
+    await ended;
+    expect(faults).to.deep.equal([]);
+  });
+});
