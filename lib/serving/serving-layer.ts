@@ -98,6 +98,8 @@ interface Waiter {
 
 export const DEFAULT_BACKLOG = 16_384;
 export const DEFAULT_REPLY_CONNECTIONS = 16;
+/** A timer takes no more than some 24 days. */
+const MOST_TIMEOUT_MS = 86_400_000;
 /** Six digits to the base 36. */
 const LAST_NUMBER = 36 ** 6 - 1;
 const newSender = (): string => randomBytes(6).toString('base64url');
@@ -240,11 +242,16 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   }
 
   /**
-   * Critical: waits for the answer, at most `timeoutMs` on top of the way to Redis and back, by this process' clock. Never
-   * rejects for a fault.
+   * Critical: waits for the answer, at most `timeoutMs` (1 to a day) on top of the way to Redis and back, by this process'
+   * clock. Never rejects for a fault.
    */
   ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
     checkCommand(command);
+    if (typeof timeoutMs !== 'number' || !(timeoutMs >= 1 && timeoutMs <= MOST_TIMEOUT_MS))
+      throw new OptionError(
+        `ask(): "timeout" should be a number of ms from 1 to ${MOST_TIMEOUT_MS}`,
+        'ERR_INTELLIGENT_SESSION_ARGUMENT',
+      );
     if (!isSendable(sid)) return Promise.resolve(this.#unsendable(command));
     const start = requestOf(command, sid, '');
     const asked = { command, sid, start, payload: formatPayload(payload), ttlSeconds, timeoutMs };
@@ -311,17 +318,19 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     endConnection(this.#keys);
   }
 
-  #askByInbox({ command, sid, start, payload, ttlSeconds, timeoutMs }: Asked, target: Target): Promise<Answer> {
+  #askByInbox(asked: Asked, target: Target): Promise<Answer> {
+    const { command, start, ttlSeconds, timeoutMs } = asked;
     const id = this.#newId();
     const left = this.#patienceMs(timeoutMs);
     return new Promise((resolve) => {
       const waiter = this.#wait(id, command, target, left, resolve);
       const request = () => start + this.#inboxRid(id, left, ttlSeconds);
-      this.#outbox.post({ sid, request, payload, settle: (posted, error) => this.#posted(waiter, posted, error) });
+      this.#post(asked, request, (posted, error) => this.#posted(waiter, posted, error));
     });
   }
 
-  async #askByList(lists: ReplyLists, { command, sid, start, payload, ttlSeconds, timeoutMs }: Asked, target: Target) {
+  async #askByList(lists: ReplyLists, asked: Asked, target: Target) {
+    const { command, sid, start, payload, ttlSeconds, timeoutMs } = asked;
     const left = this.#patienceMs(timeoutMs);
     const untilMs = loopNowMs() + left;
     let client: Redis;
@@ -335,8 +344,8 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       const id = this.#newId();
       const waiter = this.#wait(id, command, target, untilMs - loopNowMs(), resolve);
       const rid = formatRequestId({ id });
-      const settle = (posted: Posted, error?: unknown) => this.#posted(waiter, posted, error);
-      this.#outbox.post({ sid, request: () => start + rid, payload, settle });
+      const request = () => start + rid;
+      this.#post(asked, request, (posted, error) => this.#posted(waiter, posted, error));
       lists
         .wait(client, replyKey(this.namespace, { command, sid, rid, request: { id } }), untilMs)
         .then((text) => {
@@ -347,6 +356,19 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
           this.#arrived({ id, command, data: JSON.parse(text) });
         })
         .catch((error) => this.#posted(waiter, 'sent', error));
+    });
+  }
+
+  /** What counts and could not be sent goes when the connection is back, though nobody waits for its answer any longer. */
+  #post({ command, sid, payload, ttlSeconds }: Asked, request: Letter['request'], settle: Letter['settle']): void {
+    this.#outbox.post({
+      sid,
+      request,
+      payload,
+      settle: (posted, error) => {
+        settle(posted, error);
+        if (!this.#closed && !isRead(command) && wasNotSent(error)) this.send(command, sid, payload, ttlSeconds);
+      },
     });
   }
 
@@ -380,7 +402,8 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   }
 
   /** A message that asks for an answer, though nobody waits: it closes the circuit. */
-  #probe({ command, sid, start, payload, ttlSeconds, timeoutMs }: Asked, target: Target): void {
+  #probe(asked: Asked, target: Target): void {
+    const { command, sid, start, payload, ttlSeconds, timeoutMs } = asked;
     const id = this.#newId();
     const left = this.#patienceMs(timeoutMs);
     const settle = (_: Posted, error?: unknown) => {
@@ -390,14 +413,18 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#probes.set(id, target);
     if (!this.#lists) {
       const request = () => start + this.#inboxRid(id, left, ttlSeconds);
-      this.#outbox.post({ sid, request, payload, settle });
+      this.#post(asked, request, settle);
       return;
     }
     const rid = formatRequestId({ id });
     const key = replyKey(this.namespace, { command, sid, rid, request: { id } });
     const wait = async (lists: ReplyLists) => {
-      const client = await lists.take(left);
-      this.#outbox.post({ sid, request: () => start + rid, payload, settle });
+      const client = await lists.take(left).catch(() => undefined);
+      if (!client) {
+        if (!isRead(command)) this.send(command, sid, payload, ttlSeconds);
+        return;
+      }
+      this.#post(asked, () => start + rid, settle);
       if ((await lists.wait(client, key, loopNowMs() + left)) !== null) this.#arrived({ id, command });
     };
     wait(this.#lists).catch((error) => this.emit('fault', redisFault(error)));

@@ -1,4 +1,6 @@
+import diagnostics from 'node:diagnostics_channel';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
@@ -181,5 +183,55 @@ describe('the serving layer', () => {
     expect(await closed).to.deep.equal(['closed']);
     await until('every view is counted', async () => (await viewsOf(client, '', 'frozen')) === asked);
     expect(await worker.stop()).to.equal(0);
+  });
+
+  for (const transport of ['pubsub', 'stream'] as const)
+    it(`a page view whose connection is lost before it is sent is counted when it is back, by ${transport}`, async () => {
+      await work({ transport });
+      const sockets: Socket[] = [];
+      const note = (message: unknown) => void sockets.push((message as { socket: Socket }).socket);
+      diagnostics.subscribe('net.client.socket', note);
+      const { serving, reasons } = serve({ transport });
+      expect(await serving.ask('pageview', 'unsent', '/a', 60, 2000)).to.have.property('answered', true);
+      diagnostics.unsubscribe('net.client.socket', note);
+      (sockets[0] as Socket).destroy(); // the one that sends; its client hears of it a moment later
+      expect(await serving.ask('pageview', 'unsent', '/b', 60, 2000)).to.have.property('answered', false);
+      expect(reasons).to.deep.equal(['redis']);
+      await until('both are counted', async () => (await viewsOf(client, '', 'unsent')) === 2);
+    });
+
+  it('by list: a page view that probes an open circuit, and finds no connection free, is sent all the same', async () => {
+    const heard: string[] = [];
+    const deaf = new Redis(redis.url);
+    open.push({ close: async () => deaf.disconnect() });
+    await deaf.psubscribe('ss:*');
+    deaf.on('pmessage', (_pattern, _channel, payload) => heard.push(payload));
+    const { serving, reasons } = serve({ replies: 'list', replyConnections: 1 });
+    await until('five have timed out', async () => {
+      await serving.ask('pageview', 'probed', 'timed out', 60, 30);
+      return reasons.includes('circuit');
+    });
+    const isTaken = async () => / flags=b /.test(String(await client.client('LIST')));
+    await until('the connection is free', async () => !(await isTaken()));
+    await until('a probe has it', async () => {
+      await serving.ask('slow', 'probed', 'slow', 60, 5000);
+      return isTaken();
+    });
+    let asked = 0;
+    const end = performance.now() + 350;
+    await until('it is time for three probes more', async () => {
+      await serving.ask('pageview', 'probed', `/${asked++}`, 60, 30);
+      return performance.now() > end;
+    });
+    expect(new Set(reasons.slice(reasons.indexOf('circuit')))).to.deep.equal(new Set(['circuit']));
+    await until('all are heard', () => heard.filter((payload) => payload.startsWith('/')).length === asked);
+  });
+
+  it('a timeout that is no time is an error at once', async () => {
+    const { serving } = serve();
+    for (const timeout of [Number.POSITIVE_INFINITY, Number.NaN, 0, -1, 1e12, '100' as never])
+      expect(() => serving.ask('pageview', 'sid', '/a', 60, timeout), String(timeout))
+        .to.throw(TypeError, '"timeout"')
+        .with.property('code', 'ERR_INTELLIGENT_SESSION_ARGUMENT');
   });
 });
