@@ -233,16 +233,20 @@ export class RedisSessionStore extends Store {
    * never undoes a save which came between. A callback does not wait for it; a fault is an event `fault`.
    */
   override touch(sid: string, session: SessionData, callback?: Callback): Promise<void> {
-    const due =
-      !this.#options.disableTouch &&
-      !this.#options.disableTTL &&
-      this.#renewals.isDue(sid, this.#lifetimes.mark(session));
-    const renew = () => (due ? this.#ready(() => this.#renew(sid, session)) : Promise.resolve());
+    const { disableTouch, disableTTL } = this.#options;
+    const renew = () => {
+      const due = !disableTouch && !disableTTL && this.#renewals.isDue(sid, this.#lifetimes.mark(session));
+      return due ? this.#ready(() => this.#renew(sid, session)) : undefined;
+    };
     if (!callback) return this.#settle(undefined, renew);
-    const renewed = renew().catch((error) => this.#fault(error));
-    if (due) this.#pending.track(renewed);
+    try {
+      const renewed = renew();
+      if (renewed) this.#pending.track(renewed.catch((error) => this.#fault(error)));
+    } catch (error) {
+      this.#fault(error); // of an application's own function: what throws here would leave the response without its end
+    }
     process.nextTick(callback, null);
-    return Promise.resolve();
+    return NEVER_ASKED as Promise<void>;
   }
 
   /** One script (destroy.lua), which leaves a tombstone for a minute; HDEL with `user`. */

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import calculateSlot from 'cluster-key-slot';
 import { expect } from 'chai';
 import type { Session, SessionData } from 'express-session';
@@ -687,6 +688,26 @@ describe('a save of RedisSessionStore', () => {
         expect(faults.map(({ code }) => code)).to.deep.equal(['ERR_INTELLIGENT_SESSION_ARGUMENT']);
         expect(await store.metrics.metrics()).to.match(/event="invalid"\} [1-9]/);
       });
+
+    it('from the ttl function: what it throws at a touch is told, and the response gets its end', async () => {
+      let broken = false;
+      const theirs = new Error('the site’s own');
+      const ttl = () => {
+        if (broken) throw theirs;
+        return 100;
+      };
+      const store = open({ ttl, touchAfter: 0 });
+      await store.set('thrown', data({ n: 1 }));
+      const session = await load('thrown', store);
+      broken = true;
+      const fault = once(store, 'fault');
+      // express-session calls it in res.end(), where an error leaves the response without its end
+      await new Promise<void>((resolve, reject) =>
+        store.touch('thrown', session, (error) => (error ? reject(error) : resolve())),
+      );
+      expect(await fault).to.deep.equal([theirs]);
+      expect(await store.touch('thrown', session).catch((error) => error)).to.equal(theirs);
+    });
 
     it('from the ttl function: 0 or less ends the session; very much is as long as Redis can', async () => {
       let seconds = 10;
