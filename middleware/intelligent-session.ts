@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Request, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
+import { OptionError } from '../lib/errors.js';
 import { CLOSE_TIMEOUT_MS } from '../lib/pending.js';
 import { ServingLayer } from '../lib/serving/serving-layer.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
@@ -68,18 +69,20 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     process.emitWarning('no secret: set SESSION_SECRET; until then sessions end with this process', {
       code: 'ERR_INTELLIGENT_SESSION_SECRET',
     });
+  const sessionOptions: Omit<session.SessionOptions, 'secret'> = {
+    resave: false,
+    saveUninitialized: true,
+    ...sessionGiven,
+  };
+  const signing = { ...sessionOptions, secret: secret ?? randomBytes(32).toString('hex') };
+  checkSessionOptions(signing);
   const ours =
     storeGiven instanceof EventEmitter
       ? undefined
       : new RedisSessionStore({ maxWaitMs: of.maxWaitMs, ...storeGiven, redis });
   const store: Store = ours ?? storeGiven;
   const serving = new ServingLayer(redis, of);
-  const sessionOptions: Omit<session.SessionOptions, 'secret'> = {
-    resave: false,
-    saveUninitialized: true,
-    ...sessionGiven,
-  };
-  const given = { ...sessionOptions, secret: secret ?? randomBytes(32).toString('hex'), store };
+  const given = { ...signing, store };
   const storing = session(given);
   // express-session decides once whether it stores what holds nothing; both follow the store, and make the same sessions
   const saving = session({ ...given, saveUninitialized: false });
@@ -160,6 +163,16 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     if (seen?.returning) serving.send('pageview', seen.sid, pageName(page), seen.ttlSeconds);
   };
   return Object.assign(handler, { store, serving, beacon: () => beacon(countSeen, fault), close });
+}
+
+/** express-session throws for wrong options: before anything is connected that nobody would close. */
+function checkSessionOptions(options: session.SessionOptions): void {
+  const NoStore = session.Store as unknown as new () => Store;
+  try {
+    session({ ...options, store: new NoStore() });
+  } catch (error) {
+    throw new OptionError(`intelligentSession(): option "session": ${(error as Error).message}`);
+  }
 }
 
 const withoutSuggest = ({ name, pages }: { name: string; pages: readonly string[] }) => ({ name, pages });

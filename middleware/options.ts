@@ -4,7 +4,12 @@ import { checkOptions, namespace, transport, whole } from '../lib/check-options.
 import { OptionError } from '../lib/errors.js';
 import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../lib/protocol.js';
 import { DEFAULT_MAX_WAIT_MS, defaultRedis, namespaceOf, type RedisOption } from '../lib/redis/connect.js';
-import { DEFAULT_BACKLOG, DEFAULT_REPLY_CONNECTIONS, type ServingOptions } from '../lib/serving/serving-layer.js';
+import {
+  checkReplies,
+  DEFAULT_BACKLOG,
+  DEFAULT_REPLY_CONNECTIONS,
+  type ServingOptions,
+} from '../lib/serving/serving-layer.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import type { WorkerOptions } from '../lib/worker/options.js';
 import type { PageNameOptions } from './page-name.js';
@@ -110,7 +115,9 @@ const schema = v.strictObject({
 
 export function resolveOptions(options: IntelligentSessionOptions) {
   const resolved = checkOptions(schema, options, 'intelligentSession()');
-  namespaceOf(resolved.redis, resolved.namespace); // an error before anything is connected
+  // errors before anything is connected
+  namespaceOf(resolved.redis, resolved.namespace);
+  checkReplies(resolved.redis, resolved.replies);
   const secret = resolved.secret ?? process.env.SESSION_SECRET;
   const none = !secret || secret.length === 0;
   if (none && process.env.NODE_ENV === 'production')

@@ -105,6 +105,12 @@ const LAST_NUMBER = 36 ** 6 - 1;
 const newSender = (): string => randomBytes(6).toString('base64url');
 const say = debug('intelligent-session:serving');
 
+/** An OptionError where answers can't come that way. */
+export function checkReplies(redis: RedisOption, replies: ServingOptions['replies']): void {
+  if (replies === 'list' && isCluster(redis))
+    throw new OptionError('option "replies": lists of each request need one Redis; on a Cluster there is the inbox');
+}
+
 /** What an Express process does: sends requests, waits for answers, knows no worker. */
 export class ServingLayer extends EventEmitter<ServingEvents> {
   readonly metrics = new Registry();
@@ -155,8 +161,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     const namespace = namespaceOf(redis, given);
     this.namespace = namespace;
     this.#messageAgeMs = (transport === 'stream' ? maxMessageAgeSeconds : PUBLISHED_AGE_SECONDS) * 1000;
-    if (replies === 'list' && isCluster(redis))
-      throw new OptionError('option "replies": lists of each request need one Redis; on a Cluster there is the inbox');
+    checkReplies(redis, replies);
     this.#keys = connectCommands(redis);
     this.#renewals = new Renewals(this.#keys, namespace);
     this.#maxWaitMs = maxWaitMs;

@@ -5,7 +5,13 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { createWorker, RedisSessionStore, type RedisSessionStoreOptions } from '../../lib/index.js';
+import {
+  createWorker,
+  type IntelligentSessionOptions,
+  intelligentSession,
+  RedisSessionStore,
+  type RedisSessionStoreOptions,
+} from '../../lib/index.js';
 import { ServingLayer } from '../../lib/serving/serving-layer.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { until } from '../support/until.js';
@@ -143,5 +149,26 @@ describe('a connection is ended by evidence only', () => {
     await store.close();
     await ended;
     expect(faults).to.deep.equal([]);
+  });
+
+  it('an option that is wrong is an error before anything is connected', async () => {
+    const made = async () => Number(/total_connections_received:(\d+)/.exec(await client.info('stats'))?.[1]);
+    const before = await made();
+    const cluster = { isCluster: true, startupNodes: [{ host: '127.0.0.1', port: redis.port }], options: {} } as never;
+    const wrong: Record<string, IntelligentSessionOptions> = {
+      unset: { session: { unset: 'x' as never } },
+      genid: { session: { genid: 'x' as never } },
+      list: { replies: 'list', redis: cluster },
+      prefix: { store: { prefix: 1 as never } },
+    };
+    for (const [name, options] of Object.entries(wrong))
+      expect(() => intelligentSession({ redis: redis.url, secret: 'x', ...options }), name)
+        .to.throw(TypeError)
+        .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
+    // a connection that was begun would be there before this one
+    const later = new Redis(redis.url);
+    await later.ping();
+    later.disconnect();
+    expect(await made()).to.equal(before + 1);
   });
 });
