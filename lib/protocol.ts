@@ -20,6 +20,7 @@ export const PUBLISHED_AGE_SECONDS = 60;
 export const GROUP = 'workers';
 
 const COMMAND = /^[a-z0-9-]{1,64}$/;
+const NONCE = /^[\w-]{1,64}$/;
 
 /** A worker's message to itself, by which it knows that it is heard; its id stands in the session id's place. */
 export const SELF_COMMAND = 'worker-self';
@@ -33,6 +34,8 @@ export interface RequestId {
   readonly deadlineMs?: number;
   /** what the session has left */
   readonly ttlSeconds?: number;
+  /** random, and repeated in an inbox's answer: who has not heard the request can't answer it */
+  readonly nonce?: string;
 }
 
 export interface Message {
@@ -42,17 +45,18 @@ export interface Message {
   readonly request: RequestId;
 }
 
-export function formatRequestId({ id, inbox, deadlineMs, ttlSeconds }: RequestId): string {
+export function formatRequestId({ id, inbox, deadlineMs, ttlSeconds, nonce }: RequestId): string {
   if (inbox === undefined) return encodeId(id);
-  return `${encodeId(id)}@${inbox}@${deadlineMs ?? ''}@${ttlSeconds ?? ''}`;
+  return `${encodeId(id)}@${inbox}@${deadlineMs ?? ''}@${ttlSeconds ?? ''}${nonce === undefined ? '' : `@${nonce}`}`;
 }
 
 export function parseRequestId(rid: string): RequestId {
-  const [id = '', inbox, deadline, ttl] = rid.split('@');
+  const [id = '', inbox, deadline, ttl, nonce] = rid.split('@');
   const request: { -readonly [Field in keyof RequestId]: RequestId[Field] } = { id: decodeId(id) };
   if (inbox !== undefined) request.inbox = inbox;
   if (deadline && /^\d{1,15}$/.test(deadline)) request.deadlineMs = Number(deadline);
   if (ttl && /^[1-9]\d{0,9}$/.test(ttl)) request.ttlSeconds = Number(ttl);
+  if (nonce && NONCE.test(nonce)) request.nonce = nonce;
   return request;
 }
 
@@ -125,11 +129,12 @@ export const inboxKey = (namespace: string, inbox: string): string => `${namespa
 
 /** Where a message's answer goes: undefined where nobody waits. */
 export function answerOf(namespace: string, message: Message) {
-  const { inbox, id } = message.request;
+  const { inbox, id, nonce } = message.request;
   if (inbox === '') return undefined;
   if (inbox === undefined) return { key: replyKey(namespace, message), head: '', ttlMs: REPLY_TTL_MS };
   // `id` has been through a channel, and a command's name needs no escaping
-  const head = `{"id":${JSON.stringify(id)},"command":"${message.command}",`;
+  const repeated = nonce === undefined ? '' : `"nonce":"${nonce}",`;
+  const head = `{"id":${JSON.stringify(id)},"command":"${message.command}",${repeated}`;
   return { key: inboxKey(namespace, inbox), head, ttlMs: INBOX_TTL_MS };
 }
 
@@ -146,6 +151,8 @@ export function dataText(head: string, data: unknown): string {
 export interface InboxItem {
   readonly id: string;
   readonly command: string;
+  /** the request's; a worker that knows of none repeats none */
+  readonly nonce?: string;
   readonly data?: unknown;
   readonly error?: string;
 }

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import debug from 'debug';
 import type { Redis } from 'ioredis';
@@ -37,6 +37,8 @@ import { distanceMsOf } from '../redis/liveness.js';
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { tellFaults } from '../redis/tell-faults.js';
+import { RepeatedLines } from '../repeated-lines.js';
+import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit.js';
 import { Inbox } from './inbox.js';
 import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
@@ -88,9 +90,8 @@ interface Asked {
   readonly timeoutMs: number;
 }
 
-interface Waiter {
+interface Waiter extends Expected {
   readonly id: string;
-  readonly command: string;
   readonly target: Target;
   readonly resolve: (answer: Answer) => void;
   readonly timeout: LoopTimeout;
@@ -122,7 +123,12 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   readonly #circuits = new Circuits((state) => this.#circuitChanged(state));
   readonly #waiting = new Map<string, Waiter>();
   /** what asked for an answer that nobody waits for, by id */
-  readonly #probes = new Map<string, Target>();
+  readonly #probes = new Map<string, Expected & { readonly target: Target }>();
+  readonly #answerCheck = new AnswerCheck();
+  readonly #refused = new RepeatedLines((text, times) => {
+    const message = times === 1 ? text : `${text} (${times} times within a second)`;
+    this.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', message));
+  });
   #sender = newSender();
   readonly #requests = new CommandCounts(
     'intelligent_session_requests_total',
@@ -276,6 +282,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     await this.#pending.settled(timeoutMs);
     this.#unsent.fail(new Error('closed'));
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'closed'));
+    this.#refused.flush();
     this.#inbox?.close();
     this.#lists?.close();
     endConnection(this.#sending);
@@ -283,11 +290,11 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   }
 
   #askByInbox({ command, sid, start, payload, ttlSeconds, timeoutMs }: Asked, target: Target): Promise<Answer> {
-    const id = this.#newId();
+    const [id, nonce] = [this.#newId(), randomUUID()];
     const left = this.#patienceMs(timeoutMs);
     return new Promise((resolve) => {
-      const waiter = this.#wait(id, command, target, left, resolve);
-      const request = () => start + this.#inboxRid(id, left, ttlSeconds);
+      const waiter = this.#wait(id, { command, nonce }, target, left, resolve);
+      const request = () => start + this.#inboxRid(id, nonce, left, ttlSeconds);
       this.#outbox.post({ sid, request, payload, settle: (posted, error) => this.#posted(waiter, posted, error) });
     });
   }
@@ -304,7 +311,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     }
     return new Promise<Answer>((resolve) => {
       const id = this.#newId();
-      const waiter = this.#wait(id, command, target, untilMs - loopNowMs(), resolve);
+      const waiter = this.#wait(id, { command }, target, untilMs - loopNowMs(), resolve);
       const rid = formatRequestId({ id });
       const settle = (posted: Posted, error?: unknown) => this.#posted(waiter, posted, error);
       this.#outbox.post({ sid, request: () => start + rid, payload, settle });
@@ -326,8 +333,10 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     return timeoutMs + 3 * distanceMsOf(this.#sending);
   }
 
-  #wait(id: string, command: string, target: Target, left: number, resolve: (answer: Answer) => void): Waiter {
-    const waiter = { id, command, target, resolve, timeout: new LoopTimeout(() => this.#timedOut(waiter), left) };
+  #wait(id: string, expected: Expected, target: Target, left: number, resolve: (answer: Answer) => void): Waiter {
+    const { command, nonce } = expected;
+    const timeout = new LoopTimeout(() => this.#timedOut(waiter), left);
+    const waiter: Waiter = { id, command, nonce, target, resolve, timeout };
     this.#waiting.set(id, waiter);
     return waiter;
   }
@@ -353,14 +362,15 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   /** A message that asks for an answer, though nobody waits: it closes the circuit. */
   #probe({ command, sid, start, payload, ttlSeconds, timeoutMs }: Asked, target: Target): void {
     const id = this.#newId();
+    const nonce = this.#lists ? undefined : randomUUID();
     const left = this.#patienceMs(timeoutMs);
     const settle = (_: Posted, error?: unknown) => {
       if (error !== undefined) this.emit('fault', redisFault(error));
     };
     if (this.#probes.size > 100) this.#probes.clear();
-    this.#probes.set(id, target);
+    this.#probes.set(id, { command, nonce, target });
     if (!this.#lists) {
-      const request = () => start + this.#inboxRid(id, left, ttlSeconds);
+      const request = () => start + this.#inboxRid(id, nonce, left, ttlSeconds);
       this.#outbox.post({ sid, request, payload, settle });
       return;
     }
@@ -374,9 +384,10 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     wait(this.#lists).catch((error) => this.emit('fault', redisFault(error)));
   }
 
-  #inboxRid(id: string, left: number, ttlSeconds: number): string {
+  #inboxRid(id: string, nonce: string | undefined, left: number, ttlSeconds: number): string {
     const deadlineMs = Math.ceil(this.#clock.latestMs() + left);
-    return formatRequestId({ id, inbox: this.#inbox?.name ?? '', deadlineMs, ttlSeconds });
+    const rid = { id, inbox: this.#inbox?.name ?? '', deadlineMs, ttlSeconds };
+    return formatRequestId(nonce === undefined ? rid : { ...rid, nonce });
   }
 
   /** In ascending order: a worker knows by that what it has counted. */
@@ -402,12 +413,20 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     if (!this.#isReady) throw new Error('not connected');
   }
 
-  #arrived({ id, data, error }: InboxItem): void {
+  #arrived(item: InboxItem): void {
+    const { id, data, error } = item;
     const waiter = this.#waiting.get(id);
-    const target = waiter?.target ?? this.#probes.get(id);
-    if (target !== undefined) this.#circuits.answered(target);
+    const asked = waiter ?? this.#probes.get(id);
+    if (!asked) return; // too late, or not ours
+    if (!this.#answerCheck.belongs(item, asked)) {
+      // who waits goes on waiting for its own answer
+      this.#requests.inc(asked.command, 'refused');
+      this.#refused.add('An answer was refused: it is not of the request that it names');
+      return;
+    }
+    this.#circuits.answered(asked.target);
     this.#probes.delete(id);
-    if (!waiter) return; // too late, or not ours
+    if (!waiter) return;
     if (error !== undefined) {
       this.#settle(waiter, this.#degrade(waiter.command, 'failed', new Error(error)));
       return;
