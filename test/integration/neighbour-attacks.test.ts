@@ -1,10 +1,13 @@
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { createWorker } from '../../lib/index.js';
+import { createWorker, type Worker } from '../../lib/index.js';
+import type { IntelligentSessionError } from '../../lib/errors.js';
+import { intelligenceKeys } from '../../lib/keys.js';
 import { inboxKey, parseChannel } from '../../lib/protocol.js';
 import { ServingLayer, type ServingOptions } from '../../lib/serving/serving-layer.js';
 import { until } from '../support/until.js';
+import { viewsOf } from '../support/views.js';
 
 /** What an account of the same Redis can do that has no right to our keys: all of pub/sub, as each account had up to Redis 6.2. */
 describe('a neighbour who may use pub/sub and none of our keys', () => {
@@ -185,5 +188,146 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
       ['PUBLISH', 'ss:pageview:sid:1@@@60', '/x'],
     ] as [string, ...string[]][])
       expect(await own.call(command, ...args).catch(String), command).to.match(/NOPERM/);
+  });
+});
+
+describe('an account that may publish and nothing else', () => {
+  let redis: PrivateRedis;
+  let client: Redis;
+  let publisher: Redis;
+  let worker: Worker;
+  let lines: string[];
+
+  before(async () => {
+    redis = await startPrivateRedis();
+    client = new Redis(redis.url);
+    await client.call(
+      'ACL',
+      'SETUSER',
+      'publisher',
+      'reset',
+      'on',
+      '>secret',
+      '&ss:*',
+      'resetkeys',
+      '+publish',
+      '+info',
+    );
+    publisher = new Redis({ port: redis.port, username: 'publisher', password: 'secret' });
+  });
+  after(async () => {
+    publisher?.disconnect();
+    client?.disconnect();
+    await redis?.stop();
+  });
+  beforeEach(async () => {
+    await client.flushall();
+    lines = [];
+    const log = { info: () => {}, warn: (line: string) => lines.push(line) };
+    worker = await createWorker({ redis: redis.url, log, commands: { own: () => 'own' } });
+  });
+  afterEach(() => worker.close());
+
+  /** Sends it, and waits until the worker has done all that was published before. */
+  const send = async (...messages: [channel: string, payload: string][]) => {
+    const pipeline = publisher.pipeline();
+    for (const message of messages) pipeline.publish(...message);
+    await pipeline.exec();
+    await publisher.publish('ss:pageview:last:1@@@60', '/');
+    await until('all were worked on', async () => (await viewsOf(client, '', 'last')) > 0);
+    await client.unlink(...Object.values(intelligenceKeys('', 'last')));
+    await until('nothing waits', async () => !/worker_waiting [1-9]/.test(await worker.metrics.metrics()));
+  };
+
+  it('keeps nothing for centuries', async () => {
+    await send(['ss:pageview:victim:1@@@9999999999', '/a'], ['ss:mark-notification-seen:victim:2@@@9999999999', 'n']);
+    const days = 400 * 86_400_000;
+    for (const key of Object.values(intelligenceKeys('', 'victim')))
+      expect(await client.pttl(key), key).to.be.within(days - 60_000, (days * 17) / 16);
+  });
+
+  it('ends nothing that is known of a session whose id it knows', async () => {
+    await send(['ss:pageview:victim:1@@@3600', '/a'], ['ss:mark-notification-seen:victim:2@@@3600', 'n']);
+    await send(
+      ['ss:pageview:victim:3@@@1', '/a'],
+      ['ss:pageview:victim:4@@@1', '/b'],
+      ['ss:mark-notification-seen:victim:5@@@1', 'n'],
+      ['ss:mark-notification-seen:victim:6@@@1', 'other'],
+    );
+    for (const key of Object.values(intelligenceKeys('', 'victim')))
+      expect(await client.pttl(key), key).to.be.above(3_590_000);
+  });
+
+  for (const command of ['pageview', 'featuredpages', 'own'])
+    it(`neither appends to a list of somebody else’s nor lets it expire (${command})`, async () => {
+      const lists = [`async:${command}:theirs:1`, 'async:inbox:somebody-else'];
+      for (const list of lists) await client.rpush(list, 'theirs');
+      await client.rpush('async:inbox:a-longer-one', 'theirs');
+      await client.expire('async:inbox:a-longer-one', 3600);
+      await send(
+        [`ss:${command}:theirs:1`, '[]'],
+        [`ss:${command}:theirs:2@somebody-else@@60`, '[]'],
+        [`ss:${command}:theirs:3@a-longer-one@@60`, '[]'],
+      );
+      // own commands answer in a turn of their own: this one behind them
+      await send([`ss:${command}:ours:4@inbox-of-ours@@60`, '[]']);
+      await until('ours is answered', async () => (await client.llen('async:inbox:inbox-of-ours')) === 1);
+      for (const list of lists) {
+        expect(await client.lrange(list, 0, -1), list).to.deep.equal(['theirs']);
+        expect(await client.pttl(list), list).to.equal(-1);
+      }
+      expect(await client.llen('async:inbox:a-longer-one')).to.equal(1);
+      expect(await client.ttl('async:inbox:a-longer-one')).to.be.above(3500);
+    });
+
+  it('fills no inbox beyond 10,000 answers, and one that grows over 1,000 is not kept alive', async () => {
+    const ask = (i: number): [string, string] => [`ss:featuredpages:sid:${i}@never-drained@@60`, '["/a"]'];
+    await send(...Array.from({ length: 1_500 }, (_, i) => ask(i)));
+    await client.pexpire('async:inbox:never-drained', 4_000);
+    await send(...Array.from({ length: 10_500 }, (_, i) => ask(i)));
+    expect(await client.llen('async:inbox:never-drained')).to.equal(10_000);
+    expect(await client.pttl('async:inbox:never-drained')).to.be.below(4_000);
+  });
+
+  it('is not heard beyond the sizes and forms of the wire', async () => {
+    const faults: Error[] = [];
+    worker.on('fault', (error) => faults.push(error));
+    const long = 'x'.repeat(513);
+    const bad: [string, string][] = [
+      [`ss:pageview:${long}:1@@@60`, '/a'],
+      [`ss:pageview:${'x'.repeat(300_000)}:1@@@60`, '/a'],
+      [`ss:pageview:sid:${long}`, '/a'],
+      [`ss:pageview:sid:1@${'x'.repeat(300_000)}@@60`, '/a'],
+      ['ss:pageview:sid:1@short@@60', '/a'],
+      [`ss:pageview:sid:1@${'x'.repeat(65)}@@60`, '/a'],
+      ['ss:pageview:sid:1@in box{a}*@@60', '/a'],
+      ['ss:pageview:sid:1@inbox-of-ours@@60@no nonce"', '/a'],
+      ['ss:pageview:sid:1@@@60', 'x'.repeat(262_145)],
+      ['ss:pageview:sid:1@@@60', 'é'.repeat(131_073)],
+      ['ss:own:sid:1@@@60', 'x'.repeat(20_000_000)],
+    ];
+    const before = await client.dbsize();
+    for (const message of bad) {
+      faults.length = 0;
+      await send(message);
+      expect(
+        faults.map((error) => (error as IntelligentSessionError).code),
+        message[0].slice(0, 60),
+      ).to.deep.equal(['ERR_INTELLIGENT_SESSION_MESSAGE']);
+    }
+    expect(await client.dbsize()).to.equal(before);
+  });
+
+  it('fills no log: 3,000 bad messages are a line a second at most, and are counted', async () => {
+    const startedMs = performance.now();
+    for (let i = 0; i < 3; i++)
+      await send(...Array.from({ length: 1_000 }, (_, n): [string, string] => [`ss:pageview:sid:${n}@!@@60`, '/a']));
+    await worker.close();
+    const seconds = Math.ceil((performance.now() - startedMs) / 1000);
+    expect(lines.length).to.be.within(1, 1 + seconds);
+    const told = lines.map((line) => Number(/\((\d[\d,]*) times/.exec(line)?.[1]?.replace(',', '') ?? 1));
+    expect(told.reduce((all, one) => all + one, 0)).to.equal(3_000);
+    const counted = /messages_total\{command="unknown",result="refused"\} (\d+)/.exec(await worker.metrics.metrics());
+    expect(Number(counted?.[1])).to.equal(3_000);
   });
 });

@@ -26,6 +26,6 @@ export function workScript({ bloom }: Intelligence): Script<(number | string)[]>
   const keysOf = Array.from(builtIn, ([name, { keys }]) => `['${name}']=${keys.length}`);
   const parts = [lua('activity-ring'), ...Array.from(builtIn.keys(), lua)];
   return new Script(
-    [lua('prelude'), bloom.lua, ...parts, `local keys_of = {${keysOf.join(',')}}`, lua('work')].join('\n'),
+    [lua('push-answers'), lua('prelude'), bloom.lua, ...parts, `local keys_of = {${keysOf.join(',')}}`, lua('work')].join('\n'),
   );
 }
