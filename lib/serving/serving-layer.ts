@@ -41,6 +41,7 @@ import { RepeatedLines } from '../repeated-lines.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit.js';
 import { Inbox } from './inbox.js';
+import { KeyedItems } from './keyed-items.js';
 import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
 import { Renewals } from './renewals.js';
 import { ReplyLists } from './reply-lists.js';
@@ -78,6 +79,8 @@ export interface ServingOptions {
   readonly replyConnections?: number;
   /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
   readonly maxWaitMs?: number;
+  /** Keys pages and notification ids before they are sent, 16 characters at least. @default none */
+  readonly itemSecret?: string | undefined;
 }
 
 interface Asked {
@@ -125,6 +128,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   /** what asked for an answer that nobody waits for, by id */
   readonly #probes = new Map<string, Expected & { readonly target: Target }>();
   readonly #answerCheck = new AnswerCheck();
+  readonly #items: KeyedItems;
   readonly #refused = new RepeatedLines((text, times) => {
     const message = times === 1 ? text : `${text} (${times} times within a second)`;
     this.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', message));
@@ -153,6 +157,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     } = options;
     const namespace = namespaceOf(redis, given);
     this.namespace = namespace;
+    this.#items = new KeyedItems(options.itemSecret);
     this.#messageAgeMs = (transport === 'stream' ? maxMessageAgeSeconds : PUBLISHED_AGE_SECONDS) * 1000;
     if (replies === 'list' && isCluster(redis))
       throw new OptionError('option "replies": lists of each request need one Redis; on a Cluster there is the inbox');
@@ -196,7 +201,10 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   /** Not critical: on its way, and on. A fault is an event. */
   send(command: string, sid: string, payload: unknown, ttlSeconds: number): void {
     checkCommand(command);
-    const text = formatPayload(payload);
+    this.#send(command, sid, formatPayload(this.#items.of(command, sid, payload).payload), ttlSeconds);
+  }
+
+  #send(command: string, sid: string, payload: string, ttlSeconds: number): void {
     if (!isSendable(sid)) return void this.#unsendable(command);
     const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
     this.#pending.begin();
@@ -211,7 +219,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       else this.#requests.inc(command, posted);
       if (command === 'pageview' && posted !== 'sent') this.renew(sid, ttlSeconds); // no worker does
     };
-    const letter: Letter = { sid, request: () => request, payload: text, settle };
+    const letter: Letter = { sid, request: () => request, payload, settle };
     if (this.#sending.status === 'ready') this.#outbox.post(letter);
     else this.#unsent.hold(letter);
   }
@@ -220,7 +228,13 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
    * Critical: waits for the answer, at most `timeoutMs` on top of the way to Redis and back, by this process' clock. Never
    * rejects for a fault.
    */
-  ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
+  async ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
+    const keyed = this.#items.of(command, sid, payload);
+    const answer = await this.#askKeyed(command, sid, keyed.payload, ttlSeconds, timeoutMs);
+    return answer.answered ? { answered: true, data: keyed.answer(answer.data) } : answer;
+  }
+
+  #askKeyed(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
     checkCommand(command);
     if (!isSendable(sid)) return Promise.resolve(this.#unsendable(command));
     const start = requestOf(command, sid, '');
@@ -230,7 +244,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       () => this.#ask(asked),
       (error) => {
         // what counts is sent when there is a connection again; what only reads is of no use then
-        if (!this.#closed && !isRead(command)) this.send(command, sid, payload, ttlSeconds);
+        if (!this.#closed && !isRead(command)) this.#send(command, sid, asked.payload, ttlSeconds);
         return this.#degrade(command, this.#closed ? 'closed' : 'redis', error);
       },
     );
@@ -243,7 +257,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     if (how === 'wait')
       return this.#lists ? this.#askByList(this.#lists, asked, target) : this.#askByInbox(asked, target);
     if (how === 'probe') this.#probe(asked, target);
-    else if (!isRead(command)) this.send(command, sid, payload, ttlSeconds);
+    else if (!isRead(command)) this.#send(command, sid, payload, ttlSeconds);
     return Promise.resolve(this.#degrade(command, 'circuit'));
   }
 
@@ -306,7 +320,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     try {
       client = await lists.take(left);
     } catch {
-      if (!isRead(command)) this.send(command, sid, payload, ttlSeconds);
+      if (!isRead(command)) this.#send(command, sid, payload, ttlSeconds);
       return this.#degrade(command, 'busy');
     }
     return new Promise<Answer>((resolve) => {

@@ -5,6 +5,7 @@ import type { Registry } from 'prom-client';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom/choose.js';
 import { IntelligentSessionError, redisFault } from '../errors.js';
+import { itemKeyOf } from '../item-keys.js';
 import { RedisClock } from '../redis/clock.js';
 import { addressOf, connectCommands, databaseOf, type RedisClient, whenReady } from '../redis/connect.js';
 import { distanceMsOf } from '../redis/liveness.js';
@@ -85,10 +86,15 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const { transport, bloom, combos, activityDays, errorRate, capacity, expansion, itemSecret } = this.#options;
     try {
       await whenReady(this.#client, START_TIMEOUT_MS);
-      this.#bloom = await chooseBloomFilter(this.#client, bloom, { errorRate, capacity, expansion, itemSecret });
+      this.#bloom = await chooseBloomFilter(this.#client, bloom, { errorRate, capacity, expansion });
       const source = this.#makeSource();
       this.#source = source;
-      const of = { bloom: this.#bloom, activityDays, combos: new Map(combos.map(({ name, pages }) => [name, pages])) };
+      const of = {
+        bloom: this.#bloom,
+        activityDays,
+        combos: new Map(combos.map(({ name, pages }) => [name, pages])),
+        itemKey: itemKeyOf(itemSecret),
+      };
       const workbench = new Workbench(this.#client, this.#clock, of, this.#options, this.#metrics, {
         finished: (job) => source.finished(job),
         fault: (error, command) => this.#fault(error, command),
