@@ -58,6 +58,12 @@ export interface IntelligentSessionOptions {
   readonly worker?: 'external' | 'embedded';
   /** The embedded worker's Bloom filters. @default 'auto' */
   readonly bloom?: WorkerOptions['bloom'];
+  /**
+   * Keys pages and notification ids, each by its session (HMAC-SHA256, some 2 µs each), before they are sent, 16 characters at
+   * least: neither messages nor answers nor what is kept says them. A worker that has named combos needs the same one. Another
+   * secret forgets what was seen. @default none
+   */
+  readonly itemSecret?: string;
   /** Rules for suggestions. @default [] */
   readonly combos?: readonly Combo[];
 }
@@ -96,6 +102,7 @@ const schema = v.strictObject({
   replyConnections: v.optional(whole(1, 1000), DEFAULT_REPLY_CONNECTIONS),
   worker: v.optional(v.picklist(['external', 'embedded']), 'external'),
   bloom: v.optional(v.picklist(['auto', 'module', 'fallback']), 'auto'),
+  itemSecret: v.optional(v.pipe(v.string(), v.minLength(16))),
   combos: v.optional(
     v.array(
       v.strictObject({

@@ -99,10 +99,11 @@ export class RequestIntelligence {
   /** Each notification with `seen`. Degraded: undefined. */
   async notifications<T extends Notification>(items: readonly T[]): Promise<Seen<T>[]> {
     const ids = strings('notifications', Array.isArray(items) ? items.map(idOf) : items);
-    const answer = (await this.ask('notifications', ids)) as { seen: boolean }[] | undefined;
+    const answer = (await this.ask('notifications', ids)) as { id: string; seen: boolean }[] | undefined;
+    const seen = new Map(answer?.map((one) => [one.id, one.seen]));
     return items.map((item, i) => {
       const object: object = typeof item === 'string' ? { id: item } : item;
-      return { ...object, seen: answer?.[i]?.seen } as Seen<T>;
+      return { ...object, seen: seen.get(ids[i] as string) } as Seen<T>;
     });
   }
 

@@ -1,5 +1,5 @@
 -- Works on messages, in their order: each whole or not at all, and none harmed by another's fault. What they answer is pushed
--- here, one RPUSH a list. Before this text stand the Bloom filter's functions, `commands` and how many keys each takes.
+-- here, one RPUSH a list. Before this text stand push-answers.lua, the Bloom filter's functions, `commands` and how many keys each takes.
 -- KEYS  of each message its command's keys; then the lists: streams, and where answers go
 -- ARGV  consumer group (of a stream; or ''); how many keys stand before the lists;
 --       of each message: command; ttl of its session in ms; where its answer goes, the number of a list, 0 (nobody waits)
@@ -20,7 +20,7 @@ local function send(target, text)
   if target == -1 then return tell('answer', text) end
   local list = lists[target]
   if not list then
-    list = { 'RPUSH', KEYS[before + target], ttl = '5000' }
+    list = { ttl = 5000 }
     lists[target] = list
     order[#order + 1] = target
   end
@@ -52,7 +52,7 @@ while a <= #ARGV do
     elseif data == AGAIN then
       tell('again', '')
     elseif data and target ~= 0 then
-      if head == '' then send(target, data).ttl = '500' else send(target, head .. '"data":' .. data .. '}') end
+      if head == '' then send(target, data).ttl = 500 else send(target, head .. '"data":' .. data .. '}') end
     end
   else
     tell('again', '')
@@ -63,12 +63,10 @@ end
 
 for i = 1, #order do
   local list = lists[order[i]]
-  local pushed = redis.pcall(unpack(list))
-  if type(pushed) == 'table' then -- something else stands there: who waits for it goes without, what was done is done
+  local wrong = push_answers(KEYS[before + order[i]], list.ttl, list)
+  if wrong then -- who waits for it goes without, what was done is done
     m = 0
-    tell('unpushed', pushed.err)
-  else
-    redis.call('PEXPIRE', list[2], list.ttl)
+    tell('unpushed', wrong)
   end
 end
 return reply

@@ -68,7 +68,7 @@ export class Calls {
     let args: ScriptArgument[];
     try {
       if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Unknown command');
-      args = command.arguments(payload, this.of, message.request.id);
+      args = command.arguments(payload, this.of, message);
     } catch (error) {
       if (answer && answer.head !== '') this.replies.push(answer, errorText(answer.head, (error as Error).message));
       this.onOutcome(job, 'failed', error);

@@ -58,8 +58,9 @@ export interface WorkerOptions {
   /** Bloom filters' expansion. @default 2 */
   readonly expansion?: number;
   /**
-   * Keys pages and notification ids (HMAC-SHA256) before they go into filters and page counts, 16 characters at least: who
-   * reads Redis can't ask them about a known page. Another secret forgets what was seen. @default none
+   * Keys pages and notification ids before they go into filters and page counts, each by its session (HMAC-SHA256), 16
+   * characters at least: who reads Redis can't ask them about a known page. What intelligentSession() has keyed by the same
+   * option stays as it is; with it messages don't say them either. Another secret forgets what was seen. @default none
    */
   readonly itemSecret?: string;
   /** Days of activity kept. @default 7 */

@@ -1,4 +1,13 @@
 import type { RedisClient } from '../redis/connect.js';
+import { loadScript } from '../redis/load-script.js';
+import { Script } from '../redis/run-script.js';
+
+/** Lua's unpack() takes some 8,000. */
+const AT_ONCE = 1_000;
+const script = new Script<string | null>(
+  `${loadScript('../scripts/push-answers.lua', import.meta.url)}
+return push_answers(KEYS[1], tonumber(ARGV[1]), { unpack(ARGV, 2) })`,
+);
 
 /** Pushes answers that no script pushes itself: what is answered in one turn of the event loop goes to each list in one RPUSH. */
 export class Replies {
@@ -21,8 +30,10 @@ export class Replies {
     clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
     for (const [key, { texts, ttlMs }] of this.#waiting) {
-      this.client.rpush(key, ...texts).catch(this.onFault);
-      this.client.pexpire(key, ttlMs).catch(this.onFault);
+      for (let i = 0; i < texts.length; i += AT_ONCE) {
+        const pushed = script.run(this.client, [key, ttlMs, ...texts.slice(i, i + AT_ONCE)]);
+        pushed.then((wrong) => wrong && this.onFault(new Error(wrong))).catch(this.onFault);
+      }
     }
     this.#waiting.clear();
   }

@@ -4,7 +4,7 @@ import debug from 'debug';
 import type { Redis } from 'ioredis';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { leaseKey, streamKey, workersKey } from '../keys.js';
-import { GROUP, parseRequest, requestOf, SELF_COMMAND } from '../protocol.js';
+import { checkPayload, GROUP, parseRequest, requestOf, SELF_COMMAND } from '../protocol.js';
 import { connect, isCluster, type RedisClient, type RedisOption, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { loadScript } from '../redis/load-script.js';
@@ -309,6 +309,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       const entry = { stream: partition.key, id };
       try {
         const message = parseRequest(request);
+        checkPayload(payload);
         // how long it lay in the stream, by this process' clock as far as it agrees with Redis'
         const heardMs = nowMs - Math.max(0, Date.now() - Number.parseInt(id, 10));
         if (message.command !== SELF_COMMAND) jobs.push({ message, payload, heardMs, entry });

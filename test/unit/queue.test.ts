@@ -4,7 +4,7 @@ import { parseRequest } from '../../lib/protocol.js';
 import { type Dropped, type Job, Queue } from '../../lib/worker/queue.js';
 
 const job = (id: number, kind: 'late' | 'waiting' | 'unawaited', heardMs = 0, payload = ''): Job => {
-  const tail = { late: '@box@1@', waiting: '@box@100@', unawaited: '@@@' }[kind];
+  const tail = { late: '@some-box@1@', waiting: '@some-box@100@', unawaited: '@@@' }[kind];
   return { message: parseRequest(`pageview:sid:${id}${tail}60`), payload, heardMs };
 };
 const isLate = ({ message }: Job) => (message.request.deadlineMs ?? 100) < 50;

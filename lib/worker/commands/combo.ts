@@ -5,9 +5,9 @@ import type { BuiltIn } from './command.js';
 /** 1 if every page of the combo was visited. The payload: a JSON array of pages, or the name of a combo. */
 export const combo: BuiltIn = {
   keys: ['visited'],
-  arguments: (payload, { bloom, combos }) => {
+  arguments: (payload, { bloom, combos, itemKey }, { sid }) => {
     const pages = payload.startsWith('[') ? parseStrings(payload) : combos.get(payload);
     if (!pages) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'no combo of that name');
-    return pages.map((page) => bloom.encode(page));
+    return pages.map((page) => bloom.encode(itemKey(sid, page)));
   },
 };

@@ -21,11 +21,18 @@ export const builtIn: ReadonlyMap<string, BuiltIn> = new Map(
 );
 
 /** The one script that works on messages: the filter's Lua, every command's, and work.lua. */
-export function workScript({ bloom }: Intelligence): Script<(number | string)[]> {
+export function workScript({ bloom }: Pick<Intelligence, 'bloom'>): Script<(number | string)[]> {
   const lua = (file: string) => loadScript(`../../scripts/${file}.lua`, import.meta.url);
   const keysOf = Array.from(builtIn, ([name, { keys }]) => `['${name}']=${keys.length}`);
   const parts = [lua('activity-ring'), ...Array.from(builtIn.keys(), lua)];
   return new Script(
-    [lua('prelude'), bloom.lua, ...parts, `local keys_of = {${keysOf.join(',')}}`, lua('work')].join('\n'),
+    [
+      lua('push-answers'),
+      lua('prelude'),
+      bloom.lua,
+      ...parts,
+      `local keys_of = {${keysOf.join(',')}}`,
+      lua('work'),
+    ].join('\n'),
   );
 }

@@ -4,8 +4,11 @@ import type { BuiltIn } from './command.js';
 /** Which notifications this visitor has seen (white paper, "Group Notifications"). */
 export const notifications: BuiltIn = {
   keys: ['notified'],
-  arguments: (payload, { bloom }) => {
+  arguments: (payload, { bloom, itemKey }, { sid }) => {
     const ids = parseStrings(payload);
-    return [...ids.map((id) => bloom.encode(id)), ...ids.map((id) => `{"id":${JSON.stringify(id)},"seen":`)];
+    return [
+      ...ids.map((id) => bloom.encode(itemKey(sid, id))),
+      ...ids.map((id) => `{"id":${JSON.stringify(id)},"seen":`),
+    ];
   },
 };
