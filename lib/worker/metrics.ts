@@ -24,6 +24,11 @@ export class WorkerMetrics {
     buckets: seconds,
     ...this.#to,
   });
+  readonly refusedItems = new Counter({
+    name: 'intelligent_session_worker_refused_items_total',
+    help: 'Pages and notification ids that a Bloom filter did not take, since it had grown to 256 kB: they stay fresh',
+    ...this.#to,
+  });
   readonly gaps = new Counter({
     name: 'intelligent_session_worker_gaps_total',
     help: 'How often the subscription was lost (kicked by Redis, or the connection): what was published then was not heard',
