@@ -105,7 +105,12 @@ export class StreamOutbox extends Gathering {
   constructor(
     readonly client: RedisClient,
     readonly namespace: string,
-    readonly options: { readonly partitions: number; readonly maxBacklog: number },
+    readonly options: {
+      readonly partitions: number;
+      readonly maxBacklog: number;
+      readonly maxBacklogBytes: number;
+      readonly messageAgeMs: number;
+    },
   ) {
     super();
     if (!isCluster(client)) add.loadAtReady(client);
@@ -130,7 +135,8 @@ export class StreamOutbox extends Gathering {
   protected async send(letters: readonly Letter[]): Promise<Posted[]> {
     const keys: string[] = [];
     const numbers = new Map<number, number>();
-    const words: (string | number)[] = [this.options.maxBacklog];
+    const { maxBacklog, maxBacklogBytes, messageAgeMs } = this.options;
+    const words: (string | number)[] = [maxBacklog, maxBacklogBytes, messageAgeMs];
     for (const letter of letters) {
       const { sid, payload } = letter;
       const partition = partitionOf(sid, this.options.partitions);

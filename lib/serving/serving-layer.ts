@@ -68,6 +68,8 @@ export interface ServingOptions {
   readonly partitions?: number;
   /** Messages that a partition of a stream holds at most; more are refused. @default 16384 */
   readonly maxBacklog?: number;
+  /** Bytes that a partition of a stream takes in Redis at most; more are refused. @default 16777216 */
+  readonly maxBacklogBytes?: number;
   /** of the transport `stream`, as the workers have it @default 86400 */
   readonly maxMessageAgeSeconds?: number;
   /** One list a process, or the white paper's, one a request. @default 'inbox' */
@@ -97,6 +99,7 @@ interface Waiter {
 }
 
 export const DEFAULT_BACKLOG = 16_384;
+export const DEFAULT_BACKLOG_BYTES = 16 * 1024 * 1024;
 export const DEFAULT_REPLY_CONNECTIONS = 16;
 /** Six digits to the base 36. */
 const LAST_NUMBER = 36 ** 6 - 1;
@@ -154,8 +157,14 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#renewals = new Renewals(this.#keys, namespace);
     if (transport === 'stream') {
       const { partitions = DEFAULT_PARTITIONS, maxBacklog = DEFAULT_BACKLOG } = options;
+      const { maxBacklogBytes = DEFAULT_BACKLOG_BYTES } = options;
       this.#sending = this.#keys;
-      this.#outbox = new StreamOutbox(this.#keys, namespace, { partitions, maxBacklog });
+      this.#outbox = new StreamOutbox(this.#keys, namespace, {
+        partitions,
+        maxBacklog,
+        maxBacklogBytes,
+        messageAgeMs: this.#messageAgeMs,
+      });
     } else {
       // through one node, so that a session's messages keep their order
       const client = isCluster(this.#keys) ? connect(redis, 'commands', this.#keys) : (this.#keys as Redis);

@@ -9,7 +9,7 @@ export class WorkerMetrics {
   readonly #to = { registers: [this.registry] };
   readonly messages = new CommandCounts(
     'intelligent_session_worker_messages_total',
-    'Messages by command and result: done, failed, again (counted before), gone (its session was destroyed); late, unawaited, full or expired (dropped)',
+    'Messages by command and result: done, failed, timeout (an own command), again (counted before), gone (its session was destroyed); late, unawaited, full or expired (dropped)',
     this.registry,
   );
   readonly processing = new Histogram({

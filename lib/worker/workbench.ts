@@ -3,6 +3,7 @@ import { intelligenceKeys } from '../keys.js';
 import { answerOf, dataText, errorText, isRead } from '../protocol.js';
 import type { RedisClock } from '../redis/clock.js';
 import { isCluster, type RedisClient } from '../redis/connect.js';
+import { LoopTimeout } from '../redis/loop-clock.js';
 import { Calls, type Outcome } from './calls.js';
 import type { Command, Intelligence } from './commands/command.js';
 import { builtIn, listCommands } from './commands/index.js';
@@ -39,6 +40,8 @@ export interface WorkbenchOptions {
   /** of a stream's message */
   readonly maxMessageAgeSeconds: number;
   readonly commands: ReadonlyMap<string, Command>;
+  /** of an application's own command */
+  readonly commandTimeoutMs: number;
   readonly maxQueue: number;
   readonly maxQueueBytes: number;
 }
@@ -212,7 +215,7 @@ export class Workbench {
     try {
       const command = commands.get(message.command);
       if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Unknown command');
-      const data = await command({
+      const work = command({
         command: message.command,
         sid,
         id: request.id,
@@ -222,20 +225,21 @@ export class Workbench {
         awaited: answer !== undefined && !this.#isLate(job),
         redis: this.client,
       });
+      const data = await withinMs(work, this.options.commandTimeoutMs);
       if (answer && !this.#isLate(job)) this.#replies.push(answer, dataText(answer.head, data));
       this.#finish(job, 'done');
     } catch (error) {
       const known = error instanceof IntelligentSessionError;
       if (answer && answer.head !== '')
         this.#replies.push(answer, errorText(answer.head, known ? error.message : 'The command failed'));
-      this.#finish(job, 'failed', error);
+      this.#finish(job, error instanceof CommandTimeout ? 'timeout' : 'failed', error);
     }
     this.#ownAtWork--;
     this.#startOwn();
     this.#pump();
   }
 
-  #finish(job: Job, result: Outcome | Dropped, fault?: unknown): void {
+  #finish(job: Job, result: Outcome | Dropped | 'timeout', fault?: unknown): void {
     const { command } = job.message;
     const known = builtIn.has(command) || this.options.commands.has(command);
     this.metrics.messages.inc(known ? command : 'unknown', result);
@@ -254,5 +258,22 @@ export class Workbench {
   #isLate({ message }: Job): boolean {
     const { inbox, deadlineMs } = message.request;
     return inbox !== '' && deadlineMs !== undefined && this.clock.earliestMs() > deadlineMs;
+  }
+}
+
+class CommandTimeout extends IntelligentSessionError {}
+
+/** What an application's command gives, or an error in time: one that never ends would keep its place for ever. */
+async function withinMs(work: unknown, limitMs: number): Promise<unknown> {
+  if (typeof (work as PromiseLike<unknown> | undefined)?.then !== 'function') return work;
+  let timeout: LoopTimeout | undefined;
+  const late = new Promise((_, reject) => {
+    const error = new CommandTimeout('ERR_INTELLIGENT_SESSION_MESSAGE', `The command took longer than ${limitMs} ms`);
+    timeout = new LoopTimeout(() => reject(error), limitMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    timeout?.clear();
   }
 }
