@@ -4,7 +4,12 @@ import { checkOptions, namespace, transport, whole } from '../lib/check-options.
 import { OptionError } from '../lib/errors.js';
 import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../lib/protocol.js';
 import { DEFAULT_MAX_WAIT_MS, defaultRedis, namespaceOf, type RedisOption } from '../lib/redis/connect.js';
-import { DEFAULT_BACKLOG, DEFAULT_REPLY_CONNECTIONS, type ServingOptions } from '../lib/serving/serving-layer.js';
+import {
+  DEFAULT_BACKLOG,
+  DEFAULT_BACKLOG_BYTES,
+  DEFAULT_REPLY_CONNECTIONS,
+  type ServingOptions,
+} from '../lib/serving/serving-layer.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import type { WorkerOptions } from '../lib/worker/options.js';
 import type { PageNameOptions } from './page-name.js';
@@ -48,6 +53,8 @@ export interface IntelligentSessionOptions {
   readonly partitions?: number;
   /** Messages that each of them holds at most; more are refused. @default 16384 */
   readonly maxBacklog?: number;
+  /** Bytes that each of them takes in Redis at most; more are refused. @default 16777216 */
+  readonly maxBacklogBytes?: number;
   /** Seconds for which one of them may wait; the same for the worker. @default 86400 */
   readonly maxMessageAgeSeconds?: number;
   /** How answers come: one list a process, or the white paper's, one a request. @default 'inbox' */
@@ -97,6 +104,7 @@ const schema = v.strictObject({
   transport: v.optional(transport, 'pubsub'),
   partitions: v.optional(whole(1, 256), DEFAULT_PARTITIONS),
   maxBacklog: v.optional(whole(1), DEFAULT_BACKLOG),
+  maxBacklogBytes: v.optional(whole(1), DEFAULT_BACKLOG_BYTES),
   maxMessageAgeSeconds: v.optional(whole(1, 2 ** 31), DEFAULT_MESSAGE_AGE_SECONDS),
   replies: v.optional(v.picklist(['inbox', 'list']), 'inbox'),
   replyConnections: v.optional(whole(1, 1000), DEFAULT_REPLY_CONNECTIONS),

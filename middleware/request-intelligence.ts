@@ -77,14 +77,7 @@ export class RequestIntelligence {
 
   async #askPageview(page?: string): Promise<PageviewReport | undefined> {
     const name = this.around.pageName(page ?? this.around.askedPage(this.req));
-    try {
-      return (await this.#ask('pageview', name)) as PageviewReport | undefined;
-    } catch (error) {
-      if (!(error instanceof OptionError)) throw error;
-      this.degraded = true; // a name that is too long: the browser's mistake, not the page's
-      this.around.serving.emit('fault', error);
-      return undefined;
-    }
+    return (await this.#ask('pageview', name)) as PageviewReport | undefined;
   }
 
   /** The pages of a list that this visitor has not seen, as they were given, in its order. Degraded: all. */

@@ -55,9 +55,12 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
     redis.call('SET', activity, data, 'KEEPTTL')
     renew = true
   elseif today > last then
-    for day = last + 1, today do
-      local slot = ring_slot(first, slots, day)
-      data = data:sub(1, slot) .. ('\0'):rep(DAY) .. data:sub(slot + DAY + 1)
+    -- the days since then, up to the ring's end, and from its beginning
+    local slot, days = ring_slot(first, slots, last + 1), today - last
+    local here = math.min(days, slots - (slot - HEAD) / DAY)
+    data = data:sub(1, slot) .. ('\0'):rep(here * DAY) .. data:sub(slot + here * DAY + 1)
+    if days > here then
+      data = data:sub(1, HEAD) .. ('\0'):rep((days - here) * DAY) .. data:sub(HEAD + (days - here) * DAY + 1)
     end
     last = today
     -- written at its exact size: a string that grows by SETRANGE takes up to twice as much

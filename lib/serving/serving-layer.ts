@@ -71,6 +71,8 @@ export interface ServingOptions {
   readonly partitions?: number;
   /** Messages that a partition of a stream holds at most; more are refused. @default 16384 */
   readonly maxBacklog?: number;
+  /** Bytes that a partition of a stream takes in Redis at most; more are refused. @default 16777216 */
+  readonly maxBacklogBytes?: number;
   /** of the transport `stream`, as the workers have it @default 86400 */
   readonly maxMessageAgeSeconds?: number;
   /** One list a process, or the white paper's, one a request. @default 'inbox' */
@@ -101,6 +103,7 @@ interface Waiter extends Expected {
 }
 
 export const DEFAULT_BACKLOG = 16_384;
+export const DEFAULT_BACKLOG_BYTES = 16 * 1024 * 1024;
 export const DEFAULT_REPLY_CONNECTIONS = 16;
 /** A timer takes no more than some 24 days. */
 const MOST_TIMEOUT_MS = 86_400_000;
@@ -174,8 +177,14 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#keepsMessages = transport === 'stream';
     if (transport === 'stream') {
       const { partitions = DEFAULT_PARTITIONS, maxBacklog = DEFAULT_BACKLOG } = options;
+      const { maxBacklogBytes = DEFAULT_BACKLOG_BYTES } = options;
       this.#sending = this.#keys;
-      this.#outbox = new StreamOutbox(this.#keys, namespace, { partitions, maxBacklog });
+      this.#outbox = new StreamOutbox(this.#keys, namespace, {
+        partitions,
+        maxBacklog,
+        maxBacklogBytes,
+        messageAgeMs: this.#messageAgeMs,
+      });
     } else {
       // through one node, so that a session's messages keep their order
       const client = isCluster(this.#keys) ? connect(redis, 'commands', this.#keys) : (this.#keys as Redis);

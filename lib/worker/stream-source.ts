@@ -91,6 +91,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       readonly id: string;
       readonly partitions: number;
       readonly maxQueue: number;
+      readonly maxMessageAgeSeconds: number;
     },
     readonly metrics: WorkerMetrics,
   ) {
@@ -201,7 +202,8 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   async #trim(partition: Partition, there: readonly string[]): Promise<void> {
-    const [removed, left] = await trim.run(this.client, [partition.key, GROUP, ...there]);
+    const ageMs = this.options.maxMessageAgeSeconds * 1000;
+    const [removed, left] = await trim.run(this.client, [partition.key, GROUP, ageMs, ...there]);
     partition.kept = Math.max(0, partition.kept - removed);
     this.metrics.lag.set({ partition: partition.number }, Math.max(0, left - partition.kept));
   }

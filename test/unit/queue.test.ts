@@ -56,6 +56,26 @@ describe('the worker’s queue', () => {
     expect(dropped.at(-1)).to.deep.equal(['18', 'late']);
   });
 
+  it('takes sessions in turn, and no more than a quarter of its room from one while others wait', () => {
+    const queue = make(16);
+    const of = (sid: string, id: number): Job => ({
+      ...job(id, 'waiting'),
+      message: parseRequest(`pageview:${sid}:${id}@box@100@60`),
+    });
+    for (let i = 0; i < 3; i++) queue.push(of('much', i));
+    for (let i = 3; i < 5; i++) queue.push(of('other', i));
+    for (let i = 5; i < 8; i++) queue.push(of('much', i));
+    expect(dropped).to.deep.equal([
+      ['6', 'full'],
+      ['7', 'full'],
+    ]);
+    expect([...queue.sessions()]).to.deep.equal(['much', 'other']);
+    const first = queue.shift('much') as Job;
+    queue.defer('much');
+    queue.unshift([first]);
+    expect(rest(queue)).to.deep.equal(['3', '0', '4', '1', '2', '5']);
+  });
+
   it('is bounded by bytes too', () => {
     const queue = make(100, 1000);
     for (let i = 0; i < 20; i++) queue.push(job(i, 'waiting', 0, 'x'.repeat(100)));

@@ -34,6 +34,19 @@ export interface Intelligence {
   readonly itemKey: ItemKey;
 }
 
+/** A built-in command on a list: a function of Lua in lib/scripts/<name>.lua, which works on it in pieces. */
+export interface ListCommand {
+  readonly keys: readonly (keyof CommandKeys)[];
+  /** A payload that it can't read is a coded error. */
+  items(payload: string, of: Intelligence): readonly string[];
+  /** Of some of the items. */
+  arguments(items: readonly string[], of: Intelligence, sid: string): ScriptArgument[];
+  /** The answer from what the pieces gave. */
+  join(parts: readonly string[]): string;
+}
+
+export const joinArray = (parts: readonly string[]): string => `[${parts.filter((text) => text !== '').join(',')}]`;
+
 /** A built-in command: a function of Lua in lib/scripts/<name>.lua, and how its keys and arguments are found. */
 export interface BuiltIn {
   readonly keys: readonly (keyof CommandKeys)[];
