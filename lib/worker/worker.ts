@@ -4,7 +4,7 @@ import debug from 'debug';
 import type { Registry } from 'prom-client';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom/choose.js';
-import { redisFault } from '../errors.js';
+import { IntelligentSessionError, redisFault } from '../errors.js';
 import { RedisClock } from '../redis/clock.js';
 import { addressOf, connectCommands, databaseOf, type RedisClient, whenReady } from '../redis/connect.js';
 import { distanceMsOf } from '../redis/liveness.js';
@@ -82,6 +82,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     try {
       await whenReady(this.#client, START_TIMEOUT_MS);
       this.#bloom = await chooseBloomFilter(this.#client, bloom, { errorRate, capacity, expansion, itemSecret });
+      this.#refuseClosed();
       const source = this.#makeSource();
       this.#source = source;
       const of = { bloom: this.#bloom, activityDays, combos: new Map(combos.map(({ name, pages }) => [name, pages])) };
@@ -103,6 +104,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
         this.emit('taken-over', messages);
       });
       await source.start();
+      this.#refuseClosed();
       source.on('ready', () => this.emit('ready'));
     } catch (error) {
       endConnection(this.#client);
@@ -124,6 +126,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return (
       this.listening && ((await this.#source?.hearsItself(SELF_TIMEOUT_MS + 4 * distanceMsOf(this.#client))) ?? false)
     );
+  }
+
+  /** An answer may still come after close(): what would be opened then, nobody would close. */
+  #refuseClosed(): void {
+    if (this.#closing) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', 'This worker was closed');
   }
 
   #makeSource(): Source {
