@@ -62,7 +62,8 @@ describe('starting', () => {
         const far = await startDistance(redis.port, ms);
         try {
           const namespace = `start-${transport}-${ms}:`;
-          const site = await siteOf({ redis: far.url, worker: 'embedded', transport, namespace });
+          const limits = { maxWaitMs: 10_000, timeout: 2_000 };
+          const site = await siteOf({ redis: far.url, worker: 'embedded', transport, namespace, ...limits });
           const visit = async () => {
             const visitor = new Visitor(site.url);
             for (const totalPages of [1, 2]) expect(await visitor.json('/ask')).to.include({ totalPages });
