@@ -404,7 +404,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
 
   /** On top of the way to Redis and back, and of a worker's that is as far away from it and has just begun to read. */
   #patienceMs(timeoutMs: number): number {
-    return timeoutMs + 3 * distanceMsOf(this.#sending);
+    return timeoutMs + 4 * distanceMsOf(this.#sending);
   }
 
   #wait(id: string, expected: Expected, target: Target, left: number, resolve: (answer: Answer) => void): Waiter {

@@ -109,7 +109,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
 
   async start(): Promise<void> {
     await this.#beat();
-    this.#schedule();
+    if (!this.#closed) this.#schedule();
   }
 
   /** The next one, so long after the last one began: a lease is renewed in time also where Redis is far away. */

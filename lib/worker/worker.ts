@@ -87,6 +87,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     try {
       await whenReady(this.#client, START_TIMEOUT_MS);
       this.#bloom = await chooseBloomFilter(this.#client, bloom, { errorRate, capacity, expansion });
+      this.#refuseClosed();
       const source = this.#makeSource();
       this.#source = source;
       const of = {
@@ -117,6 +118,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
         this.emit('taken-over', messages);
       });
       await source.start();
+      this.#refuseClosed();
       source.on('ready', () => this.emit('ready'));
     } catch (error) {
       endConnection(this.#client);
@@ -138,6 +140,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return (
       this.listening && ((await this.#source?.hearsItself(SELF_TIMEOUT_MS + 4 * distanceMsOf(this.#client))) ?? false)
     );
+  }
+
+  /** An answer may still come after close(): what would be opened then, nobody would close. */
+  #refuseClosed(): void {
+    if (this.#closing) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', 'This worker was closed');
   }
 
   #makeSource(): Source {
