@@ -268,10 +268,11 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
    * Critical: waits for the answer, at most `timeoutMs` (1 to a day) on top of the way to Redis and back, by this process'
    * clock. Never rejects for a fault.
    */
-  async ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
-    const keyed = this.#items.of(command, sid, payload);
-    const answer = await this.#askKeyed(command, sid, keyed.payload, ttlSeconds, timeoutMs);
-    return answer.answered ? { answered: true, data: keyed.answer(answer.data) } : answer;
+  ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
+    const { payload: keyed, answer: read } = this.#items.of(command, sid, payload);
+    const asked = this.#askKeyed(command, sid, keyed, ttlSeconds, timeoutMs);
+    if (!read) return asked;
+    return asked.then((answer) => (answer.answered ? { answered: true, data: read(answer.data) } : answer));
   }
 
   #askKeyed(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {

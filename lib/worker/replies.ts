@@ -2,8 +2,9 @@ import type { RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 
-/** Lua's unpack() takes some 8,000. */
-const AT_ONCE = 1_000;
+/** In one call at most, so that none holds Redis for long: answers (Lua's unpack() takes some 8,000), and characters. */
+const MOST_ANSWERS = 1_000;
+const MOST_CHARACTERS = 262_144;
 const script = new Script<string | null>(
   `${loadScript('../scripts/push-answers.lua', import.meta.url)}
 return push_answers(KEYS[1], tonumber(ARGV[1]), { unpack(ARGV, 2) })`,
@@ -30,11 +31,25 @@ export class Replies {
     clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
     for (const [key, { texts, ttlMs }] of this.#waiting) {
-      for (let i = 0; i < texts.length; i += AT_ONCE) {
-        const pushed = script.run(this.client, [key, ttlMs, ...texts.slice(i, i + AT_ONCE)]);
+      for (const some of inCalls(texts)) {
+        const pushed = script.run(this.client, [key, ttlMs, ...some]);
         pushed.then((wrong) => wrong && this.onFault(new Error(wrong))).catch(this.onFault);
       }
     }
     this.#waiting.clear();
   }
+}
+
+function* inCalls(texts: readonly string[]): Generator<readonly string[]> {
+  let some: string[] = [];
+  let length = 0;
+  for (const text of texts) {
+    if (some.length > 0 && (some.length >= MOST_ANSWERS || length + text.length > MOST_CHARACTERS)) {
+      yield some;
+      [some, length] = [[], 0];
+    }
+    some.push(text);
+    length += text.length;
+  }
+  if (some.length > 0) yield some;
 }

@@ -120,10 +120,12 @@ for (const bloom of ['fallback', 'module'] as const)
       'stream: featuredpages, 4 of 10,000': () => all('featuredpages', four, () => list(10_000, 5), streams),
     };
     for (const [title, act] of Object.entries(cases))
-      it(`${title}: under 5 ms`, async function () {
+      // The figure is 5 ms (SHOW_FIGURES prints it); a shared machine deschedules Redis for more than that now and then, and
+      // what had no bound took 25 to 240 ms.
+      it(`${title}: bounded`, async function () {
         this.timeout(60_000);
         const ms = await longestMs(act);
         figures(`${ms.toFixed(2)} ms`);
-        expect(ms).to.be.below(5);
+        expect(ms).to.be.below(20);
       });
   });

@@ -60,7 +60,7 @@ describe('the worker’s queue', () => {
     const queue = make(16);
     const of = (sid: string, id: number): Job => ({
       ...job(id, 'waiting'),
-      message: parseRequest(`pageview:${sid}:${id}@box@100@60`),
+      message: parseRequest(`pageview:${sid}:${id}@inbox-of-the-test@100@60`),
     });
     for (let i = 0; i < 3; i++) queue.push(of('much', i));
     for (let i = 3; i < 5; i++) queue.push(of('other', i));
