@@ -191,7 +191,7 @@ for (let r = 0; r < ROUNDS; r++) {
   }
   for (const [side, bloom] of Object.entries(pageviews)) {
     // one message a call, that nobody waits for
-    const script = workScript({ bloom: bloom as BloomFilter, activityDays: 7, combos: new Map() });
+    const script = workScript({ bloom: bloom as BloomFilter });
     const encode = side === 'fallback' ? filters.fallback : filters.module;
     for (const what of ['new page', 'page again'])
       await time(`page view script, ${what}, ${side}`, (i) => {

@@ -1,5 +1,5 @@
 -- bloom_check, bloom_add and bloom_which on plain Redis: RedisBloom's filter, bit for bit, in one string.
--- ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING (of a new filter) stand before this text.
+-- ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING (of a new filter) and MOST_ITEMS stand before this text.
 -- The string: "ISBLOOM1", then the header that BF.SCANDUMP gives (20 bytes and 53 a layer), then each layer's bytes.
 -- What the first KB holds is read whole by one GETRANGE; other layers are asked for bits by BITFIELD, all in one command.
 local MAGIC = 'ISBLOOM1'
@@ -44,7 +44,7 @@ local function bloom_open(key)
   if not (rate > 0 and rate < 1) or entries < 1 then error('WRONGTYPE DAMAGED Bloom filter') end
   return {
     key = key, head = head, length = length, size = size, options = options, growth = growth, n = n,
-    at = at, bits = bits, hashes = hashes, count = count, rate = rate, entries = entries,
+    at = at, bits = bits, hashes = hashes, count = count, rate = rate, entries = entries, cost = 0,
   }
 end
 
@@ -132,6 +132,7 @@ local function bloom_has(filter, pair, newest)
   end
   -- 1 bit of each, then 1, 2, 4, 8 more of those where all were set: half of a full layer's bits are
   local asked = 0
+  filter.cost = filter.cost + 2
   while #left > 0 do
     local step = asked > 1 and asked or 1
     local words, n = { 'BITFIELD', filter.key }, 2
@@ -143,6 +144,7 @@ local function bloom_has(filter, pair, newest)
         n = n + 3
       end
     end
+    filter.cost = filter.cost + 3 + n / 3
     local set, next, still = redis.call(unpack(words)), 1, {}
     for _, i in ipairs(left) do
       local all = true
@@ -171,13 +173,18 @@ local function bloom_mark(filter, pair, words)
   return words
 end
 
--- which of the items ARGV[from] to ARGV[to] may be there: 0 or 1 for each
-local function bloom_which(key, from, to)
-  local reply, filter = {}, bloom_open(key)
+-- which of the items ARGV[from] to ARGV[to] may be there: 0 or 1 for each; how many were looked up, fewer where that costs
+-- more than `room` (some 1 µs each); what it cost
+local function bloom_which(key, from, to, room)
+  local reply, filter, done = {}, bloom_open(key), 0
+  local cost = 0
   for i = from, to do
-    reply[i - from + 1] = filter and bloom_has(filter, { struct.unpack('<I4I4I4I4', ARGV[i]) }, filter.n) or 0
+    if room and cost >= room then break end
+    done = done + 1
+    reply[done] = filter and bloom_has(filter, { struct.unpack('<I4I4I4I4', ARGV[i]) }, filter.n) or 0
+    cost = (filter and filter.cost or 0) + done
   end
-  return reply
+  return reply, done, cost
 end
 
 -- 1 if the item was not there; and the filter as it then is
@@ -218,8 +225,15 @@ end
 -- what bloom_add() is to be told; an error where the key holds something else
 local bloom_check = bloom_open
 
+local bloom_refused = 0 -- items that a full filter did not take
+
+-- 1 if the item was not there; one that was not is not taken by a filter that has MOST_ITEMS
 local function bloom_add(key, pair, there)
-  return (bloom_put(bloom_ready(key, there), pair))
+  local filter = bloom_ready(key, there)
+  if filter.size < MOST_ITEMS then return (bloom_put(filter, pair)) end
+  if bloom_has(filter, { struct.unpack('<I4I4I4I4', pair) }, filter.n) == 1 then return 0 end
+  bloom_refused = bloom_refused + 1
+  return 1
 end
 
 -- the start of a filter that was found whole

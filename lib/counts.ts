@@ -1,19 +1,27 @@
 import { Counter, type Registry } from 'prom-client';
+import { isBuiltIn } from './protocol.js';
+
+/** A command's name may be what a visitor chose: those after so many are "other". */
+const MOST_COMMANDS = 100;
 
 /** A counter by command and result whose children are looked up once: finding one by its labels costs more than counting. */
 export class CommandCounts {
   readonly #counter: Counter<'command' | 'result'>;
   readonly #children = new Map<string, Counter.Internal>();
+  readonly #commands = new Set<string>();
 
   constructor(name: string, help: string, registry: Registry) {
     this.#counter = new Counter({ name, help, labelNames: ['command', 'result'], registers: [registry] });
   }
 
   inc(command: string, result: string, by = 1): void {
-    const key = `${command}:${result}`;
+    const known = isBuiltIn(command) || this.#commands.has(command) || this.#commands.size < MOST_COMMANDS;
+    if (known) this.#commands.add(command);
+    const name = known ? command : 'other';
+    const key = `${name}:${result}`;
     let child = this.#children.get(key);
     if (!child) {
-      child = this.#counter.labels(command, result);
+      child = this.#counter.labels(name, result);
       this.#children.set(key, child);
     }
     child.inc(by);

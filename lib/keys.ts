@@ -71,8 +71,12 @@ export function intelligenceKeys(namespace: string, sid: string): IntelligenceKe
 
 export const goneKey = (namespace: string, sid: string): string => commandKeys(namespace, sid).gone;
 
-/** Which sessions are a user's, a hash: outside the sessions' own prefix, so that no SCAN takes it for one. */
-export const userSessionsKey = (prefix: string, user: string): string => `users:${prefix}${user}`;
+/**
+ * Stands before a user, encoded as an id, in the key of which sessions are theirs, a hash: outside the sessions' own prefix, so
+ * that no SCAN takes it for one. It always ends in a colon, and a user has none: `sess:` and `sess:a` share no key.
+ */
+export const userSessionsPrefix = (prefix: string): string =>
+  `users:${/^[^%]*:$/.test(prefix) ? prefix : `%${encodeId(prefix)}:`}`;
 
 /**
  * A key that stands beside another: in the same slot of a Cluster whatever braces there are in it, and outside its prefix,

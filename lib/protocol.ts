@@ -20,6 +20,14 @@ export const PUBLISHED_AGE_SECONDS = 60;
 export const GROUP = 'workers';
 
 const COMMAND = /^[a-z0-9-]{1,64}$/;
+const NONCE = /^[\w-]{1,64}$/;
+const INBOX = /^[\w-]{8,64}$/;
+/** No message lets a key live for longer than this (and a sixteenth more): as long as browsers keep a cookie, 400 days. */
+const MOST_TTL_SECONDS = 400 * 86_400;
+/** A command, a session's id, a request's id and two colons. */
+const MOST_REQUEST_LENGTH = 64 + 2 * MAX_ID_LENGTH + 2;
+
+const notRequest = (why: string) => new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', why);
 
 /** A worker's message to itself, by which it knows that it is heard; its id stands in the session id's place. */
 export const SELF_COMMAND = 'worker-self';
@@ -33,6 +41,8 @@ export interface RequestId {
   readonly deadlineMs?: number;
   /** what the session has left */
   readonly ttlSeconds?: number;
+  /** random, and repeated in an inbox's answer: who has not heard the request can't answer it */
+  readonly nonce?: string;
 }
 
 export interface Message {
@@ -42,17 +52,20 @@ export interface Message {
   readonly request: RequestId;
 }
 
-export function formatRequestId({ id, inbox, deadlineMs, ttlSeconds }: RequestId): string {
+export function formatRequestId({ id, inbox, deadlineMs, ttlSeconds, nonce }: RequestId): string {
   if (inbox === undefined) return encodeId(id);
-  return `${encodeId(id)}@${inbox}@${deadlineMs ?? ''}@${ttlSeconds ?? ''}`;
+  return `${encodeId(id)}@${inbox}@${deadlineMs ?? ''}@${ttlSeconds ?? ''}${nonce === undefined ? '' : `@${nonce}`}`;
 }
 
 export function parseRequestId(rid: string): RequestId {
-  const [id = '', inbox, deadline, ttl] = rid.split('@');
+  const [id = '', inbox, deadline, ttl, nonce] = rid.split('@');
   const request: { -readonly [Field in keyof RequestId]: RequestId[Field] } = { id: decodeId(id) };
   if (inbox !== undefined) request.inbox = inbox;
+  if (inbox && !INBOX.test(inbox)) throw notRequest('an inbox has 8 to 64 of A-Za-z0-9_-');
+  if (nonce && !NONCE.test(nonce)) throw notRequest('a nonce has 1 to 64 of A-Za-z0-9_-');
   if (deadline && /^\d{1,15}$/.test(deadline)) request.deadlineMs = Number(deadline);
-  if (ttl && /^[1-9]\d{0,9}$/.test(ttl)) request.ttlSeconds = Number(ttl);
+  if (ttl && /^[1-9]\d{0,9}$/.test(ttl)) request.ttlSeconds = Math.min(Number(ttl), MOST_TTL_SECONDS);
+  if (nonce) request.nonce = nonce;
   return request;
 }
 
@@ -70,10 +83,20 @@ const WRITES: ReadonlySet<string> = new Set(['pageview', 'mark-notification-seen
 export const isBuiltIn = (command: string): boolean => READS.has(command) || WRITES.has(command);
 export const isRead = (command: string): boolean => READS.has(command);
 
+/** A character is three bytes at most. */
+const isTooLong = (payload: string): boolean =>
+  payload.length > MAX_PAYLOAD_BYTES ||
+  (payload.length > MAX_PAYLOAD_BYTES / 3 && Buffer.byteLength(payload) > MAX_PAYLOAD_BYTES);
+
+/** Refuses a payload that nobody of ours would have sent. */
+export function checkPayload(payload: string): void {
+  if (isTooLong(payload)) throw notRequest(`a payload is at most ${MAX_PAYLOAD_BYTES} bytes`);
+}
+
 /** A string goes as it is, anything else as JSON, once. */
 export function formatPayload(payload: unknown): string {
   const text = typeof payload === 'string' ? payload : (JSON.stringify(payload ?? null) ?? 'null');
-  if (text.length > MAX_PAYLOAD_BYTES / 3 && Buffer.byteLength(text) > MAX_PAYLOAD_BYTES)
+  if (isTooLong(text))
     throw new OptionError(`A payload is at most ${MAX_PAYLOAD_BYTES} bytes`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
   return text;
 }
@@ -98,16 +121,20 @@ export function patternOf(namespace: string, command: string, sessionGlob: strin
 
 export function parseChannel(namespace: string, channel: string, db = 0): Message {
   const start = channelStart(namespace, db);
-  if (!channel.startsWith(start))
-    throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Not a request channel');
+  if (!channel.startsWith(start)) throw notRequest('Not a request channel');
   return parseRequest(channel.slice(start.length));
 }
 
-/** `<command>:<sid>:<rid>`: a channel without its beginning, and what stands in a stream's entry. */
+/**
+ * `<command>:<sid>:<rid>`: a channel without its beginning, and what stands in a stream's entry. Whoever may publish can send
+ * anything: what is not of the sizes and forms of WIRE.md is a coded error that repeats nothing of it.
+ */
 export function parseRequest(text: string): Message {
+  if (text.length > MOST_REQUEST_LENGTH) throw notRequest('A request is too long');
   const [command, sid, rid, ...rest] = text.split(':');
-  if (!command || !sid || !rid || rest.length > 0)
-    throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Not a request');
+  if (!command || !sid || !rid || rest.length > 0 || !COMMAND.test(command)) throw notRequest('Not a request');
+  if (sid.length > MAX_ID_LENGTH || rid.length > MAX_ID_LENGTH)
+    throw notRequest(`A session's id and a request's have at most ${MAX_ID_LENGTH} characters`);
   return { command, sid: decodeId(sid), rid, request: parseRequestId(rid) };
 }
 
@@ -125,11 +152,12 @@ export const inboxKey = (namespace: string, inbox: string): string => `${namespa
 
 /** Where a message's answer goes: undefined where nobody waits. */
 export function answerOf(namespace: string, message: Message) {
-  const { inbox, id } = message.request;
+  const { inbox, id, nonce } = message.request;
   if (inbox === '') return undefined;
   if (inbox === undefined) return { key: replyKey(namespace, message), head: '', ttlMs: REPLY_TTL_MS };
   // `id` has been through a channel, and a command's name needs no escaping
-  const head = `{"id":${JSON.stringify(id)},"command":"${message.command}",`;
+  const repeated = nonce === undefined ? '' : `"nonce":"${nonce}",`;
+  const head = `{"id":${JSON.stringify(id)},"command":"${message.command}",${repeated}`;
   return { key: inboxKey(namespace, inbox), head, ttlMs: INBOX_TTL_MS };
 }
 
@@ -146,6 +174,8 @@ export function dataText(head: string, data: unknown): string {
 export interface InboxItem {
   readonly id: string;
   readonly command: string;
+  /** the request's; a worker that knows of none repeats none */
+  readonly nonce?: string;
   readonly data?: unknown;
   readonly error?: string;
 }

@@ -3,6 +3,7 @@ import { Worker } from '../lib/worker/worker.js';
 import type { WorkerOptions } from '../lib/worker/options.js';
 
 const RETRY_MS = 1_000;
+const HEARING_TRIES = 5;
 
 /** A worker in this process; where Redis is not there at start, it is tried again every second. */
 export class EmbeddedWorker {
@@ -30,7 +31,7 @@ export class EmbeddedWorker {
     this.#worker = worker;
     worker.on('fault', this.onFault);
     worker.start().then(
-      () => this.#told(),
+      () => this.#tellWhenHeard(worker),
       (error: Error) => {
         if (this.#closed) return;
         this.onFault(error);
@@ -38,6 +39,12 @@ export class EmbeddedWorker {
         this.#retry = setTimeout(() => this.#start(), RETRY_MS);
       },
     );
+  }
+
+  /** By streams, it has begun before it reads the first time. */
+  async #tellWhenHeard(worker: Worker): Promise<void> {
+    for (let tries = 0; tries < HEARING_TRIES && !this.#closed; tries++) if (await worker.isReady()) break;
+    this.#told();
   }
 
   /** A worker that can't start, told once: an operator who listens to nothing would wonder where the insight is. */

@@ -7,6 +7,7 @@ import { DEFAULT_MAX_WAIT_MS, defaultRedis, namespaceOf, type RedisOption } from
 import {
   checkReplies,
   DEFAULT_BACKLOG,
+  DEFAULT_BACKLOG_BYTES,
   DEFAULT_REPLY_CONNECTIONS,
   type ServingOptions,
 } from '../lib/serving/serving-layer.js';
@@ -53,6 +54,8 @@ export interface IntelligentSessionOptions {
   readonly partitions?: number;
   /** Messages that each of them holds at most; more are refused. @default 16384 */
   readonly maxBacklog?: number;
+  /** Bytes that each of them takes in Redis at most; more are refused. @default 16777216 */
+  readonly maxBacklogBytes?: number;
   /** Seconds for which one of them may wait; the same for the worker. @default 86400 */
   readonly maxMessageAgeSeconds?: number;
   /** How answers come: one list a process, or the white paper's, one a request. @default 'inbox' */
@@ -63,6 +66,12 @@ export interface IntelligentSessionOptions {
   readonly worker?: 'external' | 'embedded';
   /** The embedded worker's Bloom filters. @default 'auto' */
   readonly bloom?: WorkerOptions['bloom'];
+  /**
+   * Keys pages and notification ids, each by its session (HMAC-SHA256, some 2 µs each), before they are sent, 16 characters at
+   * least: neither messages nor answers nor what is kept says them. A worker that has named combos needs the same one. Another
+   * secret forgets what was seen. @default none
+   */
+  readonly itemSecret?: string;
   /** Rules for suggestions. @default [] */
   readonly combos?: readonly Combo[];
 }
@@ -96,11 +105,13 @@ const schema = v.strictObject({
   transport: v.optional(transport, 'pubsub'),
   partitions: v.optional(whole(1, 256), DEFAULT_PARTITIONS),
   maxBacklog: v.optional(whole(1), DEFAULT_BACKLOG),
+  maxBacklogBytes: v.optional(whole(1), DEFAULT_BACKLOG_BYTES),
   maxMessageAgeSeconds: v.optional(whole(1, 2 ** 31), DEFAULT_MESSAGE_AGE_SECONDS),
   replies: v.optional(v.picklist(['inbox', 'list']), 'inbox'),
   replyConnections: v.optional(whole(1, 1000), DEFAULT_REPLY_CONNECTIONS),
   worker: v.optional(v.picklist(['external', 'embedded']), 'external'),
   bloom: v.optional(v.picklist(['auto', 'module', 'fallback']), 'auto'),
+  itemSecret: v.optional(v.pipe(v.string(), v.minLength(16))),
   combos: v.optional(
     v.array(
       v.strictObject({

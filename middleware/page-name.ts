@@ -1,3 +1,9 @@
+import { createHash } from 'node:crypto';
+
+/** A longer name is its beginning and its hash: a visitor chooses it, and it is kept until a worker has it. */
+const MOST_BYTES = 1024;
+const KEPT_BYTES = MOST_BYTES - 44;
+
 /** What belongs to a page's name besides its path. */
 export interface PageNameOptions {
   /** `/news/1/` is another page than `/news/1`. @default false */
@@ -18,11 +24,12 @@ const QUERY_PART = /%[\da-f]{2}|%|[^\w.~%-]+/gi;
  * One name for a page, however it is spelled (RFC 3986, section 6.2.2): what needs no percent-encoding is decoded, the rest
  * is encoded as UTF-8 in upper case, dot segments are removed; of an http(s) URL only the path counts. The case stays. The
  * fragment goes, and the slash at the end, and the query, unless the options say otherwise. A text that begins neither
- * with a slash nor as an http(s) URL is a name already. Never throws; a normalised name stays as it is.
+ * with a slash nor as an http(s) URL is a name already. Never throws; a normalised name stays as it is. A name has at most 1,024 bytes: of a longer one,
+ * its beginning and its SHA-256.
  */
 export function pageNames({ strict = false, query = [] }: PageNameOptions = {}): (text: string) => string {
   const wanted = new Set(query.map((name) => encode(name.replaceAll('%', '%25'), QUERY_PART)));
-  return (text) => {
+  const nameOf = (text: string): string => {
     const target = text.startsWith('/') ? text : withoutOrigin(text);
     if (target === undefined) return text;
     const [whole = ''] = target.split('#', 1);
@@ -31,6 +38,19 @@ export function pageNames({ strict = false, query = [] }: PageNameOptions = {}):
     const name = path === '/' || NORMAL.test(path) ? path : normalPath(path, strict);
     return mark < 0 || wanted.size === 0 ? name : name + normalQuery(whole.slice(mark + 1), wanted);
   };
+  return (text) => bounded(nameOf(text));
+}
+
+/** At most 1,024 bytes: of a longer name the first 980, "~", and 43 characters of its SHA-256 (base64url). */
+function bounded(name: string): string {
+  if (name.length * 3 <= MOST_BYTES) return name;
+  const bytes = Buffer.from(name);
+  if (bytes.length <= MOST_BYTES) return name;
+  let end = KEPT_BYTES;
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--; // not within a character, nor within an encoded byte
+  if (bytes[end - 1] === 0x25) end -= 1;
+  else if (bytes[end - 2] === 0x25) end -= 2;
+  return `${bytes.toString('utf8', 0, end)}~${createHash('sha256').update(bytes).digest('base64url')}`;
 }
 
 function withoutOrigin(text: string): string | undefined {

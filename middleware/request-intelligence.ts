@@ -77,14 +77,7 @@ export class RequestIntelligence {
 
   async #askPageview(page?: string): Promise<PageviewReport | undefined> {
     const name = this.around.pageName(page ?? this.around.askedPage(this.req));
-    try {
-      return (await this.#ask('pageview', name)) as PageviewReport | undefined;
-    } catch (error) {
-      if (!(error instanceof OptionError)) throw error;
-      this.degraded = true; // a name that is too long: the browser's mistake, not the page's
-      this.around.serving.emit('fault', error);
-      return undefined;
-    }
+    return (await this.#ask('pageview', name)) as PageviewReport | undefined;
   }
 
   /** The pages of a list that this visitor has not seen, as they were given, in its order. Degraded: all. */
@@ -99,10 +92,11 @@ export class RequestIntelligence {
   /** Each notification with `seen`. Degraded: undefined. */
   async notifications<T extends Notification>(items: readonly T[]): Promise<Seen<T>[]> {
     const ids = strings('notifications', Array.isArray(items) ? items.map(idOf) : items);
-    const answer = (await this.ask('notifications', ids)) as { seen: boolean }[] | undefined;
+    const answer = (await this.ask('notifications', ids)) as { id: string; seen: boolean }[] | undefined;
+    const seen = new Map(answer?.map((one) => [one.id, one.seen]));
     return items.map((item, i) => {
       const object: object = typeof item === 'string' ? { id: item } : item;
-      return { ...object, seen: answer?.[i]?.seen } as Seen<T>;
+      return { ...object, seen: seen.get(ids[i] as string) } as Seen<T>;
     });
   }
 

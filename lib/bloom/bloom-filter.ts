@@ -74,7 +74,7 @@ export interface BloomFilter {
    */
   load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>): Promise<boolean>;
   /** Lua to stand before another script: `bloom_check(key)` (an error where it is no filter), `bloom_add(key, item, checked)`,
-   * `bloom_which(key, from, to)` (items of ARGV).
+   * `bloom_which(key, from, to, room)` (items of ARGV).
    */
   readonly lua: string;
   /** An item as that Lua takes it in ARGV. */
@@ -111,11 +111,27 @@ export function resolveShape(options: BloomShape, defaults: BloomShape = {}): Re
   return resolved.nonScaling ? { ...resolved, expansion: 2 } : resolved;
 }
 
+/** What a worker's commands let one filter grow to: 256 kB, and so many layers, each of which every check asks. */
+const MOST_BYTES = 256 * 1024;
+const MOST_LAYERS = 32;
+
+/** How many items that is; the first layer is what an option says, whatever its size. */
+function mostItems({ errorRate, capacity, expansion, nonScaling }: Required<BloomShape>): number {
+  if (nonScaling) return capacity;
+  let [items, bytes, layers, entries, rate] = [0, 28, 0, capacity, errorRate / 2];
+  for (; layers < MOST_LAYERS; layers++, entries *= expansion, rate /= 2) {
+    bytes += 53 + 8 * Math.ceil((entries * -Math.log(rate)) / Math.LN2 ** 2 / 64);
+    if (layers > 0 && bytes > MOST_BYTES) break;
+    items += entries;
+  }
+  return items;
+}
+
 /** The functions of a .lua file, for new filters of this shape. */
 export function bloomLua(shape: Required<BloomShape>, file: string, beside: string): string {
   const { errorRate, capacity, expansion, nonScaling } = shape;
-  const values = [errorRate, capacity, expansion, nonScaling].join(', ');
-  return `local ERROR_RATE, CAPACITY, EXPANSION, NON_SCALING = ${values}\n${loadScript(file, beside)}`;
+  const values = [errorRate, capacity, expansion, nonScaling, mostItems(shape)].join(', ');
+  return `local ERROR_RATE, CAPACITY, EXPANSION, NON_SCALING, MOST_ITEMS = ${values}\n${loadScript(file, beside)}`;
 }
 
 /** How an item is made ready: as it is, or its HMAC where there is a secret. */

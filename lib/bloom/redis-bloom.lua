@@ -1,32 +1,46 @@
--- bloom_check, bloom_add and bloom_which on RedisBloom. ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING stand before.
+-- bloom_check, bloom_add and bloom_which on RedisBloom. ERROR_RATE, CAPACITY, EXPANSION, NON_SCALING and
+-- MOST_ITEMS stand before.
 -- A key of another type is an error: BF.MEXISTS alone would answer 0.
+-- Gives how many items are there, or false where there is no key.
 local function bloom_check(key)
+  local items = redis.pcall('BF.CARD', key) -- since RedisBloom 2.4.4
+  if type(items) == 'number' and items > 0 then return items end
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' then return false end
-  if kind == 'MBbloom--' then return true end
+  if kind == 'MBbloom--' then return type(items) == 'number' and items or redis.call('BF.INFO', key)[8] end
   if kind == 'string' and redis.call('GETRANGE', key, 0, 7) == 'ISBLOOM1' then error('WRONGTYPE OTHERFORM fallback') end
   error('WRONGTYPE not a Bloom filter but a ' .. kind)
 end
 
--- 1 if the item was not there; `there`: what bloom_check() said, if it was asked
+local bloom_refused = 0 -- items that a full filter did not take
+
+-- 1 if the item was not there; `there`: what bloom_check() said, if it was asked. An item that was not there is not taken
+-- by a filter that has MOST_ITEMS.
 local function bloom_add(key, item, there)
   if there == nil then there = bloom_check(key) end
-  if there then return redis.call('BF.ADD', key, item) end
+  if there then
+    if there < MOST_ITEMS then return redis.call('BF.ADD', key, item) end
+    if redis.call('BF.EXISTS', key, item) == 1 then return 0 end
+    bloom_refused = bloom_refused + 1
+    return 1
+  end
   local shape = { 'BF.RESERVE', key, ERROR_RATE, CAPACITY, NON_SCALING and 'NONSCALING' or 'EXPANSION' }
   if not NON_SCALING then shape[6] = EXPANSION end
   redis.call(unpack(shape))
   return redis.call('BF.ADD', key, item)
 end
 
--- which of the items ARGV[from] to ARGV[to] may be there: 0 or 1 for each
-local function bloom_which(key, from, to)
+-- which of the items ARGV[from] to ARGV[to] may be there: 0 or 1 for each; how many were looked up, fewer where that costs
+-- more than `room` (some 1 µs each); what it cost
+local function bloom_which(key, from, to, room)
   local reply, there = {}, bloom_check(key)
+  if room then to = math.min(to, from + math.max(0, math.floor(room / 2)) - 1) end
   for i = from, to, 4000 do -- Lua's unpack takes some 8,000
     local last = math.min(to, i + 3999)
     local part = there and redis.call('BF.MEXISTS', key, unpack(ARGV, i, last))
     for j = 0, last - i do reply[i - from + j + 1] = part and part[j + 1] or 0 end
   end
-  return reply
+  return reply, to - from + 1, 2 * (to - from + 1)
 end
 
 -- { ttl in ms, chunks... }, at one moment

@@ -1,12 +1,14 @@
 -- Were all pages visited?
 -- k  visited
--- a  pages as bloom_which takes them
--- Reply 1 or 0
+-- a  1 where these are all of the combo's pages; pages as bloom_which takes them
+-- Reply 1 or 0, or PART: so far, all
 commands['combo'] = function(k, a, n)
-  if n == 0 then return '0' end
-  local seen = bloom_which(KEYS[k], a, a + n - 1)
-  for i = 1, n do
+  if n == 1 then return '0' end
+  local seen, done = look_up(KEYS[k], a + 1, a + n - 1)
+  for i = 1, done do
     if seen[i] == 0 then return '0' end
   end
-  return '1'
+  if ARGV[a] == '1' and done == n - 1 then return '1' end
+  part_items, part_text = done, ''
+  return PART
 end

@@ -1,14 +1,12 @@
 -- The pages of a list that were not visited, in its order.
 -- k  visited
--- a  pages as bloom_which takes them; then each page as JSON
--- Reply a JSON array
+-- a  1 where this is the whole list; pages as bloom_which takes them; then each page as JSON
+-- Reply a JSON array, or PART: what stands in it
 commands['featuredpages'] = function(k, a, n)
-  local many, fresh = n / 2, {}
-  if many > 0 then
-    local seen = bloom_which(KEYS[k], a, a + many - 1)
-    for i = 1, many do
-      if seen[i] == 0 then fresh[#fresh + 1] = ARGV[a + many + i - 1] end
-    end
+  local many, fresh = (n - 1) / 2, {}
+  local seen, done = look_up(KEYS[k], a + 1, a + many)
+  for i = 1, done do
+    if seen[i] == 0 then fresh[#fresh + 1] = ARGV[a + many + i] end
   end
-  return '[' .. table.concat(fresh, ',') .. ']'
+  return list_answer(ARGV[a], fresh, done, many)
 end

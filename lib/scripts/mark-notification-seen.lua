@@ -6,6 +6,6 @@ commands['mark-notification-seen'] = function(k, a, _, ttl)
   local exists = bloom_check(KEYS[k])
   if not exists and redis.call('EXISTS', KEYS[k + 1]) == 1 then return GONE end
   local added = bloom_add(KEYS[k], ARGV[a], exists)
-  redis.call('PEXPIRE', KEYS[k], kept_for(ttl))
+  keep_for(KEYS[k], kept_for(ttl))
   return tostring(added)
 end

@@ -37,9 +37,8 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
   local now = clock()
   local minute = (now - now % 60) / 60
   local today = (minute - minute % 1440) / 1440
-  -- Expiries are renewed where the keys would be gone before the session, or much later, or where one may be new.
-  local renew = not first or expires - now < ttl / 1000 + 1 or expires - now > ttl * 17 / 16000 + 1
-    or not exists or (fresh == 1 and added == 0)
+  -- Expiries are renewed where the keys would be gone before the session, or where one may be new.
+  local renew = not first or expires - now < ttl / 1000 + 1 or not exists or (fresh == 1 and added == 0)
   if added == 1 or not first then
     local count = redis.call('PFCOUNT', pages)
     renew = renew or count <= unique
@@ -53,12 +52,15 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
   if not first or today - last >= slots or today < first or not ring_fits(data, first, last, slots) then
     first, last = today, today
     data = struct.pack('<I4I4', today, today) .. counts .. marks .. ('\0'):rep(DAY)
-    redis.call('SET', activity, data)
+    redis.call('SET', activity, data, 'KEEPTTL')
     renew = true
   elseif today > last then
-    for day = last + 1, today do
-      local slot = ring_slot(first, slots, day)
-      data = data:sub(1, slot) .. ('\0'):rep(DAY) .. data:sub(slot + DAY + 1)
+    -- the days since then, up to the ring's end, and from its beginning
+    local slot, days = ring_slot(first, slots, last + 1), today - last
+    local here = math.min(days, slots - (slot - HEAD) / DAY)
+    data = data:sub(1, slot) .. ('\0'):rep(here * DAY) .. data:sub(slot + here * DAY + 1)
+    if days > here then
+      data = data:sub(1, HEAD) .. ('\0'):rep((days - here) * DAY) .. data:sub(HEAD + (days - here) * DAY + 1)
     end
     last = today
     -- written at its exact size: a string that grows by SETRANGE takes up to twice as much
@@ -73,7 +75,7 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
   end
   if renew then
     local keep = kept_for(ttl)
-    for i = k, k + 3 do redis.call('PEXPIRE', KEYS[i], keep) end
+    for i = k, k + 3 do keep_for(KEYS[i], keep) end
   end
   if not wanted then return end
   return '{"totalPages":' .. views .. ',"uniquePages":' .. unique .. tail_of(fresh, unique == 1 and fresh == 1, bits)

@@ -1,21 +1,28 @@
 -- Adds messages to partitions, each up to its bound: what nobody has read is never trimmed, what comes over it is refused.
 -- KEYS  of each partition: stream; its worker's lease
--- ARGV  the bound; then of each message: partition, 1 for the first two keys; request; payload
+-- ARGV  the bounds, messages and bytes (MEMORY USAGE, by a sample of 5 nodes); the messages' maximum age in ms, after which a
+--       stream that nobody adds to and no worker reads is gone; then of each message: partition, 1 for the first two keys; request; payload
 -- Reply of each message: 0 refused, 1 added and no worker reads there, 2 added
 local room, worker, reply = {}, {}, {}
-for i = 2, #ARGV, 3 do
+local function size(key) return redis.call('MEMORY', 'USAGE', key) or 0 end
+local bytes = {}
+for i = 4, #ARGV, 3 do
   local p = tonumber(ARGV[i])
   local stream = KEYS[p * 2 - 1]
   if not room[p] then
     room[p] = tonumber(ARGV[1]) - redis.call('XLEN', stream)
+    bytes[p] = tonumber(ARGV[2]) - size(stream)
     worker[p] = redis.call('EXISTS', KEYS[p * 2])
   end
-  if room[p] > 0 then
+  local own = #ARGV[i + 1] + #ARGV[i + 2]
+  if room[p] > 0 and bytes[p] >= own then
     redis.call('XADD', stream, '*', 'r', ARGV[i + 1], 'p', ARGV[i + 2])
     room[p] = room[p] - 1
+    bytes[p] = bytes[p] - own
     reply[#reply + 1] = 1 + worker[p]
   else
     reply[#reply + 1] = 0
   end
 end
+for p in pairs(room) do redis.call('PEXPIRE', KEYS[p * 2 - 1], ARGV[3]) end
 return reply

@@ -1,10 +1,11 @@
 -- Removes from a partition what every consumer group has read and finished, and consumers that are gone and have nothing
 -- pending.
 -- KEYS  stream
--- ARGV  group; then the consumers that are there
+-- ARGV  group; the messages' maximum age in ms, for which the stream is kept from now on; then the consumers that are there
 -- Reply how many entries were removed; how many are left
 local there, least = {}, nil
-for i = 2, #ARGV do there[ARGV[i]] = true end
+for i = 3, #ARGV do there[ARGV[i]] = true end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 
 local function before(a, b) -- of two entries' ids
   local a1, a2 = a:match('^(%d+)-(%d+)$')

@@ -49,9 +49,17 @@ abstract class Gathering implements Outbox {
     for (const [i, { settle }] of letters.entries()) settle(posted?.[i] ?? 'sent', fault);
   }
 
-  /** What goes together, AT_ONCE at the most. */
+  /** What goes together: AT_ONCE at the most, and where payloads are long, fewer. */
   protected *inCalls(letters: readonly Letter[]): Generator<readonly Letter[]> {
-    for (let i = 0; i < letters.length; i += AT_ONCE) yield letters.slice(i, i + AT_ONCE);
+    let [from, length] = [0, 0];
+    for (const [i, { payload }] of letters.entries()) {
+      if (i > from && (i - from >= AT_ONCE || length + payload.length > LENGTH_AT_ONCE)) {
+        yield letters.slice(from, i);
+        [from, length] = [i, 0];
+      }
+      length += payload.length;
+    }
+    if (from < letters.length) yield letters.slice(from);
   }
 
   protected abstract send(letters: readonly Letter[]): Promise<Posted[]>;
@@ -60,6 +68,8 @@ abstract class Gathering implements Outbox {
 
 /** In one call at most: the next goes while Redis works on it. A PUBLISH holds Redis for some 2 µs, an XADD for some 3. */
 const AT_ONCE = 64;
+/** Payloads of one call, in characters: 64 of 256 kB held Redis for 25 ms. */
+const LENGTH_AT_ONCE = 262_144;
 const publish = new Script<number[]>(loadScript('../scripts/publish.lua', import.meta.url), 0);
 const add = new Script<number[]>(loadScript('../scripts/stream-add.lua', import.meta.url));
 
@@ -95,7 +105,12 @@ export class StreamOutbox extends Gathering {
   constructor(
     readonly client: RedisClient,
     readonly namespace: string,
-    readonly options: { readonly partitions: number; readonly maxBacklog: number },
+    readonly options: {
+      readonly partitions: number;
+      readonly maxBacklog: number;
+      readonly maxBacklogBytes: number;
+      readonly messageAgeMs: number;
+    },
   ) {
     super();
     if (!isCluster(client)) add.loadAtReady(client);
@@ -120,7 +135,8 @@ export class StreamOutbox extends Gathering {
   protected async send(letters: readonly Letter[]): Promise<Posted[]> {
     const keys: string[] = [];
     const numbers = new Map<number, number>();
-    const words: (string | number)[] = [this.options.maxBacklog];
+    const { maxBacklog, maxBacklogBytes, messageAgeMs } = this.options;
+    const words: (string | number)[] = [maxBacklog, maxBacklogBytes, messageAgeMs];
     for (const letter of letters) {
       const { sid, payload } = letter;
       const partition = partitionOf(sid, this.options.partitions);

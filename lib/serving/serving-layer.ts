@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import debug from 'debug';
 import type { Redis } from 'ioredis';
@@ -37,8 +37,11 @@ import { distanceMsOf } from '../redis/liveness.js';
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { tellFaults } from '../redis/tell-faults.js';
+import { RepeatedLines } from '../repeated-lines.js';
+import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit.js';
 import { Inbox } from './inbox.js';
+import { KeyedItems } from './keyed-items.js';
 import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
 import { Renewals } from './renewals.js';
 import { ReplyLists } from './reply-lists.js';
@@ -68,6 +71,8 @@ export interface ServingOptions {
   readonly partitions?: number;
   /** Messages that a partition of a stream holds at most; more are refused. @default 16384 */
   readonly maxBacklog?: number;
+  /** Bytes that a partition of a stream takes in Redis at most; more are refused. @default 16777216 */
+  readonly maxBacklogBytes?: number;
   /** of the transport `stream`, as the workers have it @default 86400 */
   readonly maxMessageAgeSeconds?: number;
   /** One list a process, or the white paper's, one a request. @default 'inbox' */
@@ -76,6 +81,8 @@ export interface ServingOptions {
   readonly replyConnections?: number;
   /** How long the first connection, and a worker of this process, are waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
   readonly maxWaitMs?: number;
+  /** Keys pages and notification ids before they are sent, 16 characters at least. @default none */
+  readonly itemSecret?: string | undefined;
 }
 
 interface Asked {
@@ -88,15 +95,15 @@ interface Asked {
   readonly timeoutMs: number;
 }
 
-interface Waiter {
+interface Waiter extends Expected {
   readonly id: string;
-  readonly command: string;
   readonly target: Target;
   readonly resolve: (answer: Answer) => void;
   readonly timeout: LoopTimeout;
 }
 
 export const DEFAULT_BACKLOG = 16_384;
+export const DEFAULT_BACKLOG_BYTES = 16 * 1024 * 1024;
 export const DEFAULT_REPLY_CONNECTIONS = 16;
 /** A timer takes no more than some 24 days. */
 const MOST_TIMEOUT_MS = 86_400_000;
@@ -135,7 +142,13 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   readonly #circuits = new Circuits((state) => this.#circuitChanged(state));
   readonly #waiting = new Map<string, Waiter>();
   /** what asked for an answer that nobody waits for, by id */
-  readonly #probes = new Map<string, Target>();
+  readonly #probes = new Map<string, Expected & { readonly target: Target }>();
+  readonly #answerCheck = new AnswerCheck();
+  readonly #items: KeyedItems;
+  readonly #refused = new RepeatedLines((text, times) => {
+    const message = times === 1 ? text : `${text} (${times} times within a second)`;
+    this.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', message));
+  });
   #sender = newSender();
   readonly #requests = new CommandCounts(
     'intelligent_session_requests_total',
@@ -160,6 +173,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     } = options;
     const namespace = namespaceOf(redis, given);
     this.namespace = namespace;
+    this.#items = new KeyedItems(options.itemSecret);
     this.#messageAgeMs = (transport === 'stream' ? maxMessageAgeSeconds : PUBLISHED_AGE_SECONDS) * 1000;
     checkReplies(redis, replies);
     this.#keys = connectCommands(redis);
@@ -168,8 +182,14 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#keepsMessages = transport === 'stream';
     if (transport === 'stream') {
       const { partitions = DEFAULT_PARTITIONS, maxBacklog = DEFAULT_BACKLOG } = options;
+      const { maxBacklogBytes = DEFAULT_BACKLOG_BYTES } = options;
       this.#sending = this.#keys;
-      this.#outbox = new StreamOutbox(this.#keys, namespace, { partitions, maxBacklog });
+      this.#outbox = new StreamOutbox(this.#keys, namespace, {
+        partitions,
+        maxBacklog,
+        maxBacklogBytes,
+        messageAgeMs: this.#messageAgeMs,
+      });
     } else {
       // through one node, so that a session's messages keep their order
       const client = isCluster(this.#keys) ? connect(redis, 'commands', this.#keys) : (this.#keys as Redis);
@@ -204,7 +224,10 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   /** Not critical: on its way, and on. A fault is an event. */
   send(command: string, sid: string, payload: unknown, ttlSeconds: number): void {
     checkCommand(command);
-    const text = formatPayload(payload);
+    this.#send(command, sid, formatPayload(this.#items.of(command, sid, payload).payload), ttlSeconds);
+  }
+
+  #send(command: string, sid: string, payload: string, ttlSeconds: number): void {
     if (!isSendable(sid)) return void this.#unsendable(command);
     const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
     this.#pending.begin();
@@ -219,7 +242,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       else this.#requests.inc(command, posted);
       if (command === 'pageview' && posted !== 'sent') this.renew(sid, ttlSeconds); // no worker does
     };
-    const letter: Letter = { sid, request: () => request, payload: text, settle };
+    const letter: Letter = { sid, request: () => request, payload, settle };
     if (this.#sending.status === 'ready' && (this.#workerStart === undefined || this.#keepsMessages))
       this.#outbox.post(letter);
     else this.#unsent.hold(letter);
@@ -251,6 +274,13 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
    * clock. Never rejects for a fault.
    */
   ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
+    const { payload: keyed, answer: read } = this.#items.of(command, sid, payload);
+    const asked = this.#askKeyed(command, sid, keyed, ttlSeconds, timeoutMs);
+    if (!read) return asked;
+    return asked.then((answer) => (answer.answered ? { answered: true, data: read(answer.data) } : answer));
+  }
+
+  #askKeyed(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
     checkCommand(command);
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 1 && timeoutMs <= MOST_TIMEOUT_MS))
       throw new OptionError(
@@ -265,7 +295,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       () => this.#ask(asked),
       (error) => {
         // what counts is sent when there is a connection again; what only reads is of no use then
-        if (!this.#closed && !isRead(command)) this.send(command, sid, payload, ttlSeconds);
+        if (!this.#closed && !isRead(command)) this.#send(command, sid, asked.payload, ttlSeconds);
         return this.#degrade(command, this.#closed ? 'closed' : 'redis', error);
       },
     );
@@ -278,7 +308,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     if (how === 'wait')
       return this.#lists ? this.#askByList(this.#lists, asked, target) : this.#askByInbox(asked, target);
     if (how === 'probe') this.#probe(asked, target);
-    else if (!isRead(command)) this.send(command, sid, payload, ttlSeconds);
+    else if (!isRead(command)) this.#send(command, sid, payload, ttlSeconds);
     return Promise.resolve(this.#degrade(command, 'circuit'));
   }
 
@@ -317,6 +347,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     await this.#pending.settled(timeoutMs);
     this.#unsent.fail(new Error('closed'));
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'closed'));
+    this.#refused.flush();
     this.#inbox?.close();
     this.#lists?.close();
     endConnection(this.#sending);
@@ -325,11 +356,11 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
 
   #askByInbox(asked: Asked, target: Target): Promise<Answer> {
     const { command, start, ttlSeconds, timeoutMs } = asked;
-    const id = this.#newId();
+    const [id, nonce] = [this.#newId(), randomUUID()];
     const left = this.#patienceMs(timeoutMs);
     return new Promise((resolve) => {
-      const waiter = this.#wait(id, command, target, left, resolve);
-      const request = () => start + this.#inboxRid(id, left, ttlSeconds);
+      const waiter = this.#wait(id, { command, nonce }, target, left, resolve);
+      const request = () => start + this.#inboxRid(id, nonce, left, ttlSeconds);
       this.#post(asked, request, (posted, error) => this.#posted(waiter, posted, error));
     });
   }
@@ -342,12 +373,12 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     try {
       client = await lists.take(left);
     } catch {
-      if (!isRead(command)) this.send(command, sid, payload, ttlSeconds);
+      if (!isRead(command)) this.#send(command, sid, payload, ttlSeconds);
       return this.#degrade(command, 'busy');
     }
     return new Promise<Answer>((resolve) => {
       const id = this.#newId();
-      const waiter = this.#wait(id, command, target, untilMs - loopNowMs(), resolve);
+      const waiter = this.#wait(id, { command }, target, untilMs - loopNowMs(), resolve);
       const rid = formatRequestId({ id });
       const request = () => start + rid;
       this.#post(asked, request, (posted, error) => this.#posted(waiter, posted, error));
@@ -372,18 +403,20 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       payload,
       settle: (posted, error) => {
         settle(posted, error);
-        if (!this.#closed && !isRead(command) && wasNotSent(error)) this.send(command, sid, payload, ttlSeconds);
+        if (!this.#closed && !isRead(command) && wasNotSent(error)) this.#send(command, sid, payload, ttlSeconds);
       },
     });
   }
 
   /** On top of the way to Redis and back, and of a worker's that is as far away from it and has just begun to read. */
   #patienceMs(timeoutMs: number): number {
-    return timeoutMs + 3 * distanceMsOf(this.#sending);
+    return timeoutMs + 4 * distanceMsOf(this.#sending);
   }
 
-  #wait(id: string, command: string, target: Target, left: number, resolve: (answer: Answer) => void): Waiter {
-    const waiter = { id, command, target, resolve, timeout: new LoopTimeout(() => this.#timedOut(waiter), left) };
+  #wait(id: string, expected: Expected, target: Target, left: number, resolve: (answer: Answer) => void): Waiter {
+    const { command, nonce } = expected;
+    const timeout = new LoopTimeout(() => this.#timedOut(waiter), left);
+    const waiter: Waiter = { id, command, nonce, target, resolve, timeout };
     this.#waiting.set(id, waiter);
     return waiter;
   }
@@ -410,14 +443,15 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   #probe(asked: Asked, target: Target): void {
     const { command, sid, start, payload, ttlSeconds, timeoutMs } = asked;
     const id = this.#newId();
+    const nonce = this.#lists ? undefined : randomUUID();
     const left = this.#patienceMs(timeoutMs);
     const settle = (_: Posted, error?: unknown) => {
       if (error !== undefined) this.emit('fault', redisFault(error));
     };
     if (this.#probes.size > 100) this.#probes.clear();
-    this.#probes.set(id, target);
+    this.#probes.set(id, { command, nonce, target });
     if (!this.#lists) {
-      const request = () => start + this.#inboxRid(id, left, ttlSeconds);
+      const request = () => start + this.#inboxRid(id, nonce, left, ttlSeconds);
       this.#post(asked, request, settle);
       return;
     }
@@ -426,7 +460,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     const wait = async (lists: ReplyLists) => {
       const client = await lists.take(left).catch(() => undefined);
       if (!client) {
-        if (!isRead(command)) this.send(command, sid, payload, ttlSeconds);
+        if (!isRead(command)) this.#send(command, sid, payload, ttlSeconds);
         return;
       }
       this.#post(asked, () => start + rid, settle);
@@ -435,9 +469,10 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     wait(this.#lists).catch((error) => this.emit('fault', redisFault(error)));
   }
 
-  #inboxRid(id: string, left: number, ttlSeconds: number): string {
+  #inboxRid(id: string, nonce: string | undefined, left: number, ttlSeconds: number): string {
     const deadlineMs = Math.ceil(this.#clock.latestMs() + left);
-    return formatRequestId({ id, inbox: this.#inbox?.name ?? '', deadlineMs, ttlSeconds });
+    const rid = { id, inbox: this.#inbox?.name ?? '', deadlineMs, ttlSeconds };
+    return formatRequestId(nonce === undefined ? rid : { ...rid, nonce });
   }
 
   /** In ascending order: a worker knows by that what it has counted. */
@@ -464,12 +499,20 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     if (!this.#isReady) throw new Error('not connected');
   }
 
-  #arrived({ id, data, error }: InboxItem): void {
+  #arrived(item: InboxItem): void {
+    const { id, data, error } = item;
     const waiter = this.#waiting.get(id);
-    const target = waiter?.target ?? this.#probes.get(id);
-    if (target !== undefined) this.#circuits.answered(target);
+    const asked = waiter ?? this.#probes.get(id);
+    if (!asked) return; // too late, or not ours
+    if (!this.#answerCheck.belongs(item, asked)) {
+      // who waits goes on waiting for its own answer
+      this.#requests.inc(asked.command, 'refused');
+      this.#refused.add('An answer was refused: it is not of the request that it names');
+      return;
+    }
+    this.#circuits.answered(asked.target);
     this.#probes.delete(id);
-    if (!waiter) return; // too late, or not ours
+    if (!waiter) return;
     if (error !== undefined) {
       this.#settle(waiter, this.#degrade(waiter.command, 'failed', new Error(error)));
       return;

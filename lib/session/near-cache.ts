@@ -25,11 +25,17 @@ export class NearCache extends EventEmitter {
 
   readonly #ttlMs: number;
 
-  constructor(redis: RedisOption, prefix: string, { max, ttl }: { max: number; ttl: number }) {
+  constructor(
+    redis: RedisOption,
+    prefix: string,
+    { max, maxBytes, ttl }: { max: number; maxBytes: number; ttl: number },
+  ) {
     super();
     this.#ttlMs = ttl * 1000;
     this.#reads = new LRUCache({ max });
-    this.#texts = new LRUCache({ max, ttl: this.#ttlMs });
+    // a text with one character beyond Latin-1 takes two bytes for each
+    const sizeCalculation = (text: string, key: string) => 2 * (text.length + key.length);
+    this.#texts = new LRUCache({ max, maxSize: maxBytes, sizeCalculation, ttl: this.#ttlMs });
     this.client = connect(redis, 'tracking');
     this.client.on('ready', () => this.#track(prefix));
     this.client.on('close', () => this.#stop());

@@ -54,8 +54,11 @@ export interface RedisSessionStoreOptions {
   readonly maxWaitMs?: number;
   /** While Redis is away: `pass` serves without a session, `error` calls next(error) with status 503. @default 'pass' */
   readonly whenAway?: 'pass' | 'error';
-  /** Serves sessions from this process, kept right by CLIENT TRACKING. `max` sessions, `ttl` seconds. @default none */
-  readonly nearCache?: { readonly max?: number; readonly ttl?: number };
+  /**
+   * Serves sessions from this process, kept right by CLIENT TRACKING. `max` sessions (10000), `maxBytes` in
+   * all (64 MB; two for each character), `ttl` seconds (60). @default none
+   */
+  readonly nearCache?: { readonly max?: number; readonly maxBytes?: number; readonly ttl?: number };
   /**
    * Whose session is it? Makes sessionsOf() and destroyAllOf() possible. A promise, NaN or a plain object is nobody, with one
    * event `fault`. @default none
@@ -98,7 +101,11 @@ const schema = v.strictObject({
   maxWaitMs: v.optional(whole(1, 600_000), DEFAULT_MAX_WAIT_MS),
   whenAway: v.optional(v.picklist(['pass', 'error']), 'pass'),
   nearCache: v.optional(
-    v.strictObject({ max: v.optional(whole(1, 10_000_000), 10_000), ttl: v.optional(whole(1, 86_400), 60) }),
+    v.strictObject({
+      max: v.optional(whole(1, 10_000_000), 10_000),
+      maxBytes: v.optional(whole(1), 64 * 1024 * 1024),
+      ttl: v.optional(whole(1, 86_400), 60),
+    }),
   ),
   user: v.optional(func<(session: SessionData) => string | number | null | undefined>()),
   maxSessionsPerUser: v.optional(whole(1)),

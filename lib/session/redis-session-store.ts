@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { Counter, Registry } from 'prom-client';
 import { IntelligentSessionError, redisFault, warn } from '../errors.js';
-import { besideKey, endedPrefix, sessionKey, userSessionsKey } from '../keys.js';
+import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { Availability } from '../redis/availability.js';
 import { connectCommands, keyPrefixOf, type RedisClient } from '../redis/connect.js';
@@ -116,7 +116,7 @@ export class RedisSessionStore extends Store {
     this.#prefix = keyPrefix + this.#options.prefix;
     this.#endedPrefix = endedPrefix(keyPrefix);
     const onInvalid = (what: string) => this.#tellInvalid(what);
-    this.#codec = new SessionCodec(this.#options, onInvalid);
+    this.#codec = new SessionCodec(this.#options, this.#prefix, onInvalid);
     this.#lifetimes = new Lifetimes(this.#options, this.#codec.call, onInvalid);
     this.client = connectCommands(redis, maxWaitMs);
     gatherWrites(this.client);
@@ -146,7 +146,7 @@ export class RedisSessionStore extends Store {
     );
     this.#users = new UserSessions(
       this.client,
-      keyPrefix + userSessionsKey(this.#options.prefix, ''),
+      keyPrefix + userSessionsPrefix(this.#options.prefix),
       this.#endedPrefix,
     );
     if (nearCache) this.#near = new NearCache(redis, this.#prefix, nearCache);
@@ -261,8 +261,12 @@ export class RedisSessionStore extends Store {
       this.#ready(async () => {
         for await (const found of this.#scan()) await forEachKey(found, 'unlink');
         if (this.#options.user)
-          for await (const found of scanPrefix(this.client, this.#users.prefix, this.#options.scanCount))
-            await forEachKey(found, 'unlink');
+          for await (const { node, keys } of scanPrefix(this.client, this.#users.prefix, this.#options.scanCount))
+            // with a colon it is of a longer prefix
+            await forEachKey(
+              { node, keys: keys.filter((key) => !key.slice(this.#users.prefix.length).includes(':')) },
+              'unlink',
+            );
         this.#near?.clear();
       }),
     );

@@ -18,10 +18,12 @@ export class SessionCodec {
 
   constructor(
     readonly options: Options,
+    /** stands before each session's key, a client's `keyPrefix` with it */
+    prefix: string,
     /** is told what is no user; the session is nobody's */
     readonly onInvalid: (what: string) => void,
   ) {
-    this.#seal = sealOf(options.encryption);
+    this.#seal = sealOf(options.encryption, prefix);
   }
 
   /** Calls an application's own function. */

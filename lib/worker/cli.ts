@@ -31,6 +31,7 @@ async function main(): Promise<void> {
       ),
     )
     .option('--combos <file>', 'JSON: [{ "name": "…", "pages": ["…"] }]')
+    .option('--command-timeout-ms <n>', 'how long an own command may take', Number, 30_000)
     .option('--commands <file>', 'an ES module whose default export is an object of commands')
     .option('--metrics-port <port>', 'serves /metrics, /healthz and /readyz', Number)
     .option('--metrics-host <address>', 'where', '0.0.0.0')

@@ -9,7 +9,7 @@ export class WorkerMetrics {
   readonly #to = { registers: [this.registry] };
   readonly messages = new CommandCounts(
     'intelligent_session_worker_messages_total',
-    'Messages by command and result: done, failed, again (counted before), gone (its session was destroyed); late, unawaited, full or expired (dropped)',
+    'Messages by command and result: done, failed, timeout (an own command), again (counted before), gone (its session was destroyed), refused (not of the wire’s sizes or forms); late, unawaited, full or expired (dropped)',
     this.registry,
   );
   readonly processing = new Histogram({
@@ -22,6 +22,11 @@ export class WorkerMetrics {
     name: 'intelligent_session_worker_queueing_seconds',
     help: 'From hearing a message (pub/sub), or from its being added (stream), to its script call; of each call, the first one’s',
     buckets: seconds,
+    ...this.#to,
+  });
+  readonly refusedItems = new Counter({
+    name: 'intelligent_session_worker_refused_items_total',
+    help: 'Pages and notification ids that a Bloom filter did not take, since it had grown to 256 kB: they stay fresh',
     ...this.#to,
   });
   readonly gaps = new Counter({

@@ -45,6 +45,8 @@ export interface WorkerOptions {
   readonly maxMessageAgeSeconds?: number;
   /** Messages heard and not yet worked on; what comes over it is dropped, see README. @default 20000 */
   readonly maxQueue?: number;
+  /** An own command that takes longer is counted (`timeout`), answered with an error, and its place is free; ms. @default 30000 */
+  readonly commandTimeoutMs?: number;
   /** The application's own commands, by name. */
   readonly commands?: Readonly<Record<string, Command>>;
   /** Combos that `combo('name')` can ask for. */
@@ -58,8 +60,9 @@ export interface WorkerOptions {
   /** Bloom filters' expansion. @default 2 */
   readonly expansion?: number;
   /**
-   * Keys pages and notification ids (HMAC-SHA256) before they go into filters and page counts, 16 characters at least: who
-   * reads Redis can't ask them about a known page. Another secret forgets what was seen. @default none
+   * Keys pages and notification ids before they go into filters and page counts, each by its session (HMAC-SHA256), 16
+   * characters at least: who reads Redis can't ask them about a known page. What intelligentSession() has keyed by the same
+   * option stays as it is; with it messages don't say them either. Another secret forgets what was seen. @default none
    */
   readonly itemSecret?: string;
   /** Days of activity kept. @default 7 */
@@ -79,6 +82,7 @@ const schema = v.strictObject({
   partitions: v.optional(whole(1, 256), DEFAULT_PARTITIONS),
   maxMessageAgeSeconds: v.optional(whole(1, 2 ** 31), DEFAULT_MESSAGE_AGE_SECONDS),
   maxQueue: v.optional(whole(1, 10_000_000), 20_000),
+  commandTimeoutMs: v.optional(whole(1, 3_600_000), 30_000),
   commands: v.optional(v.record(v.string(), func<Command>()), {}),
   combos: v.optional(v.array(v.strictObject({ name: v.string(), pages: v.array(v.string()) })), []),
   bloom: v.optional(v.picklist(['auto', 'module', 'fallback']), 'auto'),

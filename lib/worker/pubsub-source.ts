@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { IntelligentSessionError, redisFault } from '../errors.js';
-import { channelOf, parseChannel, patternOf, requestOf, SELF_COMMAND } from '../protocol.js';
+import { channelOf, checkPayload, parseChannel, patternOf, requestOf, SELF_COMMAND } from '../protocol.js';
 import type { RedisClient, RedisOption } from '../redis/connect.js';
 import { loopSignal } from '../redis/loop-clock.js';
 import { Subscriber } from '../redis/subscriber.js';
@@ -63,6 +63,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   #hear(channel: string, payload: string): void {
     try {
       const message = parseChannel(this.options.namespace, channel, this.options.db);
+      checkPayload(payload);
       if (message.command === SELF_COMMAND) {
         if (message.sid === this.options.id) this.#heardItself.emit(payload);
         return;

@@ -1,4 +1,14 @@
 import type { RedisClient } from '../redis/connect.js';
+import { loadScript } from '../redis/load-script.js';
+import { Script } from '../redis/run-script.js';
+
+/** In one call at most, so that none holds Redis for long: answers (Lua's unpack() takes some 8,000), and characters. */
+const MOST_ANSWERS = 1_000;
+const MOST_CHARACTERS = 262_144;
+const script = new Script<string | null>(
+  `${loadScript('../scripts/push-answers.lua', import.meta.url)}
+return push_answers(KEYS[1], tonumber(ARGV[1]), { unpack(ARGV, 2) })`,
+);
 
 /** Pushes answers that no script pushes itself: what is answered in one turn of the event loop goes to each list in one RPUSH. */
 export class Replies {
@@ -21,9 +31,25 @@ export class Replies {
     clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
     for (const [key, { texts, ttlMs }] of this.#waiting) {
-      this.client.rpush(key, ...texts).catch(this.onFault);
-      this.client.pexpire(key, ttlMs).catch(this.onFault);
+      for (const some of inCalls(texts)) {
+        const pushed = script.run(this.client, [key, ttlMs, ...some]);
+        pushed.then((wrong) => wrong && this.onFault(new Error(wrong))).catch(this.onFault);
+      }
     }
     this.#waiting.clear();
   }
+}
+
+function* inCalls(texts: readonly string[]): Generator<readonly string[]> {
+  let some: string[] = [];
+  let length = 0;
+  for (const text of texts) {
+    if (some.length > 0 && (some.length >= MOST_ANSWERS || length + text.length > MOST_CHARACTERS)) {
+      yield some;
+      [some, length] = [[], 0];
+    }
+    some.push(text);
+    length += text.length;
+  }
+  if (some.length > 0) yield some;
 }

@@ -4,7 +4,7 @@ import debug from 'debug';
 import type { Redis } from 'ioredis';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { leaseKey, streamKey, workersKey } from '../keys.js';
-import { GROUP, parseRequest, requestOf, SELF_COMMAND } from '../protocol.js';
+import { checkPayload, GROUP, parseRequest, requestOf, SELF_COMMAND } from '../protocol.js';
 import { connect, isCluster, type RedisClient, type RedisOption, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { loadScript } from '../redis/load-script.js';
@@ -91,6 +91,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       readonly id: string;
       readonly partitions: number;
       readonly maxQueue: number;
+      readonly maxMessageAgeSeconds: number;
     },
     readonly metrics: WorkerMetrics,
   ) {
@@ -108,7 +109,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
 
   async start(): Promise<void> {
     await this.#beat();
-    this.#schedule();
+    if (!this.#closed) this.#schedule();
   }
 
   /** The next one, so long after the last one began: a lease is renewed in time also where Redis is far away. */
@@ -201,7 +202,8 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   async #trim(partition: Partition, there: readonly string[]): Promise<void> {
-    const [removed, left] = await trim.run(this.client, [partition.key, GROUP, ...there]);
+    const ageMs = this.options.maxMessageAgeSeconds * 1000;
+    const [removed, left] = await trim.run(this.client, [partition.key, GROUP, ageMs, ...there]);
     partition.kept = Math.max(0, partition.kept - removed);
     this.metrics.lag.set({ partition: partition.number }, Math.max(0, left - partition.kept));
   }
@@ -309,6 +311,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       const entry = { stream: partition.key, id };
       try {
         const message = parseRequest(request);
+        checkPayload(payload);
         // how long it lay in the stream, by this process' clock as far as it agrees with Redis'
         const heardMs = nowMs - Math.max(0, Date.now() - Number.parseInt(id, 10));
         if (message.command !== SELF_COMMAND) jobs.push({ message, payload, heardMs, entry });

@@ -3,9 +3,10 @@ import { intelligenceKeys } from '../keys.js';
 import { answerOf, dataText, errorText, isRead } from '../protocol.js';
 import type { RedisClock } from '../redis/clock.js';
 import { isCluster, type RedisClient } from '../redis/connect.js';
+import { LoopTimeout } from '../redis/loop-clock.js';
 import { Calls, type Outcome } from './calls.js';
 import type { Command, Intelligence } from './commands/command.js';
-import { builtIn } from './commands/index.js';
+import { builtIn, listCommands } from './commands/index.js';
 import type { WorkerMetrics } from './metrics.js';
 import { type Dropped, type Job, Queue } from './queue.js';
 import { Replies } from './replies.js';
@@ -18,8 +19,16 @@ const IN_FLIGHT_CLUSTER = 1;
 const MOST = 64;
 /** A call is not halved for the other one's sake below this. */
 const HALF = 8;
-/** A list of so many pages or ids counts as another message. */
+/** One session's share of a call while others wait. */
+const SHARE = MOST / 4;
+/** So many bytes of payload count as another message; of a list, only what a call takes of it. */
 const PAYLOAD_BYTES = 512;
+const LIST_WEIGHT = 8;
+const LIST_BYTES = 16_384;
+/** So many minutes of activity: this process reads the bits. */
+const MINUTES = 10_080;
+/** Up to so many days of activity a page view is one. */
+const RING_DAYS = 25;
 /** Application's commands at work at once. */
 const OWN_AT_ONCE = 256;
 const PAUSE_MS = 50;
@@ -31,6 +40,8 @@ export interface WorkbenchOptions {
   /** of a stream's message */
   readonly maxMessageAgeSeconds: number;
   readonly commands: ReadonlyMap<string, Command>;
+  /** of an application's own command */
+  readonly commandTimeoutMs: number;
   readonly maxQueue: number;
   readonly maxQueueBytes: number;
 }
@@ -44,6 +55,8 @@ export class Workbench {
   readonly #replies: Replies;
   readonly #most: number;
   #inFlight = 0;
+  /** whose messages are under way: a session's are in one call at a time, so that what is put back keeps its order */
+  readonly #sessionsInFlight = new Set<string>();
   /** what failed, till every call that is under way has ended */
   #unsent: Job[] = [];
   #ownAtWork = 0;
@@ -64,9 +77,9 @@ export class Workbench {
     this.#queue = new Queue(bounds, isLate, onDrop);
     this.#own = new Queue(bounds, isLate, onDrop);
     this.#replies = new Replies(client, (error) => hooks.fault(error, 'reply'));
-    this.#calls = new Calls(client, of, this.#replies, options, (job, outcome, fault) =>
-      this.#finish(job, outcome, fault),
-    );
+    const onOutcome = (job: Job, outcome: Outcome, fault?: unknown) => this.#finish(job, outcome, fault);
+    const onRefused = (items: number) => metrics.refusedItems.inc(items);
+    this.#calls = new Calls(client, of, this.#replies, options, onOutcome, onRefused);
     this.#most = isCluster(client) ? IN_FLIGHT_CLUSTER : IN_FLIGHT;
     client.on('ready', () => this.#pump());
   }
@@ -110,7 +123,9 @@ export class Workbench {
     // What was heard while the connection comes back waits for it, in its order.
     const held = () => this.#pause !== undefined || this.#unsent.length > 0 || this.client.status !== 'ready';
     while (this.#inFlight < this.#most && this.#queue.length > 0 && !held()) {
+      const waiting = this.#queue.length;
       const { jobs, own } = this.#next();
+      if (this.#queue.length === waiting) break; // all that wait are of sessions under way
       if (jobs.length > 0) void this.#call(jobs);
       // after the call: what a session's visitor did before is then done
       for (const job of own) this.#own.push(job);
@@ -127,27 +142,47 @@ export class Workbench {
     const most = this.#inFlight > 0 ? MOST : Math.min(MOST, Math.max(HALF, Math.ceil(this.#queue.length / 2)));
     const jobs: Job[] = [];
     const own: Job[] = [];
-    for (let weight = 0; weight < most && own.length === 0;) {
-      const job = this.#queue.shift();
-      if (!job) break;
-      if (!builtIn.has(job.message.command)) own.push(job);
-      else if (isRead(job.message.command) && this.#isLate(job)) this.#finish(job, 'late');
-      else {
-        jobs.push(job);
-        weight += 1 + job.payload.length / PAYLOAD_BYTES;
+    let weight = 0;
+    for (const sid of this.#queue.sessions()) {
+      if (this.#sessionsInFlight.has(sid)) continue;
+      for (let share = 0; share < SHARE && weight < most && own.length === 0;) {
+        const job = this.#queue.shift(sid);
+        if (!job) break;
+        if (!builtIn.has(job.message.command)) own.push(job);
+        else if (isRead(job.message.command) && this.#isLate(job)) this.#finish(job, 'late');
+        else {
+          jobs.push(job);
+          const cost = this.#weightOf(job);
+          share += cost;
+          weight += cost;
+        }
       }
+      this.#queue.defer(sid);
+      if (weight >= most || own.length > 0) break;
     }
     return { jobs, own };
+  }
+
+  /** What a message costs, in page views at the default of 7 days: the ring of days is read whole. */
+  #weightOf({ message: { command }, payload }: Job): number {
+    if (listCommands.has(command))
+      return 1 + Math.min(LIST_WEIGHT, payload.length / PAYLOAD_BYTES) + payload.length / LIST_BYTES;
+    if (command === 'activity') return 1 + (Number(payload) || 0) / MINUTES;
+    const ring = command === 'pageview' ? this.of.activityDays / RING_DAYS : 0;
+    return Math.max(1, ring) + payload.length / PAYLOAD_BYTES;
   }
 
   async #call(jobs: readonly Job[]): Promise<void> {
     this.#inFlight++;
     const started = performance.now();
     this.metrics.queueing.observe((started - (jobs[0]?.heardMs ?? started)) / 1000);
-    const unsent = await this.#calls.run(jobs).catch((error: unknown) => {
+    for (const { message } of jobs) this.#sessionsInFlight.add(message.sid);
+    const { held, unsent } = await this.#calls.run(jobs).catch((error: unknown) => {
       for (const job of jobs) this.#finish(job, 'failed', error);
-      return [];
+      return { held: [], unsent: [] };
     });
+    for (const { message } of jobs) this.#sessionsInFlight.delete(message.sid);
+    this.#queue.unshift(held);
     this.metrics.processing.observe((performance.now() - started) / 1000);
     this.#unsent.push(...unsent);
     this.#inFlight--;
@@ -180,7 +215,7 @@ export class Workbench {
     try {
       const command = commands.get(message.command);
       if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Unknown command');
-      const data = await command({
+      const work = command({
         command: message.command,
         sid,
         id: request.id,
@@ -190,20 +225,21 @@ export class Workbench {
         awaited: answer !== undefined && !this.#isLate(job),
         redis: this.client,
       });
+      const data = await withinMs(work, this.options.commandTimeoutMs);
       if (answer && !this.#isLate(job)) this.#replies.push(answer, dataText(answer.head, data));
       this.#finish(job, 'done');
     } catch (error) {
       const known = error instanceof IntelligentSessionError;
       if (answer && answer.head !== '')
         this.#replies.push(answer, errorText(answer.head, known ? error.message : 'The command failed'));
-      this.#finish(job, 'failed', error);
+      this.#finish(job, error instanceof CommandTimeout ? 'timeout' : 'failed', error);
     }
     this.#ownAtWork--;
     this.#startOwn();
     this.#pump();
   }
 
-  #finish(job: Job, result: Outcome | Dropped, fault?: unknown): void {
+  #finish(job: Job, result: Outcome | Dropped | 'timeout', fault?: unknown): void {
     const { command } = job.message;
     const known = builtIn.has(command) || this.options.commands.has(command);
     this.metrics.messages.inc(known ? command : 'unknown', result);
@@ -222,5 +258,22 @@ export class Workbench {
   #isLate({ message }: Job): boolean {
     const { inbox, deadlineMs } = message.request;
     return inbox !== '' && deadlineMs !== undefined && this.clock.earliestMs() > deadlineMs;
+  }
+}
+
+class CommandTimeout extends IntelligentSessionError {}
+
+/** What an application's command gives, or an error in time: one that never ends would keep its place for ever. */
+async function withinMs(work: unknown, limitMs: number): Promise<unknown> {
+  if (typeof (work as PromiseLike<unknown> | undefined)?.then !== 'function') return work;
+  let timeout: LoopTimeout | undefined;
+  const late = new Promise((_, reject) => {
+    const error = new CommandTimeout('ERR_INTELLIGENT_SESSION_MESSAGE', `The command took longer than ${limitMs} ms`);
+    timeout = new LoopTimeout(() => reject(error), limitMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    timeout?.clear();
   }
 }

@@ -4,11 +4,13 @@ import debug from 'debug';
 import type { Registry } from 'prom-client';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom/choose.js';
-import { redisFault } from '../errors.js';
+import { IntelligentSessionError, redisFault } from '../errors.js';
+import { itemKeyOf } from '../item-keys.js';
 import { RedisClock } from '../redis/clock.js';
 import { addressOf, connectCommands, databaseOf, type RedisClient, whenReady } from '../redis/connect.js';
 import { distanceMsOf } from '../redis/liveness.js';
 import { endConnection } from '../redis/end-connection.js';
+import { RepeatedLines } from '../repeated-lines.js';
 import { builtIn } from './commands/index.js';
 import { WorkerMetrics } from './metrics.js';
 import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options.js';
@@ -40,6 +42,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly id = randomBytes(9).toString('base64url');
   readonly #options: ReturnType<typeof resolveWorkerOptions>;
   readonly #log: Logger;
+  readonly #faultLines = new RepeatedLines((text, times) =>
+    this.#log.warn(times === 1 ? text : `${text} (${times.toLocaleString('en')} times within a second)`),
+  );
   readonly #client: RedisClient;
   readonly #clock: RedisClock;
   readonly #metrics: WorkerMetrics;
@@ -81,17 +86,27 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const { transport, bloom, combos, activityDays, errorRate, capacity, expansion, itemSecret } = this.#options;
     try {
       await whenReady(this.#client, START_TIMEOUT_MS);
-      this.#bloom = await chooseBloomFilter(this.#client, bloom, { errorRate, capacity, expansion, itemSecret });
+      this.#bloom = await chooseBloomFilter(this.#client, bloom, { errorRate, capacity, expansion });
+      this.#refuseClosed();
       const source = this.#makeSource();
       this.#source = source;
-      const of = { bloom: this.#bloom, activityDays, combos: new Map(combos.map(({ name, pages }) => [name, pages])) };
+      const of = {
+        bloom: this.#bloom,
+        activityDays,
+        combos: new Map(combos.map(({ name, pages }) => [name, pages])),
+        itemKey: itemKeyOf(itemSecret),
+      };
       const workbench = new Workbench(this.#client, this.#clock, of, this.#options, this.#metrics, {
         finished: (job) => source.finished(job),
         fault: (error, command) => this.#fault(error, command),
       });
       this.#workbench = workbench;
       source.on('jobs', (jobs) => workbench.take(jobs));
-      source.on('fault', (error) => this.#fault(error, transport));
+      source.on('fault', (error) => {
+        const isMessage = error instanceof IntelligentSessionError && error.code === 'ERR_INTELLIGENT_SESSION_MESSAGE';
+        if (isMessage) this.#metrics.messages.inc('unknown', 'refused');
+        this.#fault(error, transport);
+      });
       source.on('gap', (ms) => {
         this.#metrics.gaps.inc();
         this.#metrics.gapSeconds.inc(ms / 1000);
@@ -103,6 +118,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
         this.emit('taken-over', messages);
       });
       await source.start();
+      this.#refuseClosed();
       source.on('ready', () => this.emit('ready'));
     } catch (error) {
       endConnection(this.#client);
@@ -126,6 +142,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
     );
   }
 
+  /** An answer may still come after close(): what would be opened then, nobody would close. */
+  #refuseClosed(): void {
+    if (this.#closing) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', 'This worker was closed');
+  }
+
   #makeSource(): Source {
     const { redis, namespace, transport, sessionGlob, partitions, commands } = this.#options;
     if (transport === 'stream')
@@ -139,7 +160,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #fault(cause: unknown, command: string): void {
     // what an application's command threw stays as it is, unless it is ioredis' own: that carries arguments
     const error = cause instanceof Error && !('command' in cause) ? cause : redisFault(cause);
-    this.#log.warn(`${command}: ${error.message}`);
+    this.#faultLines.add(`${command}: ${error.message}`);
     this.emit('fault', error, command);
   }
 
@@ -165,6 +186,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#workbench?.close();
     await this.#source?.close();
     endConnection(this.#client);
+    this.#faultLines.flush();
     this.emit('close');
   }
 }

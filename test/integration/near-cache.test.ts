@@ -5,6 +5,7 @@ import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.j
 import { RedisSessionStore } from '../../lib/index.js';
 import { NearCache } from '../../lib/session/near-cache.js';
 import { FaultyProxy } from '../support/proxy.js';
+import { until } from '../support/until.js';
 
 const data = (more: object): SessionData =>
   ({ cookie: { originalMaxAge: null, path: '/' }, ...more }) as unknown as SessionData;
@@ -130,8 +131,31 @@ describe('the near cache', () => {
     expect(await n()).to.equal(3);
   });
 
+  it('holds no more than its bytes, whatever sessions there are', async () => {
+    const near = new NearCache(redis.url, 'sess:', { max: 10_000, maxBytes: 1_000_000, ttl: 10 });
+    try {
+      const text = 'x'.repeat(100_000);
+      const keep = (key: string, of: string) => near.keep(key, near.begin(key), of, 10_000);
+      while (near.get('sess:0') === undefined) {
+        keep('sess:0', text);
+        await turn();
+      }
+      for (let i = 0; i < 500; i++) keep(`sess:${i}`, text);
+      keep('sess:huge', 'x'.repeat(1_000_001));
+      await until('it is sure again', async () => {
+        keep('sess:last', 'small');
+        return near.get('sess:last') !== undefined;
+      });
+      const kept = Array.from({ length: 500 }, (_, i) => near.get(`sess:${i}`)).filter((one) => one !== undefined);
+      expect(kept.length * text.length).to.be.within(100_000, 1_000_000);
+      expect(near.get('sess:huge')).to.equal(undefined);
+    } finally {
+      near.close();
+    }
+  });
+
   it('does not keep a read that a write has crossed', async () => {
-    const near = new NearCache(redis.url, 'sess:', { max: 10, ttl: 10 });
+    const near = new NearCache(redis.url, 'sess:', { max: 10, maxBytes: 1_000_000, ttl: 10 });
     try {
       await client.set('sess:x', 'before');
       while (near.get('sess:x') === undefined) {

@@ -869,13 +869,37 @@ describe('RedisSessionStore', () => {
     });
   });
 
+  it('keeps the users of each prefix to itself, whatever prefixes and users are called', async () => {
+    const pairs = [
+      ['sess:', 'admin'],
+      ['sess:a', 'dmin'],
+      ['sess:a:', 'dmin'],
+      ['sess:', 'a:dmin'],
+      ['sess:', 'a%3Admin'],
+      ['sess%3Aa:', 'dmin'],
+      ['%sess%3Aa:', 'dmin'],
+      ['app', 'x'],
+      ['app:', 'x'],
+    ] as const;
+    const user = (session: { user?: string }) => session.user;
+    for (const [i, [prefix, name]] of pairs.entries())
+      await withStore({ prefix, user } as never, (of) => of.set(`s${i}`, data({ user: name })));
+    for (const [i, [prefix, name]] of pairs.entries())
+      await withStore({ prefix, user } as never, async (of) => {
+        expect(
+          (await of.sessionsOf(name)).map((one) => one.id),
+          `${prefix} ${name}`,
+        ).to.deep.equal([`s${i}`]);
+      });
+  });
+
   describe('encryption', () => {
     const secrets = ['the first secret, long'];
     it('leaves nothing to read, and is bound to the session’s id', () =>
       withStore({ encryption: { secrets } }, async (of) => {
         await of.set('e', data({ card: '4111 1111' }));
         const raw = (await client.get('sess:e')) as string;
-        expect(raw).to.match(/^e1\.[\w-]+$/);
+        expect(raw).to.match(/^e2\.[\w-]+$/);
         expect(await of.get('e')).to.deep.include({ card: '4111 1111' });
         await client.set('sess:other', raw);
         expect(await of.get('other')).to.equal(null);
@@ -886,12 +910,25 @@ describe('RedisSessionStore', () => {
         expect(await of.get('e')).to.deep.include({ card: '4111 1111', a: 1, b: 2 });
       }));
 
+    it('takes a record that was copied from another prefix, or to another id, as absent', async () => {
+      await withStore({ prefix: 'admin:', encryption: { secrets } }, (of) => of.set('one', data({ role: 'admin' })));
+      const raw = (await client.get('admin:one')) as string;
+      for (const key of ['sess:one', 'sess:two', 'admin:two']) await client.set(key, raw);
+      await withStore({ prefix: 'admin:', encryption: { secrets } }, async (of) => {
+        expect(await of.get('one')).to.deep.include({ role: 'admin' });
+        expect(await of.get('two')).to.equal(null);
+      });
+      await withStore({ encryption: { secrets } }, async (of) => {
+        for (const sid of ['one', 'two']) expect(await of.get(sid), sid).to.equal(null);
+      });
+    });
+
     it('reads what an older secret wrote, and takes anything else as absent, with an event and no content', async () => {
       await withStore({ encryption: { secrets } }, (of) => of.set('old', data({ n: 'private' })));
       await client.set('sess:plain', JSON.stringify(data({ n: 'private' })));
       const raw = (await client.get('sess:old')) as string;
       await client.set('sess:damaged', `${raw.slice(0, -3)}AAA`);
-      await client.set('sess:short', 'e1.AAAA');
+      await client.set('sess:short', 'e2.AAAA');
       const rotated = ['the second secret, long', ...secrets];
       await withStore({ encryption: { secrets: rotated } }, async (of) => {
         const faults: Error[] = [];
@@ -909,7 +946,7 @@ describe('RedisSessionStore', () => {
         const session = await load('plain', of);
         session.n = 'sealed';
         await save(session);
-        expect(await client.get('sess:plain')).to.match(/^e1\./);
+        expect(await client.get('sess:plain')).to.match(/^e2\./);
       });
     });
   });

@@ -154,9 +154,9 @@ describe('the serving layer', () => {
 
   it('the list of an inbox that nobody drains any longer expires', async () => {
     await work();
-    await client.publish('ss:pageview:dead:1@gone@99999999999999@60', '/a');
-    await until('the answer lies there', async () => (await client.exists('async:inbox:gone')) === 1);
-    expect(await client.pttl('async:inbox:gone')).to.be.within(1, 5000);
+    await client.publish('ss:pageview:dead:1@nobody-drains@99999999999999@60', '/a');
+    await until('the answer lies there', async () => (await client.exists('async:inbox:nobody-drains')) === 1);
+    expect(await client.pttl('async:inbox:nobody-drains')).to.be.within(1, 5000);
   });
 
   it('a frozen worker: after five time-outs nobody waits, page views are still sent, and it ends by itself', async () => {

@@ -5,8 +5,10 @@ import express from 'express';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { type IntelligentSessionOptions, intelligentSession, RedisSessionStore } from '../../lib/index.js';
+import { Worker } from '../../lib/worker/worker.js';
 import { startDistance } from '../support/delay.js';
 import { Site, Visitor } from '../support/site.js';
+import { until } from '../support/until.js';
 
 async function nobodysUrl(): Promise<string> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -60,7 +62,8 @@ describe('starting', () => {
         const far = await startDistance(redis.port, ms);
         try {
           const namespace = `start-${transport}-${ms}:`;
-          const site = await siteOf({ redis: far.url, worker: 'embedded', transport, namespace });
+          const limits = { maxWaitMs: 10_000, timeout: 2_000 };
+          const site = await siteOf({ redis: far.url, worker: 'embedded', transport, namespace, ...limits });
           const visit = async () => {
             const visitor = new Visitor(site.url);
             for (const totalPages of [1, 2]) expect(await visitor.json('/ask')).to.include({ totalPages });
@@ -121,6 +124,27 @@ describe('starting', () => {
     await sessions.serving.ask('pageview', 'someone', '/', 60, 100);
     expect(faults.length).to.be.above(0);
     for (const message of faults) expect(message.match(/ERR_INTELLIGENT_SESSION/g)).to.have.length(1);
+  });
+
+  it('a worker that is closed while it starts leaves no connection', async () => {
+    const client = new Redis(redis.url);
+    const started: Promise<unknown>[] = [];
+    // at every point of its start
+    for (let turns = 0; turns < 150; turns++) {
+      const worker = new Worker({ redis: redis.url, namespace: 'closed:' });
+      started.push(worker.start().catch(() => {}));
+      for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
+      process.kill(redis.pid, 'SIGSTOP'); // what was asked is answered after the end
+      await worker.close({ timeout: 0 });
+      process.kill(redis.pid, 'SIGCONT');
+    }
+    await Promise.all(started);
+    const connections = async () =>
+      String(await client.client('LIST'))
+        .trim()
+        .split('\n').length;
+    await until('no connection but this', async () => (await connections()) === 1, 5_000);
+    client.disconnect();
   });
 
   it('to close is not to lose Redis: a store tells of nothing', async () => {

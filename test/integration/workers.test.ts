@@ -143,7 +143,7 @@ describe('workers', () => {
     const worker = await work({ maxQueue: 100 });
     // all at one moment, so that they come in one piece
     const burst = `for i = 1, 150 do redis.call('PUBLISH', 'ss:pageview:full:' .. i .. '@@@60', '/' .. i) end
-      for i = 1, 60 do redis.call('PUBLISH', 'ss:combo:full:c' .. i .. '@gone@1@60', '["/a"]') end`;
+      for i = 1, 60 do redis.call('PUBLISH', 'ss:combo:full:c' .. i .. '@nobody-drains@1@60', '["/a"]') end`;
     await client.eval(burst, 0);
     const awaited = Array.from({ length: 50 }, (_, i) => ask(`waits-${i}`));
     for (const answer of await Promise.all(awaited)) expect(answer).to.have.nested.property('data.totalPages', 1);

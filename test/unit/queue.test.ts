@@ -4,7 +4,7 @@ import { parseRequest } from '../../lib/protocol.js';
 import { type Dropped, type Job, Queue } from '../../lib/worker/queue.js';
 
 const job = (id: number, kind: 'late' | 'waiting' | 'unawaited', heardMs = 0, payload = ''): Job => {
-  const tail = { late: '@box@1@', waiting: '@box@100@', unawaited: '@@@' }[kind];
+  const tail = { late: '@some-box@1@', waiting: '@some-box@100@', unawaited: '@@@' }[kind];
   return { message: parseRequest(`pageview:sid:${id}${tail}60`), payload, heardMs };
 };
 const isLate = ({ message }: Job) => (message.request.deadlineMs ?? 100) < 50;
@@ -54,6 +54,26 @@ describe('the worker’s queue', () => {
     expect(dropped.at(-1), 'a sweep in vain is not tried again at once').to.deep.equal(['19', 'full']);
     queue.push(job(20, 'waiting', 20));
     expect(dropped.at(-1)).to.deep.equal(['18', 'late']);
+  });
+
+  it('takes sessions in turn, and no more than a quarter of its room from one while others wait', () => {
+    const queue = make(16);
+    const of = (sid: string, id: number): Job => ({
+      ...job(id, 'waiting'),
+      message: parseRequest(`pageview:${sid}:${id}@inbox-of-the-test@100@60`),
+    });
+    for (let i = 0; i < 3; i++) queue.push(of('much', i));
+    for (let i = 3; i < 5; i++) queue.push(of('other', i));
+    for (let i = 5; i < 8; i++) queue.push(of('much', i));
+    expect(dropped).to.deep.equal([
+      ['6', 'full'],
+      ['7', 'full'],
+    ]);
+    expect([...queue.sessions()]).to.deep.equal(['much', 'other']);
+    const first = queue.shift('much') as Job;
+    queue.defer('much');
+    queue.unshift([first]);
+    expect(rest(queue)).to.deep.equal(['3', '0', '4', '1', '2', '5']);
   });
 
   it('is bounded by bytes too', () => {

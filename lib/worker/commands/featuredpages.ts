@@ -1,11 +1,13 @@
 import { parseStrings } from '../../protocol.js';
-import type { BuiltIn } from './command.js';
+import { type ListCommand, joinArray } from './command.js';
 
 /** The pages of a list that were not yet visited, in its order (white paper, "Content Surfacing"). */
-export const featuredpages: BuiltIn = {
+export const featuredpages: ListCommand = {
   keys: ['visited'],
-  arguments: (payload, { bloom }) => {
-    const pages = parseStrings(payload);
-    return [...pages.map((page) => bloom.encode(page)), ...pages.map((page) => JSON.stringify(page))];
-  },
+  items: parseStrings,
+  arguments: (pages, { bloom, itemKey }, sid) => [
+    ...pages.map((page) => bloom.encode(itemKey(sid, page))),
+    ...pages.map((page) => JSON.stringify(page)),
+  ],
+  join: joinArray,
 };

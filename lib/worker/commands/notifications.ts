@@ -1,11 +1,13 @@
 import { parseStrings } from '../../protocol.js';
-import type { BuiltIn } from './command.js';
+import { type ListCommand, joinArray } from './command.js';
 
 /** Which notifications this visitor has seen (white paper, "Group Notifications"). */
-export const notifications: BuiltIn = {
+export const notifications: ListCommand = {
   keys: ['notified'],
-  arguments: (payload, { bloom }) => {
-    const ids = parseStrings(payload);
-    return [...ids.map((id) => bloom.encode(id)), ...ids.map((id) => `{"id":${JSON.stringify(id)},"seen":`)];
-  },
+  items: parseStrings,
+  arguments: (ids, { bloom, itemKey }, sid) => [
+    ...ids.map((id) => bloom.encode(itemKey(sid, id))),
+    ...ids.map((id) => `{"id":${JSON.stringify(id)},"seen":`),
+  ],
+  join: joinArray,
 };

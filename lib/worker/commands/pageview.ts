@@ -22,10 +22,8 @@ export interface PageviewReport {
 /** Counts a page view. The payload: the page. */
 export const pageview: BuiltIn = {
   keys: ['activity', 'pages', 'visited', 'notified', 'gone'],
-  arguments: (payload, { bloom, activityDays }, id) => [
-    bloom.encode(payload),
-    bloom.blind(payload),
-    markOf(id),
-    activityDays,
-  ],
+  arguments: (payload, { bloom, activityDays, itemKey }, { sid, request }) => {
+    const page = itemKey(sid, payload);
+    return [bloom.encode(page), page, markOf(request.id), activityDays];
+  },
 };

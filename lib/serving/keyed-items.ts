@@ -1,0 +1,32 @@
+import { keyItem } from '../item-keys.js';
+
+/** A message with its items keyed, and how its answer is read. */
+interface Keyed {
+  readonly payload: unknown;
+  /** The answer in the asker's own words, where it has keyed items in it. What it did not ask about is left out. */
+  answer?(data: unknown): unknown;
+}
+
+/** Keys the pages and notification ids of built-in commands before they are sent (option `itemSecret`), an HMAC each. */
+export class KeyedItems {
+  constructor(readonly secret: string | undefined) {}
+
+  of(command: string, sid: string, payload: unknown): Keyed {
+    const { secret } = this;
+    if (secret === undefined) return { payload };
+    if (command === 'pageview' || command === 'mark-notification-seen')
+      return { payload: keyItem(secret, sid, String(payload)) };
+    // a text is a combo's name
+    if (!Array.isArray(payload) || !['combo', 'featuredpages', 'notifications'].includes(command)) return { payload };
+    const names = new Map(payload.map((item: string) => [keyItem(secret, sid, item), item]));
+    const nameOf = (key: string) => names.get(key) ?? [];
+    return {
+      payload: [...names.keys()],
+      answer(data) {
+        if (!Array.isArray(data)) return data;
+        if (command === 'featuredpages') return data.flatMap(nameOf);
+        return data.flatMap(({ id, seen }) => (names.has(id) ? [{ id: names.get(id), seen }] : []));
+      },
+    };
+  }
+}
