@@ -56,7 +56,7 @@ export class PlainBloomFilter implements BloomFilter {
     const { shape, itemSecret } = resolveBloomOptions(options);
     this.#shape = shape;
     this.blind = blinding(itemSecret);
-    this.lua = bloomLua(this.#shape, './bloom.lua', import.meta.url);
+    this.lua = bloomLua(this.#shape, 'fallback/bloom.lua');
     const script = <Reply>(body: string, keys?: number) => new Script<Reply>(`${this.lua}\n${body}`, keys);
     this.#add = script(
       `local r, f = {}, bloom_ready(KEYS[1])

@@ -128,10 +128,10 @@ function mostItems({ errorRate, capacity, expansion, nonScaling }: Required<Bloo
 }
 
 /** The functions of a .lua file, for new filters of this shape. */
-export function bloomLua(shape: Required<BloomShape>, file: string, beside: string): string {
+export function bloomLua(shape: Required<BloomShape>, file: string): string {
   const { errorRate, capacity, expansion, nonScaling } = shape;
   const values = [errorRate, capacity, expansion, nonScaling, mostItems(shape)].join(', ');
-  return `local ERROR_RATE, CAPACITY, EXPANSION, NON_SCALING, MOST_ITEMS = ${values}\n${loadScript(file, beside)}`;
+  return `local ERROR_RATE, CAPACITY, EXPANSION, NON_SCALING, MOST_ITEMS = ${values}\n${loadScript(file)}`;
 }
 
 /** How an item is made ready: as it is, or its HMAC where there is a secret. */

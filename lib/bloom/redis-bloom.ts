@@ -41,7 +41,7 @@ export class RedisBloomFilter implements BloomFilter {
     this.#shape = shape;
     this.blind = blinding(itemSecret);
     this.encode = this.blind;
-    this.lua = bloomLua(this.#shape, './redis-bloom.lua', import.meta.url);
+    this.lua = bloomLua(this.#shape, 'lib/bloom/redis-bloom.lua');
     this.#dump = new Script(`${this.lua}\nreturn bloom_dump(KEYS[1])`, 1);
     this.#load = new Script(`${this.lua}\nreturn bloom_load(KEYS, ARGV)`);
   }

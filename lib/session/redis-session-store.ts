@@ -49,8 +49,8 @@ const statuses: Partial<Record<string, number>> = {
   ERR_INTELLIGENT_SESSION_ARGUMENT: 500,
 };
 
-const touchScript = new Script<number>(loadScript('../scripts/touch.lua', import.meta.url));
-const destroyScript = new Script<string | number | null>(loadScript('../scripts/destroy.lua', import.meta.url), 2);
+const touchScript = new Script<number>(loadScript('lib/scripts/touch.lua'));
+const destroyScript = new Script<string | number | null>(loadScript('lib/scripts/destroy.lua'), 2);
 
 /** Does the page that saves this session answer with a redirect? */
 function isRedirected(session: SessionData): boolean {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Command, Option } from 'commander';
+import { importModule } from '../import-module.js';
 import { placeOf } from '../redis/place.js';
 import { serveHttp } from './http.js';
 import type { NamedCombo, WorkerOptions } from './options.js';
@@ -41,7 +42,7 @@ async function main(): Promise<void> {
     ...plain,
     redis: placeOf(redis, { cluster, sentinel }),
     ...(combos && { combos: JSON.parse(await readFile(combos, 'utf8')) as NamedCombo[] }),
-    ...(commands && { commands: (await import(pathToFileURL(resolve(commands)).href)).default }),
+    ...(commands && { commands: (await importModule(pathToFileURL(resolve(commands)).href)).default }),
     log: {
       info: (message) => process.stdout.write(`${message}\n`),
       warn: (message) => process.stderr.write(`${message}\n`),

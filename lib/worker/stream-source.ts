@@ -14,7 +14,7 @@ import type { WorkerMetrics } from './metrics.js';
 import type { Job } from './queue.js';
 import type { Source, SourceEvents } from './source.js';
 
-const script = <Reply>(name: string) => new Script<Reply>(loadScript(`../scripts/stream-${name}.lua`, import.meta.url));
+const script = <Reply>(name: string) => new Script<Reply>(loadScript(`lib/scripts/stream-${name}.lua`));
 const lease = script<number>('lease');
 const workers = script<string[]>('workers');
 const takeOver = script<[string, Entry[], number]>('take-over');

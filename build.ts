@@ -1,0 +1,54 @@
+// Puts the package together in dist/: CommonJS, one copy of everything, which `require` gets; an ES module for each public
+// entry, which exports what that copy has; and Redis' scripts inside the JavaScript.
+import { execFileSync } from 'node:child_process';
+import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadScript } from './lib/redis/load-script.js';
+import manifest from './package.json' with { type: 'json' };
+
+const filesOf = (folder: string, end: string) =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith(end))
+    .map((file) => `${folder}/${file}`);
+
+process.chdir(fileURLToPath(new URL('.', import.meta.url)));
+rmSync('dist', { recursive: true, force: true });
+execFileSync('node', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
+// the project's source is ES modules, what was just written is not
+writeFileSync('dist/package.json', '{ "type": "commonjs" }\n');
+
+const scripts = Object.fromEntries(
+  [...filesOf('lib', '.lua'), ...filesOf('fallback', '.lua')].map((file) => [file, loadScript(file)]),
+);
+writeFileSync(
+  'dist/lib/redis/load-script.js',
+  `"use strict";
+Object.defineProperty(exports, "__esModule", { value: true });
+const scripts = ${JSON.stringify(scripts, null, 2)};
+exports.loadScript = (file) => scripts[file];
+`,
+);
+rmSync('dist/lib/redis/load-script.js.map');
+
+// TypeScript makes require() of import(); one whose file is known only at run time would then find no ES module
+for (const file of filesOf('dist', '.js'))
+  if (readFileSync(file, 'utf8').includes('Promise.resolve(`${'))
+    throw new Error(`${file}: an import() of an expression; use importModule() of lib/import-module.ts`);
+
+const require = createRequire(import.meta.url);
+for (const [entry, conditions] of Object.entries(manifest.exports)) {
+  if (typeof conditions === 'string') continue;
+  const { import: esm, require: cjs } = conditions;
+  const { default: main, ...named } = require(resolve(cjs.default)) as Record<string, unknown>;
+  const names = Object.keys(named);
+  const ofMain = names.find((name) => named[name] === main && main !== undefined);
+  if (ofMain) names.push(`${ofMain} as default`);
+  const from = cjs.default.replace('./dist/', './');
+  if (names.length === 0) throw new Error(`${entry} exports nothing`);
+  writeFileSync(esm.default, `export { ${names.join(', ')} } from '${from}';\n`);
+  const types = `export * from '${from}';\n${ofMain ? `export { ${ofMain} as default } from '${from}';\n` : ''}`;
+  writeFileSync(esm.types, types);
+}
+for (const file of Object.values(manifest.bin)) chmodSync(file, 0o755);
