@@ -7,6 +7,7 @@ import {
   type BloomItem,
   type BloomOptions,
   type BloomShape,
+  type ResolvedShape,
   blinding,
   bloomLua,
   inBatches,
@@ -40,7 +41,7 @@ export class PlainBloomFilter implements BloomFilter {
   readonly implementation = 'fallback';
   readonly lua: string;
   readonly blind: (item: BloomItem) => string | Buffer;
-  readonly #shape: Required<BloomShape>;
+  readonly #shape: ResolvedShape;
   /** bigger filters that were seen, so that the next check needs no look at the header first */
   readonly #starts = new LRUCache<string, Start>({ max: REMEMBERED });
   readonly #reserve: Script;

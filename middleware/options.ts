@@ -26,44 +26,44 @@ export interface Combo {
 
 export interface IntelligentSessionOptions {
   /** URL, ioredis options or an ioredis client (duplicated, never closed). @default REDIS_URL, or redis://127.0.0.1:6379 */
-  readonly redis?: RedisOption;
+  readonly redis?: RedisOption | undefined;
   /** Signs the cookie; several: the first signs, all are accepted. @default SESSION_SECRET; required in production */
-  readonly secret?: string | string[];
+  readonly secret?: string | string[] | undefined;
   /** Stands before every channel and key of the intelligence, after the client's `keyPrefix`. @default '' */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   /** express-session's other options: name, cookie, proxy, rolling, unset, genid… @default {} */
-  readonly session?: Omit<SessionOptions, 'secret' | 'store'>;
+  readonly session?: Omit<SessionOptions, 'secret' | 'store'> | undefined;
   /** A store of your own, or options for ours. @default {} */
-  readonly store?: Store | Omit<RedisSessionStoreOptions, 'redis' | 'client' | 'url'>;
+  readonly store?: Store | Omit<RedisSessionStoreOptions, 'redis' | 'client' | 'url'> | undefined;
   /** Which requests count as page views by themselves, and under which name. @default true: GET pages, not assets */
-  readonly track?: Track;
+  readonly track?: Track | undefined;
   /** What belongs to a page's name: parameters of the query, and (`strict`) the slash at its end. @default { strict: false, query: [] } */
-  readonly pages?: PageNameOptions;
+  readonly pages?: PageNameOptions | undefined;
   /** Which requests are a bot's: not tracked, and no session stored that holds nothing. @default isbot, by the user agent */
-  readonly bots?: Bots;
+  readonly bots?: Bots | undefined;
   /** How long a request waits for a worker's answer, on top of the way to Redis and back, ms. @default 100 */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
   /**
    * How long a request may wait for Redis, ms: for the first connection, and for the answer to a command of the store.
    * @default 3000
    */
-  readonly maxWaitMs?: number;
+  readonly maxWaitMs?: number | undefined;
   /** How requests travel; the same for the worker. @default 'pubsub' */
   readonly transport?: ServingOptions['transport'];
   /** Streams of the transport 'stream'; the same for the worker. @default 16 */
-  readonly partitions?: number;
+  readonly partitions?: number | undefined;
   /** Messages that each of them holds at most; more are refused. @default 16384 */
-  readonly maxBacklog?: number;
+  readonly maxBacklog?: number | undefined;
   /** Bytes that each of them takes in Redis at most; more are refused. @default 16777216 */
-  readonly maxBacklogBytes?: number;
+  readonly maxBacklogBytes?: number | undefined;
   /** Seconds for which one of them may wait; the same for the worker. @default 86400 */
-  readonly maxMessageAgeSeconds?: number;
+  readonly maxMessageAgeSeconds?: number | undefined;
   /** How answers come: one list a process, or the white paper's, one a request. @default 'inbox' */
   readonly replies?: ServingOptions['replies'];
   /** Blocking connections of `replies: 'list'`. @default 16 */
-  readonly replyConnections?: number;
+  readonly replyConnections?: number | undefined;
   /** 'embedded' runs the worker in this process. @default 'external' */
-  readonly worker?: 'external' | 'embedded';
+  readonly worker?: 'external' | 'embedded' | undefined;
   /** The embedded worker's Bloom filters. @default 'auto' */
   readonly bloom?: WorkerOptions['bloom'];
   /**
@@ -71,9 +71,9 @@ export interface IntelligentSessionOptions {
    * least: neither messages nor answers nor what is kept says them. A worker that has named combos needs the same one. Another
    * secret forgets what was seen. @default none
    */
-  readonly itemSecret?: string;
+  readonly itemSecret?: string | undefined;
   /** Rules for suggestions. @default [] */
-  readonly combos?: readonly Combo[];
+  readonly combos?: readonly Combo[] | undefined;
 }
 
 const schema = v.strictObject({

@@ -9,6 +9,7 @@ import {
   type BloomItem,
   type BloomOptions,
   type BloomShape,
+  type ResolvedShape,
   blinding,
   bloomLua,
   inBatches,
@@ -28,7 +29,7 @@ export class RedisBloomFilter implements BloomFilter {
   readonly lua: string;
   readonly blind: (item: BloomItem) => string | Buffer;
   readonly encode: (item: BloomItem) => string | Buffer;
-  readonly #shape: Required<BloomShape>;
+  readonly #shape: ResolvedShape;
   readonly #dump: Script<[number, ...Buffer[]]>;
   readonly #load: Script<number>;
   readonly #through = new Script('return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))');

@@ -1,4 +1,4 @@
-import { createPool, type Pool } from 'generic-pool';
+import type { Pool } from 'generic-pool';
 import type { Redis } from 'ioredis';
 import { connect, DEFAULT_MAX_WAIT_MS, type RedisOption, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
@@ -12,7 +12,8 @@ const MOST_WAIT_MS = 1_000;
 /** The white paper's way of waiting: a list and a blocked connection for every request, of a pool that never outgrows its size. */
 export class ReplyLists {
   readonly #clients = new Set<Redis>();
-  readonly #pool: Pool<Redis>;
+  /** the pool, whose library nobody else needs */
+  readonly #pool: Promise<Pool<Redis>>;
 
   constructor(
     readonly redis: RedisOption,
@@ -25,7 +26,9 @@ export class ReplyLists {
     };
     const validate = async ({ status }: Redis) => status === 'ready';
     const limits = { max: size, maxWaitingClients: MOST_WAITING, acquireTimeoutMillis: MOST_WAIT_MS };
-    this.#pool = createPool<Redis>({ create, destroy, validate }, { ...limits, testOnBorrow: true });
+    this.#pool = import('generic-pool').then(({ createPool }) =>
+      createPool<Redis>({ create, destroy, validate }, { ...limits, testOnBorrow: true }),
+    );
   }
 
   async #connect(): Promise<Redis> {
@@ -49,10 +52,12 @@ export class ReplyLists {
         reject(new Error('no connection was free in time'));
       }, timeoutMs);
     });
-    const taken = this.#pool.acquire().then((client) => {
-      if (late) void this.#pool.release(client);
-      return client;
-    });
+    const taken = this.#pool
+      .then((pool) => pool.acquire())
+      .then((client) => {
+        if (late) this.#release(client);
+        return client;
+      });
     return Promise.race([taken, patience]).finally(() => timeout?.clear());
   }
 
@@ -68,13 +73,17 @@ export class ReplyLists {
       }
       return null;
     } finally {
-      void this.#pool.release(client);
+      this.#release(client);
     }
+  }
+
+  #release(client: Redis): void {
+    void this.#pool.then((pool) => pool.release(client));
   }
 
   close(): void {
     for (const client of this.#clients) endConnection(client);
     // those who wait get an error; connections go as they come back
-    void this.#pool.drain().then(() => this.#pool.clear());
+    void this.#pool.then((pool) => pool.drain().then(() => pool.clear()));
   }
 }

@@ -2,9 +2,10 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import debug from 'debug';
 import type { Redis } from 'ioredis';
-import { Gauge, Registry } from 'prom-client';
 import { CommandCounts } from '../counts.js';
 import { IntelligentSessionError, OptionError, redisFault } from '../errors.js';
+import type { PromRegistry } from '../load-prom-client.js';
+import { Metrics } from '../metrics.js';
 import { commandKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import {
@@ -65,22 +66,22 @@ export interface ServingEvents {
 }
 
 export interface ServingOptions {
-  readonly namespace?: string;
-  readonly transport?: 'pubsub' | 'stream';
+  readonly namespace?: string | undefined;
+  readonly transport?: 'pubsub' | 'stream' | undefined;
   /** of the transport `stream`, as the workers have it @default 16 */
-  readonly partitions?: number;
+  readonly partitions?: number | undefined;
   /** Messages that a partition of a stream holds at most; more are refused. @default 16384 */
-  readonly maxBacklog?: number;
+  readonly maxBacklog?: number | undefined;
   /** Bytes that a partition of a stream takes in Redis at most; more are refused. @default 16777216 */
-  readonly maxBacklogBytes?: number;
+  readonly maxBacklogBytes?: number | undefined;
   /** of the transport `stream`, as the workers have it @default 86400 */
-  readonly maxMessageAgeSeconds?: number;
+  readonly maxMessageAgeSeconds?: number | undefined;
   /** One list a process, or the white paper's, one a request. @default 'inbox' */
-  readonly replies?: 'inbox' | 'list';
+  readonly replies?: 'inbox' | 'list' | undefined;
   /** Blocking connections of `replies: 'list'`. @default 16 */
-  readonly replyConnections?: number;
+  readonly replyConnections?: number | undefined;
   /** How long the first connection, and a worker of this process, are waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
-  readonly maxWaitMs?: number;
+  readonly maxWaitMs?: number | undefined;
   /** Keys pages and notification ids before they are sent, 16 characters at least. @default none */
   readonly itemSecret?: string | undefined;
 }
@@ -120,7 +121,7 @@ export function checkReplies(redis: RedisOption, replies: ServingOptions['replie
 
 /** What an Express process does: sends requests, waits for answers, knows no worker. */
 export class ServingLayer extends EventEmitter<ServingEvents> {
-  readonly metrics = new Registry();
+  readonly #metrics = new Metrics();
   readonly namespace: string;
   readonly #keys: RedisClient;
   readonly #sending: RedisClient;
@@ -153,7 +154,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   readonly #requests = new CommandCounts(
     'intelligent_session_requests_total',
     'Requests by command and result (sent, answered, or why not)',
-    this.metrics,
+    this.#metrics,
   );
   #count = 0;
   #closed = false;
@@ -208,17 +209,14 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       this.#inbox = new Inbox(redis, this.#keys, namespace, onItem, (cause) => this.#lost(cause));
       this.#inboxAvailability = new Availability(this.#inbox.client, maxWaitMs);
     }
-    const gauge = (name: string, help: string, value: () => number) =>
-      new Gauge({
-        name,
-        help,
-        registers: [this.metrics],
-        collect() {
-          this.set(value());
-        },
-      });
-    gauge('intelligent_session_waiting_requests', 'Requests that wait for an answer', () => this.#waiting.size);
-    gauge('intelligent_session_open_circuits', 'Circuits that are open', () => this.#circuits.open);
+    const gauges = this.#metrics;
+    gauges.gauge('intelligent_session_waiting_requests', 'Requests that wait for an answer', () => this.#waiting.size);
+    gauges.gauge('intelligent_session_open_circuits', 'Circuits that are open', () => this.#circuits.open);
+  }
+
+  /** A registry of prom-client's, an optional peer: where it is not installed, an error with the code `METRICS`. */
+  get metrics(): PromRegistry {
+    return this.#metrics.registry;
   }
 
   /** Not critical: on its way, and on. A fault is an event. */
@@ -337,7 +335,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
    * Sends what was not sent yet, at most `timeout` ms (5000) and not where Redis is away; answers who waits with nothing;
    * closes the connections. Can be called twice.
    */
-  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}): Promise<void> {
+  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number | undefined } = {}): Promise<void> {
     this.#closing ??= this.#close(timeout);
     return this.#closing;
   }

@@ -1,8 +1,9 @@
 import { type SessionData, Store } from 'express-session';
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
-import { Counter, Registry } from 'prom-client';
 import { IntelligentSessionError, redisFault, warn } from '../errors.js';
+import type { PromRegistry } from '../load-prom-client.js';
+import { Metrics } from '../metrics.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { Availability } from '../redis/availability.js';
@@ -18,7 +19,7 @@ import { tellFaults } from '../redis/tell-faults.js';
 import { Batches } from './batches.js';
 import { isEmpty, Lifetimes } from './lifetimes.js';
 import { Lines } from './lines.js';
-import { NearCache } from './near-cache.js';
+import type { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
 import { KEEP_TTL, NO_TTL, noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
 import { SessionCodec, unreadable } from './session-codec.js';
@@ -70,7 +71,7 @@ function isRedirected(session: SessionData): boolean {
  */
 export class RedisSessionStore extends Store {
   readonly client: RedisClient;
-  readonly metrics = new Registry();
+  readonly #metrics = new Metrics();
   readonly #options: ReturnType<typeof resolveStoreOptions>;
   /** of whole keys */
   readonly #prefix: string;
@@ -78,7 +79,7 @@ export class RedisSessionStore extends Store {
   readonly #codec: SessionCodec;
   readonly #lifetimes: Lifetimes;
   readonly #saver: SessionSaver;
-  readonly #near: NearCache | undefined;
+  #near: NearCache | undefined;
   readonly #batches: Batches;
   readonly #users: UserSessions;
   readonly #expired: Subscriber | undefined;
@@ -93,19 +94,18 @@ export class RedisSessionStore extends Store {
   /** what close() waits for */
   readonly #pending: Pending;
   #closing: Promise<void> | undefined;
-  readonly #count = new Counter({
-    name: 'intelligent_session_store_total',
-    help: 'What happened to sessions: read, near (read from this process), absent, created, saved, conflict, refused, …',
-    labelNames: ['event'],
-    registers: [this.metrics],
-  });
+  readonly #count = this.#metrics.counter(
+    'intelligent_session_store_total',
+    'What happened to sessions: read, near (read from this process), absent, created, saved, conflict, refused, …',
+    ['event'],
+  );
   /** those of every request, found once */
   readonly #counted = {
-    near: this.#count.labels('near'),
-    read: this.#count.labels('read'),
-    absent: this.#count.labels('absent'),
-    saved: this.#count.labels('saved'),
-    touched: this.#count.labels('touched'),
+    near: this.#count.of('near'),
+    read: this.#count.of('read'),
+    absent: this.#count.of('absent'),
+    saved: this.#count.of('saved'),
+    touched: this.#count.of('touched'),
   };
 
   constructor(options: RedisSessionStoreOptions = {}) {
@@ -149,14 +149,18 @@ export class RedisSessionStore extends Store {
       keyPrefix + userSessionsPrefix(this.#options.prefix),
       this.#endedPrefix,
     );
-    if (nearCache) this.#near = new NearCache(redis, this.#prefix, nearCache);
-    this.#near?.on('fault', (error) => this.#fault(error));
+    if (nearCache) void this.#startNearCache(nearCache);
     const db = this.client.isCluster ? 0 : ((this.client as Redis).options.db ?? 0);
     if (expiredEvents) this.#expired = new Subscriber(redis, [`__keyevent@${db}__:expired`]);
     this.#expired?.on('message', (_channel, key: string) => {
       if (this.#isSession(key)) this.#tell('expired', key.slice(this.#prefix.length));
     });
     this.#expired?.on('fault', (error) => this.#fault(error));
+  }
+
+  /** A registry of prom-client's, an optional peer: where it is not installed, an error with the code `METRICS`. */
+  get metrics(): PromRegistry {
+    return this.#metrics.registry;
   }
 
   override createSession(...[req, session]: Parameters<Store['createSession']>): ReturnType<Store['createSession']> {
@@ -328,7 +332,10 @@ export class RedisSessionStore extends Store {
    * many GETs and destroy() as there are sessions. One that can't be read is destroyed too; one that is another's by now is
    * not.
    */
-  destroyAllOf(user: string, { except = [] }: { except?: string | readonly string[] } = {}): Promise<number> {
+  destroyAllOf(
+    user: string,
+    { except = [] }: { except?: string | readonly string[] | undefined } = {},
+  ): Promise<number> {
     return this.#settle(undefined, () =>
       this.#ready(async () => {
         const kept = new Set(typeof except === 'string' ? [except] : except);
@@ -358,7 +365,7 @@ export class RedisSessionStore extends Store {
    * Waits for what is under way, at most `timeout` ms (5000) and not at all where Redis is away; then closes the connections.
    * Can be called twice. What begins later fails: close the HTTP server first.
    */
-  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}): Promise<void> {
+  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number | undefined } = {}): Promise<void> {
     this.#closing ??= this.#close(timeout);
     return this.#closing;
   }
@@ -572,6 +579,14 @@ export class RedisSessionStore extends Store {
     return sessionKey(this.#prefix, sid);
   }
 
+  /** Until it is there, sessions are read from Redis, as they are until it has heard of Redis. */
+  async #startNearCache(options: NonNullable<ReturnType<typeof resolveStoreOptions>['nearCache']>): Promise<void> {
+    const { NearCache } = await import('./near-cache.js');
+    if (this.#closing) return;
+    this.#near = new NearCache(this.#options.redis, this.#prefix, options);
+    this.#near.on('fault', (error) => this.#fault(error));
+  }
+
   /** Keeps what was read in this process, till its end: Redis tells of an expiry only when it removes the key. */
   #keepNear(key: string, mark: symbol, raw: string, session: SessionData): void {
     const { ttl, disableTTL } = this.#options;
@@ -608,14 +623,14 @@ export class RedisSessionStore extends Store {
   }
 
   #unreadable(): null {
-    this.#count.inc({ event: 'unreadable' });
+    this.#count.of('unreadable').inc();
     this.emit('fault', unreadable());
     return null;
   }
 
   /** What an application's own function or cookie says that makes no sense: counted each time, told once. */
   #tellInvalid(what: string): void {
-    this.#count.inc({ event: 'invalid' });
+    this.#count.of('invalid').inc();
     if (this.#toldInvalid.has(what)) return;
     this.#toldInvalid.add(what);
     this.#fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', `RedisSessionStore: ${what}`));
@@ -643,7 +658,7 @@ export class RedisSessionStore extends Store {
   }
 
   #tell(event: 'created' | 'destroyed' | 'conflict' | 'refused' | 'expired', sid: string): void {
-    this.#count.inc({ event });
+    this.#count.of(event).inc();
     this.#codec.call(() => this.emit(event, sid));
   }
 
@@ -652,7 +667,7 @@ export class RedisSessionStore extends Store {
     const theirs = cause instanceof Error && this.#codec.threw(cause);
     const error = theirs ? cause : redisFault(cause);
     if (!theirs) Object.assign(error, { status: statuses[(error as IntelligentSessionError).code] ?? 503 });
-    this.#count.inc({ event: 'fault' });
+    this.#count.of('fault').inc();
     this.emit('fault', error);
     return error;
   }
