@@ -32,6 +32,26 @@ exports.loadScript = (file) => scripts[file];
 );
 rmSync('dist/lib/redis/load-script.js.map');
 
+/** What a module of the package requires where it is first used, and not when it is loaded itself. */
+const LATE = {
+  'middleware/embedded-worker.js': ['../lib/worker/worker.js'],
+  'lib/late.js': ['./bloom/choose.js', './worker/worker.js'],
+  'lib/metrics.js': ['prom-client'],
+  'lib/serving/reply-lists.js': ['generic-pool'],
+  'lib/session/redis-session-store.js': ['./near-cache.js'],
+};
+for (const [file, modules] of Object.entries(LATE)) {
+  let text = readFileSync(`dist/${file}`, 'utf8');
+  for (const module of modules) {
+    // as TypeScript writes it: the module in a constant, and `constant.name` wherever the source has the name
+    const load = `require(${JSON.stringify(module)})`;
+    const constant = text.split(` = ${load};`, 1)[0]?.split('const ').at(-1) ?? '';
+    if (!/^\w+$/.test(constant)) throw new Error(`dist/${file} has no ${load}`);
+    text = text.replace(`const ${constant} = ${load};`, '').replaceAll(`${constant}.`, `(${load}).`);
+  }
+  writeFileSync(`dist/${file}`, text);
+}
+
 // valibot is imported as a namespace and exports nothing else: no copy of its 320 functions for each module that does so
 for (const file of filesOf('dist', '.js')) {
   const text = readFileSync(file, 'utf8');

@@ -1,14 +1,7 @@
-// What the main entry loads when it is first used, so that a site that has no worker in its process does not wait for it.
-import type { chooseBloomFilter } from './bloom/choose.js';
-import { resolveWorkerOptions, type WorkerOptions } from './worker/options.js';
-import type { Worker } from './worker/worker.js';
+// What the main entry loads when it is first called, so that a site with neither does not wait for it: see `LATE` in build.ts.
+import { chooseBloomFilter } from './bloom/choose.js';
+import { createWorker as create } from './worker/worker.js';
 
-/** A worker, started: `createWorker({ redis, namespace, commands })`. A wrong option throws at once. */
-export function createWorker(options?: WorkerOptions): Promise<Worker> {
-  resolveWorkerOptions(options ?? {});
-  return import('./worker/worker.js').then((module) => module.createWorker(options));
-}
+export const createBloomFilter: typeof chooseBloomFilter = (...options) => chooseBloomFilter(...options);
 
-/** The Bloom filter on RedisBloom where the server has it, else on plain Redis, or the one that is chosen. */
-export const createBloomFilter: typeof chooseBloomFilter = async (...options) =>
-  (await import('./bloom/choose.js')).chooseBloomFilter(...options);
+export const createWorker: typeof create = (options) => create(options);

@@ -1,4 +1,8 @@
-import { loadPromClient, type PromRegistry } from './load-prom-client.js';
+import { Registry } from 'prom-client';
+import { IntelligentSessionError } from './errors.js';
+
+/** @ts-ignore prom-client is an optional peer: where it is not installed, this is any */
+export type PromRegistry = import('prom-client').Registry;
 
 type Labels = Readonly<Record<string, string | number>>;
 interface Value {
@@ -47,7 +51,7 @@ export class Metrics {
   }
 
   #makeRegistry(): PromRegistry {
-    const registry = new (loadPromClient().Registry)();
+    const registry = newRegistry();
     for (const { values, ...metric } of this.#metrics) {
       // what a registry asks of a metric; its types want the classes of prom-client
       const readable = {
@@ -58,6 +62,18 @@ export class Metrics {
       registry.registerMetric(readable as unknown as Parameters<typeof registry.registerMetric>[0]);
     }
     return registry;
+  }
+}
+
+/** In the package, prom-client is loaded here and not before: `LATE` in build.ts. */
+function newRegistry(): PromRegistry {
+  try {
+    return new Registry();
+  } catch {
+    throw new IntelligentSessionError(
+      'ERR_INTELLIGENT_SESSION_METRICS',
+      'metrics need prom-client, which is not installed: npm install prom-client',
+    );
   }
 }
 

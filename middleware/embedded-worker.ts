@@ -1,6 +1,6 @@
 import { redisFault, warn } from '../lib/errors.js';
+import { Worker } from '../lib/worker/worker.js';
 import type { WorkerOptions } from '../lib/worker/options.js';
-import type { Worker } from '../lib/worker/worker.js';
 
 const RETRY_MS = 1_000;
 const HEARING_TRIES = 5;
@@ -23,26 +23,22 @@ export class EmbeddedWorker {
     /** does anybody listen to the faults? */
     readonly isHeard: () => boolean,
   ) {
-    void this.#start();
+    this.#start();
   }
 
-  async #start(): Promise<void> {
-    try {
-      // not before a site asks for it: most have theirs in another process
-      const { Worker } = await import('../lib/worker/worker.js');
-      if (this.#closed) return;
-      const worker = new Worker(this.options);
-      this.#worker = worker;
-      worker.on('fault', this.onFault);
-      await worker.start();
-      void this.#tellWhenHeard(worker);
-    } catch (cause) {
-      if (this.#closed) return;
-      const error = cause as Error;
-      this.onFault(error);
-      this.#warn(error);
-      this.#retry = setTimeout(() => this.#start(), RETRY_MS);
-    }
+  #start(): void {
+    const worker = new Worker(this.options);
+    this.#worker = worker;
+    worker.on('fault', this.onFault);
+    worker.start().then(
+      () => this.#tellWhenHeard(worker),
+      (error: Error) => {
+        if (this.#closed) return;
+        this.onFault(error);
+        this.#warn(error);
+        this.#retry = setTimeout(() => this.#start(), RETRY_MS);
+      },
+    );
   }
 
   /** By streams, it has begun before it reads the first time. */

@@ -1,4 +1,4 @@
-import type { Pool } from 'generic-pool';
+import { createPool, type Pool } from 'generic-pool';
 import type { Redis } from 'ioredis';
 import { connect, DEFAULT_MAX_WAIT_MS, type RedisOption, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
@@ -12,8 +12,7 @@ const MOST_WAIT_MS = 1_000;
 /** The white paper's way of waiting: a list and a blocked connection for every request, of a pool that never outgrows its size. */
 export class ReplyLists {
   readonly #clients = new Set<Redis>();
-  /** the pool, whose library nobody else needs */
-  readonly #pool: Promise<Pool<Redis>>;
+  readonly #pool: Pool<Redis>;
 
   constructor(
     readonly redis: RedisOption,
@@ -26,9 +25,7 @@ export class ReplyLists {
     };
     const validate = async ({ status }: Redis) => status === 'ready';
     const limits = { max: size, maxWaitingClients: MOST_WAITING, acquireTimeoutMillis: MOST_WAIT_MS };
-    this.#pool = import('generic-pool').then(({ createPool }) =>
-      createPool<Redis>({ create, destroy, validate }, { ...limits, testOnBorrow: true }),
-    );
+    this.#pool = createPool<Redis>({ create, destroy, validate }, { ...limits, testOnBorrow: true });
   }
 
   async #connect(): Promise<Redis> {
@@ -52,12 +49,10 @@ export class ReplyLists {
         reject(new Error('no connection was free in time'));
       }, timeoutMs);
     });
-    const taken = this.#pool
-      .then((pool) => pool.acquire())
-      .then((client) => {
-        if (late) this.#release(client);
-        return client;
-      });
+    const taken = this.#pool.acquire().then((client) => {
+      if (late) void this.#pool.release(client);
+      return client;
+    });
     return Promise.race([taken, patience]).finally(() => timeout?.clear());
   }
 
@@ -73,17 +68,13 @@ export class ReplyLists {
       }
       return null;
     } finally {
-      this.#release(client);
+      void this.#pool.release(client);
     }
-  }
-
-  #release(client: Redis): void {
-    void this.#pool.then((pool) => pool.release(client));
   }
 
   close(): void {
     for (const client of this.#clients) endConnection(client);
     // those who wait get an error; connections go as they come back
-    void this.#pool.then((pool) => pool.drain().then(() => pool.clear()));
+    void this.#pool.drain().then(() => this.#pool.clear());
   }
 }

@@ -4,9 +4,8 @@ import debug from 'debug';
 import type { Redis } from 'ioredis';
 import { CommandCounts } from '../counts.js';
 import { IntelligentSessionError, OptionError, redisFault } from '../errors.js';
-import type { PromRegistry } from '../load-prom-client.js';
-import { Metrics } from '../metrics.js';
 import { commandKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
+import { Metrics, type PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import {
   checkCommand,

@@ -2,9 +2,8 @@ import { type SessionData, Store } from 'express-session';
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { IntelligentSessionError, redisFault, warn } from '../errors.js';
-import type { PromRegistry } from '../load-prom-client.js';
-import { Metrics } from '../metrics.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
+import { Metrics, type PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { Availability } from '../redis/availability.js';
 import { connectCommands, keyPrefixOf, type RedisClient } from '../redis/connect.js';
@@ -19,7 +18,7 @@ import { tellFaults } from '../redis/tell-faults.js';
 import { Batches } from './batches.js';
 import { isEmpty, Lifetimes } from './lifetimes.js';
 import { Lines } from './lines.js';
-import type { NearCache } from './near-cache.js';
+import { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
 import { KEEP_TTL, NO_TTL, noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
 import { SessionCodec, unreadable } from './session-codec.js';
@@ -79,7 +78,7 @@ export class RedisSessionStore extends Store {
   readonly #codec: SessionCodec;
   readonly #lifetimes: Lifetimes;
   readonly #saver: SessionSaver;
-  #near: NearCache | undefined;
+  readonly #near: NearCache | undefined;
   readonly #batches: Batches;
   readonly #users: UserSessions;
   readonly #expired: Subscriber | undefined;
@@ -149,7 +148,8 @@ export class RedisSessionStore extends Store {
       keyPrefix + userSessionsPrefix(this.#options.prefix),
       this.#endedPrefix,
     );
-    if (nearCache) void this.#startNearCache(nearCache);
+    if (nearCache) this.#near = new NearCache(redis, this.#prefix, nearCache);
+    this.#near?.on('fault', (error) => this.#fault(error));
     const db = this.client.isCluster ? 0 : ((this.client as Redis).options.db ?? 0);
     if (expiredEvents) this.#expired = new Subscriber(redis, [`__keyevent@${db}__:expired`]);
     this.#expired?.on('message', (_channel, key: string) => {
@@ -577,14 +577,6 @@ export class RedisSessionStore extends Store {
 
   #key(sid: string): string {
     return sessionKey(this.#prefix, sid);
-  }
-
-  /** Until it is there, sessions are read from Redis, as they are until it has heard of Redis. */
-  async #startNearCache(options: NonNullable<ReturnType<typeof resolveStoreOptions>['nearCache']>): Promise<void> {
-    const { NearCache } = await import('./near-cache.js');
-    if (this.#closing) return;
-    this.#near = new NearCache(this.#options.redis, this.#prefix, options);
-    this.#near.on('fault', (error) => this.#fault(error));
   }
 
   /** Keeps what was read in this process, till its end: Redis tells of an expiry only when it removes the key. */

@@ -1,6 +1,5 @@
 import { CommandCounts } from '../counts.js';
-import type { PromRegistry } from '../load-prom-client.js';
-import { Metrics } from '../metrics.js';
+import { Metrics, type PromRegistry } from '../metrics.js';
 
 const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 

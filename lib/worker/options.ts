@@ -2,16 +2,10 @@ import * as v from 'valibot';
 import type { BloomChoice } from '../bloom/choose.js';
 import { checkOptions, func, namespace, transport, whole } from '../check-options.js';
 import { OptionError } from '../errors.js';
-import {
-  checkCommand,
-  DEFAULT_MESSAGE_AGE_SECONDS,
-  DEFAULT_PARTITIONS,
-  GROUP,
-  isBuiltIn,
-  SELF_COMMAND,
-} from '../protocol.js';
+import { checkCommand, DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS, GROUP, SELF_COMMAND } from '../protocol.js';
 import { defaultRedis, namespaceOf, type RedisOption } from '../redis/connect.js';
 import type { Command } from './commands/command.js';
+import { builtIn } from './commands/index.js';
 import { shardGlob } from './shard.js';
 
 /** Payloads of what waits, in all. */
@@ -105,7 +99,7 @@ export function resolveWorkerOptions(options: WorkerOptions) {
   const { sessionGlob, shard, ...resolved } = checkOptions(schema, options, 'createWorker()');
   for (const name of Object.keys(resolved.commands)) {
     checkCommand(name);
-    if (isBuiltIn(name) || name === SELF_COMMAND)
+    if (builtIn.has(name) || name === SELF_COMMAND)
       throw new OptionError(`createWorker(): the command "${name}" is built in`);
   }
   if (sessionGlob !== undefined && shard !== undefined)

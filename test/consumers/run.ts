@@ -166,6 +166,15 @@ describe('the packed package', function () {
       await run(app, process.execPath, [COMPILERS[version], '-p', config]);
     });
 
+  it('compiles: the store alone, whose types know no req.intelligence', async () => {
+    const config = join(app, 'types', 'tsconfig.store.json');
+    writeFileSync(
+      config,
+      JSON.stringify({ compilerOptions: { ...STRICT, ...MODES.nodenext }, include: ['store-only.ts'] }),
+    );
+    await run(app, process.execPath, [COMPILERS[7], '-p', config]);
+  });
+
   it('has types and modules that agree, by publint and attw', async () => {
     const { problems } = (await checkPackage(createPackageFromTarballData(readFileSync(tarball)))) as Analysis;
     expect(problems).to.deep.equal([]);
