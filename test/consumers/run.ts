@@ -240,6 +240,9 @@ describe('the packed package', function () {
     const after = await count(tarball);
     expect(after.length - before).to.be.within(5, 25);
     expect(after.filter(({ hasInstallScript }) => hasInstallScript)).to.deep.equal([]);
+    // npm 11 warns of each, `prepare` too
+    const { scripts } = JSON.parse(readFileSync(join(beside, 'node_modules/intelligent-session/package.json'), 'utf8'));
+    expect(scripts).to.not.have.any.keys('preinstall', 'install', 'postinstall', 'prepare');
   });
 
   it('has a worker that loads commands of an application’s own', async () => {
