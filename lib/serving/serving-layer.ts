@@ -40,12 +40,12 @@ import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit.js';
+import { type Held, HeldMessages } from './held-messages.js';
 import { Inbox } from './inbox.js';
 import { KeyedItems } from './keyed-items.js';
 import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
 import { Renewals } from './renewals.js';
 import { ReplyLists } from './reply-lists.js';
-import { SendBuffer } from './send-buffer.js';
 
 /**
  * Why a request went unanswered: no worker listens; none answered in time; none has for some time, so that nobody waited
@@ -127,8 +127,10 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   readonly #outbox: Outbox;
   readonly #availability: Availability;
   readonly #inboxAvailability: Availability | undefined;
-  /** what was sent while there was no connection, or no worker of this process yet */
-  readonly #unsent: SendBuffer;
+  /** what was asked or sent while there was no connection, or no worker of this process yet */
+  readonly #held: HeldMessages;
+  /** those of them that wait for an answer, and so for the inbox too */
+  readonly #heldAsks = new Set<Held>();
   /** until a worker that starts in this process listens */
   #workerStart: Promise<void> | undefined;
   readonly #maxWaitMs: number;
@@ -197,7 +199,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       this.#outbox = new PubSubOutbox(client, namespace, databaseOf(client), !isCluster(this.#keys));
     }
     this.#availability = new Availability(this.#sending, maxWaitMs);
-    this.#unsent = new SendBuffer((letter) => this.#outbox.post(letter), maxWaitMs);
+    this.#held = new HeldMessages(maxWaitMs);
     this.#sending.on('ready', () => this.#sendHeld());
     this.#pending = new Pending(this.#sending);
     tellFaults(this.#sending, (error) => this.emit('fault', error));
@@ -229,23 +231,33 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
 
   #send(command: string, sid: string, payload: string, ttlSeconds: number): void {
     if (!isSendable(sid)) return void this.#unsendable(command);
-    const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
+    const letter = this.#letter(command, sid, payload, ttlSeconds);
+    // behind an ask() that waits for the first connection: a session's messages keep their order
+    if (this.#canSend && this.#heldAsks.size === 0) letter.go();
+    else this.#held.add(letter);
+  }
+
+  /** A message that nobody waits for: held again where it could not be sent. */
+  #letter(command: string, sid: string, payload: string, ttlSeconds: number): Held {
     this.#pending.begin();
-    const settle = (posted: Posted, error?: unknown) => {
-      if (!this.#closed && wasNotSent(error)) {
-        this.#unsent.hold(letter);
-        return;
-      }
+    const fail = (posted: Posted, error?: unknown) => {
       this.#pending.end();
       if (error !== undefined) this.#degrade(command, this.#closed ? 'closed' : 'redis', error);
       else if (posted === 'shed') this.#degrade(command, 'shed');
       else this.#requests.inc(command, posted);
       if (command === 'pageview' && posted !== 'sent') this.renew(sid, ttlSeconds); // no worker does
     };
-    const letter: Letter = { sid, request: () => request, payload, settle };
-    if (this.#sending.status === 'ready' && (this.#workerStart === undefined || this.#keepsMessages))
-      this.#outbox.post(letter);
-    else this.#unsent.hold(letter);
+    const settle = (posted: Posted, error?: unknown) => {
+      if (!this.#closed && wasNotSent(error)) this.#held.add(held);
+      else fail(posted, error);
+    };
+    const go = () => {
+      // an id of this moment: they ascend in the order in which messages leave
+      const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
+      this.#outbox.post({ sid, request: () => request, payload, settle });
+    };
+    const held: Held = { go, fail };
+    return held;
   }
 
   /** The first messages wait for a worker that starts in this process, at most `maxWaitMs`, as they do for a connection. */
@@ -265,8 +277,15 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   }
 
   #sendHeld(): void {
-    if (this.#sending.status === 'ready' && (this.#workerStart === undefined || this.#keepsMessages))
-      this.#unsent.flush();
+    const answerable = this.#isReady && this.#workerStart === undefined;
+    if (!this.#canSend || (this.#heldAsks.size > 0 && !answerable)) return;
+    this.#heldAsks.clear();
+    this.#held.flush();
+  }
+
+  /** What nobody waits for can be sent: with streams, it waits in Redis for a worker. */
+  get #canSend(): boolean {
+    return this.#sending.status === 'ready' && (this.#workerStart === undefined || this.#keepsMessages);
   }
 
   /**
@@ -291,14 +310,31 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     const start = requestOf(command, sid, '');
     const asked = { command, sid, start, payload: formatPayload(payload), ttlSeconds, timeoutMs };
     if (this.#isReady && this.#workerStart === undefined) return this.#ask(asked);
-    return this.#firstConnection().then(
-      () => this.#ask(asked),
-      (error) => {
+    return this.#askWhenConnected(asked);
+  }
+
+  #askWhenConnected(asked: Asked): Promise<Answer> {
+    const { command, sid, payload, ttlSeconds } = asked;
+    return new Promise((resolve) => {
+      const held: Held = {
+        go: () => resolve(this.#ask(asked)),
+        fail: (posted, error) => {
+          this.#heldAsks.delete(held);
+          resolve(this.#degrade(command, this.#closed ? 'closed' : posted === 'shed' ? 'shed' : 'redis', error));
+        },
+      };
+      const giveUp = (error: unknown) => {
+        if (!this.#heldAsks.has(held)) return; // it went, or failed
         // what counts is sent when there is a connection again; what only reads is of no use then
-        if (!this.#closed && !isRead(command)) this.#send(command, sid, asked.payload, ttlSeconds);
-        return this.#degrade(command, this.#closed ? 'closed' : 'redis', error);
-      },
-    );
+        const letter = isRead(command) || this.#closed ? undefined : this.#letter(command, sid, payload, ttlSeconds);
+        this.#held.replace(held, letter);
+        held.fail('sent', error);
+        this.#sendHeld();
+      };
+      this.#heldAsks.add(held);
+      this.#held.add(held);
+      this.#firstConnection().then(() => this.#sendHeld(), giveUp);
+    });
   }
 
   #ask(asked: Asked): Promise<Answer> {
@@ -345,7 +381,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   async #close(timeoutMs: number): Promise<void> {
     this.#closed = true;
     await this.#pending.settled(timeoutMs);
-    this.#unsent.fail(new Error('closed'));
+    this.#held.fail(new Error('closed'));
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'closed'));
     this.#refused.flush();
     this.#inbox?.close();

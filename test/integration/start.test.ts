@@ -5,6 +5,8 @@ import express from 'express';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { type IntelligentSessionOptions, intelligentSession, RedisSessionStore } from '../../lib/index.js';
+import { streamKey } from '../../lib/keys.js';
+import { ServingLayer } from '../../lib/serving/serving-layer.js';
 import { Worker } from '../../lib/worker/worker.js';
 import { startDistance } from '../support/delay.js';
 import { Site, Visitor } from '../support/site.js';
@@ -82,6 +84,44 @@ describe('starting', () => {
     await visitor.json('/quiet');
     expect(await visitor.json('/ask')).to.include({ totalPages: 2 });
   });
+
+  for (const transport of ['pubsub', 'stream'] as const)
+    it(`what one session asks and sends before the first connection arrives in that order (${transport})`, async () => {
+      const far = await startDistance(redis.port, 40);
+      const client = new Redis(redis.url);
+      const namespace = `start-order-${transport}:`;
+      const serving = new ServingLayer(far.url, { namespace, transport, partitions: 1 });
+      const heard: { request: string; payload: string }[] = [];
+      try {
+        const listener = client.duplicate();
+        open.push(async () => listener.disconnect());
+        await listener.psubscribe(`${namespace}*`);
+        listener.on('pmessage', (_pattern, request: string, payload: string) => heard.push({ request, payload }));
+        const pages = Array.from({ length: 12 }, (_, i) => `/${i}`);
+        // another session's question does not hold this one's order back, nor the other way round
+        const asked = [serving.ask('pageview', 'other', '/other', 60, 1)];
+        for (const [i, page] of pages.entries())
+          if (i % 3 === 1) serving.send('pageview', 'one', page, 60);
+          else asked.push(serving.ask('pageview', 'one', page, 60, 1));
+        await Promise.all(asked);
+        await until('all messages', async () => {
+          if (transport === 'stream') {
+            const entries = await client.xrange(streamKey(namespace, 0), '-', '+');
+            for (const [, [, request = '', , payload = '']] of entries.slice(heard.length))
+              heard.push({ request, payload });
+          }
+          return heard.length >= 13;
+        });
+        const ofOne = heard.filter(({ request }) => request.includes(':one:'));
+        expect(ofOne.map(({ payload }) => payload)).to.deep.equal(pages);
+        const numbers = ofOne.map(({ request }) => Number.parseInt(/~([0-9a-z]+)/.exec(request)?.[1] ?? '', 36));
+        expect(numbers).to.deep.equal([...numbers].sort((x, y) => x - y));
+      } finally {
+        await serving.close();
+        client.disconnect();
+        await far.stop();
+      }
+    });
 
   it('an embedded worker that can not start holds the first visitors no longer than maxWaitMs', async () => {
     const client = new Redis(redis.url);
