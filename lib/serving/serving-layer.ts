@@ -40,29 +40,13 @@ import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit.js';
+import { type Answer, type DegradedReason, type Executor, type ExecutorEvents, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
 import { Inbox } from './inbox.js';
 import { KeyedItems } from './keyed-items.js';
 import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
 import { Renewals } from './renewals.js';
 import { ReplyLists } from './reply-lists.js';
-
-/**
- * Why a request went unanswered: no worker listens; none answered in time; none has for some time, so that nobody waited
- * (circuit); the stream is full (shed); every connection of the list form is taken (busy); Redis; the command failed; closed;
- * the session's id can't be sent (session-id).
- */
-export type DegradedReason =
-  'no-worker' | 'timeout' | 'circuit' | 'shed' | 'busy' | 'redis' | 'failed' | 'closed' | 'session-id';
-
-export type Answer = { readonly answered: true; readonly data: unknown } | { readonly answered: false };
-
-export interface ServingEvents {
-  degraded: [command: string, reason: DegradedReason];
-  /** Requests wait no longer for an answer ('open'), or do again. */
-  circuit: [state: 'open' | 'closed'];
-  fault: [error: Error];
-}
 
 export interface ServingOptions {
   readonly namespace?: string;
@@ -105,8 +89,6 @@ interface Waiter extends Expected {
 export const DEFAULT_BACKLOG = 16_384;
 export const DEFAULT_BACKLOG_BYTES = 16 * 1024 * 1024;
 export const DEFAULT_REPLY_CONNECTIONS = 16;
-/** A timer takes no more than some 24 days. */
-const MOST_TIMEOUT_MS = 86_400_000;
 /** Six digits to the base 36. */
 const LAST_NUMBER = 36 ** 6 - 1;
 const newSender = (): string => randomBytes(6).toString('base64url');
@@ -119,7 +101,7 @@ export function checkReplies(redis: RedisOption, replies: ServingOptions['replie
 }
 
 /** What an Express process does: sends requests, waits for answers, knows no worker. */
-export class ServingLayer extends EventEmitter<ServingEvents> {
+export class ServingLayer extends EventEmitter<ExecutorEvents> implements Executor {
   readonly metrics = new Registry();
   readonly namespace: string;
   readonly #keys: RedisClient;

@@ -33,6 +33,9 @@ const RING_DAYS = 25;
 const OWN_AT_ONCE = 256;
 const PAUSE_MS = 50;
 
+/** What became of a message, in the end. */
+export type Result = Outcome | Dropped | 'timeout';
+
 export interface WorkbenchOptions {
   readonly namespace: string;
   readonly ttlSeconds: number;
@@ -65,11 +68,12 @@ export class Workbench {
 
   constructor(
     readonly client: RedisClient,
-    readonly clock: RedisClock,
+    /** by which messages from elsewhere say until when somebody waits */
+    readonly clock: RedisClock | undefined,
     readonly of: Intelligence,
     readonly options: WorkbenchOptions,
     readonly metrics: WorkerMetrics,
-    readonly hooks: { finished(job: Job): void; fault(error: unknown, command: string): void },
+    readonly hooks: { finished(job: Job, result: Result): void; fault(error: unknown, command: string): void },
   ) {
     const bounds = { messages: options.maxQueue, bytes: options.maxQueueBytes };
     const isLate = (job: Job) => this.#isLate(job);
@@ -207,10 +211,10 @@ export class Workbench {
   }
 
   async #workOn(job: Job): Promise<void> {
-    const { message, payload } = job;
+    const { message, payload, asker } = job;
     const { namespace, ttlSeconds, commands } = this.options;
     const { sid, request } = message;
-    const answer = answerOf(namespace, message);
+    const answer = asker ? undefined : answerOf(namespace, message);
     this.#ownAtWork++;
     try {
       const command = commands.get(message.command);
@@ -222,11 +226,12 @@ export class Workbench {
         payload,
         ttlSeconds: request.ttlSeconds ?? ttlSeconds,
         keys: intelligenceKeys(namespace, sid),
-        awaited: answer !== undefined && !this.#isLate(job),
+        awaited: (asker ?? answer) !== undefined && !this.#isLate(job),
         redis: this.client,
       });
       const data = await withinMs(work, this.options.commandTimeoutMs);
-      if (answer && !this.#isLate(job)) this.#replies.push(answer, dataText(answer.head, data));
+      if (asker) asker.answer(dataText('', data));
+      else if (answer && !this.#isLate(job)) this.#replies.push(answer, dataText(answer.head, data));
       this.#finish(job, 'done');
     } catch (error) {
       const known = error instanceof IntelligentSessionError;
@@ -239,25 +244,27 @@ export class Workbench {
     this.#pump();
   }
 
-  #finish(job: Job, result: Outcome | Dropped | 'timeout', fault?: unknown): void {
+  #finish(job: Job, result: Result, fault?: unknown): void {
     const { command } = job.message;
     const known = builtIn.has(command) || this.options.commands.has(command);
     this.metrics.messages.inc(known ? command : 'unknown', result);
     if (fault !== undefined) this.hooks.fault(fault, command);
-    this.hooks.finished(job);
+    this.hooks.finished(job, result);
   }
 
   /** An entry's id begins with when it was added, ms by Redis' clock. */
   #isExpired({ entry }: Job): boolean {
     return (
       entry !== undefined &&
+      this.clock !== undefined &&
       this.clock.earliestMs() - Number.parseInt(entry.id, 10) > this.options.maxMessageAgeSeconds * 1000
     );
   }
 
-  #isLate({ message }: Job): boolean {
+  #isLate({ message, asker }: Job): boolean {
+    if (asker) return !asker.waits;
     const { inbox, deadlineMs } = message.request;
-    return inbox !== '' && deadlineMs !== undefined && this.clock.earliestMs() > deadlineMs;
+    return inbox !== '' && deadlineMs !== undefined && this.clock !== undefined && this.clock.earliestMs() > deadlineMs;
   }
 }
 
