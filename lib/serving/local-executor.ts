@@ -4,7 +4,7 @@ import debug from 'debug';
 import type { Registry } from 'prom-client';
 import { type BloomChoice, chooseBloomFilter } from '../bloom/choose.js';
 import { CommandCounts } from '../counts.js';
-import { IntelligentSessionError, OptionError, redisFault } from '../errors.js';
+import { IntelligentSessionError, OptionError, redisFault, warn } from '../errors.js';
 import { itemKeyOf } from '../item-keys.js';
 import { commandKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
@@ -90,6 +90,7 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
   readonly #waiting = new Set<LocalAsker>();
   #workbench: Workbench | undefined;
   #retry: NodeJS.Timeout | undefined;
+  #warned: string | undefined;
   /** of this turn of the event loop */
   #gathered: Job[] = [];
   #stopTicks: (() => void) | undefined;
@@ -305,10 +306,17 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
       },
       (error) => {
         if (this.#ended) return;
-        this.emit('fault', redisFault(error));
+        this.#tellStart(redisFault(error));
         this.#retry = setTimeout(() => this.#start(), RETRY_MS).unref();
       },
     );
+  }
+
+  /** Told once on the console where nobody listens: an operator would wonder where the insight is. */
+  #tellStart(error: IntelligentSessionError): void {
+    const heard = this.emit('fault', error);
+    if (!heard && error.message !== this.#warned) warn(error);
+    this.#warned = error.message;
   }
 
   #makeWorkbench(bloom: Awaited<ReturnType<typeof chooseBloomFilter>>): Workbench {

@@ -63,7 +63,7 @@ export interface ServingOptions {
   readonly replies?: 'inbox' | 'list';
   /** Blocking connections of `replies: 'list'`. @default 16 */
   readonly replyConnections?: number;
-  /** How long the first connection, and a worker of this process, are waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
+  /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
   readonly maxWaitMs?: number;
   /** Keys pages and notification ids before they are sent, 16 characters at least. @default none */
   readonly itemSecret?: string | undefined;
@@ -109,15 +109,10 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
   readonly #outbox: Outbox;
   readonly #availability: Availability;
   readonly #inboxAvailability: Availability | undefined;
-  /** what was asked or sent while there was no connection, or no worker of this process yet */
+  /** what was asked or sent while there was no connection */
   readonly #held: HeldMessages;
   /** those of them that wait for an answer, and so for the inbox too */
   readonly #heldAsks = new Set<Held>();
-  /** until a worker that starts in this process listens */
-  #workerStart: Promise<void> | undefined;
-  readonly #maxWaitMs: number;
-  /** does a message wait in Redis for a worker? */
-  readonly #keepsMessages: boolean;
   readonly #inbox: Inbox | undefined;
   readonly #lists: ReplyLists | undefined;
   readonly #renewals: Renewals;
@@ -162,8 +157,6 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     checkReplies(redis, replies);
     this.#keys = connectCommands(redis);
     this.#renewals = new Renewals(this.#keys, namespace);
-    this.#maxWaitMs = maxWaitMs;
-    this.#keepsMessages = transport === 'stream';
     if (transport === 'stream') {
       const { partitions = DEFAULT_PARTITIONS, maxBacklog = DEFAULT_BACKLOG } = options;
       const { maxBacklogBytes = DEFAULT_BACKLOG_BYTES } = options;
@@ -215,7 +208,7 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     if (!isSendable(sid)) return void this.#unsendable(command);
     const letter = this.#letter(command, sid, payload, ttlSeconds);
     // behind an ask() that waits for the first connection: a session's messages keep their order
-    if (this.#canSend && this.#heldAsks.size === 0) letter.go();
+    if (this.#sending.status === 'ready' && this.#heldAsks.size === 0) letter.go();
     else this.#held.add(letter);
   }
 
@@ -242,32 +235,10 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     return held;
   }
 
-  /** The first messages wait for a worker that starts in this process, at most `maxWaitMs`, as they do for a connection. */
-  waitForWorker(listening: Promise<void>): void {
-    let heard = () => {};
-    this.#workerStart = new Promise((resolve) => {
-      heard = resolve;
-    });
-    const goOn = () => {
-      limit.clear();
-      this.#workerStart = undefined;
-      this.#sendHeld();
-      heard();
-    };
-    const limit = new LoopTimeout(goOn, this.#maxWaitMs, false);
-    listening.then(goOn);
-  }
-
   #sendHeld(): void {
-    const answerable = this.#isReady && this.#workerStart === undefined;
-    if (!this.#canSend || (this.#heldAsks.size > 0 && !answerable)) return;
+    if (this.#sending.status !== 'ready' || (this.#heldAsks.size > 0 && !this.#isReady)) return;
     this.#heldAsks.clear();
     this.#held.flush();
-  }
-
-  /** What nobody waits for can be sent: with streams, it waits in Redis for a worker. */
-  get #canSend(): boolean {
-    return this.#sending.status === 'ready' && (this.#workerStart === undefined || this.#keepsMessages);
   }
 
   /**
@@ -291,7 +262,7 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     if (!isSendable(sid)) return Promise.resolve(this.#unsendable(command));
     const start = requestOf(command, sid, '');
     const asked = { command, sid, start, payload: formatPayload(payload), ttlSeconds, timeoutMs };
-    if (this.#isReady && this.#workerStart === undefined) return this.#ask(asked);
+    if (this.#isReady) return this.#ask(asked);
     return this.#askWhenConnected(asked);
   }
 
@@ -513,7 +484,6 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
       if (state === 'lost' || state === 'away') throw new Error('not connected');
       await availability?.ready();
     }
-    await this.#workerStart;
     if (!this.#isReady) throw new Error('not connected');
   }
 
