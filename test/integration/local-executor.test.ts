@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { expect } from 'chai';
+import calculateSlot from 'cluster-key-slot';
 import express from 'express';
 import { Cluster, Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
@@ -9,6 +10,7 @@ import {
   type IntelligentSessionOptions,
   intelligentSession,
 } from '../../lib/index.js';
+import { intelligenceKeys } from '../../lib/keys.js';
 import { combos, itKnowsItsVisitors, shopOf } from '../contract/intelligence.js';
 import { startCluster } from '../support/cluster.js';
 import { startDistance } from '../support/delay.js';
@@ -68,6 +70,39 @@ describe('the intelligent session on a Cluster, without a worker process', () =>
   });
 
   itKnowsItsVisitors(NAMESPACE, () => ({ client, sessions, site }));
+
+  it('a node that is frozen holds up its own sessions only, which keep their order', async function () {
+    this.timeout(30_000);
+    const { serving } = sessions;
+    const nodeOf = (sid: string) => client.slots[calculateSlot(intelligenceKeys(NAMESPACE, sid).activity)]?.[0];
+    const sids = Array.from({ length: 60 }, (_, i) => `node-${i}`);
+    const server = await cluster.masterOf(intelligenceKeys(NAMESPACE, 'node-0').activity);
+    const address = `127.0.0.1:${server.port}`;
+    const view = (sid: string, page: string, timeout: number) => serving.ask('pageview', sid, page, 60, timeout);
+    for (const sid of sids) await view(sid, '/0', 2000);
+    const stuck = sids.filter((sid) => nodeOf(sid) === address);
+    const others = sids.filter((sid) => nodeOf(sid) !== address);
+    expect(stuck.length).to.be.above(5);
+    expect(others.length).to.be.above(5);
+    process.kill(server.pid, 'SIGSTOP');
+    const totals = new Map(stuck.map((sid) => [sid, [] as number[]]));
+    let late: Promise<unknown>[] = [];
+    try {
+      late = stuck.flatMap((sid) =>
+        ['/1', '/2', '/3'].map(async (page) => {
+          const answer = await view(sid, page, 20_000);
+          if (answer.answered) totals.get(sid)?.push((answer.data as { totalPages: number }).totalPages);
+        }),
+      );
+      for (const page of ['/1', '/2', '/3'])
+        for (const answer of await Promise.all(others.map((sid) => view(sid, page, 1000))))
+          expect(answer).to.have.property('answered', true);
+    } finally {
+      process.kill(server.pid, 'SIGCONT');
+    }
+    await Promise.all(late);
+    for (const sid of stuck) expect(totals.get(sid), sid).to.deep.equal([2, 3, 4]);
+  });
 });
 
 describe('commands that the application carries out itself', () => {
