@@ -16,11 +16,12 @@ import { type Found, forEachKey, scanPrefix } from '../redis/scan.js';
 import { Subscriber } from '../redis/subscriber.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { Batches } from './batches.js';
+import { KEEP_TTL, NO_TTL } from './coalesced-merges.js';
 import { isEmpty, Lifetimes } from './lifetimes.js';
 import { Lines } from './lines.js';
 import { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
-import { KEEP_TTL, NO_TTL, noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
+import { noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
 import { SessionCodec, unreadable } from './session-codec.js';
 import { Throttle } from './throttle.js';
 import { type Noted, STORED_BY_MS, UserSessions } from './user-sessions.js';
@@ -384,7 +385,7 @@ export class RedisSessionStore extends Store {
       ...{ sid, base: mine, held: mine, raw: this.#codec.seal(sid, mine) },
       ...{ read: view?.read ?? false, user, since: Date.now() },
     };
-    const saving = this.#saver.save(key, saved, state, this.#saver.ttlOf(ttlMs));
+    const saving = this.#saver.save(key, saved, state, this.#saver.ttlOf(ttlMs), another || redirects);
     // A browser follows a redirect as soon as it has the answer's head, which express-session writes right after this.
     if (!view || another || redirects) this.#batches.writeNow();
     const [note, stored] = await Promise.allSettled([noting, saving]);

@@ -1,5 +1,6 @@
 import type { SessionData } from 'express-session';
 import { IntelligentSessionError } from '../errors.js';
+import { valueTexts } from './json-text.js';
 import type { resolveStoreOptions } from './options.js';
 import { type Seal, sealOf } from './seal.js';
 
@@ -62,6 +63,20 @@ export class SessionCodec {
       .catch(() => undefined);
     if (typeof session === 'object' && session !== null) return session;
     throw unreadable();
+  }
+
+  /** Of two texts by JSON, sessions with what differs and the cookies: parses nothing else. Undefined for any other text. */
+  parseDifferences(base: string, mine: string): { base: SessionData; mine: SessionData } | undefined {
+    if ((this.options.serializer as unknown) !== JSON) return undefined;
+    const texts = [valueTexts(base), valueTexts(mine)] as const;
+    const [of, to] = texts;
+    if (!of || !to) return undefined;
+    const differs = (key: string) => key === 'cookie' || of.get(key) !== to.get(key);
+    const [one, other] = texts.map((values) => {
+      const members = Array.from(values as Map<string, string>).filter(([key]) => differs(key));
+      return JSON.parse(`{${members.map(([key, text]) => `${JSON.stringify(key)}:${text}`).join()}}`) as SessionData;
+    });
+    return { base: one as SessionData, mine: other as SessionData };
   }
 
   /** A text as it is stored. */
