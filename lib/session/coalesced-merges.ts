@@ -5,7 +5,7 @@ import type { Lifetimes } from './lifetimes.js';
 import { type Changes, differAt, differences, mergeInto } from './merge-session.js';
 import type { RedisSessionStoreOptions } from './options.js';
 import type { Outcome, View } from './save-session.js';
-import type { SessionCodec } from './session-codec.js';
+import { type SessionCodec, unserializable } from './session-codec.js';
 
 /** A ttl of a save: the session never expires; it keeps the expiry that it has. */
 export const NO_TTL = 0;
@@ -140,7 +140,9 @@ export class CoalescedMerges {
       await this.#mergeAll(key, waiting, flight);
     } catch (error) {
       flight.stands = undefined;
-      for (const one of waiting) one.reject(error); // a second time, for some: that is nothing
+      // of a serializer of the application's, a session may be too deep to be compared
+      const reason = error instanceof RangeError ? unserializable(error) : error;
+      for (const one of waiting) one.reject(reason); // a second time, for some: that is nothing
     }
     flight.merging = false;
     this.#proceed(key, flight);

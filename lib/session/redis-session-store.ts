@@ -23,6 +23,7 @@ import { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
 import { noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
 import { SessionCodec, unreadable } from './session-codec.js';
+import { isWithoutCookie } from './stored-session.js';
 import { Throttle } from './throttle.js';
 import { type Noted, STORED_BY_MS, UserSessions } from './user-sessions.js';
 
@@ -48,6 +49,7 @@ const A_DAY_MS = 86_400_000;
 const statuses: Partial<Record<string, number>> = {
   ERR_INTELLIGENT_SESSION_CONFLICT: 409,
   ERR_INTELLIGENT_SESSION_ARGUMENT: 500,
+  ERR_INTELLIGENT_SESSION_SERIALIZE: 500,
 };
 
 const touchScript = new Script<number>(loadScript('../scripts/touch.lua', import.meta.url));
@@ -161,10 +163,22 @@ export class RedisSessionStore extends Store {
   }
 
   override createSession(...[req, session]: Parameters<Store['createSession']>): ReturnType<Store['createSession']> {
+    if (isWithoutCookie(session)) session.cookie = this.#newCookie(req) ?? session.cookie;
     const created = super.createSession(req, session);
     const state = this.#states.get(session);
     if (state) this.#states.set(created, state);
     return created;
+  }
+
+  /** A cookie as express-session makes it for a new session of this request, by the site's options. */
+  #newCookie(req: Parameters<Store['createSession']>[0]): SessionData['cookie'] | undefined {
+    // express-session's middleware puts it into its store
+    const { generate } = this as { generate?: (req: Parameters<Store['createSession']>[0]) => void };
+    if (!generate) return undefined;
+    // what it puts into the request stays here
+    const apart = Object.create(req) as typeof req;
+    generate.call(this, apart);
+    return apart.session.cookie;
   }
 
   /** Destroys the session and makes a new one. Without a callback express-session's own would end the process. */
@@ -590,8 +604,8 @@ export class RedisSessionStore extends Store {
   #parse(sid: string, raw: string): SessionData | null | Promise<SessionData | null> {
     const text = this.#codec.open(sid, raw);
     if (text === undefined) return this.#unreadable();
-    const known = (session: SessionData) => {
-      if (typeof session !== 'object' || session === null) return this.#unreadable();
+    const known = (session: SessionData | null) => {
+      if (session === null) return this.#unreadable();
       const user = this.#codec.userOf(session);
       const view = { sid, base: text, held: text, raw, read: true, user, since: Date.now() };
       this.#states.set(session, { view });
@@ -603,9 +617,7 @@ export class RedisSessionStore extends Store {
     } catch {
       return this.#unreadable();
     }
-    return session instanceof Promise
-      ? session.catch(() => null as unknown as SessionData).then(known)
-      : known(session);
+    return session instanceof Promise ? session.catch(() => null).then(known) : known(session);
   }
 
   #unreadable(): null {
