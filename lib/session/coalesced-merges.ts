@@ -19,6 +19,8 @@ interface Waiting {
   readonly saved: View;
   readonly view: View | undefined;
   readonly unanswered: readonly View[];
+  /** what may stand there: where it does not, Redis says what does */
+  readonly there: string;
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -103,9 +105,10 @@ export class CoalescedMerges {
     unanswered: readonly View[],
   ): Promise<Outcome> {
     return new Promise((resolve, reject) => {
-      const flight = this.#flight(key, there ?? '');
+      const mayStand = there ?? view?.raw ?? '';
+      const flight = this.#flight(key, mayStand);
       if (there !== undefined && !flight.merging) flight.stands = there;
-      flight.waiting.push({ saved, view, unanswered, resolve, reject });
+      flight.waiting.push({ saved, view, unanswered, there: mayStand, resolve, reject });
       this.#proceed(key, flight);
     });
   }
@@ -140,8 +143,7 @@ export class CoalescedMerges {
       await this.#mergeAll(key, waiting, flight);
     } catch (error) {
       flight.stands = undefined;
-      // of a serializer of the application's, a session may be too deep to be compared
-      const reason = error instanceof RangeError ? unserializable(error) : error;
+      const reason = reasonOf(error);
       for (const one of waiting) one.reject(reason); // a second time, for some: that is nothing
     }
     flight.merging = false;
@@ -159,10 +161,10 @@ export class CoalescedMerges {
       try {
         merging.push(await this.#prepare(one, parsed));
       } catch (error) {
-        one.reject(error);
+        one.reject(reasonOf(error));
       }
-    let expected = flight.stands ?? merging.at(-1)?.view?.raw;
-    for (let tried = 0; tried <= TRIES && merging[0] && expected !== undefined; tried++) {
+    let expected = flight.stands ?? merging.at(-1)?.there ?? '';
+    for (let tried = 0; tried <= TRIES && merging[0]; tried++) {
       const { sid } = merging[0].saved;
       const text = this.codec.open(sid, expected);
       if (text === undefined) return settle('unreadable');
@@ -251,6 +253,9 @@ class Standing {
     return false;
   }
 }
+
+/** Of a serializer of the application's, a session may be too deep to be compared. */
+const reasonOf = (error: unknown): unknown => (error instanceof RangeError ? unserializable(error) : error);
 
 const conflictError = (): IntelligentSessionError =>
   new IntelligentSessionError(
