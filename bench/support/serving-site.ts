@@ -15,7 +15,16 @@ const app = express().disable('x-powered-by').disable('etag');
 if (side === 'sessions only') {
   const store = new RedisSessionStore({ url });
   app.use(session({ store, secret: 's', resave: false, saveUninitialized: true, cookie }));
-} else app.use(intelligentSession({ redis: url, secret: 's', session: { cookie }, timeout: 1000, namespace: 'site:' }));
+} else
+  app.use(
+    intelligentSession({
+      redis: url,
+      secret: 'of no use but for benchmarks, 32 bytes',
+      session: { cookie },
+      timeout: 1000,
+      namespace: 'site:',
+    }),
+  );
 app.get('/login', (req, res) => {
   Object.assign(req.session, { user: 'robin', cart: [1, 2, 3], note: 'x'.repeat(200) });
   res.json({ id: req.sessionID });
