@@ -13,6 +13,7 @@ import {
 } from '../lib/serving/serving-layer.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import { executorEntries, MAX_QUEUE_BYTES, ownCommands, type WorkerOptions } from '../lib/worker/options.js';
+import { checkSecret } from './check-secret.js';
 import type { PageNameOptions } from './page-name.js';
 import type { Track } from './tracking.js';
 import { type Bots, declaredBots } from './visitor-policy.js';
@@ -27,7 +28,10 @@ export interface Combo {
 export interface IntelligentSessionOptions {
   /** URL, ioredis options or an ioredis client (duplicated, never closed). @default REDIS_URL, or redis://127.0.0.1:6379 */
   readonly redis?: RedisOption;
-  /** Signs the cookie; several: the first signs, all are accepted. @default SESSION_SECRET; required in production */
+  /**
+   * Signs the cookie; several: the first signs, all are accepted. In production each has 8 characters at least and is no sample
+   * of a tutorial; fewer than 32 bytes are a warning. @default SESSION_SECRET; required in production
+   */
   readonly secret?: string | string[];
   /** Stands before every channel and key of the intelligence, after the client's `keyPrefix`. @default '' */
   readonly namespace?: string;
@@ -180,7 +184,9 @@ export function resolveOptions(options: IntelligentSessionOptions) {
   checkReplies(resolved.redis, resolved.replies);
   const secret = resolved.secret ?? process.env.SESSION_SECRET;
   const none = !secret || secret.length === 0;
-  if (none && process.env.NODE_ENV === 'production')
+  const production = process.env.NODE_ENV === 'production';
+  if (!none && production) checkSecret(secret);
+  if (none && production)
     throw new OptionError(
       'intelligentSession(): set option "secret" or SESSION_SECRET, a long random text that stays the same',
       'ERR_INTELLIGENT_SESSION_SECRET',

@@ -19,7 +19,14 @@ if (side === 'sessions only') {
 } else {
   const worker = side.startsWith('embedded') ? 'embedded' : 'external';
   app.use(
-    intelligentSession({ redis: url, secret: 's', session: { cookie }, timeout: 1000, namespace: 'site:', worker }),
+    intelligentSession({
+      redis: url,
+      secret: 'of no use but for benchmarks, 32 bytes',
+      session: { cookie },
+      timeout: 1000,
+      namespace: 'site:',
+      worker,
+    }),
   );
 }
 const waits = side.endsWith('page view waited for');
