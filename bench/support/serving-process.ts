@@ -90,7 +90,9 @@ else if (what === 'worker') {
   close = () => bare.close();
 } else {
   const sessions =
-    what === 'embedded' ? intelligentSession({ redis, secret: 's', worker: 'embedded', ...options }) : undefined;
+    what === 'embedded'
+      ? intelligentSession({ redis, secret: 'of no use but for benchmarks, 32 bytes', worker: 'embedded', ...options })
+      : undefined;
   const serving = sessions?.serving ?? new ServingLayer(redis, options);
   ask = async (sid, page, timeoutMs) => (await serving.ask('pageview', sid, page, 3600, timeoutMs)).answered;
   send = (sid, page) => serving.send('pageview', sid, page, 3600);
