@@ -2,6 +2,7 @@
  * The page view's script as an application would run it by itself: what one turn of the event loop asks goes in one EVALSHA,
  * and nothing else is done: no bounds, no timeouts, no retries.
  */
+import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 
 const dist = (path: string) => new URL(`../../dist/lib/${path}`, import.meta.url).href;
@@ -25,6 +26,7 @@ export async function bareScript(url: string, namespace: string, choice: 'module
   const pageview = scripted.get('pageview');
   if (!pageview || 'items' in pageview) throw new Error('there is no page view');
   let asked: Asked[] = [];
+  const sender = randomBytes(6).toString('base64url');
   let count = 0;
   const flush = async () => {
     const all = asked;
@@ -32,9 +34,9 @@ export async function bareScript(url: string, namespace: string, choice: 'module
     const keys: string[] = [];
     const args: (string | number | Buffer)[] = ['', 0];
     for (const { sid, page } of all) {
-      const of_ = commandKeys(namespace, sid);
-      for (const name of pageview.keys) keys.push(of_[name]);
-      const message = { command: 'pageview', sid, rid: '', request: { id: `bare~${(++count).toString(36)}` } };
+      const its = commandKeys(namespace, sid);
+      for (const name of pageview.keys) keys.push(its[name]);
+      const message = { command: 'pageview', sid, rid: '', request: { id: `${sender}~${(++count).toString(36)}` } };
       const more = pageview.arguments(page, of, message);
       args.push('pageview', 3_600_000, -1, '', more.length, ...more);
     }
