@@ -41,11 +41,18 @@ export class OptionError extends TypeError {
  */
 export function redisFault(cause: unknown): IntelligentSessionError {
   if (cause instanceof IntelligentSessionError) return cause;
+  return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', `Redis: ${faultText(cause)}`);
+}
+
+/** What a fault says, without what it repeats of a command's arguments. */
+export function faultText(cause: unknown): string {
   // of several addresses that refuse, there is a code and no message
   const message =
     cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(cause);
-  const safe = message.split(/,? with args beginning with/i)[0]?.slice(0, 300);
-  return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', `Redis: ${safe}`);
+  // OpenSSL's own words for an answer that is no TLS, also where a Sentinel's client repeats them
+  if (/wrong version number|packet length too long/i.test(message))
+    return 'TLS was asked for, and the other side does not speak TLS';
+  return message.split(/,? with args beginning with/i)[0]?.slice(0, 300) ?? '';
 }
 
 /** Tells the operator, on the console, what no listener of an event hears. */
