@@ -51,10 +51,13 @@ export function checkedUrl(text: string, option = 'option "redis"'): URL {
   try {
     const url = new URL(text);
     decodeURIComponent(url.username + url.password);
+    // a password with / or # or ? in it ends the host there: its beginning would be looked up, and told, as a host or a port
+    if (!/^\/?\d*$/.test(url.pathname) || /@/.test(url.hash + [...url.searchParams.keys()].join('')))
+      throw new TypeError('another form');
     return url;
   } catch {
     throw new OptionError(
-      `${option} can't be read as a URL: a password with other characters than letters and digits goes through ` +
+      `${option} can't be read as a URL of the form redis://user:password@host:port/database: a password with other characters than letters and digits goes through ` +
         `encodeURIComponent(), or into ioredis' option "password"`,
     );
   }

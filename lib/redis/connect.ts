@@ -1,5 +1,5 @@
 import { Cluster, type ClusterNode, Redis, type RedisOptions } from 'ioredis';
-import { faultText, IntelligentSessionError, OptionError } from '../errors.js';
+import { faultText, hidePasswords, IntelligentSessionError, OptionError } from '../errors.js';
 import {
   isClient,
   isCluster,
@@ -47,6 +47,7 @@ export function connect(redis: RedisOption, role: Role, of?: RedisClient, key?: 
   if (isCluster(redis) && !(of instanceof Cluster))
     throw new OptionError('option "redis": a Cluster, without the client that knows its nodes');
   const client = of instanceof Cluster ? connectNode({ cluster: of, key }, settings) : open(redis as Single, settings);
+  hidePasswords(client.options.password);
   watchLiveness(client, role === 'blocking');
   // The owner hears of faults through what it asked; without a listener ioredis would print each of them.
   return client.on('error', () => {});
@@ -75,6 +76,7 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
   });
   const limit = new CommandLimit(options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
   cluster.on('+node', (node: Redis) => {
+    hidePasswords(node.options.password);
     watchLiveness(node);
     limit.watch(node);
   });
