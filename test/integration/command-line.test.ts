@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { startPrivateRedis } from '../../demo/private-redis.js';
 
 const cli = fileURLToPath(new URL('../../lib/worker/cli.ts', import.meta.url));
 const SECRET = 'recognisable-5ecret';
@@ -54,6 +55,17 @@ describe('a wrong command line', () => {
   it('a file that is not there, one whose name has control characters', async () => {
     const { said } = await run(['--combos', join(folder, 'none\nforged\u001b[2J')]);
     expect(said).to.contain('ENOENT').and.contain('none\\u{000a}forged\\u{001b}');
+  });
+
+  it('a server without AUTH, or with another password: stderr says neither user nor password', async () => {
+    const renamed = ['--rename-command', 'AUTH', '', '--rename-command', 'HELLO', ''];
+    for (const args of [renamed, ['--requirepass', 'another']]) {
+      const redis = await startPrivateRedis({ args });
+      const { said } = await run([], { REDIS_URL: `redis://u5er-name:${SECRET}@127.0.0.1:${redis.port}` });
+      await redis.stop();
+      expect(said).to.contain('NOT_READY').and.not.contain(SECRET);
+      expect(said).to.not.contain('u5er-name');
+    }
   });
 
   it('a secret at a wrong place is not repeated', async () => {
