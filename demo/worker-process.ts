@@ -14,6 +14,8 @@ export class WorkerProcess {
     readonly args: readonly string[],
     /** where its log of faults goes */
     readonly stderr: 'inherit' | 'ignore' = 'inherit',
+    /** on top of this process' environment; secrets go here, since every user of a machine can read arguments */
+    readonly env: NodeJS.ProcessEnv = {},
   ) {}
 
   get running(): boolean {
@@ -29,6 +31,7 @@ export class WorkerProcess {
     if (this.#child) return;
     const child = spawn(process.execPath, ['--import', 'tsx', cli, ...this.args], {
       stdio: ['ignore', 'pipe', this.stderr],
+      env: { ...process.env, ...this.env },
     });
     this.#child = child;
     child.once('exit', () => {

@@ -4,7 +4,7 @@ import debug from 'debug';
 import type { Registry } from 'prom-client';
 import { type BloomChoice, chooseBloomFilter } from '../bloom/choose.js';
 import { CommandCounts } from '../counts.js';
-import { IntelligentSessionError, OptionError, redisFault, warn } from '../errors.js';
+import { applicationFault, IntelligentSessionError, OptionError, redisFault, warn } from '../errors.js';
 import { itemKeyOf } from '../item-keys.js';
 import { commandKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
@@ -336,7 +336,7 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
     };
     return new Workbench(this.#client, undefined, of, options, this.#metrics, {
       finished: (job, result) => this.#finished(job, result),
-      fault: (error) => this.emit('fault', error instanceof IntelligentSessionError ? error : redisFault(error)),
+      fault: (error) => this.emit('fault', applicationFault(error)),
     });
   }
 

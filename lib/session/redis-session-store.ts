@@ -2,7 +2,7 @@ import { type SessionData, Store } from 'express-session';
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { Counter, Registry } from 'prom-client';
-import { IntelligentSessionError, redisFault, warn } from '../errors.js';
+import { applicationFault, IntelligentSessionError, redisFault, warn } from '../errors.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { Availability } from '../redis/availability.js';
@@ -676,7 +676,7 @@ export class RedisSessionStore extends Store {
   /** Told, counted, and as the page gets it. What an application's own function threw stays as it is. */
   #fault(cause: unknown): Error {
     const theirs = cause instanceof Error && this.#codec.threw(cause);
-    const error = theirs ? cause : redisFault(cause);
+    const error = theirs ? applicationFault(cause) : redisFault(cause);
     if (!theirs) Object.assign(error, { status: statuses[(error as IntelligentSessionError).code] ?? 503 });
     this.#count.inc({ event: 'fault' });
     this.emit('fault', error);

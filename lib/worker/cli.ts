@@ -1,11 +1,10 @@
 #!/usr/bin/env node
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { Command, Option } from 'commander';
+import { OptionError, safeText } from '../errors.js';
 import { placeOf } from '../redis/place.js';
+import { readCombos, readCommands, withoutValues } from './command-line-files.js';
 import { serveHttp } from './http.js';
-import type { NamedCombo, WorkerOptions } from './options.js';
+import type { WorkerOptions } from './options.js';
 import { Worker } from './worker.js';
 
 async function main(): Promise<void> {
@@ -35,13 +34,16 @@ async function main(): Promise<void> {
     .option('--commands <file>', 'an ES module whose default export is an object of commands')
     .option('--metrics-port <port>', 'serves /metrics, /healthz and /readyz', Number)
     .option('--metrics-host <address>', 'where', '0.0.0.0')
+    .configureOutput({ outputError: (text, write) => write(`${safeText(withoutValues(text.trimEnd()))}\n`) })
     .parse();
   const { redis, cluster, sentinel, combos, commands, metricsPort, metricsHost, ...plain } = program.opts();
+  if (metricsPort !== undefined && !(Number.isInteger(metricsPort) && metricsPort >= 0 && metricsPort <= 65_535))
+    throw new OptionError('--metrics-port should be a whole number from 0 to 65535');
   const options: WorkerOptions = {
     ...plain,
     redis: placeOf(redis, { cluster, sentinel }),
-    ...(combos && { combos: JSON.parse(await readFile(combos, 'utf8')) as NamedCombo[] }),
-    ...(commands && { commands: (await import(pathToFileURL(resolve(commands)).href)).default }),
+    ...(combos && { combos: await readCombos(combos) }),
+    ...(commands && { commands: await readCommands(commands) }),
     log: {
       info: (message) => process.stdout.write(`${message}\n`),
       warn: (message) => process.stderr.write(`${message}\n`),
@@ -59,6 +61,7 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`intelligent-session-worker: ${error instanceof Error ? error.message : error}\n`);
+  const text = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`intelligent-session-worker: ${safeText(text)}\n`);
   process.exit(1);
 });

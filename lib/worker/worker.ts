@@ -4,7 +4,7 @@ import debug from 'debug';
 import type { Registry } from 'prom-client';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom/choose.js';
-import { IntelligentSessionError, redisFault } from '../errors.js';
+import { applicationFault, IntelligentSessionError, OptionError, redisFault, safeText } from '../errors.js';
 import { itemKeyOf } from '../item-keys.js';
 import { RedisClock } from '../redis/clock.js';
 import { addressOf, connectCommands, databaseOf, type RedisClient, whenReady } from '../redis/connect.js';
@@ -123,11 +123,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
     } catch (error) {
       endConnection(this.#client);
       await this.#source?.close();
-      throw error;
+      throw error instanceof OptionError ? error : redisFault(error);
     }
     const { namespace } = this.#options;
     const where = `${addressOf(this.#client)}, database ${databaseOf(this.#client)}, namespace "${namespace}"`;
-    this.#log.info(`listening at ${where} (${transport}), Bloom filters: ${this.#bloom.implementation}`);
+    this.#log.info(safeText(`listening at ${where} (${transport}), Bloom filters: ${this.#bloom.implementation}`));
     this.emit('ready');
     return this;
   }
@@ -158,9 +158,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   #fault(cause: unknown, command: string): void {
-    // what an application's command threw stays as it is, unless it is ioredis' own: that carries arguments
-    const error = cause instanceof Error && !('command' in cause) ? cause : redisFault(cause);
-    this.#faultLines.add(`${command}: ${error.message}`);
+    const error = applicationFault(cause);
+    this.#faultLines.add(safeText(`${command}: ${error.message}`));
     this.emit('fault', error, command);
   }
 
