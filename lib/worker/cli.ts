@@ -34,7 +34,7 @@ export function workerCommand(): Command {
     .option('--command-timeout-ms <n>', 'how long an own command may take', Number, 30_000)
     .option('--commands <file>', 'an ES module whose default export is an object of commands')
     .option('--metrics-port <port>', 'serves /metrics, /healthz and /readyz', Number)
-    .option('--metrics-host <address>', 'where', '0.0.0.0')
+    .option('--metrics-host <address>', 'where: 0.0.0.0 for whoever reaches the machine', '127.0.0.1')
     .action(work);
 }
 
