@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Command, Option } from 'commander';
 import { placeOf } from '../redis/place.js';
+import { whenParentEnds } from '../when-parent-ends.js';
 import { serveHttp } from './http.js';
 import type { NamedCombo, WorkerOptions } from './options.js';
 import { Worker } from './worker.js';
@@ -55,6 +56,7 @@ async function work(flags: Record<string, any>): Promise<void> {
   const stop = () => worker.close().then(() => process.exit(0));
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
+  whenParentEnds(stop);
   await worker.start().catch((error) => {
     server?.close();
     throw error;

@@ -1,7 +1,13 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { expect } from 'chai';
+import { startPrivateRedis } from '../../demo/private-redis.js';
+import { allEnded, descendants } from '../support/processes.js';
+import { until } from '../support/until.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const { name, bin } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'));
@@ -40,6 +46,33 @@ describe('the command line', () => {
     expect(stderr.trim().split('\n')).to.have.lengthOf(1);
     expect(stderr).to.contain('ERR_INTELLIGENT_SESSION_OPTION').and.to.contain('worker').and.to.not.contain('\u001b');
   });
+
+  for (const how of ['npx', 'npm run'])
+    it(`ends when the ${how} that started it is killed`, async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'started-by-npm-'));
+      const redis = await startPrivateRedis();
+      // what npm installs is a link to the built bin; here the bin is its source
+      mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
+      const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+      const source = `exec "${process.execPath}" --import "${tsx}" "${root}lib/bin/${name}.ts" "$@"`;
+      writeFileSync(join(folder, `node_modules/.bin/${name}`), `#!/bin/sh\n${source}\n`, { mode: 0o755 });
+      const script = `${name} worker --redis ${redis.url}`;
+      writeFileSync(join(folder, 'package.json'), JSON.stringify({ scripts: { worker: script } }));
+      const [file = '', ...args] =
+        how === 'npx' ? ['npx', '--no', '--', ...script.split(' ')] : ['npm', 'run', 'worker'];
+      const npm = spawn(file, args, { cwd: folder });
+      let said = '';
+      npm.stdout.on('data', (chunk) => {
+        said += chunk;
+      });
+      await until('the worker listens', () => said.includes('listening at'));
+      const processes = descendants(npm.pid as number);
+      expect(processes.map(({ args }) => args).join()).to.contain(`${name}.ts worker`);
+      npm.kill('SIGKILL');
+      await allEnded(processes);
+      await redis.stop();
+      rmSync(folder, { recursive: true });
+    });
 
   it('is called by its old name through npx nowhere', () => {
     const files = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).split('\n');
