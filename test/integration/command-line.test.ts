@@ -1,87 +1,86 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { expect } from 'chai';
 import { startPrivateRedis } from '../../demo/private-redis.js';
+import { allEnded, descendants } from '../support/processes.js';
+import { until } from '../support/until.js';
 
-const cli = fileURLToPath(new URL('../../lib/worker/cli.ts', import.meta.url));
-const SECRET = 'recognisable-5ecret';
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const { name, bin } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'));
 
-/** Runs the bin to its end: all that it says. */
-async function run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<{ code: number; said: string }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', cli, ...args], { env: { ...process.env, ...env } });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => (said += bytes));
-  const [code] = (await once(child, 'close')) as [number];
-  return { code, said };
-}
-
-describe('a wrong command line', () => {
-  let folder: string;
-  const fileOf = (name: string, text: string): string => {
-    writeFileSync(join(folder, name), text);
-    return join(folder, name);
+describe('the command line', () => {
+  /** runs a bin of package.json from its source */
+  const run = (which: string, ...args: string[]) => {
+    const file = `${root}${bin[which].replace(/^dist\//, '').replace(/js$/, 'ts')}`;
+    return spawnSync(process.execPath, ['--import', 'tsx', file, ...args], { encoding: 'utf8', cwd: root });
   };
-  before(() => {
-    folder = mkdtempSync(join(tmpdir(), 'command-line-'));
-  });
-  after(() => rmSync(folder, { recursive: true, force: true }));
 
-  const files: readonly [name: string, option: string, text: string, says: RegExp][] = [
-    ['no-json.json', '--combos', `${SECRET}:x:0:0`, /no-json.json is no JSON, line 1, column 1/],
-    ['late.json', '--combos', `[\n  {"name": ${SECRET}}\n]`, /late.json is no JSON, line 2, column 12/],
-    ['cut.json', '--combos', `[\n{"name": "${SECRET}"`, /cut.json is no JSON, line 2, column/],
-    ['object.json', '--combos', `{"${SECRET}": 1}`, /object.json holds no array/],
-    ['entry.json', '--combos', `[{"name":"a","pages":[]},{"${SECRET}":1}]`, /entry.json, entry 2/],
-    [
-      'syntax.mjs',
-      '--commands',
-      `export default {};\nlet ${SECRET};`,
-      /syntax.mjs can't be loaded \(SyntaxError: node --check says where\)/,
-    ],
-    ['empty.mjs', '--commands', `export const a = '${SECRET}';`, /empty.mjs should have a default export/],
-  ];
-  for (const [name, option, text, says] of files)
-    it(`${option} ${name}: a coded error says the file and where, and nothing that stands in it`, async () => {
-      const { code, said } = await run([option, fileOf(name, text)]);
-      expect(said).to.match(says).and.contain('ERR_INTELLIGENT_SESSION_OPTION').and.not.contain(SECRET);
-      expect(said.trimEnd()).to.not.contain('\n');
-      expect(code).to.equal(1);
+  it('has the package’s name, so that npx asks no registry for a package of another name', () => {
+    expect(Object.keys(bin)).to.deep.equal([name, `${name}-worker`]);
+    const { status, stdout } = run(name, 'worker', '--help');
+    expect(status).to.equal(0);
+    expect(stdout).to.contain('Usage: intelligent-session worker').and.to.contain('--session-glob');
+  });
+
+  it('keeps the old name of the worker as the same command', () => {
+    const { status, stdout } = run(`${name}-worker`, '--help');
+    expect(status).to.equal(0);
+    expect(stdout).to.equal(run(name, 'worker', '--help').stdout);
+  });
+
+  it('lists its commands', () => {
+    const { status, stdout } = run(name, '--help');
+    expect(status).to.equal(0);
+    expect(stdout).to.match(/^ {2}worker .*runs a worker$/m);
+    expect(run(name, 'help', 'worker').stdout).to.contain('--session-glob');
+    expect(run(name)).to.include({ status: 1, stdout: '' });
+  });
+
+  it('answers a command that it does not have with one coded line that names those that it has', () => {
+    const { status, stdout, stderr } = run(name, 'wroker\u001b[31m', '--redis', 'redis://127.0.0.1:1');
+    expect({ status, stdout }).to.deep.equal({ status: 1, stdout: '' });
+    expect(stderr.trim().split('\n')).to.have.lengthOf(1);
+    expect(stderr).to.contain('ERR_INTELLIGENT_SESSION_OPTION').and.to.contain('worker').and.to.not.contain('\u001b');
+  });
+
+  for (const how of ['npx', 'npm run'])
+    it(`ends when the ${how} that started it is killed`, async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'started-by-npm-'));
+      const redis = await startPrivateRedis();
+      // what npm installs is a link to the built bin; here the bin is its source
+      mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
+      const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+      const source = `exec "${process.execPath}" --import "${tsx}" "${root}lib/bin/${name}.ts" "$@"`;
+      writeFileSync(join(folder, `node_modules/.bin/${name}`), `#!/bin/sh\n${source}\n`, { mode: 0o755 });
+      const script = `${name} worker --redis ${redis.url}`;
+      writeFileSync(join(folder, 'package.json'), JSON.stringify({ scripts: { worker: script } }));
+      const [file = '', ...args] =
+        how === 'npx' ? ['npx', '--no', '--', ...script.split(' ')] : ['npm', 'run', 'worker'];
+      const npm = spawn(file, args, { cwd: folder });
+      let said = '';
+      npm.stdout.on('data', (chunk) => {
+        said += chunk;
+      });
+      await until('the worker listens', () => said.includes('listening at'));
+      const processes = descendants(npm.pid as number);
+      expect(processes.map(({ args }) => args).join()).to.contain(`${name}.ts worker`);
+      npm.kill('SIGKILL');
+      await allEnded(processes);
+      await redis.stop();
+      rmSync(folder, { recursive: true });
     });
 
-  it('a file that is not there, one whose name has control characters', async () => {
-    const { said } = await run(['--combos', join(folder, 'none\nforged\u001b[2J')]);
-    expect(said).to.contain('ENOENT').and.contain('none\\u{000a}forged\\u{001b}');
-  });
-
-  it('a server without AUTH, or with another password: stderr says neither user nor password', async () => {
-    const renamed = ['--rename-command', 'AUTH', '', '--rename-command', 'HELLO', ''];
-    for (const args of [renamed, ['--requirepass', 'another']]) {
-      const redis = await startPrivateRedis({ args });
-      const { said } = await run([], { REDIS_URL: `redis://u5er-name:${SECRET}@127.0.0.1:${redis.port}` });
-      await redis.stop();
-      expect(said).to.contain('NOT_READY').and.not.contain(SECRET);
-      expect(said).to.not.contain('u5er-name');
-    }
-  });
-
-  it('a secret at a wrong place is not repeated', async () => {
-    const wrong: readonly (readonly [string[], NodeJS.ProcessEnv?])[] = [
-      [[`--redsi=redis://:${SECRET}@h`]],
-      [[`--item-secrt=${SECRET}`]],
-      [['--bloom', SECRET]],
-      [['--redis', `redis://u:${SECRET}@h:99999`]],
-      [['--sentinel', 'main'], { REDIS_URL: `redis://:12/${SECRET}@h` }],
-      [['--metrics-port', SECRET]],
-      [['--shard', SECRET]],
-    ];
-    for (const [args, env] of wrong) {
-      const { code, said } = await run(args, env);
-      expect(said, args.join(' ')).to.not.equal('').and.not.contain(SECRET);
-      expect(code, args.join(' ')).to.equal(1);
-    }
+  it('is called by its old name through npx nowhere', () => {
+    const files = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).split('\n');
+    const texts = files.filter((file) => /\.(md|ts|ejs|json|js)$/.test(file) && !file.startsWith('test/'));
+    expect(texts).to.include.members(['README.md', 'package.json', 'demo/start.ts']);
+    const calls = texts.filter((file) =>
+      /npx (-\S+ )*intelligent-session-/.test(readFileSync(`${root}${file}`, 'utf8')),
+    );
+    expect(calls).to.deep.equal([]);
   });
 });
