@@ -34,7 +34,7 @@ rmSync('dist/lib/redis/load-script.js.map');
 
 /** What a module of the package requires where it is first used, and not when it is loaded itself. */
 const LATE = {
-  'middleware/embedded-worker.js': ['../lib/worker/worker.js'],
+  'middleware/intelligent-session.js': ['../lib/serving/local-executor.js'],
   'lib/late.js': ['./bloom/choose.js', './worker/worker.js'],
   'lib/metrics.js': ['prom-client'],
   'lib/serving/reply-lists.js': ['generic-pool'],

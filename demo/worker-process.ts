@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
-const cli = fileURLToPath(new URL('../lib/worker/cli.ts', import.meta.url));
+const bin = fileURLToPath(new URL('../lib/bin/intelligent-session.ts', import.meta.url));
 
 /** The worker's bin in a process of its own. */
 export class WorkerProcess {
@@ -14,6 +15,8 @@ export class WorkerProcess {
     readonly args: readonly string[],
     /** where its log of faults goes */
     readonly stderr: 'inherit' | 'ignore' = 'inherit',
+    /** beside this process' own: for what its arguments would show to everybody on the machine */
+    readonly env: Readonly<Record<string, string>> = {},
   ) {}
 
   get running(): boolean {
@@ -27,15 +30,17 @@ export class WorkerProcess {
   /** Resolves when it listens. */
   async start(): Promise<void> {
     if (this.#child) return;
-    const child = spawn(process.execPath, ['--import', 'tsx', cli, ...this.args], {
-      stdio: ['ignore', 'pipe', this.stderr],
+    const child = spawn(process.execPath, ['--import', 'tsx', bin, 'worker', ...this.args], {
+      // over 'ipc' it knows when this process has ended, however it ended
+      stdio: ['ignore', 'pipe', this.stderr, 'ipc'],
+      env: { ...process.env, ...this.env },
     });
     this.#child = child;
     child.once('exit', () => {
       if (this.#child === child) this.#child = undefined;
     });
     const [text] = (await Promise.race([
-      once(child.stdout, 'data'),
+      once(child.stdout as Readable, 'data'),
       once(child, 'exit').then(([code]) => Promise.reject(new Error(`The worker ended at start, exit code ${code}`))),
     ])) as [Buffer];
     this.banner = String(text).trim();

@@ -14,7 +14,7 @@ export { copyFilter, type FilterPlace } from './bloom/copy-filter.js';
 export { type ErrorCode, IntelligentSessionError, OptionError } from './errors.js';
 export { createBloomFilter, createWorker } from './late.js';
 export type { RedisOption } from './redis/connect.js';
-export type { DegradedReason } from './serving/serving-layer.js';
+export type { DegradedReason } from './serving/executor.js';
 export type { RedisSessionStoreOptions, Serializer } from './session/options.js';
 export { RedisSessionStore } from './session/redis-session-store.js';
 export type { Command, CommandRequest } from './worker/commands/command.js';

@@ -5,10 +5,11 @@ import type { Request, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
 import { OptionError } from '../lib/errors.js';
 import { CLOSE_TIMEOUT_MS } from '../lib/pending.js';
+import type { Executor } from '../lib/serving/executor.js';
+import { LocalExecutor } from '../lib/serving/local-executor.js';
 import { ServingLayer } from '../lib/serving/serving-layer.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import { beacon } from './beacon.js';
-import { EmbeddedWorker } from './embedded-worker.js';
 import { guardSerialization } from './guard-serialization.js';
 import { type IntelligentSessionOptions, resolveOptions } from './options.js';
 import { pageNames } from './page-name.js';
@@ -32,7 +33,7 @@ type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unk
 export interface IntelligentSession extends Middleware {
   readonly store: Store;
   /** events `degraded` and `fault`, and the metrics */
-  readonly serving: ServingLayer;
+  readonly serving: Executor;
   /**
    * A handler for POST: counts the page that a script of the site names in the body (at most 2,048 bytes of text), or the
    * Referer's, for a session whose cookie has come back. Answers 204. For pages that were prefetched or prerendered:
@@ -59,8 +60,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     track,
     pages,
     bots,
-    bloom,
     worker,
+    local,
     session: sessionGiven,
     store: storeGiven,
     ...of
@@ -81,26 +82,18 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
       ? undefined
       : new RedisSessionStore({ ...storeGiven, maxWaitMs: storeGiven.maxWaitMs ?? of.maxWaitMs, redis });
   const store: Store = ours ?? storeGiven;
-  const serving = new ServingLayer(redis, of);
+  const pageName = pageNames(pages);
+  const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
+  const serving: Executor =
+    worker === 'embedded'
+      ? new LocalExecutor(redis, { ...of, ...local, combos: combos.map(withoutSuggest) })
+      : new ServingLayer(redis, of);
   const given = { ...signing, store };
   const storing = session(given);
   // express-session decides once whether it stores what holds nothing; both follow the store, and make the same sessions
   const saving = session({ ...given, saveUninitialized: false });
   const storesEmpty = sessionOptions.saveUninitialized !== false;
   forgetWith(store, serving);
-
-  const pageName = pageNames(pages);
-  const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
-  const { namespace, transport, partitions, maxMessageAgeSeconds } = of;
-  const embedded =
-    worker === 'embedded'
-      ? new EmbeddedWorker(
-          { redis, namespace, transport, partitions, maxMessageAgeSeconds, bloom, combos: combos.map(withoutSuggest) },
-          (error) => serving.emit('fault', error),
-          () => serving.listenerCount('fault') > 0,
-        )
-      : undefined;
-  if (embedded) serving.waitForWorker(embedded.listening);
 
   const around: Surroundings = {
     serving,
@@ -126,8 +119,6 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     const left = () => ({ timeout: Math.max(0, endMs - performance.now()) });
     await responses.close(timeoutMs);
     await Promise.all([serving.close(left()), ours?.close(left())]);
-    // last: it still hears what was sent just now
-    await embedded?.close(left());
   };
   let closing: Promise<void> | undefined;
   const close = ({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number | undefined } = {}) => {
@@ -182,7 +173,7 @@ const withoutUndefined = (options: object): object =>
 const withoutSuggest = ({ name, pages }: { name: string; pages: readonly string[] }) => ({ name, pages });
 
 /** A session's intelligence goes when the session does, whatever the store. */
-function forgetWith(store: Store, serving: ServingLayer): void {
+function forgetWith(store: Store, serving: Executor): void {
   const destroy = store.destroy;
   store.destroy = function (this: Store, sid, callback) {
     serving.forget(sid);

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { IntelligentSessionError } from '../errors.js';
+import { faultText, IntelligentSessionError } from '../errors.js';
 import { addressOf, isCluster, type RedisClient } from './connect.js';
 import { DeadConnectionError, reconnectMsOf } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
@@ -29,8 +29,8 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
     super();
     if (client.status === 'ready') this.#state = 'ready';
     else this.#awayAfter(firstConnectionMs);
-    client.on('error', (error: NodeJS.ErrnoException) => {
-      this.#lastError = error.message || error.code || this.#lastError;
+    client.on('error', (error) => {
+      this.#lastError = faultText(error);
       this.#dead ||= error instanceof DeadConnectionError;
     });
     client.on('ready', () => this.#ready());

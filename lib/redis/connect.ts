@@ -1,5 +1,5 @@
 import { Cluster, type ClusterNode, Redis, type RedisOptions } from 'ioredis';
-import { IntelligentSessionError, OptionError } from '../errors.js';
+import { faultText, hidePasswords, IntelligentSessionError, OptionError } from '../errors.js';
 import {
   isClient,
   isCluster,
@@ -18,6 +18,7 @@ import { CommandLimit } from './command-limit.js';
 import { watchLiveness } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
 import { type Role, roleOptions, SENTINEL_COMMAND_MS } from './roles.js';
+import { tlsWithSentinels } from './sentinel-tls.js';
 import { connectBySentinel } from './sentinel-watch.js';
 
 /** A URL, ioredis' options (Sentinel's among them), or a client, which is duplicated and never closed. */
@@ -46,6 +47,7 @@ export function connect(redis: RedisOption, role: Role, of?: RedisClient, key?: 
   if (isCluster(redis) && !(of instanceof Cluster))
     throw new OptionError('option "redis": a Cluster, without the client that knows its nodes');
   const client = of instanceof Cluster ? connectNode({ cluster: of, key }, settings) : open(redis as Single, settings);
+  hidePasswords(client.options.password);
   watchLiveness(client, role === 'blocking');
   // The owner hears of faults through what it asked; without a listener ioredis would print each of them.
   return client.on('error', () => {});
@@ -74,11 +76,16 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
   });
   const limit = new CommandLimit(options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
   cluster.on('+node', (node: Redis) => {
+    hidePasswords(node.options.password);
     watchLiveness(node);
     limit.watch(node);
   });
   return cluster.on('error', () => {});
 }
+
+/** How long a caller's own client waits for an answer, where that is said. */
+export const commandTimeoutOf = (client: RedisClient): number | undefined =>
+  client instanceof Cluster ? client.options.redisOptions?.commandTimeout : client.options.commandTimeout;
 
 /** The servers that hold the keys: a SCAN is each one's own. */
 export const masters = (client: RedisClient): readonly Redis[] =>
@@ -103,7 +110,9 @@ function open(redis: Single, settings: RedisOptions): Redis {
   if (isNodeRedis(redis)) return new Redis({ ...ofNodeRedis(redis), ...ours });
   if (isClient(redis) || isOptions(redis)) {
     const options = { ...(isClient(redis) ? ofClient(redis) : redis), ...ours };
-    return options.sentinels?.length ? connectBySentinel(options) : new Redis(options);
+    return options.sentinels?.length
+      ? connectBySentinel({ ...tlsWithSentinels(options), ...ours })
+      : new Redis(options);
   }
   throw new OptionError(UNKNOWN_CLIENT);
 }
@@ -141,7 +150,7 @@ export function whenReady(client: RedisClient, timeoutMs: number): Promise<void>
     const onReady = () => settle(resolve);
     const onEnd = fail;
     const onError = (error: Error) => {
-      last = error.message || (error as NodeJS.ErrnoException).code || last;
+      last = faultText(error);
     };
     const timeout = new LoopTimeout(fail, timeoutMs);
     client.on('ready', onReady).on('error', onError).on('end', onEnd);

@@ -40,29 +40,13 @@ import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit.js';
+import { type Answer, type DegradedReason, type Executor, type ExecutorEvents, MOST_TIMEOUT_MS } from './executor.js';
+import { type Held, HeldMessages } from './held-messages.js';
 import { Inbox } from './inbox.js';
 import { KeyedItems } from './keyed-items.js';
 import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
 import { Renewals } from './renewals.js';
 import { ReplyLists } from './reply-lists.js';
-import { SendBuffer } from './send-buffer.js';
-
-/**
- * Why a request went unanswered: no worker listens; none answered in time; none has for some time, so that nobody waited
- * (circuit); the stream is full (shed); every connection of the list form is taken (busy); Redis; the command failed; closed;
- * the session's id can't be sent (session-id).
- */
-export type DegradedReason =
-  'no-worker' | 'timeout' | 'circuit' | 'shed' | 'busy' | 'redis' | 'failed' | 'closed' | 'session-id';
-
-export type Answer = { readonly answered: true; readonly data: unknown } | { readonly answered: false };
-
-export interface ServingEvents {
-  degraded: [command: string, reason: DegradedReason];
-  /** Requests wait no longer for an answer ('open'), or do again. */
-  circuit: [state: 'open' | 'closed'];
-  fault: [error: Error];
-}
 
 export interface ServingOptions {
   readonly namespace?: string | undefined;
@@ -79,7 +63,7 @@ export interface ServingOptions {
   readonly replies?: 'inbox' | 'list' | undefined;
   /** Blocking connections of `replies: 'list'`. @default 16 */
   readonly replyConnections?: number | undefined;
-  /** How long the first connection, and a worker of this process, are waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
+  /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
   readonly maxWaitMs?: number | undefined;
   /** Keys pages and notification ids before they are sent, 16 characters at least. @default none */
   readonly itemSecret?: string | undefined;
@@ -105,8 +89,6 @@ interface Waiter extends Expected {
 export const DEFAULT_BACKLOG = 16_384;
 export const DEFAULT_BACKLOG_BYTES = 16 * 1024 * 1024;
 export const DEFAULT_REPLY_CONNECTIONS = 16;
-/** A timer takes no more than some 24 days. */
-const MOST_TIMEOUT_MS = 86_400_000;
 /** Six digits to the base 36. */
 const LAST_NUMBER = 36 ** 6 - 1;
 const newSender = (): string => randomBytes(6).toString('base64url');
@@ -119,7 +101,7 @@ export function checkReplies(redis: RedisOption, replies: ServingOptions['replie
 }
 
 /** What an Express process does: sends requests, waits for answers, knows no worker. */
-export class ServingLayer extends EventEmitter<ServingEvents> {
+export class ServingLayer extends EventEmitter<ExecutorEvents> implements Executor {
   readonly #metrics = new Metrics();
   readonly namespace: string;
   readonly #keys: RedisClient;
@@ -127,13 +109,10 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   readonly #outbox: Outbox;
   readonly #availability: Availability;
   readonly #inboxAvailability: Availability | undefined;
-  /** what was sent while there was no connection, or no worker of this process yet */
-  readonly #unsent: SendBuffer;
-  /** until a worker that starts in this process listens */
-  #workerStart: Promise<void> | undefined;
-  readonly #maxWaitMs: number;
-  /** does a message wait in Redis for a worker? */
-  readonly #keepsMessages: boolean;
+  /** what was asked or sent while there was no connection */
+  readonly #held: HeldMessages;
+  /** those of them that wait for an answer, and so for the inbox too */
+  readonly #heldAsks = new Set<Held>();
   readonly #inbox: Inbox | undefined;
   readonly #lists: ReplyLists | undefined;
   readonly #renewals: Renewals;
@@ -178,8 +157,6 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     checkReplies(redis, replies);
     this.#keys = connectCommands(redis);
     this.#renewals = new Renewals(this.#keys, namespace);
-    this.#maxWaitMs = maxWaitMs;
-    this.#keepsMessages = transport === 'stream';
     if (transport === 'stream') {
       const { partitions = DEFAULT_PARTITIONS, maxBacklog = DEFAULT_BACKLOG } = options;
       const { maxBacklogBytes = DEFAULT_BACKLOG_BYTES } = options;
@@ -197,7 +174,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       this.#outbox = new PubSubOutbox(client, namespace, databaseOf(client), !isCluster(this.#keys));
     }
     this.#availability = new Availability(this.#sending, maxWaitMs);
-    this.#unsent = new SendBuffer((letter) => this.#outbox.post(letter), maxWaitMs);
+    this.#held = new HeldMessages(maxWaitMs);
     this.#sending.on('ready', () => this.#sendHeld());
     this.#pending = new Pending(this.#sending);
     tellFaults(this.#sending, (error) => this.emit('fault', error));
@@ -226,44 +203,39 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
 
   #send(command: string, sid: string, payload: string, ttlSeconds: number): void {
     if (!isSendable(sid)) return void this.#unsendable(command);
-    const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
+    const letter = this.#letter(command, sid, payload, ttlSeconds);
+    // behind an ask() that waits for the first connection: a session's messages keep their order
+    if (this.#sending.status === 'ready' && this.#heldAsks.size === 0) letter.go();
+    else this.#held.add(letter);
+  }
+
+  /** A message that nobody waits for: held again where it could not be sent. */
+  #letter(command: string, sid: string, payload: string, ttlSeconds: number): Held {
     this.#pending.begin();
-    const settle = (posted: Posted, error?: unknown) => {
-      if (!this.#closed && wasNotSent(error)) {
-        this.#unsent.hold(letter);
-        return;
-      }
+    const fail = (posted: Posted, error?: unknown) => {
       this.#pending.end();
       if (error !== undefined) this.#degrade(command, this.#closed ? 'closed' : 'redis', error);
       else if (posted === 'shed') this.#degrade(command, 'shed');
       else this.#requests.inc(command, posted);
       if (command === 'pageview' && posted !== 'sent') this.renew(sid, ttlSeconds); // no worker does
     };
-    const letter: Letter = { sid, request: () => request, payload, settle };
-    if (this.#sending.status === 'ready' && (this.#workerStart === undefined || this.#keepsMessages))
-      this.#outbox.post(letter);
-    else this.#unsent.hold(letter);
-  }
-
-  /** The first messages wait for a worker that starts in this process, at most `maxWaitMs`, as they do for a connection. */
-  waitForWorker(listening: Promise<void>): void {
-    let heard = () => {};
-    this.#workerStart = new Promise((resolve) => {
-      heard = resolve;
-    });
-    const goOn = () => {
-      limit.clear();
-      this.#workerStart = undefined;
-      this.#sendHeld();
-      heard();
+    const settle = (posted: Posted, error?: unknown) => {
+      if (!this.#closed && wasNotSent(error)) this.#held.add(held);
+      else fail(posted, error);
     };
-    const limit = new LoopTimeout(goOn, this.#maxWaitMs, false);
-    listening.then(goOn);
+    const go = () => {
+      // an id of this moment: they ascend in the order in which messages leave
+      const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
+      this.#outbox.post({ sid, request: () => request, payload, settle });
+    };
+    const held: Held = { go, fail };
+    return held;
   }
 
   #sendHeld(): void {
-    if (this.#sending.status === 'ready' && (this.#workerStart === undefined || this.#keepsMessages))
-      this.#unsent.flush();
+    if (this.#sending.status !== 'ready' || (this.#heldAsks.size > 0 && !this.#isReady)) return;
+    this.#heldAsks.clear();
+    this.#held.flush();
   }
 
   /**
@@ -287,15 +259,32 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     if (!isSendable(sid)) return Promise.resolve(this.#unsendable(command));
     const start = requestOf(command, sid, '');
     const asked = { command, sid, start, payload: formatPayload(payload), ttlSeconds, timeoutMs };
-    if (this.#isReady && this.#workerStart === undefined) return this.#ask(asked);
-    return this.#firstConnection().then(
-      () => this.#ask(asked),
-      (error) => {
+    if (this.#isReady) return this.#ask(asked);
+    return this.#askWhenConnected(asked);
+  }
+
+  #askWhenConnected(asked: Asked): Promise<Answer> {
+    const { command, sid, payload, ttlSeconds } = asked;
+    return new Promise((resolve) => {
+      const held: Held = {
+        go: () => resolve(this.#ask(asked)),
+        fail: (posted, error) => {
+          this.#heldAsks.delete(held);
+          resolve(this.#degrade(command, this.#closed ? 'closed' : posted === 'shed' ? 'shed' : 'redis', error));
+        },
+      };
+      const giveUp = (error: unknown) => {
+        if (!this.#heldAsks.has(held)) return; // it went, or failed
         // what counts is sent when there is a connection again; what only reads is of no use then
-        if (!this.#closed && !isRead(command)) this.#send(command, sid, asked.payload, ttlSeconds);
-        return this.#degrade(command, this.#closed ? 'closed' : 'redis', error);
-      },
-    );
+        const letter = isRead(command) || this.#closed ? undefined : this.#letter(command, sid, payload, ttlSeconds);
+        this.#held.replace(held, letter);
+        held.fail('sent', error);
+        this.#sendHeld();
+      };
+      this.#heldAsks.add(held);
+      this.#held.add(held);
+      this.#firstConnection().then(() => this.#sendHeld(), giveUp);
+    });
   }
 
   #ask(asked: Asked): Promise<Answer> {
@@ -342,7 +331,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   async #close(timeoutMs: number): Promise<void> {
     this.#closed = true;
     await this.#pending.settled(timeoutMs);
-    this.#unsent.fail(new Error('closed'));
+    this.#held.fail(new Error('closed'));
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'closed'));
     this.#refused.flush();
     this.#inbox?.close();
@@ -492,7 +481,6 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       if (state === 'lost' || state === 'away') throw new Error('not connected');
       await availability?.ready();
     }
-    await this.#workerStart;
     if (!this.#isReady) throw new Error('not connected');
   }
 

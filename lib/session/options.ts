@@ -62,7 +62,7 @@ export interface RedisSessionStoreOptions {
     | { readonly max?: number | undefined; readonly maxBytes?: number | undefined; readonly ttl?: number | undefined }
     | undefined;
   /**
-   * Whose session is it? Makes sessionsOf() and destroyAllOf() possible. A promise, NaN or a plain object is nobody, with one
+   * Whose session is it? Makes sessionsOf() and destroyAllOf() possible. A promise, NaN, a list or a plain object is nobody, with one
    * event `fault`. @default none
    */
   readonly user?: ((session: SessionData) => string | number | null | undefined) | undefined;

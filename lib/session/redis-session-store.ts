@@ -1,12 +1,12 @@
 import { type SessionData, Store } from 'express-session';
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
-import { IntelligentSessionError, redisFault, warn } from '../errors.js';
+import { applicationFault, IntelligentSessionError, redisFault, warn } from '../errors.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
 import { Metrics, type PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { Availability } from '../redis/availability.js';
-import { connectCommands, keyPrefixOf, type RedisClient } from '../redis/connect.js';
+import { commandTimeoutOf, connectCommands, keyPrefixOf, type RedisClient } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { wasLost, wasNotSent } from '../redis/lost-connection.js';
 import { gatherWrites } from '../redis/gather-writes.js';
@@ -15,13 +15,16 @@ import { Script } from '../redis/run-script.js';
 import { type Found, forEachKey, scanPrefix } from '../redis/scan.js';
 import { Subscriber } from '../redis/subscriber.js';
 import { tellFaults } from '../redis/tell-faults.js';
+import { WaitLimit } from '../redis/wait-limit.js';
 import { Batches } from './batches.js';
+import { KEEP_TTL, NO_TTL } from './coalesced-merges.js';
 import { isEmpty, Lifetimes } from './lifetimes.js';
 import { Lines } from './lines.js';
 import { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
-import { KEEP_TTL, NO_TTL, noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
+import { noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
 import { SessionCodec, unreadable } from './session-codec.js';
+import { isWithoutCookie } from './stored-session.js';
 import { Throttle } from './throttle.js';
 import { type Noted, STORED_BY_MS, UserSessions } from './user-sessions.js';
 
@@ -41,12 +44,16 @@ interface Saving {
   readonly redirects: boolean;
 }
 
+/** Of all sessions: as long as it takes. */
+const A_SCAN = { limited: false };
+
 /** A note of a session whose end is not known. */
 const A_DAY_MS = 86_400_000;
 
 const statuses: Partial<Record<string, number>> = {
   ERR_INTELLIGENT_SESSION_CONFLICT: 409,
   ERR_INTELLIGENT_SESSION_ARGUMENT: 500,
+  ERR_INTELLIGENT_SESSION_SERIALIZE: 500,
 };
 
 const touchScript = new Script<number>(loadScript('lib/scripts/touch.lua'));
@@ -90,6 +97,7 @@ export class RedisSessionStore extends Store {
   readonly #notes = new LRUCache<string, number>({ max: 50_000 });
   readonly #firstSaves = new Lines();
   readonly #availability: Availability;
+  readonly #waitLimit: WaitLimit;
   /** what close() waits for */
   readonly #pending: Pending;
   #closing: Promise<void> | undefined;
@@ -122,6 +130,7 @@ export class RedisSessionStore extends Store {
     this.#pending = new Pending(this.client);
     tellFaults(this.client, (error) => this.#fault(error));
     this.#availability = new Availability(this.client, maxWaitMs);
+    this.#waitLimit = new WaitLimit(Math.max(maxWaitMs, commandTimeoutOf(this.client) ?? 0));
     this.#availability.on('back', () => {
       this.emit('back');
       this.emit('connect');
@@ -164,10 +173,22 @@ export class RedisSessionStore extends Store {
   }
 
   override createSession(...[req, session]: Parameters<Store['createSession']>): ReturnType<Store['createSession']> {
+    if (isWithoutCookie(session)) session.cookie = this.#newCookie(req) ?? session.cookie;
     const created = super.createSession(req, session);
     const state = this.#states.get(session);
     if (state) this.#states.set(created, state);
     return created;
+  }
+
+  /** A cookie as express-session makes it for a new session of this request, by the site's options. */
+  #newCookie(req: Parameters<Store['createSession']>[0]): SessionData['cookie'] | undefined {
+    // express-session's middleware puts it into its store
+    const { generate } = this as { generate?: (req: Parameters<Store['createSession']>[0]) => void };
+    if (!generate) return undefined;
+    // what it puts into the request stays here
+    const apart = Object.create(req) as typeof req;
+    generate.call(this, apart);
+    return apart.session.cookie;
   }
 
   /** Destroys the session and makes a new one. Without a callback express-session's own would end the process. */
@@ -229,7 +250,7 @@ export class RedisSessionStore extends Store {
       run.then(leave, leave);
       return run;
     };
-    return this.#settle(callback, save, !state.view && isEmpty(session));
+    return this.#settle(callback, save, { forgiving: !state.view && isEmpty(session) });
   }
 
   /**
@@ -261,38 +282,45 @@ export class RedisSessionStore extends Store {
 
   /** SCAN, and UNLINK in batches, on every master. */
   override clear(callback?: Callback): Promise<void> {
-    return this.#settle(callback, () =>
-      this.#ready(async () => {
-        for await (const found of this.#scan()) await forEachKey(found, 'unlink');
-        if (this.#options.user)
-          for await (const { node, keys } of scanPrefix(this.client, this.#users.prefix, this.#options.scanCount))
-            // with a colon it is of a longer prefix
-            await forEachKey(
-              { node, keys: keys.filter((key) => !key.slice(this.#users.prefix.length).includes(':')) },
-              'unlink',
-            );
-        this.#near?.clear();
-      }),
+    return this.#settle(
+      callback,
+      () =>
+        this.#ready(async () => {
+          for await (const found of this.#scan()) await forEachKey(found, 'unlink');
+          if (this.#options.user)
+            for await (const { node, keys } of scanPrefix(this.client, this.#users.prefix, this.#options.scanCount))
+              // with a colon it is of a longer prefix
+              await forEachKey(
+                { node, keys: keys.filter((key) => !key.slice(this.#users.prefix.length).includes(':')) },
+                'unlink',
+              );
+          this.#near?.clear();
+        }),
+      A_SCAN,
     );
   }
 
   /** SCAN */
   override length(callback?: Callback<number>): Promise<number> {
-    return this.#settle(callback, async () => (await this.#ids()).length);
+    return this.#settle(callback, async () => (await this.#ids()).length, A_SCAN);
   }
 
   /** The ids of all sessions. SCAN */
   ids(callback?: Callback<string[]>): Promise<string[]> {
-    return this.#settle(callback, () => this.#ids());
+    return this.#settle(callback, () => this.#ids(), A_SCAN);
   }
 
   /** All sessions, each with its id. SCAN, and GET in batches. */
   override all(callback?: Callback<Stored[]>): Promise<Stored[]> {
-    return this.#settle(callback, async () => {
-      const found = new Map<string, Stored>();
-      for await (const session of this.scanSessions()) found.set(session.id, session);
-      return [...found.values()];
-    });
+    return this.#settle(
+      callback,
+      async () => {
+        const found = new Map<string, Stored>();
+        for await (const session of this.scanSessions()) found.set(session.id, session);
+        return [...found.values()];
+      },
+      A_SCAN,
+    );
   }
 
   /** The ids one by one, without holding them all; SCAN may give one twice. */
@@ -391,7 +419,7 @@ export class RedisSessionStore extends Store {
       ...{ sid, base: mine, held: mine, raw: this.#codec.seal(sid, mine) },
       ...{ read: view?.read ?? false, user, since: Date.now() },
     };
-    const saving = this.#saver.save(key, saved, state, this.#saver.ttlOf(ttlMs));
+    const saving = this.#saver.save(key, saved, state, this.#saver.ttlOf(ttlMs), another || redirects);
     // A browser follows a redirect as soon as it has the answer's head, which express-session writes right after this.
     if (!view || another || redirects) this.#batches.writeNow();
     const [note, stored] = await Promise.allSettled([noting, saving]);
@@ -596,8 +624,8 @@ export class RedisSessionStore extends Store {
   #parse(sid: string, raw: string): SessionData | null | Promise<SessionData | null> {
     const text = this.#codec.open(sid, raw);
     if (text === undefined) return this.#unreadable();
-    const known = (session: SessionData) => {
-      if (typeof session !== 'object' || session === null) return this.#unreadable();
+    const known = (session: SessionData | null) => {
+      if (session === null) return this.#unreadable();
       const user = this.#codec.userOf(session);
       const view = { sid, base: text, held: text, raw, read: true, user, since: Date.now() };
       this.#states.set(session, { view });
@@ -609,9 +637,7 @@ export class RedisSessionStore extends Store {
     } catch {
       return this.#unreadable();
     }
-    return session instanceof Promise
-      ? session.catch(() => null as unknown as SessionData).then(known)
-      : known(session);
+    return session instanceof Promise ? session.catch(() => null).then(known) : known(session);
   }
 
   #unreadable(): null {
@@ -657,7 +683,7 @@ export class RedisSessionStore extends Store {
   /** Told, counted, and as the page gets it. What an application's own function threw stays as it is. */
   #fault(cause: unknown): Error {
     const theirs = cause instanceof Error && this.#codec.threw(cause);
-    const error = theirs ? cause : redisFault(cause);
+    const error = theirs ? applicationFault(cause) : redisFault(cause);
     if (!theirs) Object.assign(error, { status: statuses[(error as IntelligentSessionError).code] ?? 503 });
     this.#count.of('fault').inc();
     this.emit('fault', error);
@@ -673,7 +699,11 @@ export class RedisSessionStore extends Store {
     });
   }
 
-  #settle<T>(callback: Callback<T> | undefined, work: () => T | Promise<T>, forgiving = false): Promise<T> {
+  #settle<T>(
+    callback: Callback<T> | undefined,
+    work: () => T | Promise<T>,
+    { forgiving = false, limited = true }: { forgiving?: boolean; limited?: boolean } = {},
+  ): Promise<T> {
     let result: Promise<T>;
     try {
       const now = work();
@@ -694,12 +724,24 @@ export class RedisSessionStore extends Store {
       safe.catch(nothing);
       return safe;
     }
+    // A page waits no longer than the option says, however many commands, connections and saves before its own that takes.
+    let waits = true;
+    const fail = (cause: unknown) => {
+      waits = false;
+      const error = this.#fault(cause);
+      process.nextTick(callback, forgiving ? null : error);
+    };
+    const late = () => fail(new Error(`no answer within ${this.#waitLimit.limitMs} ms`));
+    const arrived = limited ? this.#waitLimit.begin(late) : nothing;
     // Outside the promise: what a callback throws is its own, and it is called once.
     result.then(
-      (value) => process.nextTick(callback, null, value),
+      (value) => {
+        arrived();
+        if (waits) process.nextTick(callback, null, value);
+      },
       (cause) => {
-        const error = this.#fault(cause);
-        process.nextTick(callback, forgiving ? null : error);
+        arrived();
+        if (waits) fail(cause);
       },
     );
     return NEVER_ASKED as Promise<T>;

@@ -1,16 +1,15 @@
-#!/usr/bin/env node
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { Command, Option } from 'commander';
-import { importModule } from '../import-module.js';
+import { OptionError, safeText } from '../errors.js';
 import { placeOf } from '../redis/place.js';
+import { whenParentEnds } from '../when-parent-ends.js';
+import { readCombos, readCommands, withoutValues } from './command-line-files.js';
 import { serveHttp } from './http.js';
-import type { NamedCombo, WorkerOptions } from './options.js';
+import type { WorkerOptions } from './options.js';
 import { Worker } from './worker.js';
 
-async function main(): Promise<void> {
-  const program = new Command('intelligent-session-worker')
+/** `intelligent-session worker`. */
+export function workerCommand(): Command {
+  return new Command('worker')
     .description('The session microservice: works on what Express processes ask through Redis.')
     .addOption(new Option('--redis <url>', 'where Redis is').env('REDIS_URL').default('redis://127.0.0.1:6379'))
     .option('--cluster', 'the Redis at that URL is a node of a Cluster')
@@ -35,14 +34,20 @@ async function main(): Promise<void> {
     .option('--command-timeout-ms <n>', 'how long an own command may take', Number, 30_000)
     .option('--commands <file>', 'an ES module whose default export is an object of commands')
     .option('--metrics-port <port>', 'serves /metrics, /healthz and /readyz', Number)
-    .option('--metrics-host <address>', 'where', '0.0.0.0')
-    .parse();
-  const { redis, cluster, sentinel, combos, commands, metricsPort, metricsHost, ...plain } = program.opts();
+    .option('--metrics-host <address>', 'where: 0.0.0.0 for whoever reaches the machine', '127.0.0.1')
+    .configureOutput({ outputError: (text, write) => write(`${safeText(withoutValues(text.trimEnd()))}\n`) })
+    .action(work);
+}
+
+async function work(flags: Record<string, any>): Promise<void> {
+  const { redis, cluster, sentinel, combos, commands, metricsPort, metricsHost, ...plain } = flags;
+  if (metricsPort !== undefined && !(Number.isInteger(metricsPort) && metricsPort >= 0 && metricsPort <= 65_535))
+    throw new OptionError('--metrics-port should be a whole number from 0 to 65535');
   const options: WorkerOptions = {
     ...plain,
     redis: placeOf(redis, { cluster, sentinel }),
-    ...(combos && { combos: JSON.parse(await readFile(combos, 'utf8')) as NamedCombo[] }),
-    ...(commands && { commands: (await importModule(pathToFileURL(resolve(commands)).href)).default }),
+    ...(combos && { combos: await readCombos(combos) }),
+    ...(commands && { commands: await readCommands(commands) }),
     log: {
       info: (message) => process.stdout.write(`${message}\n`),
       warn: (message) => process.stderr.write(`${message}\n`),
@@ -53,13 +58,9 @@ async function main(): Promise<void> {
   const stop = () => worker.close().then(() => process.exit(0));
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
+  whenParentEnds(stop);
   await worker.start().catch((error) => {
     server?.close();
     throw error;
   });
 }
-
-main().catch((error: unknown) => {
-  process.stderr.write(`intelligent-session-worker: ${error instanceof Error ? error.message : error}\n`);
-  process.exit(1);
-});

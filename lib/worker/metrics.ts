@@ -5,18 +5,18 @@ const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 
 /** What a worker counts, in a registry of its own. No label carries an id or a payload. */
 export class WorkerMetrics {
-  readonly #metrics = new Metrics();
+  readonly metrics = new Metrics();
   readonly messages = new CommandCounts(
     'intelligent_session_worker_messages_total',
     'Messages by command and result: done, failed, timeout (an own command), again (counted before), gone (its session was destroyed), refused (not of the wire’s sizes or forms); late, unawaited, full or expired (dropped)',
-    this.#metrics,
+    this.metrics,
   );
-  readonly processing = this.#metrics.histogram(
+  readonly processing = this.metrics.histogram(
     'intelligent_session_worker_processing_seconds',
     'From the sending of a script call to its reply',
     seconds,
   );
-  readonly queueing = this.#metrics.histogram(
+  readonly queueing = this.metrics.histogram(
     'intelligent_session_worker_queueing_seconds',
     'From hearing a message (pub/sub), or from its being added (stream), to its script call; of each call, the first one’s',
     seconds,
@@ -41,17 +41,17 @@ export class WorkerMetrics {
     const { lag } = this;
     const name = 'intelligent_session_worker_stream_lag';
     const help = 'Messages of a partition that nobody has finished, as its worker counts them';
-    this.#metrics.gauge(name, help, () => lag, 'partition');
-    this.#metrics.gauge('intelligent_session_worker_waiting', 'Messages heard and not yet worked on', now.waiting);
+    this.metrics.gauge(name, help, () => lag, 'partition');
+    this.metrics.gauge('intelligent_session_worker_waiting', 'Messages heard and not yet worked on', now.waiting);
     const listening = () => Number(now.listening());
-    this.#metrics.gauge('intelligent_session_worker_listening', 'Does it listen: 1 or 0', listening);
+    this.metrics.gauge('intelligent_session_worker_listening', 'Does it listen: 1 or 0', listening);
   }
 
   get registry(): PromRegistry {
-    return this.#metrics.registry;
+    return this.metrics.registry;
   }
 
   #counter(name: string, help: string) {
-    return this.#metrics.counter(`intelligent_session_worker_${name}`, help).of();
+    return this.metrics.counter(`intelligent_session_worker_${name}`, help).of();
   }
 }

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import debug from 'debug';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom/choose.js';
-import { IntelligentSessionError, redisFault } from '../errors.js';
+import { applicationFault, IntelligentSessionError, OptionError, redisFault, safeText } from '../errors.js';
 import { itemKeyOf } from '../item-keys.js';
 import type { PromRegistry } from '../metrics.js';
 import { RedisClock } from '../redis/clock.js';
@@ -23,6 +23,8 @@ import { Workbench } from './workbench.js';
 const START_TIMEOUT_MS = 5_000;
 /** On top of the way there and back. */
 const SELF_TIMEOUT_MS = 500;
+/** How long a worker that has heard itself is ready without another try. */
+const READY_KEPT_MS = 1_000;
 
 export interface WorkerEvents {
   /** Listening: at start, and after every reconnection. */
@@ -52,6 +54,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #workbench: Workbench | undefined;
   #bloom: BloomFilter | undefined;
   #closing: Promise<void> | undefined;
+  #probe: Promise<boolean> | undefined;
+  #readyUntilMs = 0;
 
   constructor(options: WorkerOptions = {}) {
     super();
@@ -123,23 +127,33 @@ export class Worker extends EventEmitter<WorkerEvents> {
     } catch (error) {
       endConnection(this.#client);
       await this.#source?.close();
-      throw error;
+      throw error instanceof OptionError ? error : redisFault(error);
     }
     const { namespace } = this.#options;
     const where = `${addressOf(this.#client)}, database ${databaseOf(this.#client)}, namespace "${namespace}"`;
-    this.#log.info(`listening at ${where} (${transport}), Bloom filters: ${this.#bloom.implementation}`);
+    this.#log.info(safeText(`listening at ${where} (${transport}), Bloom filters: ${this.#bloom.implementation}`));
     this.emit('ready');
     return this;
   }
 
   /**
    * Sends a message to itself and waits for it, at most 500 ms and the way to Redis: a worker that is connected but deaf is not ready.
-   * Costs one PUBLISH, or one XADD.
+   * Costs one PUBLISH, or one XADD, however many ask: all who ask meanwhile share it, and true stands for a second (false at
+   * once where the connection is lost). So whoever reaches a readiness route can't load Redis through it.
    */
   async isReady(): Promise<boolean> {
-    return (
-      this.listening && ((await this.#source?.hearsItself(SELF_TIMEOUT_MS + 4 * distanceMsOf(this.#client))) ?? false)
-    );
+    if (!this.listening || !this.#source) return false;
+    if (performance.now() < this.#readyUntilMs) return true;
+    this.#probe ??= this.#source
+      .hearsItself(SELF_TIMEOUT_MS + 4 * distanceMsOf(this.#client))
+      .then((heard) => {
+        if (heard) this.#readyUntilMs = performance.now() + READY_KEPT_MS;
+        return heard;
+      })
+      .finally(() => {
+        this.#probe = undefined;
+      });
+    return this.#probe;
   }
 
   /** An answer may still come after close(): what would be opened then, nobody would close. */
@@ -158,9 +172,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   #fault(cause: unknown, command: string): void {
-    // what an application's command threw stays as it is, unless it is ioredis' own: that carries arguments
-    const error = cause instanceof Error && !('command' in cause) ? cause : redisFault(cause);
-    this.#faultLines.add(`${command}: ${error.message}`);
+    const error = applicationFault(cause);
+    this.#faultLines.add(safeText(`${command}: ${error.message}`));
     this.emit('fault', error, command);
   }
 

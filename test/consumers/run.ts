@@ -25,7 +25,7 @@ const VISITS = [
 const BANNER = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
 
 /** The bin that starts a worker, and its arguments. */
-const WORKER = ['intelligent-session-worker'] as const;
+const WORKER = ['intelligent-session', 'worker'] as const;
 
 const INSTALLED = [
   'express@5',
