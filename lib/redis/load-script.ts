@@ -8,5 +8,6 @@ import { readFileSync } from 'node:fs';
 export function loadScript(file: string): string {
   // @ts-ignore: the build is CommonJS, which has no import.meta
   const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
-  return text.replace(/^\s*(--.*)?\n|^[ \t]+|[ \t]+--[ \t].*$/gm, '');
+  // behind code, only what surely stands in no string: a string would end behind it
+  return text.replace(/^\s*(--.*)?\n|^[ \t]+|[ \t]+--[ \t][^'"\n]*$/gm, '');
 }

@@ -186,7 +186,7 @@ describe('the packed package', function () {
     expect(messages).to.deep.equal([]);
   });
 
-  it('is installed by pnpm, with older types and with prom-client', async () => {
+  it('is installed by pnpm, with an older express-session and types, and with prom-client', async () => {
     const project = join(folder, 'pnpm');
     const pnpm = join(app, 'node_modules/.bin/pnpm');
     cpSync(join(projects, 'pnpm'), project, { recursive: true });
