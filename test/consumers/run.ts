@@ -197,7 +197,7 @@ describe('the packed package', function () {
       '@types/express-session@1.18',
       '@types/node@20',
       'prom-client@15',
-      'express-session',
+      'express-session@1.17',
     ];
     await run(project, pnpm, ['add', '--store-dir', join(folder, 'store'), tarball, ...packages]);
     const config = { compilerOptions: { ...STRICT, module: 'nodenext' }, include: ['site.ts'] };
