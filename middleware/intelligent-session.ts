@@ -7,6 +7,7 @@ import { OptionError } from '../lib/errors.js';
 import { CLOSE_TIMEOUT_MS } from '../lib/pending.js';
 import { ServingLayer } from '../lib/serving/serving-layer.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
+import { warn } from '../lib/warnings.js';
 import { beacon } from './beacon.js';
 import { EmbeddedWorker } from './embedded-worker.js';
 import { guardSerialization } from './guard-serialization.js';
@@ -66,9 +67,10 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     ...of
   } = resolveOptions(options);
   if (!secret)
-    process.emitWarning('no secret: set SESSION_SECRET; until then sessions end with this process', {
-      code: 'ERR_INTELLIGENT_SESSION_SECRET',
-    });
+    warn(
+      'INTELLIGENT_SESSION_NO_SECRET',
+      'no secret: set option "secret" or SESSION_SECRET; until then sessions end with this process',
+    );
   const sessionOptions: Omit<session.SessionOptions, 'secret'> = {
     resave: false,
     saveUninitialized: true,
@@ -81,7 +83,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
       ? undefined
       : new RedisSessionStore({ maxWaitMs: of.maxWaitMs, ...storeGiven, redis });
   const store: Store = ours ?? storeGiven;
-  const serving = new ServingLayer(redis, of);
+  const serving = new ServingLayer(redis, { ...of, tellsAway: ours === undefined });
   const given = { ...signing, store };
   const storing = session(given);
   // express-session decides once whether it stores what holds nothing; both follow the store, and make the same sessions
@@ -97,7 +99,6 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
       ? new EmbeddedWorker(
           { redis, namespace, transport, partitions, maxMessageAgeSeconds, bloom, combos: combos.map(withoutSuggest) },
           (error) => serving.emit('fault', error),
-          () => serving.listenerCount('fault') > 0,
         )
       : undefined;
   if (embedded) serving.waitForWorker(embedded.listening);

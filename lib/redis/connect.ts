@@ -1,5 +1,5 @@
 import { Cluster, type ClusterNode, Redis, type RedisOptions } from 'ioredis';
-import { IntelligentSessionError, OptionError } from '../errors.js';
+import { faultText, IntelligentSessionError, OptionError } from '../errors.js';
 import {
   isClient,
   isCluster,
@@ -17,6 +17,7 @@ import { connectNode } from './cluster-node.js';
 import { CommandLimit } from './command-limit.js';
 import { watchLiveness } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
+import { allowNoInfo } from './ready-check.js';
 import { type Role, roleOptions, SENTINEL_COMMAND_MS } from './roles.js';
 import { connectBySentinel } from './sentinel-watch.js';
 
@@ -47,6 +48,7 @@ export function connect(redis: RedisOption, role: Role, of?: RedisClient, key?: 
     throw new OptionError('option "redis": a Cluster, without the client that knows its nodes');
   const client = of instanceof Cluster ? connectNode({ cluster: of, key }, settings) : open(redis as Single, settings);
   watchLiveness(client, role === 'blocking');
+  allowNoInfo(client);
   // The owner hears of faults through what it asked; without a listener ioredis would print each of them.
   return client.on('error', () => {});
 }
@@ -75,6 +77,7 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
   const limit = new CommandLimit(options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
   cluster.on('+node', (node: Redis) => {
     watchLiveness(node);
+    allowNoInfo(node);
     limit.watch(node);
   });
   return cluster.on('error', () => {});
@@ -119,6 +122,12 @@ export function addressOf(client: RedisClient): string {
   return path ?? `${host ?? '127.0.0.1'}:${port ?? 6379}`;
 }
 
+/** Where there is no connection to, and why, for a person to read. */
+export function noConnection(client: RedisClient, cause: string): string {
+  const why = /^NOAUTH/.test(cause) ? 'NOAUTH, it asks for a password and none was given' : cause.replace(/\.$/, '');
+  return `No connection to Redis at ${addressOf(client)}: ${why}`;
+}
+
 /** Resolves when commands can be sent; rejects with the last fault after `timeoutMs` of the loop's clock. */
 export function whenReady(client: RedisClient, timeoutMs: number): Promise<void> {
   if (client.status === 'ready') return Promise.resolve();
@@ -131,17 +140,12 @@ export function whenReady(client: RedisClient, timeoutMs: number): Promise<void>
     };
     const fail = () =>
       settle(() =>
-        reject(
-          new IntelligentSessionError(
-            'ERR_INTELLIGENT_SESSION_NOT_READY',
-            `Redis at ${addressOf(client)} is not answering: ${last}`,
-          ),
-        ),
+        reject(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', noConnection(client, last))),
       );
     const onReady = () => settle(resolve);
     const onEnd = fail;
     const onError = (error: Error) => {
-      last = error.message || (error as NodeJS.ErrnoException).code || last;
+      last = faultText(error) || last;
     };
     const timeout = new LoopTimeout(fail, timeoutMs);
     client.on('ready', onReady).on('error', onError).on('end', onEnd);

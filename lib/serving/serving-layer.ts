@@ -23,6 +23,7 @@ import {
 import { Availability } from '../redis/availability.js';
 import { RedisClock } from '../redis/clock.js';
 import {
+  addressOf,
   connect,
   connectCommands,
   DEFAULT_MAX_WAIT_MS,
@@ -38,6 +39,7 @@ import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
+import { shown, warn, WarnOnce } from '../warnings.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit.js';
 import { type Held, HeldMessages } from './held-messages.js';
@@ -62,6 +64,9 @@ export interface ServingEvents {
   /** Requests wait no longer for an answer ('open'), or do again. */
   circuit: [state: 'open' | 'closed'];
   fault: [error: Error];
+  /** Redis can't be reached: requests go unanswered until it is `back`. */
+  away: [reason: Error];
+  back: [];
 }
 
 export interface ServingOptions {
@@ -83,6 +88,8 @@ export interface ServingOptions {
   readonly maxWaitMs?: number;
   /** Keys pages and notification ids before they are sent, 16 characters at least. @default none */
   readonly itemSecret?: string | undefined;
+  /** Warns where Redis is away and nobody listens; false where a store on the same Redis does. @default true */
+  readonly tellsAway?: boolean;
 }
 
 interface Asked {
@@ -157,6 +164,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     'Requests by command and result (sent, answered, or why not)',
     this.metrics,
   );
+  readonly #warnings = new WarnOnce();
   #count = 0;
   #closed = false;
   /** what close() waits for: messages that nobody waits for, and what is to be forgotten */
@@ -203,6 +211,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#sending.on('ready', () => this.#sendHeld());
     this.#pending = new Pending(this.#sending);
     tellFaults(this.#sending, (error) => this.emit('fault', error));
+    this.#tellAway(options.tellsAway ?? true);
     this.#clock = new RedisClock(this.#keys);
     if (replies === 'list') this.#lists = new ReplyLists(redis, replyConnections);
     else {
@@ -567,6 +576,29 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   #lost(cause?: unknown): void {
     if (cause !== undefined) this.emit('fault', redisFault(cause));
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'redis'));
+  }
+
+  #tellAway(warns: boolean): void {
+    let warned = false;
+    this.#availability.on('away', (reason) => {
+      if (this.#closed || this.emit('away', reason) || !warns) return;
+      warned = true;
+      const now = 'pages are served without what is known of their visitors';
+      warn('INTELLIGENT_SESSION_REDIS_AWAY', `${this.#availability.why}. Until there is one, ${now}`);
+    });
+    this.#availability.on('back', () => {
+      this.emit('back');
+      if (warned) warn('INTELLIGENT_SESSION_REDIS_BACK', `Redis at ${addressOf(this.#sending)} is there again`);
+      warned = false;
+    });
+  }
+
+  /** A fault that nobody hears is told once; of a Redis that is away, one line tells all. */
+  override emit<K extends keyof ServingEvents>(event: K, ...args: ServingEvents[K]): boolean {
+    const heard = super.emit(event, ...(args as never));
+    if (event === 'fault' && !heard && this.#sending?.status === 'ready' && !this.#closed)
+      this.#warnings.unheard(args[0]);
+    return heard;
   }
 
   #circuitChanged(state: 'open' | 'closed'): void {
