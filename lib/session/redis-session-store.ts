@@ -6,7 +6,7 @@ import { IntelligentSessionError, redisFault } from '../errors.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { Availability } from '../redis/availability.js';
-import { addressOf, connectCommands, keyPrefixOf, type RedisClient } from '../redis/connect.js';
+import { connectCommands, keyPrefixOf, type RedisClient } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { wasLost, wasNotSent } from '../redis/lost-connection.js';
 import { gatherWrites } from '../redis/gather-writes.js';
@@ -14,8 +14,9 @@ import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import { type Found, forEachKey, scanPrefix } from '../redis/scan.js';
 import { Subscriber } from '../redis/subscriber.js';
+import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
-import { warn, WarnOnce } from '../warnings.js';
+import { WarnOnce } from '../warnings.js';
 import { Batches } from './batches.js';
 import { isEmpty, Lifetimes } from './lifetimes.js';
 import { Lines } from './lines.js';
@@ -93,8 +94,6 @@ export class RedisSessionStore extends Store {
   readonly #firstSaves = new Lines();
   readonly #availability: Availability;
   readonly #warnings = new WarnOnce();
-  /** was the operator told that Redis is away, so that they are told when it is back? */
-  #warnedAway = false;
   /** what close() waits for */
   readonly #pending: Pending;
   #closing: Promise<void> | undefined;
@@ -128,24 +127,19 @@ export class RedisSessionStore extends Store {
     this.#pending = new Pending(this.client);
     tellFaults(this.client, (error) => this.#fault(error));
     this.#availability = new Availability(this.client, maxWaitMs);
+    tellAway(
+      this.#availability,
+      whenAway === 'pass'
+        ? "requests are served without a session (whenAway: 'pass')"
+        : "requests that have a session get status 503 (whenAway: 'error')",
+      (reason) => this.#closing !== undefined || this.emit('away', reason),
+    );
     this.#availability.on('back', () => {
       this.emit('back');
       this.emit('connect');
-      if (this.#warnedAway) warn('INTELLIGENT_SESSION_REDIS_BACK', `Redis at ${addressOf(this.client)} is there again`);
-      this.#warnedAway = false;
     });
-    this.#availability.on('away', (reason) => {
-      if (!this.#closing && !this.emit('away', reason)) {
-        this.#warnedAway = true;
-        const now =
-          whenAway === 'pass'
-            ? "requests are served without a session (whenAway: 'pass')"
-            : "requests that have a session get status 503 (whenAway: 'error')";
-        warn('INTELLIGENT_SESSION_REDIS_AWAY', `${this.#availability.why}. Until there is one, ${now}`);
-      }
-      // express-session passes requests on without a session from now on
-      if (whenAway === 'pass') this.emit('disconnect');
-    });
+    // express-session passes requests on without a session from now on
+    if (whenAway === 'pass') this.#availability.on('away', () => this.emit('disconnect'));
     this.#batches = new Batches(this.client);
     this.#saver = new SessionSaver(
       this.#batches,
