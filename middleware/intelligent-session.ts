@@ -12,6 +12,7 @@ import { beacon } from './beacon.js';
 import { EmbeddedWorker } from './embedded-worker.js';
 import { guardSerialization } from './guard-serialization.js';
 import { type IntelligentSessionOptions, resolveOptions } from './options.js';
+import { orderError } from './middleware-order.js';
 import { pageNames } from './page-name.js';
 import { type IntelligentRequest, RequestIntelligence, type Surroundings } from './request-intelligence.js';
 import { Responses } from './responses.js';
@@ -139,10 +140,16 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const fault = (error: Error) => void serving.emit('fault', error);
   const handler: Middleware = (request, res, next) => {
     const req = request as IntelligentRequest;
-    // twice the same one; or another one (each may have a cookie path of its own) that made the session
-    if (req.intelligence && (req.session || req.intelligence.around === around)) {
-      next();
+    if (req.intelligence?.around === around) {
+      next(); // twice the same one
       return;
+    }
+    if (req.session) {
+      const error = orderError(req, sessionOptions.cookie, serving.namespace);
+      if (error || req.intelligence) {
+        next(error);
+        return;
+      }
     }
     let policy: VisitorPolicy;
     try {
