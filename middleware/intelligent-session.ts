@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Request, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
@@ -11,7 +10,7 @@ import { warn } from '../lib/warnings.js';
 import { beacon } from './beacon.js';
 import { EmbeddedWorker } from './embedded-worker.js';
 import { guardSerialization } from './guard-serialization.js';
-import { type IntelligentSessionOptions, resolveOptions } from './options.js';
+import { type IntelligentSessionOptions, isStore, resolveOptions } from './options.js';
 import { orderError } from './middleware-order.js';
 import { pageNames } from './page-name.js';
 import { type IntelligentRequest, RequestIntelligence, type Surroundings } from './request-intelligence.js';
@@ -79,11 +78,10 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   };
   const signing = { ...sessionOptions, secret: secret ?? randomBytes(32).toString('hex') };
   checkSessionOptions(signing);
-  const ours =
-    storeGiven instanceof EventEmitter
-      ? undefined
-      : new RedisSessionStore({ maxWaitMs: of.maxWaitMs, ...storeGiven, redis });
-  const store: Store = ours ?? storeGiven;
+  const ours = isStore(storeGiven)
+    ? undefined
+    : new RedisSessionStore({ maxWaitMs: of.maxWaitMs, ...storeGiven, redis });
+  const store: Store = ours ?? (storeGiven as Store);
   const serving = new ServingLayer(redis, { ...of, tellsAway: ours === undefined });
   const given = { ...signing, store };
   const storing = session(given);
@@ -98,7 +96,10 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const embedded =
     worker === 'embedded'
       ? new EmbeddedWorker(
-          { redis, namespace, transport, partitions, maxMessageAgeSeconds, bloom, combos: combos.map(withoutSuggest) },
+          {
+            ...{ redis, namespace, transport, bloom, combos: combos.map(withoutSuggest) },
+            ...(transport === 'stream' && { partitions, maxMessageAgeSeconds }),
+          },
           (error) => serving.emit('fault', error),
         )
       : undefined;
@@ -173,11 +174,16 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   return Object.assign(handler, { store, serving, beacon: () => beacon(countSeen, fault), close });
 }
 
-/** express-session throws for wrong options: before anything is connected that nobody would close. */
+/** express-session throws for wrong options, for some of them at each request: before anything is connected. */
 function checkSessionOptions(options: session.SessionOptions): void {
   const NoStore = session.Store as unknown as new () => Store;
+  const Cookie = session.Cookie as unknown as new (options: object) => {
+    serialize(name: string, value: string): string;
+  };
   try {
     session({ ...options, store: new NoStore() });
+    const { cookie = {}, name = 'connect.sid' } = options;
+    if (typeof cookie !== 'function') new Cookie(cookie).serialize(name, '');
   } catch (error) {
     throw new OptionError(`intelligentSession(): option "session": ${(error as Error).message}`);
   }

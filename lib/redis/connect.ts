@@ -9,7 +9,6 @@ import {
   ofClient,
   ofCluster,
   ofNodeRedis,
-  checkedUrl,
   isPath,
   ofUrlWithout,
 } from './caller-options.js';
@@ -87,10 +86,7 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
 export const masters = (client: RedisClient): readonly Redis[] =>
   client instanceof Cluster ? client.nodes('master') : [client];
 
-const isOptions = (redis: object): redis is RedisOptions =>
-  ['host', 'port', 'path', 'sentinels', 'db', 'username', 'password', 'tls'].some((key) => key in redis);
-
-export { databaseOf, isCluster, keyPrefixOf, namespaceOf } from './caller-options.js';
+export { checkRedis, databaseOf, isCluster, keyPrefixOf, namespaceOf } from './caller-options.js';
 
 type Single = Exclude<RedisOption, Cluster>;
 
@@ -99,20 +95,12 @@ function open(redis: Single, settings: RedisOptions): Redis {
   const ours = { ...settings, ...notTakenOver, sentinelCommandTimeout };
   if (typeof redis === 'string') {
     if (isPath(redis)) return new Redis({ path: redis.replace(/^unix:\/\//, ''), ...ours });
-    checkedUrl(redis);
     return new Redis(ofUrlWithout(redis, ours), ours);
   }
-  if (typeof redis !== 'object' || redis === null) throw new OptionError(UNKNOWN_CLIENT);
   if (isNodeRedis(redis)) return new Redis({ ...ofNodeRedis(redis), ...ours });
-  if (isClient(redis) || isOptions(redis)) {
-    const options = { ...(isClient(redis) ? ofClient(redis) : redis), ...ours };
-    return options.sentinels?.length ? connectBySentinel(options) : new Redis(options);
-  }
-  throw new OptionError(UNKNOWN_CLIENT);
+  const options = { ...(isClient(redis) ? ofClient(redis) : redis), ...ours };
+  return options.sentinels?.length ? connectBySentinel(options) : new Redis(options);
 }
-
-const UNKNOWN_CLIENT =
-  'option "redis" or "client" should be a URL, ioredis options, or a client of ioredis or node-redis';
 
 /** host:port, for messages: never a password. */
 export function addressOf(client: RedisClient): string {
