@@ -1,6 +1,7 @@
 /**
  * What visitors see while a site, its Redis or the way between them has a bad second, beside connect-redis 9 in the same
- * run: npm run bench:real-life (some minutes; --quick: fewer rounds).
+ * run: npm run bench:real-life (some minutes; --quick: fewer rounds; a part of
+ * a trouble's name: only those).
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,6 +11,8 @@ import { startPrivateRedis } from '../demo/private-redis.js';
 import { WorkerProcess } from '../demo/worker-process.js';
 import { FaultyProxy } from '../test/support/proxy.js';
 import { BROWSER } from '../test/support/site.js';
+import { until } from '../test/support/until.js';
+import { viewsOf } from '../test/support/views.js';
 import { quick, report } from './support/figures.js';
 import type { Side } from './support/real-life-site.js';
 
@@ -38,19 +41,30 @@ interface Seen {
   without: number;
   /** page views without a report */
   unreported: number;
+  /** page views that no worker has counted */
+  uncounted: number;
   slowestMs: number;
 }
 
-const nothingSeen = (): Seen => ({ answered: 0, failed: 0, without: 0, unreported: 0, slowestMs: 0 });
+const nothingSeen = (): Seen => ({ answered: 0, failed: 0, without: 0, unreported: 0, uncounted: 0, slowestMs: 0 });
 
 class Visitor {
   cookie = '';
   #n = 0;
   constructor(
-    readonly port: number,
+    /** where the next page is asked for; another process of the site has another one */
+    public port: number,
     readonly seen: Seen,
     readonly reports: boolean,
   ) {}
+
+  get pages(): number {
+    return this.#n;
+  }
+
+  get sid(): string {
+    return decodeURIComponent(this.cookie).replace(/^connect\.sid=s:([^.]+)\..*$/, '$1');
+  }
 
   async go(path: string, counts = true): Promise<void> {
     const started = performance.now();
@@ -92,6 +106,8 @@ const redis = await startPrivateRedis({ args: ['--enable-debug-command', 'yes'] 
 const client = new Redis(redis.url);
 const worker = new WorkerProcess(['--redis', redis.url], 'ignore');
 await worker.start();
+const streamWorker = new WorkerProcess(['--redis', redis.url, '--transport', 'stream'], 'ignore');
+await streamWorker.start();
 const idle = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const busy = (ms: number) => client.call('DEBUG', 'SLEEP', ms / 1000);
 
@@ -145,6 +161,37 @@ const big: Trouble = async (side, seen) => {
   for (let i = 0; i < 5; i++) await Promise.all(visitors.map((visitor) => visitor.go('/big', false)));
   await site.stop();
 };
+/** Four processes of one site, one of which blocks for 1.5 s at a time; each visitor's pages go to each of them in turn. */
+const oneOfFour =
+  (transport: 'pubsub' | 'stream'): Trouble =>
+  async (side, seen) => {
+    if (side !== 'ours' && transport === 'stream') return; // it has no messages
+    const four = Array.from({ length: 4 }, () => start('real-life-site.ts', [side, redis.url, '0', transport]));
+    const sites = await Promise.all(four);
+    const ports = sites.map(({ port }) => port);
+    const visitors = Array.from({ length: VISITORS }, () => new Visitor(ports[0] as number, seen, false));
+    let on = true;
+    const all = visitors.map(async (visitor, v) => {
+      for (let i = v; on; i++) {
+        visitor.port = ports[i % 4] as number;
+        await visitor.go('/quiet');
+      }
+    });
+    const blocker = new Visitor(ports[0] as number, nothingSeen(), false);
+    for (let i = 0; i < 3; i++) {
+      await blocker.go('/block/1500');
+      await idle(200);
+    }
+    on = false;
+    await Promise.all(all);
+    if (side === 'ours')
+      for (const { sid, pages } of visitors) {
+        const counted = () => viewsOf(client, '', sid);
+        await until('all are counted', async () => (await counted()) >= pages, 3_000).catch(() => {});
+        seen.uncounted += Math.abs(pages - (await counted()));
+      }
+    for (const site of sites) await site.stop();
+  };
 /** The connections that are there go silent, and new ones are taken and not answered. */
 const blackHole: Trouble = async (side, seen) => {
   if (side !== 'ours') return; // waits for ever
@@ -170,12 +217,17 @@ const troubles: Record<string, Trouble> = {
   'Redis busy for everybody, 3 x 800 ms': busyFor(800),
   'Redis 130 ms away each way': far,
   '40 visitors save 1 MB each, five times': big,
+  'four processes, one blocked 3 x 1.5 s (pub/sub)': oneOfFour('pubsub'),
+  'four processes, one blocked 3 x 1.5 s (stream)': oneOfFour('stream'),
   'a black-holed connection, 6 s of one visitor': blackHole,
 };
 
+/** a part of a trouble's name: only those */
+const only = process.argv.slice(2).find((word) => !word.startsWith('-')) ?? '';
 const results: object[] = [];
 try {
   for (const [name, trouble] of Object.entries(troubles)) {
+    if (!name.includes(only)) continue;
     const of: Record<string, Seen> = {};
     for (const side of sides) of[side] = nothingSeen();
     for (let round = 0; round < ROUNDS; round++) for (const side of sides) await trouble(side, of[side] as Seen);
@@ -188,6 +240,7 @@ try {
 } finally {
   client.disconnect();
   await worker.stop();
+  await streamWorker.stop();
   await redis.stop();
   for (const child of children) if (child.connected) child.disconnect();
 }

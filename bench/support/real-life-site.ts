@@ -1,4 +1,4 @@
-/** An Express site that takes its time before it listens: fork(file, [side, url, ms that it loads for]) and wait for { port }. */
+/** An Express site that takes its time before it listens: fork(file, [side, url, ms that it loads for, transport]), wait for { port }. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { RedisStore } from 'connect-redis';
@@ -18,22 +18,28 @@ const sides = {
     client.connect().catch(() => {});
     return session({ store: new RedisStore({ client }), secret: 's', resave: false, saveUninitialized: false });
   },
-  ours: (url: string): RequestHandler => intelligentSession({ redis: url, secret: 's' }),
+  ours: (url: string, transport: 'pubsub' | 'stream'): RequestHandler =>
+    intelligentSession({ redis: url, secret: 's', transport }),
 };
 
 function block(ms: number): void {
   for (const end = performance.now() + ms; performance.now() < end;);
 }
 
-const [side, url, loadMs] = process.argv.slice(2) as [Side, string, string];
+const [side, url, loadMs, transport = 'pubsub'] = process.argv.slice(2) as [Side, string, string, 'pubsub' | 'stream'];
 const app = express().disable('x-powered-by').disable('etag');
-app.use(sides[side](url));
+app.use(sides[side](url, transport));
 block(Number(loadMs));
 app.get('/page', async (req, res) => {
   const values = (req.session ?? {}) as unknown as { n?: number };
   values.n = (values.n ?? 0) + 1;
   const report = req.intelligence && (await req.intelligence.pageview());
   res.json({ n: values.n, total: report?.totalPages });
+});
+app.get('/quiet', (req, res) => {
+  const values = (req.session ?? {}) as unknown as { n?: number };
+  values.n = (values.n ?? 0) + 1;
+  res.json({ n: values.n });
 });
 app.get('/block/:ms', (req, res) => {
   block(Number(req.params.ms));

@@ -82,6 +82,10 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
   return cluster.on('error', () => {});
 }
 
+/** How long a caller's own client waits for an answer, where that is said. */
+export const commandTimeoutOf = (client: RedisClient): number | undefined =>
+  client instanceof Cluster ? client.options.redisOptions?.commandTimeout : client.options.commandTimeout;
+
 /** The servers that hold the keys: a SCAN is each one's own. */
 export const masters = (client: RedisClient): readonly Redis[] =>
   client instanceof Cluster ? client.nodes('master') : [client];

@@ -6,7 +6,7 @@ import { IntelligentSessionError, redisFault } from '../errors.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { Availability } from '../redis/availability.js';
-import { connectCommands, keyPrefixOf, type RedisClient } from '../redis/connect.js';
+import { commandTimeoutOf, connectCommands, keyPrefixOf, type RedisClient } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { wasLost, wasNotSent } from '../redis/lost-connection.js';
 import { gatherWrites } from '../redis/gather-writes.js';
@@ -17,6 +17,7 @@ import { Subscriber } from '../redis/subscriber.js';
 import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { WarnOnce } from '../warnings.js';
+import { WaitLimit } from '../redis/wait-limit.js';
 import { Batches } from './batches.js';
 import { isEmpty, Lifetimes } from './lifetimes.js';
 import { Lines } from './lines.js';
@@ -42,6 +43,9 @@ interface Saving {
   /** a browser goes on to another page at once */
   readonly redirects: boolean;
 }
+
+/** Of all sessions: as long as it takes. */
+const A_SCAN = { limited: false };
 
 /** A note of a session whose end is not known. */
 const A_DAY_MS = 86_400_000;
@@ -94,6 +98,7 @@ export class RedisSessionStore extends Store {
   readonly #firstSaves = new Lines();
   readonly #availability: Availability;
   readonly #warnings = new WarnOnce();
+  readonly #waitLimit: WaitLimit;
   /** what close() waits for */
   readonly #pending: Pending;
   #closing: Promise<void> | undefined;
@@ -134,6 +139,7 @@ export class RedisSessionStore extends Store {
         : "requests that have a session get status 503 (whenAway: 'error')",
       (reason) => this.#closing !== undefined || this.emit('away', reason),
     );
+    this.#waitLimit = new WaitLimit(Math.max(maxWaitMs, commandTimeoutOf(this.client) ?? 0));
     this.#availability.on('back', () => {
       this.emit('back');
       this.emit('connect');
@@ -238,7 +244,7 @@ export class RedisSessionStore extends Store {
       run.then(leave, leave);
       return run;
     };
-    return this.#settle(callback, save, !state.view && isEmpty(session));
+    return this.#settle(callback, save, { forgiving: !state.view && isEmpty(session) });
   }
 
   /**
@@ -270,38 +276,45 @@ export class RedisSessionStore extends Store {
 
   /** SCAN, and UNLINK in batches, on every master. */
   override clear(callback?: Callback): Promise<void> {
-    return this.#settle(callback, () =>
-      this.#ready(async () => {
-        for await (const found of this.#scan()) await forEachKey(found, 'unlink');
-        if (this.#options.user)
-          for await (const { node, keys } of scanPrefix(this.client, this.#users.prefix, this.#options.scanCount))
-            // with a colon it is of a longer prefix
-            await forEachKey(
-              { node, keys: keys.filter((key) => !key.slice(this.#users.prefix.length).includes(':')) },
-              'unlink',
-            );
-        this.#near?.clear();
-      }),
+    return this.#settle(
+      callback,
+      () =>
+        this.#ready(async () => {
+          for await (const found of this.#scan()) await forEachKey(found, 'unlink');
+          if (this.#options.user)
+            for await (const { node, keys } of scanPrefix(this.client, this.#users.prefix, this.#options.scanCount))
+              // with a colon it is of a longer prefix
+              await forEachKey(
+                { node, keys: keys.filter((key) => !key.slice(this.#users.prefix.length).includes(':')) },
+                'unlink',
+              );
+          this.#near?.clear();
+        }),
+      A_SCAN,
     );
   }
 
   /** SCAN */
   override length(callback?: Callback<number>): Promise<number> {
-    return this.#settle(callback, async () => (await this.#ids()).length);
+    return this.#settle(callback, async () => (await this.#ids()).length, A_SCAN);
   }
 
   /** The ids of all sessions. SCAN */
   ids(callback?: Callback<string[]>): Promise<string[]> {
-    return this.#settle(callback, () => this.#ids());
+    return this.#settle(callback, () => this.#ids(), A_SCAN);
   }
 
   /** All sessions, each with its id. SCAN, and GET in batches. */
   override all(callback?: Callback<Stored[]>): Promise<Stored[]> {
-    return this.#settle(callback, async () => {
-      const found = new Map<string, Stored>();
-      for await (const session of this.scanSessions()) found.set(session.id, session);
-      return [...found.values()];
-    });
+    return this.#settle(
+      callback,
+      async () => {
+        const found = new Map<string, Stored>();
+        for await (const session of this.scanSessions()) found.set(session.id, session);
+        return [...found.values()];
+      },
+      A_SCAN,
+    );
   }
 
   /** The ids one by one, without holding them all; SCAN may give one twice. */
@@ -679,7 +692,11 @@ export class RedisSessionStore extends Store {
     });
   }
 
-  #settle<T>(callback: Callback<T> | undefined, work: () => T | Promise<T>, forgiving = false): Promise<T> {
+  #settle<T>(
+    callback: Callback<T> | undefined,
+    work: () => T | Promise<T>,
+    { forgiving = false, limited = true }: { forgiving?: boolean; limited?: boolean } = {},
+  ): Promise<T> {
     let result: Promise<T>;
     try {
       const now = work();
@@ -700,12 +717,24 @@ export class RedisSessionStore extends Store {
       safe.catch(nothing);
       return safe;
     }
+    // A page waits no longer than the option says, however many commands, connections and saves before its own that takes.
+    let waits = true;
+    const fail = (cause: unknown) => {
+      waits = false;
+      const error = this.#fault(cause);
+      process.nextTick(callback, forgiving ? null : error);
+    };
+    const late = () => fail(new Error(`no answer within ${this.#waitLimit.limitMs} ms`));
+    const arrived = limited ? this.#waitLimit.begin(late) : nothing;
     // Outside the promise: what a callback throws is its own, and it is called once.
     result.then(
-      (value) => process.nextTick(callback, null, value),
+      (value) => {
+        arrived();
+        if (waits) process.nextTick(callback, null, value);
+      },
       (cause) => {
-        const error = this.#fault(cause);
-        process.nextTick(callback, forgiving ? null : error);
+        arrived();
+        if (waits) fail(cause);
       },
     );
     return NEVER_ASKED as Promise<T>;

@@ -1042,6 +1042,22 @@ describe('RedisSessionStore', () => {
       }
     });
 
+    it('five first saves of one session, which stand in line, wait for maxWaitMs in all', async () => {
+      const { proxy, of: store, close } = await away({ maxWaitMs: 400 });
+      try {
+        await store.length();
+        proxy.hold();
+        const began = performance.now();
+        const save = (n: number) =>
+          new Promise((resolve) => store.set('line', { cookie: { originalMaxAge: 60_000 }, n } as never, resolve));
+        for (const error of await Promise.all([1, 2, 3, 4, 5].map(save)))
+          expect(error).to.include({ status: 503, code: 'ERR_INTELLIGENT_SESSION_REDIS' });
+        expect(performance.now() - began).to.be.within(390, 790);
+      } finally {
+        await close();
+      }
+    });
+
     it('a server that does not answer costs a page maxWaitMs, and is a 503 with a code, never a new session', async () => {
       const { proxy, visitor, close } = await away({ maxWaitMs: 400 });
       try {
