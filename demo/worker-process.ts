@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-const cli = fileURLToPath(new URL('../lib/worker/cli.ts', import.meta.url));
+const bin = fileURLToPath(new URL('../lib/bin/intelligent-session.ts', import.meta.url));
 
 /** The worker's bin in a process of its own. */
 export class WorkerProcess {
@@ -14,6 +14,8 @@ export class WorkerProcess {
     readonly args: readonly string[],
     /** where its log of faults goes */
     readonly stderr: 'inherit' | 'ignore' = 'inherit',
+    /** beside this process' own: for what its arguments would show to everybody on the machine */
+    readonly env: Readonly<Record<string, string>> = {},
   ) {}
 
   get running(): boolean {
@@ -27,8 +29,9 @@ export class WorkerProcess {
   /** Resolves when it listens. */
   async start(): Promise<void> {
     if (this.#child) return;
-    const child = spawn(process.execPath, ['--import', 'tsx', cli, ...this.args], {
+    const child = spawn(process.execPath, ['--import', 'tsx', bin, 'worker', ...this.args], {
       stdio: ['ignore', 'pipe', this.stderr],
+      env: { ...process.env, ...this.env },
     });
     this.#child = child;
     child.once('exit', () => {
