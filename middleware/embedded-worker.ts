@@ -1,5 +1,9 @@
+import debug from 'debug';
+import { NO_COMBO } from '../lib/protocol.js';
 import { Worker } from '../lib/worker/worker.js';
 import type { WorkerOptions } from '../lib/worker/options.js';
+
+const say = debug('intelligent-session:worker');
 
 const RETRY_MS = 1_000;
 const HEARING_TRIES = 5;
@@ -23,9 +27,13 @@ export class EmbeddedWorker {
   }
 
   #start(): void {
-    const worker = new Worker(this.options);
+    // what there is to tell, the serving layer tells
+    const worker = new Worker({ log: { info: say, warn: say }, ...this.options });
     this.#worker = worker;
-    worker.on('fault', this.onFault);
+    worker.on('fault', (error) => {
+      // its asker is in this process, and says which combo
+      if (!error.message.startsWith(NO_COMBO)) this.onFault(error);
+    });
     worker.start().then(
       () => this.#tellWhenHeard(worker),
       (error: Error) => {

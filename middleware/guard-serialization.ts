@@ -59,14 +59,15 @@ function guard(
   promiseMethods(req, guardSave);
 }
 
-/** req.session.save() compares, too, and throws where it has a callback for that. */
+/** req.session.save() compares, too, and throws where it has a callback for that; or the store can't write it. */
 function guardSave(req: IntelligentRequest): void {
   const { session } = req;
   if (!session) return;
   const { save } = session;
   const value = function (this: typeof session, callback?: (error?: unknown) => void) {
     try {
-      return Reflect.apply(save, this, [callback]);
+      const told = callback && ((cause?: unknown) => callback(cause ? (faultOf(req, cause) ?? cause) : cause));
+      return Reflect.apply(save, this, [told]);
     } catch (cause) {
       const fault = faultOf(req, cause);
       if (!fault || !callback) throw fault ?? cause;

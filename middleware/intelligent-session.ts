@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { IncomingMessage, type ServerResponse } from 'node:http';
 import type { Request, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
-import { OptionError } from '../lib/errors.js';
+import { IntelligentSessionError, OptionError } from '../lib/errors.js';
 import { CLOSE_TIMEOUT_MS } from '../lib/pending.js';
 import { ServingLayer } from '../lib/serving/serving-layer.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
@@ -12,6 +12,7 @@ import { EmbeddedWorker } from './embedded-worker.js';
 import { guardSerialization } from './guard-serialization.js';
 import { type IntelligentSessionOptions, isStore, resolveOptions } from './options.js';
 import { orderError } from './middleware-order.js';
+import { countOpen } from './open-instances.js';
 import { pageNames } from './page-name.js';
 import { type IntelligentRequest, RequestIntelligence, type Surroundings } from './request-intelligence.js';
 import { Responses } from './responses.js';
@@ -52,6 +53,8 @@ const DEFAULT_TTL = 86_400;
 
 /** express-session with a store on Redis, and `req.intelligence`. Every option has a default. */
 export function intelligentSession(options: IntelligentSessionOptions = {}): IntelligentSession {
+  if (options instanceof IncomingMessage)
+    throw new OptionError('app.use(intelligentSession) lacks its call: app.use(intelligentSession({ … }))');
   const {
     redis,
     secret,
@@ -113,8 +116,13 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     askedPage: (req) => askedPage(track, req),
     automaticPage: (req, ended) => automaticPage(track, req, ended),
     session: (req, { stored }) => {
-      // express-session sends no cookie for an id that is no text (`genid`): such a session is not tracked
-      if (typeof req.session?.id !== 'string' || req.session.id === '') return undefined;
+      if (!req.session) return undefined;
+      // express-session sends no cookie for an id that is no text: such a session is not tracked
+      if (typeof req.session.id !== 'string' || req.session.id === '') {
+        const message = 'option "session.genid" gives no text: no cookie is set, and nothing is known of visitors';
+        serving.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', message));
+        return undefined;
+      }
       const returning = cookieCameBack(req);
       if (!returning && !stored) return undefined;
       const ttlSeconds = ours?.ttlSeconds(req.session, returning) ?? secondsLeft(req.session, returning);
@@ -132,9 +140,13 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     // last: it still hears what was sent just now
     await embedded?.close(left());
   };
+  const closed = countOpen();
   let closing: Promise<void> | undefined;
   const close = ({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}) => {
-    closing ??= closeAll(timeout);
+    if (!closing) {
+      closing = closeAll(timeout);
+      closed();
+    }
     return closing;
   };
 

@@ -30,7 +30,9 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
     if (client.status === 'ready') this.#state = 'ready';
     else this.#awayAfter(firstConnectionMs);
     client.on('error', (error: NodeJS.ErrnoException) => {
-      this.#lastError = faultText(error) || this.#lastError;
+      const text = faultText(error);
+      // what follows upon a connection's end says nothing of its reason
+      if (text !== '' && !/Stream isn't writeable|Connection is closed/.test(text)) this.#lastError = text;
       this.#dead ||= error instanceof DeadConnectionError;
     });
     client.on('ready', () => this.#ready());

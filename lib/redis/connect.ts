@@ -48,8 +48,16 @@ export function connect(redis: RedisOption, role: Role, of?: RedisClient, key?: 
   const client = of instanceof Cluster ? connectNode({ cluster: of, key }, settings) : open(redis as Single, settings);
   watchLiveness(client, role === 'blocking');
   allowNoInfo(client);
+  refuseOtherDatabase(client);
   // The owner hears of faults through what it asked; without a listener ioredis would print each of them.
   return client.on('error', () => {});
+}
+
+/** ioredis goes on in database 0 where SELECT is refused (no such number, an ACL): what is another's there would be written over. */
+function refuseOtherDatabase(client: Redis): void {
+  client.on('error', (error: Error & { command?: { name?: string } }) => {
+    if (error.command?.name === 'select') client.disconnect(true);
+  });
 }
 
 /**
@@ -114,9 +122,16 @@ export function addressOf(client: RedisClient): string {
   return path ?? `${host ?? '127.0.0.1'}:${port ?? 6379}`;
 }
 
+/** What Redis and ioredis say in words that help nobody. */
+const CAUSES: readonly (readonly [RegExp, string])[] = [
+  [/^NOAUTH/, 'NOAUTH, it asks for a password and none was given'],
+  [/^Unknown RESP type/, 'what answers there is no Redis (another port?)'],
+  [/^no answer$/, 'no answer (a firewall, or TLS on one side only?)'],
+];
+
 /** Where there is no connection to, and why, for a person to read. */
 export function noConnection(client: RedisClient, cause: string): string {
-  const why = /^NOAUTH/.test(cause) ? 'NOAUTH, it asks for a password and none was given' : cause.replace(/\.$/, '');
+  const why = CAUSES.find(([pattern]) => pattern.test(cause))?.[1] ?? cause.replace(/\.$/, '');
   return `No connection to Redis at ${addressOf(client)}: ${why}`;
 }
 

@@ -600,8 +600,8 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   /** A fault that nobody hears is told once; of a Redis that is away, one line tells all. */
   override emit<K extends keyof ServingEvents>(event: K, ...args: ServingEvents[K]): boolean {
     const heard = super.emit(event, ...(args as never));
-    if (event === 'fault' && !heard && this.#sending?.status === 'ready' && !this.#closed)
-      this.#warnings.unheard(args[0]);
+    if (event === 'fault' && !heard && !this.#closed)
+      this.#warnings.unheard(args[0], this.#sending?.status === 'ready');
     return heard;
   }
 

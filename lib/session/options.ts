@@ -132,7 +132,7 @@ export function resolveStoreOptions(options: RedisSessionStoreOptions) {
   refuseWithout(of, options, !rest.disableTouch && !rest.disableTTL, 'disableTouch: false and disableTTL: false', [
     'touchAfter',
   ]);
-  const place: unknown = given[0] ?? defaultRedis();
+  const place: unknown = given.length > 0 ? given[0] : defaultRedis();
   checkRedis(place, of, client !== undefined ? 'client' : url !== undefined ? 'url' : 'redis');
   return { ...rest, redis: place };
 }

@@ -173,8 +173,7 @@ export class RedisSessionStore extends Store {
   /** A fault that nobody hears is told once; of a Redis that is away, one line tells all. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const heard = super.emit(event, ...args);
-    const isConflict = (args[0] as IntelligentSessionError | undefined)?.code === 'ERR_INTELLIGENT_SESSION_CONFLICT';
-    if (event === 'fault' && !heard && this.client?.status === 'ready' && !isConflict) this.#warnings.unheard(args[0]);
+    if (event === 'fault' && !heard) this.#warnings?.unheard(args[0], this.client?.status === 'ready');
     return heard;
   }
 

@@ -183,7 +183,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#faultLines.add(`${command}: ${error.message}`);
     if (this.emit('fault', error, command) || this.#options.log) return;
     if (error instanceof IntelligentSessionError || !this.#options.commands.has(command)) {
-      if (this.#client.status === 'ready') this.#warnings.unheard(redisFault(error));
+      this.#warnings.unheard(redisFault(error), this.#client.status === 'ready');
       return;
     }
     const message = `The application's command ${shown(command)} threw an error (${error.name}): give the option "log", or listen to the event "fault", to see it`;
