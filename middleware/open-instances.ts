@@ -15,6 +15,6 @@ export function countOpen(): () => void {
     );
   }
   return () => {
-    open--;
+    if (--open < MANY) warned = false;
   };
 }
