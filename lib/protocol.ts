@@ -95,10 +95,21 @@ export function checkPayload(payload: string): void {
 
 /** A string goes as it is, anything else as JSON, once. */
 export function formatPayload(payload: unknown): string {
-  const text = typeof payload === 'string' ? payload : (JSON.stringify(payload ?? null) ?? 'null');
+  const text = typeof payload === 'string' ? payload : jsonOf(payload);
   if (isTooLong(text))
     throw new OptionError(`A payload is at most ${MAX_PAYLOAD_BYTES} bytes`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
   return text;
+}
+
+function jsonOf(payload: unknown): string {
+  try {
+    return JSON.stringify(payload ?? null) ?? 'null';
+  } catch {
+    throw new OptionError(
+      'A payload is a text, or what JSON can say: no BigInt, no circular reference',
+      'ERR_INTELLIGENT_SESSION_ARGUMENT',
+    );
+  }
 }
 
 /** What stands before every request's channel: with the database's number where it is not 0, since pub/sub knows of none. */
@@ -160,6 +171,11 @@ export function answerOf(namespace: string, message: Message) {
   const head = `{"id":${JSON.stringify(id)},"command":"${message.command}",${repeated}`;
   return { key: inboxKey(namespace, inbox), head, ttlMs: INBOX_TTL_MS };
 }
+
+/** Errors that a worker answers with, for the other side to say in its own words. */
+export const NO_COMMAND = 'Unknown command';
+export const NO_COMBO = 'no combo of that name';
+export const FAILED_COMMAND = 'The command failed';
 
 /** What a worker answers where it failed; the list form has no place for an error: its asker's own timer ends the wait. */
 export const errorText = (head: string, error: string): string => `${head}"error":${JSON.stringify(error)}}`;

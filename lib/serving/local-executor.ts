@@ -1,14 +1,21 @@
 import { randomBytes } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import debug from 'debug';
 import type { Registry } from 'prom-client';
 import { type BloomChoice, chooseBloomFilter } from '../bloom/choose.js';
 import { CommandCounts } from '../counts.js';
-import { applicationFault, IntelligentSessionError, OptionError, redisFault, warn } from '../errors.js';
+import { applicationFault, IntelligentSessionError, OptionError, redisFault } from '../errors.js';
 import { itemKeyOf } from '../item-keys.js';
 import { commandKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
-import { checkCommand, formatPayload, GROUP, isRead, PUBLISHED_AGE_SECONDS } from '../protocol.js';
+import {
+  checkCommand,
+  formatPayload,
+  GROUP,
+  isRead,
+  NO_COMBO,
+  NO_COMMAND,
+  PUBLISHED_AGE_SECONDS,
+} from '../protocol.js';
 import { Availability } from '../redis/availability.js';
 import {
   connectCommands,
@@ -20,6 +27,7 @@ import {
 import { endConnection } from '../redis/end-connection.js';
 import { distanceMsOf } from '../redis/liveness.js';
 import { loopNowMs, onLoopTick } from '../redis/loop-clock.js';
+import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
 import type { Command } from '../worker/commands/command.js';
@@ -27,7 +35,8 @@ import { WorkerMetrics } from '../worker/metrics.js';
 import type { NamedCombo } from '../worker/options.js';
 import type { Asker, Job } from '../worker/queue.js';
 import { Workbench } from '../worker/workbench.js';
-import { type Answer, type DegradedReason, type Executor, type ExecutorEvents, MOST_TIMEOUT_MS } from './executor.js';
+import { shown } from '../warnings.js';
+import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
 import { Renewals } from './renewals.js';
 
@@ -44,6 +53,8 @@ export interface LocalExecutorOptions {
   readonly maxQueue: number;
   readonly maxQueueBytes: number;
   readonly itemSecret?: string | undefined;
+  /** Warns where Redis is away and nobody listens; false where a store on the same Redis does. @default true */
+  readonly tellsAway?: boolean;
   /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
   readonly maxWaitMs?: number;
 }
@@ -78,7 +89,7 @@ class LocalAsker implements Asker {
 }
 
 /** Carries out commands by scripts that this process sends itself, those of one turn of the event loop in one call. */
-export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Executor {
+export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly namespace: string;
   readonly #client: RedisClient;
   readonly #availability: Availability;
@@ -90,7 +101,6 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
   readonly #waiting = new Set<LocalAsker>();
   #workbench: Workbench | undefined;
   #retry: NodeJS.Timeout | undefined;
-  #warned: string | undefined;
   /** of this turn of the event loop */
   #gathered: Job[] = [];
   #stopTicks: (() => void) | undefined;
@@ -110,7 +120,11 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
     this.namespace = namespaceOf(redis, namespace);
     this.#client = connectCommands(redis);
     this.#availability = new Availability(this.#client, maxWaitMs);
+    const { tellsAway = true } = options;
+    const heard = (reason: Error) => this.#closed || this.emit('away', reason) || !tellsAway;
+    tellAway(this.#availability, 'pages are served without what is known of their visitors', heard);
     this.#availability.on('away', () => this.#giveUp());
+    this.#availability.on('back', () => this.emit('back'));
     this.#held = new HeldMessages(maxWaitMs);
     this.#pending = new Pending(this.#client);
     this.#renewals = new Renewals(this.#client, this.namespace);
@@ -306,17 +320,22 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
       },
       (error) => {
         if (this.#ended) return;
-        this.#tellStart(redisFault(error));
+        this.emit('fault', redisFault(error));
         this.#retry = setTimeout(() => this.#start(), RETRY_MS).unref();
       },
     );
   }
 
-  /** Told once on the console where nobody listens: an operator would wonder where the insight is. */
-  #tellStart(error: IntelligentSessionError): void {
-    const heard = this.emit('fault', error);
-    if (!heard && error.message !== this.#warned) warn(error);
-    this.#warned = error.message;
+  protected override get connected(): boolean | undefined {
+    return this.#ended ? undefined : this.#client.status === 'ready';
+  }
+
+  #failureOf(error: unknown, command: string, job?: Job): Error {
+    const said = error instanceof IntelligentSessionError ? error.message : '';
+    if (said.startsWith(NO_COMMAND)) return commandError(`No command ${shown(command)}: give it by option "commands"`);
+    if (said.startsWith(NO_COMBO) && job)
+      return commandError(`combo(${shown(job.payload)}): the option "combos" has none of that name`);
+    return applicationFault(error);
   }
 
   #makeWorkbench(bloom: Awaited<ReturnType<typeof chooseBloomFilter>>): Workbench {
@@ -336,7 +355,7 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
     };
     return new Workbench(this.#client, undefined, of, options, this.#metrics, {
       finished: (job, result) => this.#finished(job, result),
-      fault: (error) => this.emit('fault', applicationFault(error)),
+      fault: (error, command, job) => this.emit('fault', this.#failureOf(error, command, job)),
     });
   }
 
@@ -374,3 +393,5 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
     return { answered: false };
   }
 }
+
+const commandError = (message: string) => new IntelligentSessionError('ERR_INTELLIGENT_SESSION_COMMAND', message);

@@ -1,5 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import debug from 'debug';
 import type { Redis } from 'ioredis';
 import { Gauge, Registry } from 'prom-client';
@@ -36,17 +35,19 @@ import { endConnection } from '../redis/end-connection.js';
 import { distanceMsOf } from '../redis/liveness.js';
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
+import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit.js';
-import { type Answer, type DegradedReason, type Executor, type ExecutorEvents, MOST_TIMEOUT_MS } from './executor.js';
+import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
 import { Inbox } from './inbox.js';
 import { KeyedItems } from './keyed-items.js';
 import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
 import { Renewals } from './renewals.js';
 import { ReplyLists } from './reply-lists.js';
+import { Unanswered } from './unanswered.js';
 
 export interface ServingOptions {
   readonly namespace?: string;
@@ -67,6 +68,8 @@ export interface ServingOptions {
   readonly maxWaitMs?: number;
   /** Keys pages and notification ids before they are sent, 16 characters at least. @default none */
   readonly itemSecret?: string | undefined;
+  /** Warns where Redis is away and nobody listens; false where a store on the same Redis does. @default true */
+  readonly tellsAway?: boolean;
 }
 
 interface Asked {
@@ -80,6 +83,7 @@ interface Asked {
 }
 
 interface Waiter extends Expected {
+  readonly payload: string;
   readonly id: string;
   readonly target: Target;
   readonly resolve: (answer: Answer) => void;
@@ -101,7 +105,7 @@ export function checkReplies(redis: RedisOption, replies: ServingOptions['replie
 }
 
 /** What an Express process does: sends requests, waits for answers, knows no worker. */
-export class ServingLayer extends EventEmitter<ExecutorEvents> implements Executor {
+export class ServingLayer extends ExecutorEmitter implements Executor {
   readonly metrics = new Registry();
   readonly namespace: string;
   readonly #keys: RedisClient;
@@ -118,7 +122,7 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
   readonly #renewals: Renewals;
   readonly #messageAgeMs: number;
   readonly #clock: RedisClock;
-  readonly #circuits = new Circuits((state) => this.#circuitChanged(state));
+  readonly #circuits = new Circuits((state, command) => this.#circuitChanged(state, command));
   readonly #waiting = new Map<string, Waiter>();
   /** what asked for an answer that nobody waits for, by id */
   readonly #probes = new Map<string, Expected & { readonly target: Target }>();
@@ -134,6 +138,7 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     'Requests by command and result (sent, answered, or why not)',
     this.metrics,
   );
+  readonly #unanswered: Unanswered;
   #count = 0;
   #closed = false;
   /** what close() waits for: messages that nobody waits for, and what is to be forgotten */
@@ -178,6 +183,12 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     this.#sending.on('ready', () => this.#sendHeld());
     this.#pending = new Pending(this.#sending);
     tellFaults(this.#sending, (error) => this.emit('fault', error));
+    const { tellsAway = true } = options;
+    const heard = (reason: Error) => this.#closed || this.emit('away', reason) || !tellsAway;
+    tellAway(this.#availability, 'pages are served without what is known of their visitors', heard);
+    this.#availability.on('back', () => this.emit('back'));
+    const { partitions = DEFAULT_PARTITIONS } = options;
+    this.#unanswered = new Unanswered({ client: this.#keys, namespace, transport, partitions });
     this.#clock = new RedisClock(this.#keys);
     if (replies === 'list') this.#lists = new ReplyLists(redis, replyConnections);
     else {
@@ -220,6 +231,7 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
       if (error !== undefined) this.#degrade(command, this.#closed ? 'closed' : 'redis', error);
       else if (posted === 'shed') this.#degrade(command, 'shed');
       else this.#requests.inc(command, posted);
+      if (posted === 'no-worker' && error === undefined) this.#unanswered.noWorker(command);
       if (command === 'pageview' && posted !== 'sent') this.renew(sid, ttlSeconds); // no worker does
     };
     const settle = (posted: Posted, error?: unknown) => {
@@ -348,7 +360,7 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     const [id, nonce] = [this.#newId(), randomUUID()];
     const left = this.#patienceMs(timeoutMs);
     return new Promise((resolve) => {
-      const waiter = this.#wait(id, { command, nonce }, target, left, resolve);
+      const waiter = this.#wait(id, { command, nonce, payload: asked.payload }, target, left, resolve);
       const request = () => start + this.#inboxRid(id, nonce, left, ttlSeconds);
       this.#post(asked, request, (posted, error) => this.#posted(waiter, posted, error));
     });
@@ -367,7 +379,7 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     }
     return new Promise<Answer>((resolve) => {
       const id = this.#newId();
-      const waiter = this.#wait(id, { command }, target, untilMs - loopNowMs(), resolve);
+      const waiter = this.#wait(id, { command, payload }, target, untilMs - loopNowMs(), resolve);
       const rid = formatRequestId({ id });
       const request = () => start + rid;
       this.#post(asked, request, (posted, error) => this.#posted(waiter, posted, error));
@@ -402,10 +414,16 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     return timeoutMs + 4 * distanceMsOf(this.#sending);
   }
 
-  #wait(id: string, expected: Expected, target: Target, left: number, resolve: (answer: Answer) => void): Waiter {
-    const { command, nonce } = expected;
+  #wait(
+    id: string,
+    expected: Pick<Waiter, 'command' | 'nonce' | 'payload'>,
+    target: Target,
+    left: number,
+    resolve: (answer: Answer) => void,
+  ): Waiter {
+    const { command, nonce, payload } = expected;
     const timeout = new LoopTimeout(() => this.#timedOut(waiter), left);
-    const waiter: Waiter = { id, command, nonce, target, resolve, timeout };
+    const waiter: Waiter = { id, command, nonce, payload, target, resolve, timeout };
     this.#waiting.set(id, waiter);
     return waiter;
   }
@@ -502,7 +520,10 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     this.#probes.delete(id);
     if (!waiter) return;
     if (error !== undefined) {
-      this.#settle(waiter, this.#degrade(waiter.command, 'failed', new Error(error)));
+      this.#settle(
+        waiter,
+        this.#degrade(waiter.command, 'failed', this.#unanswered.failed(waiter.command, waiter.payload, error)),
+      );
       return;
     }
     this.#requests.inc(waiter.command, 'answered');
@@ -521,8 +542,13 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'redis'));
   }
 
-  #circuitChanged(state: 'open' | 'closed'): void {
+  protected override get connected(): boolean | undefined {
+    return this.#closed ? undefined : this.#sending.status === 'ready';
+  }
+
+  #circuitChanged(state: 'open' | 'closed', ownCommand?: string): void {
     say('circuit %s', state);
+    if (state === 'open') this.#unanswered.noAnswer(ownCommand);
     this.emit('circuit', state);
     // a connection to a server that has become a replica hears no error of a PUBLISH
     if (state === 'open' && !isCluster(this.#sending))
@@ -536,6 +562,7 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
 
   #degrade(command: string, reason: DegradedReason, cause?: unknown): Answer {
     this.#requests.inc(command, reason);
+    if (reason === 'no-worker') this.#unanswered.noWorker(command);
     say('%s: %s', command, reason);
     this.emit('degraded', command, reason);
     if (cause !== undefined) this.emit('fault', redisFault(cause));
