@@ -47,8 +47,12 @@ describe('the command line', () => {
     expect(stderr).to.contain('ERR_INTELLIGENT_SESSION_OPTION').and.to.contain('worker').and.to.not.contain('\u001b');
   });
 
-  for (const how of ['npx', 'npm run'])
-    it(`ends when the ${how} that started it is killed`, async () => {
+  for (const [how, signal] of [
+    ['npx', 'SIGKILL'],
+    ['npm run', 'SIGKILL'],
+    ['npm run', 'SIGTERM'],
+  ] as const)
+    it(`ends when the ${how} that started it gets ${signal}`, async () => {
       const folder = mkdtempSync(join(tmpdir(), 'started-by-npm-'));
       const redis = await startPrivateRedis();
       // what npm installs is a link to the built bin; here the bin is its source
@@ -68,7 +72,7 @@ describe('the command line', () => {
       await until('the worker listens', () => said.includes('listening at'));
       const processes = descendants(npm.pid as number);
       expect(processes.map(({ args }) => args).join()).to.contain(`${name}.ts worker`);
-      npm.kill('SIGKILL');
+      npm.kill(signal);
       await allEnded(processes);
       await redis.stop();
       rmSync(folder, { recursive: true });
