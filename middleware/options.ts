@@ -76,7 +76,7 @@ export interface IntelligentSessionOptions {
   readonly combos?: readonly Combo[];
 }
 
-const schema = v.strictObject({
+export const schema = v.strictObject({
   redis: v.optional(v.any(), defaultRedis),
   secret: v.optional(v.union([v.pipe(v.string(), v.minLength(1)), v.array(v.pipe(v.string(), v.minLength(1)))])),
   namespace: v.optional(namespace, ''),

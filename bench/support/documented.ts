@@ -266,7 +266,7 @@ export function tables(): Readonly<Record<string, string>> {
       `One Redis can do some ${whole(Math.floor((0.9 * million) / two(aRedis) / 5000) * 5000)} page views a second before its one thread is full, and it is the first to be.`,
       `A Cluster of three masters on the same two cores did ${short(cluster('pubsub')('asks a second'))} (pub/sub) and ${short(cluster('stream')('asks a second'))} (streams) a second.`,
       `A hundred thousand a second are then, by streams, ${(cluster('stream')(ofMasters) / 10).toFixed(1)} cores of Redis (${Math.ceil(cluster('stream')(ofMasters) / 10 / 0.6)} masters at 60 %),`,
-      `${Math.ceil(cluster('stream')('worker') / 10)} workers at the least, and ${(cluster('stream')('serving') / 10).toFixed(1)} cores of Express processes beside their pages.`,
+      `${Math.ceil(cluster('stream')('worker') / 10)} workers at the least (16 partitions are shared evenly by 8), and ${(cluster('stream')('serving') / 10).toFixed(1)} cores of Express processes beside their pages.`,
     ].join('\n'),
     store: markdown(
       ['', ...storeSides],

@@ -43,7 +43,7 @@ export interface WorkerOptions {
    * sides. @default 86400
    */
   readonly maxMessageAgeSeconds?: number;
-  /** Messages heard and not yet worked on; what comes over it is dropped, see README. @default 20000 */
+  /** Messages heard and not yet worked on; what comes over it is dropped, see docs/transports.md. @default 20000 */
   readonly maxQueue?: number;
   /** An own command that takes longer is counted (`timeout`), answered with an error, and its place is free; ms. @default 30000 */
   readonly commandTimeoutMs?: number;
@@ -73,7 +73,7 @@ export interface WorkerOptions {
   readonly log?: Logger;
 }
 
-const schema = v.strictObject({
+export const schema = v.strictObject({
   redis: v.optional(v.any(), defaultRedis),
   namespace: v.optional(namespace, ''),
   transport: v.optional(transport, 'pubsub'),
