@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { RedisInstance, RedisMemoryServer } from 'redis-memory-server';
 
@@ -23,9 +25,18 @@ export interface PrivateRedisOptions {
   readonly binary?: string;
   readonly port?: number;
   readonly args?: readonly string[];
+  /**
+   * Asked of whoever connects, and part of `url`; its account may not administer the server (CONFIG, DEBUG, SAVE, MODULE…): any
+   * user of this machine reaches the port. Letters, digits, `-` and `_`. @default none
+   */
+  readonly password?: string;
 }
 
-export async function startPrivateRedis({ binary, port, args = [] }: PrivateRedisOptions = {}): Promise<PrivateRedis> {
+export async function startPrivateRedis(options: PrivateRedisOptions = {}): Promise<PrivateRedis> {
+  const { binary, port, args: own = [], password } = options;
+  const secret = password === undefined ? undefined : await writeSecret(password);
+  const args = secret === undefined ? own : [...own, '--include', join(secret, 'users.conf')];
+
   const systemBinary = binary ?? findServer() ?? installServer();
   const binaryOptions = systemBinary === undefined ? {} : { binary: { systemBinary } };
   // RedisMemoryServer avoids a port that it used a moment ago: a server that comes back at its old one is made directly.
@@ -43,18 +54,28 @@ export async function startPrivateRedis({ binary, port, args = [] }: PrivateRedi
     if (!info) throw new Error('redis-server ended at once');
     return info;
   };
-  const { instance, port: at } = await launch().catch((error) => {
-    if (systemBinary === undefined) throw new Error(WAYS, { cause: error });
-    throw error;
-  });
+  const { instance, port: at } = await launch()
+    .catch((error) => {
+      if (systemBinary === undefined) throw new Error(WAYS, { cause: error });
+      throw error;
+    })
+    .finally(() => secret && rm(secret, { recursive: true }));
   return {
     port: at,
-    url: `redis://127.0.0.1:${at}`,
+    url: `redis://${password === undefined ? '' : `:${password}@`}127.0.0.1:${at}`,
     pid: instance.childProcess?.pid as number,
     stop: async () => {
       await instance.kill();
     },
   };
+}
+
+/** A folder that only this user can read, with the account in it: arguments are in the list of processes. */
+async function writeSecret(password: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'private-redis-'));
+  const account = `user default on >${password} ~* &* +@all -@admin`;
+  await writeFile(join(folder, 'users.conf'), `protected-mode yes\n${account}\n`, { mode: 0o600 });
+  return folder;
 }
 
 function findServer(): string | undefined {

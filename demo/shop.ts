@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import ejs from 'ejs';
 import express, { type Express, type Request, type Response } from 'express';
 import { type IntelligentSessionOptions, intelligentSession } from '../lib/index.js';
+import { sameOriginOnly, secureHeaders, withoutStack } from './guards.js';
 
 /** What the shop's footer can do to the worker; none where it is somebody else's. */
 export interface WorkerSwitch {
@@ -24,18 +25,17 @@ const groupNotifications = [
   { id: 'cable-week', text: 'Cable week: HDMI <2 m> now half price' },
 ];
 
-export function createShop(options: IntelligentSessionOptions, worker?: WorkerSwitch) {
+/** `hosts`: the names under which browsers reach it, beside this machine's own for itself. */
+export function createShop(options: IntelligentSessionOptions, worker?: WorkerSwitch, hosts: readonly string[] = []) {
   const app: Express = express();
   const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
   app.engine('ejs', (file, data, done) => void ejs.renderFile(file, data, done));
   app.set('view engine', 'ejs').set('views', here('./views')).disable('x-powered-by');
-  app.use((_req, res, next) => {
-    res.set('Content-Security-Policy', "default-src 'self'; frame-ancestors 'none'; base-uri 'none'");
-    next();
-  });
+  app.use(secureHeaders, sameOriginOnly(hosts));
   app.use(express.static(here('./public')));
   const sessions = intelligentSession({
     combos: [{ name: 'tv-on-the-wall', pages: ['/added/tv', '/added/tv-mount'], suggest: 'HDMI cable, 2 m' }],
+    session: { name: 'shop.sid', cookie: { httpOnly: true, sameSite: 'lax' } },
     ...options,
   });
   app.use(sessions, express.urlencoded({ extended: false }));
@@ -94,5 +94,7 @@ export function createShop(options: IntelligentSessionOptions, worker?: WorkerSw
     if (req.params.act === 'start') await worker?.start();
     res.redirect(303, '/');
   });
+  app.use((_req, res) => void res.status(404).type('text').send('There is no such page.\n'));
+  app.use(withoutStack);
   return { app, sessions };
 }

@@ -1,34 +1,76 @@
-import { createServer } from 'node:http';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { hostname, networkInterfaces } from 'node:os';
 import { startPrivateRedis } from './private-redis.js';
 import { createShop } from './shop.js';
 import { WorkerProcess } from './worker-process.js';
 
-const port = Number(process.env.PORT ?? 3379);
+const random = () => randomBytes(24).toString('base64url');
 
-async function main(): Promise<void> {
-  const own = process.env.REDIS_URL === undefined ? await startPrivateRedis() : undefined;
-  const redis = own?.url ?? (process.env.REDIS_URL as string);
-  const worker = new WorkerProcess(['--redis', redis, '--namespace', 'shop:']);
-  await worker.start();
-  process.stdout.write(`worker: ${worker.banner}\n`);
-
-  const { app, sessions } = createShop({ redis, namespace: 'shop:', secret: 'only for the demo' }, worker);
-  const server = createServer(app).listen(port, () => {
-    const address = server.address();
-    const at = typeof address === 'object' ? address?.port : port;
-    process.stdout.write(`shop:   http://localhost:${at}  (Ctrl-C stops everything)\n`);
-  });
-  const stop = async () => {
-    server.close();
-    server.closeAllConnections();
-    await Promise.all([sessions.close(), worker.stop()]);
-    await own?.stop();
-    process.exit(0);
-  };
-  process.once('SIGINT', stop).once('SIGTERM', stop);
+/** The names of a shop that listens there; HOSTS has those that this machine does not know of (a proxy's, a container's). */
+function namesOf(host: string): string[] {
+  const addresses = Object.values(networkInterfaces()).flatMap((all = []) =>
+    all.map(({ address, family }) => (family === 'IPv6' ? `[${address}]` : address)),
+  );
+  const everywhere = host === '0.0.0.0' || host === '::';
+  return [
+    ...(everywhere
+      ? [hostname().toLowerCase(), ...addresses]
+      : [host.includes(':') ? `[${host}]` : host.toLowerCase()]),
+    ...(process.env.HOSTS ?? '').split(',').filter(Boolean),
+  ];
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
-  process.exit(1);
-});
+async function main(): Promise<void> {
+  const { PORT = '3379', HOST = '127.0.0.1', REDIS_URL, SESSION_SECRET = random() } = process.env;
+  let shown: RequestListener = (_req, res) =>
+    void res.writeHead(503, { 'retry-after': '1' }).end('The shop opens in a second.\n');
+  const server = createServer((req, res) => shown(req, res));
+  /** what has been started, the first to be stopped last */
+  const open: (() => Promise<unknown>)[] = [];
+  let stopping: Promise<void> | undefined;
+  const stopAll = async (code: number) => {
+    server.close();
+    server.closeAllConnections();
+    for (const stop of open.reverse()) await stop().catch(() => {});
+    process.exit(code);
+  };
+  const stop = (code = 0) => {
+    stopping ??= stopAll(code);
+    return stopping;
+  };
+  process.once('SIGINT', () => stop()).once('SIGTERM', () => stop());
+
+  try {
+    // the port first: where it is taken, nothing else has been started
+    server.listen(Number(PORT), HOST);
+    await once(server, 'listening');
+
+    const starting = REDIS_URL === undefined ? startPrivateRedis({ password: random() }) : undefined;
+    open.push(async () => (await starting)?.stop());
+    const own = await starting;
+    const redis = own?.url ?? (REDIS_URL as string);
+    const worker = new WorkerProcess(['--namespace', 'shop:'], 'inherit', { REDIS_URL: redis });
+    open.push(() => worker.stop());
+    await worker.start();
+    process.stdout.write(`worker: ${worker.banner}\n`);
+
+    const { app, sessions } = createShop({ redis, namespace: 'shop:', secret: SESSION_SECRET }, worker, namesOf(HOST));
+    open.push(() => sessions.close());
+    shown = app;
+    const { port } = server.address() as AddressInfo;
+    const name = HOST === '127.0.0.1' ? 'localhost' : HOST.includes(':') ? `[${HOST}]` : HOST;
+    process.stdout.write(`shop:   http://${name}:${port}  (Ctrl-C stops everything)\n`);
+  } catch (error) {
+    if (stopping) return;
+    const { code, message } = error as NodeJS.ErrnoException;
+    process.stderr.write(
+      code === 'EADDRINUSE' ? `Port ${PORT} is taken: PORT=8080 npm start takes another one\n` : `${message}\n`,
+    );
+    await stop(1);
+  }
+}
+
+void main();

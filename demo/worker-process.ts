@@ -14,6 +14,8 @@ export class WorkerProcess {
     readonly args: readonly string[],
     /** where its log of faults goes */
     readonly stderr: 'inherit' | 'ignore' = 'inherit',
+    /** beside this process' own: for what its arguments would show to everybody on the machine */
+    readonly env: Readonly<Record<string, string>> = {},
   ) {}
 
   get running(): boolean {
@@ -29,6 +31,7 @@ export class WorkerProcess {
     if (this.#child) return;
     const child = spawn(process.execPath, ['--import', 'tsx', bin, 'worker', ...this.args], {
       stdio: ['ignore', 'pipe', this.stderr],
+      env: { ...process.env, ...this.env },
     });
     this.#child = child;
     child.once('exit', () => {

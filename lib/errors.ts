@@ -1,6 +1,7 @@
-const help = 'https://www.npmjs.com/package/intelligent-session#errors';
+/** Where a code is described; the file is part of the package. */
+export const helpOf = (code: string): string => `docs/errors.md#${code.toLowerCase()}`;
 
-/** Stable codes; each is described in README.md, "Errors". */
+/** Stable codes; each has its entry in docs/errors.md. */
 export type ErrorCode =
   | 'ERR_INTELLIGENT_SESSION_OPTION'
   | 'ERR_INTELLIGENT_SESSION_ARGUMENT'
@@ -8,6 +9,8 @@ export type ErrorCode =
   | 'ERR_INTELLIGENT_SESSION_REDIS'
   | 'ERR_INTELLIGENT_SESSION_NOT_READY'
   | 'ERR_INTELLIGENT_SESSION_MESSAGE'
+  | 'ERR_INTELLIGENT_SESSION_COMMAND'
+  | 'ERR_INTELLIGENT_SESSION_ORDER'
   | 'ERR_INTELLIGENT_SESSION_BLOOM'
   | 'ERR_INTELLIGENT_SESSION_CONFLICT'
   | 'ERR_INTELLIGENT_SESSION_UNREADABLE'
@@ -20,7 +23,7 @@ export class IntelligentSessionError extends Error {
     readonly code: ErrorCode,
     message: string,
   ) {
-    super(`${message} (${code}, see ${help})`);
+    super(`${message} (${code}, see ${helpOf(code)})`);
   }
 }
 
@@ -31,24 +34,23 @@ export class OptionError extends TypeError {
     message: string,
     readonly code: ErrorCode = 'ERR_INTELLIGENT_SESSION_OPTION',
   ) {
-    super(`${message} (${code}, see ${help})`);
+    super(`${message} (${code}, see ${helpOf(code)})`);
   }
 }
 
 /**
- * A fault of Redis or of the way to it, without what ioredis attaches: `err.command.args` carries session ids,
+ * What a fault of Redis or of the way to it says, without what ioredis attaches: `err.command.args` carries session ids,
  * payloads and passwords, and "unknown command" repeats its arguments.
  */
-export function redisFault(cause: unknown): IntelligentSessionError {
-  if (cause instanceof IntelligentSessionError) return cause;
+export function faultText(cause: unknown): string {
   // of several addresses that refuse, there is a code and no message
   const message =
     cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(cause);
-  const safe = message.split(/,? with args beginning with/i)[0]?.slice(0, 300);
-  return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', `Redis: ${safe}`);
+  return (message.split(/,? with args beginning with/i)[0] as string).slice(0, 300);
 }
 
-/** Tells the operator, on the console, what no listener of an event hears. */
-export function warn({ code, message }: IntelligentSessionError): void {
-  process.emitWarning(message, { code });
+/** A fault of Redis or of the way to it, as an error of this package. */
+export function redisFault(cause: unknown): IntelligentSessionError {
+  if (cause instanceof IntelligentSessionError) return cause;
+  return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', `Redis: ${faultText(cause)}`);
 }

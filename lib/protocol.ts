@@ -161,6 +161,11 @@ export function answerOf(namespace: string, message: Message) {
   return { key: inboxKey(namespace, inbox), head, ttlMs: INBOX_TTL_MS };
 }
 
+/** Errors that a worker answers with, for the other side to say in its own words. */
+export const NO_COMMAND = 'Unknown command';
+export const NO_COMBO = 'no combo of that name';
+export const FAILED_COMMAND = 'The command failed';
+
 /** What a worker answers where it failed; the list form has no place for an error: its asker's own timer ends the wait. */
 export const errorText = (head: string, error: string): string => `${head}"error":${JSON.stringify(error)}}`;
 

@@ -1,4 +1,3 @@
-import { redisFault, warn } from '../lib/errors.js';
 import { Worker } from '../lib/worker/worker.js';
 import type { WorkerOptions } from '../lib/worker/options.js';
 
@@ -10,7 +9,6 @@ export class EmbeddedWorker {
   #worker: Worker | undefined;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
-  #warned: string | undefined;
   #told = () => {};
   /** Resolves when it listens for the first time. */
   readonly listening = new Promise<void>((resolve) => {
@@ -20,8 +18,6 @@ export class EmbeddedWorker {
   constructor(
     readonly options: WorkerOptions,
     readonly onFault: (error: Error) => void,
-    /** does anybody listen to the faults? */
-    readonly isHeard: () => boolean,
   ) {
     this.#start();
   }
@@ -35,7 +31,6 @@ export class EmbeddedWorker {
       (error: Error) => {
         if (this.#closed) return;
         this.onFault(error);
-        this.#warn(error);
         this.#retry = setTimeout(() => this.#start(), RETRY_MS);
       },
     );
@@ -45,13 +40,6 @@ export class EmbeddedWorker {
   async #tellWhenHeard(worker: Worker): Promise<void> {
     for (let tries = 0; tries < HEARING_TRIES && !this.#closed; tries++) if (await worker.isReady()) break;
     this.#told();
-  }
-
-  /** A worker that can't start, told once: an operator who listens to nothing would wonder where the insight is. */
-  #warn(cause: Error): void {
-    const error = redisFault(cause);
-    if (!this.isHeard() && error.message !== this.#warned) warn(error);
-    this.#warned = error.message;
   }
 
   /** Finishes what it has heard, at most `timeout` ms; where Redis is away, there is nothing that could be finished. */

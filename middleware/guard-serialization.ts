@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { IntelligentSessionError } from '../lib/errors.js';
 import type { IntelligentRequest } from './request-intelligence.js';
+import { promiseMethods } from './session-promises.js';
 
 type Next = (error?: unknown) => void;
 type Tell = (error: Error) => void;
@@ -55,7 +56,7 @@ function guard(
       return this;
     }
   } as ServerResponse['end'];
-  guardSave(req);
+  promiseMethods(req, guardSave);
 }
 
 /** req.session.save() compares, too, and throws where it has a callback for that. */

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Request, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
@@ -7,10 +6,12 @@ import { OptionError } from '../lib/errors.js';
 import { CLOSE_TIMEOUT_MS } from '../lib/pending.js';
 import { ServingLayer } from '../lib/serving/serving-layer.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
+import { warn } from '../lib/warnings.js';
 import { beacon } from './beacon.js';
 import { EmbeddedWorker } from './embedded-worker.js';
 import { guardSerialization } from './guard-serialization.js';
-import { type IntelligentSessionOptions, resolveOptions } from './options.js';
+import { type IntelligentSessionOptions, isStore, resolveOptions } from './options.js';
+import { orderError } from './middleware-order.js';
 import { pageNames } from './page-name.js';
 import { type IntelligentRequest, RequestIntelligence, type Surroundings } from './request-intelligence.js';
 import { Responses } from './responses.js';
@@ -66,9 +67,10 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     ...of
   } = resolveOptions(options);
   if (!secret)
-    process.emitWarning('no secret: set SESSION_SECRET; until then sessions end with this process', {
-      code: 'ERR_INTELLIGENT_SESSION_SECRET',
-    });
+    warn(
+      'INTELLIGENT_SESSION_NO_SECRET',
+      'no secret: set option "secret" or SESSION_SECRET; until then sessions end with this process',
+    );
   const sessionOptions: Omit<session.SessionOptions, 'secret'> = {
     resave: false,
     saveUninitialized: true,
@@ -76,12 +78,11 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   };
   const signing = { ...sessionOptions, secret: secret ?? randomBytes(32).toString('hex') };
   checkSessionOptions(signing);
-  const ours =
-    storeGiven instanceof EventEmitter
-      ? undefined
-      : new RedisSessionStore({ maxWaitMs: of.maxWaitMs, ...storeGiven, redis });
-  const store: Store = ours ?? storeGiven;
-  const serving = new ServingLayer(redis, of);
+  const ours = isStore(storeGiven)
+    ? undefined
+    : new RedisSessionStore({ maxWaitMs: of.maxWaitMs, ...storeGiven, redis });
+  const store: Store = ours ?? (storeGiven as Store);
+  const serving = new ServingLayer(redis, { ...of, tellsAway: ours === undefined });
   const given = { ...signing, store };
   const storing = session(given);
   // express-session decides once whether it stores what holds nothing; both follow the store, and make the same sessions
@@ -95,9 +96,11 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const embedded =
     worker === 'embedded'
       ? new EmbeddedWorker(
-          { redis, namespace, transport, partitions, maxMessageAgeSeconds, bloom, combos: combos.map(withoutSuggest) },
+          {
+            ...{ redis, namespace, transport, bloom, combos: combos.map(withoutSuggest) },
+            ...(transport === 'stream' && { partitions, maxMessageAgeSeconds }),
+          },
           (error) => serving.emit('fault', error),
-          () => serving.listenerCount('fault') > 0,
         )
       : undefined;
   if (embedded) serving.waitForWorker(embedded.listening);
@@ -138,10 +141,16 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const fault = (error: Error) => void serving.emit('fault', error);
   const handler: Middleware = (request, res, next) => {
     const req = request as IntelligentRequest;
-    // twice the same one; or another one (each may have a cookie path of its own) that made the session
-    if (req.intelligence && (req.session || req.intelligence.around === around)) {
-      next();
+    if (req.intelligence?.around === around) {
+      next(); // twice the same one
       return;
+    }
+    if (req.session) {
+      const error = orderError(req, sessionOptions.cookie, serving.namespace);
+      if (error || req.intelligence) {
+        next(error);
+        return;
+      }
     }
     let policy: VisitorPolicy;
     try {
@@ -165,11 +174,16 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   return Object.assign(handler, { store, serving, beacon: () => beacon(countSeen, fault), close });
 }
 
-/** express-session throws for wrong options: before anything is connected that nobody would close. */
+/** express-session throws for wrong options, for some of them at each request: before anything is connected. */
 function checkSessionOptions(options: session.SessionOptions): void {
   const NoStore = session.Store as unknown as new () => Store;
+  const Cookie = session.Cookie as unknown as new (options: object) => {
+    serialize(name: string, value: string): string;
+  };
   try {
     session({ ...options, store: new NoStore() });
+    const { cookie = {}, name = 'connect.sid' } = options;
+    if (typeof cookie !== 'function') new Cookie(cookie).serialize(name, '');
   } catch (error) {
     throw new OptionError(`intelligentSession(): option "session": ${(error as Error).message}`);
   }

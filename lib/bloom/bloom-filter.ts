@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import * as v from 'valibot';
-import { checkOptions, whole } from '../check-options.js';
+import { checkOptions, refuseWithout, whole } from '../check-options.js';
 import { OptionError } from '../errors.js';
 import { loadScript } from '../redis/load-script.js';
 
@@ -102,6 +102,7 @@ export const optionsSchema = v.strictObject({ ...shape, itemSecret: v.optional(i
 
 export function resolveBloomOptions(options: BloomOptions) {
   const { itemSecret, ...shape } = checkOptions(optionsSchema, options, 'createBloomFilter()');
+  refuseWithout('createBloomFilter()', options, !shape.nonScaling, 'nonScaling: false', ['expansion']);
   return { shape: resolveShape(shape), itemSecret };
 }
 

@@ -32,6 +32,8 @@ export async function chooseBloomFilter(
   choice: BloomChoice = 'auto',
   options: BloomOptions = {},
 ): Promise<BloomFilter> {
+  if (typeof (client as Partial<RedisClient> | null)?.call !== 'function')
+    throw new OptionError('createBloomFilter(): the client should be a Redis or Cluster of ioredis, which stays yours');
   if (!['auto', 'module', 'fallback'].includes(choice))
     throw new OptionError(`createBloomFilter(): the choice should be 'auto', 'module' or 'fallback', got ${choice}`);
   if (choice === 'fallback') return new PlainBloomFilter(client, options);

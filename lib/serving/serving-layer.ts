@@ -36,8 +36,10 @@ import { endConnection } from '../redis/end-connection.js';
 import { distanceMsOf } from '../redis/liveness.js';
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
+import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
+import { WarnOnce } from '../warnings.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit.js';
 import { type Held, HeldMessages } from './held-messages.js';
@@ -46,6 +48,7 @@ import { KeyedItems } from './keyed-items.js';
 import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
 import { Renewals } from './renewals.js';
 import { ReplyLists } from './reply-lists.js';
+import { Unanswered } from './unanswered.js';
 
 /**
  * Why a request went unanswered: no worker listens; none answered in time; none has for some time, so that nobody waited
@@ -62,6 +65,9 @@ export interface ServingEvents {
   /** Requests wait no longer for an answer ('open'), or do again. */
   circuit: [state: 'open' | 'closed'];
   fault: [error: Error];
+  /** Redis can't be reached: requests go unanswered until it is `back`. */
+  away: [reason: Error];
+  back: [];
 }
 
 export interface ServingOptions {
@@ -83,6 +89,8 @@ export interface ServingOptions {
   readonly maxWaitMs?: number;
   /** Keys pages and notification ids before they are sent, 16 characters at least. @default none */
   readonly itemSecret?: string | undefined;
+  /** Warns where Redis is away and nobody listens; false where a store on the same Redis does. @default true */
+  readonly tellsAway?: boolean;
 }
 
 interface Asked {
@@ -96,6 +104,7 @@ interface Asked {
 }
 
 interface Waiter extends Expected {
+  readonly payload: string;
   readonly id: string;
   readonly target: Target;
   readonly resolve: (answer: Answer) => void;
@@ -141,7 +150,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   readonly #renewals: Renewals;
   readonly #messageAgeMs: number;
   readonly #clock: RedisClock;
-  readonly #circuits = new Circuits((state) => this.#circuitChanged(state));
+  readonly #circuits = new Circuits((state, command) => this.#circuitChanged(state, command));
   readonly #waiting = new Map<string, Waiter>();
   /** what asked for an answer that nobody waits for, by id */
   readonly #probes = new Map<string, Expected & { readonly target: Target }>();
@@ -157,6 +166,8 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     'Requests by command and result (sent, answered, or why not)',
     this.metrics,
   );
+  readonly #warnings = new WarnOnce();
+  readonly #unanswered: Unanswered;
   #count = 0;
   #closed = false;
   /** what close() waits for: messages that nobody waits for, and what is to be forgotten */
@@ -203,6 +214,12 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#sending.on('ready', () => this.#sendHeld());
     this.#pending = new Pending(this.#sending);
     tellFaults(this.#sending, (error) => this.emit('fault', error));
+    const { tellsAway = true } = options;
+    const heard = (reason: Error) => this.#closed || this.emit('away', reason) || !tellsAway;
+    tellAway(this.#availability, 'pages are served without what is known of their visitors', heard);
+    this.#availability.on('back', () => this.emit('back'));
+    const { partitions = DEFAULT_PARTITIONS } = options;
+    this.#unanswered = new Unanswered({ client: this.#keys, namespace, transport, partitions });
     this.#clock = new RedisClock(this.#keys);
     if (replies === 'list') this.#lists = new ReplyLists(redis, replyConnections);
     else {
@@ -245,6 +262,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       if (error !== undefined) this.#degrade(command, this.#closed ? 'closed' : 'redis', error);
       else if (posted === 'shed') this.#degrade(command, 'shed');
       else this.#requests.inc(command, posted);
+      if (posted === 'no-worker' && error === undefined) this.#unanswered.noWorker(command);
       if (command === 'pageview' && posted !== 'sent') this.renew(sid, ttlSeconds); // no worker does
     };
     const settle = (posted: Posted, error?: unknown) => {
@@ -262,6 +280,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
 
   /** The first messages wait for a worker that starts in this process, at most `maxWaitMs`, as they do for a connection. */
   waitForWorker(listening: Promise<void>): void {
+    this.#unanswered.embedded = true;
     let heard = () => {};
     this.#workerStart = new Promise((resolve) => {
       heard = resolve;
@@ -395,7 +414,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     const [id, nonce] = [this.#newId(), randomUUID()];
     const left = this.#patienceMs(timeoutMs);
     return new Promise((resolve) => {
-      const waiter = this.#wait(id, { command, nonce }, target, left, resolve);
+      const waiter = this.#wait(id, { command, nonce, payload: asked.payload }, target, left, resolve);
       const request = () => start + this.#inboxRid(id, nonce, left, ttlSeconds);
       this.#post(asked, request, (posted, error) => this.#posted(waiter, posted, error));
     });
@@ -414,7 +433,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     }
     return new Promise<Answer>((resolve) => {
       const id = this.#newId();
-      const waiter = this.#wait(id, { command }, target, untilMs - loopNowMs(), resolve);
+      const waiter = this.#wait(id, { command, payload }, target, untilMs - loopNowMs(), resolve);
       const rid = formatRequestId({ id });
       const request = () => start + rid;
       this.#post(asked, request, (posted, error) => this.#posted(waiter, posted, error));
@@ -449,10 +468,16 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     return timeoutMs + 4 * distanceMsOf(this.#sending);
   }
 
-  #wait(id: string, expected: Expected, target: Target, left: number, resolve: (answer: Answer) => void): Waiter {
-    const { command, nonce } = expected;
+  #wait(
+    id: string,
+    expected: Pick<Waiter, 'command' | 'nonce' | 'payload'>,
+    target: Target,
+    left: number,
+    resolve: (answer: Answer) => void,
+  ): Waiter {
+    const { command, nonce, payload } = expected;
     const timeout = new LoopTimeout(() => this.#timedOut(waiter), left);
-    const waiter: Waiter = { id, command, nonce, target, resolve, timeout };
+    const waiter: Waiter = { id, command, nonce, payload, target, resolve, timeout };
     this.#waiting.set(id, waiter);
     return waiter;
   }
@@ -550,7 +575,10 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     this.#probes.delete(id);
     if (!waiter) return;
     if (error !== undefined) {
-      this.#settle(waiter, this.#degrade(waiter.command, 'failed', new Error(error)));
+      this.#settle(
+        waiter,
+        this.#degrade(waiter.command, 'failed', this.#unanswered.failed(waiter.command, waiter.payload, error)),
+      );
       return;
     }
     this.#requests.inc(waiter.command, 'answered');
@@ -569,8 +597,17 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'redis'));
   }
 
-  #circuitChanged(state: 'open' | 'closed'): void {
+  /** A fault that nobody hears is told once; of a Redis that is away, one line tells all. */
+  override emit<K extends keyof ServingEvents>(event: K, ...args: ServingEvents[K]): boolean {
+    const heard = super.emit(event, ...(args as never));
+    if (event === 'fault' && !heard && this.#sending?.status === 'ready' && !this.#closed)
+      this.#warnings.unheard(args[0]);
+    return heard;
+  }
+
+  #circuitChanged(state: 'open' | 'closed', ownCommand?: string): void {
     say('circuit %s', state);
+    if (state === 'open') this.#unanswered.noAnswer(ownCommand);
     this.emit('circuit', state);
     // a connection to a server that has become a replica hears no error of a PUBLISH
     if (state === 'open' && !isCluster(this.#sending))
@@ -584,6 +621,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
 
   #degrade(command: string, reason: DegradedReason, cause?: unknown): Answer {
     this.#requests.inc(command, reason);
+    if (reason === 'no-worker') this.#unanswered.noWorker(command);
     say('%s: %s', command, reason);
     this.emit('degraded', command, reason);
     if (cause !== undefined) this.emit('fault', redisFault(cause));

@@ -2,7 +2,7 @@ import { type SessionData, Store } from 'express-session';
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { Counter, Registry } from 'prom-client';
-import { IntelligentSessionError, redisFault, warn } from '../errors.js';
+import { IntelligentSessionError, redisFault } from '../errors.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { Availability } from '../redis/availability.js';
@@ -14,7 +14,9 @@ import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import { type Found, forEachKey, scanPrefix } from '../redis/scan.js';
 import { Subscriber } from '../redis/subscriber.js';
+import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
+import { WarnOnce } from '../warnings.js';
 import { WaitLimit } from '../redis/wait-limit.js';
 import { Batches } from './batches.js';
 import { isEmpty, Lifetimes } from './lifetimes.js';
@@ -67,10 +69,11 @@ function isRedirected(session: SessionData): boolean {
  * express-session's store on Redis: JSON under `sess:<sid>` with an expiry, as connect-redis writes it, and its option names.
  * Every method takes a callback, or returns a promise where none is given.
  *
- * Emits `away` (with the reason) when Redis can't be reached and `back` when it can, at first too; with `whenAway: 'pass'`
- * also `disconnect` and `connect`, by which express-session passes requests on without a session; `created`, `destroyed`, `conflict` (merged, or rejected), `refused`
+ * Emits `away` (with the reason) when Redis can't be reached and `back` when it can, at first too, whatever `whenAway` says;
+ * only with `whenAway: 'pass'` also `disconnect`, upon which express-session passes requests on without a session until `connect`; `created`, `destroyed`, `conflict` (merged, or rejected), `refused`
  * (a save of a session that is gone), `expired` (option), each with the session id; `fault` with an Error that has neither
- * ids nor data in it. `metrics` counts all of these.
+ * ids nor data in it. `metrics` counts all of these. An `away` or a `fault` that nobody listens to is a warning of the
+ * process (docs/errors.md), once.
  */
 export class RedisSessionStore extends Store {
   readonly client: RedisClient;
@@ -94,6 +97,7 @@ export class RedisSessionStore extends Store {
   readonly #notes = new LRUCache<string, number>({ max: 50_000 });
   readonly #firstSaves = new Lines();
   readonly #availability: Availability;
+  readonly #warnings = new WarnOnce();
   readonly #waitLimit: WaitLimit;
   /** what close() waits for */
   readonly #pending: Pending;
@@ -128,19 +132,20 @@ export class RedisSessionStore extends Store {
     this.#pending = new Pending(this.client);
     tellFaults(this.client, (error) => this.#fault(error));
     this.#availability = new Availability(this.client, maxWaitMs);
+    tellAway(
+      this.#availability,
+      whenAway === 'pass'
+        ? "requests are served without a session (whenAway: 'pass')"
+        : "requests that have a session get status 503 (whenAway: 'error')",
+      (reason) => this.#closing !== undefined || this.emit('away', reason),
+    );
     this.#waitLimit = new WaitLimit(Math.max(maxWaitMs, commandTimeoutOf(this.client) ?? 0));
     this.#availability.on('back', () => {
       this.emit('back');
       this.emit('connect');
     });
-    this.#availability.on('away', (reason) => {
-      if (!this.#closing) {
-        const heard = this.emit('away', reason);
-        if (!heard && this.listenerCount('fault') === 0) warn(reason);
-      }
-      // express-session passes requests on without a session from now on
-      if (whenAway === 'pass') this.emit('disconnect');
-    });
+    // express-session passes requests on without a session from now on
+    if (whenAway === 'pass') this.#availability.on('away', () => this.emit('disconnect'));
     this.#batches = new Batches(this.client);
     this.#saver = new SessionSaver(
       this.#batches,
@@ -163,6 +168,14 @@ export class RedisSessionStore extends Store {
       if (this.#isSession(key)) this.#tell('expired', key.slice(this.#prefix.length));
     });
     this.#expired?.on('fault', (error) => this.#fault(error));
+  }
+
+  /** A fault that nobody hears is told once; of a Redis that is away, one line tells all. */
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    const heard = super.emit(event, ...args);
+    const isConflict = (args[0] as IntelligentSessionError | undefined)?.code === 'ERR_INTELLIGENT_SESSION_CONFLICT';
+    if (event === 'fault' && !heard && this.client?.status === 'ready' && !isConflict) this.#warnings.unheard(args[0]);
+    return heard;
   }
 
   override createSession(...[req, session]: Parameters<Store['createSession']>): ReturnType<Store['createSession']> {

@@ -1,7 +1,7 @@
 import { bloomFault } from '../bloom/bloom-error.js';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { commandKeys } from '../keys.js';
-import { answerOf, errorText, isRead } from '../protocol.js';
+import { answerOf, errorText, isRead, NO_COMMAND } from '../protocol.js';
 import { isCluster, type RedisClient } from '../redis/connect.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import type { Script, ScriptArgument } from '../redis/run-script.js';
@@ -118,7 +118,7 @@ export class Calls {
     const answer = answerOf(namespace, message);
     let args: ScriptArgument[];
     try {
-      if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Unknown command');
+      if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
       if ('items' in command) args = this.#piece(job, command);
       else args = command.arguments(payload, this.of, message);
     } catch (error) {

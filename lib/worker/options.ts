@@ -1,9 +1,10 @@
 import * as v from 'valibot';
 import type { BloomChoice } from '../bloom/choose.js';
-import { checkOptions, func, namespace, transport, whole } from '../check-options.js';
+import { checkOptions, func, namespace, refuseWithout, transport, whole } from '../check-options.js';
+import { elsewhereOfWorker } from '../elsewhere.js';
 import { OptionError } from '../errors.js';
 import { checkCommand, DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS, GROUP, SELF_COMMAND } from '../protocol.js';
-import { defaultRedis, namespaceOf, type RedisOption } from '../redis/connect.js';
+import { checkRedis, defaultRedis, namespaceOf, type RedisOption } from '../redis/connect.js';
 import type { Command } from './commands/command.js';
 import { builtIn } from './commands/index.js';
 import { shardGlob } from './shard.js';
@@ -92,11 +93,22 @@ export const schema = v.strictObject({
   itemSecret: v.optional(v.pipe(v.string(), v.minLength(16))),
   activityDays: v.optional(whole(1, 366), 7),
   ttlSeconds: v.optional(whole(1, 2 ** 31), 86_400),
-  log: v.optional(v.any()),
+  log: v.optional(
+    v.custom<Logger>(
+      (value) =>
+        typeof (value as Logger | null)?.info === 'function' && typeof (value as Logger | null)?.warn === 'function',
+      'an object with info() and warn()',
+    ),
+  ),
 });
 
+const OF = 'createWorker()';
+
 export function resolveWorkerOptions(options: WorkerOptions) {
-  const { sessionGlob, shard, ...resolved } = checkOptions(schema, options, 'createWorker()');
+  const { sessionGlob, shard, ...resolved } = checkOptions(schema, options, OF, elsewhereOfWorker);
+  const ofStream = ['partitions', 'maxMessageAgeSeconds'];
+  refuseWithout(OF, options, resolved.transport === 'stream', "transport: 'stream'", ofStream);
+  checkRedis(resolved.redis, OF);
   for (const name of Object.keys(resolved.commands)) {
     checkCommand(name);
     if (builtIn.has(name) || name === SELF_COMMAND)

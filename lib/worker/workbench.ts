@@ -1,6 +1,6 @@
 import { IntelligentSessionError } from '../errors.js';
 import { intelligenceKeys } from '../keys.js';
-import { answerOf, dataText, errorText, isRead } from '../protocol.js';
+import { answerOf, dataText, errorText, FAILED_COMMAND, isRead, NO_COMMAND } from '../protocol.js';
 import type { RedisClock } from '../redis/clock.js';
 import { isCluster, type RedisClient } from '../redis/connect.js';
 import { LoopTimeout } from '../redis/loop-clock.js';
@@ -214,7 +214,7 @@ export class Workbench {
     this.#ownAtWork++;
     try {
       const command = commands.get(message.command);
-      if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Unknown command');
+      if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
       const work = command({
         command: message.command,
         sid,
@@ -231,7 +231,7 @@ export class Workbench {
     } catch (error) {
       const known = error instanceof IntelligentSessionError;
       if (answer && answer.head !== '')
-        this.#replies.push(answer, errorText(answer.head, known ? error.message : 'The command failed'));
+        this.#replies.push(answer, errorText(answer.head, known ? error.message : FAILED_COMMAND));
       this.#finish(job, error instanceof CommandTimeout ? 'timeout' : 'failed', error);
     }
     this.#ownAtWork--;

@@ -6,11 +6,14 @@ import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom/choose.js';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { itemKeyOf } from '../item-keys.js';
+import { Availability } from '../redis/availability.js';
 import { RedisClock } from '../redis/clock.js';
 import { addressOf, connectCommands, databaseOf, type RedisClient, whenReady } from '../redis/connect.js';
 import { distanceMsOf } from '../redis/liveness.js';
 import { endConnection } from '../redis/end-connection.js';
+import { tellAway } from '../redis/tell-away.js';
 import { RepeatedLines } from '../repeated-lines.js';
+import { shown, WarnOnce } from '../warnings.js';
 import { builtIn } from './commands/index.js';
 import { WorkerMetrics } from './metrics.js';
 import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options.js';
@@ -23,6 +26,8 @@ import { Workbench } from './workbench.js';
 const START_TIMEOUT_MS = 5_000;
 /** On top of the way there and back. */
 const SELF_TIMEOUT_MS = 500;
+/** How long a worker that has heard itself is ready without another try. */
+const READY_KEPT_MS = 1_000;
 
 export interface WorkerEvents {
   /** Listening: at start, and after every reconnection. */
@@ -45,6 +50,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #faultLines = new RepeatedLines((text, times) =>
     this.#log.warn(times === 1 ? text : `${text} (${times.toLocaleString('en')} times within a second)`),
   );
+  readonly #warnings = new WarnOnce();
   readonly #client: RedisClient;
   readonly #clock: RedisClock;
   readonly #metrics: WorkerMetrics;
@@ -52,6 +58,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #workbench: Workbench | undefined;
   #bloom: BloomFilter | undefined;
   #closing: Promise<void> | undefined;
+  #probe: Promise<boolean> | undefined;
+  #readyUntilMs = 0;
 
   constructor(options: WorkerOptions = {}) {
     super();
@@ -125,6 +133,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
       await this.#source?.close();
       throw error;
     }
+    const availability = new Availability(this.#client, START_TIMEOUT_MS);
+    tellAway(availability, 'no message is worked on', () => this.#closing !== undefined, this.#options.log);
     const { namespace } = this.#options;
     const where = `${addressOf(this.#client)}, database ${databaseOf(this.#client)}, namespace "${namespace}"`;
     this.#log.info(`listening at ${where} (${transport}), Bloom filters: ${this.#bloom.implementation}`);
@@ -134,12 +144,22 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   /**
    * Sends a message to itself and waits for it, at most 500 ms and the way to Redis: a worker that is connected but deaf is not ready.
-   * Costs one PUBLISH, or one XADD.
+   * Costs one PUBLISH, or one XADD, however many ask: all who ask meanwhile share it, and true stands for a second (false at
+   * once where the connection is lost). So whoever reaches a readiness route can't load Redis through it.
    */
   async isReady(): Promise<boolean> {
-    return (
-      this.listening && ((await this.#source?.hearsItself(SELF_TIMEOUT_MS + 4 * distanceMsOf(this.#client))) ?? false)
-    );
+    if (!this.listening || !this.#source) return false;
+    if (performance.now() < this.#readyUntilMs) return true;
+    this.#probe ??= this.#source
+      .hearsItself(SELF_TIMEOUT_MS + 4 * distanceMsOf(this.#client))
+      .then((heard) => {
+        if (heard) this.#readyUntilMs = performance.now() + READY_KEPT_MS;
+        return heard;
+      })
+      .finally(() => {
+        this.#probe = undefined;
+      });
+    return this.#probe;
   }
 
   /** An answer may still come after close(): what would be opened then, nobody would close. */
@@ -161,7 +181,13 @@ export class Worker extends EventEmitter<WorkerEvents> {
     // what an application's command threw stays as it is, unless it is ioredis' own: that carries arguments
     const error = cause instanceof Error && !('command' in cause) ? cause : redisFault(cause);
     this.#faultLines.add(`${command}: ${error.message}`);
-    this.emit('fault', error, command);
+    if (this.emit('fault', error, command) || this.#options.log) return;
+    if (error instanceof IntelligentSessionError || !this.#options.commands.has(command)) {
+      if (this.#client.status === 'ready') this.#warnings.unheard(redisFault(error));
+      return;
+    }
+    const message = `The application's command ${shown(command)} threw an error (${error.name}): give the option "log", or listen to the event "fault", to see it`;
+    this.#warnings.tell('INTELLIGENT_SESSION_COMMAND_FAILED', message);
   }
 
   /** Takes no more messages, finishes what is in hand (at most `timeout` ms), closes. Can be called twice. */

@@ -18,7 +18,7 @@ export interface Sent {
 /** A visitor who sends exactly these headers and this target: fetch() has its own. */
 export class RawVisitor {
   cookie = '';
-  constructor(readonly site: Site) {}
+  constructor(readonly site: Pick<Site, 'url'>) {}
 
   async send(target: string, { method = 'GET', headers = {}, body }: Sent = {}): Promise<Answer> {
     const sent = request(this.site.url, {

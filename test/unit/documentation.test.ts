@@ -27,7 +27,7 @@ function optionsOf(schema: Schema, path = ''): Map<string, unknown> {
   for (const [name, entry] of Object.entries(schema.entries ?? {})) {
     const inner = entry.wrapped ?? entry;
     const value = entry.type === 'optional' ? (entry.default ?? nothing) : nothing;
-    const isObject = inner.type === 'strict_object';
+    const isObject = inner.type === 'strict_object' && !others.includes(path + name);
     if (!isObject) found.set(path + name, value);
     if (isObject) for (const one of optionsOf(inner, `${path}${name}.`)) found.set(...one);
     if (inner.type === 'array' && inner.item?.type === 'strict_object')
@@ -35,6 +35,9 @@ function optionsOf(schema: Schema, path = ''): Map<string, unknown> {
   }
   return found;
 }
+
+/** What another package documents. */
+const others = ['session'];
 
 /** Defaults that code finds out, in words: what the page says of them. */
 const inWords: Readonly<Record<string, string>> = {
@@ -126,7 +129,8 @@ describe('the documentation, as a text,', () => {
     const flags = new Map<string, unknown>();
     for (const [, flag = '', about = ''] of help.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)([^]*?)(?=^ {2}-|(?![^]))/gm)) {
       const text = about.replace(/\s+/g, ' ');
-      flags.set(flag, JSON.parse(/default: ("[^"]*"|[\d.]+)/.exec(text)?.[1] ?? 'null') ?? nothing);
+      const [, value] = /default: ("[^"]*"|[^\s,)]+)/.exec(text) ?? [];
+      flags.set(flag, value === undefined ? nothing : /^("|\d+(\.\d+)?$)/.test(value) ? JSON.parse(value) : value);
     }
     const rows = [
       ...tableBelow(options, 'createWorker()').map(([, flag = '', value = '']) => ({ flag, value })),
