@@ -42,9 +42,11 @@ export function blocksOf({ path, text }: Page): Block[] {
     const [whole, language = '', info = '', code = ''] = fence;
     if (language === 'text') return [];
     const end = fence.index + whole.length;
-    const next = fences[i + 1];
+    // between a program and its output may stand how it is started
+    const next = info && fences[i + 1]?.[1] === 'sh' ? fences[i + 2] : fences[i + 1];
     // only what comes right below belongs to the block, or below one sentence
-    const follows = next?.[1] === 'text' && text.slice(end, next.index).trim().split('\n\n').length <= 1;
+    const follows =
+      next?.[1] === 'text' && text.slice(end, next.index).replace(FENCE, '').trim().split('\n\n').length <= 1;
     const line = text.slice(0, fence.index).split('\n').length;
     return [{ page: path, line, language, info, code, output: follows ? next[3] : undefined }];
   });
