@@ -24,8 +24,11 @@ export function plot({ title, x, y, xs, series, type = 'line', stacked = false }
     color: ['#8d99ae', '#00798c', '#d1495b', '#edae49'],
     title: { text: title, left: 'center', textStyle: { fontSize: 15 } },
     legend: { bottom: 0 },
-    grid: { left: 70, right: 30, top: 60, bottom: 80 },
-    xAxis: { type: 'category', boundaryGap: type === 'bar', data: xs, name: x, nameLocation: 'middle', nameGap: 28 },
+    grid: { left: 70, right: 30, top: 75, bottom: 80 },
+    xAxis: {
+      ...{ type: 'category', boundaryGap: type === 'bar', data: xs, name: x, nameLocation: 'middle', nameGap: 28 },
+      axisLabel: { interval: 0, width: 150, overflow: 'break' },
+    },
     yAxis: { type: 'value', name: y, nameTextStyle: { align: 'left' } },
     series: Object.entries(series).map(([name, data]) => ({
       ...{ type, name, data, symbolSize: 6 },
