@@ -77,7 +77,7 @@ export function storeTables(): Record<string, string> {
     trouble: markdown(
       ['trouble', '', 'answered', 'of these without a session', 'failed', 'slowest, ms'],
       life
-        .table(trouble ?? '')
+        .table('5 rounds')
         .map((row) => [
           String(row.trouble),
           String(row.side),
