@@ -13,7 +13,7 @@ function mainTable(): string {
     [
       [
         'answered page views a second',
-        'the white paper’s pattern',
+        'a blocked connection for each request',
         short(asks(PATTERN, 256, 'asks a second')),
         rate(PUBSUB, 256),
       ],
