@@ -107,7 +107,7 @@ const sessionSchema = {
   ...{ resave: any, rolling: any, saveUninitialized: any, unset: any },
 };
 
-const schema = v.strictObject({
+export const schema = v.strictObject({
   redis: v.optional(v.any(), defaultRedis),
   secret: v.optional(
     v.custom<string | string[]>(

@@ -98,7 +98,7 @@ const itemSecret = v.custom<string | Uint8Array>(
   (value) => (typeof value === 'string' || value instanceof Uint8Array) && value.length >= 16,
   'at least 16 characters or bytes',
 );
-const optionsSchema = v.strictObject({ ...shape, itemSecret: v.optional(itemSecret) });
+export const optionsSchema = v.strictObject({ ...shape, itemSecret: v.optional(itemSecret) });
 
 export function resolveBloomOptions(options: BloomOptions) {
   const { itemSecret, ...shape } = checkOptions(optionsSchema, options, 'createBloomFilter()');

@@ -44,7 +44,7 @@ export interface WorkerOptions {
    * sides. @default 86400
    */
   readonly maxMessageAgeSeconds?: number;
-  /** Messages heard and not yet worked on; what comes over it is dropped, see README. @default 20000 */
+  /** Messages heard and not yet worked on; what comes over it is dropped, see docs/transports.md. @default 20000 */
   readonly maxQueue?: number;
   /** An own command that takes longer is counted (`timeout`), answered with an error, and its place is free; ms. @default 30000 */
   readonly commandTimeoutMs?: number;
@@ -86,7 +86,7 @@ export const executorEntries = {
   activityDays: v.optional(whole(1, 366), 7),
 };
 
-const schema = v.strictObject({
+export const schema = v.strictObject({
   ...executorEntries,
   redis: v.optional(v.any(), defaultRedis),
   namespace: v.optional(namespace, ''),
