@@ -33,15 +33,14 @@ const anyId = fc.oneof(
 );
 const rid = fc.oneof(
   fc
-    .record({ id: anyId, inbox: fc.constantFrom('', 'inbox-1234'), ttlSeconds: fc.nat(), nonce: word })
+    .record({ id: anyId, inbox: fc.constantFrom<string[]>('', 'inbox-1234'), ttlSeconds: fc.nat(), nonce: word })
     .map(formatRequestId),
   fc.array(fc.oneof(word, fc.nat().map(String)), { maxLength: 7 }).map((fields) => fields.join('@')),
 );
-const channel = damaged(
-  fc
-    .tuple(fc.oneof(fc.constantFrom(...commands), word), fc.oneof(anyId, anyId.map(encodeId)), rid)
-    .map((parts) => channelOf('', parts.join(':'))),
-);
+const whole = fc
+  .tuple(fc.oneof(fc.constantFrom(...commands), word), fc.oneof(anyId, anyId.map(encodeId)), rid)
+  .map((parts) => channelOf('', parts.join(':')));
+const channel = fc.oneof(whole, damaged(whole));
 const payload = fc.oneof(
   anyText(),
   fc.json(),

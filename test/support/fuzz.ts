@@ -22,11 +22,12 @@ export async function fuzz<Case>(
     expect(performance.now() - started, 'ms of one case').to.be.below(HANG_MS);
   });
   await fc.assert(property, {
-    numRuns: runs + examples.length,
+    numRuns: Math.ceil(runs) + examples.length,
     examples: examples.map((one): [Case] => [one]),
     timeout: HANG_MS,
-    // a failure says which case it was; its seed is in the message, too
-    verbose: false,
+    // a smaller case than the one that failed is looked for as long as there is time; the message has its seed
+    interruptAfterTimeLimit: FUZZ_TIMEOUT_MS / 2,
+    markInterruptAsFailure: true,
   });
 }
 
