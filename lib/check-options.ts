@@ -6,7 +6,8 @@ export function checkOptions<S extends v.GenericSchema>(schema: S, options: unkn
   const result = v.safeParse(schema, options ?? {}, { abortEarly: true });
   if (result.success) return Object.freeze(result.output as object) as v.InferOutput<S>;
   const issue = result.issues[0];
-  const path = v.getDotPath(issue) ?? '';
+  // of an option that there is not, the name is whatever was given
+  const path = (v.getDotPath(issue) ?? '').slice(0, 80).replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
   if (issue.type === 'strict_object' && issue.expected === 'never')
     throw new OptionError(`${of}: there is no option "${path}"`);
   const expected = issue.type === 'custom' || issue.type === 'regex' ? issue.message : issue.expected;

@@ -33,7 +33,9 @@ export async function chooseBloomFilter(
   options: BloomOptions = {},
 ): Promise<BloomFilter> {
   if (!['auto', 'module', 'fallback'].includes(choice))
-    throw new OptionError(`createBloomFilter(): the choice should be 'auto', 'module' or 'fallback', got ${choice}`);
+    throw new OptionError(
+      `createBloomFilter(): the choice should be 'auto', 'module' or 'fallback', got ${JSON.stringify(choice)?.slice(0, 40)}`,
+    );
   if (choice === 'fallback') return new PlainBloomFilter(client, options);
   const has = await hasModule(client);
   if (!has && choice === 'module')

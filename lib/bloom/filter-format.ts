@@ -42,6 +42,8 @@ export function parseForm(bytes: Buffer, whole = true): FilterForm {
   if (n < 1 || n > MOST_LAYERS || bytes.length < HEADER + n * LINK) throw damaged();
   const options = bytes.readUInt32LE(12);
   if (options !== PLAIN && options !== PLAIN + NON_SCALING) throw bloomFault('FOREIGN');
+  // one that grows by nothing is made by no module: it would get layers that hold nothing
+  if (options === PLAIN && bytes.readUInt32LE(16) === 0) throw damaged();
   const layers: Layer[] = [];
   let at = HEADER + n * LINK;
   for (let i = 0; i < n; i++) {
@@ -144,4 +146,9 @@ export function formHas(dump: Buffer, { layers }: FilterForm, pair: Buffer): boo
   );
 }
 
-const u64 = (bytes: Buffer, at: number): number => bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 4294967296;
+/** A number of a header; one that is not exact here is no filter's. */
+function u64(bytes: Buffer, at: number): number {
+  const value = bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 4294967296;
+  if (!Number.isSafeInteger(value)) throw bloomFault('DAMAGED');
+  return value;
+}

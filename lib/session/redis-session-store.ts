@@ -21,7 +21,7 @@ import { Lines } from './lines.js';
 import { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
 import { KEEP_TTL, NO_TTL, noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
-import { SessionCodec, unreadable } from './session-codec.js';
+import { isSession, SessionCodec, unreadable } from './session-codec.js';
 import { Throttle } from './throttle.js';
 import { type Noted, STORED_BY_MS, UserSessions } from './user-sessions.js';
 
@@ -590,7 +590,7 @@ export class RedisSessionStore extends Store {
     const text = this.#codec.open(sid, raw);
     if (text === undefined) return this.#unreadable();
     const known = (session: SessionData) => {
-      if (typeof session !== 'object' || session === null) return this.#unreadable();
+      if (!isSession(session)) return this.#unreadable();
       const user = this.#codec.userOf(session);
       const view = { sid, base: text, held: text, raw, read: true, user, since: Date.now() };
       this.#states.set(session, { view });

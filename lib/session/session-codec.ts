@@ -11,6 +11,10 @@ const UNREADABLE =
 export const unreadable = (): IntelligentSessionError =>
   new IntelligentSessionError('ERR_INTELLIGENT_SESSION_UNREADABLE', UNREADABLE);
 
+/** May what a serializer gave be a session? Whoever writes to Redis can put anything there. */
+export const isSession = (value: unknown): value is SessionData =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
 /** Sessions as texts, by an application's own functions: what these throw stays its own error. */
 export class SessionCodec {
   readonly #thrown = new WeakSet<object>();
@@ -60,7 +64,7 @@ export class SessionCodec {
     const session = await Promise.resolve(text)
       .then((one) => this.parse(one))
       .catch(() => undefined);
-    if (typeof session === 'object' && session !== null) return session;
+    if (isSession(session)) return session;
     throw unreadable();
   }
 

@@ -5,7 +5,8 @@ import { pathToFileURL } from 'node:url';
 import { Command, Option } from 'commander';
 import { placeOf } from '../redis/place.js';
 import { serveHttp } from './http.js';
-import type { NamedCombo, WorkerOptions } from './options.js';
+import { parseCombos } from './combos-file.js';
+import type { WorkerOptions } from './options.js';
 import { Worker } from './worker.js';
 
 async function main(): Promise<void> {
@@ -40,7 +41,7 @@ async function main(): Promise<void> {
   const options: WorkerOptions = {
     ...plain,
     redis: placeOf(redis, { cluster, sentinel }),
-    ...(combos && { combos: JSON.parse(await readFile(combos, 'utf8')) as NamedCombo[] }),
+    ...(combos && { combos: parseCombos(await readFile(combos, 'utf8'), combos) }),
     ...(commands && { commands: (await import(pathToFileURL(resolve(commands)).href)).default }),
     log: {
       info: (message) => process.stdout.write(`${message}\n`),

@@ -33,7 +33,7 @@ const anyId = fc.oneof(
 );
 const rid = fc.oneof(
   fc
-    .record({ id: anyId, inbox: fc.constantFrom<string[]>('', 'inbox-1234'), ttlSeconds: fc.nat(), nonce: word })
+    .record({ id: anyId, inbox: fc.constantFrom('', 'inbox-1234'), ttlSeconds: fc.nat(), nonce: word })
     .map(formatRequestId),
   fc.array(fc.oneof(word, fc.nat().map(String)), { maxLength: 7 }).map((fields) => fields.join('@')),
 );
@@ -171,8 +171,7 @@ describe('fuzz: requests to a worker', () => {
       await pipeline.exec();
       const views = () => Promise.all(Array.from({ length: 40 }, (_, i) => viewsOf(client, '', `${round}-${i}`)));
       await until('all are counted', async () => (await views()).every((count) => count === 32));
-      await until('each call is', async () => !/worker_waiting [1-9]/.test(await worker.metrics.metrics()));
-      expect((await calls()) - before, minutes).to.be.at.least(1280 / 64);
+      await until(`${minutes}: as many calls as that takes`, async () => (await calls()) - before >= 1280 / 64);
     }
   });
 });

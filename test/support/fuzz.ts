@@ -14,7 +14,7 @@ const HANG_MS = 10_000;
 export async function fuzz<Case>(
   cases: fc.Arbitrary<Case>,
   act: (one: Case) => unknown,
-  { examples = [], runs = RUNS }: { examples?: readonly Case[]; runs?: number } = {},
+  { examples = [], runs = RUNS }: { examples?: readonly NoInfer<Case>[]; runs?: number } = {},
 ): Promise<void> {
   const property = fc.asyncProperty(cases, async (one) => {
     const started = performance.now();
