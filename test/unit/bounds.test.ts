@@ -1,7 +1,10 @@
 import { expect } from 'chai';
+import { Redis } from 'ioredis';
+import { tellFaults } from '../../lib/redis/tell-faults.js';
 import { Circuits } from '../../lib/serving/circuit.js';
 import { SendBuffer } from '../../lib/serving/send-buffer.js';
 import { RepeatedLines } from '../../lib/repeated-lines.js';
+import { noteUnanswered } from '../../lib/session/save-session.js';
 import { Throttle } from '../../lib/session/throttle.js';
 
 describe('what a process remembers', () => {
@@ -47,5 +50,25 @@ describe('what a process remembers', () => {
       false,
       false,
     ]);
+  });
+
+  it('of reasons why a connection does not come about is 16, until it is there', () => {
+    const client = new Redis({ lazyConnect: true });
+    const told: string[] = [];
+    tellFaults(client, ({ message }) => told.push(message));
+    for (let i = 0; i < 1_000; i++) client.emit('error', new Error(`reason ${i}`));
+    expect(told).to.have.lengthOf(16);
+    client.emit('ready');
+    client.emit('error', new Error('another'));
+    expect(told).to.have.lengthOf(17);
+  });
+
+  it('of saves of a session that got no answer is 20, the first among them', () => {
+    const state: Parameters<typeof noteUnanswered>[0] = {};
+    const saved = (held: string) => ({ sid: 's', base: '', held, raw: held, read: true, user: undefined, since: 0 });
+    for (let i = 0; i < 1_000; i++) noteUnanswered(state, saved(String(i)));
+    const held = state.unanswered?.map((one) => one.held);
+    expect(held).to.have.lengthOf(20);
+    expect([held?.[0], held?.at(-1)]).to.deep.equal(['0', '999']);
   });
 });
