@@ -134,7 +134,7 @@ describe('fuzz: what stands in Redis where a session should', () => {
       bytes,
       async (stored) => {
         faults.length = 0;
-        for (const [i, store] of stores.entries()) {
+        const visit = async (store: RedisSessionStore, i: number) => {
           const sid = `sid-${i}`;
           await client.set(`sess:${sid}`, stored);
           const found = await coded(() => store.get(sid));
@@ -146,7 +146,8 @@ describe('fuzz: what stands in Redis where a session should', () => {
           }
           await store.destroy(sid);
           expect(await client.exists(`sess:${sid}`)).to.equal(0);
-        }
+        };
+        await Promise.all(stores.map(visit));
         for (const fault of faults) expect(fault, fault.stack).to.be.instanceOf(IntelligentSessionError);
         expect(await client.get('sess:neighbour')).to.equal('{"cookie":{},"theirs":1}');
       },
