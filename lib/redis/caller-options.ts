@@ -74,12 +74,9 @@ function checkDatabase(db: unknown, option: string): void {
     throw new OptionError(`${option}: a database has a number (redis://127.0.0.1:6379/1), and no name`);
 }
 
-/** It acts as a client and has none of what makes a connection. */
+/** It acts as a client, and has no state of a connection. */
 const isMock = (redis: object): boolean =>
-  !isCluster(redis) &&
-  !isNodeRedis(redis) &&
-  typeof (redis as Redis).duplicate === 'function' &&
-  !('connector' in redis);
+  typeof (redis as Redis).duplicate === 'function' && !isClient(redis) && !isNodeRedis(redis) && !isCluster(redis);
 
 const isOptions = (redis: object): redis is RedisOptions =>
   ['host', 'port', 'path', 'sentinels', 'db', 'username', 'password', 'tls'].some((key) => key in redis);
