@@ -4,11 +4,12 @@ import type { Request, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
 import { IntelligentSessionError, OptionError } from '../lib/errors.js';
 import { CLOSE_TIMEOUT_MS } from '../lib/pending.js';
+import type { Executor } from '../lib/serving/executor.js';
+import { LocalExecutor } from '../lib/serving/local-executor.js';
 import { ServingLayer } from '../lib/serving/serving-layer.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import { warn } from '../lib/warnings.js';
 import { beacon } from './beacon.js';
-import { EmbeddedWorker } from './embedded-worker.js';
 import { guardSerialization } from './guard-serialization.js';
 import { type IntelligentSessionOptions, isStore, resolveOptions } from './options.js';
 import { orderError } from './middleware-order.js';
@@ -34,7 +35,7 @@ type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unk
 export interface IntelligentSession extends Middleware {
   readonly store: Store;
   /** events `degraded` and `fault`, and the metrics */
-  readonly serving: ServingLayer;
+  readonly serving: Executor;
   /**
    * A handler for POST: counts the page that a script of the site names in the body (at most 2,048 bytes of text), or the
    * Referer's, for a session whose cookie has come back. Answers 204. For pages that were prefetched or prerendered:
@@ -64,8 +65,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     track,
     pages,
     bots,
-    bloom,
     worker,
+    local,
     session: sessionGiven,
     store: storeGiven,
     ...of
@@ -86,7 +87,13 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     ? undefined
     : new RedisSessionStore({ maxWaitMs: of.maxWaitMs, ...storeGiven, redis });
   const store: Store = ours ?? (storeGiven as Store);
-  const serving = new ServingLayer(redis, { ...of, tellsAway: ours === undefined });
+  const pageName = pageNames(pages);
+  const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
+  const tellsAway = ours === undefined;
+  const serving: Executor =
+    worker === 'embedded'
+      ? new LocalExecutor(redis, { ...of, ...local, combos: combos.map(withoutSuggest), tellsAway })
+      : new ServingLayer(redis, { ...of, tellsAway });
   const given = { ...signing, store };
   const storing = session(given);
   // express-session decides once whether it stores what holds nothing; both follow the store, and make the same sessions
@@ -94,21 +101,6 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const storesEmpty = sessionOptions.saveUninitialized !== false;
   forgetWith(store, serving);
   const fault = (error: Error) => void serving.emit('fault', error);
-
-  const pageName = pageNames(pages);
-  const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
-  const { namespace, transport, partitions, maxMessageAgeSeconds } = of;
-  const embedded =
-    worker === 'embedded'
-      ? new EmbeddedWorker(
-          {
-            ...{ redis, namespace, transport, bloom, combos: combos.map(withoutSuggest) },
-            ...(transport === 'stream' && { partitions, maxMessageAgeSeconds }),
-          },
-          fault,
-        )
-      : undefined;
-  if (embedded) serving.waitForWorker(embedded.listening);
 
   let genidTold = false;
   const around: Surroundings = {
@@ -140,8 +132,6 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     const left = () => ({ timeout: Math.max(0, endMs - performance.now()) });
     await responses.close(timeoutMs);
     await Promise.all([serving.close(left()), ours?.close(left())]);
-    // last: it still hears what was sent just now
-    await embedded?.close(left());
   };
   const closed = countOpen();
   let closing: Promise<void> | undefined;
@@ -206,7 +196,7 @@ function checkSessionOptions(options: session.SessionOptions): void {
 const withoutSuggest = ({ name, pages }: { name: string; pages: readonly string[] }) => ({ name, pages });
 
 /** A session's intelligence goes when the session does, whatever the store. */
-function forgetWith(store: Store, serving: ServingLayer): void {
+function forgetWith(store: Store, serving: Executor): void {
   const destroy = store.destroy;
   store.destroy = function (this: Store, sid, callback) {
     serving.forget(sid);

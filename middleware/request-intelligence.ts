@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Session, SessionData } from 'express-session';
 import { kindOf } from '../lib/check-options.js';
 import { OptionError } from '../lib/errors.js';
-import type { ServingLayer } from '../lib/serving/serving-layer.js';
+import type { Executor } from '../lib/serving/executor.js';
 import type { PageviewReport } from '../lib/worker/commands/pageview.js';
 import type { Combo } from './options.js';
 import type { VisitorPolicy } from './visitor-policy.js';
@@ -26,7 +26,7 @@ export interface TrackedSession {
 
 /** What one request needs to know of the middleware. */
 export interface Surroundings {
-  readonly serving: ServingLayer;
+  readonly serving: Executor;
   readonly timeout: number;
   /** their pages are normalised */
   readonly combos: readonly Combo[];

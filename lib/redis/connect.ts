@@ -1,5 +1,5 @@
 import { Cluster, type ClusterNode, Redis, type RedisOptions } from 'ioredis';
-import { faultText, IntelligentSessionError, OptionError } from '../errors.js';
+import { faultText, hidePasswords, IntelligentSessionError, OptionError } from '../errors.js';
 import {
   isClient,
   isCluster,
@@ -18,6 +18,7 @@ import { watchLiveness } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
 import { allowNoInfo } from './ready-check.js';
 import { type Role, roleOptions, SENTINEL_COMMAND_MS } from './roles.js';
+import { tlsWithSentinels } from './sentinel-tls.js';
 import { connectBySentinel } from './sentinel-watch.js';
 
 /** A URL, ioredis' options (Sentinel's among them), or a client, which is duplicated and never closed. */
@@ -46,6 +47,7 @@ export function connect(redis: RedisOption, role: Role, of?: RedisClient, key?: 
   if (isCluster(redis) && !(of instanceof Cluster))
     throw new OptionError('option "redis": a Cluster, without the client that knows its nodes');
   const client = of instanceof Cluster ? connectNode({ cluster: of, key }, settings) : open(redis as Single, settings);
+  hidePasswords(client.options.password);
   watchLiveness(client, role === 'blocking');
   allowNoInfo(client);
   refuseOtherDatabase(client);
@@ -83,6 +85,7 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
   });
   const limit = new CommandLimit(options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
   cluster.on('+node', (node: Redis) => {
+    hidePasswords(node.options.password);
     watchLiveness(node);
     allowNoInfo(node);
     limit.watch(node);
@@ -111,7 +114,7 @@ function open(redis: Single, settings: RedisOptions): Redis {
   }
   if (isNodeRedis(redis)) return new Redis({ ...ofNodeRedis(redis), ...ours });
   const options = { ...(isClient(redis) ? ofClient(redis) : redis), ...ours };
-  return options.sentinels?.length ? connectBySentinel(options) : new Redis(options);
+  return options.sentinels?.length ? connectBySentinel({ ...tlsWithSentinels(options), ...ours }) : new Redis(options);
 }
 
 /** host:port, for messages: never a password. */
@@ -152,7 +155,7 @@ export function whenReady(client: RedisClient, timeoutMs: number): Promise<void>
     const onReady = () => settle(resolve);
     const onEnd = fail;
     const onError = (error: Error) => {
-      last = faultText(error) || last;
+      last = faultText(error);
     };
     const timeout = new LoopTimeout(fail, timeoutMs);
     client.on('ready', onReady).on('error', onError).on('end', onEnd);

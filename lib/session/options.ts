@@ -61,7 +61,7 @@ export interface RedisSessionStoreOptions {
    */
   readonly nearCache?: { readonly max?: number; readonly maxBytes?: number; readonly ttl?: number };
   /**
-   * Whose session is it? Makes sessionsOf() and destroyAllOf() possible. A promise, NaN or a plain object is nobody, with one
+   * Whose session is it? Makes sessionsOf() and destroyAllOf() possible. A promise, NaN, a list or a plain object is nobody, with one
    * event `fault`. @default none
    */
   readonly user?: (session: SessionData) => string | number | null | undefined;
