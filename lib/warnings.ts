@@ -1,4 +1,4 @@
-import { helpOf, IntelligentSessionError, OptionError } from './errors.js';
+import { helpOf, IntelligentSessionError, OptionError, safeText } from './errors.js';
 
 /** Codes of what is told once on the console; each has its entry in docs/errors.md. */
 export type WarningCode =
@@ -10,6 +10,7 @@ export type WarningCode =
   | 'INTELLIGENT_SESSION_UNKNOWN_COMMAND'
   | 'INTELLIGENT_SESSION_COMMAND_FAILED'
   | 'INTELLIGENT_SESSION_NO_SECRET'
+  | 'INTELLIGENT_SESSION_SHORT_SECRET'
   | 'INTELLIGENT_SESSION_SECURE_COOKIE'
   | 'INTELLIGENT_SESSION_MANY_INSTANCES';
 
@@ -17,7 +18,7 @@ export type WarningCode =
 export function warn(code: WarningCode, message: string): void {
   // an error's message says where it is described
   const text = message.includes('docs/errors.md') ? message : `${message} (see ${helpOf(code)})`;
-  process.emitWarning(text, { code });
+  process.emitWarning(safeText(text), { code });
 }
 
 const MOST_TOLD = 16;
@@ -31,6 +32,15 @@ export class WarnOnce {
     if (this.#told.has(key) || this.#told.size >= MOST_TOLD) return;
     this.#told.add(key);
     warn(code, message);
+  }
+
+  /** A command of the application's threw, and nobody hears of it. */
+  commandFailed(command: string, { name }: Error): void {
+    this.tell(
+      'INTELLIGENT_SESSION_COMMAND_FAILED',
+      `The application's command ${shown(command)} threw an error (${name}): listen to the event "fault", or give a worker the ` +
+        'option "log", to see it',
+    );
   }
 
   /**

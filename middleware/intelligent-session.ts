@@ -51,6 +51,7 @@ export interface IntelligentSession extends Middleware {
 
 const NEW_SESSION_TTL = 600;
 const DEFAULT_TTL = 86_400;
+const NO_TEXT = 'option "session.genid" gives no text: no cookie is set, and nothing is known of visitors';
 
 /** express-session with a store on Redis, and `req.intelligence`. Every option has a default. */
 export function intelligentSession(options: IntelligentSessionOptions = {}): IntelligentSession {
@@ -99,6 +100,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const saving = session({ ...given, saveUninitialized: false });
   const storesEmpty = sessionOptions.saveUninitialized !== false;
   forgetWith(store, serving);
+  const fault = (error: Error) => void serving.emit('fault', error);
 
   const around: Surroundings = {
     serving,
@@ -111,8 +113,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
       if (!req.session) return undefined;
       // express-session sends no cookie for an id that is no text: such a session is not tracked
       if (typeof req.session.id !== 'string' || req.session.id === '') {
-        const message = 'option "session.genid" gives no text: no cookie is set, and nothing is known of visitors';
-        serving.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', message));
+        if (!genidTold) fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', NO_TEXT));
+        genidTold = true;
         return undefined;
       }
       const returning = cookieCameBack(req);
@@ -140,7 +142,6 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     return closing;
   };
 
-  const fault = (error: Error) => void serving.emit('fault', error);
   const handler: Middleware = (request, res, next) => {
     const req = request as IntelligentRequest;
     if (req.intelligence?.around === around) {

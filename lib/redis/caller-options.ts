@@ -53,7 +53,7 @@ export function checkRedis(redis: unknown, of: string, name = 'redis'): asserts 
   const option = `${of}: option "${name}"`;
   if (typeof redis === 'string') {
     const from = redis === process.env.REDIS_URL ? `${option} (REDIS_URL)` : option;
-    if (!isPath(redis)) checkDatabase(decodeURIComponent(checkedUrl(redis, from).pathname.slice(1)) || 0, from);
+    if (!isPath(redis)) checkedUrl(redis, from);
   } else if (typeof redis === 'number')
     throw new OptionError(`${option} should be ${KINDS}; got a number: a port alone is { port: ${redis} }`);
   else if (typeof redis !== 'object' || redis === null || redis instanceof Promise || Array.isArray(redis))
@@ -70,16 +70,12 @@ export function checkRedis(redis: unknown, of: string, name = 'redis'): asserts 
 
 /** ioredis would send another name than a number, and end the process when it is refused. */
 function checkDatabase(db: unknown, option: string): void {
-  if (!/^\d{1,9}$/.test(String(db)))
-    throw new OptionError(`${option}: a database has a number (redis://127.0.0.1:6379/1), and no name`);
+  if (!/^\d{1,9}$/.test(String(db))) throw new OptionError(`${option}: a database has a number, and no name`);
 }
 
-/** It acts as a client and has none of what makes a connection. */
+/** It acts as a client, and has no state of a connection. */
 const isMock = (redis: object): boolean =>
-  !isCluster(redis) &&
-  !isNodeRedis(redis) &&
-  typeof (redis as Redis).duplicate === 'function' &&
-  !('connector' in redis);
+  typeof (redis as Redis).duplicate === 'function' && !isClient(redis) && !isNodeRedis(redis) && !isCluster(redis);
 
 const isOptions = (redis: object): redis is RedisOptions =>
   ['host', 'port', 'path', 'sentinels', 'db', 'username', 'password', 'tls'].some((key) => key in redis);

@@ -30,6 +30,7 @@ import { loopNowMs, onLoopTick } from '../redis/loop-clock.js';
 import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
+import { WarnOnce } from '../warnings.js';
 import type { Command } from '../worker/commands/command.js';
 import { WorkerMetrics } from '../worker/metrics.js';
 import type { NamedCombo } from '../worker/options.js';
@@ -39,6 +40,7 @@ import { shown } from '../warnings.js';
 import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
 import { Renewals } from './renewals.js';
+import { commandFault, isUnknown, WITHOUT_INSIGHT } from './unanswered.js';
 
 export interface LocalExecutorOptions {
   readonly namespace: string;
@@ -57,6 +59,8 @@ export interface LocalExecutorOptions {
   readonly tellsAway?: boolean;
   /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
   readonly maxWaitMs?: number;
+  /** Warns where Redis is away and nobody listens; false where a store on the same Redis does. @default true */
+  readonly tellsAway?: boolean;
 }
 
 /** A shape of the Bloom filters that Redis did not tell is asked again after this. */

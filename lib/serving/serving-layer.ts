@@ -47,7 +47,7 @@ import { KeyedItems } from './keyed-items.js';
 import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
 import { Renewals } from './renewals.js';
 import { ReplyLists } from './reply-lists.js';
-import { Unanswered } from './unanswered.js';
+import { commandFault, Unanswered, WITHOUT_INSIGHT } from './unanswered.js';
 
 export interface ServingOptions {
   readonly namespace?: string;
@@ -195,7 +195,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     tellFaults(this.#sending, (error) => this.emit('fault', error));
     const { tellsAway = true } = options;
     const heard = (reason: Error) => this.#closed || this.emit('away', reason) || !tellsAway;
-    tellAway(this.#availability, 'pages are served without what is known of their visitors', heard);
+    tellAway(this.#availability, WITHOUT_INSIGHT, heard);
     this.#availability.on('back', () => this.emit('back'));
     const { partitions = DEFAULT_PARTITIONS } = options;
     this.#unanswered = new Unanswered({ client: this.#keys, namespace, transport, partitions });
@@ -536,7 +536,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     if (error !== undefined) {
       this.#settle(
         waiter,
-        this.#degrade(waiter.command, 'failed', this.#unanswered.failed(waiter.command, waiter.payload, error)),
+        this.#degrade(waiter.command, 'failed', commandFault(waiter.command, waiter.payload, error)),
       );
       return;
     }

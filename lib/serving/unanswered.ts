@@ -12,6 +12,28 @@ export interface Route {
   readonly partitions: number;
 }
 
+/** What happens while Redis is away. */
+export const WITHOUT_INSIGHT = 'pages are served without what is known of their visitors';
+
+/** Was it that the command, or the combo, is not known where it was carried out? */
+export const isUnknown = (text: string): boolean => text.startsWith(NO_COMMAND) || text.startsWith(NO_COMBO);
+
+/** What was answered in an answer's place, in words for who asked. */
+export function commandFault(command: string, payload: string, answered: string): IntelligentSessionError {
+  const text = answered.replace(/ \(ERR_[^)]*\)$/, '').slice(0, 300);
+  return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_COMMAND', failure(command, payload, text));
+}
+
+function failure(command: string, payload: string, text: string): string {
+  if (text === NO_COMMAND)
+    return `There is no command ${shown(command)}: neither built in nor in the option "commands"`;
+  if (text === NO_COMBO)
+    return `combo(${shown(payload)}): neither the option "combos" nor the worker has a combo of that name`;
+  if (isBuiltIn(command)) return `"${command}" was not answered: ${text}`;
+  const why = text === FAILED_COMMAND ? "the worker's log, or its event 'fault', says why" : text;
+  return `The application's command ${shown(command)} failed in the worker: ${why}`;
+}
+
 /** Tells a person, once each, why requests go unanswered: no worker, none that answers, none that has the command. */
 export class Unanswered {
   readonly #warnings = new WarnOnce();
@@ -36,21 +58,6 @@ export class Unanswered {
       `No answer${what} in time from any worker that listens to ${this.#place}, several times in a row. ` +
         this.#advice(ownCommand),
     );
-  }
-
-  /** What a worker answered in an answer's place. */
-  failed(command: string, payload: string | undefined, error: string): IntelligentSessionError {
-    const text = error.replace(/ \(ERR_[^)]*\)$/, '').slice(0, 300);
-    return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_COMMAND', this.#failure(command, payload, text));
-  }
-
-  #failure(command: string, payload: string | undefined, text: string): string {
-    if (text === NO_COMMAND) return `The worker has no command ${shown(command)}`;
-    if (text === NO_COMBO && payload !== undefined)
-      return `combo(${shown(payload)}): neither the option "combos" nor the worker has a combo of that name`;
-    if (isBuiltIn(command)) return `The worker could not answer "${command}": ${text}`;
-    const why = text === FAILED_COMMAND ? "the worker's log, or its event 'fault', says why" : text;
-    return `The application's command ${shown(command)} failed in the worker: ${why}`;
   }
 
   #noCommand(command: string): void {
@@ -86,7 +93,7 @@ export class Unanswered {
     if (sentinels?.length) return [`--redis <URL of a Sentinel> --sentinel ${name}`];
     if (path) return [`--redis ${path}`];
     const db = databaseOf(client);
-    const secret = password ? '<user>:<password>@' : '';
+    const secret = password ? '…@' : '';
     return [`--redis ${tls ? 'rediss' : 'redis'}://${secret}${addressOf(client)}${db === 0 ? '' : `/${db}`}`];
   }
 }

@@ -13,7 +13,7 @@ import { distanceMsOf } from '../redis/liveness.js';
 import { endConnection } from '../redis/end-connection.js';
 import { tellAway } from '../redis/tell-away.js';
 import { RepeatedLines } from '../repeated-lines.js';
-import { shown, WarnOnce } from '../warnings.js';
+import { WarnOnce } from '../warnings.js';
 import { builtIn } from './commands/index.js';
 import { WorkerMetrics } from './metrics.js';
 import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options.js';

@@ -91,7 +91,7 @@ describe('requests that nobody answers, on the console', () => {
     await visitor.json('/asks');
     await until('it is told', () => warnings.of('NO_WORKER').length > 0);
     expect(warnings.of('NO_WORKER')[0])
-      .to.contain(`--redis redis://<user>:<password>@127.0.0.1:${secret.port}/3`)
+      .to.contain(`--redis redis://…@127.0.0.1:${secret.port}/3`)
       .and.not.contain('letmein');
   });
 
@@ -113,7 +113,7 @@ describe('requests that nobody answers, on the console', () => {
       for (let i = 0; i < 3; i++) expect(await visitor.json('/ask/no-such-command')).to.deep.equal({ answer: null });
       const code = transport === 'pubsub' ? 'UNKNOWN_COMMAND' : 'FAULT';
       await until('it is told', () => warnings.of(code).length > 0);
-      expect(warnings.of(code)[0]).to.match(/(has|has no) (the )?command "no-such-command"/);
+      expect(warnings.of(code)[0]).to.match(/(has the|is no) command "no-such-command"/);
       expect(warnings.codes).to.have.length(1);
     });
 

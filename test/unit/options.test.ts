@@ -69,7 +69,11 @@ describe('options', () => {
       /"maxBacklog" is without effect/,
     ],
     ['connections without lists', () => sessions({ replyConnections: 4 }), /"replyConnections".*replies: 'list'/],
-    ['filters without a worker', () => sessions({ bloom: 'module' }), /"bloom" is without.*worker: 'embedded'/],
+    [
+      'filters without a worker',
+      () => sessions({ bloom: 'module' }),
+      /"bloom" is the worker's own.*worker: 'embedded'/,
+    ],
     ['a worker’s partitions', () => createWorker({ partitions: 4 }), /"partitions" is without effect/],
     [
       'a touch that is off',
@@ -201,7 +205,7 @@ describe('options', () => {
       } finally {
         process.off('warning', heard);
       }
-      expect(warnings.map(({ code }) => code)).to.deep.equal(['ERR_INTELLIGENT_SESSION_SECRET']);
+      expect(warnings.map(({ code }) => code)).to.deep.equal(['INTELLIGENT_SESSION_SHORT_SECRET']);
       expect(warnings[0]?.message)
         .to.match(/fewer than 32 bytes/)
         .and.not.include('hV9');
