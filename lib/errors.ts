@@ -39,7 +39,7 @@ export class OptionError extends TypeError {
 }
 
 /**
- * A fault of Redis or of the way to it, without what ioredis attaches: `err.command.args` carries session ids,
+ * What a fault of Redis or of the way to it says, without what ioredis attaches: `err.command.args` carries session ids,
  * payloads and passwords, and "unknown command" repeats its arguments.
  */
 export function faultText(cause: unknown): string {

@@ -101,6 +101,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const storesEmpty = sessionOptions.saveUninitialized !== false;
   forgetWith(store, serving);
   const fault = (error: Error) => void serving.emit('fault', error);
+  let genidTold = false;
 
   const around: Surroundings = {
     serving,

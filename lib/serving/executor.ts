@@ -54,4 +54,9 @@ export abstract class ExecutorEmitter extends EventEmitter<ExecutorEvents> {
     if (event === 'fault' && !heard && connected !== undefined) this.#warnings.unheard(args[0], connected);
     return heard;
   }
+
+  /** An application's own command threw: where nobody hears, its name is told, and not its text. */
+  protected commandThrew(command: string, error: Error): void {
+    if (!super.emit('fault', error) && this.connected !== undefined) this.#warnings.commandFailed(command, error);
+  }
 }

@@ -7,15 +7,7 @@ import { applicationFault, IntelligentSessionError, OptionError, redisFault } fr
 import { itemKeyOf } from '../item-keys.js';
 import { commandKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
-import {
-  checkCommand,
-  formatPayload,
-  GROUP,
-  isRead,
-  NO_COMBO,
-  NO_COMMAND,
-  PUBLISHED_AGE_SECONDS,
-} from '../protocol.js';
+import { checkCommand, formatPayload, GROUP, isRead, PUBLISHED_AGE_SECONDS } from '../protocol.js';
 import { Availability } from '../redis/availability.js';
 import {
   connectCommands,
@@ -30,13 +22,11 @@ import { loopNowMs, onLoopTick } from '../redis/loop-clock.js';
 import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
-import { WarnOnce } from '../warnings.js';
 import type { Command } from '../worker/commands/command.js';
 import { WorkerMetrics } from '../worker/metrics.js';
 import type { NamedCombo } from '../worker/options.js';
 import type { Asker, Job } from '../worker/queue.js';
 import { Workbench } from '../worker/workbench.js';
-import { shown } from '../warnings.js';
 import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
 import { Renewals } from './renewals.js';
@@ -59,8 +49,6 @@ export interface LocalExecutorOptions {
   readonly tellsAway?: boolean;
   /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
   readonly maxWaitMs?: number;
-  /** Warns where Redis is away and nobody listens; false where a store on the same Redis does. @default true */
-  readonly tellsAway?: boolean;
 }
 
 /** A shape of the Bloom filters that Redis did not tell is asked again after this. */
@@ -126,7 +114,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     this.#availability = new Availability(this.#client, maxWaitMs);
     const { tellsAway = true } = options;
     const heard = (reason: Error) => this.#closed || this.emit('away', reason) || !tellsAway;
-    tellAway(this.#availability, 'pages are served without what is known of their visitors', heard);
+    tellAway(this.#availability, WITHOUT_INSIGHT, heard);
     this.#availability.on('away', () => this.#giveUp());
     this.#availability.on('back', () => this.emit('back'));
     this.#held = new HeldMessages(maxWaitMs);
@@ -334,12 +322,11 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     return this.#ended ? undefined : this.#client.status === 'ready';
   }
 
-  #failureOf(error: unknown, command: string, job?: Job): Error {
-    const said = error instanceof IntelligentSessionError ? error.message : '';
-    if (said.startsWith(NO_COMMAND)) return commandError(`No command ${shown(command)}: give it by option "commands"`);
-    if (said.startsWith(NO_COMBO) && job)
-      return commandError(`combo(${shown(job.payload)}): the option "combos" has none of that name`);
-    return applicationFault(error);
+  /** What kept a command from its answer. */
+  #failed(cause: unknown, command: string, payload: string): void {
+    const error = applicationFault(cause);
+    if (!(error instanceof IntelligentSessionError)) this.commandThrew(command, error);
+    else this.emit('fault', isUnknown(error.message) ? commandFault(command, payload, error.message) : error);
   }
 
   #makeWorkbench(bloom: Awaited<ReturnType<typeof chooseBloomFilter>>): Workbench {
@@ -359,7 +346,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     };
     return new Workbench(this.#client, undefined, of, options, this.#metrics, {
       finished: (job, result) => this.#finished(job, result),
-      fault: (error, command, job) => this.emit('fault', this.#failureOf(error, command, job)),
+      fault: (error, command, job) => this.#failed(error, command, job?.payload ?? ''),
     });
   }
 
@@ -397,5 +384,3 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     return { answered: false };
   }
 }
-
-const commandError = (message: string) => new IntelligentSessionError('ERR_INTELLIGENT_SESSION_COMMAND', message);

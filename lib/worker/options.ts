@@ -119,8 +119,6 @@ export function ownCommands(commands: Readonly<Record<string, Command>>, caller:
   return new Map(Object.entries(commands));
 }
 
-const OF = 'createWorker()';
-
 export function resolveWorkerOptions(options: WorkerOptions) {
   const { sessionGlob, shard, ...resolved } = checkOptions(schema, options, OF, elsewhereOfWorker);
   const ofStream = ['partitions', 'maxMessageAgeSeconds'];

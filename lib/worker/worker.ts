@@ -181,12 +181,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const error = applicationFault(cause);
     this.#faultLines.add(safeText(`${command}: ${error.message}`));
     if (this.emit('fault', error, command) || this.#options.log) return;
-    if (error instanceof IntelligentSessionError || !this.#options.commands.has(command)) {
+    if (error instanceof IntelligentSessionError || !this.#options.commands.has(command))
       this.#warnings.unheard(redisFault(error), this.#client.status === 'ready');
-      return;
-    }
-    const message = `The application's command ${shown(command)} threw an error (${error.name}): give the option "log", or listen to the event "fault", to see it`;
-    this.#warnings.tell('INTELLIGENT_SESSION_COMMAND_FAILED', message);
+    else this.#warnings.commandFailed(command, error);
   }
 
   /** Takes no more messages, finishes what is in hand (at most `timeout` ms), closes. Can be called twice. */
