@@ -1,6 +1,7 @@
-const help = 'https://www.npmjs.com/package/intelligent-session#errors';
+/** Where a code is described; the file is part of the package. */
+export const helpOf = (code: string): string => `docs/errors.md#${code.toLowerCase()}`;
 
-/** Stable codes; each is described in README.md, "Errors". */
+/** Stable codes; each has its entry in docs/errors.md. */
 export type ErrorCode =
   | 'ERR_INTELLIGENT_SESSION_OPTION'
   | 'ERR_INTELLIGENT_SESSION_ARGUMENT'
@@ -8,6 +9,8 @@ export type ErrorCode =
   | 'ERR_INTELLIGENT_SESSION_REDIS'
   | 'ERR_INTELLIGENT_SESSION_NOT_READY'
   | 'ERR_INTELLIGENT_SESSION_MESSAGE'
+  | 'ERR_INTELLIGENT_SESSION_COMMAND'
+  | 'ERR_INTELLIGENT_SESSION_ORDER'
   | 'ERR_INTELLIGENT_SESSION_BLOOM'
   | 'ERR_INTELLIGENT_SESSION_CONFLICT'
   | 'ERR_INTELLIGENT_SESSION_UNREADABLE'
@@ -21,7 +24,7 @@ export class IntelligentSessionError extends Error {
     readonly code: ErrorCode,
     message: string,
   ) {
-    super(`${safeText(message)} (${code}, see ${help})`);
+    super(`${safeText(message)} (${code}, see ${helpOf(code)})`);
   }
 }
 
@@ -32,20 +35,14 @@ export class OptionError extends TypeError {
     message: string,
     readonly code: ErrorCode = 'ERR_INTELLIGENT_SESSION_OPTION',
   ) {
-    super(`${safeText(message)} (${code}, see ${help})`);
+    super(`${safeText(message)} (${code}, see ${helpOf(code)})`);
   }
 }
 
 /**
- * A fault of Redis or of the way to it, without what ioredis attaches: `err.command.args` carries session ids,
+ * What a fault of Redis or of the way to it says, without what ioredis attaches: `err.command.args` carries session ids,
  * payloads and passwords, and "unknown command" repeats its arguments.
  */
-export function redisFault(cause: unknown): IntelligentSessionError {
-  if (cause instanceof IntelligentSessionError) return cause;
-  return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', `Redis: ${faultText(cause)}`);
-}
-
-/** What a fault says, without what it repeats of a command's arguments. */
 export function faultText(cause: unknown): string {
   // of several addresses that refuse, there is a code and no message
   const message =
@@ -115,7 +112,8 @@ function carriesCommand(error: unknown, depth = 0): boolean {
   return [cause, errors, previousErrors, lastNodeError].flat().some((inner) => carriesCommand(inner, depth + 1));
 }
 
-/** Tells the operator, on the console, what no listener of an event hears. */
-export function warn({ code, message }: IntelligentSessionError): void {
-  process.emitWarning(message, { code });
+/** A fault of Redis or of the way to it, as an error of this package. */
+export function redisFault(cause: unknown): IntelligentSessionError {
+  if (cause instanceof IntelligentSessionError) return cause;
+  return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', `Redis: ${faultText(cause)}`);
 }

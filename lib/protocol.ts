@@ -1,6 +1,6 @@
 import { lo, murmurHash64A } from './bloom/murmur-hash.js';
 import { IntelligentSessionError, OptionError } from './errors.js';
-import { decodeId, encodeId, MAX_ID_LENGTH } from './keys.js';
+import { decodeId, encodeId, isSendable, MAX_ID_LENGTH } from './keys.js';
 
 /** A reply that nobody fetched is gone after this. */
 export const REPLY_TTL_MS = 500;
@@ -95,10 +95,21 @@ export function checkPayload(payload: string): void {
 
 /** A string goes as it is, anything else as JSON, once. */
 export function formatPayload(payload: unknown): string {
-  const text = typeof payload === 'string' ? payload : (JSON.stringify(payload ?? null) ?? 'null');
+  const text = typeof payload === 'string' ? payload : jsonOf(payload);
   if (isTooLong(text))
     throw new OptionError(`A payload is at most ${MAX_PAYLOAD_BYTES} bytes`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
   return text;
+}
+
+function jsonOf(payload: unknown): string {
+  try {
+    return JSON.stringify(payload ?? null) ?? 'null';
+  } catch {
+    throw new OptionError(
+      'A payload is a text, or what JSON can say: no BigInt, no circular reference',
+      'ERR_INTELLIGENT_SESSION_ARGUMENT',
+    );
+  }
 }
 
 /** What stands before every request's channel: with the database's number where it is not 0, since pub/sub knows of none. */
@@ -135,7 +146,11 @@ export function parseRequest(text: string): Message {
   if (!command || !sid || !rid || rest.length > 0 || !COMMAND.test(command)) throw notRequest('Not a request');
   if (sid.length > MAX_ID_LENGTH || rid.length > MAX_ID_LENGTH)
     throw notRequest(`A session's id and a request's have at most ${MAX_ID_LENGTH} characters`);
-  return { command, sid: decodeId(sid), rid, request: parseRequestId(rid) };
+  const message = { command, sid: decodeId(sid), rid, request: parseRequestId(rid) };
+  // one that was not encoded by its sender is longer where we encode it, in keys
+  if (!isSendable(message.sid))
+    throw notRequest(`A session's id has at most ${MAX_ID_LENGTH} characters as it is encoded`);
+  return message;
 }
 
 /** What a session's messages have in common in a stream: which partition they go through. */
@@ -160,6 +175,11 @@ export function answerOf(namespace: string, message: Message) {
   const head = `{"id":${JSON.stringify(id)},"command":"${message.command}",${repeated}`;
   return { key: inboxKey(namespace, inbox), head, ttlMs: INBOX_TTL_MS };
 }
+
+/** Errors that a worker answers with, for the other side to say in its own words. */
+export const NO_COMMAND = 'Unknown command';
+export const NO_COMBO = 'no combo of that name';
+export const FAILED_COMMAND = 'The command failed';
 
 /** What a worker answers where it failed; the list form has no place for an error: its asker's own timer ends the wait. */
 export const errorText = (head: string, error: string): string => `${head}"error":${JSON.stringify(error)}}`;

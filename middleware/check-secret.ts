@@ -1,4 +1,5 @@
 import { OptionError } from '../lib/errors.js';
+import { warn } from '../lib/warnings.js';
 
 const CODE = 'ERR_INTELLIGENT_SESSION_SECRET';
 const WANTED =
@@ -34,7 +35,7 @@ export function checkSecret(secret: string | readonly string[]): void {
     if (why) throw new OptionError(`intelligentSession(): ${which} ${why}; wanted: ${WANTED}`, CODE);
     if (Buffer.byteLength(one) >= WANTED_BYTES || warned) continue;
     warned = true;
-    process.emitWarning(`${which} has fewer than ${WANTED_BYTES} bytes; wanted: ${WANTED}`, { code: CODE });
+    warn('INTELLIGENT_SESSION_SHORT_SECRET', `${which} has fewer than ${WANTED_BYTES} bytes; wanted: ${WANTED}`);
   }
 }
 

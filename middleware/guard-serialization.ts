@@ -3,6 +3,7 @@ import { IntelligentSessionError } from '../lib/errors.js';
 import { isTooDeep } from '../lib/session/json-text.js';
 import { unserializable } from '../lib/session/session-codec.js';
 import type { IntelligentRequest } from './request-intelligence.js';
+import { promiseMethods } from './session-promises.js';
 
 type Next = (error?: unknown) => void;
 type Tell = (error: Error) => void;
@@ -36,6 +37,7 @@ function guard(
 ): void {
   const { end: sessionEnd, writeHead: sessionHead } = res;
   const saves = new GuardedSaves(req);
+  const guardSession = () => promiseMethods(req, () => saves.guard());
   res.writeHead = function (this: ServerResponse, ...args: unknown[]) {
     try {
       return Reflect.apply(sessionHead, this, args);
@@ -46,6 +48,7 @@ function guard(
   } as ServerResponse['writeHead'];
   res.end = function (this: ServerResponse, ...args: unknown[]) {
     try {
+      guardSession(); // the page may have made another one
       return saves.throwing(() => Reflect.apply(sessionEnd, this, args));
     } catch (cause) {
       const fault = faultOf(req, cause);
@@ -60,7 +63,7 @@ function guard(
       return this;
     }
   } as ServerResponse['end'];
-  saves.guard();
+  guardSession();
 }
 
 /** req.session.save() compares, too, and throws where it has a callback for that. What is too deep is found before it is sent. */
@@ -83,7 +86,8 @@ class GuardedSaves {
     const value = function (this: typeof session, callback?: (error?: unknown) => void) {
       try {
         if (isTooDeep(JSON.stringify(this) ?? '')) throw unserializable();
-        return Reflect.apply(save, this, [callback]);
+        const told = callback && ((cause?: unknown) => callback(cause ? (faultOf(req, cause) ?? cause) : cause));
+        return Reflect.apply(save, this, [told]);
       } catch (cause) {
         const fault = faultOf(req, cause);
         if (!fault || !callback || throws()) throw fault ?? cause;
@@ -95,7 +99,6 @@ class GuardedSaves {
   }
 
   throwing<T>(act: () => T): T {
-    this.guard();
     this.#throws = true;
     try {
       return act();

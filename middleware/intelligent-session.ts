@@ -1,17 +1,19 @@
 import { randomBytes } from 'node:crypto';
-import { EventEmitter } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { IncomingMessage, type ServerResponse } from 'node:http';
 import type { Request, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
-import { OptionError } from '../lib/errors.js';
+import { IntelligentSessionError, OptionError } from '../lib/errors.js';
 import { CLOSE_TIMEOUT_MS } from '../lib/pending.js';
 import type { Executor } from '../lib/serving/executor.js';
 import { LocalExecutor } from '../lib/serving/local-executor.js';
 import { ServingLayer } from '../lib/serving/serving-layer.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
+import { warn } from '../lib/warnings.js';
 import { beacon } from './beacon.js';
 import { guardSerialization } from './guard-serialization.js';
-import { type IntelligentSessionOptions, resolveOptions } from './options.js';
+import { type IntelligentSessionOptions, isStore, resolveOptions } from './options.js';
+import { orderError } from './middleware-order.js';
+import { countOpen } from './open-instances.js';
 import { pageNames } from './page-name.js';
 import { type IntelligentRequest, RequestIntelligence, type Surroundings } from './request-intelligence.js';
 import { Responses } from './responses.js';
@@ -49,9 +51,12 @@ export interface IntelligentSession extends Middleware {
 
 const NEW_SESSION_TTL = 600;
 const DEFAULT_TTL = 86_400;
+const NO_TEXT = 'option "session.genid" gives no text: no cookie is set, and nothing is known of visitors';
 
 /** express-session with a store on Redis, and `req.intelligence`. Every option has a default. */
 export function intelligentSession(options: IntelligentSessionOptions = {}): IntelligentSession {
+  if (options instanceof IncomingMessage)
+    throw new OptionError('app.use(intelligentSession) lacks its call: app.use(intelligentSession({ … }))');
   const {
     redis,
     secret,
@@ -67,9 +72,10 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     ...of
   } = resolveOptions(options);
   if (!secret)
-    process.emitWarning('no secret: set SESSION_SECRET; until then sessions end with this process', {
-      code: 'ERR_INTELLIGENT_SESSION_SECRET',
-    });
+    warn(
+      'INTELLIGENT_SESSION_NO_SECRET',
+      'no secret: set option "secret" or SESSION_SECRET; until then sessions end with this process',
+    );
   const sessionOptions: Omit<session.SessionOptions, 'secret'> = {
     resave: false,
     saveUninitialized: true,
@@ -77,23 +83,25 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   };
   const signing = { ...sessionOptions, secret: secret ?? randomBytes(32).toString('hex') };
   checkSessionOptions(signing);
-  const ours =
-    storeGiven instanceof EventEmitter
-      ? undefined
-      : new RedisSessionStore({ ...storeGiven, maxWaitMs: storeGiven.maxWaitMs ?? of.maxWaitMs, redis });
-  const store: Store = ours ?? storeGiven;
+  const ours = isStore(storeGiven)
+    ? undefined
+    : new RedisSessionStore({ ...storeGiven, maxWaitMs: storeGiven.maxWaitMs ?? of.maxWaitMs, redis });
+  const store: Store = ours ?? (storeGiven as Store);
   const pageName = pageNames(pages);
   const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
+  const tellsAway = ours === undefined;
   const serving: Executor =
     worker === 'embedded'
-      ? new LocalExecutor(redis, { ...of, ...local, combos: combos.map(withoutSuggest) })
-      : new ServingLayer(redis, of);
+      ? new LocalExecutor(redis, { ...of, ...local, tellsAway, combos: combos.map(withoutSuggest) })
+      : new ServingLayer(redis, { ...of, tellsAway });
   const given = { ...signing, store };
   const storing = session(given);
   // express-session decides once whether it stores what holds nothing; both follow the store, and make the same sessions
   const saving = session({ ...given, saveUninitialized: false });
   const storesEmpty = sessionOptions.saveUninitialized !== false;
   forgetWith(store, serving);
+  const fault = (error: Error) => void serving.emit('fault', error);
+  let genidTold = false;
 
   const around: Surroundings = {
     serving,
@@ -103,8 +111,13 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     askedPage: (req) => askedPage(track, req),
     automaticPage: (req, ended) => automaticPage(track, req, ended),
     session: (req, { stored }) => {
-      // express-session sends no cookie for an id that is no text (`genid`): such a session is not tracked
-      if (typeof req.session?.id !== 'string' || req.session.id === '') return undefined;
+      if (!req.session) return undefined;
+      // express-session sends no cookie for an id that is no text: such a session is not tracked
+      if (typeof req.session.id !== 'string' || req.session.id === '') {
+        if (!genidTold) fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', NO_TEXT));
+        genidTold = true;
+        return undefined;
+      }
       const returning = cookieCameBack(req);
       if (!returning && !stored) return undefined;
       const ttlSeconds = ours?.ttlSeconds(req.session, returning) ?? secondsLeft(req.session, returning);
@@ -120,19 +133,28 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     await responses.close(timeoutMs);
     await Promise.all([serving.close(left()), ours?.close(left())]);
   };
+  const closed = countOpen();
   let closing: Promise<void> | undefined;
   const close = ({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number | undefined } = {}) => {
-    closing ??= closeAll(timeout);
+    if (!closing) {
+      closing = closeAll(timeout);
+      closed();
+    }
     return closing;
   };
 
-  const fault = (error: Error) => void serving.emit('fault', error);
   const handler: Middleware = (request, res, next) => {
     const req = request as IntelligentRequest;
-    // twice the same one; or another one (each may have a cookie path of its own) that made the session
-    if (req.intelligence && (req.session || req.intelligence.around === around)) {
-      next();
+    if (req.intelligence?.around === around) {
+      next(); // twice the same one
       return;
+    }
+    if (req.session) {
+      const error = orderError(req, sessionOptions.cookie, serving.namespace);
+      if (error || req.intelligence) {
+        next(error);
+        return;
+      }
     }
     let policy: VisitorPolicy;
     try {
@@ -156,11 +178,16 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   return Object.assign(handler, { store, serving, beacon: () => beacon(countSeen, fault), close });
 }
 
-/** express-session throws for wrong options: before anything is connected that nobody would close. */
+/** express-session throws for wrong options, for some of them at each request: before anything is connected. */
 function checkSessionOptions(options: session.SessionOptions): void {
   const NoStore = session.Store as unknown as new () => Store;
+  const Cookie = session.Cookie as unknown as new (options: object) => {
+    serialize(name: string, value: string): string;
+  };
   try {
     session({ ...options, store: new NoStore() });
+    const { cookie = {}, name = 'connect.sid' } = options;
+    if (typeof cookie !== 'function') new Cookie(cookie).serialize(name, '');
   } catch (error) {
     throw new OptionError(`intelligentSession(): option "session": ${(error as Error).message}`);
   }

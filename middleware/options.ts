@@ -1,9 +1,10 @@
 import type { SessionOptions, Store } from 'express-session';
 import * as v from 'valibot';
-import { checkOptions, namespace, transport, whole } from '../lib/check-options.js';
+import { checkOptions, kindOf, namespace, refuseWithout, transport, whole } from '../lib/check-options.js';
+import { elsewhereInStore, elsewhereOfMiddleware } from '../lib/elsewhere.js';
 import { OptionError } from '../lib/errors.js';
 import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../lib/protocol.js';
-import { DEFAULT_MAX_WAIT_MS, defaultRedis, namespaceOf, type RedisOption } from '../lib/redis/connect.js';
+import { checkRedis, DEFAULT_MAX_WAIT_MS, defaultRedis, namespaceOf, type RedisOption } from '../lib/redis/connect.js';
 import {
   checkReplies,
   DEFAULT_BACKLOG,
@@ -25,6 +26,8 @@ export interface Combo {
   readonly suggest?: unknown;
 }
 
+type StoreOptions = Omit<RedisSessionStoreOptions, 'redis' | 'client' | 'url'>;
+
 export interface IntelligentSessionOptions {
   /** URL, ioredis options or an ioredis client (duplicated, never closed). @default REDIS_URL, or redis://127.0.0.1:6379 */
   readonly redis?: RedisOption | undefined;
@@ -38,7 +41,7 @@ export interface IntelligentSessionOptions {
   /** express-session's other options: name, cookie, proxy, rolling, unset, genid… @default {} */
   readonly session?: Omit<SessionOptions, 'secret' | 'store'> | undefined;
   /** A store of your own, or options for ours. @default {} */
-  readonly store?: Store | Omit<RedisSessionStoreOptions, 'redis' | 'client' | 'url'> | undefined;
+  readonly store?: Store | StoreOptions | undefined;
   /** Which requests count as page views by themselves, and under which name. @default true: GET pages, not assets */
   readonly track?: Track | undefined;
   /** What belongs to a page's name: parameters of the query, and (`strict`) the slash at its end. @default { strict: false, query: [] } */
@@ -97,12 +100,30 @@ export interface IntelligentSessionOptions {
   readonly combos?: readonly Combo[] | undefined;
 }
 
-const schema = v.strictObject({
+const any = v.optional(v.any());
+/** express-session's; what they may be, it checks itself. */
+const sessionSchema = {
+  ...{ cookie: any, genid: any, name: any, key: any, proxy: any },
+  ...{ resave: any, rolling: any, saveUninitialized: any, unset: any },
+};
+
+export const schema = v.strictObject({
   redis: v.optional(v.any(), defaultRedis),
-  secret: v.optional(v.union([v.pipe(v.string(), v.minLength(1)), v.array(v.pipe(v.string(), v.minLength(1)))])),
+  secret: v.optional(
+    v.custom<string | string[]>(
+      (value) => [value].flat().length > 0 && [value].flat().every((one) => typeof one === 'string' && one !== ''),
+      'a text that is not empty, or a list of such',
+    ),
+  ),
   namespace: v.optional(namespace, ''),
-  session: v.optional(v.looseObject({}), {}),
-  store: v.optional(v.any(), {}),
+  session: v.optional(v.strictObject(sessionSchema), {}),
+  store: v.optional(
+    v.custom<Store | StoreOptions>(
+      (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+      "a store of express-session's kind, or an object of RedisSessionStore's options",
+    ),
+    {},
+  ),
   track: v.optional(
     v.custom<Track>(
       (value) => typeof value === 'boolean' || typeof value === 'function' || value === 'route',
@@ -145,7 +166,9 @@ const schema = v.strictObject({
   ),
 });
 
-/** What says how messages travel, and what carries out commands: each means nothing to the other mode. */
+const OF = 'intelligentSession()';
+
+/** What says how messages travel: where the application carries out commands itself, there are none. */
 const OF_MESSAGES = [
   'transport',
   'partitions',
@@ -155,33 +178,26 @@ const OF_MESSAGES = [
   'replies',
   'replyConnections',
 ];
-const OF_EXECUTOR = Object.keys(executorEntries);
-
-function checkMode(options: IntelligentSessionOptions): void {
-  const embedded = options.worker === 'embedded';
-  const given = (embedded ? OF_MESSAGES : OF_EXECUTOR).find(
-    (name) => options[name as keyof typeof options] !== undefined,
-  );
-  if (given === undefined) return;
-  throw new OptionError(
-    embedded
-      ? `intelligentSession(): option "${given}" is of messages to a worker, and with worker: 'embedded' there are none`
-      : `intelligentSession(): option "${given}" is the worker's own: give it to createWorker(), or set worker: 'embedded'`,
-  );
-}
 
 export function resolveOptions(options: IntelligentSessionOptions) {
   const { commands, commandTimeoutMs, maxQueue, bloom, errorRate, capacity, expansion, activityDays, ...resolved } =
-    checkOptions(schema, options, 'intelligentSession()');
-  checkMode(options);
+    checkOptions(schema, options, OF, elsewhereOfMiddleware);
+  const embedded = resolved.worker === 'embedded';
+  refuseWithout(OF, options, embedded, "worker: 'embedded'", Object.keys(executorEntries));
+  refuseWithout(OF, options, !embedded, "worker: 'external'", OF_MESSAGES);
+  const ofStream = ['partitions', 'maxBacklog', 'maxBacklogBytes', 'maxMessageAgeSeconds'];
+  refuseWithout(OF, options, resolved.transport === 'stream', "transport: 'stream'", ofStream);
+  refuseWithout(OF, options, resolved.replies === 'list', "replies: 'list'", ['replyConnections']);
   const local = {
     ...{ commandTimeoutMs, maxQueue, bloom, errorRate, capacity, expansion, activityDays },
-    commands: ownCommands(commands, 'intelligentSession()'),
+    commands: ownCommands(commands, OF),
     maxQueueBytes: MAX_QUEUE_BYTES,
   };
   // errors before anything is connected
+  checkRedis(resolved.redis, OF);
   namespaceOf(resolved.redis, resolved.namespace);
   checkReplies(resolved.redis, resolved.replies);
+  const store = storeOf(resolved.store);
   const secret = resolved.secret ?? process.env.SESSION_SECRET;
   const none = !secret || secret.length === 0;
   const production = process.env.NODE_ENV === 'production';
@@ -191,5 +207,27 @@ export function resolveOptions(options: IntelligentSessionOptions) {
       'intelligentSession(): set option "secret" or SESSION_SECRET, a long random text that stays the same',
       'ERR_INTELLIGENT_SESSION_SECRET',
     );
-  return { ...resolved, local, secret: none ? undefined : secret };
+  return { ...resolved, store, local, secret: none ? undefined : secret };
 }
+
+/** A store as express-session takes one, or options of ours. */
+function storeOf(store: Store | StoreOptions): Store | StoreOptions {
+  if (isStore(store)) return store;
+  const { length } = Object.keys(store);
+  const methods = ['get', 'set', 'destroy'].filter((name) => typeof (store as never)[name] === 'function');
+  if (methods.length > 0 || (length === 0 && Object.getPrototypeOf(store) !== Object.prototype))
+    throw new OptionError(
+      `${OF}: option "store" is no store: express-session needs get(), set(), destroy() and the events of its class Store, ` +
+        `got ${kindOf(store)} with ${methods.join(', ') || 'none of them'}`,
+    );
+  for (const name of Object.keys(store))
+    if (Object.hasOwn(elsewhereInStore, name))
+      throw new OptionError(`${OF}: option "store.${name}" ${elsewhereInStore[name]}`);
+  return store;
+}
+
+/** By its looks: its express-session may be another copy. */
+export const isStore = (store: object): store is Store =>
+  ['get', 'set', 'destroy', 'on', 'emit', 'createSession'].every(
+    (name) => typeof (store as never)[name] === 'function',
+  );

@@ -1,33 +1,48 @@
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
+import { warn } from '../lib/warnings.js';
 import type { IntelligentRequest } from './request-intelligence.js';
 
 type Next = (error?: unknown) => void;
 
+const ADVICE = "app.set('trust proxy', 1), or option session: { proxy: true }";
+
 /**
- * Warns once where a secure cookie can't be set, since the browser's TLS ends at a proxy that the application does not
- * trust: each page then makes a new session. Gives what to call in `next`'s place.
+ * Warns once where a secure cookie is not set, since the request came over http as far as express-session can tell: each page
+ * then makes a new session. Gives what to call in `next`'s place.
  */
 export function warnOfUntrustedProxy(proxyOption: boolean | undefined): (req: IntelligentRequest, next: Next) => Next {
-  let warned = proxyOption !== undefined;
+  let warned = false;
   return (req, next) => {
-    if (warned || !isUntrusted(req)) return next;
+    // a declared bot is no visitor: a health check comes over http to a site behind a proxy
+    if (warned || isSecure(req, proxyOption) || !req.intelligence.policy.tracked) return next;
     return (error) => {
       if (req.session?.cookie.secure === true && !warned) {
         warned = true;
-        process.emitWarning(
-          'a secure cookie is not set: the proxy says https, and the application does not trust it. ' +
-            "app.set('trust proxy', 1), or option session: { proxy: true }",
-          { code: 'ERR_INTELLIGENT_SESSION_PROXY' },
-        );
+        warn('INTELLIGENT_SESSION_SECURE_COOKIE', `The session's cookie is secure and was not set: ${reasonOf(req)}`);
       }
       next(error);
     };
   };
 }
 
-const isUntrusted = (req: IncomingMessage): boolean =>
-  req.headers['x-forwarded-proto'] !== undefined &&
-  /^https/i.test(String(req.headers['x-forwarded-proto'])) &&
-  (req as { secure?: boolean }).secure !== true &&
-  !(req.socket as TLSSocket | null)?.encrypted;
+function reasonOf(req: IncomingMessage): string {
+  if (protoOf(req) === 'https') return `the proxy says https, and the application does not trust it. ${ADVICE}`;
+  return (
+    'the request came over http. Behind a proxy that ends TLS, the proxy has to send X-Forwarded-Proto, and the application to ' +
+    `trust it: ${ADVICE}. Without TLS: session: { cookie: { secure: 'auto' } }`
+  );
+}
+
+/** As express-session decides it. */
+function isSecure(req: IncomingMessage, proxyOption: boolean | undefined): boolean {
+  if ((req.socket as TLSSocket | null)?.encrypted) return true;
+  if (proxyOption === true) return protoOf(req) === 'https';
+  return proxyOption === undefined && (req as { secure?: boolean }).secure === true;
+}
+
+const protoOf = ({ headers }: IncomingMessage): string | undefined =>
+  String(headers['x-forwarded-proto'] ?? '')
+    .split(',', 1)[0]
+    ?.trim()
+    .toLowerCase();

@@ -30,7 +30,8 @@ const sessions = intelligentSession({
   session: { saveUninitialized: false },
   store: { saveMode, whenAway: 'error' },
 });
-for (const emitter of [sessions.serving, sessions.store as NodeJS.EventEmitter]) emitter.on('fault', () => {}); // the page tells
+for (const emitter of [sessions.serving, sessions.store as NodeJS.EventEmitter])
+  for (const event of ['fault', 'away']) emitter.on(event, () => {}); // the page tells
 
 const valuesOf = (session: SessionData) => session as unknown as Record<string, string>;
 const page = (act: (req: Request) => Promise<object | void> | object | void) => async (req: Request, res: Response) => {

@@ -1,7 +1,8 @@
 import { createHmac } from 'node:crypto';
 import * as v from 'valibot';
-import { checkOptions, whole } from '../check-options.js';
+import { checkOptions, refuseWithout, whole } from '../check-options.js';
 import { OptionError } from '../errors.js';
+import { MOST_EXPANSION } from './filter-format.js';
 import { loadScript } from '../redis/load-script.js';
 
 /** The shape of a filter: RedisBloom's names and defaults. */
@@ -93,7 +94,7 @@ const rate = v.custom<number>(
 const shape = {
   errorRate: v.optional(rate, 0.01),
   capacity: v.optional(whole(1, 2 ** 30), 100),
-  expansion: v.optional(whole(1, 32_768), 2),
+  expansion: v.optional(whole(1, MOST_EXPANSION), 2),
   nonScaling: v.optional(v.boolean(), false),
 };
 const shapeSchema = v.strictObject(shape);
@@ -101,10 +102,11 @@ const itemSecret = v.custom<string | Uint8Array>(
   (value) => (typeof value === 'string' || value instanceof Uint8Array) && value.length >= 16,
   'at least 16 characters or bytes',
 );
-const optionsSchema = v.strictObject({ ...shape, itemSecret: v.optional(itemSecret) });
+export const optionsSchema = v.strictObject({ ...shape, itemSecret: v.optional(itemSecret) });
 
 export function resolveBloomOptions(options: BloomOptions) {
   const { itemSecret, ...shape } = checkOptions(optionsSchema, options, 'createBloomFilter()');
+  refuseWithout('createBloomFilter()', options, !shape.nonScaling, 'nonScaling: false', ['expansion']);
   return { shape: resolveShape(shape), itemSecret };
 }
 

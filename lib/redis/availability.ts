@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { faultText, IntelligentSessionError } from '../errors.js';
-import { addressOf, isCluster, type RedisClient } from './connect.js';
+import { isCluster, noConnection, type RedisClient } from './connect.js';
 import { DeadConnectionError, reconnectMsOf } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
 
@@ -30,7 +30,9 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
     if (client.status === 'ready') this.#state = 'ready';
     else this.#awayAfter(firstConnectionMs);
     client.on('error', (error) => {
-      this.#lastError = faultText(error);
+      const text = faultText(error);
+      // what follows upon a connection's end says nothing of its reason
+      if (text !== '' && !/Stream isn't writeable|Connection is closed/.test(text)) this.#lastError = text;
       this.#dead ||= error instanceof DeadConnectionError;
     });
     client.on('ready', () => this.#ready());
@@ -47,6 +49,11 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
 
   get state() {
     return this.#state;
+  }
+
+  /** The place and the last fault of the connection, for a person to read. */
+  get why(): string {
+    return noConnection(this.client, this.#lastError);
   }
 
   /** Resolves when commands can be sent; rejects with what is known of the fault when Redis is away. */
@@ -89,10 +96,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
   }
 
   #reason(): IntelligentSessionError {
-    return new IntelligentSessionError(
-      'ERR_INTELLIGENT_SESSION_NOT_READY',
-      `Redis at ${addressOf(this.client)} is not answering: ${this.#lastError}`,
-    );
+    return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', this.why);
   }
 }
 

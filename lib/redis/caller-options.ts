@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { Cluster, type ClusterOptions, type Redis, type RedisOptions } from 'ioredis';
-import { namespace as namespaceSchema } from '../check-options.js';
+import { kindOf, namespace as namespaceSchema } from '../check-options.js';
 import { OptionError } from '../errors.js';
 import type { NodeRedisClient, RedisClient, RedisOption } from './connect.js';
 
@@ -44,10 +44,46 @@ export const isNodeRedis = (redis: object): redis is NodeRedisClient => 'isOpen'
 /** A socket in the file system: ioredis' form, or unix://. */
 export const isPath = (text: string): boolean => /^(unix:\/\/)?\//.test(text);
 
+const KINDS =
+  "a URL as redis://127.0.0.1:6379 (rediss:// with TLS), a socket's path, ioredis' options ({ host, port }), or a client of " +
+  'ioredis or node-redis';
+
+/** An OptionError where this says nothing of where Redis is. */
+export function checkRedis(redis: unknown, of: string, name = 'redis'): asserts redis is RedisOption {
+  const option = `${of}: option "${name}"`;
+  if (typeof redis === 'string') {
+    const from = redis === process.env.REDIS_URL ? `${option} (REDIS_URL)` : option;
+    if (!isPath(redis)) checkedUrl(redis, from);
+  } else if (typeof redis === 'number')
+    throw new OptionError(`${option} should be ${KINDS}; got a number: a port alone is { port: ${redis} }`);
+  else if (typeof redis !== 'object' || redis === null || redis instanceof Promise || Array.isArray(redis))
+    throw new OptionError(`${option} should be ${KINDS}; got ${kindOf(redis)}`);
+  else if (isMock(redis))
+    throw new OptionError(
+      `${option} is a client without a connection of its own (ioredis-mock?). Connections are made anew to the same place, so ` +
+        'in tests, too, there has to be a Redis: start one on a free port',
+    );
+  else if (!isNodeRedis(redis) && !isClient(redis) && !isCluster(redis) && !isOptions(redis))
+    throw new OptionError(`${option} should be ${KINDS}; got an object that is none of them`);
+  else if (!isNodeRedis(redis) && !isClient(redis) && !isCluster(redis)) checkDatabase(redis.db ?? 0, option);
+}
+
+/** ioredis would send another name than a number, and end the process when it is refused. */
+function checkDatabase(db: unknown, option: string): void {
+  if (!/^\d{1,9}$/.test(String(db))) throw new OptionError(`${option}: a database has a number, and no name`);
+}
+
+/** It acts as a client, and has no state of a connection. */
+const isMock = (redis: object): boolean =>
+  typeof (redis as Redis).duplicate === 'function' && !isClient(redis) && !isNodeRedis(redis) && !isCluster(redis);
+
+const isOptions = (redis: object): redis is RedisOptions =>
+  ['host', 'port', 'path', 'sentinels', 'db', 'username', 'password', 'tls'].some((key) => key in redis);
+
 /** A URL as it stands, or an OptionError without it: Node's error would carry the password into logs. */
 export function checkedUrl(text: string, option = 'option "redis"'): URL {
   if (!/^rediss?:\/\//.test(text))
-    throw new OptionError(`${option} should be a URL that starts with redis:// or rediss://, or a socket's path`);
+    throw new OptionError(`${option} should be ${KINDS}; got ${text === '' ? 'an empty text' : 'a text that is none'}`);
   try {
     const url = new URL(text);
     decodeURIComponent(url.username + url.password);

@@ -9,7 +9,6 @@ import {
   ofClient,
   ofCluster,
   ofNodeRedis,
-  checkedUrl,
   isPath,
   ofUrlWithout,
 } from './caller-options.js';
@@ -17,6 +16,7 @@ import { connectNode } from './cluster-node.js';
 import { CommandLimit } from './command-limit.js';
 import { watchLiveness } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
+import { allowNoInfo } from './ready-check.js';
 import { type Role, roleOptions, SENTINEL_COMMAND_MS } from './roles.js';
 import { tlsWithSentinels } from './sentinel-tls.js';
 import { connectBySentinel } from './sentinel-watch.js';
@@ -49,8 +49,17 @@ export function connect(redis: RedisOption, role: Role, of?: RedisClient, key?: 
   const client = of instanceof Cluster ? connectNode({ cluster: of, key }, settings) : open(redis as Single, settings);
   hidePasswords(client.options.password);
   watchLiveness(client, role === 'blocking');
+  allowNoInfo(client);
+  refuseOtherDatabase(client);
   // The owner hears of faults through what it asked; without a listener ioredis would print each of them.
   return client.on('error', () => {});
+}
+
+/** ioredis goes on in database 0 where SELECT is refused (no such number, an ACL): what is another's there would be written over. */
+function refuseOtherDatabase(client: Redis): void {
+  client.on('error', (error: Error & { command?: { name?: string } }) => {
+    if (error.command?.name === 'select') client.disconnect(true);
+  });
 }
 
 /**
@@ -78,6 +87,7 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
   cluster.on('+node', (node: Redis) => {
     hidePasswords(node.options.password);
     watchLiveness(node);
+    allowNoInfo(node);
     limit.watch(node);
   });
   return cluster.on('error', () => {});
@@ -91,10 +101,7 @@ export const commandTimeoutOf = (client: RedisClient): number | undefined =>
 export const masters = (client: RedisClient): readonly Redis[] =>
   client instanceof Cluster ? client.nodes('master') : [client];
 
-const isOptions = (redis: object): redis is RedisOptions =>
-  ['host', 'port', 'path', 'sentinels', 'db', 'username', 'password', 'tls'].some((key) => key in redis);
-
-export { databaseOf, isCluster, keyPrefixOf, namespaceOf } from './caller-options.js';
+export { checkRedis, databaseOf, isCluster, keyPrefixOf, namespaceOf } from './caller-options.js';
 
 type Single = Exclude<RedisOption, Cluster>;
 
@@ -103,22 +110,12 @@ function open(redis: Single, settings: RedisOptions): Redis {
   const ours = { ...settings, ...notTakenOver, sentinelCommandTimeout };
   if (typeof redis === 'string') {
     if (isPath(redis)) return new Redis({ path: redis.replace(/^unix:\/\//, ''), ...ours });
-    checkedUrl(redis);
     return new Redis(ofUrlWithout(redis, ours), ours);
   }
-  if (typeof redis !== 'object' || redis === null) throw new OptionError(UNKNOWN_CLIENT);
   if (isNodeRedis(redis)) return new Redis({ ...ofNodeRedis(redis), ...ours });
-  if (isClient(redis) || isOptions(redis)) {
-    const options = { ...(isClient(redis) ? ofClient(redis) : redis), ...ours };
-    return options.sentinels?.length
-      ? connectBySentinel({ ...tlsWithSentinels(options), ...ours })
-      : new Redis(options);
-  }
-  throw new OptionError(UNKNOWN_CLIENT);
+  const options = { ...(isClient(redis) ? ofClient(redis) : redis), ...ours };
+  return options.sentinels?.length ? connectBySentinel({ ...tlsWithSentinels(options), ...ours }) : new Redis(options);
 }
-
-const UNKNOWN_CLIENT =
-  'option "redis" or "client" should be a URL, ioredis options, or a client of ioredis or node-redis';
 
 /** host:port, for messages: never a password. */
 export function addressOf(client: RedisClient): string {
@@ -126,6 +123,19 @@ export function addressOf(client: RedisClient): string {
   const { host, port, path, sentinels, name } = client.options;
   if (sentinels?.length) return `sentinel ${name}`;
   return path ?? `${host ?? '127.0.0.1'}:${port ?? 6379}`;
+}
+
+/** What Redis and ioredis say in words that help nobody. */
+const CAUSES: readonly (readonly [RegExp, string])[] = [
+  [/^NOAUTH/, 'NOAUTH, it asks for a password and none was given'],
+  [/^Unknown RESP type/, 'what answers there is no Redis (another port?)'],
+  [/^no answer$/, 'no answer (a firewall, or TLS on one side only?)'],
+];
+
+/** Where there is no connection to, and why, for a person to read. */
+export function noConnection(client: RedisClient, cause: string): string {
+  const why = CAUSES.find(([pattern]) => pattern.test(cause))?.[1] ?? cause.replace(/\.$/, '');
+  return `No connection to Redis at ${addressOf(client)}: ${why}`;
 }
 
 /** Resolves when commands can be sent; rejects with the last fault after `timeoutMs` of the loop's clock. */
@@ -140,17 +150,12 @@ export function whenReady(client: RedisClient, timeoutMs: number): Promise<void>
     };
     const fail = () =>
       settle(() =>
-        reject(
-          new IntelligentSessionError(
-            'ERR_INTELLIGENT_SESSION_NOT_READY',
-            `Redis at ${addressOf(client)} is not answering: ${last}`,
-          ),
-        ),
+        reject(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', noConnection(client, last))),
       );
     const onReady = () => settle(resolve);
     const onEnd = fail;
     const onError = (error: Error) => {
-      last = faultText(error);
+      last = faultText(error) || last;
     };
     const timeout = new LoopTimeout(fail, timeoutMs);
     client.on('ready', onReady).on('error', onError).on('end', onEnd);

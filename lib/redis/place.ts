@@ -5,6 +5,8 @@ import type { RedisOption } from './connect.js';
 
 /** What a command line says of where Redis is: URLs with commas between them, of one Redis, of a Cluster's nodes or of Sentinels. */
 export function placeOf(urls: string, { cluster, sentinel }: { cluster?: boolean; sentinel?: string }): RedisOption {
+  if (cluster && sentinel !== undefined)
+    throw new OptionError('--cluster and --sentinel both say what is at the URL: give one of them');
   if (!cluster && sentinel === undefined) return urls;
   const places = urls.split(',').map((url) => checkedUrl(url, '--redis'));
   const nodes = places.map(({ hostname, port }) => ({

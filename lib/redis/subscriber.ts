@@ -8,11 +8,12 @@ import { endConnection } from './end-connection.js';
  * One connection that listens to patterns: subscribed anew whenever it is ready (ioredis' own resubscribing can fail
  * unseen and leave a deaf connection); a dead link is found by liveness.ts.
  * Of a Cluster, at one of its nodes: each gets what is published at any. Emits `message` (channel, payload), `ready`,
- * `lost` (the subscription) and `fault` (Error).
+ * `lost` (the subscription) and `fault` (Error): each reason once, until it is subscribed again.
  */
 export class Subscriber extends EventEmitter {
   readonly client: Redis;
   subscribed = false;
+  #told: string | undefined;
 
   constructor(redis: RedisOption, patterns: readonly string[], cluster?: RedisClient) {
     super();
@@ -31,9 +32,12 @@ export class Subscriber extends EventEmitter {
     try {
       await this.client.psubscribe(...patterns);
       this.subscribed = true;
+      this.#told = undefined;
       this.emit('ready');
-    } catch (error) {
-      this.emit('fault', redisFault(error));
+    } catch (cause) {
+      const error = redisFault(cause);
+      if (error.message !== this.#told) this.emit('fault', error);
+      this.#told = error.message;
       if (this.client.status === 'ready') this.client.disconnect(true);
     }
   }

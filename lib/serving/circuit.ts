@@ -50,7 +50,10 @@ export class Circuits {
   readonly #routes = new Map<string, Circuit>();
   readonly #ownCommands = new Map<string, Circuit>();
 
-  constructor(readonly onChange: (state: 'open' | 'closed') => void) {}
+  constructor(
+    /** with the application's own command whose circuit opened */
+    readonly onChange: (state: 'open' | 'closed', ownCommand?: string) => void,
+  ) {}
 
   /** 'wait': the request waits; 'probe': it does not, but its message asks for an answer; 'pass': neither. */
   ask({ route, ownCommand }: Target, nowMs: number): 'wait' | 'probe' | 'pass' {
@@ -65,7 +68,7 @@ export class Circuits {
       ownCommand === undefined
         ? [this.#all.timedOut(), circuitOf(this.#routes, route).timedOut()]
         : [circuitOf(this.#ownCommands, ownCommand).timedOut()];
-    if (opened.includes(true)) this.onChange('open');
+    if (opened.includes(true)) this.onChange('open', ownCommand);
   }
 
   /** Any answer says that the worker is there. */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { faultText } from '../errors.js';
 import { type InboxItem, inboxKey } from '../protocol.js';
 import { connect, type RedisClient, type RedisOption } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
@@ -21,6 +22,8 @@ export class Inbox {
   #closed = false;
   #again: NodeJS.Timeout | undefined;
   #many = true;
+  /** why Redis refuses to wait, told once until it does wait */
+  #told: string | undefined;
 
   constructor(
     redis: RedisOption,
@@ -57,6 +60,7 @@ export class Inbox {
         const texts = next;
         next = read();
         for (const text of await texts) this.#deliver(text);
+        this.#told = undefined;
       } catch (error) {
         if (/unknown command/i.test(String(error)) && this.#many) {
           this.#many = false;
@@ -73,7 +77,9 @@ export class Inbox {
   /** Redis refuses to wait (its role has changed, or an ACL): told, and tried again with a new connection. */
   #refused(error: unknown): void {
     this.name = undefined;
-    this.onLost(error);
+    const text = faultText(error);
+    this.onLost(text === this.#told ? undefined : error);
+    this.#told = text;
     this.#again = setTimeout(() => this.client.disconnect(true), REFUSED_MS);
   }
 

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import debug from 'debug';
 import { type BloomChoice, chooseBloomFilter } from '../bloom/choose.js';
 import { CommandCounts } from '../counts.js';
-import { applicationFault, IntelligentSessionError, OptionError, redisFault, warn } from '../errors.js';
+import { applicationFault, IntelligentSessionError, OptionError, redisFault } from '../errors.js';
 import { itemKeyOf } from '../item-keys.js';
 import { commandKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
 import type { PromRegistry } from '../metrics.js';
@@ -20,6 +19,7 @@ import {
 import { endConnection } from '../redis/end-connection.js';
 import { distanceMsOf } from '../redis/liveness.js';
 import { loopNowMs, onLoopTick } from '../redis/loop-clock.js';
+import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
 import type { Command } from '../worker/commands/command.js';
@@ -27,9 +27,10 @@ import { WorkerMetrics } from '../worker/metrics.js';
 import type { NamedCombo } from '../worker/options.js';
 import type { Asker, Job } from '../worker/queue.js';
 import { Workbench } from '../worker/workbench.js';
-import { type Answer, type DegradedReason, type Executor, type ExecutorEvents, MOST_TIMEOUT_MS } from './executor.js';
+import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
 import { Renewals } from './renewals.js';
+import { commandFault, isUnknown, WITHOUT_INSIGHT } from './unanswered.js';
 
 export interface LocalExecutorOptions {
   readonly namespace: string;
@@ -44,6 +45,8 @@ export interface LocalExecutorOptions {
   readonly maxQueue: number;
   readonly maxQueueBytes: number;
   readonly itemSecret?: string | undefined;
+  /** Warns where Redis is away and nobody listens; false where a store on the same Redis does. @default true */
+  readonly tellsAway?: boolean;
   /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
   readonly maxWaitMs?: number;
 }
@@ -78,7 +81,7 @@ class LocalAsker implements Asker {
 }
 
 /** Carries out commands by scripts that this process sends itself, those of one turn of the event loop in one call. */
-export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Executor {
+export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly namespace: string;
   readonly #client: RedisClient;
   readonly #availability: Availability;
@@ -90,7 +93,6 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
   readonly #waiting = new Set<LocalAsker>();
   #workbench: Workbench | undefined;
   #retry: NodeJS.Timeout | undefined;
-  #warned: string | undefined;
   /** of this turn of the event loop */
   #gathered: Job[] = [];
   #stopTicks: (() => void) | undefined;
@@ -110,7 +112,11 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
     this.namespace = namespaceOf(redis, namespace);
     this.#client = connectCommands(redis);
     this.#availability = new Availability(this.#client, maxWaitMs);
+    const { tellsAway = true } = options;
+    const heard = (reason: Error) => this.#closed || this.emit('away', reason) || !tellsAway;
+    tellAway(this.#availability, WITHOUT_INSIGHT, heard);
     this.#availability.on('away', () => this.#giveUp());
+    this.#availability.on('back', () => this.emit('back'));
     this.#held = new HeldMessages(maxWaitMs);
     this.#pending = new Pending(this.#client);
     this.#renewals = new Renewals(this.#client, this.namespace);
@@ -306,17 +312,21 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
       },
       (error) => {
         if (this.#ended) return;
-        this.#tellStart(redisFault(error));
+        this.emit('fault', redisFault(error));
         this.#retry = setTimeout(() => this.#start(), RETRY_MS).unref();
       },
     );
   }
 
-  /** Told once on the console where nobody listens: an operator would wonder where the insight is. */
-  #tellStart(error: IntelligentSessionError): void {
-    const heard = this.emit('fault', error);
-    if (!heard && error.message !== this.#warned) warn(error);
-    this.#warned = error.message;
+  protected override get connected(): boolean | undefined {
+    return this.#ended ? undefined : this.#client.status === 'ready';
+  }
+
+  /** What kept a command from its answer. */
+  #failed(cause: unknown, command: string, payload: string): void {
+    const error = applicationFault(cause);
+    if (!(error instanceof IntelligentSessionError)) this.commandThrew(command, error);
+    else this.emit('fault', isUnknown(error.message) ? commandFault(command, payload, error.message) : error);
   }
 
   #makeWorkbench(bloom: Awaited<ReturnType<typeof chooseBloomFilter>>): Workbench {
@@ -336,7 +346,7 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
     };
     return new Workbench(this.#client, undefined, of, options, this.#metrics, {
       finished: (job, result) => this.#finished(job, result),
-      fault: (error) => this.emit('fault', applicationFault(error)),
+      fault: (error, command, job) => this.#failed(error, command, job?.payload ?? ''),
     });
   }
 

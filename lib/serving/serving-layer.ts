@@ -1,5 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import debug from 'debug';
 import type { Redis } from 'ioredis';
 import { CommandCounts } from '../counts.js';
@@ -36,17 +35,19 @@ import { endConnection } from '../redis/end-connection.js';
 import { distanceMsOf } from '../redis/liveness.js';
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
+import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit.js';
-import { type Answer, type DegradedReason, type Executor, type ExecutorEvents, MOST_TIMEOUT_MS } from './executor.js';
+import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
 import { Inbox } from './inbox.js';
 import { KeyedItems } from './keyed-items.js';
 import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from './outbox.js';
 import { Renewals } from './renewals.js';
 import { ReplyLists } from './reply-lists.js';
+import { commandFault, Unanswered, WITHOUT_INSIGHT } from './unanswered.js';
 
 export interface ServingOptions {
   readonly namespace?: string | undefined;
@@ -67,6 +68,8 @@ export interface ServingOptions {
   readonly maxWaitMs?: number | undefined;
   /** Keys pages and notification ids before they are sent, 16 characters at least. @default none */
   readonly itemSecret?: string | undefined;
+  /** Warns where Redis is away and nobody listens; false where a store on the same Redis does. @default true */
+  readonly tellsAway?: boolean;
 }
 
 interface Asked {
@@ -80,6 +83,7 @@ interface Asked {
 }
 
 interface Waiter extends Expected {
+  readonly payload: string;
   readonly id: string;
   readonly target: Target;
   readonly resolve: (answer: Answer) => void;
@@ -92,7 +96,17 @@ export const DEFAULT_REPLY_CONNECTIONS = 16;
 /** Six digits to the base 36. */
 const LAST_NUMBER = 36 ** 6 - 1;
 const newSender = (): string => randomBytes(6).toString('base64url');
+const NO_JSON = new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'An answer was not JSON');
 const say = debug('intelligent-session:serving');
+
+/** undefined: not JSON; its text is nobody's to repeat. */
+function parseAnswer(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
 
 /** An OptionError where answers can't come that way. */
 export function checkReplies(redis: RedisOption, replies: ServingOptions['replies']): void {
@@ -101,7 +115,7 @@ export function checkReplies(redis: RedisOption, replies: ServingOptions['replie
 }
 
 /** What an Express process does: sends requests, waits for answers, knows no worker. */
-export class ServingLayer extends EventEmitter<ExecutorEvents> implements Executor {
+export class ServingLayer extends ExecutorEmitter implements Executor {
   readonly #metrics = new Metrics();
   readonly namespace: string;
   readonly #keys: RedisClient;
@@ -118,7 +132,7 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
   readonly #renewals: Renewals;
   readonly #messageAgeMs: number;
   readonly #clock: RedisClock;
-  readonly #circuits = new Circuits((state) => this.#circuitChanged(state));
+  readonly #circuits = new Circuits((state, command) => this.#circuitChanged(state, command));
   readonly #waiting = new Map<string, Waiter>();
   /** what asked for an answer that nobody waits for, by id */
   readonly #probes = new Map<string, Expected & { readonly target: Target }>();
@@ -134,6 +148,7 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     'Requests by command and result (sent, answered, or why not)',
     this.#metrics,
   );
+  readonly #unanswered: Unanswered;
   #count = 0;
   #closed = false;
   /** what close() waits for: messages that nobody waits for, and what is to be forgotten */
@@ -178,6 +193,12 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     this.#sending.on('ready', () => this.#sendHeld());
     this.#pending = new Pending(this.#sending);
     tellFaults(this.#sending, (error) => this.emit('fault', error));
+    const { tellsAway = true } = options;
+    const heard = (reason: Error) => this.#closed || this.emit('away', reason) || !tellsAway;
+    tellAway(this.#availability, WITHOUT_INSIGHT, heard);
+    this.#availability.on('back', () => this.emit('back'));
+    const { partitions = DEFAULT_PARTITIONS } = options;
+    this.#unanswered = new Unanswered({ client: this.#keys, namespace, transport, partitions });
     this.#clock = new RedisClock(this.#keys);
     if (replies === 'list') this.#lists = new ReplyLists(redis, replyConnections);
     else {
@@ -217,6 +238,7 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
       if (error !== undefined) this.#degrade(command, this.#closed ? 'closed' : 'redis', error);
       else if (posted === 'shed') this.#degrade(command, 'shed');
       else this.#requests.inc(command, posted);
+      if (posted === 'no-worker' && error === undefined) this.#unanswered.noWorker(command);
       if (command === 'pageview' && posted !== 'sent') this.renew(sid, ttlSeconds); // no worker does
     };
     const settle = (posted: Posted, error?: unknown) => {
@@ -345,7 +367,7 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     const [id, nonce] = [this.#newId(), randomUUID()];
     const left = this.#patienceMs(timeoutMs);
     return new Promise((resolve) => {
-      const waiter = this.#wait(id, { command, nonce }, target, left, resolve);
+      const waiter = this.#wait(id, { command, nonce, payload: asked.payload }, target, left, resolve);
       const request = () => start + this.#inboxRid(id, nonce, left, ttlSeconds);
       this.#post(asked, request, (posted, error) => this.#posted(waiter, posted, error));
     });
@@ -364,7 +386,7 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     }
     return new Promise<Answer>((resolve) => {
       const id = this.#newId();
-      const waiter = this.#wait(id, { command }, target, untilMs - loopNowMs(), resolve);
+      const waiter = this.#wait(id, { command, payload }, target, untilMs - loopNowMs(), resolve);
       const rid = formatRequestId({ id });
       const request = () => start + rid;
       this.#post(asked, request, (posted, error) => this.#posted(waiter, posted, error));
@@ -375,7 +397,11 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
           // this form says no ttl, and the worker has kept it for its own
           this.#renewals.forget(sid);
           if (!isRead(command)) this.renew(sid, ttlSeconds);
-          this.#arrived({ id, command, data: JSON.parse(text) });
+          const data = parseAnswer(text);
+          if (data !== undefined) this.#arrived({ id, command, data });
+          // nothing else comes to this list
+          if (this.#waiting.has(id))
+            this.#settle(waiter, this.#degrade(command, 'failed', data === undefined && NO_JSON));
         })
         .catch((error) => this.#posted(waiter, 'sent', error));
     });
@@ -399,10 +425,16 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     return timeoutMs + 4 * distanceMsOf(this.#sending);
   }
 
-  #wait(id: string, expected: Expected, target: Target, left: number, resolve: (answer: Answer) => void): Waiter {
-    const { command, nonce } = expected;
+  #wait(
+    id: string,
+    expected: Pick<Waiter, 'command' | 'nonce' | 'payload'>,
+    target: Target,
+    left: number,
+    resolve: (answer: Answer) => void,
+  ): Waiter {
+    const { command, nonce, payload } = expected;
     const timeout = new LoopTimeout(() => this.#timedOut(waiter), left);
-    const waiter: Waiter = { id, command, nonce, target, resolve, timeout };
+    const waiter: Waiter = { id, command, nonce, payload, target, resolve, timeout };
     this.#waiting.set(id, waiter);
     return waiter;
   }
@@ -499,7 +531,10 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     this.#probes.delete(id);
     if (!waiter) return;
     if (error !== undefined) {
-      this.#settle(waiter, this.#degrade(waiter.command, 'failed', new Error(error)));
+      this.#settle(
+        waiter,
+        this.#degrade(waiter.command, 'failed', commandFault(waiter.command, waiter.payload, error)),
+      );
       return;
     }
     this.#requests.inc(waiter.command, 'answered');
@@ -518,8 +553,13 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'redis'));
   }
 
-  #circuitChanged(state: 'open' | 'closed'): void {
+  protected override get connected(): boolean | undefined {
+    return this.#closed ? undefined : this.#sending.status === 'ready';
+  }
+
+  #circuitChanged(state: 'open' | 'closed', ownCommand?: string): void {
     say('circuit %s', state);
+    if (state === 'open') this.#unanswered.noAnswer(ownCommand);
     this.emit('circuit', state);
     // a connection to a server that has become a replica hears no error of a PUBLISH
     if (state === 'open' && !isCluster(this.#sending))
@@ -533,9 +573,10 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
 
   #degrade(command: string, reason: DegradedReason, cause?: unknown): Answer {
     this.#requests.inc(command, reason);
+    if (reason === 'no-worker') this.#unanswered.noWorker(command);
     say('%s: %s', command, reason);
     this.emit('degraded', command, reason);
-    if (cause !== undefined) this.emit('fault', redisFault(cause));
+    if (cause) this.emit('fault', redisFault(cause));
     return { answered: false };
   }
 }

@@ -1,8 +1,9 @@
 import type { SessionData } from 'express-session';
 import * as v from 'valibot';
-import { checkOptions, func, whole } from '../check-options.js';
+import { checkOptions, func, refuseWithout, whole } from '../check-options.js';
+import { elsewhereOfStore } from '../elsewhere.js';
 import { OptionError } from '../errors.js';
-import { DEFAULT_MAX_WAIT_MS, defaultRedis, isCluster, type RedisOption } from '../redis/connect.js';
+import { checkRedis, DEFAULT_MAX_WAIT_MS, defaultRedis, isCluster, type RedisOption } from '../redis/connect.js';
 import type { SealOptions } from './seal.js';
 
 /** As connect-redis' users know it; JSON is one. */
@@ -74,7 +75,7 @@ export interface RedisSessionStoreOptions {
   readonly encryption?: SealOptions | undefined;
 }
 
-const schema = v.strictObject({
+export const schema = v.strictObject({
   client: v.optional(v.any()),
   url: v.optional(v.string()),
   redis: v.optional(v.any()),
@@ -122,7 +123,7 @@ const schema = v.strictObject({
 
 export function resolveStoreOptions(options: RedisSessionStoreOptions) {
   const of = 'RedisSessionStore';
-  const { client, url, redis, ...rest } = checkOptions(schema, options, of);
+  const { client, url, redis, ...rest } = checkOptions(schema, options, of, elsewhereOfStore);
   const given = [client, url, redis].filter((one) => one !== undefined);
   if (given.length > 1) throw new OptionError(`${of}: options "client", "url" and "redis" are one: give one of them`);
   if (rest.maxSessionsPerUser !== undefined && !rest.user)
@@ -130,5 +131,10 @@ export function resolveStoreOptions(options: RedisSessionStoreOptions) {
   for (const option of ['nearCache', 'expiredEvents'] as const)
     if (isCluster(given[0]) && rest[option])
       throw new OptionError(`${of}: option "${option}" is for one Redis (or Sentinel), not for a Cluster`);
-  return { ...rest, redis: (given[0] ?? defaultRedis()) as RedisOption };
+  refuseWithout(of, options, !rest.disableTouch && !rest.disableTTL, 'disableTouch: false and disableTTL: false', [
+    'touchAfter',
+  ]);
+  const place: unknown = given.length > 0 ? given[0] : defaultRedis();
+  checkRedis(place, of, client !== undefined ? 'client' : url !== undefined ? 'url' : 'redis');
+  return { ...rest, redis: place };
 }

@@ -1,7 +1,7 @@
 import { type SessionData, Store } from 'express-session';
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
-import { applicationFault, IntelligentSessionError, redisFault, warn } from '../errors.js';
+import { applicationFault, IntelligentSessionError, redisFault } from '../errors.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
 import { Metrics, type PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
@@ -14,7 +14,9 @@ import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import { type Found, forEachKey, scanPrefix } from '../redis/scan.js';
 import { Subscriber } from '../redis/subscriber.js';
+import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
+import { WarnOnce } from '../warnings.js';
 import { WaitLimit } from '../redis/wait-limit.js';
 import { Batches } from './batches.js';
 import { KEEP_TTL, NO_TTL } from './coalesced-merges.js';
@@ -70,10 +72,11 @@ function isRedirected(session: SessionData): boolean {
  * express-session's store on Redis: JSON under `sess:<sid>` with an expiry, as connect-redis writes it, and its option names.
  * Every method takes a callback, or returns a promise where none is given.
  *
- * Emits `away` (with the reason) when Redis can't be reached and `back` when it can, at first too; with `whenAway: 'pass'`
- * also `disconnect` and `connect`, by which express-session passes requests on without a session; `created`, `destroyed`, `conflict` (merged, or rejected), `refused`
+ * Emits `away` (with the reason) when Redis can't be reached and `back` when it can, at first too, whatever `whenAway` says;
+ * only with `whenAway: 'pass'` also `disconnect`, upon which express-session passes requests on without a session until `connect`; `created`, `destroyed`, `conflict` (merged, or rejected), `refused`
  * (a save of a session that is gone), `expired` (option), each with the session id; `fault` with an Error that has neither
- * ids nor data in it. `metrics` counts all of these.
+ * ids nor data in it. `metrics` counts all of these. An `away` or a `fault` that nobody listens to is a warning of the
+ * process (docs/errors.md), once.
  */
 export class RedisSessionStore extends Store {
   readonly client: RedisClient;
@@ -97,6 +100,7 @@ export class RedisSessionStore extends Store {
   readonly #notes = new LRUCache<string, number>({ max: 50_000 });
   readonly #firstSaves = new Lines();
   readonly #availability: Availability;
+  readonly #warnings = new WarnOnce();
   readonly #waitLimit: WaitLimit;
   /** what close() waits for */
   readonly #pending: Pending;
@@ -130,19 +134,20 @@ export class RedisSessionStore extends Store {
     this.#pending = new Pending(this.client);
     tellFaults(this.client, (error) => this.#fault(error));
     this.#availability = new Availability(this.client, maxWaitMs);
+    tellAway(
+      this.#availability,
+      whenAway === 'pass'
+        ? "requests are served without a session (whenAway: 'pass')"
+        : "requests that have a session get status 503 (whenAway: 'error')",
+      (reason) => this.#closing !== undefined || this.emit('away', reason),
+    );
     this.#waitLimit = new WaitLimit(Math.max(maxWaitMs, commandTimeoutOf(this.client) ?? 0));
     this.#availability.on('back', () => {
       this.emit('back');
       this.emit('connect');
     });
-    this.#availability.on('away', (reason) => {
-      if (!this.#closing) {
-        const heard = this.emit('away', reason);
-        if (!heard && this.listenerCount('fault') === 0) warn(reason);
-      }
-      // express-session passes requests on without a session from now on
-      if (whenAway === 'pass') this.emit('disconnect');
-    });
+    // express-session passes requests on without a session from now on
+    if (whenAway === 'pass') this.#availability.on('away', () => this.emit('disconnect'));
     this.#batches = new Batches(this.client);
     this.#saver = new SessionSaver(
       this.#batches,
@@ -170,6 +175,13 @@ export class RedisSessionStore extends Store {
   /** A registry of prom-client's, an optional peer: where it is not installed, an error with the code `METRICS`. */
   get metrics(): PromRegistry {
     return this.#metrics.registry;
+  }
+
+  /** A fault that nobody hears is told once; of a Redis that is away, one line tells all. */
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    const heard = super.emit(event, ...args);
+    if (event === 'fault' && !heard) this.#warnings?.unheard(args[0], this.client?.status === 'ready');
+    return heard;
   }
 
   override createSession(...[req, session]: Parameters<Store['createSession']>): ReturnType<Store['createSession']> {

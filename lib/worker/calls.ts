@@ -1,7 +1,7 @@
 import { bloomFault } from '../bloom/bloom-error.js';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { commandKeys } from '../keys.js';
-import { answerOf, errorText, isRead } from '../protocol.js';
+import { answerOf, errorText, isRead, NO_COMMAND } from '../protocol.js';
 import { isCluster, type RedisClient } from '../redis/connect.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import type { Script, ScriptArgument } from '../redis/run-script.js';
@@ -9,7 +9,7 @@ import { activityText, minutesOf, readActivity } from './commands/activity.js';
 import type { Intelligence, ListCommand } from './commands/command.js';
 import { listCommands, scripted, workScript } from './commands/index.js';
 import type { Job } from './queue.js';
-import type { Replies } from './replies.js';
+import { type Replies, unpushed } from './replies.js';
 
 /** One script call: some messages' keys and arguments, as work.lua takes them. */
 interface Call {
@@ -124,7 +124,7 @@ export class Calls {
     const answer = job.asker ? undefined : answerOf(namespace, message);
     let args: ScriptArgument[];
     try {
-      if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Unknown command');
+      if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
       if ('items' in command) args = this.#piece(job, command);
       else args = command.arguments(payload, this.of, message);
     } catch (error) {
@@ -194,7 +194,7 @@ export class Calls {
     const told = new Map<Job, Outcome>();
     for (let i = 0; i < reply.length; i += 3) {
       const [kind, text] = [reply[i + 1], String(reply[i + 2])];
-      if (kind === 'unpushed') this.replies.onFault(new Error(text));
+      if (kind === 'unpushed') this.replies.onFault(unpushed(text));
       if (kind === 'refused') this.onRefused(Number(text));
       const job = jobs[(reply[i] as number) - 1];
       if (!job) continue;

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { BloomChoice } from '../bloom/choose.js';
-import { checkOptions, func, namespace, transport, whole } from '../check-options.js';
+import { checkOptions, func, namespace, refuseWithout, transport, whole } from '../check-options.js';
+import { elsewhereOfWorker } from '../elsewhere.js';
 import { OptionError } from '../errors.js';
 import {
   checkCommand,
@@ -10,7 +11,7 @@ import {
   isBuiltIn,
   SELF_COMMAND,
 } from '../protocol.js';
-import { defaultRedis, namespaceOf, type RedisOption } from '../redis/connect.js';
+import { checkRedis, defaultRedis, namespaceOf, type RedisOption } from '../redis/connect.js';
 import type { Command } from './commands/command.js';
 import { shardGlob } from './shard.js';
 
@@ -49,7 +50,7 @@ export interface WorkerOptions {
    * sides. @default 86400
    */
   readonly maxMessageAgeSeconds?: number | undefined;
-  /** Messages heard and not yet worked on; what comes over it is dropped, see README. @default 20000 */
+  /** Messages heard and not yet worked on; what comes over it is dropped, see docs/transports.md. @default 20000 */
   readonly maxQueue?: number | undefined;
   /** An own command that takes longer is counted (`timeout`), answered with an error, and its place is free; ms. @default 30000 */
   readonly commandTimeoutMs?: number | undefined;
@@ -91,7 +92,7 @@ export const executorEntries = {
   activityDays: v.optional(whole(1, 366), 7),
 };
 
-const schema = v.strictObject({
+export const schema = v.strictObject({
   ...executorEntries,
   redis: v.optional(v.any(), defaultRedis),
   namespace: v.optional(namespace, ''),
@@ -103,8 +104,16 @@ const schema = v.strictObject({
   combos: v.optional(v.array(v.strictObject({ name: v.string(), pages: v.array(v.string()) })), []),
   itemSecret: v.optional(v.pipe(v.string(), v.minLength(16))),
   ttlSeconds: v.optional(whole(1, 2 ** 31), 86_400),
-  log: v.optional(v.any()),
+  log: v.optional(
+    v.custom<Logger>(
+      (value) =>
+        typeof (value as Logger | null)?.info === 'function' && typeof (value as Logger | null)?.warn === 'function',
+      'an object with info() and warn()',
+    ),
+  ),
 });
+
+const OF = 'createWorker()';
 
 /** Commands by name; an OptionError for a name that no message can carry, or that is taken. */
 export function ownCommands(commands: Readonly<Record<string, Command>>, caller: string): ReadonlyMap<string, Command> {
@@ -116,8 +125,11 @@ export function ownCommands(commands: Readonly<Record<string, Command>>, caller:
 }
 
 export function resolveWorkerOptions(options: WorkerOptions) {
-  const { sessionGlob, shard, ...resolved } = checkOptions(schema, options, 'createWorker()');
-  const commands = ownCommands(resolved.commands, 'createWorker()');
+  const { sessionGlob, shard, ...resolved } = checkOptions(schema, options, OF, elsewhereOfWorker);
+  const ofStream = ['partitions', 'maxMessageAgeSeconds'];
+  refuseWithout(OF, options, resolved.transport === 'stream', "transport: 'stream'", ofStream);
+  checkRedis(resolved.redis, OF);
+  const commands = ownCommands(resolved.commands, OF);
   if (sessionGlob !== undefined && shard !== undefined)
     throw new OptionError('createWorker(): "sessionGlob" and "shard" both say which sessions: give one of them');
   if (resolved.transport === 'stream' && (sessionGlob ?? shard) !== undefined)

@@ -30,7 +30,9 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     this.#patterns = [...patterns, patternOf(namespace, SELF_COMMAND, '*', db)];
     this.#subscriber = new Subscriber(redis, this.#patterns, client);
     this.#subscriber.on('message', (channel: string, payload: string) => this.#hear(channel, payload));
-    this.#subscriber.on('fault', (error: Error) => this.emit('fault', error));
+    this.#subscriber.on('fault', (error: Error) =>
+      this.emit('fault', /NOPERM/.test(error.message) ? this.#notAllowed() : error),
+    );
     this.#subscriber.on('lost', () => {
       this.#deafSinceMs ??= performance.now();
     });
@@ -47,10 +49,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     const { signal } = limit;
     await once(this.#subscriber, 'ready', { signal })
       .catch(() => {
-        throw new IntelligentSessionError(
-          'ERR_INTELLIGENT_SESSION_NOT_READY',
-          `Redis does not let this worker subscribe: an ACL needs ${this.#patterns.map((one) => `&${one}`).join(' ')}`,
-        );
+        throw this.#notAllowed();
       })
       .finally(() => limit.clear());
     this.#subscriber.on('ready', () => {
@@ -58,6 +57,13 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
       this.#deafSinceMs = undefined;
       this.emit('ready');
     });
+  }
+
+  #notAllowed(): IntelligentSessionError {
+    return new IntelligentSessionError(
+      'ERR_INTELLIGENT_SESSION_NOT_READY',
+      `Redis does not let this worker subscribe: an ACL needs ${this.#patterns.map((one) => `&${one}`).join(' ')}`,
+    );
   }
 
   #hear(channel: string, payload: string): void {

@@ -1,7 +1,7 @@
 import calculateSlot from 'cluster-key-slot';
 import { IntelligentSessionError } from '../errors.js';
 import { intelligenceKeys } from '../keys.js';
-import { answerOf, dataText, errorText, isRead } from '../protocol.js';
+import { answerOf, dataText, errorText, FAILED_COMMAND, isRead, NO_COMMAND } from '../protocol.js';
 import type { RedisClock } from '../redis/clock.js';
 import { isCluster, type RedisClient } from '../redis/connect.js';
 import { LoopTimeout } from '../redis/loop-clock.js';
@@ -77,7 +77,10 @@ export class Workbench {
     readonly of: Intelligence,
     readonly options: WorkbenchOptions,
     readonly metrics: WorkerMetrics,
-    readonly hooks: { finished(job: Job, result: Result): void; fault(error: unknown, command: string): void },
+    readonly hooks: {
+      finished(job: Job, result: Result): void;
+      fault(error: unknown, command: string, job?: Job): void;
+    },
   ) {
     const bounds = { messages: options.maxQueue, bytes: options.maxQueueBytes };
     const isLate = (job: Job) => this.#isLate(job);
@@ -197,7 +200,7 @@ export class Workbench {
   #weightOf({ message: { command }, payload }: Job): number {
     if (listCommands.has(command))
       return 1 + Math.min(LIST_WEIGHT, payload.length / PAYLOAD_BYTES) + payload.length / LIST_BYTES;
-    if (command === 'activity') return 1 + (Number(payload) || 0) / MINUTES;
+    if (command === 'activity') return 1 + (/^\d{1,6}$/.test(payload) ? Number(payload) / MINUTES : 0);
     const ring = command === 'pageview' ? this.of.activityDays / RING_DAYS : 0;
     return Math.max(1, ring) + payload.length / PAYLOAD_BYTES;
   }
@@ -247,7 +250,7 @@ export class Workbench {
     this.#ownAtWork++;
     try {
       const command = commands.get(message.command);
-      if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'Unknown command');
+      if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
       const work = command({
         command: message.command,
         sid,
@@ -265,7 +268,7 @@ export class Workbench {
     } catch (error) {
       const known = error instanceof IntelligentSessionError;
       if (answer && answer.head !== '')
-        this.#replies.push(answer, errorText(answer.head, known ? error.message : 'The command failed'));
+        this.#replies.push(answer, errorText(answer.head, known ? error.message : FAILED_COMMAND));
       this.#finish(job, error instanceof CommandTimeout ? 'timeout' : 'failed', error);
     }
     this.#ownAtWork--;
@@ -277,7 +280,7 @@ export class Workbench {
     const { command } = job.message;
     const known = builtIn.has(command) || this.options.commands.has(command);
     this.metrics.messages.inc(known ? command : 'unknown', result);
-    if (fault !== undefined) this.hooks.fault(fault, command);
+    if (fault !== undefined) this.hooks.fault(fault, command, job);
     this.hooks.finished(job, result);
   }
 

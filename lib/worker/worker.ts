@@ -6,11 +6,14 @@ import { chooseBloomFilter } from '../bloom/choose.js';
 import { applicationFault, IntelligentSessionError, OptionError, redisFault, safeText } from '../errors.js';
 import { itemKeyOf } from '../item-keys.js';
 import type { PromRegistry } from '../metrics.js';
+import { Availability } from '../redis/availability.js';
 import { RedisClock } from '../redis/clock.js';
 import { addressOf, connectCommands, databaseOf, type RedisClient, whenReady } from '../redis/connect.js';
 import { distanceMsOf } from '../redis/liveness.js';
 import { endConnection } from '../redis/end-connection.js';
+import { tellAway } from '../redis/tell-away.js';
 import { RepeatedLines } from '../repeated-lines.js';
+import { WarnOnce } from '../warnings.js';
 import { builtIn } from './commands/index.js';
 import { WorkerMetrics } from './metrics.js';
 import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options.js';
@@ -47,6 +50,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #faultLines = new RepeatedLines((text, times) =>
     this.#log.warn(times === 1 ? text : `${text} (${times.toLocaleString('en')} times within a second)`),
   );
+  readonly #warnings = new WarnOnce();
   readonly #client: RedisClient;
   readonly #clock: RedisClock;
   readonly #metrics: WorkerMetrics;
@@ -129,6 +133,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
       await this.#source?.close();
       throw error instanceof OptionError ? error : redisFault(error);
     }
+    const availability = new Availability(this.#client, START_TIMEOUT_MS);
+    tellAway(availability, 'no message is worked on', () => this.#closing !== undefined, this.#options.log);
     const { namespace } = this.#options;
     const where = `${addressOf(this.#client)}, database ${databaseOf(this.#client)}, namespace "${namespace}"`;
     this.#log.info(safeText(`listening at ${where} (${transport}), Bloom filters: ${this.#bloom.implementation}`));
@@ -174,7 +180,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #fault(cause: unknown, command: string): void {
     const error = applicationFault(cause);
     this.#faultLines.add(safeText(`${command}: ${error.message}`));
-    this.emit('fault', error, command);
+    if (this.emit('fault', error, command) || this.#options.log) return;
+    if (error instanceof IntelligentSessionError || !this.#options.commands.has(command))
+      this.#warnings.unheard(redisFault(error), this.#client.status === 'ready');
+    else this.#warnings.commandFailed(command, error);
   }
 
   /** Takes no more messages, finishes what is in hand (at most `timeout` ms), closes. Can be called twice. */

@@ -47,8 +47,12 @@ describe('the command line', () => {
     expect(stderr).to.contain('ERR_INTELLIGENT_SESSION_OPTION').and.to.contain('worker').and.to.not.contain('\u001b');
   });
 
-  for (const how of ['npx', 'npm run'])
-    it(`ends when the ${how} that started it is killed`, async () => {
+  for (const [how, signal] of [
+    ['npx', 'SIGKILL'],
+    ['npm run', 'SIGKILL'],
+    ['npm run', 'SIGTERM'],
+  ] as const)
+    it(`ends when the ${how} that started it gets ${signal}`, async () => {
       const folder = mkdtempSync(join(tmpdir(), 'started-by-npm-'));
       const redis = await startPrivateRedis();
       // what npm installs is a link to the built bin; here the bin is its source
@@ -68,10 +72,38 @@ describe('the command line', () => {
       await until('the worker listens', () => said.includes('listening at'));
       const processes = descendants(npm.pid as number);
       expect(processes.map(({ args }) => args).join()).to.contain(`${name}.ts worker`);
-      npm.kill('SIGKILL');
+      npm.kill(signal);
       await allEnded(processes);
       await redis.stop();
       rmSync(folder, { recursive: true });
+    });
+
+  const folder = mkdtempSync(join(tmpdir(), 'cli-'));
+  const file = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  after(() => rmSync(folder, { recursive: true }));
+
+  for (const [flags, expected] of [
+    [['--metrics-port', 'abc'], '--metrics-port should be a whole number from 0 to 65535'],
+    [['--max-queue', '-3'], '--max-queue should be a whole number from 1 to 10000000'],
+    [['--error-rate', '1'], '--error-rate should be a number over 0 and under 1'],
+    [['--partitions', '4'], 'option "partitions" is without effect: it needs transport: \'stream\''],
+    [['--metrics-host', '0.0.0.0'], '--metrics-host is without effect: it needs --metrics-port'],
+    [['--cluster', '--sentinel', 'main'], '--cluster and --sentinel both say what is at the URL'],
+    [['--redis', '127.0.0.1'], 'option "redis" should be a URL as redis://127.0.0.1:6379'],
+    [['--redis', 'redis://127.0.0.1:1/shop'], 'a database has a number'],
+    [['--combos', join(folder, 'none')], "can't be read (ENOENT)"],
+    [['--combos', file('combos.json', '{')], 'is no JSON'],
+    [['--commands', file('commands.mjs', 'export const report = () => 1')], 'should have a default export'],
+    [['--commands', join(folder, 'none.mjs')], "can't be loaded: ERR_MODULE_NOT_FOUND"],
+  ] as const)
+    it(`refuses ${flags.join(' ').replace(folder, '')} with one coded line`, () => {
+      const { status, stdout, stderr } = run(name, 'worker', ...flags);
+      expect({ status, stdout }).to.deep.equal({ status: 1, stdout: '' });
+      expect(stderr).to.contain(expected).and.to.contain('(ERR_INTELLIGENT_SESSION_OPTION, see docs/errors.md#');
+      expect(stderr.trim().split('\n')).to.have.lengthOf(1);
     });
 
   it('is called by its old name through npx nowhere', () => {

@@ -125,7 +125,7 @@ describe('starting', () => {
     const client = new Redis(redis.url);
     await client.call('ACL', 'SETUSER', 'silent', 'on', '>x', '~*', '+@all', '-command');
     client.disconnect();
-    const told = warning('ERR_INTELLIGENT_SESSION_REDIS');
+    const told = warning('INTELLIGENT_SESSION_FAULT');
     const url = redis.url.replace('redis://', 'redis://silent:x@');
     const site = await siteOf({ redis: url, worker: 'embedded', maxWaitMs: 300, namespace: 'silent:' });
     const started = performance.now();
@@ -137,10 +137,10 @@ describe('starting', () => {
 
   it('a Redis that is not there is a warning on the console, where nobody listens to the store', async () => {
     const url = await nobodysUrl();
-    const told = warning('ERR_INTELLIGENT_SESSION_NOT_READY');
+    const told = warning('INTELLIGENT_SESSION_REDIS_AWAY');
     const store = new RedisSessionStore({ url, maxWaitMs: 100 });
     open.push(() => store.close());
-    expect((await told).message).to.contain(`Redis at ${new URL(url).host} is not answering: connect ECONNREFUSED`);
+    expect((await told).message).to.contain(`No connection to Redis at ${new URL(url).host}: connect ECONNREFUSED`);
   });
 
   it('and none where somebody does', async () => {

@@ -1,5 +1,23 @@
+import { EventEmitter } from 'node:events';
 import { expect } from 'chai';
-import { createWorker, intelligentSession, OptionError, RedisSessionStore } from '../../lib/index.js';
+import {
+  createBloomFilter,
+  createWorker,
+  intelligentSession,
+  OptionError,
+  RedisSessionStore,
+} from '../../lib/index.js';
+
+/** As ioredis-mock: it acts as a client, and keeps its data in the process. */
+class Imitation extends EventEmitter {
+  readonly options = { host: 'localhost', port: 6379 };
+  duplicate(): this {
+    return this;
+  }
+}
+
+const sessions = (options: object) => intelligentSession({ secret: 'x', ...options } as never);
+const session = (options: object) => sessions({ session: options });
 
 describe('options', () => {
   const wrong: [string, () => unknown, RegExp][] = [
@@ -19,6 +37,92 @@ describe('options', () => {
     ['a URL of something else', () => new RedisSessionStore({ redis: 'http://x' }), /redis:\/\//],
     ['a glob that is too long', () => createWorker({ sessionGlob: 'a'.repeat(300) }), /"sessionGlob"/],
     ['a command that is built in', () => createWorker({ commands: { pageview: () => 1 } }), /built in/],
+    // what people give in another place: the message says where it belongs
+    ['a secret inside session', () => session({ secret: 'y' }), /"session\.secret" stands beside "session"/],
+    ['a store inside session', () => session({ store: 'y' }), /"session\.store" stands beside "session"/],
+    [
+      'an unknown option of session',
+      () => session({ resve: false }),
+      /"session\.resve"; session may have cookie, genid/,
+    ],
+    ['a cookie at the top', () => sessions({ cookie: {} }), /"cookie" belongs in "session"/],
+    ['resave at the top', () => sessions({ resave: false }), /"resave" belongs in "session"/],
+    ['a prefix at the top', () => sessions({ prefix: 'a:' }), /"prefix" belongs in "store"/],
+    ['a host at the top', () => sessions({ host: 'x' }), /"host" belongs to Redis: redis: \{ host/],
+    [
+      'a worker’s option',
+      () => sessions({ commands: {} }),
+      /"commands" is without effect: it needs worker: 'embedded'/,
+    ],
+    ['redis inside store', () => sessions({ store: { redis: 'redis://x' } }), /"store\.redis" stands beside "store"/],
+    [
+      'a cookie of the store',
+      () => new RedisSessionStore({ cookie: {} } as never),
+      /"cookie" belongs to express-session/,
+    ],
+    ['a track of the worker', () => createWorker({ track: true } as never), /"track" belongs to intelligentSession/],
+    // of a mode that was not chosen
+    ['partitions without streams', () => sessions({ partitions: 4 }), /"partitions" is without effect.*'stream'/],
+    [
+      'a backlog without streams',
+      () => sessions({ transport: 'pubsub', maxBacklog: 4 }),
+      /"maxBacklog" is without effect/,
+    ],
+    ['connections without lists', () => sessions({ replyConnections: 4 }), /"replyConnections".*replies: 'list'/],
+    [
+      'filters without a worker',
+      () => sessions({ bloom: 'module' }),
+      /"bloom" is the worker's own.*worker: 'embedded'/,
+    ],
+    ['a worker’s partitions', () => createWorker({ partitions: 4 }), /"partitions" is without effect/],
+    [
+      'a touch that is off',
+      () => new RedisSessionStore({ touchAfter: 9, disableTouch: true }),
+      /"touchAfter" is without/,
+    ],
+    // Redis
+    ['an empty URL', () => sessions({ redis: '' }), /"redis" should be a URL as redis:.*got an empty text/],
+    ['an address without redis://', () => sessions({ redis: '127.0.0.1' }), /"redis" should be a URL as redis:/],
+    ['a port', () => sessions({ redis: 6400 }), /"redis" should be a URL.*a port alone is \{ port: 6400 \}/],
+    ['a promise of a client', () => sessions({ redis: Promise.resolve() }), /"redis".*await it first/],
+    ['null', () => new RedisSessionStore({ client: null as never }), /"client" should be a URL.*got null/],
+    ['what has no connection', () => sessions({ redis: new Imitation() }), /"redis" is a client without a connection/],
+    ['the same for a worker', () => createWorker({ redis: new Imitation() as never }), /a client without a connection/],
+    // other kinds
+    [
+      'a page as track',
+      () => sessions({ track: '/a' }),
+      /"track" should be true, false, "route" or a function, got a text/,
+    ],
+    [
+      'an empty secret',
+      () => sessions({ secret: '' }),
+      /"secret" should be a text that is not empty.*got an empty text/,
+    ],
+    ['a number as secret', () => sessions({ secret: 4711 }), /"secret" should be a text.*got a number/],
+    [
+      'a combo’s page',
+      () => sessions({ combos: [{ name: 'a', page: '/a' }] }),
+      /no option "combos\.0\.page".*name, pages/,
+    ],
+    ['a store by name', () => sessions({ store: 'redis' }), /"store" should be a store of express-session's kind/],
+    ['a Map as store', () => sessions({ store: new Map() }), /"store" is no store.*get\(\), set\(\), destroy\(\)/],
+    ['a text as options', () => intelligentSession('x' as never), /options should be an object, got a text/],
+    ['a URL as a worker’s options', () => createWorker('redis://x' as never), /options should be an object/],
+    ['a maxAge in words', () => session({ cookie: { maxAge: '1 day' } }), /"session": maxAge must be a number/],
+    ['a sameSite that is none', () => session({ cookie: { sameSite: 'laks' } }), /"session": .*sameSite is invalid/],
+    ['a name with a space', () => session({ name: 'my cookie' }), /"session": .*name is invalid/],
+    [
+      'a short secret of items',
+      () => sessions({ itemSecret: 'short' }),
+      /"itemSecret" should be a text of at least 16/,
+    ],
+    [
+      'a near cache by true',
+      () => sessions({ store: { nearCache: true } }),
+      /"nearCache" should be an object, got true/,
+    ],
+    ['a log that is none', () => createWorker({ log: 'debug' as never }), /"log" should be an object with info\(\)/],
     ['a command with a bad name', () => createWorker({ commands: { 'A B': () => 1 } }), /command's name/],
   ];
   for (const [title, act, message] of wrong)
@@ -28,6 +132,32 @@ describe('options', () => {
         .with.property('code')
         .that.matches(/^ERR_INTELLIGENT_SESSION_/);
     });
+
+  it('an empty REDIS_URL is an error that names it', () => {
+    const { REDIS_URL: before } = process.env;
+    process.env.REDIS_URL = '';
+    try {
+      expect(() => sessions({})).to.throw(OptionError, /\(REDIS_URL\) should be a URL/);
+    } finally {
+      if (before === undefined) delete process.env.REDIS_URL;
+      else process.env.REDIS_URL = before;
+    }
+  });
+
+  it('createBloomFilter() refuses what is no client of ioredis, and an expansion of a filter that does not grow', async () => {
+    const code = 'ERR_INTELLIGENT_SESSION_OPTION';
+    const of = (...args: unknown[]) =>
+      Reflect.apply(createBloomFilter, undefined, args).then(
+        () => expect.fail('no error'),
+        (error: unknown) => error,
+      );
+    expect(await of('redis://127.0.0.1')).to.include({ code });
+    const still = await of({ call() {} }, 'fallback', { nonScaling: true, expansion: 3 });
+    expect(still)
+      .to.include({ code })
+      .and.property('message')
+      .matches(/"expansion" is without effect/);
+  });
 
   describe('in production', () => {
     const before = process.env.NODE_ENV;
@@ -75,7 +205,7 @@ describe('options', () => {
       } finally {
         process.off('warning', heard);
       }
-      expect(warnings.map(({ code }) => code)).to.deep.equal(['ERR_INTELLIGENT_SESSION_SECRET']);
+      expect(warnings.map(({ code }) => code)).to.deep.equal(['INTELLIGENT_SESSION_SHORT_SECRET']);
       expect(warnings[0]?.message)
         .to.match(/fewer than 32 bytes/)
         .and.not.include('hV9');

@@ -1,0 +1,99 @@
+import { Cluster } from 'ioredis';
+import { IntelligentSessionError } from '../errors.js';
+import { FAILED_COMMAND, isBuiltIn, NO_COMBO, NO_COMMAND } from '../protocol.js';
+import { addressOf, databaseOf, type RedisClient } from '../redis/connect.js';
+import { shown, WarnOnce } from '../warnings.js';
+
+export interface Route {
+  readonly client: RedisClient;
+  /** with the client's `keyPrefix` */
+  readonly namespace: string;
+  readonly transport: 'pubsub' | 'stream';
+  readonly partitions: number;
+}
+
+/** What happens while Redis is away. */
+export const WITHOUT_INSIGHT = 'pages are served without what is known of their visitors';
+
+/** Was it that the command, or the combo, is not known where it was carried out? */
+export const isUnknown = (text: string): boolean => text.startsWith(NO_COMMAND) || text.startsWith(NO_COMBO);
+
+/** What was answered in an answer's place, in words for who asked. */
+export function commandFault(command: string, payload: string, answered: string): IntelligentSessionError {
+  const text = answered.replace(/ \(ERR_[^)]*\)$/, '').slice(0, 300);
+  return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_COMMAND', failure(command, payload, text));
+}
+
+function failure(command: string, payload: string, text: string): string {
+  if (text === NO_COMMAND)
+    return `There is no command ${shown(command)}: neither built in nor in the option "commands"`;
+  if (text === NO_COMBO)
+    return `combo(${shown(payload)}): neither the option "combos" nor the worker has a combo of that name`;
+  if (isBuiltIn(command)) return `"${command}" was not answered: ${text}`;
+  const why = text === FAILED_COMMAND ? "the worker's log, or its event 'fault', says why" : text;
+  return `The application's command ${shown(command)} failed in the worker: ${why}`;
+}
+
+/** Tells a person, once each, why requests go unanswered: no worker, none that answers, none that has the command. */
+export class Unanswered {
+  readonly #warnings = new WarnOnce();
+
+  constructor(readonly route: Route) {}
+
+  /** Nobody listens to this command, as far as Redis says. */
+  noWorker(command: string): void {
+    if (!isBuiltIn(command)) this.#noCommand(command);
+    else
+      this.#warnings.tell(
+        'INTELLIGENT_SESSION_NO_WORKER',
+        `No worker listens to ${this.#place}: nothing is known of visitors until one does. Start one: ${this.#commandLine}`,
+      );
+  }
+
+  /** Some requests in a row had no answer in time, where Redis can't say whether anybody listens, or a worker is stuck. */
+  noAnswer(ownCommand: string | undefined): void {
+    const what = ownCommand === undefined ? '' : ` of the application's command ${shown(ownCommand)}`;
+    this.#warnings.tell(
+      'INTELLIGENT_SESSION_NO_ANSWER',
+      `No answer${what} in time from any worker that listens to ${this.#place}, several times in a row. ` +
+        this.#advice(ownCommand),
+    );
+  }
+
+  #noCommand(command: string): void {
+    this.#warnings.tell(
+      'INTELLIGENT_SESSION_UNKNOWN_COMMAND',
+      `No worker that listens to ${this.#place} has the command ${shown(command)}: give it to ` +
+        'createWorker({ commands }), or to a worker by --commands FILE',
+    );
+  }
+
+  get #place(): string {
+    const { client, namespace, transport } = this.route;
+    return `the namespace "${namespace}" at ${addressOf(client)}, database ${databaseOf(client)} (${transport})`;
+  }
+
+  #advice(ownCommand: string | undefined): string {
+    if (ownCommand !== undefined) return 'It is slow, or no worker has it';
+    return `If none runs, start one: ${this.#commandLine}`;
+  }
+
+  /** What starts a worker, without a password. */
+  get #commandLine(): string {
+    const { client, namespace, transport, partitions } = this.route;
+    const words = ['npx intelligent-session worker', ...this.#redis(client)];
+    if (namespace !== '') words.push(`--namespace ${namespace}`);
+    if (transport === 'stream') words.push('--transport stream', `--partitions ${partitions}`);
+    return words.join(' ');
+  }
+
+  #redis(client: RedisClient): string[] {
+    if (client instanceof Cluster) return ['--redis <URL of a node> --cluster'];
+    const { sentinels, name, path, tls, password } = client.options;
+    if (sentinels?.length) return [`--redis <URL of a Sentinel> --sentinel ${name}`];
+    if (path) return [`--redis ${path}`];
+    const db = databaseOf(client);
+    const secret = password ? '…@' : '';
+    return [`--redis ${tls ? 'rediss' : 'redis'}://${secret}${addressOf(client)}${db === 0 ? '' : `/${db}`}`];
+  }
+}

@@ -1,0 +1,34 @@
+import type { CookieOptions, SessionOptions } from 'express-session';
+import { OptionError } from '../lib/errors.js';
+import type { IntelligentRequest } from './request-intelligence.js';
+
+/**
+ * What is wrong where another middleware has made the session before this one: its own options would be without effect.
+ * Undefined where the first one's cookie has a narrower path: then each has sessions of its own.
+ */
+export function orderError(
+  req: IntelligentRequest,
+  cookie: SessionOptions['cookie'],
+  namespace: string,
+): OptionError | undefined {
+  const { path: mine = '/' } = ((typeof cookie === 'function' ? cookie(req as never) : cookie) ?? {}) as CookieOptions;
+  const { path: first = '/' } = (req.session.cookie ?? {}) as CookieOptions;
+  if (first !== mine && first.startsWith(mine)) return undefined;
+  return new OptionError(messageOf(req, namespace), 'ERR_INTELLIGENT_SESSION_ORDER');
+}
+
+function messageOf(req: IntelligentRequest, namespace: string): string {
+  if (req.intelligence)
+    return (
+      `Another intelligentSession() (namespace "${req.intelligence.around.serving.namespace}") came before this one ` +
+      `(namespace "${namespace}") and made the session: use one for all, or give the first a cookie with a longer path`
+    );
+  const { sessionStore } = req as { sessionStore?: object };
+  const first = sessionStore
+    ? `session() of express-session, with ${sessionStore.constructor.name},`
+    : 'another middleware (cookie-session?)';
+  return (
+    `req.session is there already: ${first} came before intelligentSession(), which makes the sessions itself. Remove that ` +
+    'app.use(); its options go into intelligentSession({ secret, session: { … } })'
+  );
+}
