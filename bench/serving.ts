@@ -65,7 +65,7 @@ function allAnswered({ asks, answered }: Result): void {
   if (asks !== answered) throw new Error(`${asks - answered} of ${asks} were not answered`);
 }
 
-const pairs: Record<string, (waiting: number) => Promise<[worker: Side, serving: Side]>> = {
+const pairs: Record<string, (waiting: number) => Promise<[worker: Side | undefined, serving: Side]>> = {
   'the paper’s pattern': async (waiting) => [
     await startSide('paper worker'),
     await startSide('paper', { connections: waiting }),
@@ -84,6 +84,13 @@ const pairs: Record<string, (waiting: number) => Promise<[worker: Side, serving:
   ],
 };
 
+/** without a worker, and what they are measured by */
+const bare = 'the bare script, run by the application';
+const embedded = 'ours, embedded';
+Object.assign(pairs, {
+  [bare]: async () => [undefined, await startSide('bare script', { namespace: 'b:' })],
+  [embedded]: async () => [undefined, await startSide('embedded', { namespace: 'e:' })],
+});
 const [paper = ''] = Object.keys(pairs);
 
 interface Measured extends Result {
@@ -92,7 +99,7 @@ interface Measured extends Result {
   readonly redis: number;
 }
 
-async function measure([worker, serving]: readonly Side[], wanted: Run): Promise<Measured> {
+async function measure([worker, serving]: readonly (Side | undefined)[], wanted: Run): Promise<Measured> {
   await Promise.all([worker?.cpu(), serving?.cpu()]);
   const before = await redisCpu();
   const result = (await serving?.run(wanted)) as Result;
@@ -108,31 +115,48 @@ const measured = new Map<string, Measured[]>();
 for (let r = 0; r < ROUNDS; r++)
   for (const waiting of WAITING)
     for (const [name, make] of Object.entries(pairs)) {
-      const counted = waiting === 32 || waiting === 256;
+      const local = name === bare || name === embedded;
+      const counted = waiting === 32 || waiting === 256 || (waiting === 1 && (local || name === 'ours, pub/sub'));
       if (!counted && (r > 1 || name.endsWith('RedisBloom'))) continue;
       const pair = await make(waiting);
       await pair[1].run({ waiting, seconds: quick ? 0.5 : 1.5 });
       const key = `${name} ${waiting}`;
       measured.set(key, [...(measured.get(key) ?? []), await measure(pair, { waiting, seconds: SECONDS })]);
       // the serving process first; a worker that is asked to go gives its leases back
-      for (const side of pair.toReversed()) await side.stop(name === paper ? 'SIGKILL' : 'SIGTERM');
+      for (const side of pair.toReversed()) await side?.stop(name === paper ? 'SIGKILL' : 'SIGTERM');
     }
 const of = (name: string, waiting: number, field: keyof Measured) =>
   median((measured.get(`${name} ${waiting}`) ?? []).map((one) => one[field]));
-const speed = Object.keys(pairs).flatMap((name) =>
-  [32, 256].map((waiting) => ({
+const speed = Object.keys(pairs)
+  .filter((name) => name !== bare)
+  .flatMap((name) =>
+    [32, 256].map((waiting) => ({
+      side: name,
+      waiting,
+      'asks a second': Math.round(of(name, waiting, 'perSecond')),
+      'x the pattern': round(of(name, waiting, 'perSecond') / of(paper, waiting, 'perSecond')),
+      'p50 ms': round(of(name, waiting, 'p50')),
+      'p50, x the pattern': round(of(name, waiting, 'p50') / of(paper, waiting, 'p50')),
+      'p99 ms': round(of(name, waiting, 'p99')),
+      'p99, x the pattern': round(of(name, waiting, 'p99') / of(paper, waiting, 'p99')),
+      'CPU µs an ask: serving': round(of(name, waiting, 'serving'), 1),
+      worker: round(of(name, waiting, 'worker'), 1),
+      Redis: round(of(name, waiting, 'redis'), 1),
+      lost: (measured.get(`${name} ${waiting}`) ?? []).reduce((sum, { asks, answered }) => sum + asks - answered, 0),
+    })),
+  );
+
+const local = [1, 32, 256].flatMap((waiting) =>
+  [bare, embedded, 'ours, pub/sub'].map((name) => ({
     side: name,
     waiting,
     'asks a second': Math.round(of(name, waiting, 'perSecond')),
-    'x the pattern': round(of(name, waiting, 'perSecond') / of(paper, waiting, 'perSecond')),
+    'x the bare script': round(of(name, waiting, 'perSecond') / of(bare, waiting, 'perSecond')),
     'p50 ms': round(of(name, waiting, 'p50')),
-    'p50, x the pattern': round(of(name, waiting, 'p50') / of(paper, waiting, 'p50')),
-    'p99 ms': round(of(name, waiting, 'p99')),
-    'p99, x the pattern': round(of(name, waiting, 'p99') / of(paper, waiting, 'p99')),
-    'CPU µs an ask: serving': round(of(name, waiting, 'serving'), 1),
+    'CPU µs an ask: this process': round(of(name, waiting, 'serving'), 1),
+    'CPU, x the bare script': round(of(name, waiting, 'serving') / of(bare, waiting, 'serving')),
     worker: round(of(name, waiting, 'worker'), 1),
     Redis: round(of(name, waiting, 'redis'), 1),
-    lost: (measured.get(`${name} ${waiting}`) ?? []).reduce((sum, { asks, answered }) => sum + asks - answered, 0),
   })),
 );
 
@@ -218,7 +242,13 @@ for (const name of [paper, 'ours, pub/sub', 'ours, stream']) {
 }
 
 // 4. an Express site: CPU time a request, requests a second
-const siteSides: readonly SiteSide[] = ['sessions only', 'page view not waited for', 'page view waited for'];
+const siteSides: readonly SiteSide[] = [
+  'sessions only',
+  'page view not waited for',
+  'page view waited for',
+  'embedded, page view not waited for',
+  'embedded, page view waited for',
+];
 const sites = await Promise.all(siteSides.map((side) => start('serving-site', side, redis.url)));
 const siteWorker = await startSide('worker', { namespace: 'site:' });
 // what autocannon and Node's fetch call themselves is a bot's
@@ -445,6 +475,7 @@ const curves = [paper, 'ours, pub/sub', 'ours, stream'];
 const perSecond = (name: string, waiting: number) => Math.round(of(name, waiting, 'perSecond'));
 report('serving', {
   'asks a second, one serving process, one worker, medians of five interleaved rounds': speed,
+  'without a worker, beside the bare script, medians of five interleaved rounds': local,
   'asks a second over the number that wait': curves.map((name) => ({
     side: name,
     ...Object.fromEntries(WAITING.map((waiting) => [waiting, perSecond(name, waiting)])),

@@ -1,100 +1,191 @@
 import { fileURLToPath } from 'node:url';
 import ejs from 'ejs';
-import express, { type Express, type Request, type Response } from 'express';
-import { type IntelligentSessionOptions, intelligentSession } from '../lib/index.js';
+import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
+import type { IntelligentSessionOptions } from '../lib/index.js';
+import { addToCart, boughtBy, buyCart, cartOf, eurosOf, linesOf, removeFromCart } from './cart.js';
 import { sameOriginOnly, secureHeaders, withoutStack } from './guards.js';
+import { Modes, modes, type WorkerSwitch } from './modes.js';
+import { cable, groupNotifications, productOf, products } from './products.js';
 
-/** What the shop's footer can do to the worker; none where it is somebody else's. */
-export interface WorkerSwitch {
-  readonly running: boolean;
-  start(): Promise<void>;
-  stop(): Promise<unknown>;
-}
-
-const products = [
-  { page: '/added/tv', name: 'Television, 55 inches', price: '€ 649' },
-  { page: '/added/tv-mount', name: 'TV wall mount', price: '€ 39' },
-  { page: '/added/soundbar', name: 'Soundbar', price: '€ 179' },
-  { page: '/added-sync/headphones', name: 'Headphones', price: '€ 89' },
-];
-
-/** One list for the whole group: a notification costs one write, however many people get it. */
-const groupNotifications = [
-  { id: 'spring-sale', text: 'Spring sale: everything for the living room' },
-  { id: 'opening-hours', text: 'The shop in Main Street opens at 8' },
-  { id: 'cable-week', text: 'Cable week: HDMI <2 m> now half price' },
-];
+const euros = new Intl.NumberFormat('en', { style: 'currency', currency: 'EUR', minimumFractionDigits: 0 });
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 /** `hosts`: the names under which browsers reach it, beside this machine's own for itself. */
-export function createShop(options: IntelligentSessionOptions, worker?: WorkerSwitch, hosts: readonly string[] = []) {
-  const app: Express = express();
-  const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+export function createShop(
+  options: IntelligentSessionOptions,
+  worker?: WorkerSwitch,
+  hosts: readonly string[] = [],
+): { app: Express; close(): Promise<void> } {
+  const app = express();
   app.engine('ejs', (file, data, done) => void ejs.renderFile(file, data, done));
   app.set('view engine', 'ejs').set('views', here('./views')).disable('x-powered-by');
   app.use(secureHeaders, sameOriginOnly(hosts));
   app.use(express.static(here('./public')));
-  const sessions = intelligentSession({
-    combos: [{ name: 'tv-on-the-wall', pages: ['/added/tv', '/added/tv-mount'], suggest: 'HDMI cable, 2 m' }],
-    session: { name: 'shop.sid', cookie: { httpOnly: true, sameSite: 'lax' } },
-    ...options,
-  });
-  app.use(sessions, express.urlencoded({ extended: false }));
+  // browsers ask for it beside what a page names
+  app.get('/favicon.ico', (_req, res) => res.sendFile(here('./public/favicon.svg')));
+  app.use(express.urlencoded({ extended: false, limit: '4kb' }));
 
-  /** Every page's footer: asked for together, so one round trip of time. */
-  async function page(req: Request, res: Response, view: string, data: object = {}): Promise<void> {
+  const session = new Modes(
+    {
+      combos: [{ name: 'tv-on-the-wall', pages: ['/added/tv', '/added/tv-mount'], suggest: cable.slug }],
+      session: { name: 'shop.sid', cookie: { httpOnly: true, sameSite: 'lax' } },
+      ...options,
+    },
+    worker,
+  );
+  // before the sessions: a change waits for the requests that have one
+  app.post('/mode', async (req, res) => {
+    const mode = modes.find((one) => one === req.body?.mode);
+    if (mode) await session.change(mode);
+    res.redirect(303, ownPath(req.body?.back));
+  });
+  app.use(session.handler, (req, res, next) => {
+    const pieces = cartOf(req).length;
+    Object.assign(res.locals, {
+      path: req.path,
+      back: req.method === 'GET' ? req.originalUrl : '/',
+      mode: session.current,
+      pieces,
+      euros,
+    });
+    next();
+  });
+
+  /** A page that waits: everything is asked for together, so it costs one round trip of time. */
+  async function page<T extends object>(req: Request, res: Response, view: string, ask: Promise<T>): Promise<void> {
     const started = performance.now();
-    const [report, activity] = await Promise.all([
+    const [report, activity, data] = await Promise.all([
       req.intelligence.pageview(),
       req.intelligence.activity({ minutes: 60 }),
+      ask,
     ]);
     const tookMs = (performance.now() - started).toFixed(1);
-    const { degraded } = req.intelligence;
-    res.render(view, { ...data, report, activity, degraded, tookMs, worker, path: req.path });
+    res.render(view, { ...data, report, activity, degraded: req.intelligence.degraded, tookMs, waited: true });
   }
 
-  app.get('/', async (req, res) => {
-    const fresh = await req.intelligence.freshPages(products.map((product) => product.page));
-    await page(req, res, 'home', { products: products.map((p) => ({ ...p, fresh: fresh.includes(p.page) })) });
+  app.get('/', (req, res) =>
+    page(
+      req,
+      res,
+      'home',
+      req.intelligence.freshPages(products.map((product) => product.page)).then((fresh) => ({ products, fresh })),
+    ),
+  );
+
+  const withSession: RequestHandler = (req, res, next) => {
+    if (req.session) next();
+    else
+      res.status(503).render('message', {
+        title: 'Not now',
+        text: 'The shop’s memory is away, so your cart can’t be changed. Please try again in a moment.',
+      });
+  };
+  const notFound: RequestHandler = (req, res) =>
+    void res.status(404).render('message', {
+      title: 'There is no such page',
+      text: `Nothing is to be found at ${readable(req.originalUrl)}.`,
+    });
+
+  app.post('/cart', withSession, (req, res, next) => {
+    const product = productOf(req.body?.item);
+    if (!product) next();
+    else if (addToCart(req, product)) res.redirect(303, product.page);
+    else
+      res.status(409).render('message', {
+        title: 'Your cart is full',
+        text: 'Please check out first, or take something out of it.',
+      });
   });
-  // Not critical: the page does not wait; its view is sent at the end of the response.
-  app.get('/added/:item', (req, res) => {
-    res.render('added', { item: req.params.item, waited: false, worker, path: req.path });
+  app.post('/cart/remove', withSession, (req, res, next) => {
+    const product = productOf(req.body?.item);
+    if (!product) return next();
+    removeFromCart(req, product);
+    res.redirect(303, '/confirm-purchase');
   });
-  // Critical: the page needs the answer, and waits for it.
-  app.get('/added-sync/:item', async (req, res) => {
-    await page(req, res, 'added', { item: req.params.item, waited: true });
+  // The white paper's two kinds of page: the first does not wait, and its view is sent at the end of the response; the second
+  // needs the answer, and waits for it.
+  app.get(['/added/:item', '/added-sync/:item'], async (req, res, next) => {
+    const product = productOf(req.params.item);
+    if (!product) next();
+    else if (!cartOf(req).includes(product.slug)) res.redirect(303, '/');
+    else if (product.page !== req.path) res.redirect(303, product.page);
+    else if (product.page.startsWith('/added-sync/')) await page(req, res, 'added', Promise.resolve({ product }));
+    else res.render('added', { product });
   });
-  app.get('/confirm-purchase', async (req, res) => {
-    const [suggestions, both] = await Promise.all([
-      req.intelligence.suggestions(),
-      req.intelligence.combo('tv-on-the-wall'),
-    ]);
-    await page(req, res, 'confirm', { suggestions, both });
+
+  app.get('/confirm-purchase', (req, res) => {
+    const lines = linesOf(cartOf(req));
+    const had = [...cartOf(req), ...boughtBy(req)];
+    const missing = req.intelligence
+      .suggestions()
+      .then((slugs) => slugs.filter((slug) => !had.includes(String(slug))).map(productOf));
+    return page(
+      req,
+      res,
+      'confirm',
+      missing.then((suggestions) => ({ lines, total: eurosOf(lines), suggestions })),
+    );
   });
-  app.get('/notifications', async (req, res) => {
-    await page(req, res, 'notifications', { list: await req.intelligence.notifications(groupNotifications) });
+  app.post('/purchase', withSession, (req, res) => {
+    res.redirect(303, buyCart(req) ? '/thank-you' : '/confirm-purchase');
   });
-  app.post('/notifications/:id/seen', async (req, res) => {
-    await req.intelligence.markNotificationSeen(req.params.id);
-    res.redirect(303, '/notifications');
+  app.get('/thank-you', (req, res) => {
+    const lines = linesOf(boughtBy(req));
+    if (lines.length === 0) res.redirect(303, '/confirm-purchase');
+    else res.render('thanks', { lines, total: eurosOf(lines) });
   });
-  app.get('/raw-session-analytics', async (req, res) => {
+
+  app.get('/notifications', (req, res) => {
+    return page(
+      req,
+      res,
+      'notifications',
+      req.intelligence.notifications(groupNotifications).then((list) => ({
+        list,
+        unsaved: list.find(({ id, seen }) => id === req.query.unsaved && !seen),
+      })),
+    );
+  });
+  app.post('/notifications/:id/seen', async (req, res, next) => {
+    const { id } = req.params;
+    if (!groupNotifications.some((one) => one.id === id)) return next();
+    const saved = await req.intelligence.markNotificationSeen(id);
+    res.redirect(303, saved ? '/notifications' : `/notifications?unsaved=${id}`);
+  });
+  app.get('/raw-session-analytics', (req, res) => {
     const { intelligence } = req;
-    const [pageview, freshPages, combo] = await Promise.all([
+    const asked = Promise.all([
       intelligence.pageview(),
       intelligence.freshPages(products.map((product) => product.page)),
       intelligence.combo('tv-on-the-wall'),
+      intelligence.notifications(groupNotifications.map(({ id }) => id)),
     ]);
-    const notifications = await intelligence.notifications(groupNotifications.map(({ id }) => id));
-    const raw = { pageview, freshPages, combo, notifications, degraded: intelligence.degraded };
-    await page(req, res, 'raw', { raw: JSON.stringify(raw, undefined, 2) });
+    const raw = asked.then(([pageview, freshPages, combo, notifications]) =>
+      JSON.stringify({ pageview, freshPages, combo, notifications, degraded: intelligence.degraded }, undefined, 2),
+    );
+    return page(
+      req,
+      res,
+      'raw',
+      raw.then((text) => ({ raw: text })),
+    );
   });
-  app.post('/worker/:act', async (req, res) => {
-    if (req.params.act === 'stop') await worker?.stop();
-    if (req.params.act === 'start') await worker?.start();
-    res.redirect(303, '/');
-  });
-  app.use((_req, res) => void res.status(404).type('text').send('There is no such page.\n'));
-  app.use(withoutStack);
-  return { app, sessions };
+
+  app.use(notFound, withoutStack);
+  return { app, close: () => session.close() };
+}
+
+/** The page that a form was on, if it is one of ours: no form sends anybody elsewhere. */
+function ownPath(back: unknown): string {
+  const base = 'http://shop';
+  const url = URL.canParse(String(back), base) ? new URL(String(back), base) : undefined;
+  return url?.origin === base && String(back).startsWith('/') ? url.pathname + url.search : '/';
+}
+
+function readable(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }

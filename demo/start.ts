@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
+import { whenParentEnds } from '../lib/when-parent-ends.js';
 import { startPrivateRedis } from './private-redis.js';
 import { createShop } from './shop.js';
 import { WorkerProcess } from './worker-process.js';
@@ -42,6 +43,7 @@ async function main(): Promise<void> {
     return stopping;
   };
   process.once('SIGINT', () => stop()).once('SIGTERM', () => stop());
+  whenParentEnds(stop);
 
   try {
     // the port first: where it is taken, nothing else has been started
@@ -57,9 +59,9 @@ async function main(): Promise<void> {
     await worker.start();
     process.stdout.write(`worker: ${worker.banner}\n`);
 
-    const { app, sessions } = createShop({ redis, namespace: 'shop:', secret: SESSION_SECRET }, worker, namesOf(HOST));
-    open.push(() => sessions.close());
-    shown = app;
+    const shop = createShop({ redis, namespace: 'shop:', secret: SESSION_SECRET }, worker, namesOf(HOST));
+    open.push(() => shop.close());
+    shown = shop.app;
     const { port } = server.address() as AddressInfo;
     const name = HOST === '127.0.0.1' ? 'localhost' : HOST.includes(':') ? `[${HOST}]` : HOST;
     process.stdout.write(`shop:   http://${name}:${port}  (Ctrl-C stops everything)\n`);

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 const bin = fileURLToPath(new URL('../lib/bin/intelligent-session.ts', import.meta.url));
@@ -30,7 +31,8 @@ export class WorkerProcess {
   async start(): Promise<void> {
     if (this.#child) return;
     const child = spawn(process.execPath, ['--import', 'tsx', bin, 'worker', ...this.args], {
-      stdio: ['ignore', 'pipe', this.stderr],
+      // over 'ipc' it knows when this process has ended, however it ended
+      stdio: ['ignore', 'pipe', this.stderr, 'ipc'],
       env: { ...process.env, ...this.env },
     });
     this.#child = child;
@@ -38,7 +40,7 @@ export class WorkerProcess {
       if (this.#child === child) this.#child = undefined;
     });
     const [text] = (await Promise.race([
-      once(child.stdout, 'data'),
+      once(child.stdout as Readable, 'data'),
       once(child, 'exit').then(([code]) => Promise.reject(new Error(`The worker ended at start, exit code ${code}`))),
     ])) as [Buffer];
     this.banner = String(text).trim();

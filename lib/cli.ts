@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { OptionError } from './errors.js';
+import { OptionError, safeText } from './errors.js';
 
 /** The subcommands of `intelligent-session`, by name. Each is loaded only when it is named. */
 const subcommands: Readonly<Record<string, { about: string; load(): Promise<Command> }>> = {
@@ -19,7 +19,7 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
       program.addCommand(args.includes(known) ? await load() : new Command(known).description(about));
     await program.parseAsync(args, { from: 'user' });
   } catch (error) {
-    process.stderr.write(`intelligent-session: ${error instanceof Error ? error.message : error}\n`);
+    process.stderr.write(`intelligent-session: ${safeText(error instanceof Error ? error.message : String(error))}\n`);
     process.exit(1);
   }
 }

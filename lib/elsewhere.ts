@@ -9,8 +9,7 @@ const STORE =
   'prefix ttl newSessionTtl serializer scanCount disableTTL disableTouch touchAfter saveMode whenAway nearCache user ' +
   'maxSessionsPerUser expiredEvents encryption';
 const REDIS = 'host port username password db tls sentinels';
-const WORKER =
-  'commands activityDays errorRate capacity expansion sessionGlob shard maxQueue commandTimeoutMs ttlSeconds log';
+const WORKER = 'sessionGlob shard ttlSeconds log';
 const MIDDLEWARE = 'namespace track pages bots timeout transport worker combos itemSecret';
 
 const inRedis = each(REDIS, (name) => `belongs to Redis: redis: { ${name}: … }`);

@@ -23,7 +23,7 @@ export class IntelligentSessionError extends Error {
     readonly code: ErrorCode,
     message: string,
   ) {
-    super(`${message} (${code}, see ${helpOf(code)})`);
+    super(`${safeText(message)} (${code}, see ${helpOf(code)})`);
   }
 }
 
@@ -34,7 +34,7 @@ export class OptionError extends TypeError {
     message: string,
     readonly code: ErrorCode = 'ERR_INTELLIGENT_SESSION_OPTION',
   ) {
-    super(`${message} (${code}, see ${helpOf(code)})`);
+    super(`${safeText(message)} (${code}, see ${helpOf(code)})`);
   }
 }
 
@@ -46,7 +46,69 @@ export function faultText(cause: unknown): string {
   // of several addresses that refuse, there is a code and no message
   const message =
     cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(cause);
-  return (message.split(/,? with args beginning with/i)[0] as string).slice(0, 300);
+  // OpenSSL's own words for an answer that is no TLS, also where a Sentinel's client repeats them
+  if (/wrong version number|packet length too long/i.test(message))
+    return 'TLS was asked for, and the other side does not speak TLS';
+  return safeText(argumentsOf(cause).reduce(without, message)).slice(0, 300);
+}
+
+/** Passwords that connections of this process have: no message of ours says them, whoever repeats them in whatever words. */
+const passwords = new Set<string>();
+export function hidePasswords(...given: readonly unknown[]): void {
+  for (const password of given) if (typeof password === 'string' && password !== '') passwords.add(password);
+}
+
+/**
+ * The one place that every message passes on its way out (errors, events, warnings, lines on stderr): passwords, credentials in
+ * URLs and what Redis repeats of a command are taken out, and control characters, which could write lines of their own into a
+ * log or act on a terminal, are escaped.
+ */
+export function safeText(text: string): string {
+  const known = [...passwords].reduce(without, withoutArguments(text));
+  return known.replace(/:\/\/[^\s/]*@/g, '://…@').replace(UNPRINTABLE, escapeCharacter);
+}
+
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+const escapeCharacter = (character: string): string =>
+  `\\u{${(character.codePointAt(0) as number).toString(16).padStart(4, '0')}}`;
+
+const withoutArguments = (text: string): string => text.split(/,? with args beginning with/i)[0] as string;
+
+/** A text without a secret; a short one would be found in any word, so it is taken out where it stands in quotes only. */
+function without(text: string, secret: string): string {
+  if (secret.length > 3) return text.replaceAll(secret, '…');
+  return ['"', "'", '`'].reduce((rest, quote) => rest.replaceAll(quote + secret + quote, `${quote}…${quote}`), text);
+}
+
+/** What a command was sent with, as ioredis attaches it to the command's error. */
+function argumentsOf(cause: unknown): string[] {
+  const { name, args } = (cause as { command?: { name?: unknown; args?: unknown } } | null)?.command ?? {};
+  // of other commands, what Redis says in its own words names a key, a channel or a script at most
+  if (!/^(auth|hello)$/i.test(String(name)) || !Array.isArray(args)) return [];
+  return args
+    .flat()
+    .map(String)
+    .filter((text) => !/^(\d|auth|default|)$/i.test(text));
+}
+
+/**
+ * What an application's own function threw stays as it is, unless it is, or holds, an error of ioredis: that carries the
+ * arguments of a command, which a log would show with it.
+ */
+export function applicationFault(cause: unknown): Error {
+  if (!(cause instanceof Error)) return redisFault(cause);
+  const repeats = withoutArguments(cause.message) !== cause.message || saysPassword(cause.message);
+  return repeats || carriesCommand(cause) ? redisFault(cause) : cause;
+}
+
+const saysPassword = (text: string): boolean => [...passwords].some((password) => without(text, password) !== text);
+
+/** Does an error, or one in it (`cause`, an AggregateError's, a transaction's, a Cluster node's), carry a command? */
+function carriesCommand(error: unknown, depth = 0): boolean {
+  if (typeof error !== 'object' || error === null || depth > 8) return false;
+  if ('command' in error) return true;
+  const { cause, errors, previousErrors, lastNodeError } = error as Record<string, unknown>;
+  return [cause, errors, previousErrors, lastNodeError].flat().some((inner) => carriesCommand(inner, depth + 1));
 }
 
 /** A fault of Redis or of the way to it, as an error of this package. */

@@ -13,7 +13,7 @@ export { type BloomChoice, chooseBloomFilter as createBloomFilter } from './bloo
 export { copyFilter, type FilterPlace } from './bloom/copy-filter.js';
 export { type ErrorCode, IntelligentSessionError, OptionError } from './errors.js';
 export type { RedisOption } from './redis/connect.js';
-export type { DegradedReason } from './serving/serving-layer.js';
+export type { DegradedReason } from './serving/executor.js';
 export type { RedisSessionStoreOptions, Serializer } from './session/options.js';
 export { RedisSessionStore } from './session/redis-session-store.js';
 export type { Command, CommandRequest } from './worker/commands/command.js';

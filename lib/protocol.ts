@@ -95,10 +95,21 @@ export function checkPayload(payload: string): void {
 
 /** A string goes as it is, anything else as JSON, once. */
 export function formatPayload(payload: unknown): string {
-  const text = typeof payload === 'string' ? payload : (JSON.stringify(payload ?? null) ?? 'null');
+  const text = typeof payload === 'string' ? payload : jsonOf(payload);
   if (isTooLong(text))
     throw new OptionError(`A payload is at most ${MAX_PAYLOAD_BYTES} bytes`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
   return text;
+}
+
+function jsonOf(payload: unknown): string {
+  try {
+    return JSON.stringify(payload ?? null) ?? 'null';
+  } catch {
+    throw new OptionError(
+      'A payload is a text, or what JSON can say: no BigInt, no circular reference',
+      'ERR_INTELLIGENT_SESSION_ARGUMENT',
+    );
+  }
 }
 
 /** What stands before every request's channel: with the database's number where it is not 0, since pub/sub knows of none. */

@@ -10,7 +10,8 @@ export type WarningCode =
   | 'INTELLIGENT_SESSION_UNKNOWN_COMMAND'
   | 'INTELLIGENT_SESSION_COMMAND_FAILED'
   | 'INTELLIGENT_SESSION_NO_SECRET'
-  | 'INTELLIGENT_SESSION_SECURE_COOKIE';
+  | 'INTELLIGENT_SESSION_SECURE_COOKIE'
+  | 'INTELLIGENT_SESSION_MANY_INSTANCES';
 
 /** Every line that this package writes on the console of an application goes through here: no ids, no data, no passwords. */
 export function warn(code: WarningCode, message: string): void {
@@ -32,13 +33,18 @@ export class WarnOnce {
     warn(code, message);
   }
 
-  /** A fault that nobody listens to. Of an application's own error only the kind is told: its text may hold data. */
-  unheard(error: unknown, event = 'fault'): void {
-    if (error instanceof IntelligentSessionError || error instanceof OptionError)
+  /**
+   * A fault that nobody listens to. Of an application's own error only the kind is told: its text may hold data. With Redis
+   * away (`isReady` false) what it refuses says nothing new, and a conflict is the page's to see.
+   */
+  unheard(error: unknown, isReady: boolean): void {
+    if (error instanceof IntelligentSessionError || error instanceof OptionError) {
+      const ofConnection = /_(REDIS|NOT_READY)$/.test(error.code);
+      if ((ofConnection && !isReady) || error.code === 'ERR_INTELLIGENT_SESSION_CONFLICT') return;
       this.tell('INTELLIGENT_SESSION_FAULT', error.message);
-    else {
+    } else {
       const name = error instanceof Error ? error.name : typeof error;
-      const message = `a function of the application threw an error (${name}): listen to the event "${event}" to see it`;
+      const message = `a function of the application threw an error (${name}): listen to the event "fault" to see it`;
       this.tell('INTELLIGENT_SESSION_FAULT', message);
     }
   }

@@ -1,5 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { IntelligentSessionError } from '../lib/errors.js';
+import { isTooDeep } from '../lib/session/json-text.js';
+import { unserializable } from '../lib/session/session-codec.js';
 import type { IntelligentRequest } from './request-intelligence.js';
 import { promiseMethods } from './session-promises.js';
 
@@ -8,9 +10,10 @@ type Tell = (error: Error) => void;
 
 /**
  * express-session compares a session by JSON.stringify() in its res.end(), after it has marked the answer as ended: what
- * JSON can't say (a BigInt, a circular reference) throws there, the error handler's own res.end() is ignored, and the
- * request hangs. The returned `next`, for express-session, guards its res.end(): a coded error goes to `next`, the session
- * is not saved, and the error handler answers; where that is what answers (a status of 500 or more), `tell` gets it. req.session.save() gives that error to its callback.
+ * JSON can't say (a BigInt, a circular reference, too many levels) throws there, as does a session whose cookie or methods were
+ * replaced; the error handler's own res.end() is ignored, and the request hangs, or the process ends. The returned `next`, for
+ * express-session, guards its res.end(): a coded error goes to `next`, the session is not saved, and the error handler answers;
+ * where that is what answers (a status of 500 or more), `tell` gets it. req.session.save() gives that error to its callback.
  */
 export function guardSerialization(req: IntelligentRequest, res: ServerResponse, next: Next, tell: Tell): Next {
   const plainEnd = res.end;
@@ -20,7 +23,8 @@ export function guardSerialization(req: IntelligentRequest, res: ServerResponse,
       guarded = true;
       guard(req, res, plainEnd, next, tell);
     }
-    next(error);
+    // of a store of the application's, what was stored may be too deep to be compared
+    next(error instanceof RangeError ? (faultOf(req, error) ?? error) : error);
   };
 }
 
@@ -32,6 +36,8 @@ function guard(
   tell: Tell,
 ): void {
   const { end: sessionEnd, writeHead: sessionHead } = res;
+  const saves = new GuardedSaves(req);
+  const guardSession = () => promiseMethods(req, () => saves.guard());
   res.writeHead = function (this: ServerResponse, ...args: unknown[]) {
     try {
       return Reflect.apply(sessionHead, this, args);
@@ -42,7 +48,8 @@ function guard(
   } as ServerResponse['writeHead'];
   res.end = function (this: ServerResponse, ...args: unknown[]) {
     try {
-      return Reflect.apply(sessionEnd, this, args);
+      guardSession(); // the page may have made another one
+      return saves.throwing(() => Reflect.apply(sessionEnd, this, args));
     } catch (cause) {
       const fault = faultOf(req, cause);
       if (!fault) throw cause;
@@ -56,37 +63,78 @@ function guard(
       return this;
     }
   } as ServerResponse['end'];
-  promiseMethods(req, guardSave);
+  guardSession();
 }
 
-/** req.session.save() compares, too, and throws where it has a callback for that. */
-function guardSave(req: IntelligentRequest): void {
-  const { session } = req;
-  if (!session) return;
-  const { save } = session;
-  const value = function (this: typeof session, callback?: (error?: unknown) => void) {
+/** req.session.save() compares, too, and throws where it has a callback for that. What is too deep is found before it is sent. */
+class GuardedSaves {
+  #guarded: object | undefined;
+  /** within res.end(), before the head is written: what throws there still goes to the error handler */
+  #throws = false;
+
+  constructor(readonly req: IntelligentRequest) {}
+
+  guard(): void {
+    const { session } = this.req;
+    // regenerate() makes another one
+    if (typeof session !== 'object' || session === null || session === this.#guarded) return;
+    this.#guarded = session;
+    const { save } = session;
+    if (typeof save !== 'function') return;
+    const { req } = this;
+    const throws = () => this.#throws;
+    const value = function (this: typeof session, callback?: (error?: unknown) => void) {
+      try {
+        if (isTooDeep(JSON.stringify(this) ?? '')) throw unserializable();
+        const told = callback && ((cause?: unknown) => callback(cause ? (faultOf(req, cause) ?? cause) : cause));
+        return Reflect.apply(save, this, [told]);
+      } catch (cause) {
+        const fault = faultOf(req, cause);
+        if (!fault || !callback || throws()) throw fault ?? cause;
+        setImmediate(callback, fault);
+        return this;
+      }
+    };
+    Object.defineProperty(session, 'save', { value, configurable: true, enumerable: false, writable: true });
+  }
+
+  throwing<T>(act: () => T): T {
+    this.#throws = true;
     try {
-      return Reflect.apply(save, this, [callback]);
-    } catch (cause) {
-      const fault = faultOf(req, cause);
-      if (!fault || !callback) throw fault ?? cause;
-      setImmediate(callback, fault);
-      return this;
+      return act();
+    } finally {
+      this.#throws = false;
     }
-  };
-  Object.defineProperty(session, 'save', { value, configurable: true, enumerable: false, writable: true });
+  }
 }
 
 /** What to tell where the session is the reason of an error, else undefined. */
 function faultOf({ session }: IntelligentRequest, cause: unknown): IntelligentSessionError | undefined {
-  try {
-    JSON.stringify(session);
-    return undefined;
-  } catch {
+  if (cause instanceof IntelligentSessionError && cause.code === 'ERR_INTELLIGENT_SESSION_SERIALIZE') return cause;
+  // a session that was taken away is none that could be the reason
+  if (session === undefined || session === null) return undefined;
+  if (isReplaced(session)) {
     const error = new IntelligentSessionError(
       'ERR_INTELLIGENT_SESSION_SERIALIZE',
-      'The session holds what JSON can not say (a BigInt, a circular reference), and was not saved',
+      'req.session, its cookie or its methods were replaced by something else (by a body’s keys?), and it was not saved',
     );
     return Object.assign(error, { cause });
   }
+  try {
+    const text: string | undefined = JSON.stringify(session);
+    // with a replacer, as express-session does it, the stack is at its end earlier
+    return text === undefined || (cause instanceof RangeError && isTooDeep(text)) ? unserializable(cause) : undefined;
+  } catch {
+    return unserializable(cause);
+  }
+}
+
+/** express-session calls these in res.end(). */
+function isReplaced(session: object): boolean {
+  const { touch, save, resetMaxAge, cookie } = session as Record<string, unknown>;
+  return (
+    [touch, save, resetMaxAge].some((method) => typeof method !== 'function') ||
+    typeof cookie !== 'object' ||
+    cookie === null
+  );
 }

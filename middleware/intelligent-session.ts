@@ -1,17 +1,19 @@
 import { randomBytes } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { IncomingMessage, type ServerResponse } from 'node:http';
 import type { Request, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
-import { OptionError } from '../lib/errors.js';
+import { IntelligentSessionError, OptionError } from '../lib/errors.js';
 import { CLOSE_TIMEOUT_MS } from '../lib/pending.js';
+import type { Executor } from '../lib/serving/executor.js';
+import { LocalExecutor } from '../lib/serving/local-executor.js';
 import { ServingLayer } from '../lib/serving/serving-layer.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import { warn } from '../lib/warnings.js';
 import { beacon } from './beacon.js';
-import { EmbeddedWorker } from './embedded-worker.js';
 import { guardSerialization } from './guard-serialization.js';
 import { type IntelligentSessionOptions, isStore, resolveOptions } from './options.js';
 import { orderError } from './middleware-order.js';
+import { countOpen } from './open-instances.js';
 import { pageNames } from './page-name.js';
 import { type IntelligentRequest, RequestIntelligence, type Surroundings } from './request-intelligence.js';
 import { Responses } from './responses.js';
@@ -33,7 +35,7 @@ type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unk
 export interface IntelligentSession extends Middleware {
   readonly store: Store;
   /** events `degraded` and `fault`, and the metrics */
-  readonly serving: ServingLayer;
+  readonly serving: Executor;
   /**
    * A handler for POST: counts the page that a script of the site names in the body (at most 2,048 bytes of text), or the
    * Referer's, for a session whose cookie has come back. Answers 204. For pages that were prefetched or prerendered:
@@ -52,6 +54,8 @@ const DEFAULT_TTL = 86_400;
 
 /** express-session with a store on Redis, and `req.intelligence`. Every option has a default. */
 export function intelligentSession(options: IntelligentSessionOptions = {}): IntelligentSession {
+  if (options instanceof IncomingMessage)
+    throw new OptionError('app.use(intelligentSession) lacks its call: app.use(intelligentSession({ … }))');
   const {
     redis,
     secret,
@@ -60,8 +64,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     track,
     pages,
     bots,
-    bloom,
     worker,
+    local,
     session: sessionGiven,
     store: storeGiven,
     ...of
@@ -82,28 +86,19 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     ? undefined
     : new RedisSessionStore({ maxWaitMs: of.maxWaitMs, ...storeGiven, redis });
   const store: Store = ours ?? (storeGiven as Store);
-  const serving = new ServingLayer(redis, { ...of, tellsAway: ours === undefined });
+  const pageName = pageNames(pages);
+  const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
+  const tellsAway = ours === undefined;
+  const serving: Executor =
+    worker === 'embedded'
+      ? new LocalExecutor(redis, { ...of, ...local, tellsAway, combos: combos.map(withoutSuggest) })
+      : new ServingLayer(redis, { ...of, tellsAway });
   const given = { ...signing, store };
   const storing = session(given);
   // express-session decides once whether it stores what holds nothing; both follow the store, and make the same sessions
   const saving = session({ ...given, saveUninitialized: false });
   const storesEmpty = sessionOptions.saveUninitialized !== false;
   forgetWith(store, serving);
-
-  const pageName = pageNames(pages);
-  const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
-  const { namespace, transport, partitions, maxMessageAgeSeconds } = of;
-  const embedded =
-    worker === 'embedded'
-      ? new EmbeddedWorker(
-          {
-            ...{ redis, namespace, transport, bloom, combos: combos.map(withoutSuggest) },
-            ...(transport === 'stream' && { partitions, maxMessageAgeSeconds }),
-          },
-          (error) => serving.emit('fault', error),
-        )
-      : undefined;
-  if (embedded) serving.waitForWorker(embedded.listening);
 
   const around: Surroundings = {
     serving,
@@ -113,8 +108,13 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     askedPage: (req) => askedPage(track, req),
     automaticPage: (req, ended) => automaticPage(track, req, ended),
     session: (req, { stored }) => {
-      // express-session sends no cookie for an id that is no text (`genid`): such a session is not tracked
-      if (typeof req.session?.id !== 'string' || req.session.id === '') return undefined;
+      if (!req.session) return undefined;
+      // express-session sends no cookie for an id that is no text: such a session is not tracked
+      if (typeof req.session.id !== 'string' || req.session.id === '') {
+        const message = 'option "session.genid" gives no text: no cookie is set, and nothing is known of visitors';
+        serving.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', message));
+        return undefined;
+      }
       const returning = cookieCameBack(req);
       if (!returning && !stored) return undefined;
       const ttlSeconds = ours?.ttlSeconds(req.session, returning) ?? secondsLeft(req.session, returning);
@@ -129,12 +129,14 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     const left = () => ({ timeout: Math.max(0, endMs - performance.now()) });
     await responses.close(timeoutMs);
     await Promise.all([serving.close(left()), ours?.close(left())]);
-    // last: it still hears what was sent just now
-    await embedded?.close(left());
   };
+  const closed = countOpen();
   let closing: Promise<void> | undefined;
   const close = ({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}) => {
-    closing ??= closeAll(timeout);
+    if (!closing) {
+      closing = closeAll(timeout);
+      closed();
+    }
     return closing;
   };
 
@@ -192,7 +194,7 @@ function checkSessionOptions(options: session.SessionOptions): void {
 const withoutSuggest = ({ name, pages }: { name: string; pages: readonly string[] }) => ({ name, pages });
 
 /** A session's intelligence goes when the session does, whatever the store. */
-function forgetWith(store: Store, serving: ServingLayer): void {
+function forgetWith(store: Store, serving: Executor): void {
   const destroy = store.destroy;
   store.destroy = function (this: Store, sid, callback) {
     serving.forget(sid);

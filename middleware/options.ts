@@ -13,7 +13,8 @@ import {
   type ServingOptions,
 } from '../lib/serving/serving-layer.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
-import type { WorkerOptions } from '../lib/worker/options.js';
+import { executorEntries, MAX_QUEUE_BYTES, ownCommands, type WorkerOptions } from '../lib/worker/options.js';
+import { checkSecret } from './check-secret.js';
 import type { PageNameOptions } from './page-name.js';
 import type { Track } from './tracking.js';
 import { type Bots, declaredBots } from './visitor-policy.js';
@@ -30,7 +31,10 @@ type StoreOptions = Omit<RedisSessionStoreOptions, 'redis' | 'client' | 'url'>;
 export interface IntelligentSessionOptions {
   /** URL, ioredis options or an ioredis client (duplicated, never closed). @default REDIS_URL, or redis://127.0.0.1:6379 */
   readonly redis?: RedisOption;
-  /** Signs the cookie; several: the first signs, all are accepted. @default SESSION_SECRET; required in production */
+  /**
+   * Signs the cookie; several: the first signs, all are accepted. In production each has 8 characters at least and is no sample
+   * of a tutorial; fewer than 32 bytes are a warning. @default SESSION_SECRET; required in production
+   */
   readonly secret?: string | string[];
   /** Stands before every channel and key of the intelligence, after the client's `keyPrefix`. @default '' */
   readonly namespace?: string;
@@ -65,10 +69,27 @@ export interface IntelligentSessionOptions {
   readonly replies?: ServingOptions['replies'];
   /** Blocking connections of `replies: 'list'`. @default 16 */
   readonly replyConnections?: number;
-  /** 'embedded' runs the worker in this process. @default 'external' */
+  /**
+   * Who carries out the commands: workers in processes of their own ('external'), or this process itself ('embedded': scripts
+   * over one more connection, no messages; external workers may serve the same namespace at the same time). @default 'external'
+   */
   readonly worker?: 'external' | 'embedded';
-  /** The embedded worker's Bloom filters. @default 'auto' */
+  /** With 'embedded', as the worker has it: RedisBloom, plain Redis, or what the server has. @default 'auto' */
   readonly bloom?: WorkerOptions['bloom'];
+  /** With 'embedded': Bloom filters' error rate. @default 0.01 */
+  readonly errorRate?: number;
+  /** With 'embedded': Bloom filters' first capacity. @default 100 */
+  readonly capacity?: number;
+  /** With 'embedded': Bloom filters' expansion. @default 2 */
+  readonly expansion?: number;
+  /** With 'embedded': days of activity kept. @default 7 */
+  readonly activityDays?: number;
+  /** With 'embedded': the application's own commands, by name. They run on this process' event loop. @default {} */
+  readonly commands?: WorkerOptions['commands'];
+  /** With 'embedded': an own command that takes longer is an error, ms. @default 30000 */
+  readonly commandTimeoutMs?: number;
+  /** With 'embedded': messages that wait for Redis; what comes over it is dropped. @default 20000 */
+  readonly maxQueue?: number;
   /**
    * Keys pages and notification ids, each by its session (HMAC-SHA256, some 2 µs each), before they are sent, 16 characters at
    * least: neither messages nor answers nor what is kept says them. A worker that has named combos needs the same one. Another
@@ -131,7 +152,7 @@ export const schema = v.strictObject({
   replies: v.optional(v.picklist(['inbox', 'list']), 'inbox'),
   replyConnections: v.optional(whole(1, 1000), DEFAULT_REPLY_CONNECTIONS),
   worker: v.optional(v.picklist(['external', 'embedded']), 'external'),
-  bloom: v.optional(v.picklist(['auto', 'module', 'fallback']), 'auto'),
+  ...executorEntries,
   itemSecret: v.optional(v.pipe(v.string(), v.minLength(16))),
   combos: v.optional(
     v.array(
@@ -147,12 +168,31 @@ export const schema = v.strictObject({
 
 const OF = 'intelligentSession()';
 
+/** What says how messages travel: where the application carries out commands itself, there are none. */
+const OF_MESSAGES = [
+  'transport',
+  'partitions',
+  'maxBacklog',
+  'maxBacklogBytes',
+  'maxMessageAgeSeconds',
+  'replies',
+  'replyConnections',
+];
+
 export function resolveOptions(options: IntelligentSessionOptions) {
-  const resolved = checkOptions(schema, options, OF, elsewhereOfMiddleware);
+  const { commands, commandTimeoutMs, maxQueue, bloom, errorRate, capacity, expansion, activityDays, ...resolved } =
+    checkOptions(schema, options, OF, elsewhereOfMiddleware);
+  const embedded = resolved.worker === 'embedded';
+  refuseWithout(OF, options, embedded, "worker: 'embedded'", Object.keys(executorEntries));
+  refuseWithout(OF, options, !embedded, "worker: 'external'", OF_MESSAGES);
   const ofStream = ['partitions', 'maxBacklog', 'maxBacklogBytes', 'maxMessageAgeSeconds'];
   refuseWithout(OF, options, resolved.transport === 'stream', "transport: 'stream'", ofStream);
   refuseWithout(OF, options, resolved.replies === 'list', "replies: 'list'", ['replyConnections']);
-  refuseWithout(OF, options, resolved.worker === 'embedded', "worker: 'embedded'", ['bloom']);
+  const local = {
+    ...{ commandTimeoutMs, maxQueue, bloom, errorRate, capacity, expansion, activityDays },
+    commands: ownCommands(commands, OF),
+    maxQueueBytes: MAX_QUEUE_BYTES,
+  };
   // errors before anything is connected
   checkRedis(resolved.redis, OF);
   namespaceOf(resolved.redis, resolved.namespace);
@@ -160,12 +200,14 @@ export function resolveOptions(options: IntelligentSessionOptions) {
   const store = storeOf(resolved.store);
   const secret = resolved.secret ?? process.env.SESSION_SECRET;
   const none = !secret || secret.length === 0;
-  if (none && process.env.NODE_ENV === 'production')
+  const production = process.env.NODE_ENV === 'production';
+  if (!none && production) checkSecret(secret);
+  if (none && production)
     throw new OptionError(
       'intelligentSession(): set option "secret" or SESSION_SECRET, a long random text that stays the same',
       'ERR_INTELLIGENT_SESSION_SECRET',
     );
-  return { ...resolved, store, secret: none ? undefined : secret };
+  return { ...resolved, store, local, secret: none ? undefined : secret };
 }
 
 /** A store as express-session takes one, or options of ours. */

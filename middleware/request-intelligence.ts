@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Session, SessionData } from 'express-session';
+import { kindOf } from '../lib/check-options.js';
 import { OptionError } from '../lib/errors.js';
-import type { ServingLayer } from '../lib/serving/serving-layer.js';
+import type { Executor } from '../lib/serving/executor.js';
 import type { PageviewReport } from '../lib/worker/commands/pageview.js';
 import type { Combo } from './options.js';
 import type { VisitorPolicy } from './visitor-policy.js';
@@ -25,7 +26,7 @@ export interface TrackedSession {
 
 /** What one request needs to know of the middleware. */
 export interface Surroundings {
-  readonly serving: ServingLayer;
+  readonly serving: Executor;
   readonly timeout: number;
   /** their pages are normalised */
   readonly combos: readonly Combo[];
@@ -91,7 +92,8 @@ export class RequestIntelligence {
 
   /** Each notification with `seen`. Degraded: undefined. */
   async notifications<T extends Notification>(items: readonly T[]): Promise<Seen<T>[]> {
-    const ids = strings('notifications', Array.isArray(items) ? items.map(idOf) : items);
+    const what = 'a list of ids, or of objects with an id, each a text that is not empty';
+    const ids = strings('notifications', Array.isArray(items) ? items.map(idOf) : items, what);
     const answer = (await this.ask('notifications', ids)) as { id: string; seen: boolean }[] | undefined;
     const seen = new Map(answer?.map((one) => [one.id, one.seen]));
     return items.map((item, i) => {
@@ -102,14 +104,16 @@ export class RequestIntelligence {
 
   /** Marks a notification as seen. Resolves with true when the worker has done it. */
   async markNotificationSeen(id: string): Promise<boolean> {
-    strings('markNotificationSeen', [id]);
+    text('markNotificationSeen', id, 'an id, a text that is not empty');
     return (await this.ask('mark-notification-seen', id)) !== undefined;
   }
 
   /** Were all these pages visited? A list of pages, or a combo's name (of the option `combos`, or the worker's). */
   async combo(pages: readonly string[] | string): Promise<boolean | undefined> {
-    const known = typeof pages === 'string' ? this.around.combos.find(({ name }) => name === pages)?.pages : pages;
-    const answer = await this.ask('combo', known ? strings('combo', known).map(this.around.pageName) : pages);
+    const known = Array.isArray(pages) ? pages : this.around.combos.find(({ name }) => name === pages)?.pages;
+    const what = "a combo's name, or a list of pages that is not empty";
+    if (!known || known.length === 0) text('combo', known ?? pages, what);
+    const answer = await this.ask('combo', known ? strings('combo', known, what).map(this.around.pageName) : pages);
     return answer === undefined ? undefined : answer === 1;
   }
 
@@ -211,8 +215,14 @@ export class RequestIntelligence {
 
 const idOf = (item: Notification): string => (typeof item === 'string' ? item : item?.id);
 
-function strings(method: string, list: unknown): string[] {
-  if (!Array.isArray(list) || !list.every((item) => typeof item === 'string' && item !== ''))
-    throw new OptionError(`${method}(): expected texts that are not empty`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
-  return list;
+function text(method: string, value: unknown, what: string): void {
+  if (typeof value !== 'string' || value === '')
+    throw new OptionError(`${method}(): expected ${what}, got ${kindOf(value)}`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
+}
+
+function strings(method: string, list: unknown, what = 'a list of texts that are not empty'): string[] {
+  const isText = (item: unknown): item is string => typeof item === 'string' && item !== '';
+  if (Array.isArray(list) && list.every(isText)) return list;
+  const got = Array.isArray(list) ? `${kindOf(list.find((item) => !isText(item)))} among them` : kindOf(list);
+  throw new OptionError(`${method}(): expected ${what}, got ${got}`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
 }

@@ -5,11 +5,12 @@
 import { performance } from 'node:perf_hooks';
 import { Cluster, type ClusterNode } from 'ioredis';
 import { quantile } from './figures.js';
+import { bareScript } from './bare-script.js';
 import { paperServing, paperWorker } from './paper.js';
 
 // as it is published: a loader that compiles on the way slows every function down
 const dist = (path: string) => new URL(`../../dist/lib/${path}`, import.meta.url).href;
-const { createWorker } = (await import(dist('index.js'))) as typeof import('../../lib/index.js');
+const { createWorker, intelligentSession } = (await import(dist('index.js'))) as typeof import('../../lib/index.js');
 const { ServingLayer } = (await import(
   dist('serving/serving-layer.js')
 )) as typeof import('../../lib/serving/serving-layer.js');
@@ -83,8 +84,16 @@ else if (what === 'worker') {
   const serving = paperServing(url, Number(options.connections));
   ask = async (sid, page, timeoutMs) => (await serving.ask('pageview', sid, page, timeoutMs)) !== undefined;
   close = () => serving.close();
+} else if (what === 'bare script') {
+  const bare = await bareScript(url, String(options.namespace), 'module');
+  ask = async (sid, page) => (await bare.ask(sid, page)) !== null;
+  close = () => bare.close();
 } else {
-  const serving = new ServingLayer(redis, options);
+  const sessions =
+    what === 'embedded'
+      ? intelligentSession({ redis, secret: 'of no use but for benchmarks, 32 bytes', worker: 'embedded', ...options })
+      : undefined;
+  const serving = sessions?.serving ?? new ServingLayer(redis, options);
   ask = async (sid, page, timeoutMs) => (await serving.ask('pageview', sid, page, 3600, timeoutMs)).answered;
   send = (sid, page) => serving.send('pageview', sid, page, 3600);
   close = () => serving.close();

@@ -7,7 +7,8 @@ import session from 'express-session';
 const built = new URL('../../dist/lib/index.js', import.meta.url).href;
 const { intelligentSession, RedisSessionStore } = (await import(built)) as typeof import('../../lib/index.js');
 
-export type SiteSide = 'sessions only' | 'page view not waited for' | 'page view waited for';
+type Kind = 'page view not waited for' | 'page view waited for';
+export type SiteSide = 'sessions only' | Kind | `embedded, ${Kind}`;
 
 const [side, url = ''] = process.argv.slice(2) as [SiteSide, string];
 const cookie = { maxAge: 3_600_000 };
@@ -15,15 +16,28 @@ const app = express().disable('x-powered-by').disable('etag');
 if (side === 'sessions only') {
   const store = new RedisSessionStore({ url });
   app.use(session({ store, secret: 's', resave: false, saveUninitialized: true, cookie }));
-} else app.use(intelligentSession({ redis: url, secret: 's', session: { cookie }, timeout: 1000, namespace: 'site:' }));
+} else {
+  const worker = side.startsWith('embedded') ? 'embedded' : 'external';
+  app.use(
+    intelligentSession({
+      redis: url,
+      secret: 'of no use but for benchmarks, 32 bytes',
+      session: { cookie },
+      timeout: 1000,
+      namespace: 'site:',
+      worker,
+    }),
+  );
+}
+const waits = side.endsWith('page view waited for');
 app.get('/login', (req, res) => {
   Object.assign(req.session, { user: 'robin', cart: [1, 2, 3], note: 'x'.repeat(200) });
   res.json({ id: req.sessionID });
 });
 app.get('/page/:n', async (req, res) => {
   const user = (req.session as { user?: string }).user;
-  const total = side === 'page view waited for' ? (await req.intelligence.pageview())?.totalPages : undefined;
-  if (side === 'page view waited for' && total === undefined) res.status(500);
+  const total = waits ? (await req.intelligence.pageview())?.totalPages : undefined;
+  if (waits && total === undefined) res.status(500);
   res.json({ page: req.params.n, user, total });
 });
 const server = app.listen(0, '127.0.0.1');

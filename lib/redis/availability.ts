@@ -29,8 +29,10 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
     super();
     if (client.status === 'ready') this.#state = 'ready';
     else this.#awayAfter(firstConnectionMs);
-    client.on('error', (error: NodeJS.ErrnoException) => {
-      this.#lastError = faultText(error) || this.#lastError;
+    client.on('error', (error) => {
+      const text = faultText(error);
+      // what follows upon a connection's end says nothing of its reason
+      if (text !== '' && !/Stream isn't writeable|Connection is closed/.test(text)) this.#lastError = text;
       this.#dead ||= error instanceof DeadConnectionError;
     });
     client.on('ready', () => this.#ready());

@@ -53,7 +53,7 @@ export function checkRedis(redis: unknown, of: string, name = 'redis'): asserts 
   const option = `${of}: option "${name}"`;
   if (typeof redis === 'string') {
     const from = redis === process.env.REDIS_URL ? `${option} (REDIS_URL)` : option;
-    if (!isPath(redis)) checkedUrl(redis, from);
+    if (!isPath(redis)) checkDatabase(decodeURIComponent(checkedUrl(redis, from).pathname.slice(1)) || 0, from);
   } else if (typeof redis === 'number')
     throw new OptionError(`${option} should be ${KINDS}; got a number: a port alone is { port: ${redis} }`);
   else if (typeof redis !== 'object' || redis === null || redis instanceof Promise || Array.isArray(redis))
@@ -65,6 +65,13 @@ export function checkRedis(redis: unknown, of: string, name = 'redis'): asserts 
     );
   else if (!isNodeRedis(redis) && !isClient(redis) && !isCluster(redis) && !isOptions(redis))
     throw new OptionError(`${option} should be ${KINDS}; got an object that is none of them`);
+  else if (!isNodeRedis(redis) && !isClient(redis) && !isCluster(redis)) checkDatabase(redis.db ?? 0, option);
+}
+
+/** ioredis would send another name than a number, and end the process when it is refused. */
+function checkDatabase(db: unknown, option: string): void {
+  if (!/^\d{1,9}$/.test(String(db)))
+    throw new OptionError(`${option}: a database has a number (redis://127.0.0.1:6379/1), and no name`);
 }
 
 /** It acts as a client and has none of what makes a connection. */
@@ -84,10 +91,13 @@ export function checkedUrl(text: string, option = 'option "redis"'): URL {
   try {
     const url = new URL(text);
     decodeURIComponent(url.username + url.password);
+    // a password with / or # or ? in it ends the host there: its beginning would be looked up, and told, as a host or a port
+    if (!/^\/?\d*$/.test(url.pathname) || /@/.test(url.hash + [...url.searchParams.keys()].join('')))
+      throw new TypeError('another form');
     return url;
   } catch {
     throw new OptionError(
-      `${option} can't be read as a URL: a password with other characters than letters and digits goes through ` +
+      `${option} can't be read as a URL of the form redis://user:password@host:port/database: a password with other characters than letters and digits goes through ` +
         `encodeURIComponent(), or into ioredis' option "password"`,
     );
   }
@@ -203,8 +213,8 @@ function nodeRedisCluster(redis: object): NodeRedisClusterOptions | undefined {
   return Array.isArray(_options?.rootNodes) ? _options : undefined;
 }
 
-function ofNodeUrl(url: string): NodeRedisOptions {
-  const { hostname, port, protocol, username, password } = new URL(url);
+function ofNodeUrl(text: string): NodeRedisOptions {
+  const { hostname, port, protocol, username, password } = checkedUrl(text, 'option "client": the URL of a node');
   return {
     socket: { host: hostname, port: Number(port || 6379), ...(protocol === 'rediss:' && { tls: true }) },
     ...(username && { username: decodeURIComponent(username) }),
@@ -212,19 +222,39 @@ function ofNodeUrl(url: string): NodeRedisOptions {
   };
 }
 
+type StartNode = RedisOptions | string | number;
+
+/** A start node's TLS options; a text is what ioredis reads there: a port, host:port or a URL, which stays ioredis' to parse. */
+function tlsOfStartNode(node: StartNode): RedisOptions['tls'] {
+  if (typeof node === 'object') return node.tls;
+  if (typeof node === 'number' || /^\d+$/.test(node)) return undefined;
+  const url = checkedUrl(
+    node.includes('://') ? node : `redis://${node.replace(/^\/\//, '')}`,
+    'a start node of the Cluster',
+  );
+  return url.protocol === 'rediss:' ? {} : undefined;
+}
+
 /** The nodes and options of a Cluster's client, ioredis' or node-redis'. */
 export function ofCluster(cluster: Cluster): { nodes: object[]; options: ClusterOptions } {
   const given = nodeRedisCluster(cluster);
   if (!given) {
-    const nodes = (cluster as unknown as { startupNodes: object[] }).startupNodes;
-    return { nodes, options: cluster.options };
+    const { startupNodes } = cluster as unknown as { startupNodes: StartNode[] };
+    const nodes = startupNodes as object[];
+    // ioredis keeps a start node's `tls` to that node, and goes in clear to those that it names
+    const ofNodes = startupNodes.map(tlsOfStartNode).find((one) => one !== undefined);
+    const tls = cluster.options.redisOptions?.tls ?? ofNodes;
+    if (!tls) return { nodes, options: cluster.options };
+    return { nodes, options: { ...cluster.options, redisOptions: { ...cluster.options.redisOptions, tls } } };
   }
   const { rootNodes, defaults, nodeAddressMap } = given;
   const nodes = rootNodes.map((node) => {
     const { socket, ...rest } = { ...node, ...(node.url !== undefined && ofNodeUrl(node.url)) };
     return ofNodeRedisOptions({ ...defaults, ...rest, socket: { ...defaults?.socket, ...node.socket, ...socket } });
   });
-  // who says it for one node only says it for all
-  const { host: _host, port: _port, path: _path, ...redisOptions } = nodes[0] ?? {};
+  // who says it for one node only says it for all, and TLS for any of them
+  const { host: _host, port: _port, path: _path, ...ofFirst } = nodes[0] ?? {};
+  const tls = nodes.find((node) => node.tls)?.tls;
+  const redisOptions = { ...ofFirst, ...(tls && { tls }) };
   return { nodes, options: { redisOptions, ...(nodeAddressMap && { natMap: nodeAddressMap }) } };
 }

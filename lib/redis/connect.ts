@@ -1,5 +1,5 @@
 import { Cluster, type ClusterNode, Redis, type RedisOptions } from 'ioredis';
-import { faultText, IntelligentSessionError, OptionError } from '../errors.js';
+import { faultText, hidePasswords, IntelligentSessionError, OptionError } from '../errors.js';
 import {
   isClient,
   isCluster,
@@ -18,6 +18,7 @@ import { watchLiveness } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
 import { allowNoInfo } from './ready-check.js';
 import { type Role, roleOptions, SENTINEL_COMMAND_MS } from './roles.js';
+import { tlsWithSentinels } from './sentinel-tls.js';
 import { connectBySentinel } from './sentinel-watch.js';
 
 /** A URL, ioredis' options (Sentinel's among them), or a client, which is duplicated and never closed. */
@@ -46,10 +47,19 @@ export function connect(redis: RedisOption, role: Role, of?: RedisClient, key?: 
   if (isCluster(redis) && !(of instanceof Cluster))
     throw new OptionError('option "redis": a Cluster, without the client that knows its nodes');
   const client = of instanceof Cluster ? connectNode({ cluster: of, key }, settings) : open(redis as Single, settings);
+  hidePasswords(client.options.password);
   watchLiveness(client, role === 'blocking');
   allowNoInfo(client);
+  refuseOtherDatabase(client);
   // The owner hears of faults through what it asked; without a listener ioredis would print each of them.
   return client.on('error', () => {});
+}
+
+/** ioredis goes on in database 0 where SELECT is refused (no such number, an ACL): what is another's there would be written over. */
+function refuseOtherDatabase(client: Redis): void {
+  client.on('error', (error: Error & { command?: { name?: string } }) => {
+    if (error.command?.name === 'select') client.disconnect(true);
+  });
 }
 
 /**
@@ -75,6 +85,7 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
   });
   const limit = new CommandLimit(options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
   cluster.on('+node', (node: Redis) => {
+    hidePasswords(node.options.password);
     watchLiveness(node);
     allowNoInfo(node);
     limit.watch(node);
@@ -103,7 +114,7 @@ function open(redis: Single, settings: RedisOptions): Redis {
   }
   if (isNodeRedis(redis)) return new Redis({ ...ofNodeRedis(redis), ...ours });
   const options = { ...(isClient(redis) ? ofClient(redis) : redis), ...ours };
-  return options.sentinels?.length ? connectBySentinel(options) : new Redis(options);
+  return options.sentinels?.length ? connectBySentinel({ ...tlsWithSentinels(options), ...ours }) : new Redis(options);
 }
 
 /** host:port, for messages: never a password. */
@@ -114,9 +125,16 @@ export function addressOf(client: RedisClient): string {
   return path ?? `${host ?? '127.0.0.1'}:${port ?? 6379}`;
 }
 
+/** What Redis and ioredis say in words that help nobody. */
+const CAUSES: readonly (readonly [RegExp, string])[] = [
+  [/^NOAUTH/, 'NOAUTH, it asks for a password and none was given'],
+  [/^Unknown RESP type/, 'what answers there is no Redis (another port?)'],
+  [/^no answer$/, 'no answer (a firewall, or TLS on one side only?)'],
+];
+
 /** Where there is no connection to, and why, for a person to read. */
 export function noConnection(client: RedisClient, cause: string): string {
-  const why = /^NOAUTH/.test(cause) ? 'NOAUTH, it asks for a password and none was given' : cause.replace(/\.$/, '');
+  const why = CAUSES.find(([pattern]) => pattern.test(cause))?.[1] ?? cause.replace(/\.$/, '');
   return `No connection to Redis at ${addressOf(client)}: ${why}`;
 }
 

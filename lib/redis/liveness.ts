@@ -1,3 +1,4 @@
+import { TLSSocket } from 'node:tls';
 import type { Cluster, Redis } from 'ioredis';
 import { loopNowMs, onLoopTick } from './loop-clock.js';
 
@@ -18,8 +19,11 @@ const MEASURE_EVERY_MS = 10_000;
 /** What a connection that was judged dead ends with. */
 export class DeadConnectionError extends Error {
   override readonly name = 'DeadConnectionError';
-  constructor(silentMs: number) {
-    super(`nothing was received for ${Math.round(silentMs)} ms, and a PING got no answer`);
+  constructor(silentMs: number, stream?: Redis['stream']) {
+    // a Redis without TLS may read the beginning of a handshake as an unfinished command, and wait for the rest of it
+    const handshaking = stream instanceof TLSSocket && stream.getPeerFinished() === undefined;
+    const reason = handshaking ? 'TLS was asked for, and the other side does not speak TLS' : 'a PING got no answer';
+    super(`nothing was received for ${Math.round(silentMs)} ms: ${reason}`);
   }
 }
 
@@ -93,7 +97,8 @@ class Liveness {
   }
 
   #destroy(silentMs: number): void {
-    this.client.stream.destroy(new DeadConnectionError(silentMs));
+    const { stream } = this.client;
+    stream.destroy(new DeadConnectionError(silentMs, stream));
   }
 
   #ping(): void {

@@ -14,6 +14,8 @@ export function placeOf(urls: string, { cluster, sentinel }: { cluster?: boolean
     port: Number(port || 6379),
   }));
   const [{ protocol, username, password } = new URL('redis://-')] = places;
+  if (places.some((place) => place.protocol !== protocol))
+    throw new OptionError('--redis: all URLs should start with redis://, or all with rediss://');
   const options: Pick<RedisOptions, 'username' | 'password' | 'tls'> = {
     ...(username && { username: decodeURIComponent(username) }),
     ...(password && { password: decodeURIComponent(password) }),

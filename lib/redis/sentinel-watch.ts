@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import createDebug from 'debug';
 import { Redis, type RedisOptions } from 'ioredis';
+import { faultText, hidePasswords, safeText } from '../errors.js';
 import { watchLiveness } from './liveness.js';
 
 const debug = createDebug('intelligent-session:sentinel');
@@ -29,6 +30,7 @@ const watches: SentinelWatch[] = [];
 export function connectBySentinel(options: RedisOptions & { replyMapping: 'legacy' }): Redis {
   if (options.role === 'slave') return new Redis(options);
   const { natMap } = options;
+  hidePasswords(options.sentinelPassword);
   const watch = SentinelWatch.of(options);
   const client: Redis = new Redis({
     ...options,
@@ -109,7 +111,7 @@ class SentinelWatch {
     this.#sentinel = sentinel;
     watchLiveness(sentinel);
     sentinel
-      .on('error', (error) => debug('%s:%s: %s', host, port, error.message))
+      .on('error', (error) => debug('%s:%s: %s', host, port, faultText(error)))
       .on('message', (_channel: string, text: string) => this.#hear(text))
       .on('ready', () => void this.#listen(sentinel))
       .on('end', () => {
@@ -129,7 +131,7 @@ class SentinelWatch {
       if (!master) throw new Error(`this Sentinel knows no master "${name}"`);
       this.#moveTo(this.newestOf(master.join(':')));
     } catch (error) {
-      debug('%s', (error as Error).message);
+      debug('%s', faultText(error));
       sentinel.disconnect();
     }
   }
@@ -138,7 +140,7 @@ class SentinelWatch {
   #hear(text: string): void {
     const [name, oldHost, oldPort, host, port] = text.split(' ');
     if (name !== this.#access.name) return;
-    debug('%s', text);
+    debug('%s', safeText(text));
     const to = `${host}:${port}`;
     this.#switched = { from: `${oldHost}:${oldPort}`, to, untilMs: performance.now() + LAG_MS };
     this.#moveTo(to);

@@ -1,7 +1,8 @@
 -- Counts one page view and reads what there is to know (white paper, "Activity Pattern Monitoring").
 -- k  activity, pages, visited, notified, gone
 -- a  page as bloom_add takes it; page; mark of the request (see ring_counted()); days kept
--- Reply the report as JSON, AGAIN where this request was counted before, or GONE where the session was destroyed
+-- Reply the report as JSON, AGAIN where this request was counted before, or GONE where the session was destroyed. Of a call
+--       that is sent again, what the lost one counted is reported: whether the page was new is known where all pages were
 local tails = {} -- of this call's reports
 local function tail_of(fresh, new, bits) -- bits: the five minutes, oldest first, and this one
   local key = bits + (fresh == 1 and 64 or 0) + (new and 128 or 0)
@@ -17,7 +18,18 @@ local function tail_of(fresh, new, bits) -- bits: the five minutes, oldest first
   return tails[key]
 end
 
-commands['pageview'] = function(k, a, _, ttl, wanted)
+local function counted_before(data, first, last, views, unique, slots)
+  local now = clock()
+  local bits = 0
+  if views > 1 and ring_fits(data, first, last, slots) then
+    local minute = (now - now % 60) / 60
+    for ago = 5, 0, -1 do bits = bits * 2 + ring_bit(data, first, last, slots, minute - ago) end
+  end
+  local fresh = unique == views and 1 or 0
+  return '{"totalPages":' .. views .. ',"uniquePages":' .. unique .. tail_of(fresh, unique == 1 and fresh == 1, bits)
+end
+
+commands['pageview'] = function(k, a, _, ttl, wanted, sent_again)
   local activity, pages, visited = KEYS[k], KEYS[k + 1], KEYS[k + 2]
   local mark, slots = ARGV[a + 2], tonumber(ARGV[a + 3]) + 1
 
@@ -28,7 +40,7 @@ commands['pageview'] = function(k, a, _, ttl, wanted)
     -- where something is known already, the session is not destroyed
     if redis.call('EXISTS', KEYS[k + 4]) == 1 then return GONE end
   elseif ring_counted(data, mark) then
-    return AGAIN
+    return sent_again and counted_before(data, first, last, views, unique, slots) or AGAIN
   end
   local exists = bloom_check(visited)
   local added = redis.call('PFADD', pages, ARGV[a + 1]) -- writes nothing where it is no HyperLogLog

@@ -1,7 +1,7 @@
 -- What every command of work.lua may use.
 local KEYS, ARGV = KEYS, ARGV -- nearer than globals
 local commands = {} -- by name: a function (k, its first of KEYS; a, its first of ARGV; n, how many arguments; ttl in ms; does
--- somebody wait) that gives the answer as JSON, nothing, AGAIN (counted before) or GONE (its session was destroyed)
+-- somebody wait; is it a call that is sent again) that gives the answer as JSON, nothing, AGAIN (counted before) or GONE (its session was destroyed)
 local AGAIN, GONE = {}, {}
 
 -- What is known of a session is kept for longer than the session by a sixteenth of its ttl, so that it need not be renewed at

@@ -3,7 +3,7 @@
 -- KEYS  of each message its command's keys; then the lists: streams, and where answers go
 -- ARGV  consumer group (of a stream; or ''); how many keys stand before the lists;
 --       of each message: command; ttl of its session in ms; where its answer goes, the number of a list, 0 (nobody waits)
---       or -1 (back to the caller: in a Cluster the list is another node's); what stands before the answer, or '' for the
+--       -1 (back to the caller: in a Cluster the list is another node's) or -2 (the same, of a call that is sent again); what stands before the answer, or '' for the
 --       answer alone; with a group: its stream, the number of a list, and the entry's id ('': taken off before); how many
 --       arguments; the arguments
 -- Reply by turns: a message's number, from 1; 'again' (counted before), 'gone' (its session was
@@ -22,7 +22,7 @@ local function tell(kind, text)
 end
 
 local function send(target, text)
-  if target == -1 then return tell('answer', text) end
+  if target < 0 then tell('answer', text) return end
   local list = lists[target]
   if not list then
     list = { ttl = 5000 }
@@ -48,7 +48,7 @@ while a <= #ARGV do
     tell('held', '')
   -- whoever takes it off the group's list works on it: nobody else has, or will
   elseif entry == '' or redis.call('XACK', KEYS[before + stream], group, entry) == 1 then
-    local done, data = pcall(commands[name], k, a, n, ttl, target ~= 0)
+    local done, data = pcall(commands[name], k, a, n, ttl, target ~= 0, target == -2)
     if data == GONE then
       tell('gone', '')
       data = 'null'
@@ -63,7 +63,8 @@ while a <= #ARGV do
     elseif data == AGAIN then
       tell('again', '')
     elseif data and target ~= 0 then
-      if head == '' then send(target, data).ttl = 500 else send(target, head .. '"data":' .. data .. '}') end
+      local list = send(target, head == '' and data or head .. '"data":' .. data .. '}')
+      if list and head == '' then list.ttl = 500 end
     end
   else
     tell('again', '')

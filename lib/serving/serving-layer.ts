@@ -1,5 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import debug from 'debug';
 import type { Redis } from 'ioredis';
 import { Gauge, Registry } from 'prom-client';
@@ -39,9 +38,9 @@ import { wasNotSent } from '../redis/lost-connection.js';
 import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
-import { WarnOnce } from '../warnings.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit.js';
+import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
 import { Inbox } from './inbox.js';
 import { KeyedItems } from './keyed-items.js';
@@ -49,26 +48,6 @@ import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } fro
 import { Renewals } from './renewals.js';
 import { ReplyLists } from './reply-lists.js';
 import { Unanswered } from './unanswered.js';
-
-/**
- * Why a request went unanswered: no worker listens; none answered in time; none has for some time, so that nobody waited
- * (circuit); the stream is full (shed); every connection of the list form is taken (busy); Redis; the command failed; closed;
- * the session's id can't be sent (session-id).
- */
-export type DegradedReason =
-  'no-worker' | 'timeout' | 'circuit' | 'shed' | 'busy' | 'redis' | 'failed' | 'closed' | 'session-id';
-
-export type Answer = { readonly answered: true; readonly data: unknown } | { readonly answered: false };
-
-export interface ServingEvents {
-  degraded: [command: string, reason: DegradedReason];
-  /** Requests wait no longer for an answer ('open'), or do again. */
-  circuit: [state: 'open' | 'closed'];
-  fault: [error: Error];
-  /** Redis can't be reached: requests go unanswered until it is `back`. */
-  away: [reason: Error];
-  back: [];
-}
 
 export interface ServingOptions {
   readonly namespace?: string;
@@ -85,7 +64,7 @@ export interface ServingOptions {
   readonly replies?: 'inbox' | 'list';
   /** Blocking connections of `replies: 'list'`. @default 16 */
   readonly replyConnections?: number;
-  /** How long the first connection, and a worker of this process, are waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
+  /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
   readonly maxWaitMs?: number;
   /** Keys pages and notification ids before they are sent, 16 characters at least. @default none */
   readonly itemSecret?: string | undefined;
@@ -114,8 +93,6 @@ interface Waiter extends Expected {
 export const DEFAULT_BACKLOG = 16_384;
 export const DEFAULT_BACKLOG_BYTES = 16 * 1024 * 1024;
 export const DEFAULT_REPLY_CONNECTIONS = 16;
-/** A timer takes no more than some 24 days. */
-const MOST_TIMEOUT_MS = 86_400_000;
 /** Six digits to the base 36. */
 const LAST_NUMBER = 36 ** 6 - 1;
 const newSender = (): string => randomBytes(6).toString('base64url');
@@ -128,7 +105,7 @@ export function checkReplies(redis: RedisOption, replies: ServingOptions['replie
 }
 
 /** What an Express process does: sends requests, waits for answers, knows no worker. */
-export class ServingLayer extends EventEmitter<ServingEvents> {
+export class ServingLayer extends ExecutorEmitter implements Executor {
   readonly metrics = new Registry();
   readonly namespace: string;
   readonly #keys: RedisClient;
@@ -136,15 +113,10 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
   readonly #outbox: Outbox;
   readonly #availability: Availability;
   readonly #inboxAvailability: Availability | undefined;
-  /** what was asked or sent while there was no connection, or no worker of this process yet */
+  /** what was asked or sent while there was no connection */
   readonly #held: HeldMessages;
   /** those of them that wait for an answer, and so for the inbox too */
   readonly #heldAsks = new Set<Held>();
-  /** until a worker that starts in this process listens */
-  #workerStart: Promise<void> | undefined;
-  readonly #maxWaitMs: number;
-  /** does a message wait in Redis for a worker? */
-  readonly #keepsMessages: boolean;
   readonly #inbox: Inbox | undefined;
   readonly #lists: ReplyLists | undefined;
   readonly #renewals: Renewals;
@@ -166,7 +138,6 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     'Requests by command and result (sent, answered, or why not)',
     this.metrics,
   );
-  readonly #warnings = new WarnOnce();
   readonly #unanswered: Unanswered;
   #count = 0;
   #closed = false;
@@ -191,8 +162,6 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     checkReplies(redis, replies);
     this.#keys = connectCommands(redis);
     this.#renewals = new Renewals(this.#keys, namespace);
-    this.#maxWaitMs = maxWaitMs;
-    this.#keepsMessages = transport === 'stream';
     if (transport === 'stream') {
       const { partitions = DEFAULT_PARTITIONS, maxBacklog = DEFAULT_BACKLOG } = options;
       const { maxBacklogBytes = DEFAULT_BACKLOG_BYTES } = options;
@@ -250,7 +219,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     if (!isSendable(sid)) return void this.#unsendable(command);
     const letter = this.#letter(command, sid, payload, ttlSeconds);
     // behind an ask() that waits for the first connection: a session's messages keep their order
-    if (this.#canSend && this.#heldAsks.size === 0) letter.go();
+    if (this.#sending.status === 'ready' && this.#heldAsks.size === 0) letter.go();
     else this.#held.add(letter);
   }
 
@@ -278,33 +247,10 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     return held;
   }
 
-  /** The first messages wait for a worker that starts in this process, at most `maxWaitMs`, as they do for a connection. */
-  waitForWorker(listening: Promise<void>): void {
-    this.#unanswered.embedded = true;
-    let heard = () => {};
-    this.#workerStart = new Promise((resolve) => {
-      heard = resolve;
-    });
-    const goOn = () => {
-      limit.clear();
-      this.#workerStart = undefined;
-      this.#sendHeld();
-      heard();
-    };
-    const limit = new LoopTimeout(goOn, this.#maxWaitMs, false);
-    listening.then(goOn);
-  }
-
   #sendHeld(): void {
-    const answerable = this.#isReady && this.#workerStart === undefined;
-    if (!this.#canSend || (this.#heldAsks.size > 0 && !answerable)) return;
+    if (this.#sending.status !== 'ready' || (this.#heldAsks.size > 0 && !this.#isReady)) return;
     this.#heldAsks.clear();
     this.#held.flush();
-  }
-
-  /** What nobody waits for can be sent: with streams, it waits in Redis for a worker. */
-  get #canSend(): boolean {
-    return this.#sending.status === 'ready' && (this.#workerStart === undefined || this.#keepsMessages);
   }
 
   /**
@@ -328,7 +274,7 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     if (!isSendable(sid)) return Promise.resolve(this.#unsendable(command));
     const start = requestOf(command, sid, '');
     const asked = { command, sid, start, payload: formatPayload(payload), ttlSeconds, timeoutMs };
-    if (this.#isReady && this.#workerStart === undefined) return this.#ask(asked);
+    if (this.#isReady) return this.#ask(asked);
     return this.#askWhenConnected(asked);
   }
 
@@ -556,7 +502,6 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
       if (state === 'lost' || state === 'away') throw new Error('not connected');
       await availability?.ready();
     }
-    await this.#workerStart;
     if (!this.#isReady) throw new Error('not connected');
   }
 
@@ -597,12 +542,8 @@ export class ServingLayer extends EventEmitter<ServingEvents> {
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'redis'));
   }
 
-  /** A fault that nobody hears is told once; of a Redis that is away, one line tells all. */
-  override emit<K extends keyof ServingEvents>(event: K, ...args: ServingEvents[K]): boolean {
-    const heard = super.emit(event, ...(args as never));
-    if (event === 'fault' && !heard && this.#sending?.status === 'ready' && !this.#closed)
-      this.#warnings.unheard(args[0]);
-    return heard;
+  protected override get connected(): boolean | undefined {
+    return this.#closed ? undefined : this.#sending.status === 'ready';
   }
 
   #circuitChanged(state: 'open' | 'closed', ownCommand?: string): void {

@@ -15,15 +15,13 @@ export interface Route {
 /** Tells a person, once each, why requests go unanswered: no worker, none that answers, none that has the command. */
 export class Unanswered {
   readonly #warnings = new WarnOnce();
-  /** does a worker run in this process? Its faults are told by themselves. */
-  embedded = false;
 
   constructor(readonly route: Route) {}
 
   /** Nobody listens to this command, as far as Redis says. */
   noWorker(command: string): void {
     if (!isBuiltIn(command)) this.#noCommand(command);
-    else if (!this.embedded)
+    else
       this.#warnings.tell(
         'INTELLIGENT_SESSION_NO_WORKER',
         `No worker listens to ${this.#place}: nothing is known of visitors until one does. Start one: ${this.#commandLine}`,
@@ -70,7 +68,7 @@ export class Unanswered {
 
   #advice(ownCommand: string | undefined): string {
     if (ownCommand !== undefined) return 'It is slow, or no worker has it';
-    return this.embedded ? 'The worker of this process is busy' : `If none runs, start one: ${this.#commandLine}`;
+    return `If none runs, start one: ${this.#commandLine}`;
   }
 
   /** What starts a worker, without a password. */

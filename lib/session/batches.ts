@@ -24,6 +24,8 @@ interface Batch {
  */
 export class Batches {
   #batch: Batch | undefined;
+  /** of the batch, by key: what a turn's requests read of one session is read once */
+  readonly #reads = new Map<string, Promise<string | null>>();
 
   constructor(readonly client: RedisClient) {
     // a save behind a redirect is not sent twice
@@ -33,7 +35,12 @@ export class Batches {
   /** Among others, a key of another type reads as null; alone, it is an error. */
   get(key: string): Promise<string | null> {
     if (this.client instanceof Cluster) return this.client.get(key);
-    return this.#add('get', key);
+    let read = this.#reads.get(key);
+    if (!read) {
+      read = this.#add('get', key);
+      this.#reads.set(key, read);
+    }
+    return read;
   }
 
   /** 1 if it was saved, 0 if the session is gone, else the value that stands there. */
@@ -75,6 +82,7 @@ export class Batches {
     const batch = this.#batch;
     if (!batch) return;
     this.#batch = undefined;
+    this.#reads.clear();
     const { waiting } = batch;
     this.#send(batch).then(
       (replies) => {

@@ -6,39 +6,43 @@ type Values = Record<string, unknown>;
 const valuesOf = (session: SessionData): Values => session as unknown as Values;
 const own = (of: Values, key: string): unknown => (Object.hasOwn(of, key) ? of[key] : undefined);
 
-const differAt = (a: SessionData, b: SessionData, key: string): boolean =>
+export const differAt = (a: SessionData, b: SessionData, key: string): boolean =>
   Object.hasOwn(a, key) !== Object.hasOwn(b, key) || !isDeepStrictEqual(own(valuesOf(a), key), own(valuesOf(b), key));
 
 /** The top-level keys in which two sessions differ, deleted ones among them; the cookie is not one. */
-function differences(a: SessionData, b: SessionData): string[] {
+export function differences(a: SessionData, b: SessionData): string[] {
   const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
   keys.delete('cookie');
   return [...keys].filter((key) => differAt(a, b, key));
 }
 
-/** Do two sessions differ in anything but the cookie? */
-export const differ = (a: SessionData, b: SessionData): boolean => differences(a, b).length > 0;
+/** What a request changed. All as it is when it has been stored and read again, so that a Date and its text are the same. */
+export interface Changes {
+  /** what the request read, at least where `mine` differs from it */
+  readonly base: SessionData;
+  readonly mine: SessionData;
+  /** the top-level keys in which the two differ */
+  readonly keys: readonly string[];
+  /**
+   * This request's own earlier saves that got no answer: where what stands there has a value of theirs, that value is this
+   * request's own, and not another's.
+   */
+  readonly unanswered: readonly SessionData[];
+}
 
 /**
- * A request's changes over a session that another request saved meanwhile: the top-level keys in which `mine` differs from
- * `base` (what this request read). The cookie is this request's, as the browser gets it, but for its end (see mergeCookies).
- * `unanswered` are this request's own earlier saves that got no answer: where what stands there has a value of theirs, that
- * value is this request's own, and not another's. All of them as they are when they have been stored and read again, so that
- * a Date and its text are the same.
+ * Puts a request's changes over a session that another request saved meanwhile; the top-level keys that it put or deleted.
+ * The cookie is this request's, as the browser gets it, but for its end (see mergeCookies).
  */
-export function mergeSession(
-  base: SessionData,
-  mine: SessionData,
-  theirs: SessionData,
-  unanswered: readonly SessionData[] = [],
-): SessionData {
+export function mergeInto(theirs: SessionData, { base, mine, keys, unanswered }: Changes): readonly string[] {
   const written = unanswered.flatMap((one) => differences(base, one).filter((key) => !differAt(one, theirs, key)));
   const merged = valuesOf(theirs);
-  for (const key of new Set([...differences(base, mine), ...written]))
+  const changed = written.length === 0 ? keys : [...new Set([...keys, ...written])];
+  for (const key of changed)
     if (Object.hasOwn(mine, key)) define(merged, key, own(valuesOf(mine), key));
     else delete merged[key];
   merged.cookie = mergeCookies(base.cookie, mine.cookie, theirs.cookie);
-  return merged as unknown as SessionData;
+  return changed;
 }
 
 /** So much more or less is another lifetime: express-session lets maxAge slip by a millisecond now and then. */

@@ -61,7 +61,7 @@ export interface RedisSessionStoreOptions {
    */
   readonly nearCache?: { readonly max?: number; readonly maxBytes?: number; readonly ttl?: number };
   /**
-   * Whose session is it? Makes sessionsOf() and destroyAllOf() possible. A promise, NaN or a plain object is nobody, with one
+   * Whose session is it? Makes sessionsOf() and destroyAllOf() possible. A promise, NaN, a list or a plain object is nobody, with one
    * event `fault`. @default none
    */
   readonly user?: (session: SessionData) => string | number | null | undefined;
@@ -132,7 +132,7 @@ export function resolveStoreOptions(options: RedisSessionStoreOptions) {
   refuseWithout(of, options, !rest.disableTouch && !rest.disableTTL, 'disableTouch: false and disableTTL: false', [
     'touchAfter',
   ]);
-  const place: unknown = given[0] ?? defaultRedis();
+  const place: unknown = given.length > 0 ? given[0] : defaultRedis();
   checkRedis(place, of, client !== undefined ? 'client' : url !== undefined ? 'url' : 'redis');
   return { ...rest, redis: place };
 }

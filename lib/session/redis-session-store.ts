@@ -2,7 +2,7 @@ import { type SessionData, Store } from 'express-session';
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { Counter, Registry } from 'prom-client';
-import { IntelligentSessionError, redisFault } from '../errors.js';
+import { applicationFault, IntelligentSessionError, redisFault } from '../errors.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { Availability } from '../redis/availability.js';
@@ -19,12 +19,14 @@ import { tellFaults } from '../redis/tell-faults.js';
 import { WarnOnce } from '../warnings.js';
 import { WaitLimit } from '../redis/wait-limit.js';
 import { Batches } from './batches.js';
+import { KEEP_TTL, NO_TTL } from './coalesced-merges.js';
 import { isEmpty, Lifetimes } from './lifetimes.js';
 import { Lines } from './lines.js';
 import { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
-import { KEEP_TTL, NO_TTL, noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
+import { noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
 import { SessionCodec, unreadable } from './session-codec.js';
+import { isWithoutCookie } from './stored-session.js';
 import { Throttle } from './throttle.js';
 import { type Noted, STORED_BY_MS, UserSessions } from './user-sessions.js';
 
@@ -53,6 +55,7 @@ const A_DAY_MS = 86_400_000;
 const statuses: Partial<Record<string, number>> = {
   ERR_INTELLIGENT_SESSION_CONFLICT: 409,
   ERR_INTELLIGENT_SESSION_ARGUMENT: 500,
+  ERR_INTELLIGENT_SESSION_SERIALIZE: 500,
 };
 
 const touchScript = new Script<number>(loadScript('../scripts/touch.lua', import.meta.url));
@@ -173,16 +176,27 @@ export class RedisSessionStore extends Store {
   /** A fault that nobody hears is told once; of a Redis that is away, one line tells all. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const heard = super.emit(event, ...args);
-    const isConflict = (args[0] as IntelligentSessionError | undefined)?.code === 'ERR_INTELLIGENT_SESSION_CONFLICT';
-    if (event === 'fault' && !heard && this.client?.status === 'ready' && !isConflict) this.#warnings.unheard(args[0]);
+    if (event === 'fault' && !heard) this.#warnings?.unheard(args[0], this.client?.status === 'ready');
     return heard;
   }
 
   override createSession(...[req, session]: Parameters<Store['createSession']>): ReturnType<Store['createSession']> {
+    if (isWithoutCookie(session)) session.cookie = this.#newCookie(req) ?? session.cookie;
     const created = super.createSession(req, session);
     const state = this.#states.get(session);
     if (state) this.#states.set(created, state);
     return created;
+  }
+
+  /** A cookie as express-session makes it for a new session of this request, by the site's options. */
+  #newCookie(req: Parameters<Store['createSession']>[0]): SessionData['cookie'] | undefined {
+    // express-session's middleware puts it into its store
+    const { generate } = this as { generate?: (req: Parameters<Store['createSession']>[0]) => void };
+    if (!generate) return undefined;
+    // what it puts into the request stays here
+    const apart = Object.create(req) as typeof req;
+    generate.call(this, apart);
+    return apart.session.cookie;
   }
 
   /** Destroys the session and makes a new one. Without a callback express-session's own would end the process. */
@@ -410,7 +424,7 @@ export class RedisSessionStore extends Store {
       ...{ sid, base: mine, held: mine, raw: this.#codec.seal(sid, mine) },
       ...{ read: view?.read ?? false, user, since: Date.now() },
     };
-    const saving = this.#saver.save(key, saved, state, this.#saver.ttlOf(ttlMs));
+    const saving = this.#saver.save(key, saved, state, this.#saver.ttlOf(ttlMs), another || redirects);
     // A browser follows a redirect as soon as it has the answer's head, which express-session writes right after this.
     if (!view || another || redirects) this.#batches.writeNow();
     const [note, stored] = await Promise.allSettled([noting, saving]);
@@ -615,8 +629,8 @@ export class RedisSessionStore extends Store {
   #parse(sid: string, raw: string): SessionData | null | Promise<SessionData | null> {
     const text = this.#codec.open(sid, raw);
     if (text === undefined) return this.#unreadable();
-    const known = (session: SessionData) => {
-      if (typeof session !== 'object' || session === null) return this.#unreadable();
+    const known = (session: SessionData | null) => {
+      if (session === null) return this.#unreadable();
       const user = this.#codec.userOf(session);
       const view = { sid, base: text, held: text, raw, read: true, user, since: Date.now() };
       this.#states.set(session, { view });
@@ -628,9 +642,7 @@ export class RedisSessionStore extends Store {
     } catch {
       return this.#unreadable();
     }
-    return session instanceof Promise
-      ? session.catch(() => null as unknown as SessionData).then(known)
-      : known(session);
+    return session instanceof Promise ? session.catch(() => null).then(known) : known(session);
   }
 
   #unreadable(): null {
@@ -676,7 +688,7 @@ export class RedisSessionStore extends Store {
   /** Told, counted, and as the page gets it. What an application's own function threw stays as it is. */
   #fault(cause: unknown): Error {
     const theirs = cause instanceof Error && this.#codec.threw(cause);
-    const error = theirs ? cause : redisFault(cause);
+    const error = theirs ? applicationFault(cause) : redisFault(cause);
     if (!theirs) Object.assign(error, { status: statuses[(error as IntelligentSessionError).code] ?? 503 });
     this.#count.inc({ event: 'fault' });
     this.emit('fault', error);

@@ -34,6 +34,11 @@ const PIECE_LENGTH = 16_384;
 /** A message whose call got no answer is sent so often: a Redis that is slow for a second loses nothing. */
 const TRIES = 5;
 
+/** Where work.lua sends an answer, if to no list. */
+const TO_CALLER = -1;
+/** The same, of a message whose first call got no answer: what was counted by that one is reported. */
+const SENT_AGAIN = -2;
+
 /** What became of a message. */
 export type Outcome = 'done' | 'again' | 'gone' | 'failed';
 
@@ -78,14 +83,13 @@ export class Calls {
   /** A read by itself: its bytes need no Lua. What this command answers is what was before this minute. */
   async #readActivity(job: Job): Promise<void> {
     const { message, payload } = job;
-    const answer = answerOf(this.options.namespace, message);
     try {
       const minutes = minutesOf(payload, this.of);
       const { activity } = commandKeys(this.options.namespace, message.sid);
       const [seconds, data] = await readActivity.runBuffers(this.client, [activity]).catch((error) => {
         throw redisFault(error);
       });
-      if (answer) this.#answer(job, activityText(data, Number(seconds), minutes, this.of.activityDays));
+      this.#answer(job, activityText(data, Number(seconds), minutes, this.of.activityDays));
       this.onOutcome(job, 'done');
     } catch (error) {
       const coded = (error as IntelligentSessionError).code === 'ERR_INTELLIGENT_SESSION_MESSAGE';
@@ -94,13 +98,15 @@ export class Calls {
     }
   }
 
-  #answer({ message }: Job, data: string): void {
+  #answer({ message, asker }: Job, data: string): void {
+    if (asker) return asker.answer(data);
     const answer = answerOf(this.options.namespace, message);
     if (answer) this.replies.push(answer, answer.head === '' ? data : `${answer.head}"data":${data}}`);
   }
 
-  #answerError({ message }: Job, error: string): void {
-    const answer = answerOf(this.options.namespace, message);
+  /** Who waits in this process is told by the outcome. */
+  #answerError({ message, asker }: Job, error: string): void {
+    const answer = asker ? undefined : answerOf(this.options.namespace, message);
     if (answer && answer.head !== '') this.replies.push(answer, errorText(answer.head, error));
   }
 
@@ -115,7 +121,7 @@ export class Calls {
     const { message, payload, entry } = job;
     const { namespace, group } = this.options;
     const command = scripted.get(message.command);
-    const answer = answerOf(namespace, message);
+    const answer = job.asker ? undefined : answerOf(namespace, message);
     let args: ScriptArgument[];
     try {
       if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
@@ -129,7 +135,9 @@ export class Calls {
     const keys = commandKeys(namespace, message.sid);
     for (const name of command.keys) call.keys.push(keys[name]);
     const ttlMs = (message.request.ttlSeconds ?? this.options.ttlSeconds) * 1000;
-    const target = answer === undefined ? 0 : this.#cluster ? -1 : this.#list(call, answer.key);
+    let target = 0;
+    if (job.asker) target = job.tries ? SENT_AGAIN : TO_CALLER;
+    else if (answer) target = this.#cluster ? TO_CALLER : this.#list(call, answer.key);
     call.args.push(message.command, ttlMs, target, answer?.head ?? '');
     if (entry && !this.#cluster) {
       call.args[0] = group;
@@ -190,9 +198,11 @@ export class Calls {
       if (kind === 'refused') this.onRefused(Number(text));
       const job = jobs[(reply[i] as number) - 1];
       if (!job) continue;
-      const answer = answerOf(this.options.namespace, job.message);
-      if (kind === 'answer' && answer) this.replies.push(answer, text);
-      else if (kind === 'held') {
+      const answer = job.asker ? undefined : answerOf(this.options.namespace, job.message);
+      if (kind === 'answer') {
+        if (job.asker) job.asker.answer(text);
+        else if (answer) this.replies.push(answer, text);
+      } else if (kind === 'held') {
         held.push(job);
         untouched.add(job);
       } else if (kind === 'part') {

@@ -1,13 +1,10 @@
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { Command, Option } from 'commander';
-import { OptionError } from '../errors.js';
+import { OptionError, safeText } from '../errors.js';
 import { placeOf } from '../redis/place.js';
+import { whenParentEnds } from '../when-parent-ends.js';
+import { readCombos, readCommands, withoutValues } from './command-line-files.js';
 import { serveHttp } from './http.js';
-import { shown } from '../warnings.js';
-import type { Command as Own } from './commands/command.js';
-import type { NamedCombo, WorkerOptions } from './options.js';
+import type { WorkerOptions } from './options.js';
 import { Worker } from './worker.js';
 
 /** `intelligent-session worker`. */
@@ -47,6 +44,7 @@ export function workerCommand(): Command {
     .option('--commands <file>', 'an ES module whose default export is an object of commands')
     .option('--metrics-port <port>', 'serves /metrics, /healthz and /readyz', whole('--metrics-port', 0, 65_535))
     .option('--metrics-host <address>', 'where (default: 127.0.0.1); 0.0.0.0 for whoever reaches the machine')
+    .configureOutput({ outputError: (text, write) => write(`${safeText(withoutValues(text.trimEnd()))}\n`) })
     .action(work);
 }
 
@@ -57,8 +55,8 @@ async function work(flags: Record<string, any>): Promise<void> {
   const options: WorkerOptions = {
     ...plain,
     redis: placeOf(redis, { cluster, sentinel }),
-    ...(combos !== undefined && { combos: await combosOf(combos) }),
-    ...(commands !== undefined && { commands: await commandsOf(commands) }),
+    ...(combos !== undefined && { combos: await readCombos(combos) }),
+    ...(commands !== undefined && { commands: await readCommands(commands) }),
     log: {
       info: (message) => process.stdout.write(`${message}\n`),
       warn: (message) => process.stderr.write(`${message}\n`),
@@ -70,6 +68,7 @@ async function work(flags: Record<string, any>): Promise<void> {
   const stop = () => worker.close().then(() => process.exit(0));
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
+  whenParentEnds(stop);
   await worker.start().catch((error) => {
     server?.close();
     throw error;
@@ -81,35 +80,11 @@ const whole =
   (text: string): number => {
     const value = Number(text);
     if (text.trim() !== '' && Number.isSafeInteger(value) && value >= min && value <= max) return value;
-    throw new OptionError(`${flag} should be a whole number from ${min} to ${max}, got ${shown(text)}`);
+    throw new OptionError(`${flag} should be a whole number from ${min} to ${max}`);
   };
 
 function rate(text: string): number {
   const value = Number(text);
   if (value > 0 && value < 1) return value;
-  throw new OptionError(`--error-rate should be a number over 0 and under 1, got ${shown(text)}`);
-}
-
-async function combosOf(file: string): Promise<NamedCombo[]> {
-  const text = await readFile(file, 'utf8').catch(({ code }: NodeJS.ErrnoException) => {
-    throw new OptionError(`--combos: the file ${shown(file)} can't be read (${code})`);
-  });
-  try {
-    return JSON.parse(text) as NamedCombo[];
-  } catch {
-    throw new OptionError(
-      `--combos: the file ${shown(file)} is no JSON: [{ "name": "…", "pages": ["…"] }] is expected`,
-    );
-  }
-}
-
-async function commandsOf(file: string): Promise<Record<string, Own>> {
-  const { href } = pathToFileURL(resolve(file));
-  const { default: commands } = await import(href).catch((error: NodeJS.ErrnoException) => {
-    throw new OptionError(`--commands: the module ${shown(file)} can't be loaded: ${error.code ?? error}`);
-  });
-  if (typeof commands === 'object' && commands !== null) return commands;
-  throw new OptionError(
-    `--commands: the module ${shown(file)} should have a default export: an object of functions, each a command by its name`,
-  );
+  throw new OptionError(`--error-rate should be a number over 0 and under 1`);
 }

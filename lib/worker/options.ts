@@ -10,7 +10,7 @@ import { builtIn } from './commands/index.js';
 import { shardGlob } from './shard.js';
 
 /** Payloads of what waits, in all. */
-const MAX_QUEUE_BYTES = 64 * 1024 * 1024;
+export const MAX_QUEUE_BYTES = 64 * 1024 * 1024;
 
 export interface Logger {
   info(message: string): void;
@@ -74,7 +74,20 @@ export interface WorkerOptions {
   readonly log?: Logger;
 }
 
+/** Of whoever carries out commands, a worker or the application itself. */
+export const executorEntries = {
+  maxQueue: v.optional(whole(1, 10_000_000), 20_000),
+  commandTimeoutMs: v.optional(whole(1, 3_600_000), 30_000),
+  commands: v.optional(v.record(v.string(), func<Command>()), {}),
+  bloom: v.optional(v.picklist(['auto', 'module', 'fallback']), 'auto'),
+  errorRate: v.optional(v.number(), 0.01),
+  capacity: v.optional(v.number(), 100),
+  expansion: v.optional(v.number(), 2),
+  activityDays: v.optional(whole(1, 366), 7),
+};
+
 export const schema = v.strictObject({
+  ...executorEntries,
   redis: v.optional(v.any(), defaultRedis),
   namespace: v.optional(namespace, ''),
   transport: v.optional(transport, 'pubsub'),
@@ -82,16 +95,8 @@ export const schema = v.strictObject({
   shard: v.optional(v.string()),
   partitions: v.optional(whole(1, 256), DEFAULT_PARTITIONS),
   maxMessageAgeSeconds: v.optional(whole(1, 2 ** 31), DEFAULT_MESSAGE_AGE_SECONDS),
-  maxQueue: v.optional(whole(1, 10_000_000), 20_000),
-  commandTimeoutMs: v.optional(whole(1, 3_600_000), 30_000),
-  commands: v.optional(v.record(v.string(), func<Command>()), {}),
   combos: v.optional(v.array(v.strictObject({ name: v.string(), pages: v.array(v.string()) })), []),
-  bloom: v.optional(v.picklist(['auto', 'module', 'fallback']), 'auto'),
-  errorRate: v.optional(v.number(), 0.01),
-  capacity: v.optional(v.number(), 100),
-  expansion: v.optional(v.number(), 2),
   itemSecret: v.optional(v.pipe(v.string(), v.minLength(16))),
-  activityDays: v.optional(whole(1, 366), 7),
   ttlSeconds: v.optional(whole(1, 2 ** 31), 86_400),
   log: v.optional(
     v.custom<Logger>(
@@ -104,16 +109,22 @@ export const schema = v.strictObject({
 
 const OF = 'createWorker()';
 
+/** Commands by name; an OptionError for a name that no message can carry, or that is taken. */
+export function ownCommands(commands: Readonly<Record<string, Command>>, caller: string): ReadonlyMap<string, Command> {
+  for (const name of Object.keys(commands)) {
+    checkCommand(name);
+    if (builtIn.has(name) || name === SELF_COMMAND)
+      throw new OptionError(`${caller}: the command "${name}" is built in`);
+  }
+  return new Map(Object.entries(commands));
+}
+
 export function resolveWorkerOptions(options: WorkerOptions) {
   const { sessionGlob, shard, ...resolved } = checkOptions(schema, options, OF, elsewhereOfWorker);
   const ofStream = ['partitions', 'maxMessageAgeSeconds'];
   refuseWithout(OF, options, resolved.transport === 'stream', "transport: 'stream'", ofStream);
   checkRedis(resolved.redis, OF);
-  for (const name of Object.keys(resolved.commands)) {
-    checkCommand(name);
-    if (builtIn.has(name) || name === SELF_COMMAND)
-      throw new OptionError(`createWorker(): the command "${name}" is built in`);
-  }
+  const commands = ownCommands(resolved.commands, OF);
   if (sessionGlob !== undefined && shard !== undefined)
     throw new OptionError('createWorker(): "sessionGlob" and "shard" both say which sessions: give one of them');
   if (resolved.transport === 'stream' && (sessionGlob ?? shard) !== undefined)
@@ -122,7 +133,7 @@ export function resolveWorkerOptions(options: WorkerOptions) {
     ...resolved,
     namespace: namespaceOf(resolved.redis, resolved.namespace),
     sessionGlob: sessionGlob ?? (shard === undefined ? '*' : shardGlob(shard)),
-    commands: new Map(Object.entries(resolved.commands)),
+    commands,
     maxQueueBytes: MAX_QUEUE_BYTES,
     group: GROUP,
   };

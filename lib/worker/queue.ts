@@ -1,11 +1,21 @@
 import type { Message } from '../protocol.js';
 
+/** Who waits for an answer in this process. */
+export interface Asker {
+  /** until it has its answer, or its time is up */
+  readonly waits: boolean;
+  /** The answer, as JSON. */
+  answer(data: string): void;
+}
+
 /** A message that waits for its turn. */
 export interface Job {
   readonly message: Message;
   readonly payload: string;
   /** by this process' clock */
   readonly heardMs: number;
+  /** who is answered in this process, rather than by Redis */
+  asker?: Asker;
   /** of a stream: which, and the entry's id */
   readonly entry?: { readonly stream: string; readonly id: string };
   /** how often it was sent in vain */

@@ -1,3 +1,4 @@
+import calculateSlot from 'cluster-key-slot';
 import { IntelligentSessionError } from '../errors.js';
 import { intelligenceKeys } from '../keys.js';
 import { answerOf, dataText, errorText, FAILED_COMMAND, isRead, NO_COMMAND } from '../protocol.js';
@@ -11,10 +12,8 @@ import type { WorkerMetrics } from './metrics.js';
 import { type Dropped, type Job, Queue } from './queue.js';
 import { Replies } from './replies.js';
 
-/** Calls under way: while Redis works on one, the other's replies are on their way. */
+/** Calls under way to one server: while Redis works on one, the other's replies are on their way. */
 const IN_FLIGHT = 2;
-/** In a Cluster they go to many nodes, and one that failed would come after the next: a session's order is worth the wait. */
-const IN_FLIGHT_CLUSTER = 1;
 /** Messages of one call: 64 page views on the fallback's filters hold Redis for some 1.5 ms. */
 const MOST = 64;
 /** A call is not halved for the other one's sake below this. */
@@ -33,6 +32,9 @@ const RING_DAYS = 25;
 const OWN_AT_ONCE = 256;
 const PAUSE_MS = 50;
 
+/** What became of a message, in the end. */
+export type Result = Outcome | Dropped | 'timeout';
+
 export interface WorkbenchOptions {
   readonly namespace: string;
   readonly ttlSeconds: number;
@@ -46,6 +48,14 @@ export interface WorkbenchOptions {
   readonly maxQueueBytes: number;
 }
 
+/** The calls to one server: in a Cluster, a node that is slow or away holds up its own sessions only. */
+interface Lane {
+  inFlight: number;
+  /** what failed, till every call that is under way has ended */
+  unsent: Job[];
+  pause: NodeJS.Timeout | undefined;
+}
+
 /** Works on messages in their order: built-in commands many at a time, an application's own beside them. */
 export class Workbench {
   readonly #queue: Queue;
@@ -53,23 +63,24 @@ export class Workbench {
   readonly #own: Queue;
   readonly #calls: Calls;
   readonly #replies: Replies;
-  readonly #most: number;
-  #inFlight = 0;
+  /** by a master's address; one for a single Redis */
+  readonly #lanes = new Map<string, Lane>();
   /** whose messages are under way: a session's are in one call at a time, so that what is put back keeps its order */
   readonly #sessionsInFlight = new Set<string>();
-  /** what failed, till every call that is under way has ended */
-  #unsent: Job[] = [];
   #ownAtWork = 0;
-  #pause: NodeJS.Timeout | undefined;
   #idle: { promise: Promise<void>; resolve: () => void } | undefined;
 
   constructor(
     readonly client: RedisClient,
-    readonly clock: RedisClock,
+    /** by which messages from elsewhere say until when somebody waits */
+    readonly clock: RedisClock | undefined,
     readonly of: Intelligence,
     readonly options: WorkbenchOptions,
     readonly metrics: WorkerMetrics,
-    readonly hooks: { finished(job: Job): void; fault(error: unknown, command: string): void },
+    readonly hooks: {
+      finished(job: Job, result: Result): void;
+      fault(error: unknown, command: string, job?: Job): void;
+    },
   ) {
     const bounds = { messages: options.maxQueue, bytes: options.maxQueueBytes };
     const isLate = (job: Job) => this.#isLate(job);
@@ -80,7 +91,6 @@ export class Workbench {
     const onOutcome = (job: Job, outcome: Outcome, fault?: unknown) => this.#finish(job, outcome, fault);
     const onRefused = (items: number) => metrics.refusedItems.inc(items);
     this.#calls = new Calls(client, of, this.#replies, options, onOutcome, onRefused);
-    this.#most = isCluster(client) ? IN_FLIGHT_CLUSTER : IN_FLIGHT;
     client.on('ready', () => this.#pump());
   }
 
@@ -112,21 +122,22 @@ export class Workbench {
   }
 
   get #busy(): boolean {
-    return this.waiting + this.#unsent.length + this.#inFlight + this.#ownAtWork > 0;
+    if (this.waiting + this.#ownAtWork > 0) return true;
+    for (const { inFlight, unsent } of this.#lanes.values()) if (inFlight + unsent.length > 0) return true;
+    return false;
   }
 
   close(): void {
-    clearTimeout(this.#pause);
+    for (const { pause } of this.#lanes.values()) clearTimeout(pause);
   }
 
   #pump(): void {
     // What was heard while the connection comes back waits for it, in its order.
-    const held = () => this.#pause !== undefined || this.#unsent.length > 0 || this.client.status !== 'ready';
-    while (this.#inFlight < this.#most && this.#queue.length > 0 && !held()) {
+    while (this.#queue.length > 0 && this.client.status === 'ready') {
       const waiting = this.#queue.length;
-      const { jobs, own } = this.#next();
-      if (this.#queue.length === waiting) break; // all that wait are of sessions under way
-      if (jobs.length > 0) void this.#call(jobs);
+      const { jobs, own, lane } = this.#next();
+      if (this.#queue.length === waiting) break; // all that wait are of sessions or servers that are under way
+      if (jobs.length > 0 && lane) void this.#call(jobs, lane);
       // after the call: what a session's visitor did before is then done
       for (const job of own) this.#own.push(job);
       this.#startOwn();
@@ -137,14 +148,36 @@ export class Workbench {
     }
   }
 
-  /** The next call's messages, up to an application's command. */
-  #next(): { jobs: Job[]; own: Job[] } {
-    const most = this.#inFlight > 0 ? MOST : Math.min(MOST, Math.max(HALF, Math.ceil(this.#queue.length / 2)));
+  #laneOf(sid: string): Lane {
+    const { client } = this;
+    let server = '';
+    if (isCluster(client)) {
+      const { activity } = intelligenceKeys(this.options.namespace, sid);
+      server = client.slots[calculateSlot(activity)]?.[0] ?? '';
+    }
+    let lane = this.#lanes.get(server);
+    if (!lane) {
+      lane = { inFlight: 0, unsent: [], pause: undefined };
+      this.#lanes.set(server, lane);
+    }
+    return lane;
+  }
+
+  /** The next call's messages, all to one server, up to an application's command. */
+  #next(): { jobs: Job[]; own: Job[]; lane: Lane | undefined } {
+    let lane: Lane | undefined;
+    let most = MOST;
     const jobs: Job[] = [];
     const own: Job[] = [];
     let weight = 0;
     for (const sid of this.#queue.sessions()) {
       if (this.#sessionsInFlight.has(sid)) continue;
+      const its = this.#laneOf(sid);
+      if (lane ? its !== lane : its.inFlight >= IN_FLIGHT || its.pause || its.unsent.length > 0) continue;
+      if (!lane) {
+        lane = its;
+        if (lane.inFlight === 0) most = Math.min(MOST, Math.max(HALF, Math.ceil(this.#queue.length / 2)));
+      }
       for (let share = 0; share < SHARE && weight < most && own.length === 0;) {
         const job = this.#queue.shift(sid);
         if (!job) break;
@@ -160,7 +193,7 @@ export class Workbench {
       this.#queue.defer(sid);
       if (weight >= most || own.length > 0) break;
     }
-    return { jobs, own };
+    return { jobs, own, lane };
   }
 
   /** What a message costs, in page views at the default of 7 days: the ring of days is read whole. */
@@ -172,8 +205,8 @@ export class Workbench {
     return Math.max(1, ring) + payload.length / PAYLOAD_BYTES;
   }
 
-  async #call(jobs: readonly Job[]): Promise<void> {
-    this.#inFlight++;
+  async #call(jobs: readonly Job[], lane: Lane): Promise<void> {
+    lane.inFlight++;
     const started = performance.now();
     this.metrics.queueing.observe((started - (jobs[0]?.heardMs ?? started)) / 1000);
     for (const { message } of jobs) this.#sessionsInFlight.add(message.sid);
@@ -181,17 +214,20 @@ export class Workbench {
       for (const job of jobs) this.#finish(job, 'failed', error);
       return { held: [], unsent: [] };
     });
-    for (const { message } of jobs) this.#sessionsInFlight.delete(message.sid);
+    // what was not sent keeps its session from going another way, where its slot has moved meanwhile
+    const kept = new Set(unsent.map(({ message }) => message.sid));
+    for (const { message } of jobs) if (!kept.has(message.sid)) this.#sessionsInFlight.delete(message.sid);
     this.#queue.unshift(held);
     this.metrics.processing.observe((performance.now() - started) / 1000);
-    this.#unsent.push(...unsent);
-    this.#inFlight--;
+    lane.unsent.push(...unsent);
+    lane.inFlight--;
     // all that failed goes back at once, in its order, before anything else is sent
-    if (this.#unsent.length > 0 && this.#inFlight === 0) {
-      this.#queue.unshift(this.#unsent);
-      this.#unsent = [];
-      this.#pause ??= setTimeout(() => {
-        this.#pause = undefined;
+    if (lane.unsent.length > 0 && lane.inFlight === 0) {
+      for (const { message } of lane.unsent) this.#sessionsInFlight.delete(message.sid);
+      this.#queue.unshift(lane.unsent);
+      lane.unsent = [];
+      lane.pause ??= setTimeout(() => {
+        lane.pause = undefined;
         this.#pump();
       }, PAUSE_MS);
     }
@@ -207,10 +243,10 @@ export class Workbench {
   }
 
   async #workOn(job: Job): Promise<void> {
-    const { message, payload } = job;
+    const { message, payload, asker } = job;
     const { namespace, ttlSeconds, commands } = this.options;
     const { sid, request } = message;
-    const answer = answerOf(namespace, message);
+    const answer = asker ? undefined : answerOf(namespace, message);
     this.#ownAtWork++;
     try {
       const command = commands.get(message.command);
@@ -222,11 +258,12 @@ export class Workbench {
         payload,
         ttlSeconds: request.ttlSeconds ?? ttlSeconds,
         keys: intelligenceKeys(namespace, sid),
-        awaited: answer !== undefined && !this.#isLate(job),
+        awaited: (asker ?? answer) !== undefined && !this.#isLate(job),
         redis: this.client,
       });
       const data = await withinMs(work, this.options.commandTimeoutMs);
-      if (answer && !this.#isLate(job)) this.#replies.push(answer, dataText(answer.head, data));
+      if (asker) asker.answer(dataText('', data));
+      else if (answer && !this.#isLate(job)) this.#replies.push(answer, dataText(answer.head, data));
       this.#finish(job, 'done');
     } catch (error) {
       const known = error instanceof IntelligentSessionError;
@@ -239,25 +276,27 @@ export class Workbench {
     this.#pump();
   }
 
-  #finish(job: Job, result: Outcome | Dropped | 'timeout', fault?: unknown): void {
+  #finish(job: Job, result: Result, fault?: unknown): void {
     const { command } = job.message;
     const known = builtIn.has(command) || this.options.commands.has(command);
     this.metrics.messages.inc(known ? command : 'unknown', result);
-    if (fault !== undefined) this.hooks.fault(fault, command);
-    this.hooks.finished(job);
+    if (fault !== undefined) this.hooks.fault(fault, command, job);
+    this.hooks.finished(job, result);
   }
 
   /** An entry's id begins with when it was added, ms by Redis' clock. */
   #isExpired({ entry }: Job): boolean {
     return (
       entry !== undefined &&
+      this.clock !== undefined &&
       this.clock.earliestMs() - Number.parseInt(entry.id, 10) > this.options.maxMessageAgeSeconds * 1000
     );
   }
 
-  #isLate({ message }: Job): boolean {
+  #isLate({ message, asker }: Job): boolean {
+    if (asker) return !asker.waits;
     const { inbox, deadlineMs } = message.request;
-    return inbox !== '' && deadlineMs !== undefined && this.clock.earliestMs() > deadlineMs;
+    return inbox !== '' && deadlineMs !== undefined && this.clock !== undefined && this.clock.earliestMs() > deadlineMs;
   }
 }
 

@@ -4,7 +4,7 @@ import debug from 'debug';
 import type { Registry } from 'prom-client';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom/choose.js';
-import { IntelligentSessionError, redisFault } from '../errors.js';
+import { applicationFault, IntelligentSessionError, OptionError, redisFault, safeText } from '../errors.js';
 import { itemKeyOf } from '../item-keys.js';
 import { Availability } from '../redis/availability.js';
 import { RedisClock } from '../redis/clock.js';
@@ -131,13 +131,13 @@ export class Worker extends EventEmitter<WorkerEvents> {
     } catch (error) {
       endConnection(this.#client);
       await this.#source?.close();
-      throw error;
+      throw error instanceof OptionError ? error : redisFault(error);
     }
     const availability = new Availability(this.#client, START_TIMEOUT_MS);
     tellAway(availability, 'no message is worked on', () => this.#closing !== undefined, this.#options.log);
     const { namespace } = this.#options;
     const where = `${addressOf(this.#client)}, database ${databaseOf(this.#client)}, namespace "${namespace}"`;
-    this.#log.info(`listening at ${where} (${transport}), Bloom filters: ${this.#bloom.implementation}`);
+    this.#log.info(safeText(`listening at ${where} (${transport}), Bloom filters: ${this.#bloom.implementation}`));
     this.emit('ready');
     return this;
   }
@@ -178,12 +178,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   #fault(cause: unknown, command: string): void {
-    // what an application's command threw stays as it is, unless it is ioredis' own: that carries arguments
-    const error = cause instanceof Error && !('command' in cause) ? cause : redisFault(cause);
-    this.#faultLines.add(`${command}: ${error.message}`);
+    const error = applicationFault(cause);
+    this.#faultLines.add(safeText(`${command}: ${error.message}`));
     if (this.emit('fault', error, command) || this.#options.log) return;
     if (error instanceof IntelligentSessionError || !this.#options.commands.has(command)) {
-      if (this.#client.status === 'ready') this.#warnings.unheard(redisFault(error));
+      this.#warnings.unheard(redisFault(error), this.#client.status === 'ready');
       return;
     }
     const message = `The application's command ${shown(command)} threw an error (${error.name}): give the option "log", or listen to the event "fault", to see it`;

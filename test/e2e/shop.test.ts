@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import axe from 'axe-core';
 import { expect } from 'chai';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
@@ -9,6 +10,8 @@ import { BROWSER, Site } from '../support/site.js';
 
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
 const pictures = fileURLToPath(new URL('./screenshots/', import.meta.url));
+const TELEVISION = 'Television, 55 inches';
+const MOUNT = 'TV wall mount';
 
 describe('a visitor’s way through the shop, in Chromium', () => {
   let redis: PrivateRedis;
@@ -19,7 +22,13 @@ describe('a visitor’s way through the shop, in Chromium', () => {
   let page: Page;
 
   const picture = (name: string) => page.screenshot({ path: `${pictures}${name}.png`, fullPage: true });
-  const text = (selector: string) => page.textContent(selector);
+  const text = async (selector: string) => (await page.textContent(selector))?.replace(/\s+/g, ' ').trim();
+  const open = (path: string) => page.goto(site.url + path);
+  const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
+  const add = async (name: string) => {
+    await open('/');
+    await press(`Add to cart: ${name}`);
+  };
 
   before(async function () {
     if (!executablePath) {
@@ -28,81 +37,235 @@ describe('a visitor’s way through the shop, in Chromium', () => {
       this.skip();
     }
     mkdirSync(pictures, { recursive: true });
-    redis = await startPrivateRedis();
-    worker = new WorkerProcess(['--redis', redis.url, '--namespace', 'shop:']);
+    redis = await startPrivateRedis({ password: 'e2e' });
+    worker = new WorkerProcess(['--namespace', 'shop:'], 'inherit', { REDIS_URL: redis.url });
     await worker.start();
-    shop = createShop({ redis: redis.url, namespace: 'shop:', secret: 'e2e' }, worker);
+    shop = createShop({ redis: redis.url, namespace: 'shop:', secret: 'e2e', timeout: 2000 }, worker);
     site = await Site.open(shop.app);
     browser = await chromium.launch({
       executablePath: executablePath as string,
       args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
     });
-    // a headless browser says that it is one, and would be taken for a bot
-    page = await browser.newPage({ viewport: { width: 1100, height: 760 }, userAgent: BROWSER });
   });
+
+  // each test is somebody new; a headless browser says that it is one, and would be taken for a bot
+  beforeEach(async () => {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, userAgent: BROWSER });
+    page = await context.newPage();
+  });
+  afterEach(() => page?.context().close());
 
   after(async () => {
     await browser?.close();
     await site?.close();
-    await shop?.sessions.close();
+    await shop?.close();
     await worker?.stop();
     await redis?.stop();
   });
 
-  it('welcomes somebody new, and counts', async () => {
-    await page.goto(site.url);
+  it('welcomes somebody new, who is not called away, and counts', async () => {
+    await open('/');
     expect(await text('#status')).to.contain('you are new here');
     expect(await text('#total')).to.equal('1');
+    expect(await text('#presence')).to.equal('just arrived');
     expect(await page.locator('.badge').count()).to.equal(4);
-    await picture('1-home');
+    await open('/');
+    expect(await text('#presence')).to.equal('active');
   });
 
-  it('suggests the cable once television and mount are in the cart', async () => {
-    await page.click('a[href="/added/tv"]');
-    await picture('2-added');
-    await page.goto(`${site.url}/confirm-purchase`);
-    expect(await page.locator('#suggestion').count()).to.equal(0);
-    await page.goto(site.url);
-    await page.click('a[href="/added/tv-mount"]');
+  it('keeps in the cart what was put into it, by its name, till it is bought or taken out', async () => {
+    await add(TELEVISION);
+    expect(await text('h1')).to.equal(`In your cart: ${TELEVISION}`);
+    await add('Soundbar');
+    await add('Soundbar');
     await page.click('text=Check out');
-    expect(await text('#suggestion')).to.contain('HDMI cable');
-    await picture('3-suggestion');
+    expect(await text('.lines')).to.equal(`${TELEVISION} €649 Remove Soundbar × 2 €358 Remove Together €1,007`);
+    expect(await text('nav')).to.contain('Cart (3)');
+    await press(`Remove ${TELEVISION}`);
+    expect(await text('.lines')).to.equal('Soundbar × 2 €358 Remove Together €358');
+    await press('Buy for €358');
+    expect(await text('h1')).to.equal('Thank you for your purchase');
+    expect(await text('.lines')).to.equal('Soundbar × 2 €358 Together €358');
+    await open('/confirm-purchase');
+    expect(await page.locator('.lines').count()).to.equal(0);
   });
+
+  it('sells nothing to somebody whose cart is empty, and says so', async () => {
+    await open('/confirm-purchase');
+    expect(await text('#empty')).to.contain('nothing in it yet');
+    expect(await page.getByRole('button', { name: /^Buy/ }).count()).to.equal(0);
+    await open('/thank-you');
+    expect(await text('h1')).to.equal('Your cart');
+    // somebody who has emptied it in another tab
+    await add('Soundbar');
+    await open('/confirm-purchase');
+    const other = await page.context().newPage();
+    await other.goto(`${site.url}/confirm-purchase`);
+    await other.getByRole('button', { name: 'Remove Soundbar' }).click();
+    await press('Buy for €179');
+    expect(await text('#empty')).to.contain('nothing in it yet');
+    await open('/added/soundbar');
+    expect(await text('h1'), 'it is not in the cart').to.equal('For your living room');
+  });
+
+  for (const order of [
+    [TELEVISION, MOUNT],
+    [MOUNT, TELEVISION],
+  ] as const)
+    it(`suggests the cable once there are in the cart: ${order.join(', then ')}`, async () => {
+      await add(order[0]);
+      await open('/confirm-purchase');
+      expect(await page.locator('#suggestion').count()).to.equal(0);
+      await add(order[1]);
+      // the other address of the same page is no other page
+      await open('/added-sync/tv');
+      expect(new URL(page.url()).pathname).to.equal('/added/tv');
+      await page.click('text=Check out');
+      expect(await text('#suggestion')).to.contain('HDMI cable');
+      await press('Add to cart');
+      expect(await text('h1')).to.equal('In your cart: HDMI cable, 2 m');
+      await page.click('text=Check out');
+      expect(await page.locator('#suggestion').count(), 'it is in the cart').to.equal(0);
+    });
 
   it('marks what was visited, and waits on a critical page', async () => {
-    await page.goto(site.url);
-    expect(await page.locator('.badge').count()).to.equal(2);
-    await page.click('a[href="/added-sync/headphones"]');
+    await add(TELEVISION);
+    await open('/');
+    expect(await page.locator('.badge').count()).to.equal(3);
+    await press('Add to cart: Headphones');
     expect(await text('#status')).to.contain('The worker answered');
   });
 
   it('keeps notifications read, and shows their text as text', async () => {
-    await page.goto(`${site.url}/notifications`);
+    await open('/notifications');
     expect(await page.locator('.unread').count()).to.equal(3);
     expect(await text('.notifications')).to.contain('HDMI <2 m> now');
     await page.click('.unread button');
     expect(await page.locator('.unread').count()).to.equal(2);
-    await picture('4-notifications');
-    await page.goto(`${site.url}/raw-session-analytics`);
-    expect(JSON.parse((await text('pre')) ?? '')).to.nested.include({ 'notifications[0].seen': true, combo: true });
+    await open('/raw-session-analytics');
+    expect(JSON.parse((await text('pre')) ?? '')).to.nested.include({ 'notifications[0].seen': true, combo: false });
   });
 
-  it('escapes what a visitor writes into an address', async () => {
-    await page.goto(`${site.url}/added/${encodeURIComponent('<img src=x onerror=alert(1)>')}`);
-    expect(await text('h1')).to.contain('<img src=x');
+  it('has a page for an address that is none, and escapes what a visitor writes into it', async () => {
+    const response = await open(`/added/${encodeURIComponent('<img src=x onerror=alert(1)>')}`);
+    expect(response?.status()).to.equal(404);
+    expect(await text('main'))
+      .to.contain('There is no such page')
+      .and.to.contain('<img src=x');
     expect(await page.locator('main img').count()).to.equal(0);
+    for (const path of ['/favicon.ico', '/favicon.svg'])
+      expect(await (await fetch(site.url + path)).headers.get('content-type')).to.contain('image/svg+xml');
+    await page.click('text=Back to the shop');
+    expect(await text('h1')).to.equal('For your living room');
   });
 
-  it('goes on without the worker, and shows its figures again after its return', async () => {
-    await page.goto(site.url);
-    const before = Number(await text('#total'));
-    await page.click('text=Stop the worker');
-    expect(await text('#status')).to.contain('Degraded mode');
+  it('shows one process, a worker, and none, by a switch that stays on the page that it was on', async () => {
+    await open('/notifications?from=here');
+    const here = page.url();
+    const pressed = () => text('.modes [aria-pressed=true]');
+    expect([await pressed(), await text('#status')].join()).to.match(/^A worker,The worker answered/);
+    await page.click('.unread button');
+
+    await open('/notifications?from=here');
+    await press('No worker');
+    expect(page.url()).to.equal(here);
+    expect([await pressed(), await text('#status')].join()).to.match(/^No worker,Degraded mode/);
+    expect(worker.running).to.equal(false);
+
+    await press('One process');
+    expect(page.url()).to.equal(here);
+    expect([await pressed(), await text('#status')].join()).to.match(/^One process,Answered within this process/);
+    expect(await page.locator('.unread').count(), 'the same session, the same figures').to.equal(2);
+    expect(worker.running).to.equal(false);
+
+    await press('A worker');
+    expect([await pressed(), await text('#status')].join()).to.match(/^A worker,The worker answered/);
+    expect(worker.running).to.equal(true);
+    await add('Soundbar');
+    await press('A worker');
+    expect(new URL(page.url()).pathname).to.equal('/added/soundbar');
+  });
+
+  it('without a worker claims nothing that it does not know, and goes on when there is one again', async () => {
+    await open('/notifications');
+    await press('No worker');
+    await open('/');
     expect(await page.locator('.cards li').count()).to.equal(4);
-    await picture('5-degraded');
-    await page.click('text=Start the worker');
-    expect(await text('#status')).to.contain('The worker answered');
-    expect(Number(await text('#total'))).to.equal(before + 1);
-    await picture('6-recovered');
+    expect(await page.locator('.badge').count()).to.equal(0);
+    await press('Add to cart: Soundbar');
+    expect(await text('.status')).to.contain('nobody counts its view');
+    await open('/notifications');
+    expect(await text('#unknown')).to.contain('Nobody answers');
+    await press('A worker');
+    // the page was there before the worker went
+    await worker.stop();
+    await page.click('.unread button');
+    expect(await text('#unsaved'))
+      .to.contain('could not be marked as read')
+      .and.to.contain('unread again');
+    await press('A worker');
+    await open('/notifications');
+    expect(await page.locator('.unread').count()).to.equal(3);
+  });
+
+  describe('at 390 and at 1280 pixels, in every mode, has pages', () => {
+    const paths = [
+      '/',
+      '/added/tv',
+      '/confirm-purchase',
+      '/thank-you',
+      '/notifications',
+      '/raw-session-analytics',
+      '/no',
+    ];
+    const eachPage = async (check: (name: string) => Promise<void>) => {
+      await add('Soundbar');
+      await open('/confirm-purchase');
+      await press('Buy for €179');
+      await add(MOUNT);
+      await add(TELEVISION);
+      for (const mode of ['No worker', 'One process', 'A worker']) {
+        await open('/');
+        await press(mode);
+        for (const width of [390, 1280]) {
+          await page.setViewportSize({ width, height: 800 });
+          for (const path of paths) {
+            await open(path);
+            expect(new URL(page.url()).pathname).to.equal(path);
+            await check(`${path}, ${mode}, ${width} px`);
+            await picture(`${path.replace(/\W/g, '') || 'home'}-${mode.replace(' ', '-')}-${width}`);
+          }
+        }
+      }
+    };
+
+    it('whose buttons stay on one line, and that need no scrolling to the side', async function () {
+      this.timeout(120_000);
+      await eachPage(async (name) => {
+        const wrapped = await page.evaluate(`
+          [...document.querySelectorAll('button, .button, nav a')]
+            .filter((one) => {
+              const range = document.createRange();
+              range.selectNodeContents(one);
+              return new Set([...range.getClientRects()].map((line) => Math.round(line.top))).size > 1;
+            })
+            .map((one) => one.textContent)`);
+        expect(wrapped, name).to.deep.equal([]);
+        expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth'), name).to.be.at.most(0);
+      });
+    });
+
+    it('in which axe-core finds no fault', async function () {
+      this.timeout(180_000);
+      await eachPage(async (name) => {
+        await page.evaluate(`${axe.source}; undefined`);
+        const found = await page.evaluate(`axe.run().then(({ violations, passes }) => ({
+          passes: passes.length,
+          violations: violations.map(({ id, nodes }) => id + ': ' + nodes.map(({ html }) => html).join(' ')),
+        }))`);
+        expect(found, name).to.have.deep.property('violations', []);
+        expect(found, name).to.have.property('passes').that.is.above(10);
+      });
+    });
   });
 });

@@ -170,8 +170,8 @@ describe('shutting down', () => {
     ['the store', 'store', {}],
     ['the store with its options', 'store', { nearCache: {}, expiredEvents: true }],
     ['the middleware', 'middleware', {}],
-    ['the middleware with its worker', 'middleware', { worker: 'embedded' }],
-    ['the middleware with its worker, by stream', 'middleware', { worker: 'embedded', transport: 'stream' }],
+    ['the middleware without a worker', 'middleware', { worker: 'embedded' }],
+    ['the middleware by stream', 'middleware', { transport: 'stream' }],
     ['the middleware with lists', 'middleware', { replies: 'list' }],
   ] as const;
   for (const [name, kind, options] of kinds) {

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -6,10 +6,19 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { startPrivateRedis } from '../../demo/private-redis.js';
+import { allEnded, descendants } from '../support/processes.js';
 import { RawVisitor } from '../support/requests.js';
 import { until } from '../support/until.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
+
+function endGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGTERM');
+  } catch {
+    // nothing is left of it
+  }
+}
 
 /** `npm start` without npm: the demo in a process of its own. */
 class Demo {
@@ -24,9 +33,13 @@ class Demo {
     this.exit = once(child, 'close').then(([code]) => code);
   }
 
-  static start(env: Record<string, string> = {}): Demo {
-    const args = ['--import', 'tsx', 'demo/start.ts'];
-    return new Demo(spawn(process.execPath, args, { cwd: root, env: { ...process.env, PORT: '0', ...env } }));
+  static start(
+    env: Record<string, string> = {},
+    command = [process.execPath, '--import', 'tsx', 'demo/start.ts'],
+  ): Demo {
+    const [file = '', ...args] = command;
+    // a group of its own, as a terminal gives it one
+    return new Demo(spawn(file, args, { cwd: root, env: { ...process.env, PORT: '0', ...env }, detached: true }));
   }
 
   async opened(): Promise<this> {
@@ -48,19 +61,12 @@ class Demo {
   }
 
   async stop(): Promise<void> {
-    if (this.child.exitCode === null) this.child.kill('SIGTERM');
+    const { exitCode, signalCode, pid } = this.child;
+    if (exitCode === null && signalCode === null) this.child.kill('SIGTERM');
+    // what a killed one has left behind, where a test has failed
+    else endGroup(pid as number);
     await this.exit;
   }
-}
-
-/** Every process that descends from one: pid and arguments, as anybody on the machine sees them. */
-function descendants(of: number): { pid: number; args: string }[] {
-  const lines = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' }).trim().split('\n');
-  const all = lines.map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) as RegExpExecArray);
-  const children = all
-    .filter(([, , ppid]) => Number(ppid) === of)
-    .map(([, pid, , args]) => ({ pid: Number(pid), args: String(args) }));
-  return children.flatMap((child) => [child, ...descendants(child.pid)]);
 }
 
 describe('the demo', () => {
@@ -111,7 +117,7 @@ describe('the demo', () => {
 
   it('takes a form from its own pages alone', async () => {
     const own = `http://127.0.0.1:${demo.port}`;
-    const forms = ['/worker/stop', '/notifications/spring-sale/seen'];
+    const forms = ['/mode', '/cart', '/cart/remove', '/purchase', '/notifications/spring-sale/seen'];
     const others = ['http://evil.example', 'null', `http://127.0.0.1:${demo.port + 1}`, 'http://127.0.0.1', ''].map(
       (origin) => ({ origin }),
     );
@@ -127,7 +133,7 @@ describe('the demo', () => {
           `${path} ${JSON.stringify(headers)}`,
         ).to.have.property('status', 403);
     const { visitor } = demo;
-    expect((await visitor.send('/')).body).to.contain('Stop the worker');
+    expect((await visitor.send('/')).body).to.contain('The worker answered');
     const sent = { method: 'POST', headers: { origin: own, 'sec-fetch-site': 'same-origin' } };
     expect(await visitor.send('/notifications/spring-sale/seen', sent)).to.have.property('status', 303);
   });
@@ -154,13 +160,13 @@ describe('the demo', () => {
     const answers = [
       await demo.visitor.send('/%zz'),
       await demo.visitor.send('/added/%'),
-      await demo.visitor.send('/worker/start', { method: 'POST', headers: own, body: 'a='.padEnd(200_000, 'a') }),
-      await demo.visitor.send('/worker/start', {
+      await demo.visitor.send('/cart', { method: 'POST', headers: own, body: 'a='.padEnd(200_000, 'a') }),
+      await demo.visitor.send('/cart', {
         method: 'POST',
         headers: { ...own, 'content-encoding': 'br' },
         body: 'a',
       }),
-      await demo.visitor.send('/worker/start', {
+      await demo.visitor.send('/cart', {
         method: 'POST',
         headers: { ...own, 'content-type': `${own['content-type']}; charset=x` },
         body: 'a',
@@ -215,4 +221,31 @@ describe('the demo', () => {
     expect(late.text.trim().split('\n')).to.have.lengthOf(1);
     expect(late.text).to.contain(`Port ${port} is taken`);
   });
+
+  it('at Ctrl-C, which every process of its terminal hears, ends in silence and leaves nothing running', async () => {
+    const other = await kept(Demo.start()).opened();
+    const processes = descendants(other.child.pid as number);
+    expect(processes.map(({ args }) => args).join())
+      .to.contain('worker')
+      .and.to.contain('redis-server');
+    const { text } = other;
+    process.kill(-(other.child.pid as number), 'SIGINT');
+    expect(await other.exit).to.equal(0);
+    expect(other.text).to.equal(text);
+    await allEnded(processes);
+  });
+
+  for (const [how, command] of [
+    ['it', undefined],
+    ['the npm that started it', ['npm', 'start']],
+  ] as const)
+    it(`leaves nothing running where ${how} is killed`, async () => {
+      const other = await kept(Demo.start({}, command && [...command])).opened();
+      const processes = descendants(other.child.pid as number);
+      expect(processes.map(({ args }) => args).join())
+        .to.contain('worker')
+        .and.to.contain('redis-server');
+      other.child.kill('SIGKILL');
+      await allEnded(processes);
+    });
 });

@@ -100,4 +100,60 @@ describe('mistakes that show at the first request', () => {
     await new Promise(setImmediate);
     expect(warnings.codes).to.deep.equal([]);
   });
+
+  const answerOf = async (act: (req: Request) => unknown): Promise<{ code?: string; message: string }> => {
+    const visitor = await visitorOf(sessionsOf(), async (req, res, next) => {
+      await act(req);
+      res.json({});
+      next('router');
+    });
+    return visitor.json('/');
+  };
+  const circle: Record<string, unknown> = {};
+  circle.self = circle;
+
+  for (const [what, act, said] of [
+    ['freshPages() of one page', (req) => req.intelligence.freshPages('/a' as never), /expected a list.*got a text/],
+    ['notifications() with numbers', (req) => req.intelligence.notifications([{ id: 5 }] as never), /each a text/],
+    ['markNotificationSeen() of nothing', (req) => req.intelligence.markNotificationSeen(undefined as never), /an id/],
+    ['combo() of no page', (req) => req.intelligence.combo([]), /a list of pages that is not empty, got an empty list/],
+    ['combo() of nothing', (req) => req.intelligence.combo(undefined as never), /a combo's name.*got undefined/],
+    ['a payload that is a circle', (req) => req.intelligence.ask('report', circle), /what JSON can say/],
+    ['a payload that is a BigInt', (req) => req.intelligence.send('report', 5n), /what JSON can say/],
+  ] as [string, (req: Request) => unknown, RegExp][])
+    it(`${what} is a coded error that says what was expected`, async () => {
+      const { code, message } = await answerOf(act);
+      expect(code).to.equal('ERR_INTELLIGENT_SESSION_ARGUMENT');
+      expect(message).to.match(said);
+    });
+
+  it('app.use(intelligentSession), without the call, says so', async () => {
+    const visitor = await visitorOf(intelligentSession as unknown as RequestHandler);
+    const { code, message } = await visitor.json('/');
+    expect(code).to.equal('ERR_INTELLIGENT_SESSION_OPTION');
+    expect(message).to.contain('lacks its call');
+  });
+
+  it('ids that genid() gives no text for are told once', async () => {
+    const visitor = await visitorOf(sessionsOf({ session: { genid: (() => undefined) as never } }));
+    for (let i = 0; i < 2; i++) await visitor.fetch('/');
+    await until('it is told', () => warnings.codes.length > 0);
+    expect(warnings.of('FAULT').join()).to.contain('"session.genid" gives no text');
+    expect(warnings.codes).to.have.length(1);
+  });
+
+  it('what a function of the application threw is told by its kind only', async () => {
+    const track = () => {
+      throw new RangeError('card 4111 1111 1111 1111');
+    };
+    await (await visitorOf(sessionsOf({ track }))).fetch('/');
+    await until('it is told', () => warnings.codes.length > 0);
+    expect(warnings.of('FAULT').join()).to.contain('(RangeError)').and.not.contain('4111');
+  });
+
+  it('a middleware made in a handler is told once', async () => {
+    for (let i = 0; i < 12; i++) sessionsOf({ worker: 'external' });
+    await until('it is told', () => warnings.codes.length > 0);
+    expect(warnings.of('MANY_INSTANCES')).to.have.length(1);
+  });
 });

@@ -5,7 +5,12 @@ import express, { type NextFunction, type Request, type Response } from 'express
 import session from 'express-session';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { type IntelligentSessionOptions, intelligentSession, RedisSessionStore } from '../../lib/index.js';
+import {
+  createWorker,
+  type IntelligentSessionOptions,
+  intelligentSession,
+  RedisSessionStore,
+} from '../../lib/index.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 import { Warnings } from '../support/warnings.js';
@@ -155,6 +160,59 @@ describe('Redis that is away, on the console', () => {
     await until('it was tried some times', async () => (await connections()) > 6);
     expect(faults).to.have.length(1);
     expect(faults[0]).to.match(/NOPERM/);
+  });
+
+  for (const [what, path, rules, reason] of [
+    ['that is not there', '/99', [], /DB index is out of range/],
+    ['that the account may not select', '/1', ['-select'], /NOPERM.*select/],
+  ] as const)
+    it(`a database ${what} is told, and nothing is written to another one`, async () => {
+      const redis = await start();
+      const client = new Redis(redis.url);
+      open.push(() => client.disconnect());
+      await client.call('ACL', 'SETUSER', 'shop', 'on', '>x', '~*', '&*', '+@all', ...rules);
+      const { visitor } = await siteOf({ redis: redis.url.replace('//', '//shop:x@') + path });
+      await until('it is told', () => warnings.of('REDIS_AWAY').length > 0);
+      expect(warnings.of('REDIS_AWAY')[0]).to.match(reason);
+      expect(await visitor.json('/')).to.deep.equal({ session: false });
+      expect(await client.dbsize()).to.equal(0);
+    });
+
+  it('what answers and is no Redis is told', async () => {
+    const site = await Site.open(express());
+    open.push(() => site.close());
+    await siteOf({ redis: site.url.replace('http:', 'redis:') });
+    await until('it is told', () => warnings.of('REDIS_AWAY').length > 0);
+    expect(warnings.of('REDIS_AWAY')[0]).to.match(/what answers there is no Redis|closed before it was ready/);
+  });
+
+  it('a worker says when Redis is away and when it is back: by its log, or on the console', async () => {
+    const redis = await startPrivateRedis();
+    const said: string[] = [];
+    const log = { info: (line: string) => said.push(line), warn: (line: string) => said.push(line) };
+    const workers = [await createWorker({ redis: redis.url, log }), await createWorker({ redis: redis.url })];
+    open.push(() => Promise.all(workers.map((worker) => worker.close())));
+    await redis.stop();
+    await until('both tell', () => said.length > 1 && warnings.of('REDIS_AWAY').length > 0);
+    expect(said.join()).to.match(/No connection to Redis at .* no message is worked on/);
+    const back = await startPrivateRedis({ port: redis.port });
+    open.push(() => back.stop());
+    await until('both tell', () => /is there again/.test(said.join()) && warnings.of('REDIS_BACK').length > 0);
+    expect(warnings.codes).to.deep.equal(['INTELLIGENT_SESSION_REDIS_AWAY', 'INTELLIGENT_SESSION_REDIS_BACK']);
+  });
+
+  it('an embedded worker leaves that to the store: one line', async () => {
+    const redis = await startPrivateRedis();
+    const { sessions } = await siteOf({ redis: redis.url, worker: 'embedded' });
+    await until('its worker answers', async () => (await sessions.serving.ask('pageview', 'a', '/', 60, 500)).answered);
+    const back = new Promise((resolve) => sessions.serving.once('back', () => resolve(undefined)));
+    await redis.stop();
+    await until('it is told', () => warnings.of('REDIS_AWAY').length > 0);
+    const again = await startPrivateRedis({ port: redis.port });
+    open.push(() => again.stop());
+    await back;
+    await until('it is told', () => warnings.of('REDIS_BACK').length > 0);
+    expect(warnings.codes).to.deep.equal(['INTELLIGENT_SESSION_REDIS_AWAY', 'INTELLIGENT_SESSION_REDIS_BACK']);
   });
 
   it('an account without INFO works, and nothing is written on its connections', async () => {

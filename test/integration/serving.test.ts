@@ -6,7 +6,8 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker } from '../../lib/index.js';
-import { type DegradedReason, ServingLayer, type ServingOptions } from '../../lib/serving/serving-layer.js';
+import type { DegradedReason } from '../../lib/serving/executor.js';
+import { ServingLayer, type ServingOptions } from '../../lib/serving/serving-layer.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
 

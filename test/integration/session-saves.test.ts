@@ -752,20 +752,44 @@ describe('a save of RedisSessionStore', () => {
   });
 
   it('of whom the user function says nothing sensible is nobody’s, with one fault; false is nobody', async () => {
-    let said: unknown;
-    const store = open({ user: () => said as string });
-    const faults: Error[] = [];
+    let said: () => unknown = () => false;
+    const store = open({ user: () => said() as string });
+    const faults: { code?: string }[] = [];
     store.on('fault', (error) => faults.push(error));
-    said = false;
     await store.set('f', data({ n: 1 }));
     expect(faults).to.have.lengthOf(0);
-    for (const nonsense of [Promise.resolve('robin'), Number.NaN, {}, true]) {
-      said = nonsense;
-      await store.set('n', data({ n: 1 }));
+    said = () => 'robin';
+    await store.set('robin', data({ n: 1 }));
+    // what a body may hold, and what code may give by mistake
+    const parsed = ['{}', '["robin"]', '[["robin"]]', '[]', '{"toString":"robin"}', '{"__proto__":["robin"]}', 'true'];
+    const nonsense: (() => unknown)[] = parsed.map((text) => () => JSON.parse(text) as unknown);
+    nonsense.push(
+      () => Promise.resolve('robin'),
+      () => Promise.reject(new Error('theirs')),
+      () => Number.NaN,
+      () => new Date(),
+      () => /robin/,
+      () => new Error('robin'),
+      () => () => 'robin',
+      () => Symbol('robin'),
+      () => Object.create(null),
+      () => new Map([['robin', 1]]),
+    );
+    for (const [i, one] of nonsense.entries()) {
+      said = one;
+      await store.set(`n${i}`, data({ n: 1 }));
+      const session = await load(`n${i}`, store);
+      session.n = 2;
+      await save(session);
     }
-    said = { toString: () => '507f1f77bcf86cd799439011' };
+    expect(faults.map(({ code }) => code)).to.deep.equal(['ERR_INTELLIGENT_SESSION_ARGUMENT']);
+    said = () => ({ toString: () => '507f1f77bcf86cd799439011' });
     await store.set('o', data({ n: 1 }));
-    expect(await client.keys('users:*')).to.deep.equal(['users:sess:507f1f77bcf86cd799439011']);
+    expect(await client.keys('users:*')).to.have.members(['users:sess:507f1f77bcf86cd799439011', 'users:sess:robin']);
+    expect(await client.hkeys('users:sess:robin')).to.deep.equal(['robin']);
+    said = () => 'robin';
+    expect(await store.destroyAllOf('robin')).to.equal(1);
+    expect(await store.length()).to.equal(nonsense.length + 2);
     expect(faults).to.have.lengthOf(1);
   });
 

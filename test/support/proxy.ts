@@ -7,6 +7,8 @@ export class FaultyProxy {
   readonly #answering = new Set<Socket>();
   /** For so long the first answers of a new connection wait. */
   handshakeMs = 0;
+  /** New connections end at once. */
+  refuses = false;
   #held = false;
 
   private constructor(
@@ -19,6 +21,7 @@ export class FaultyProxy {
     await once(server, 'listening');
     const proxy = new FaultyProxy(server, `redis://127.0.0.1:${(server.address() as AddressInfo).port}`);
     server.on('connection', (near) => {
+      if (proxy.refuses) return near.destroy();
       const far = connect(target, '127.0.0.1');
       proxy.#answering.add(far);
       far.on('close', () => proxy.#answering.delete(far));

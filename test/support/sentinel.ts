@@ -1,27 +1,39 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import type { Certificate } from './certificate.js';
+import { freePort } from './free-port.js';
+
+interface SentinelSettings {
+  readonly quorum?: number;
+  readonly settings?: readonly string[];
+  /** it listens by TLS only; to what it watches it speaks in clear */
+  readonly certificate?: Certificate;
+  /** it also watches by TLS */
+  readonly watchesByTls?: boolean;
+}
 
 /** A Sentinel (redis-server in its other mode) that watches a master by the name `main`. */
 export async function startSentinel(
   master: number,
-  { quorum = 1, settings = [] }: { quorum?: number; settings?: readonly string[] } = {},
+  { quorum = 1, settings = [], certificate, watchesByTls = false }: SentinelSettings = {},
 ): Promise<{ port: number; stop(): Promise<void> }> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
+  const port = await freePort();
+  const listen = certificate
+    ? [['port', '0'], ['tls-port', port], ...certificate.directives, ['tls-replication', watchesByTls ? 'yes' : 'no']]
+    : [['port', port]];
   const folder = mkdtempSync(join(tmpdir(), 'sentinel-'));
   const file = join(folder, 'sentinel.conf');
   const watched = [`monitor main 127.0.0.1 ${master} ${quorum}`, ...settings].map((line) => `sentinel ${line}\n`);
-  writeFileSync(file, `port ${port}\nbind 127.0.0.1\ndir ${folder}\n${watched.join('')}`);
+  writeFileSync(
+    file,
+    `${listen.map((line) => line.join(' ')).join('\n')}\nbind 127.0.0.1\ndir ${folder}\n${watched.join('')}`,
+  );
   const server = spawn('redis-server', [file, '--sentinel'], { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(server, 'exit');
   for await (const line of server.stdout) if (/\+monitor master/.test(String(line))) break;

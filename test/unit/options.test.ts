@@ -49,7 +49,7 @@ describe('options', () => {
     ['resave at the top', () => sessions({ resave: false }), /"resave" belongs in "session"/],
     ['a prefix at the top', () => sessions({ prefix: 'a:' }), /"prefix" belongs in "store"/],
     ['a host at the top', () => sessions({ host: 'x' }), /"host" belongs to Redis: redis: \{ host/],
-    ['a worker’s option', () => sessions({ commands: {} }), /"commands" belongs to a worker: createWorker/],
+    ['a worker’s option', () => sessions({ commands: {} }), /"commands" is without effect: it needs worker: 'embedded'/],
     ['redis inside store', () => sessions({ store: { redis: 'redis://x' } }), /"store\.redis" stands beside "store"/],
     [
       'a cookie of the store',
@@ -151,16 +151,60 @@ describe('options', () => {
       .matches(/"expansion" is without effect/);
   });
 
-  it('asks for a secret in production', () => {
+  describe('in production', () => {
     const before = process.env.NODE_ENV;
-    process.env.NODE_ENV = 'production';
-    try {
-      expect(() => intelligentSession())
-        .to.throw(OptionError, /SESSION_SECRET/)
-        .with.property('code', 'ERR_INTELLIGENT_SESSION_SECRET');
-    } finally {
+    beforeEach(() => {
+      process.env.NODE_ENV = 'production';
+    });
+    afterEach(() => {
       if (before === undefined) delete process.env.NODE_ENV;
       else process.env.NODE_ENV = before;
-    }
+    });
+    const long = 'kD3vQ0zYp8nB1xTfWm6RjC9sLh2GuAe5';
+    // what is wrong next comes before anything is connected
+    const start = (secret?: string | string[]) => () =>
+      intelligentSession({ ...(secret !== undefined && { secret }), session: { genid: 1 as never } });
+
+    it('asks for a secret', () => {
+      expect(start())
+        .to.throw(OptionError, /SESSION_SECRET/)
+        .with.property('code', 'ERR_INTELLIGENT_SESSION_SECRET');
+    });
+
+    const guessable = ['§', '1234567', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'abababababab', 'keyboard cat'];
+    guessable.push('Secret', 'my-secret-key', 'your_secret_here', 'changeme', 'CHANGE_ME', 'a long random text');
+    for (const secret of guessable)
+      it(`refuses a secret that is guessed at once, without repeating it: ${secret}`, () => {
+        for (const given of [secret, [secret, long], [long, secret]])
+          expect(start(given))
+            .to.throw(OptionError, /characters|sample/)
+            .that.satisfies(({ code, message }: OptionError) => {
+              expect(message)
+                .to.match(/32 bytes/)
+                .and.not.include(secret);
+              return code === 'ERR_INTELLIGENT_SESSION_SECRET';
+            });
+      });
+
+    it('warns once of a secret below 32 bytes, and takes a long one, first or second', async () => {
+      const warnings: (Error & { code?: string })[] = [];
+      const heard = (warning: Error) => warnings.push(warning);
+      process.on('warning', heard);
+      try {
+        for (const given of [long, [long, long], 'hV9-qk2LwZ', [long, 'hV9-qk2LwZ'], 'hV9-qk2LwZ7'])
+          expect(start(given)).to.throw(OptionError, /genid/);
+        await new Promise(setImmediate);
+      } finally {
+        process.off('warning', heard);
+      }
+      expect(warnings.map(({ code }) => code)).to.deep.equal(['ERR_INTELLIGENT_SESSION_SECRET']);
+      expect(warnings[0]?.message)
+        .to.match(/fewer than 32 bytes/)
+        .and.not.include('hV9');
+    });
+  });
+
+  it('takes any secret elsewhere', () => {
+    expect(() => intelligentSession({ secret: 'x', session: { genid: 1 as never } })).to.throw(OptionError, /genid/);
   });
 });

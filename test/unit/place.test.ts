@@ -1,5 +1,7 @@
 import { expect } from 'chai';
-import type { Cluster } from 'ioredis';
+import { Cluster, type ClusterNode } from 'ioredis';
+import { createCluster } from 'redis';
+import { ofCluster } from '../../lib/redis/caller-options.js';
 import { addressOf } from '../../lib/redis/connect.js';
 import { placeOf } from '../../lib/redis/place.js';
 
@@ -27,10 +29,39 @@ describe('where the bin’s Redis is', () => {
     expect(addressOf(cluster)).to.not.contain('secret');
   });
 
+  it('with Sentinels is reached by TLS where the URLs say so, and nowhere half', () => {
+    expect(placeOf('rediss://:secret@a:1,rediss://b:2', { sentinel: 'main' })).to.have.deep.property('tls', {});
+    for (const urls of ['redis://a,rediss://b', 'rediss://a,redis://b'])
+      for (const how of [{ sentinel: 'main' }, { cluster: true }])
+        expect(() => placeOf(urls, how), urls).to.throw(TypeError, '--redis: all URLs');
+  });
+
   it('refuses what is no URL', () => {
     for (const url of ['nothing', 'host:1', 'redis://a,b', 'http://a'])
       expect(() => placeOf(url, { cluster: true }), url)
         .to.throw(TypeError, '--redis')
         .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
+  });
+});
+
+describe('a Cluster’s nodes, as the caller’s client has them', () => {
+  const ofIoredis = (...nodes: (string | number | object)[]) =>
+    ofCluster(new Cluster(nodes as ClusterNode[], { lazyConnect: true }));
+  const ofNodeRedis = (...rootNodes: { url: string }[]) =>
+    ofCluster(createCluster({ rootNodes }) as unknown as Cluster);
+
+  it('are all spoken to by TLS where one of them is', () => {
+    const given = [
+      ofIoredis('rediss://:secret@a:1', 'b:2'),
+      ofIoredis({ host: 'a' }, { host: 'b', tls: {} }),
+      ofNodeRedis({ url: 'redis://a:1' }, { url: 'rediss://b:2' }),
+      ofNodeRedis({ url: 'rediss://a:1' }, { url: 'redis://b:2' }),
+    ];
+    for (const { options } of given) expect(options.redisOptions?.tls, JSON.stringify(options)).to.be.an('object');
+  });
+
+  it('may be a port, host:port, or a URL without TLS', () => {
+    for (const node of [7000, '7000', 'localhost:7000', '127.0.0.1:7000', '//a:1', 'redis://a', { host: 'a' }])
+      expect(ofIoredis(node).options.redisOptions?.tls, String(node)).to.equal(undefined);
   });
 });

@@ -1,0 +1,29 @@
+export interface Product {
+  readonly slug: string;
+  readonly name: string;
+  readonly euros: number;
+  /** where somebody is led who has put it into the cart; its view is what the combos ask about */
+  readonly page: string;
+}
+
+/** A page below /added is rendered without waiting, one below /added-sync waits for the worker. */
+export const products: readonly Product[] = [
+  { slug: 'tv', name: 'Television, 55 inches', euros: 649, page: '/added/tv' },
+  { slug: 'tv-mount', name: 'TV wall mount', euros: 39, page: '/added/tv-mount' },
+  { slug: 'soundbar', name: 'Soundbar', euros: 179, page: '/added/soundbar' },
+  { slug: 'headphones', name: 'Headphones', euros: 89, page: '/added-sync/headphones' },
+];
+
+/** Offered where it is missing. */
+export const cable: Product = { slug: 'hdmi-cable', name: 'HDMI cable, 2 m', euros: 12, page: '/added/hdmi-cable' };
+
+const bySlug = new Map([...products, cable].map((product) => [product.slug, product]));
+
+export const productOf = (slug: unknown): Product | undefined => bySlug.get(String(slug));
+
+/** One list for the whole group: a notification costs one write, however many people get it. */
+export const groupNotifications = [
+  { id: 'spring-sale', text: 'Spring sale: everything for the living room' },
+  { id: 'opening-hours', text: 'The shop in Main Street opens at 8' },
+  { id: 'cable-week', text: 'Cable week: HDMI <2 m> now half price' },
+];

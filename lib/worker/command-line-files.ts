@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import * as v from 'valibot';
+import { OptionError } from '../errors.js';
+import type { NamedCombo, WorkerOptions } from './options.js';
+
+/** What the bin reads from files. An error says the file, where and what was expected; nothing that stands in the file. */
+
+const combo = v.strictObject({ name: v.string(), pages: v.array(v.string()) });
+const FORM = '[{ "name": "…", "pages": ["…"] }]';
+const TOKEN =
+  /[ \t\r\n]*(?:[{}[\]:,]|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)/y;
+
+export async function readCombos(file: string): Promise<NamedCombo[]> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new OptionError(`--combos: the file ${file} can't be read (${error.code})`);
+  });
+  let found: unknown;
+  try {
+    found = JSON.parse(text);
+  } catch (error) {
+    throw new OptionError(`--combos: the file ${file} is no JSON, ${placeOfFault(text, error)}: expected ${FORM}`);
+  }
+  if (!Array.isArray(found)) throw new OptionError(`--combos: the file ${file} holds no array: expected ${FORM}`);
+  const wrong = found.findIndex((entry) => !v.is(combo, entry));
+  if (wrong === -1) return found as NamedCombo[];
+  throw new OptionError(
+    `--combos: the file ${file}, entry ${wrong + 1}: expected a name, pages, and nothing else: ${FORM}`,
+  );
+}
+
+/** Node says a position for some faults only; for the others, it is where the last whole token ends. */
+function placeOfFault(text: string, error: unknown): string {
+  const said = /at position (\d+)/.exec((error as Error).message)?.[1];
+  const before = text.slice(0, said === undefined ? lastToken(text) : Number(said)).split('\n');
+  return `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
+}
+
+function lastToken(text: string): number {
+  let end = 0;
+  for (TOKEN.lastIndex = 0; TOKEN.test(text);) end = TOKEN.lastIndex;
+  return end + (/^[ \t\r\n]*/.exec(text.slice(end))?.[0].length ?? 0);
+}
+
+export async function readCommands(file: string): Promise<NonNullable<WorkerOptions['commands']>> {
+  const path = resolve(file);
+  const module = await import(pathToFileURL(path).href).catch((error: unknown) => {
+    const { name, code, message } = Object(error) as NodeJS.ErrnoException;
+    // a syntax error's text quotes the file, and its place is told to nobody who catches it
+    const why = error instanceof SyntaxError ? `${name}: node --check says where` : `${code ?? name}: ${message}`;
+    throw new OptionError(`--commands: the file ${file} can't be loaded (${why})`);
+  });
+  if (typeof module.default === 'object' && module.default !== null) return module.default;
+  throw new OptionError(`--commands: the file ${file} should have a default export that is an object of functions`);
+}
+
+/** What commander says of the command line, without values: one that was put in a wrong place may be a secret. */
+export const withoutValues = (text: string): string =>
+  text
+    .replace(/(unknown option '-[^'=]*)=[^\n]*'/, "$1'")
+    .replace(/argument '[^\n]*' is invalid/, 'argument is invalid');

@@ -1,0 +1,46 @@
+import { OptionError } from '../lib/errors.js';
+
+const CODE = 'ERR_INTELLIGENT_SESSION_SECRET';
+const WANTED =
+  'a random text of 32 bytes or more that nobody else has: node -p "crypto.randomBytes(32).toString(\'base64url\')"';
+
+/** Fewer are guessed from one cookie within hours. */
+const FEWEST_CHARACTERS = 8;
+const FEWEST_DIFFERENT = 4;
+/** As many as the HMAC-SHA256 that signs gives (RFC 2104, 3); OWASP asks for a session's secret to be as hard to guess. */
+const WANTED_BYTES = 32;
+
+/** Of documentation and tutorials, ours too: small letters and digits only. They are the first that are tried. */
+const SAMPLES = new Set(
+  (
+    'keyboardcat secret mysecret mysecretkey secretkey thesecret topsecret supersecret supersecretkey yoursecret yoursecretkey ' +
+    'yoursecrethere yoursessionsecret sessionsecret sessionsecretkey somesecret somesecretkey anysecret averysecretkey verysecret ' +
+    'verysecretkey notsosecret shhhhsecret itsasecret thisisasecret thisismysecret thisisasecretkey secretsession secretcode ' +
+    'secretsecret secretstring secret123 secret1234 password password1 password123 changeme changethis changethissecret ' +
+    'pleasechangeme replaceme default example development production test testing testsecret devsecret cookiesecret ' +
+    'expresssession connectsid 12345678 123456789 1234567890 qwertyuiop abcdefgh alongrandomtext onlyforthedemo'
+  ).split(' '),
+);
+
+let warned = false;
+
+/** In production: a secret that can be guessed is an OptionError, one that is short a warning, once a process. */
+export function checkSecret(secret: string | readonly string[]): void {
+  const secrets = typeof secret === 'string' ? [secret] : secret;
+  for (const [i, one] of secrets.entries()) {
+    // each of several is accepted: who guesses an old one can sign any cookie
+    const which = secrets.length > 1 ? `number ${i + 1} of option "secret"` : 'option "secret" or SESSION_SECRET';
+    const why = guessable(one);
+    if (why) throw new OptionError(`intelligentSession(): ${which} ${why}; wanted: ${WANTED}`, CODE);
+    if (Buffer.byteLength(one) >= WANTED_BYTES || warned) continue;
+    warned = true;
+    process.emitWarning(`${which} has fewer than ${WANTED_BYTES} bytes; wanted: ${WANTED}`, { code: CODE });
+  }
+}
+
+function guessable(secret: string): string | undefined {
+  if (secret.length < FEWEST_CHARACTERS) return `has fewer than ${FEWEST_CHARACTERS} characters`;
+  if (new Set(secret).size < FEWEST_DIFFERENT) return `has fewer than ${FEWEST_DIFFERENT} different characters`;
+  if (SAMPLES.has(secret.toLowerCase().replace(/[^a-z0-9]/g, ''))) return 'is a sample that everybody knows';
+  return undefined;
+}

@@ -1,0 +1,20 @@
+import { warn } from '../lib/warnings.js';
+
+const MANY = 10;
+let open = 0;
+let warned = false;
+
+/** Counts middlewares that are open: one made in a handler opens connections at each request. Gives what to call at close(). */
+export function countOpen(): () => void {
+  if (++open >= MANY && !warned) {
+    warned = true;
+    warn(
+      'INTELLIGENT_SESSION_MANY_INSTANCES',
+      `${open} intelligentSession() are open in this process, each with connections of its own: make one where the application ` +
+        'starts, not in a handler, and close() what is not used any more',
+    );
+  }
+  return () => {
+    if (--open < MANY) warned = false;
+  };
+}

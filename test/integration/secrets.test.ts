@@ -1,0 +1,146 @@
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { inspect } from 'node:util';
+import { expect } from 'chai';
+import express from 'express';
+import { Cluster, ReplyError } from 'ioredis';
+import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import { applicationFault, OptionError, redisFault } from '../../lib/errors.js';
+import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
+import { placeOf } from '../../lib/redis/place.js';
+import { Site, Visitor } from '../support/site.js';
+
+const SECRET = 'recognisable-5ecret';
+const USER = 'recognisable-u5er';
+const everythingOf = (error: unknown) => inspect(error, { depth: 10, showHidden: true });
+
+function expectNoSecret(text: string, what: string): void {
+  expect(text, what).to.not.contain(SECRET);
+  expect(text, what).to.not.contain(USER);
+}
+
+describe('secrets in what is told', () => {
+  let redis: PrivateRedis;
+  before(async () => {
+    redis = await startPrivateRedis({ args: ['--rename-command', 'AUTH', '', '--rename-command', 'HELLO', ''] });
+  });
+  after(() => redis?.stop());
+  const url = () => `redis://${USER}:${SECRET}@127.0.0.1:${redis.port}`;
+
+  it('a server without AUTH: no event, no error page of Express, no rejection says user or password', async () => {
+    const sessions = intelligentSession({ redis: url(), secret: 's', maxWaitMs: 400, store: { whenAway: 'error' } });
+    const told: string[] = [];
+    for (const event of ['away', 'fault']) sessions.store.on(event, (error) => told.push(everythingOf(error)));
+    sessions.serving.on('fault', (error) => told.push(everythingOf(error)));
+    const away = once(sessions.store, 'away');
+    const site = await Site.open(express().set('env', 'development').use(sessions));
+    try {
+      const visitor = new Visitor(site.url);
+      const signature = createHmac('sha256', 's').update('abc').digest('base64').replace(/=+$/, '');
+      visitor.cookie = `connect.sid=${encodeURIComponent(`s:abc.${signature}`)}`;
+      await away;
+      const page = await (await visitor.fetch('/')).text();
+      expect(page).to.contain('ERR_INTELLIGENT_SESSION_NOT_READY');
+      expectNoSecret(page, 'the error page');
+      const rejected = await createWorker({ redis: url() }).catch((error: unknown) => error);
+      expect(rejected).to.have.property('code', 'ERR_INTELLIGENT_SESSION_NOT_READY');
+      expectNoSecret(everythingOf(rejected), 'the rejection');
+      expect(told).to.not.have.length(0);
+      expectNoSecret(told.join('\n'), 'the events');
+    } finally {
+      await sessions.close({ timeout: 0 });
+      await site.close();
+    }
+  });
+
+  it('an answer that repeats them in other words is cleaned, too', () => {
+    const error = Object.assign(new ReplyError(`ERR bad command: AUTH ${USER} ${SECRET}`), {
+      command: { name: 'auth', args: [USER, SECRET] },
+    });
+    expectNoSecret(everythingOf(redisFault(error)), 'a fault');
+    const held = new Error('of an application', { cause: error });
+    expectNoSecret(everythingOf(applicationFault(held)), 'an application’s error with it inside');
+    const own = new Error('of an application');
+    expect(applicationFault(own)).to.equal(own);
+  });
+
+  it('an error’s text writes no line of its own, and nothing that a terminal acts on', () => {
+    const { message } = redisFault(new Error('a\nWARN forged\r\u001b[2Jb\u2028c\u009b'));
+    expect(message).to.not.match(/[\p{Cc}\p{Zl}]/u);
+    expect(message).to.contain('a\\u{000a}WARN forged\\u{000d}\\u{001b}[2Jb\\u{2028}c');
+    expect(new OptionError('a\nb').message).to.not.contain('\n');
+  });
+
+  it('a URL that can’t be read is a coded error without it, wherever it is given', () => {
+    const wrong = [
+      `redis://${USER}:${SECRET}%@h`,
+      `redis://${USER}:a/${SECRET}@h`,
+      `redis://${USER}:12/${SECRET}@h`,
+      `redis://${USER}:12#${SECRET}@h`,
+      `redis://${USER}:12?${SECRET}@h`,
+      `redis://${USER}:${SECRET}@h:99999`,
+      `redis://${USER}:${SECRET}@[h`,
+      `${USER}:${SECRET}@h`,
+      `http://${USER}:${SECRET}@h`,
+    ];
+    const ways: Record<string, (text: string) => unknown> = {
+      redis: (text) => intelligentSession({ redis: text, secret: 's' }),
+      store: (text) => new RedisSessionStore({ url: text }),
+      '--cluster': (text) => placeOf(text, { cluster: true }),
+      '--sentinel': (text) => placeOf(`redis://a,${text}`, { sentinel: 'main' }),
+      Cluster: (text) => new RedisSessionStore({ client: new Cluster([text], { lazyConnect: true }) }),
+      REDIS_URL: (text) => {
+        const before = process.env.REDIS_URL;
+        process.env.REDIS_URL = text;
+        try {
+          return new RedisSessionStore();
+        } finally {
+          if (before === undefined) delete process.env.REDIS_URL;
+          else process.env.REDIS_URL = before;
+        }
+      },
+    };
+    for (const [way, given] of Object.entries(ways))
+      for (const text of wrong) {
+        if (way === 'Cluster' && !text.startsWith('redis:')) continue; // host:port is a node's form there
+        let thrown: unknown;
+        try {
+          given(text);
+        } catch (error) {
+          thrown = error;
+        }
+        expect(thrown, `${way} ${text}`).to.have.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
+        expectNoSecret(everythingOf(thrown), way);
+      }
+  });
+
+  it('what an application’s command threw from Redis carries no argument in the event, and one line in the log', async () => {
+    const plain = await startPrivateRedis();
+    const lines: string[] = [];
+    const worker = await createWorker({
+      redis: plain.url,
+      log: { info() {}, warn: (line) => lines.push(line) },
+      commands: {
+        leak: ({ redis: client }) => client.call('HELLO', '3', 'AUTH', USER, SECRET),
+        forge: ({ payload }) => {
+          throw new Error(`no such page: ${payload}`);
+        },
+      },
+    });
+    const sessions = intelligentSession({ redis: plain.url, secret: 's' });
+    try {
+      for (const command of ['leak', 'forge']) {
+        const fault = once(worker, 'fault');
+        sessions.serving.send(command, 'sid', '/a\nlistening at \u001b[31m', 60);
+        expectNoSecret(everythingOf(await fault), command);
+      }
+      expect(lines).to.have.length(2);
+      expect(lines[1]).to.contain('forge: no such page: /a\\u{000a}');
+      expect(lines.join('')).to.not.match(/\p{Cc}/u);
+    } finally {
+      await sessions.close();
+      await worker.close();
+      await plain.stop();
+    }
+  });
+});
