@@ -96,7 +96,19 @@ export const DEFAULT_REPLY_CONNECTIONS = 16;
 /** Six digits to the base 36. */
 const LAST_NUMBER = 36 ** 6 - 1;
 const newSender = (): string => randomBytes(6).toString('base64url');
+/** An error's text is whatever the answer says, and stands in logs. */
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]+/g;
+const NO_JSON = new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'An answer was not JSON');
 const say = debug('intelligent-session:serving');
+
+/** undefined: not JSON; its text is nobody's to repeat. */
+function parseAnswer(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
 
 /** An OptionError where answers can't come that way. */
 export function checkReplies(redis: RedisOption, replies: ServingOptions['replies']): void {
@@ -390,7 +402,11 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
           // this form says no ttl, and the worker has kept it for its own
           this.#renewals.forget(sid);
           if (!isRead(command)) this.renew(sid, ttlSeconds);
-          this.#arrived({ id, command, data: JSON.parse(text) });
+          const data = parseAnswer(text);
+          if (data !== undefined) this.#arrived({ id, command, data });
+          // nothing else comes to this list
+          if (this.#waiting.has(id))
+            this.#settle(waiter, this.#degrade(command, 'failed', data === undefined && NO_JSON));
         })
         .catch((error) => this.#posted(waiter, 'sent', error));
     });
@@ -520,10 +536,16 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     this.#probes.delete(id);
     if (!waiter) return;
     if (error !== undefined) {
+<<<<<<< HEAD
       this.#settle(
         waiter,
         this.#degrade(waiter.command, 'failed', this.#unanswered.failed(waiter.command, waiter.payload, error)),
       );
+||||||| 23907c0
+      this.#settle(waiter, this.#degrade(waiter.command, 'failed', new Error(error)));
+=======
+      this.#settle(waiter, this.#degrade(waiter.command, 'failed', new Error(error.replace(CONTROL, ' '))));
+>>>>>>> fuzz
       return;
     }
     this.#requests.inc(waiter.command, 'answered');
@@ -565,7 +587,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     if (reason === 'no-worker') this.#unanswered.noWorker(command);
     say('%s: %s', command, reason);
     this.emit('degraded', command, reason);
-    if (cause !== undefined) this.emit('fault', redisFault(cause));
+    if (cause) this.emit('fault', redisFault(cause));
     return { answered: false };
   }
 }

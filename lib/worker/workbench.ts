@@ -200,7 +200,7 @@ export class Workbench {
   #weightOf({ message: { command }, payload }: Job): number {
     if (listCommands.has(command))
       return 1 + Math.min(LIST_WEIGHT, payload.length / PAYLOAD_BYTES) + payload.length / LIST_BYTES;
-    if (command === 'activity') return 1 + (Number(payload) || 0) / MINUTES;
+    if (command === 'activity') return 1 + (/^\d{1,6}$/.test(payload) ? Number(payload) / MINUTES : 0);
     const ring = command === 'pageview' ? this.of.activityDays / RING_DAYS : 0;
     return Math.max(1, ring) + payload.length / PAYLOAD_BYTES;
   }
