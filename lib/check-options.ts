@@ -16,10 +16,10 @@ export function checkOptions<S extends v.GenericSchema>(
     throw new OptionError(`${of}: options should be an object, got ${kindOf(given)}`);
   const result = v.safeParse(schema, given);
   if (result.success) return Object.freeze(result.output as object) as v.InferOutput<S>;
-<<<<<<< HEAD
   // what is not known says more than what is missing: a combo with `page` has no `pages`
   const issue = result.issues.find(isUnknown) ?? result.issues[0];
-  const path = v.getDotPath(issue) ?? '';
+  // of an option that there is not, the name is whatever was given
+  const path = (v.getDotPath(issue) ?? '').slice(0, 80);
   if (isUnknown(issue)) throw new OptionError(`${of}: ${unknown(path, schema, elsewhere)}`);
   if (issue.type === 'strict_object' && issue.path?.at(-1)?.origin === 'key')
     throw new OptionError(`${of}: option "${path}" is missing`);
@@ -94,26 +94,6 @@ export function refuseWithout(
   if (isChosen) return;
   const idle = names.find((name) => (given as Record<string, unknown> | undefined)?.[name] !== undefined);
   if (idle !== undefined) throw new OptionError(`${of}: option "${idle}" is without effect: it needs ${mode}`);
-||||||| 23907c0
-  const issue = result.issues[0];
-  const path = v.getDotPath(issue) ?? '';
-  if (issue.type === 'strict_object' && issue.expected === 'never')
-    throw new OptionError(`${of}: there is no option "${path}"`);
-  const expected = issue.type === 'custom' || issue.type === 'regex' ? issue.message : issue.expected;
-  // never a text as it is: it may be a secret
-  const received = /^["'`]/.test(issue.received) ? 'text' : issue.received;
-  throw new OptionError(`${of}: option "${path}" should be ${expected}, got ${received}`);
-=======
-  const issue = result.issues[0];
-  // of an option that there is not, the name is whatever was given
-  const path = (v.getDotPath(issue) ?? '').slice(0, 80).replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
-  if (issue.type === 'strict_object' && issue.expected === 'never')
-    throw new OptionError(`${of}: there is no option "${path}"`);
-  const expected = issue.type === 'custom' || issue.type === 'regex' ? issue.message : issue.expected;
-  // never a text as it is: it may be a secret
-  const received = /^["'`]/.test(issue.received) ? 'text' : issue.received;
-  throw new OptionError(`${of}: option "${path}" should be ${expected}, got ${received}`);
->>>>>>> fuzz
 }
 
 /** A whole number from `min` to `max`. */

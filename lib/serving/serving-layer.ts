@@ -96,8 +96,6 @@ export const DEFAULT_REPLY_CONNECTIONS = 16;
 /** Six digits to the base 36. */
 const LAST_NUMBER = 36 ** 6 - 1;
 const newSender = (): string => randomBytes(6).toString('base64url');
-/** An error's text is whatever the answer says, and stands in logs. */
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]+/g;
 const NO_JSON = new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'An answer was not JSON');
 const say = debug('intelligent-session:serving');
 
@@ -536,16 +534,10 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     this.#probes.delete(id);
     if (!waiter) return;
     if (error !== undefined) {
-<<<<<<< HEAD
       this.#settle(
         waiter,
         this.#degrade(waiter.command, 'failed', this.#unanswered.failed(waiter.command, waiter.payload, error)),
       );
-||||||| 23907c0
-      this.#settle(waiter, this.#degrade(waiter.command, 'failed', new Error(error)));
-=======
-      this.#settle(waiter, this.#degrade(waiter.command, 'failed', new Error(error.replace(CONTROL, ' '))));
->>>>>>> fuzz
       return;
     }
     this.#requests.inc(waiter.command, 'answered');

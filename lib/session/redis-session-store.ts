@@ -24,17 +24,9 @@ import { isEmpty, Lifetimes } from './lifetimes.js';
 import { Lines } from './lines.js';
 import { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
-<<<<<<< HEAD
 import { noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
 import { SessionCodec, unreadable } from './session-codec.js';
 import { isWithoutCookie } from './stored-session.js';
-||||||| 23907c0
-import { KEEP_TTL, NO_TTL, noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
-import { SessionCodec, unreadable } from './session-codec.js';
-=======
-import { KEEP_TTL, NO_TTL, noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
-import { isSession, SessionCodec, unreadable } from './session-codec.js';
->>>>>>> fuzz
 import { Throttle } from './throttle.js';
 import { type Noted, STORED_BY_MS, UserSessions } from './user-sessions.js';
 
@@ -637,16 +629,8 @@ export class RedisSessionStore extends Store {
   #parse(sid: string, raw: string): SessionData | null | Promise<SessionData | null> {
     const text = this.#codec.open(sid, raw);
     if (text === undefined) return this.#unreadable();
-<<<<<<< HEAD
     const known = (session: SessionData | null) => {
       if (session === null) return this.#unreadable();
-||||||| 23907c0
-    const known = (session: SessionData) => {
-      if (typeof session !== 'object' || session === null) return this.#unreadable();
-=======
-    const known = (session: SessionData) => {
-      if (!isSession(session)) return this.#unreadable();
->>>>>>> fuzz
       const user = this.#codec.userOf(session);
       const view = { sid, base: text, held: text, raw, read: true, user, since: Date.now() };
       this.#states.set(session, { view });

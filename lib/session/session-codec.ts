@@ -13,7 +13,6 @@ const UNREADABLE =
 export const unreadable = (): IntelligentSessionError =>
   new IntelligentSessionError('ERR_INTELLIGENT_SESSION_UNREADABLE', UNREADABLE);
 
-<<<<<<< HEAD
 /** For a session that can't be stored as JSON, with what says so. */
 export function unserializable(cause?: unknown): IntelligentSessionError {
   const error = new IntelligentSessionError(
@@ -23,13 +22,6 @@ export function unserializable(cause?: unknown): IntelligentSessionError {
   return cause === undefined ? error : Object.assign(error, { cause });
 }
 
-||||||| 23907c0
-=======
-/** May what a serializer gave be a session? Whoever writes to Redis can put anything there. */
-export const isSession = (value: unknown): value is SessionData =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
->>>>>>> fuzz
 /** Sessions as texts, by an application's own functions: what these throw stays its own error. */
 export class SessionCodec {
   readonly #thrown = new WeakSet<object>();
@@ -84,7 +76,6 @@ export class SessionCodec {
   read(text: string): Promise<SessionData> {
     return Promise.resolve(text)
       .then((one) => this.parse(one))
-<<<<<<< HEAD
       .catch(() => {
         throw unreadable();
       });
@@ -102,15 +93,6 @@ export class SessionCodec {
       return JSON.parse(`{${members.map(([key, text]) => `${JSON.stringify(key)}:${text}`).join()}}`) as SessionData;
     });
     return { base: one as SessionData, mine: other as SessionData };
-||||||| 23907c0
-      .catch(() => undefined);
-    if (typeof session === 'object' && session !== null) return session;
-    throw unreadable();
-=======
-      .catch(() => undefined);
-    if (isSession(session)) return session;
-    throw unreadable();
->>>>>>> fuzz
   }
 
   /** A text as it is stored. */

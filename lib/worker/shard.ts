@@ -10,15 +10,7 @@ const ALPHABET = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwx
 export function shardGlob(shard: string): string {
   const [, i = 0, n = 0] = /^([1-9]\d?)\/([1-9]\d?)$/.exec(shard)?.map(Number) ?? [];
   if (i < 1 || i > n || n > ALPHABET.length)
-<<<<<<< HEAD
     throw new OptionError(`"shard" should be i/n, 1/1 to ${ALPHABET.length}/${ALPHABET.length}`);
-||||||| 23907c0
-    throw new OptionError(`"shard" should be i/n, 1/1 to ${ALPHABET.length}/${ALPHABET.length}, got ${shard}`);
-=======
-    throw new OptionError(
-      `"shard" should be i/n, 1/1 to ${ALPHABET.length}/${ALPHABET.length}, got ${JSON.stringify(shard).slice(0, 40)}`,
-    );
->>>>>>> fuzz
   if (n === 1) return '*';
   const from = (k: number) => Math.floor((k * ALPHABET.length) / n);
   return i === n ? `[^${ALPHABET.slice(0, from(n - 1))}]*` : `[${ALPHABET.slice(from(i - 1), from(i))}]*`;

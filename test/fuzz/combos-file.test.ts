@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { parseCombos } from '../../lib/worker/combos-file.js';
+import { parseCombos } from '../../lib/worker/command-line-files.js';
 import { anyText, coded, damaged, fuzz, FUZZ_TIMEOUT_MS } from '../support/fuzz.js';
 
 const combos = fc.array(fc.record({ name: anyText(8), pages: fc.array(anyText(8), { maxLength: 4 }) }), {
