@@ -4,7 +4,8 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { IntelligentSessionError } from '../../lib/index.js';
 import { inboxKey, parseChannel, replyKey } from '../../lib/protocol.js';
-import { type Answer, ServingLayer, type ServingOptions } from '../../lib/serving/serving-layer.js';
+import type { Answer } from '../../lib/serving/executor.js';
+import { ServingLayer, type ServingOptions } from '../../lib/serving/serving-layer.js';
 import { anyText, damaged, fuzz, FUZZ_TIMEOUT_MS, RUNS } from '../support/fuzz.js';
 
 const report = {

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { IntelligentSessionError, RedisSessionStore } from '../../lib/index.js';
-import { mergeSession } from '../../lib/session/merge-session.js';
+import { differences, mergeInto } from '../../lib/session/merge-session.js';
 import { SessionCodec } from '../../lib/session/session-codec.js';
 import { anyText, coded, damaged, damagedBytes, fuzz, FUZZ_TIMEOUT_MS } from '../support/fuzz.js';
 
@@ -60,7 +60,8 @@ describe('fuzz: a stored session', () => {
     const tolerant = codecOf('sess:', { secrets, acceptPlain: true });
     await fuzz(fc.tuple(anyStored, broken), async ([text, stored]) => {
       const read = await coded(() => plain.read(text), UNREADABLE);
-      if (read !== undefined) expect(read).to.deep.equal(JSON.parse(text));
+      // what has no cookie, or none that express-session can take, is given one
+      if (read !== undefined) expect({ ...read, cookie: 0 }).to.deep.equal({ ...JSON.parse(text), cookie: 0 });
       const opened = sealed.open('sid', stored);
       if (opened !== undefined)
         expect(sealed.open('sid', `e2.${Buffer.from(stored.slice(3), 'base64url').toString('base64url')}`)).to.equal(
@@ -74,7 +75,8 @@ describe('fuzz: a stored session', () => {
   it('that two requests changed has the changes of both, and nobody’s prototype', async function () {
     this.timeout(FUZZ_TIMEOUT_MS);
     await fuzz(fc.tuple(session, session, sessionText), ([base, mine, theirs]) => {
-      const merged = mergeSession(base, mine, JSON.parse(theirs)) as unknown as Record<string, unknown>;
+      const merged = JSON.parse(theirs);
+      mergeInto(merged, { base, mine, keys: differences(base, mine), unanswered: [] });
       const [before, own, other] = [base, mine, JSON.parse(theirs)].map(
         (one) => ({ ...one }) as Record<string, unknown>,
       );
@@ -132,7 +134,7 @@ describe('fuzz: what stands in Redis where a session should', () => {
       bytes,
       async (stored) => {
         faults.length = 0;
-        for (const [i, store] of stores.entries()) {
+        const visit = async (store: RedisSessionStore, i: number) => {
           const sid = `sid-${i}`;
           await client.set(`sess:${sid}`, stored);
           const found = await coded(() => store.get(sid));
@@ -144,7 +146,8 @@ describe('fuzz: what stands in Redis where a session should', () => {
           }
           await store.destroy(sid);
           expect(await client.exists(`sess:${sid}`)).to.equal(0);
-        }
+        };
+        await Promise.all(stores.map(visit));
         for (const fault of faults) expect(fault, fault.stack).to.be.instanceOf(IntelligentSessionError);
         expect(await client.get('sess:neighbour')).to.equal('{"cookie":{},"theirs":1}');
       },

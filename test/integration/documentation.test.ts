@@ -78,7 +78,11 @@ describe('the documentation', function () {
       ...{ module: 'nodenext', allowJs: true, checkJs: true, noImplicitAny: false, noUnusedLocals: false },
       ...{ noUnusedParameters: false, types: ['node'], typeRoots: [`${root}node_modules/@types`], noEmit: true },
     };
-    const config = { extends: `${root}tsconfig.json`, compilerOptions, include: ['*.d.ts', '*-md/**/*.mts', '*-md/**/*.mjs'] };
+    const config = {
+      extends: `${root}tsconfig.json`,
+      compilerOptions,
+      include: ['*.d.ts', '*-md/**/*.mts', '*-md/**/*.mjs'],
+    };
     writeFileSync(join(types.path, 'tsconfig.json'), JSON.stringify(config));
     const tsc = `${root}node_modules/typescript/bin/tsc`;
     await promisify(execFile)(process.execPath, [tsc, '-p', types.path]).then(types.remove, (error) => {

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { tellFaults } from '../../lib/redis/tell-faults.js';
 import { Circuits } from '../../lib/serving/circuit.js';
-import { SendBuffer } from '../../lib/serving/send-buffer.js';
+import { HeldMessages } from '../../lib/serving/held-messages.js';
 import { RepeatedLines } from '../../lib/repeated-lines.js';
 import { noteUnanswered } from '../../lib/session/save-session.js';
 import { Throttle } from '../../lib/session/throttle.js';
@@ -10,19 +10,14 @@ import { Throttle } from '../../lib/session/throttle.js';
 describe('what a process remembers', () => {
   it('of messages that wait for a connection is 10,000: the next is refused', () => {
     const settled: string[] = [];
-    const buffer = new SendBuffer(() => {}, 600_000);
+    const held = new HeldMessages(600_000);
     const hold = (payload: string) =>
-      buffer.hold({
-        sid: 's',
-        request: () => '',
-        payload,
-        settle: (posted) => void settled.push(`${payload} ${posted}`),
-      });
+      held.add({ go: () => {}, fail: (posted) => void settled.push(`${payload} ${posted}`) });
     for (let i = 0; i < 10_000; i++) hold('kept');
     expect(settled).to.deep.equal([]);
     hold('over');
     expect(settled).to.deep.equal(['over shed']);
-    buffer.fail(new Error('closed'));
+    held.fail(new Error('closed'));
     expect(settled).to.have.lengthOf(10_001);
   });
 

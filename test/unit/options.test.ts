@@ -49,7 +49,11 @@ describe('options', () => {
     ['resave at the top', () => sessions({ resave: false }), /"resave" belongs in "session"/],
     ['a prefix at the top', () => sessions({ prefix: 'a:' }), /"prefix" belongs in "store"/],
     ['a host at the top', () => sessions({ host: 'x' }), /"host" belongs to Redis: redis: \{ host/],
-    ['a worker’s option', () => sessions({ commands: {} }), /"commands" is without effect: it needs worker: 'embedded'/],
+    [
+      'a worker’s option',
+      () => sessions({ commands: {} }),
+      /"commands" is without effect: it needs worker: 'embedded'/,
+    ],
     ['redis inside store', () => sessions({ store: { redis: 'redis://x' } }), /"store\.redis" stands beside "store"/],
     [
       'a cookie of the store',
