@@ -1,0 +1,98 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { expect } from 'chai';
+import { rightsOf } from '../../lib/acl/rights.js';
+import { AclGround } from '../support/acl-ground.js';
+import { neededBy, type Right, without, wordsOf } from '../support/acl-map.js';
+import { type Scenario, scenarios } from '../support/acl-scenarios.js';
+import { type PrivateCluster, startCluster } from '../support/cluster.js';
+import { flavours, startServer } from '../support/servers.js';
+
+/** Each right that a scenario's roles have, and the scenario that needs it. */
+async function rightsAt(ground: AclGround): Promise<Map<Right, Scenario | undefined>> {
+  const found = new Map<string, Right>();
+  const has = new Map<string, Set<string>>();
+  const selectors = (await ground.scopeOf({})).server.version[0] >= 7;
+  for (const [name, { roles, scope, cluster = false }] of Object.entries(scenarios)) {
+    if (cluster !== ground.isCluster) continue;
+    const whole = await ground.scopeOf(scope);
+    for (const role of roles)
+      for (const group of rightsOf(role, whole))
+        for (const word of wordsOf(group)) {
+          const right = { role, group: group.name, word };
+          const id = selectors ? `${role} ${group.name} ${word}` : `${role} ${word.replace(/^%[RW]~/, '~')}`;
+          if (!found.has(id)) found.set(id, right);
+          has.set(id, (has.get(id) ?? new Set()).add(name));
+        }
+  }
+  return new Map(
+    Array.from(found, ([id, right]) => [
+      right,
+      scenarios[neededBy(right).find((name) => has.get(id)?.has(name)) ?? ''],
+    ]),
+  );
+}
+
+/** Runs a scenario under its rights but for one: why it failed, or undefined. */
+async function runsWithout(right: Right, scenario: Scenario, ground: AclGround): Promise<string | undefined> {
+  await ground.prepare(scenario.roles, scenario.scope, (role, groups) =>
+    role === right.role ? without(groups, right, ground.hasSelectors) : groups,
+  );
+  let over = false;
+  const failed = scenario.run(ground).then(
+    () => undefined,
+    (error: Error) => error.message.split('\n')[0],
+  );
+  /** A scenario also fails where anything was refused: that is known before the rest of it has waited in vain. */
+  const refused = async () => {
+    for (; !over; await pause(10)) {
+      const [first] = await ground.refused();
+      if (first) return first;
+    }
+    return undefined;
+  };
+  const why = await Promise.race([failed, refused()]);
+  over = true;
+  await ground.close();
+  await failed;
+  return why ?? (await ground.refused())[0];
+}
+
+async function eachIsNeeded(ground: AclGround): Promise<void> {
+  const needless: string[] = [];
+  for (const [right, scenario] of await rightsAt(ground)) {
+    const name = `${right.role} ${right.group} ${right.word}`;
+    if (!scenario) needless.push(`${name}: no scenario is named for it`);
+    else {
+      const t = Date.now();
+      const why = await runsWithout(right, scenario, ground);
+      if (process.env.SHOW) console.log(name, '|', scenario.title, '|', why, Date.now() - t);
+      if (why === undefined) needless.push(`${name}: "${scenario.title}" passes without it`);
+    }
+  }
+  expect(needless).to.deep.equal([]);
+}
+
+for (const flavour of flavours)
+  it(`each right is needed (${flavour.name})`, async function () {
+    this.timeout(600_000);
+    const redis = await startServer(this, flavour);
+    const ground = new AclGround([redis.port]);
+    try {
+      await eachIsNeeded(ground);
+    } finally {
+      ground.end();
+      await redis.stop();
+    }
+  });
+
+it('each right is needed (a Cluster)', async function () {
+  this.timeout(600_000);
+  const cluster: PrivateCluster = await startCluster();
+  const ground = new AclGround(cluster.nodes.map(({ port }) => port));
+  try {
+    await eachIsNeeded(ground);
+  } finally {
+    ground.end();
+    await cluster.stop();
+  }
+});
