@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-const cli = fileURLToPath(new URL('../lib/worker/cli.ts', import.meta.url));
+const bin = fileURLToPath(new URL('../lib/bin/intelligent-session.ts', import.meta.url));
 
 /** The worker's bin in a process of its own. */
 export class WorkerProcess {
@@ -27,7 +27,7 @@ export class WorkerProcess {
   /** Resolves when it listens. */
   async start(): Promise<void> {
     if (this.#child) return;
-    const child = spawn(process.execPath, ['--import', 'tsx', cli, ...this.args], {
+    const child = spawn(process.execPath, ['--import', 'tsx', bin, 'worker', ...this.args], {
       stdio: ['ignore', 'pipe', this.stderr],
     });
     this.#child = child;

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -8,8 +7,9 @@ import { serveHttp } from './http.js';
 import type { NamedCombo, WorkerOptions } from './options.js';
 import { Worker } from './worker.js';
 
-async function main(): Promise<void> {
-  const program = new Command('intelligent-session-worker')
+/** `intelligent-session worker`. */
+export function workerCommand(): Command {
+  return new Command('worker')
     .description('The session microservice: works on what Express processes ask through Redis.')
     .addOption(new Option('--redis <url>', 'where Redis is').env('REDIS_URL').default('redis://127.0.0.1:6379'))
     .option('--cluster', 'the Redis at that URL is a node of a Cluster')
@@ -34,9 +34,12 @@ async function main(): Promise<void> {
     .option('--command-timeout-ms <n>', 'how long an own command may take', Number, 30_000)
     .option('--commands <file>', 'an ES module whose default export is an object of commands')
     .option('--metrics-port <port>', 'serves /metrics, /healthz and /readyz', Number)
-    .option('--metrics-host <address>', 'where', '0.0.0.0')
-    .parse();
-  const { redis, cluster, sentinel, combos, commands, metricsPort, metricsHost, ...plain } = program.opts();
+    .option('--metrics-host <address>', 'where: 0.0.0.0 for whoever reaches the machine', '127.0.0.1')
+    .action(work);
+}
+
+async function work(flags: Record<string, any>): Promise<void> {
+  const { redis, cluster, sentinel, combos, commands, metricsPort, metricsHost, ...plain } = flags;
   const options: WorkerOptions = {
     ...plain,
     redis: placeOf(redis, { cluster, sentinel }),
@@ -57,8 +60,3 @@ async function main(): Promise<void> {
     throw error;
   });
 }
-
-main().catch((error: unknown) => {
-  process.stderr.write(`intelligent-session-worker: ${error instanceof Error ? error.message : error}\n`);
-  process.exit(1);
-});

@@ -23,6 +23,8 @@ import { Workbench } from './workbench.js';
 const START_TIMEOUT_MS = 5_000;
 /** On top of the way there and back. */
 const SELF_TIMEOUT_MS = 500;
+/** How long a worker that has heard itself is ready without another try. */
+const READY_KEPT_MS = 1_000;
 
 export interface WorkerEvents {
   /** Listening: at start, and after every reconnection. */
@@ -52,6 +54,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #workbench: Workbench | undefined;
   #bloom: BloomFilter | undefined;
   #closing: Promise<void> | undefined;
+  #probe: Promise<boolean> | undefined;
+  #readyUntilMs = 0;
 
   constructor(options: WorkerOptions = {}) {
     super();
@@ -134,12 +138,22 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   /**
    * Sends a message to itself and waits for it, at most 500 ms and the way to Redis: a worker that is connected but deaf is not ready.
-   * Costs one PUBLISH, or one XADD.
+   * Costs one PUBLISH, or one XADD, however many ask: all who ask meanwhile share it, and true stands for a second (false at
+   * once where the connection is lost). So whoever reaches a readiness route can't load Redis through it.
    */
   async isReady(): Promise<boolean> {
-    return (
-      this.listening && ((await this.#source?.hearsItself(SELF_TIMEOUT_MS + 4 * distanceMsOf(this.#client))) ?? false)
-    );
+    if (!this.listening || !this.#source) return false;
+    if (performance.now() < this.#readyUntilMs) return true;
+    this.#probe ??= this.#source
+      .hearsItself(SELF_TIMEOUT_MS + 4 * distanceMsOf(this.#client))
+      .then((heard) => {
+        if (heard) this.#readyUntilMs = performance.now() + READY_KEPT_MS;
+        return heard;
+      })
+      .finally(() => {
+        this.#probe = undefined;
+      });
+    return this.#probe;
   }
 
   /** An answer may still come after close(): what would be opened then, nobody would close. */

@@ -13,7 +13,7 @@ import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
 
-const cli = fileURLToPath(new URL('../../lib/worker/cli.ts', import.meta.url));
+const bin = fileURLToPath(new URL('../../lib/bin/intelligent-session.ts', import.meta.url));
 
 async function output(child: ChildProcess): Promise<{ code: number; text: string }> {
   let text = '';
@@ -27,7 +27,7 @@ async function output(child: ChildProcess): Promise<{ code: number; text: string
   return { code, text };
 }
 
-const run = (...args: string[]) => output(spawn(process.execPath, ['--import', 'tsx', cli, ...args]));
+const run = (...args: string[]) => output(spawn(process.execPath, ['--import', 'tsx', bin, 'worker', ...args]));
 
 describe('faults', () => {
   let redis: PrivateRedis;

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
@@ -184,20 +185,67 @@ describe('workers', () => {
     expect(text).to.not.contain('metrics-sid');
     // deaf: its user may no longer publish where it listens, though every connection stands
     await client.call('ACL', 'SETUSER', 'default', 'resetchannels', '&other:*');
+    await until('it is not ready any more', async () => (await get('/readyz')).status === 503);
     expect(await get('/readyz')).to.deep.equal({ status: 503, text: 'does not hear itself\n' });
     expect(await get('/healthz')).to.have.property('status', 200);
     await client.call('ACL', 'SETUSER', 'default', 'allchannels');
     await until('it is ready again', async () => (await get('/readyz')).status === 200);
   });
 
+  for (const transport of ['pubsub', 'stream'] as const)
+    it(`answer whoever asks /readyz with one message a second, however many ask, by ${transport}`, async () => {
+      const warnings: string[] = [];
+      const warned = ({ message }: Error) => warnings.push(message);
+      process.on('warning', warned);
+      const worker = await work({ transport, namespace: `${transport}:` });
+      const server = await serveHttp(worker, 0, '127.0.0.1');
+      open.push({ close: async () => server.close() });
+      const { port } = server.address() as { port: number };
+      const ready = async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).status;
+      const command = transport === 'pubsub' ? 'publish' : 'xadd';
+      const sent = async () =>
+        Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await client.info('commandstats'))?.[1] ?? 0);
+      const before = await sent();
+      const startedMs = performance.now();
+      const statuses = new Set(await Promise.all(Array.from({ length: 200 }, ready)));
+      expect(await sent(), 'asked at once').to.equal(before + 1);
+      for (let i = 0; i < 2000; i++) statuses.add(await ready());
+      const seconds = (performance.now() - startedMs) / 1000;
+      expect(await sent(), 'asked one after another').to.be.within(before + 1, before + 1 + Math.ceil(seconds));
+      expect([...statuses]).to.deep.equal([200]);
+      expect(warnings).to.deep.equal([]);
+      process.off('warning', warned);
+    });
+
+  it('of a bin serve their metrics on the loopback address alone, unless a host is given', async () => {
+    const reserved = createServer().listen(0, '127.0.0.1');
+    await once(reserved, 'listening');
+    const { port } = reserved.address() as { port: number };
+    reserved.close();
+    const reaches = (host: string) =>
+      fetch(`http://${host}:${port}/healthz`).then(
+        ({ status }) => status,
+        () => 'refused',
+      );
+    const network = Object.values(networkInterfaces()).flat();
+    // without a network: Linux answers on all of 127.0.0.0/8
+    const outside = network.find((one) => one?.family === 'IPv4' && !one.internal)?.address ?? '127.0.0.2';
+    for (const [args, elsewhere] of [
+      [[], 'refused'],
+      [['--metrics-host', '0.0.0.0'], 200],
+    ] as const) {
+      const worker = new WorkerProcess(['--redis', redis.url, '--metrics-port', String(port), ...args], 'ignore');
+      await worker.start();
+      expect([await reaches('127.0.0.1'), await reaches(outside)]).to.deep.equal([200, elsewhere]);
+      await worker.stop();
+    }
+  });
+
   it('of a bin whose port is taken end with an error, and do not hang', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const { port } = taken.address() as { port: number };
-    const worker = new WorkerProcess(
-      ['--redis', redis.url, '--metrics-port', String(port), '--metrics-host', '127.0.0.1'],
-      'ignore',
-    );
+    const worker = new WorkerProcess(['--redis', redis.url, '--metrics-port', String(port)], 'ignore');
     expect(await worker.start().catch((error: Error) => error.message)).to.contain('exit code 1');
     taken.close();
   });

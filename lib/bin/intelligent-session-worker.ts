@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+// The worker's bin before there were other commands: `intelligent-session worker` under its old name.
+import { runCommandLine } from '../cli.js';
+
+void runCommandLine(['worker', ...process.argv.slice(2)]);
