@@ -22,7 +22,7 @@ const glob = v.pipe(v.string(), v.regex(/^[^:\s()"']{1,256}$/, 'a glob of 1 to 2
 const list = <T extends v.GenericSchema>(item: T) => v.optional(v.array(item), []);
 
 const schema = v.strictObject({
-  role: v.pipe(v.array(v.picklist(ROLES)), v.minLength(1, 'serving, worker or publisher')),
+  role: v.array(v.picklist(ROLES)),
   user: v.optional(word),
   namespace: v.optional(namespace, ''),
   prefix: v.optional(word, 'sess:'),
@@ -45,7 +45,11 @@ type Flags = v.InferOutput<typeof schema>;
 export function aclCommand(): Command {
   return new Command('acl')
     .description('Prints the ACL rule with which a role can do its work, and nothing else.')
-    .addOption(new Option('--role <role...>', 'whose; several are one user’s (an embedded worker)').choices(ROLES))
+    .addOption(
+      new Option('--role <role...>', 'whose; several are one user’s (an embedded worker)')
+        .choices(ROLES)
+        .makeOptionMandatory(),
+    )
     .option('--user <name>', 'the ACL user’s name (default: intelligent-session- and the roles)')
     .addOption(
       new Option('--redis <url>', 'the server that is asked what it has')
