@@ -46,7 +46,10 @@ async function run(server: string, path: string): Promise<boolean> {
       ...required,
       ...(positionals.length > 0 ? positionals : files),
     ],
-    { stdio: 'inherit', env: { ...process.env, PATH: `${path}${delimiter}${process.env.PATH}` } },
+    {
+      stdio: 'inherit',
+      env: { ...process.env, ESBUILD_WORKER_THREADS: '0', PATH: `${path}${delimiter}${process.env.PATH}` },
+    },
   );
   const [code] = await once(mocha, 'exit');
   return code === 0;
