@@ -327,14 +327,8 @@ async function useDatabase(ground: AclGround): Promise<void> {
   await publishAll(ground);
 }
 
-async function clusterSessions(ground: AclGround): Promise<void> {
-  const store = openStore(ground, { user });
-  for (const sid of ['a', 'b']) await store.set(sid, data({ user: 'robin' }, 60_000));
-  const session = await read(store, 'a');
-  await store.set('a', Object.assign(session, { n: 1 }));
-  expect(await store.destroyAllOf('robin')).to.equal(2);
-  // a slot that is on its way to another node
-  const key = 'sess:moving';
+/** Does something while a key's slot is on its way to another node. */
+async function whileMoving(ground: AclGround, key: string, act: () => Promise<void>): Promise<void> {
   const slot = calculateSlot(key);
   const nodes = ground.ports.map((port) => new Redis({ port, protocol: 2 }));
   for (const node of nodes) ground.closing(() => node.disconnect());
@@ -344,20 +338,29 @@ async function clusterSessions(ground: AclGround): Promise<void> {
   await nodes[to]?.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', ids[from] as string);
   await nodes[from]?.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', ids[to] as string);
   try {
-    await store.set('moving', data({ n: 1 }));
-    expect(await read(store, 'moving')).to.include({ n: 1 });
+    await act();
   } finally {
-    for (const node of nodes) {
-      await node.del(key).catch(() => {});
-      await node.call('CLUSTER', 'SETSLOT', slot, 'STABLE');
-    }
+    for (const node of nodes) await node.call('CLUSTER', 'SETSLOT', slot, 'STABLE');
   }
+}
+
+async function clusterSessions(ground: AclGround): Promise<void> {
+  const store = openStore(ground, { user });
+  for (const sid of ['a', 'b']) await store.set(sid, data({ user: 'robin' }, 60_000));
+  const session = await read(store, 'a');
+  await store.set('a', Object.assign(session, { n: 1 }));
+  expect(await store.destroyAllOf('robin')).to.equal(2);
+  await whileMoving(ground, 'sess:moving', async () => void expect(await store.get('moving')).to.equal(null));
 }
 
 async function clusterMessages(ground: AclGround): Promise<void> {
   const { worker, serving } = await startBoth(ground);
   await askEverything(ground, serving);
   expect(await worker.isReady()).to.equal(true);
+  const { activity } = commandKeys(NAMESPACE, 'moving');
+  await whileMoving(ground, activity, async () => {
+    expect(await asking(serving)('activity', 5, 'moving')).to.have.lengthOf(5);
+  });
 }
 
 const both = ['serving', 'worker'] as const;
