@@ -103,7 +103,11 @@ const connection = (scope: AclScope): RightGroup => ({
 });
 
 const nodes = (scope: AclScope): readonly RightGroup[] =>
-  some(scope.cluster, { name: 'cluster', commands: ['cluster|slots', 'cluster|info', 'asking', 'client|setname'] });
+  some(scope.cluster, {
+    name: 'cluster',
+    // ioredis asks replicas, too, where the slots are
+    commands: ['cluster|slots', 'cluster|info', 'asking', 'readonly', 'client|setname'],
+  });
 
 const clock: RightGroup = { name: 'clock', commands: ['time'] };
 

@@ -35,8 +35,11 @@ describe('least privilege (a Cluster)', () => {
   let cluster: PrivateCluster;
   let ground: AclGround;
   before(async () => {
-    cluster = await startCluster();
-    ground = new AclGround(cluster.nodes.map(({ port }) => port));
+    cluster = await startCluster(3, [], { replicas: true });
+    ground = new AclGround(
+      cluster.nodes.map(({ port }) => port),
+      3,
+    );
   });
   after(async () => {
     ground?.end();

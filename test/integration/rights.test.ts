@@ -112,8 +112,11 @@ describe('a right that is taken away', () => {
 
   it('makes the test fail that is named for it (a Cluster)', async function () {
     this.timeout(600_000);
-    const cluster = await startCluster();
-    const ground = new AclGround(cluster.nodes.map(({ port }) => port));
+    const cluster = await startCluster(3, [], { replicas: true });
+    const ground = new AclGround(
+      cluster.nodes.map(({ port }) => port),
+      3,
+    );
     try {
       await areNeeded(ground);
     } finally {

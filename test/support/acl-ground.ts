@@ -19,7 +19,11 @@ export class AclGround {
   #open: (() => unknown)[] = [];
   scope!: AclScope;
 
-  constructor(readonly ports: readonly number[]) {
+  /** Of a Cluster, the masters first, in the order of their slots. */
+  constructor(
+    readonly ports: readonly number[],
+    readonly masters = ports.length,
+  ) {
     this.#nodes = ports.map((port) => new Redis({ port, protocol: 2 }));
     this.admin = this.#nodes[0] as Redis;
   }
@@ -63,8 +67,8 @@ export class AclGround {
   ): Promise<void> {
     this.scope = await this.scopeOf(wanted);
     this.#over = false;
-    for (const node of this.#nodes) {
-      await node.flushall();
+    for (const [i, node] of this.#nodes.entries()) {
+      if (i < this.masters) await node.flushall();
       await node.script('FLUSH'); // what is loaded already needs no EVAL
       for (const role of roles) {
         const rule = ruleOf(without(role, rightsOf(role, this.scope)), this.scope.server);
@@ -104,7 +108,7 @@ export class AclGround {
 
   /** Asks the node that holds a key, with all rights. */
   ask<Reply = unknown>(command: string, key: string): Promise<Reply> {
-    const node = Math.floor((calculateSlot(key) * this.#nodes.length) / 16_384);
+    const node = Math.floor((calculateSlot(key) * this.masters) / 16_384);
     return (this.#nodes[node] as Redis).call(command, key) as Promise<Reply>;
   }
 

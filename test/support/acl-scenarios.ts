@@ -330,7 +330,7 @@ async function useDatabase(ground: AclGround): Promise<void> {
 /** Does something while a key's slot is on its way to another node. */
 async function whileMoving(ground: AclGround, key: string, act: () => Promise<void>): Promise<void> {
   const slot = calculateSlot(key);
-  const nodes = ground.ports.map((port) => new Redis({ port, protocol: 2 }));
+  const nodes = ground.ports.slice(0, ground.masters).map((port) => new Redis({ port, protocol: 2 }));
   for (const node of nodes) ground.closing(() => node.disconnect());
   const ids = await Promise.all(nodes.map((node) => node.call('CLUSTER', 'MYID') as Promise<string>));
   const from = Math.floor((slot * nodes.length) / 16_384);
