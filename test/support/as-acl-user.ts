@@ -2,7 +2,6 @@
  * For `node --import`: every connection that the product makes, in this process and in its children, is made as a user that has
  * its role's rights (lib/acl/rights.ts) and no others; what a test connects itself keeps all rights.
  */
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { type AclRole, type AclScope, type RightGroup, rightsOf, type ServerFeatures } from '../../lib/acl/rights.js';
@@ -41,12 +40,30 @@ Redis.prototype.connect = function (this: Redis, ...args) {
     const open = client.connector.connect.bind(client.connector);
     client.connector.connect = async (...connectArgs) => {
       const stream = await open(...connectArgs);
-      if (await becomes(stream, role, client.options)) client.condition.auth = [role, PASSWORD];
+      const become = async () => {
+        if (await becomes(stream, role, client.options)) client.condition.auth = [role, PASSWORD];
+      };
+      if (stream.connecting) beforeConnected(stream, become);
+      else await become();
       return stream;
     };
   }
   return connect.apply(this, args);
 };
+
+/** The client hears that it is connected when this is done; its own limits and its closing count meanwhile. */
+function beforeConnected(stream: Socket, act: () => Promise<void>): void {
+  const emit = stream.emit.bind(stream) as (event: string | symbol, ...args: unknown[]) => boolean;
+  stream.emit = ((event: string | symbol, ...args: unknown[]): boolean => {
+    if (event !== 'connect') return emit(event, ...args);
+    stream.emit = emit as Socket['emit'];
+    act().then(
+      () => stream.destroyed || emit('connect'),
+      (error) => stream.destroy(error),
+    );
+    return true;
+  }) as Socket['emit'];
+}
 
 const connectCluster = Cluster.prototype.connect;
 Cluster.prototype.connect = function (this: Cluster) {
@@ -60,7 +77,6 @@ const ready = new Set<string>();
 
 /** Makes the role's user, on the connection that it is for: false where the server does not let us. */
 async function becomes(stream: Socket, role: Role, options: Marked): Promise<boolean> {
-  if (stream.connecting) await Promise.race([once(stream, 'connect'), once(stream, 'close')]).catch(() => {});
   if (stream.destroyed || options.tls) return false;
   const ask = asking(stream);
   try {
