@@ -5,6 +5,7 @@ import { Counter, Registry } from 'prom-client';
 import { applicationFault, IntelligentSessionError, redisFault } from '../errors.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
+import { expiredChannel } from '../protocol.js';
 import { Availability } from '../redis/availability.js';
 import { commandTimeoutOf, connectCommands, keyPrefixOf, type RedisClient } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
@@ -166,7 +167,7 @@ export class RedisSessionStore extends Store {
     if (nearCache) this.#near = new NearCache(redis, this.#prefix, nearCache);
     this.#near?.on('fault', (error) => this.#fault(error));
     const db = this.client.isCluster ? 0 : ((this.client as Redis).options.db ?? 0);
-    if (expiredEvents) this.#expired = new Subscriber(redis, [`__keyevent@${db}__:expired`]);
+    if (expiredEvents) this.#expired = new Subscriber(redis, [expiredChannel(db)]);
     this.#expired?.on('message', (_channel, key: string) => {
       if (this.#isSession(key)) this.#tell('expired', key.slice(this.#prefix.length));
     });
