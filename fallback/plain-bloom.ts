@@ -7,6 +7,7 @@ import {
   type BloomItem,
   type BloomOptions,
   type BloomShape,
+  type ResolvedShape,
   blinding,
   bloomLua,
   inBatches,
@@ -40,7 +41,7 @@ export class PlainBloomFilter implements BloomFilter {
   readonly implementation = 'fallback';
   readonly lua: string;
   readonly blind: (item: BloomItem) => string | Buffer;
-  readonly #shape: Required<BloomShape>;
+  readonly #shape: ResolvedShape;
   /** bigger filters that were seen, so that the next check needs no look at the header first */
   readonly #starts = new LRUCache<string, Start>({ max: REMEMBERED });
   readonly #reserve: Script;
@@ -56,7 +57,7 @@ export class PlainBloomFilter implements BloomFilter {
     const { shape, itemSecret } = resolveBloomOptions(options);
     this.#shape = shape;
     this.blind = blinding(itemSecret);
-    this.lua = bloomLua(this.#shape, './bloom.lua', import.meta.url);
+    this.lua = bloomLua(this.#shape, 'fallback/bloom.lua');
     const script = <Reply>(body: string, keys?: number) => new Script<Reply>(`${this.lua}\n${body}`, keys);
     this.#add = script(
       `local r, f = {}, bloom_ready(KEYS[1])

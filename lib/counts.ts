@@ -1,4 +1,4 @@
-import { Counter, type Registry } from 'prom-client';
+import type { Count, Counter, Metrics } from './metrics.js';
 import { isBuiltIn } from './protocol.js';
 
 /** A command's name may be what a visitor chose: those after so many are "other". */
@@ -6,12 +6,12 @@ const MOST_COMMANDS = 100;
 
 /** A counter by command and result whose children are looked up once: finding one by its labels costs more than counting. */
 export class CommandCounts {
-  readonly #counter: Counter<'command' | 'result'>;
-  readonly #children = new Map<string, Counter.Internal>();
+  readonly #counter: Counter;
+  readonly #children = new Map<string, Count>();
   readonly #commands = new Set<string>();
 
-  constructor(name: string, help: string, registry: Registry) {
-    this.#counter = new Counter({ name, help, labelNames: ['command', 'result'], registers: [registry] });
+  constructor(name: string, help: string, metrics: Metrics) {
+    this.#counter = metrics.counter(name, help, ['command', 'result']);
   }
 
   inc(command: string, result: string, by = 1): void {
@@ -21,7 +21,7 @@ export class CommandCounts {
     const key = `${name}:${result}`;
     let child = this.#children.get(key);
     if (!child) {
-      child = this.#counter.labels(name, result);
+      child = this.#counter.of(name, result);
       this.#children.set(key, child);
     }
     child.inc(by);

@@ -14,7 +14,8 @@ export type ErrorCode =
   | 'ERR_INTELLIGENT_SESSION_BLOOM'
   | 'ERR_INTELLIGENT_SESSION_CONFLICT'
   | 'ERR_INTELLIGENT_SESSION_UNREADABLE'
-  | 'ERR_INTELLIGENT_SESSION_SERIALIZE';
+  | 'ERR_INTELLIGENT_SESSION_SERIALIZE'
+  | 'ERR_INTELLIGENT_SESSION_METRICS';
 
 /** An error of this package: `code` says which, the message says what to do. */
 export class IntelligentSessionError extends Error {

@@ -9,9 +9,10 @@ export { type IntelligentRequest, RequestIntelligence } from '../middleware/requ
 export type { Track } from '../middleware/tracking.js';
 export type { Bots } from '../middleware/visitor-policy.js';
 export type { BloomDump, BloomFilter, BloomInfo, BloomItem, BloomOptions, BloomShape } from './bloom/bloom-filter.js';
-export { type BloomChoice, chooseBloomFilter as createBloomFilter } from './bloom/choose.js';
+export type { BloomChoice } from './bloom/choose.js';
 export { copyFilter, type FilterPlace } from './bloom/copy-filter.js';
 export { type ErrorCode, IntelligentSessionError, OptionError } from './errors.js';
+export { createBloomFilter, createWorker } from './late.js';
 export type { RedisOption } from './redis/connect.js';
 export type { DegradedReason } from './serving/executor.js';
 export type { RedisSessionStoreOptions, Serializer } from './session/options.js';
@@ -19,4 +20,4 @@ export { RedisSessionStore } from './session/redis-session-store.js';
 export type { Command, CommandRequest } from './worker/commands/command.js';
 export type { PageviewReport } from './worker/commands/pageview.js';
 export type { WorkerOptions } from './worker/options.js';
-export { createWorker, type Worker } from './worker/worker.js';
+export type { Worker } from './worker/worker.js';

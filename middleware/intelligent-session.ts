@@ -46,7 +46,7 @@ export interface IntelligentSession extends Middleware {
    * Waits for the responses that are under way and for what they save and send, at most `timeout` ms (5000) and not at all
    * where Redis is away; then closes every connection that was opened here. Can be called twice.
    */
-  close(options?: { timeout?: number }): Promise<void>;
+  close(options?: { timeout?: number | undefined }): Promise<void>;
 }
 
 const NEW_SESSION_TTL = 600;
@@ -79,13 +79,13 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const sessionOptions: Omit<session.SessionOptions, 'secret'> = {
     resave: false,
     saveUninitialized: true,
-    ...sessionGiven,
+    ...(withoutUndefined(sessionGiven) as typeof sessionGiven),
   };
   const signing = { ...sessionOptions, secret: secret ?? randomBytes(32).toString('hex') };
   checkSessionOptions(signing);
   const ours = isStore(storeGiven)
     ? undefined
-    : new RedisSessionStore({ maxWaitMs: of.maxWaitMs, ...storeGiven, redis });
+    : new RedisSessionStore({ ...storeGiven, maxWaitMs: storeGiven.maxWaitMs ?? of.maxWaitMs, redis });
   const store: Store = ours ?? (storeGiven as Store);
   const pageName = pageNames(pages);
   const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
@@ -135,7 +135,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   };
   const closed = countOpen();
   let closing: Promise<void> | undefined;
-  const close = ({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}) => {
+  const close = ({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number | undefined } = {}) => {
     if (!closing) {
       closing = closeAll(timeout);
       closed();
@@ -192,6 +192,10 @@ function checkSessionOptions(options: session.SessionOptions): void {
     throw new OptionError(`intelligentSession(): option "session": ${(error as Error).message}`);
   }
 }
+
+/** express-session takes an option that is there and undefined for another one than an option that is not there. */
+const withoutUndefined = (options: object): object =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 
 const withoutSuggest = ({ name, pages }: { name: string; pages: readonly string[] }) => ({ name, pages });
 

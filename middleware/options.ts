@@ -30,74 +30,74 @@ type StoreOptions = Omit<RedisSessionStoreOptions, 'redis' | 'client' | 'url'>;
 
 export interface IntelligentSessionOptions {
   /** URL, ioredis options or an ioredis client (duplicated, never closed). @default REDIS_URL, or redis://127.0.0.1:6379 */
-  readonly redis?: RedisOption;
+  readonly redis?: RedisOption | undefined;
   /**
    * Signs the cookie; several: the first signs, all are accepted. In production each has 8 characters at least and is no sample
    * of a tutorial; fewer than 32 bytes are a warning. @default SESSION_SECRET; required in production
    */
-  readonly secret?: string | string[];
+  readonly secret?: string | string[] | undefined;
   /** Stands before every channel and key of the intelligence, after the client's `keyPrefix`. @default '' */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   /** express-session's other options: name, cookie, proxy, rolling, unset, genid… @default {} */
-  readonly session?: Omit<SessionOptions, 'secret' | 'store'>;
+  readonly session?: Omit<SessionOptions, 'secret' | 'store'> | undefined;
   /** A store of your own, or options for ours. @default {} */
-  readonly store?: Store | StoreOptions;
+  readonly store?: Store | StoreOptions | undefined;
   /** Which requests count as page views by themselves, and under which name. @default true: GET pages, not assets */
-  readonly track?: Track;
+  readonly track?: Track | undefined;
   /** What belongs to a page's name: parameters of the query, and (`strict`) the slash at its end. @default { strict: false, query: [] } */
-  readonly pages?: PageNameOptions;
+  readonly pages?: PageNameOptions | undefined;
   /** Which requests are a bot's: not tracked, and no session stored that holds nothing. @default isbot, by the user agent */
-  readonly bots?: Bots;
+  readonly bots?: Bots | undefined;
   /** How long a request waits for a worker's answer, on top of the way to Redis and back, ms. @default 100 */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
   /**
    * How long a request may wait for Redis, ms: for the first connection, and for the answer to a command of the store.
    * @default 3000
    */
-  readonly maxWaitMs?: number;
+  readonly maxWaitMs?: number | undefined;
   /** How requests travel; the same for the worker. @default 'pubsub' */
   readonly transport?: ServingOptions['transport'];
   /** Streams of the transport 'stream'; the same for the worker. @default 16 */
-  readonly partitions?: number;
+  readonly partitions?: number | undefined;
   /** Messages that each of them holds at most; more are refused. @default 16384 */
-  readonly maxBacklog?: number;
+  readonly maxBacklog?: number | undefined;
   /** Bytes that each of them takes in Redis at most; more are refused. @default 16777216 */
-  readonly maxBacklogBytes?: number;
+  readonly maxBacklogBytes?: number | undefined;
   /** Seconds for which one of them may wait; the same for the worker. @default 86400 */
-  readonly maxMessageAgeSeconds?: number;
+  readonly maxMessageAgeSeconds?: number | undefined;
   /** How answers come: one list a process, or the white paper's, one a request. @default 'inbox' */
   readonly replies?: ServingOptions['replies'];
   /** Blocking connections of `replies: 'list'`. @default 16 */
-  readonly replyConnections?: number;
+  readonly replyConnections?: number | undefined;
   /**
    * Who carries out the commands: workers in processes of their own ('external'), or this process itself ('embedded': scripts
    * over one more connection, no messages; external workers may serve the same namespace at the same time). @default 'external'
    */
-  readonly worker?: 'external' | 'embedded';
+  readonly worker?: 'external' | 'embedded' | undefined;
   /** With 'embedded', as the worker has it: RedisBloom, plain Redis, or what the server has. @default 'auto' */
   readonly bloom?: WorkerOptions['bloom'];
   /** With 'embedded': Bloom filters' error rate. @default 0.01 */
-  readonly errorRate?: number;
+  readonly errorRate?: number | undefined;
   /** With 'embedded': Bloom filters' first capacity. @default 100 */
-  readonly capacity?: number;
+  readonly capacity?: number | undefined;
   /** With 'embedded': Bloom filters' expansion. @default 2 */
-  readonly expansion?: number;
+  readonly expansion?: number | undefined;
   /** With 'embedded': days of activity kept. @default 7 */
-  readonly activityDays?: number;
+  readonly activityDays?: number | undefined;
   /** With 'embedded': the application's own commands, by name. They run on this process' event loop. @default {} */
   readonly commands?: WorkerOptions['commands'];
   /** With 'embedded': an own command that takes longer is an error, ms. @default 30000 */
-  readonly commandTimeoutMs?: number;
+  readonly commandTimeoutMs?: number | undefined;
   /** With 'embedded': messages that wait for Redis; what comes over it is dropped. @default 20000 */
-  readonly maxQueue?: number;
+  readonly maxQueue?: number | undefined;
   /**
    * Keys pages and notification ids, each by its session (HMAC-SHA256, some 2 µs each), before they are sent, 16 characters at
    * least: neither messages nor answers nor what is kept says them. A worker that has named combos needs the same one. Another
    * secret forgets what was seen. @default none
    */
-  readonly itemSecret?: string;
+  readonly itemSecret?: string | undefined;
   /** Rules for suggestions. @default [] */
-  readonly combos?: readonly Combo[];
+  readonly combos?: readonly Combo[] | undefined;
 }
 
 const any = v.optional(v.any());

@@ -7,9 +7,9 @@ const KEPT_BYTES = MOST_BYTES - 44;
 /** What belongs to a page's name besides its path. */
 export interface PageNameOptions {
   /** `/news/1/` is another page than `/news/1`. @default false */
-  readonly strict?: boolean;
+  readonly strict?: boolean | undefined;
   /** Parameters of the query that belong to the name, sorted in it. @default []: the query is left out */
-  readonly query?: readonly string[];
+  readonly query?: readonly string[] | undefined;
 }
 
 /** What needs no change: segments without a percent sign and without a dot at their beginning, no slash at the end. */

@@ -129,7 +129,7 @@ export class RequestIntelligence {
   }
 
   /** A bit a minute before the current one, oldest first. Degraded: undefined. */
-  async activity({ minutes = 60 }: { minutes?: number } = {}): Promise<number[] | undefined> {
+  async activity({ minutes = 60 }: { minutes?: number | undefined } = {}): Promise<number[] | undefined> {
     if (!Number.isInteger(minutes) || minutes < 1)
       throw new OptionError(
         'activity(): "minutes" should be a whole number from 1',
@@ -146,7 +146,7 @@ export class RequestIntelligence {
   }
 
   /** Sends a command of your own and waits for its answer; undefined after `timeout` ms. */
-  ask(command: string, payload?: unknown, { timeout }: { timeout?: number } = {}): Promise<unknown> {
+  ask(command: string, payload?: unknown, { timeout }: { timeout?: number | undefined } = {}): Promise<unknown> {
     this.#countFirst();
     return this.#ask(command, payload, timeout);
   }

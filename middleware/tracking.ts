@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import type { Request } from 'express';
+import type { ExpressRequest } from './express-request.js';
 
 /**
  * What counts as a page view by itself: `true`, the GET pages of a browser; `'route'`, the same under the pattern of their
  * route (`/news/:id`); a function of the request: true, or the page's name.
  */
-export type Track = boolean | 'route' | ((req: Request) => boolean | string | null | undefined);
+export type Track = boolean | 'route' | ((req: ExpressRequest) => boolean | string | null | undefined);
 
 /** A request, with what Express adds where it is there. */
 type Tracked = IncomingMessage & { originalUrl?: string; baseUrl?: string; route?: { path?: unknown } };
@@ -58,7 +58,7 @@ function routeOf({ baseUrl = '', route }: Tracked): string | undefined {
 
 /** The page to count for a request that asks for it: always one. */
 export function askedPage(track: Track, req: Tracked): string {
-  const answer = typeof track === 'function' ? track(req as Request) : track === 'route' && routeOf(req);
+  const answer = typeof track === 'function' ? track(req as ExpressRequest) : track === 'route' && routeOf(req);
   return (typeof answer === 'string' && answer) || targetOf(req);
 }
 
@@ -66,7 +66,7 @@ export function askedPage(track: Track, req: Tracked): string {
 export function automaticPage(track: Track, req: Tracked, ended: boolean): string | undefined {
   if (track === false || req.method === 'HEAD' || isPrefetch(req)) return undefined;
   if (track === 'route') return isPage(req) ? (routeOf(req) ?? (ended ? targetOf(req) : undefined)) : undefined;
-  const answer = typeof track === 'function' ? track(req as Request) : isPage(req);
+  const answer = typeof track === 'function' ? track(req as ExpressRequest) : isPage(req);
   if (typeof answer === 'string' && answer !== '') return answer;
   return answer ? targetOf(req) : undefined;
 }

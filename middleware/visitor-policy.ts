@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import type { Request } from 'express';
+import type { ExpressRequest } from './express-request.js';
 import { isbot } from 'isbot';
 import { LRUCache } from 'lru-cache';
 
 /** Which requests are a bot's: a function of the request, or false: none. */
-export type Bots = false | ((req: Request) => boolean);
+export type Bots = false | ((req: ExpressRequest) => boolean);
 
 /** How a request is treated, decided once, before its session is read. */
 export interface VisitorPolicy {
@@ -30,6 +30,6 @@ export function declaredBots({ headers: { 'user-agent': agent } }: IncomingMessa
 }
 
 export function policyOf(bots: Bots, saveUninitialized: boolean, req: IncomingMessage): VisitorPolicy {
-  const isBot = bots !== false && bots(req as Request);
+  const isBot = bots !== false && bots(req as ExpressRequest);
   return { tracked: !isBot, stored: saveUninitialized && !isBot };
 }

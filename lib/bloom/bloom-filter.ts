@@ -8,14 +8,17 @@ import { loadScript } from '../redis/load-script.js';
 /** The shape of a filter: RedisBloom's names and defaults. */
 export interface BloomShape {
   /** Rate of false positives of the whole, over 0 and under 1. @default 0.01 */
-  readonly errorRate?: number;
+  readonly errorRate?: number | undefined;
   /** Items in the first layer, 1 to 2^30. @default 100 */
-  readonly capacity?: number;
+  readonly capacity?: number | undefined;
   /** Entries of each further layer, as a multiple of the one before, 1 to 32768. @default 2 */
-  readonly expansion?: number;
+  readonly expansion?: number | undefined;
   /** One layer only: an add to a full filter is an error. @default false */
-  readonly nonScaling?: boolean;
+  readonly nonScaling?: boolean | undefined;
 }
+
+/** The same, every part of it known. */
+export type ResolvedShape = { readonly [K in keyof BloomShape]-?: NonNullable<BloomShape[K]> };
 
 export interface BloomOptions extends BloomShape {
   /**
@@ -107,8 +110,9 @@ export function resolveBloomOptions(options: BloomOptions) {
   return { shape: resolveShape(shape), itemSecret };
 }
 
-export function resolveShape(options: BloomShape, defaults: BloomShape = {}): Required<BloomShape> {
-  const resolved = checkOptions(shapeSchema, { ...defaults, ...options }, 'Bloom filter');
+export function resolveShape(options: BloomShape, defaults: BloomShape = {}): ResolvedShape {
+  const said = Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined));
+  const resolved = checkOptions(shapeSchema, { ...defaults, ...said }, 'Bloom filter');
   // as the module notes it
   return resolved.nonScaling ? { ...resolved, expansion: 2 } : resolved;
 }
@@ -118,7 +122,7 @@ const MOST_BYTES = 256 * 1024;
 const MOST_LAYERS = 32;
 
 /** How many items that is; the first layer is what an option says, whatever its size. */
-function mostItems({ errorRate, capacity, expansion, nonScaling }: Required<BloomShape>): number {
+function mostItems({ errorRate, capacity, expansion, nonScaling }: ResolvedShape): number {
   if (nonScaling) return capacity;
   let [items, bytes, layers, entries, rate] = [0, 28, 0, capacity, errorRate / 2];
   for (; layers < MOST_LAYERS; layers++, entries *= expansion, rate /= 2) {
@@ -130,10 +134,10 @@ function mostItems({ errorRate, capacity, expansion, nonScaling }: Required<Bloo
 }
 
 /** The functions of a .lua file, for new filters of this shape. */
-export function bloomLua(shape: Required<BloomShape>, file: string, beside: string): string {
+export function bloomLua(shape: ResolvedShape, file: string): string {
   const { errorRate, capacity, expansion, nonScaling } = shape;
   const values = [errorRate, capacity, expansion, nonScaling, mostItems(shape)].join(', ');
-  return `local ERROR_RATE, CAPACITY, EXPANSION, NON_SCALING, MOST_ITEMS = ${values}\n${loadScript(file, beside)}`;
+  return `local ERROR_RATE, CAPACITY, EXPANSION, NON_SCALING, MOST_ITEMS = ${values}\n${loadScript(file)}`;
 }
 
 /** How an item is made ready: as it is, or its HMAC where there is a secret. */

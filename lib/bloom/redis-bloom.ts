@@ -9,6 +9,7 @@ import {
   type BloomItem,
   type BloomOptions,
   type BloomShape,
+  type ResolvedShape,
   blinding,
   bloomLua,
   inBatches,
@@ -28,7 +29,7 @@ export class RedisBloomFilter implements BloomFilter {
   readonly lua: string;
   readonly blind: (item: BloomItem) => string | Buffer;
   readonly encode: (item: BloomItem) => string | Buffer;
-  readonly #shape: Required<BloomShape>;
+  readonly #shape: ResolvedShape;
   readonly #dump: Script<[number, ...Buffer[]]>;
   readonly #load: Script<number>;
   readonly #through = new Script('return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))');
@@ -41,7 +42,7 @@ export class RedisBloomFilter implements BloomFilter {
     this.#shape = shape;
     this.blind = blinding(itemSecret);
     this.encode = this.blind;
-    this.lua = bloomLua(this.#shape, './redis-bloom.lua', import.meta.url);
+    this.lua = bloomLua(this.#shape, 'lib/bloom/redis-bloom.lua');
     this.#dump = new Script(`${this.lua}\nreturn bloom_dump(KEYS[1])`, 1);
     this.#load = new Script(`${this.lua}\nreturn bloom_load(KEYS, ARGV)`);
   }

@@ -7,8 +7,6 @@ export type ScriptArgument = string | number | Buffer;
 /** A Lua script, sent by its hash and loaded where the server does not know it (first use, SCRIPT FLUSH, failover). */
 export class Script<Reply = unknown> {
   readonly #sha: string;
-  /** without comments and indentation: it is sent whole */
-  #short: string | undefined;
   constructor(
     readonly lua: string,
     readonly keys = 1,
@@ -27,8 +25,7 @@ export class Script<Reply = unknown> {
 
   /** By its text: it keeps its place among the commands of the connection, whether the server knows it or not. */
   async eval(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
-    this.#short ??= this.lua.replace(/^\s*(--.*)?\n|^[ \t]+/gm, '');
-    return (await client.eval(this.#short, keys, ...keysAndArguments)) as Reply;
+    return (await client.eval(this.lua, keys, ...keysAndArguments)) as Reply;
   }
 
   /** Loads it wherever `client` is connected anew, before anything else is sent there: calls then keep their order. */

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import type { Registry } from 'prom-client';
+import type { PromRegistry } from '../metrics.js';
 import { WarnOnce } from '../warnings.js';
 
 /**
@@ -25,7 +25,7 @@ export interface ExecutorEvents {
 /** Carries out commands on what is known of sessions, here (LocalExecutor) or by a worker (ServingLayer). */
 export interface Executor extends EventEmitter<ExecutorEvents> {
   readonly namespace: string;
-  readonly metrics: Registry;
+  readonly metrics: PromRegistry;
   /** Not critical: on its way, and on. A fault is an event. */
   send(command: string, sid: string, payload: unknown, ttlSeconds: number): void;
   /** Critical: waits for the answer, at most `timeoutMs` on top of the way to Redis and back. Never rejects for a fault. */
@@ -35,7 +35,7 @@ export interface Executor extends EventEmitter<ExecutorEvents> {
   /** What is known of a session lives as long as the session, where no page view renews it. */
   renew(sid: string, ttlSeconds: number): void;
   /** Finishes what is under way, at most `timeout` ms (5000) and not where Redis is away; closes the connections. */
-  close(options?: { timeout?: number }): Promise<void>;
+  close(options?: { timeout?: number | undefined }): Promise<void>;
 }
 
 /** A timer takes no more than some 24 days. */

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import debug from 'debug';
-import type { Registry } from 'prom-client';
 import { type BloomChoice, chooseBloomFilter } from '../bloom/choose.js';
 import { CommandCounts } from '../counts.js';
 import { applicationFault, IntelligentSessionError, OptionError, redisFault } from '../errors.js';
 import { itemKeyOf } from '../item-keys.js';
 import { commandKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
+import type { PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { checkCommand, formatPayload, GROUP, isRead, PUBLISHED_AGE_SECONDS } from '../protocol.js';
 import { Availability } from '../redis/availability.js';
@@ -127,14 +127,14 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     this.#requests = new CommandCounts(
       'intelligent_session_requests_total',
       'Requests by command and result (sent, answered, or why not)',
-      this.metrics,
+      this.#metrics.metrics,
     );
     tellFaults(this.#client, (error) => this.emit('fault', error));
     this.#client.on('ready', () => this.#start());
     if (this.#client.status === 'ready') this.#start();
   }
 
-  get metrics(): Registry {
+  get metrics(): PromRegistry {
     return this.#metrics.registry;
   }
 

@@ -70,8 +70,8 @@ abstract class Gathering implements Outbox {
 const AT_ONCE = 64;
 /** Payloads of one call, in characters: 64 of 256 kB held Redis for 25 ms. */
 const LENGTH_AT_ONCE = 262_144;
-const publish = new Script<number[]>(loadScript('../scripts/publish.lua', import.meta.url), 0);
-const add = new Script<number[]>(loadScript('../scripts/stream-add.lua', import.meta.url));
+const publish = new Script<number[]>(loadScript('lib/scripts/publish.lua'), 0);
+const add = new Script<number[]>(loadScript('lib/scripts/stream-add.lua'));
 
 /** By pub/sub: a PUBLISH, or one script call for those of a turn. */
 export class PubSubOutbox extends Gathering {

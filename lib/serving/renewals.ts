@@ -5,7 +5,7 @@ import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 
 const REMEMBERED = 50_000;
-const script = new Script<number>(loadScript('../scripts/renew.lua', import.meta.url), 4);
+const script = new Script<number>(loadScript('lib/scripts/renew.lua'), 4);
 
 /** Renews the expiry of what is known of sessions (renew.lua), where this process does not know that it lasts. */
 export class Renewals {

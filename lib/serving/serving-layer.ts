@@ -1,10 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import debug from 'debug';
 import type { Redis } from 'ioredis';
-import { Gauge, Registry } from 'prom-client';
 import { CommandCounts } from '../counts.js';
 import { IntelligentSessionError, OptionError, redisFault } from '../errors.js';
 import { commandKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
+import { Metrics, type PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import {
   checkCommand,
@@ -50,22 +50,22 @@ import { ReplyLists } from './reply-lists.js';
 import { commandFault, Unanswered, WITHOUT_INSIGHT } from './unanswered.js';
 
 export interface ServingOptions {
-  readonly namespace?: string;
-  readonly transport?: 'pubsub' | 'stream';
+  readonly namespace?: string | undefined;
+  readonly transport?: 'pubsub' | 'stream' | undefined;
   /** of the transport `stream`, as the workers have it @default 16 */
-  readonly partitions?: number;
+  readonly partitions?: number | undefined;
   /** Messages that a partition of a stream holds at most; more are refused. @default 16384 */
-  readonly maxBacklog?: number;
+  readonly maxBacklog?: number | undefined;
   /** Bytes that a partition of a stream takes in Redis at most; more are refused. @default 16777216 */
-  readonly maxBacklogBytes?: number;
+  readonly maxBacklogBytes?: number | undefined;
   /** of the transport `stream`, as the workers have it @default 86400 */
-  readonly maxMessageAgeSeconds?: number;
+  readonly maxMessageAgeSeconds?: number | undefined;
   /** One list a process, or the white paper's, one a request. @default 'inbox' */
-  readonly replies?: 'inbox' | 'list';
+  readonly replies?: 'inbox' | 'list' | undefined;
   /** Blocking connections of `replies: 'list'`. @default 16 */
-  readonly replyConnections?: number;
+  readonly replyConnections?: number | undefined;
   /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
-  readonly maxWaitMs?: number;
+  readonly maxWaitMs?: number | undefined;
   /** Keys pages and notification ids before they are sent, 16 characters at least. @default none */
   readonly itemSecret?: string | undefined;
   /** Warns where Redis is away and nobody listens; false where a store on the same Redis does. @default true */
@@ -116,7 +116,7 @@ export function checkReplies(redis: RedisOption, replies: ServingOptions['replie
 
 /** What an Express process does: sends requests, waits for answers, knows no worker. */
 export class ServingLayer extends ExecutorEmitter implements Executor {
-  readonly metrics = new Registry();
+  readonly #metrics = new Metrics();
   readonly namespace: string;
   readonly #keys: RedisClient;
   readonly #sending: RedisClient;
@@ -146,7 +146,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   readonly #requests = new CommandCounts(
     'intelligent_session_requests_total',
     'Requests by command and result (sent, answered, or why not)',
-    this.metrics,
+    this.#metrics,
   );
   readonly #unanswered: Unanswered;
   #count = 0;
@@ -206,17 +206,14 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
       this.#inbox = new Inbox(redis, this.#keys, namespace, onItem, (cause) => this.#lost(cause));
       this.#inboxAvailability = new Availability(this.#inbox.client, maxWaitMs);
     }
-    const gauge = (name: string, help: string, value: () => number) =>
-      new Gauge({
-        name,
-        help,
-        registers: [this.metrics],
-        collect() {
-          this.set(value());
-        },
-      });
-    gauge('intelligent_session_waiting_requests', 'Requests that wait for an answer', () => this.#waiting.size);
-    gauge('intelligent_session_open_circuits', 'Circuits that are open', () => this.#circuits.open);
+    const gauges = this.#metrics;
+    gauges.gauge('intelligent_session_waiting_requests', 'Requests that wait for an answer', () => this.#waiting.size);
+    gauges.gauge('intelligent_session_open_circuits', 'Circuits that are open', () => this.#circuits.open);
+  }
+
+  /** A registry of prom-client's, an optional peer: where it is not installed, an error with the code `METRICS`. */
+  get metrics(): PromRegistry {
+    return this.#metrics.registry;
   }
 
   /** Not critical: on its way, and on. A fault is an event. */
@@ -348,7 +345,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
    * Sends what was not sent yet, at most `timeout` ms (5000) and not where Redis is away; answers who waits with nothing;
    * closes the connections. Can be called twice.
    */
-  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}): Promise<void> {
+  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number | undefined } = {}): Promise<void> {
     this.#closing ??= this.#close(timeout);
     return this.#closing;
   }

@@ -6,7 +6,7 @@ import { Script } from '../redis/run-script.js';
 
 type Reply = string | number | null;
 
-const save = new Script<(Reply | Error)[]>(loadScript('../scripts/save.lua', import.meta.url));
+const save = new Script<(Reply | Error)[]>(loadScript('lib/scripts/save.lua'));
 
 /** In one call at most: the next goes while Redis works on it. A save holds Redis for some 4 µs, a read for less. */
 const AT_ONCE = { get: 64, save: 32 };

@@ -14,63 +14,65 @@ export interface Serializer {
 
 export interface RedisSessionStoreOptions {
   /** An ioredis Redis or Cluster, or a node-redis client: a connection of our own is made to the same place. */
-  readonly client?: RedisOption;
+  readonly client?: RedisOption | undefined;
   /** Instead of `client`: where Redis is. @default REDIS_URL, or redis://127.0.0.1:6379 */
-  readonly url?: string;
+  readonly url?: string | undefined;
   /** Instead of `client`: a URL, ioredis' options, or a client. */
-  readonly redis?: RedisOption;
+  readonly redis?: RedisOption | undefined;
   /** Stands before each session's key. @default 'sess:' */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /**
    * Seconds to keep a session whose cookie has no expiry; a function of the session rules them all: 0 or less ends the session,
    * what is no finite number counts as 86400, with one event `fault`. @default 86400
    */
-  readonly ttl?: number | ((session: SessionData) => number);
+  readonly ttl?: number | ((session: SessionData) => number) | undefined;
   /** Seconds to keep a new session that holds nothing, until its cookie comes back. @default 600 */
-  readonly newSessionTtl?: number;
+  readonly newSessionTtl?: number | undefined;
   /** @default JSON */
-  readonly serializer?: Serializer;
+  readonly serializer?: Serializer | undefined;
   /** Keys asked for in one SCAN. @default 100 */
-  readonly scanCount?: number;
+  readonly scanCount?: number | undefined;
   /** Sessions never expire. @default false */
-  readonly disableTTL?: boolean;
+  readonly disableTTL?: boolean | undefined;
   /** A read does not renew the expiry. @default false */
-  readonly disableTouch?: boolean;
+  readonly disableTouch?: boolean | undefined;
   /**
    * Seconds in which this process renews a session's expiry at most once; at most a quarter of its ttl.
    * @default a hundredth of its ttl, at most 300
    */
-  readonly touchAfter?: number;
+  readonly touchAfter?: number | undefined;
   /**
    * When a session was changed by another request since this one read it: `merge` puts this request's changes (its
    * top-level keys) over it, `overwrite` forgets the other's, `reject` is an error with status 409: a page sees it if it
    * awaits `req.session.save()`, at its end express-session has sent the answer already. @default 'merge'
    */
-  readonly saveMode?: 'merge' | 'overwrite' | 'reject';
+  readonly saveMode?: 'merge' | 'overwrite' | 'reject' | undefined;
   /**
    * How long a request may wait for Redis, ms: for the first connection, and for the answer to a command. Time in which this
    * process could not read does not count. A Redis that gives no sign of life for some 2 s is away: then nobody waits until
    * it is back. A client's own `commandTimeout` comes before it. @default 3000
    */
-  readonly maxWaitMs?: number;
+  readonly maxWaitMs?: number | undefined;
   /** While Redis is away: `pass` serves without a session, `error` calls next(error) with status 503. @default 'pass' */
-  readonly whenAway?: 'pass' | 'error';
+  readonly whenAway?: 'pass' | 'error' | undefined;
   /**
    * Serves sessions from this process, kept right by CLIENT TRACKING. `max` sessions (10000), `maxBytes` in
    * all (64 MB; two for each character), `ttl` seconds (60). @default none
    */
-  readonly nearCache?: { readonly max?: number; readonly maxBytes?: number; readonly ttl?: number };
+  readonly nearCache?:
+    | { readonly max?: number | undefined; readonly maxBytes?: number | undefined; readonly ttl?: number | undefined }
+    | undefined;
   /**
    * Whose session is it? Makes sessionsOf() and destroyAllOf() possible. A promise, NaN, a list or a plain object is nobody, with one
    * event `fault`. @default none
    */
-  readonly user?: (session: SessionData) => string | number | null | undefined;
+  readonly user?: ((session: SessionData) => string | number | null | undefined) | undefined;
   /** Sessions that a user may have; those that this limit ends were idle longest. Needs `user`. @default no limit */
-  readonly maxSessionsPerUser?: number;
+  readonly maxSessionsPerUser?: number | undefined;
   /** Emits `expired`, where the server's notify-keyspace-events has `Ex`. One more connection. @default false */
-  readonly expiredEvents?: boolean;
+  readonly expiredEvents?: boolean | undefined;
   /** Encrypts what is stored: AES-256-GCM. @default none */
-  readonly encryption?: SealOptions;
+  readonly encryption?: SealOptions | undefined;
 }
 
 export const schema = v.strictObject({

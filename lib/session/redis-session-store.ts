@@ -1,9 +1,9 @@
 import { type SessionData, Store } from 'express-session';
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
-import { Counter, Registry } from 'prom-client';
 import { applicationFault, IntelligentSessionError, redisFault } from '../errors.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
+import { Metrics, type PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { expiredChannel } from '../protocol.js';
 import { Availability } from '../redis/availability.js';
@@ -59,8 +59,8 @@ const statuses: Partial<Record<string, number>> = {
   ERR_INTELLIGENT_SESSION_SERIALIZE: 500,
 };
 
-const touchScript = new Script<number>(loadScript('../scripts/touch.lua', import.meta.url));
-const destroyScript = new Script<string | number | null>(loadScript('../scripts/destroy.lua', import.meta.url), 2);
+const touchScript = new Script<number>(loadScript('lib/scripts/touch.lua'));
+const destroyScript = new Script<string | number | null>(loadScript('lib/scripts/destroy.lua'), 2);
 
 /** Does the page that saves this session answer with a redirect? */
 function isRedirected(session: SessionData): boolean {
@@ -81,7 +81,7 @@ function isRedirected(session: SessionData): boolean {
  */
 export class RedisSessionStore extends Store {
   readonly client: RedisClient;
-  readonly metrics = new Registry();
+  readonly #metrics = new Metrics();
   readonly #options: ReturnType<typeof resolveStoreOptions>;
   /** of whole keys */
   readonly #prefix: string;
@@ -106,19 +106,18 @@ export class RedisSessionStore extends Store {
   /** what close() waits for */
   readonly #pending: Pending;
   #closing: Promise<void> | undefined;
-  readonly #count = new Counter({
-    name: 'intelligent_session_store_total',
-    help: 'What happened to sessions: read, near (read from this process), absent, created, saved, conflict, refused, …',
-    labelNames: ['event'],
-    registers: [this.metrics],
-  });
+  readonly #count = this.#metrics.counter(
+    'intelligent_session_store_total',
+    'What happened to sessions: read, near (read from this process), absent, created, saved, conflict, refused, …',
+    ['event'],
+  );
   /** those of every request, found once */
   readonly #counted = {
-    near: this.#count.labels('near'),
-    read: this.#count.labels('read'),
-    absent: this.#count.labels('absent'),
-    saved: this.#count.labels('saved'),
-    touched: this.#count.labels('touched'),
+    near: this.#count.of('near'),
+    read: this.#count.of('read'),
+    absent: this.#count.of('absent'),
+    saved: this.#count.of('saved'),
+    touched: this.#count.of('touched'),
   };
 
   constructor(options: RedisSessionStoreOptions = {}) {
@@ -179,6 +178,11 @@ export class RedisSessionStore extends Store {
     const heard = super.emit(event, ...args);
     if (event === 'fault' && !heard) this.#warnings?.unheard(args[0], this.client?.status === 'ready');
     return heard;
+  }
+
+  /** A registry of prom-client's, an optional peer: where it is not installed, an error with the code `METRICS`. */
+  get metrics(): PromRegistry {
+    return this.#metrics.registry;
   }
 
   override createSession(...[req, session]: Parameters<Store['createSession']>): ReturnType<Store['createSession']> {
@@ -369,7 +373,10 @@ export class RedisSessionStore extends Store {
    * many GETs and destroy() as there are sessions. One that can't be read is destroyed too; one that is another's by now is
    * not.
    */
-  destroyAllOf(user: string, { except = [] }: { except?: string | readonly string[] } = {}): Promise<number> {
+  destroyAllOf(
+    user: string,
+    { except = [] }: { except?: string | readonly string[] | undefined } = {},
+  ): Promise<number> {
     return this.#settle(undefined, () =>
       this.#ready(async () => {
         const kept = new Set(typeof except === 'string' ? [except] : except);
@@ -399,7 +406,7 @@ export class RedisSessionStore extends Store {
    * Waits for what is under way, at most `timeout` ms (5000) and not at all where Redis is away; then closes the connections.
    * Can be called twice. What begins later fails: close the HTTP server first.
    */
-  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}): Promise<void> {
+  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number | undefined } = {}): Promise<void> {
     this.#closing ??= this.#close(timeout);
     return this.#closing;
   }
@@ -647,14 +654,14 @@ export class RedisSessionStore extends Store {
   }
 
   #unreadable(): null {
-    this.#count.inc({ event: 'unreadable' });
+    this.#count.of('unreadable').inc();
     this.emit('fault', unreadable());
     return null;
   }
 
   /** What an application's own function or cookie says that makes no sense: counted each time, told once. */
   #tellInvalid(what: string): void {
-    this.#count.inc({ event: 'invalid' });
+    this.#count.of('invalid').inc();
     if (this.#toldInvalid.has(what)) return;
     this.#toldInvalid.add(what);
     this.#fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', `RedisSessionStore: ${what}`));
@@ -682,7 +689,7 @@ export class RedisSessionStore extends Store {
   }
 
   #tell(event: 'created' | 'destroyed' | 'conflict' | 'refused' | 'expired', sid: string): void {
-    this.#count.inc({ event });
+    this.#count.of(event).inc();
     this.#codec.call(() => this.emit(event, sid));
   }
 
@@ -691,7 +698,7 @@ export class RedisSessionStore extends Store {
     const theirs = cause instanceof Error && this.#codec.threw(cause);
     const error = theirs ? applicationFault(cause) : redisFault(cause);
     if (!theirs) Object.assign(error, { status: statuses[(error as IntelligentSessionError).code] ?? 503 });
-    this.#count.inc({ event: 'fault' });
+    this.#count.of('fault').inc();
     this.emit('fault', error);
     return error;
   }

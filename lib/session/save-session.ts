@@ -53,7 +53,7 @@ export function noteUnanswered(state: State, saved: View): void {
   state.unanswered = [...unanswered, saved];
 }
 
-const saveUnanswered = new Script<number | string>(loadScript('../scripts/save-unanswered.lua', import.meta.url), 2);
+const saveUnanswered = new Script<number | string>(loadScript('lib/scripts/save-unanswered.lua'), 2);
 
 /** Saves sessions as saveMode says, each upon what this request read or may have written itself. */
 export class SessionSaver {

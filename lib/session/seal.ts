@@ -5,7 +5,7 @@ export interface SealOptions {
   /** At least 16 characters each: the first encrypts, all decrypt. To rotate, put the new one first. */
   readonly secrets: readonly string[];
   /** Sessions stored before encryption was switched on are read too. @default false */
-  readonly acceptPlain?: boolean;
+  readonly acceptPlain?: boolean | undefined;
 }
 
 /** Turns a session's text into what is stored, and back; undefined where that can't be done. */

@@ -7,9 +7,9 @@ import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 
 const noteScript = new Script<[sessions: string[], ended: string[], nowUs: string]>(
-  loadScript('../scripts/user-sessions.lua', import.meta.url),
+  loadScript('lib/scripts/user-sessions.lua'),
 );
-const endScript = new Script<string[]>(loadScript('../scripts/end-user-sessions.lua', import.meta.url), 2);
+const endScript = new Script<string[]>(loadScript('lib/scripts/end-user-sessions.lua'), 2);
 
 export interface NotedSession {
   readonly sid: string;

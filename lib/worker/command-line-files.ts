@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as v from 'valibot';
 import { OptionError } from '../errors.js';
+import { importModule } from '../import-module.js';
 import type { NamedCombo, WorkerOptions } from './options.js';
 
 /** What the bin reads from files. An error says the file, where and what was expected; nothing that stands in the file. */
@@ -49,13 +50,14 @@ function lastToken(text: string): number {
 
 export async function readCommands(file: string): Promise<NonNullable<WorkerOptions['commands']>> {
   const path = resolve(file);
-  const module = await import(pathToFileURL(path).href).catch((error: unknown) => {
+  const module = await importModule(pathToFileURL(path).href).catch((error: unknown) => {
     const { name, code, message } = Object(error) as NodeJS.ErrnoException;
     // a syntax error's text quotes the file, and its place is told to nobody who catches it
     const why = error instanceof SyntaxError ? `${name}: node --check says where` : `${code ?? name}: ${message}`;
     throw new OptionError(`--commands: the file ${file} can't be loaded (${why})`);
   });
-  if (typeof module.default === 'object' && module.default !== null) return module.default;
+  if (typeof module.default === 'object' && module.default !== null)
+    return module.default as NonNullable<WorkerOptions['commands']>;
   throw new OptionError(`--commands: the file ${file} should have a default export that is an object of functions`);
 }
 

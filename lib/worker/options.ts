@@ -3,10 +3,16 @@ import type { BloomChoice } from '../bloom/choose.js';
 import { checkOptions, func, namespace, refuseWithout, transport, whole } from '../check-options.js';
 import { elsewhereOfWorker } from '../elsewhere.js';
 import { OptionError } from '../errors.js';
-import { checkCommand, DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS, GROUP, SELF_COMMAND } from '../protocol.js';
+import {
+  checkCommand,
+  DEFAULT_MESSAGE_AGE_SECONDS,
+  DEFAULT_PARTITIONS,
+  GROUP,
+  isBuiltIn,
+  SELF_COMMAND,
+} from '../protocol.js';
 import { checkRedis, defaultRedis, namespaceOf, type RedisOption } from '../redis/connect.js';
 import type { Command } from './commands/command.js';
-import { builtIn } from './commands/index.js';
 import { shardGlob } from './shard.js';
 
 /** Payloads of what waits, in all. */
@@ -25,53 +31,53 @@ export interface NamedCombo {
 
 export interface WorkerOptions {
   /** Where Redis is. @default REDIS_URL, or redis://127.0.0.1:6379 */
-  readonly redis?: RedisOption;
+  readonly redis?: RedisOption | undefined;
   /** Stands before every channel and key, after the client's `keyPrefix`; together the same on both sides. @default '' */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   /**
    * How messages come: 'pubsub' (at most once; workers share sessions by glob), or 'stream' (kept till they are worked on;
    * workers share by themselves). The same on both sides. @default 'pubsub'
    */
-  readonly transport?: 'pubsub' | 'stream';
+  readonly transport?: 'pubsub' | 'stream' | undefined;
   /** Which sessions are this worker's: a Redis glob on the encoded id, at most 256 characters. @default '*' */
-  readonly sessionGlob?: string;
+  readonly sessionGlob?: string | undefined;
   /** The same for the i-th of n workers: '1/4'. It writes the glob. @default all sessions */
-  readonly shard?: string;
+  readonly shard?: string | undefined;
   /** Streams that the transport 'stream' spreads over, 1 to 256; the same on both sides. @default 16 */
-  readonly partitions?: number;
+  readonly partitions?: number | undefined;
   /**
    * Seconds that a message of the transport 'stream' may have waited: an older one is dropped and counted; the same on both
    * sides. @default 86400
    */
-  readonly maxMessageAgeSeconds?: number;
+  readonly maxMessageAgeSeconds?: number | undefined;
   /** Messages heard and not yet worked on; what comes over it is dropped, see docs/transports.md. @default 20000 */
-  readonly maxQueue?: number;
+  readonly maxQueue?: number | undefined;
   /** An own command that takes longer is counted (`timeout`), answered with an error, and its place is free; ms. @default 30000 */
-  readonly commandTimeoutMs?: number;
+  readonly commandTimeoutMs?: number | undefined;
   /** The application's own commands, by name. */
-  readonly commands?: Readonly<Record<string, Command>>;
+  readonly commands?: Readonly<Record<string, Command>> | undefined;
   /** Combos that `combo('name')` can ask for. */
-  readonly combos?: readonly NamedCombo[];
+  readonly combos?: readonly NamedCombo[] | undefined;
   /** RedisBloom, plain Redis, or what the server has. @default 'auto' */
-  readonly bloom?: BloomChoice;
+  readonly bloom?: BloomChoice | undefined;
   /** Bloom filters' error rate. @default 0.01 */
-  readonly errorRate?: number;
+  readonly errorRate?: number | undefined;
   /** Bloom filters' first capacity. @default 100 */
-  readonly capacity?: number;
+  readonly capacity?: number | undefined;
   /** Bloom filters' expansion. @default 2 */
-  readonly expansion?: number;
+  readonly expansion?: number | undefined;
   /**
    * Keys pages and notification ids before they go into filters and page counts, each by its session (HMAC-SHA256), 16
    * characters at least: who reads Redis can't ask them about a known page. What intelligentSession() has keyed by the same
    * option stays as it is; with it messages don't say them either. Another secret forgets what was seen. @default none
    */
-  readonly itemSecret?: string;
+  readonly itemSecret?: string | undefined;
   /** Days of activity kept. @default 7 */
-  readonly activityDays?: number;
+  readonly activityDays?: number | undefined;
   /** How long a session's intelligence is kept where the request does not say. @default 86400 */
-  readonly ttlSeconds?: number;
+  readonly ttlSeconds?: number | undefined;
   /** Where to say things. @default the debug namespace intelligent-session:worker */
-  readonly log?: Logger;
+  readonly log?: Logger | undefined;
 }
 
 /** Of whoever carries out commands, a worker or the application itself. */
@@ -113,8 +119,7 @@ const OF = 'createWorker()';
 export function ownCommands(commands: Readonly<Record<string, Command>>, caller: string): ReadonlyMap<string, Command> {
   for (const name of Object.keys(commands)) {
     checkCommand(name);
-    if (builtIn.has(name) || name === SELF_COMMAND)
-      throw new OptionError(`${caller}: the command "${name}" is built in`);
+    if (isBuiltIn(name) || name === SELF_COMMAND) throw new OptionError(`${caller}: the command "${name}" is built in`);
   }
   return new Map(Object.entries(commands));
 }

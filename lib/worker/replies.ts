@@ -7,7 +7,7 @@ import { Script } from '../redis/run-script.js';
 const MOST_ANSWERS = 1_000;
 const MOST_CHARACTERS = 262_144;
 const script = new Script<string | null>(
-  `${loadScript('../scripts/push-answers.lua', import.meta.url)}
+  `${loadScript('lib/scripts/push-answers.lua')}
 return push_answers(KEYS[1], tonumber(ARGV[1]), { unpack(ARGV, 2) })`,
 );
 

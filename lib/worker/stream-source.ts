@@ -14,7 +14,7 @@ import type { WorkerMetrics } from './metrics.js';
 import type { Job } from './queue.js';
 import type { Source, SourceEvents } from './source.js';
 
-const script = <Reply>(name: string) => new Script<Reply>(loadScript(`../scripts/stream-${name}.lua`, import.meta.url));
+const script = <Reply>(name: string) => new Script<Reply>(loadScript(`lib/scripts/stream-${name}.lua`));
 const lease = script<number>('lease');
 const workers = script<string[]>('workers');
 const takeOver = script<[string, Entry[], number]>('take-over');
@@ -193,7 +193,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
 
   #forget(partition: Partition): void {
     this.#owned.delete(partition.key);
-    this.metrics.lag.remove(String(partition.number));
+    this.metrics.lag.delete(partition.number);
     for (const reader of this.#readers) {
       if (!reader.partitions.delete(partition.key) || !this.#cluster) continue;
       this.#readers.delete(reader);
@@ -205,7 +205,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     const ageMs = this.options.maxMessageAgeSeconds * 1000;
     const [removed, left] = await trim.run(this.client, [partition.key, GROUP, ageMs, ...there]);
     partition.kept = Math.max(0, partition.kept - removed);
-    this.metrics.lag.set({ partition: partition.number }, Math.max(0, left - partition.kept));
+    this.metrics.lag.set(partition.number, Math.max(0, left - partition.kept));
   }
 
   #addReader(key?: string): Reader {

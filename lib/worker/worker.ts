@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import debug from 'debug';
-import type { Registry } from 'prom-client';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom/choose.js';
 import { applicationFault, IntelligentSessionError, OptionError, redisFault, safeText } from '../errors.js';
 import { itemKeyOf } from '../item-keys.js';
 import { Availability } from '../redis/availability.js';
+import type { PromRegistry } from '../metrics.js';
 import { RedisClock } from '../redis/clock.js';
 import { addressOf, connectCommands, databaseOf, type RedisClient, whenReady } from '../redis/connect.js';
 import { distanceMsOf } from '../redis/liveness.js';
@@ -74,8 +74,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     });
   }
 
-  /** Prometheus metrics, in a registry of its own. */
-  get metrics(): Registry {
+  /** Prometheus metrics, in a registry of its own; without prom-client, an optional peer, an error with the code `METRICS`. */
+  get metrics(): PromRegistry {
     return this.#metrics.registry;
   }
 
@@ -187,7 +187,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   /** Takes no more messages, finishes what is in hand (at most `timeout` ms), closes. Can be called twice. */
-  close({ timeout = 5_000 }: { timeout?: number } = {}): Promise<void> {
+  close({ timeout = 5_000 }: { timeout?: number | undefined } = {}): Promise<void> {
     this.#closing ??= this.#close(timeout);
     return this.#closing;
   }

@@ -1,7 +1,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { RequestHandler } from 'express';
 import type { SessionData } from 'express-session';
-import type { IntelligentRequest, IntelligentSession, RedisSessionStore } from '../../lib/index.js';
+import type {
+  BloomOptions,
+  IntelligentRequest,
+  IntelligentSession,
+  IntelligentSessionOptions,
+  PageNameOptions,
+  RedisSessionStore,
+  RedisSessionStoreOptions,
+  WorkerOptions,
+} from '../../lib/index.js';
+
+/** Options that can be left out and can't be undefined: what a strict project could not take from the environment. */
+type NotUndefined<T> = {
+  [K in keyof T]-?: object extends Pick<T, K> ? ({ [P in K]: undefined } extends Pick<T, K> ? never : K) : never;
+}[keyof T];
 
 declare module 'express-session' {
   interface SessionData {
@@ -32,5 +46,19 @@ describe('types', () => {
       return [handlers, intelligent, (req as IntelligentRequest).intelligence.degraded satisfies boolean];
     };
     use satisfies (sessions: IntelligentSession, req: IncomingMessage, res: ServerResponse) => unknown;
+  });
+
+  it('let every option that can be left out be undefined (exactOptionalPropertyTypes)', () => {
+    type Options = [
+      NotUndefined<IntelligentSessionOptions>,
+      NotUndefined<RedisSessionStoreOptions>,
+      NotUndefined<NonNullable<RedisSessionStoreOptions['nearCache']>>,
+      NotUndefined<NonNullable<RedisSessionStoreOptions['encryption']>>,
+      NotUndefined<WorkerOptions>,
+      NotUndefined<BloomOptions>,
+      NotUndefined<PageNameOptions>,
+    ];
+    const none: Options extends never[] ? true : Options = true;
+    none satisfies true;
   });
 });

@@ -7,9 +7,7 @@ import type { Intelligence } from './command.js';
 const [HEAD, DAY, MINUTES] = [207, 180, 1440];
 
 /** Redis' clock in seconds, and what stands in `activity`. */
-export const readActivity = new Script<[seconds: Buffer, data: Buffer | null]>(
-  loadScript('../../scripts/activity.lua', import.meta.url),
-);
+export const readActivity = new Script<[seconds: Buffer, data: Buffer | null]>(loadScript('lib/scripts/activity.lua'));
 
 /** How many minutes a payload asks for. */
 export function minutesOf(payload: string, { activityDays }: Intelligence): number {

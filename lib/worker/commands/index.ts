@@ -24,7 +24,7 @@ export const builtIn: ReadonlySet<string> = new Set([...scripted.keys(), 'activi
 
 /** The one script that works on messages: the filter's Lua, every command's, and work.lua. */
 export function workScript({ bloom }: Pick<Intelligence, 'bloom'>): Script<(number | string)[]> {
-  const lua = (file: string) => loadScript(`../../scripts/${file}.lua`, import.meta.url);
+  const lua = (file: string) => loadScript(`lib/scripts/${file}.lua`);
   const keysOf = Array.from(scripted, ([name, { keys }]) => `['${name}']=${keys.length}`);
   const parts = [lua('lists'), lua('activity-ring'), ...Array.from(scripted.keys(), lua)];
   return new Script(
