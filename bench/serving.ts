@@ -10,7 +10,6 @@ import { cached } from '../test/support/servers.js';
 import { until } from '../test/support/until.js';
 import { viewsOf } from '../test/support/views.js';
 import { median, quick, report, round } from './support/figures.js';
-import { plotLines } from './support/plot.js';
 import type { Result, Run } from './support/serving-process.js';
 import type { SiteSide } from './support/serving-site.js';
 
@@ -490,14 +489,5 @@ report('serving', {
   'more workers, more serving processes, 128 waiting each': scale,
   'a Cluster of three masters on the same two cores, 256 waiting': clustered,
 });
-plotLines(
-  'serving.svg',
-  {
-    title: 'Page views a second that are waited for: one serving process, one worker, two cores',
-    x: 'requests that wait',
-  },
-  WAITING,
-  Object.fromEntries(curves.map((name) => [name, WAITING.map((waiting) => perSecond(name, waiting))])),
-);
 client.disconnect();
 await redis.stop();

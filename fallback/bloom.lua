@@ -21,6 +21,7 @@ local function bloom_open(key)
   local size, n, options, growth = struct.unpack('<I8I4I4I4', head, 9)
   if n < 1 or n > LAYERS then error('WRONGTYPE DAMAGED Bloom filter') end
   if options ~= 5 and options ~= 13 then error('WRONGTYPE FOREIGN Bloom filter') end
+  if options == 5 and growth < 1 then error('WRONGTYPE DAMAGED Bloom filter') end
   local from = BASE + n * LINK
   local length = #head
   if length == PEEK then

@@ -18,7 +18,8 @@ export function checkOptions<S extends v.GenericSchema>(
   if (result.success) return Object.freeze(result.output as object) as v.InferOutput<S>;
   // what is not known says more than what is missing: a combo with `page` has no `pages`
   const issue = result.issues.find(isUnknown) ?? result.issues[0];
-  const path = v.getDotPath(issue) ?? '';
+  // of an option that there is not, the name is whatever was given
+  const path = (v.getDotPath(issue) ?? '').slice(0, 80);
   if (isUnknown(issue)) throw new OptionError(`${of}: ${unknown(path, schema, elsewhere)}`);
   if (issue.type === 'strict_object' && issue.path?.at(-1)?.origin === 'key')
     throw new OptionError(`${of}: option "${path}" is missing`);

@@ -39,15 +39,9 @@ export class OptionError extends TypeError {
 }
 
 /**
- * A fault of Redis or of the way to it, without what ioredis attaches: `err.command.args` carries session ids,
+ * What a fault of Redis or of the way to it says, without what ioredis attaches: `err.command.args` carries session ids,
  * payloads and passwords, and "unknown command" repeats its arguments.
  */
-export function redisFault(cause: unknown): IntelligentSessionError {
-  if (cause instanceof IntelligentSessionError) return cause;
-  return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', `Redis: ${faultText(cause)}`);
-}
-
-/** What a fault says, without what it repeats of a command's arguments. */
 export function faultText(cause: unknown): string {
   // of several addresses that refuse, there is a code and no message
   const message =
@@ -115,4 +109,10 @@ function carriesCommand(error: unknown, depth = 0): boolean {
   if ('command' in error) return true;
   const { cause, errors, previousErrors, lastNodeError } = error as Record<string, unknown>;
   return [cause, errors, previousErrors, lastNodeError].flat().some((inner) => carriesCommand(inner, depth + 1));
+}
+
+/** A fault of Redis or of the way to it, as an error of this package. */
+export function redisFault(cause: unknown): IntelligentSessionError {
+  if (cause instanceof IntelligentSessionError) return cause;
+  return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', `Redis: ${faultText(cause)}`);
 }

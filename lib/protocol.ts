@@ -1,6 +1,6 @@
 import { lo, murmurHash64A } from './bloom/murmur-hash.js';
 import { IntelligentSessionError, OptionError } from './errors.js';
-import { decodeId, encodeId, MAX_ID_LENGTH } from './keys.js';
+import { decodeId, encodeId, isSendable, MAX_ID_LENGTH } from './keys.js';
 
 /** A reply that nobody fetched is gone after this. */
 export const REPLY_TTL_MS = 500;
@@ -146,7 +146,11 @@ export function parseRequest(text: string): Message {
   if (!command || !sid || !rid || rest.length > 0 || !COMMAND.test(command)) throw notRequest('Not a request');
   if (sid.length > MAX_ID_LENGTH || rid.length > MAX_ID_LENGTH)
     throw notRequest(`A session's id and a request's have at most ${MAX_ID_LENGTH} characters`);
-  return { command, sid: decodeId(sid), rid, request: parseRequestId(rid) };
+  const message = { command, sid: decodeId(sid), rid, request: parseRequestId(rid) };
+  // one that was not encoded by its sender is longer where we encode it, in keys
+  if (!isSendable(message.sid))
+    throw notRequest(`A session's id has at most ${MAX_ID_LENGTH} characters as it is encoded`);
+  return message;
 }
 
 /** What a session's messages have in common in a stream: which partition they go through. */

@@ -37,6 +37,7 @@ function guard(
 ): void {
   const { end: sessionEnd, writeHead: sessionHead } = res;
   const saves = new GuardedSaves(req);
+  const guardSession = () => promiseMethods(req, () => saves.guard());
   res.writeHead = function (this: ServerResponse, ...args: unknown[]) {
     try {
       return Reflect.apply(sessionHead, this, args);
@@ -47,6 +48,7 @@ function guard(
   } as ServerResponse['writeHead'];
   res.end = function (this: ServerResponse, ...args: unknown[]) {
     try {
+      guardSession(); // the page may have made another one
       return saves.throwing(() => Reflect.apply(sessionEnd, this, args));
     } catch (cause) {
       const fault = faultOf(req, cause);
@@ -61,7 +63,7 @@ function guard(
       return this;
     }
   } as ServerResponse['end'];
-  promiseMethods(req, () => saves.guard());
+  guardSession();
 }
 
 /** req.session.save() compares, too, and throws where it has a callback for that. What is too deep is found before it is sent. */
@@ -97,7 +99,6 @@ class GuardedSaves {
   }
 
   throwing<T>(act: () => T): T {
-    this.guard();
     this.#throws = true;
     try {
       return act();

@@ -92,7 +92,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const tellsAway = ours === undefined;
   const serving: Executor =
     worker === 'embedded'
-      ? new LocalExecutor(redis, { ...of, ...local, combos: combos.map(withoutSuggest), tellsAway })
+      ? new LocalExecutor(redis, { ...of, ...local, tellsAway, combos: combos.map(withoutSuggest) })
       : new ServingLayer(redis, { ...of, tellsAway });
   const given = { ...signing, store };
   const storing = session(given);
@@ -101,8 +101,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const storesEmpty = sessionOptions.saveUninitialized !== false;
   forgetWith(store, serving);
   const fault = (error: Error) => void serving.emit('fault', error);
-
   let genidTold = false;
+
   const around: Surroundings = {
     serving,
     timeout,

@@ -107,7 +107,7 @@ const sessionSchema = {
   ...{ resave: any, rolling: any, saveUninitialized: any, unset: any },
 };
 
-const schema = v.strictObject({
+export const schema = v.strictObject({
   redis: v.optional(v.any(), defaultRedis),
   secret: v.optional(
     v.custom<string | string[]>(
@@ -168,7 +168,7 @@ const schema = v.strictObject({
 
 const OF = 'intelligentSession()';
 
-/** What says how messages travel, and what carries out commands: each means nothing to the other mode. */
+/** What says how messages travel: where the application carries out commands itself, there are none. */
 const OF_MESSAGES = [
   'transport',
   'partitions',
@@ -178,25 +178,13 @@ const OF_MESSAGES = [
   'replies',
   'replyConnections',
 ];
-const OF_EXECUTOR = Object.keys(executorEntries);
-
-function checkMode(options: IntelligentSessionOptions): void {
-  const embedded = options.worker === 'embedded';
-  const given = (embedded ? OF_MESSAGES : OF_EXECUTOR).find(
-    (name) => options[name as keyof typeof options] !== undefined,
-  );
-  if (given === undefined) return;
-  throw new OptionError(
-    embedded
-      ? `intelligentSession(): option "${given}" is of messages to a worker, and with worker: 'embedded' there are none`
-      : `intelligentSession(): option "${given}" is the worker's own: give it to createWorker(), or set worker: 'embedded'`,
-  );
-}
 
 export function resolveOptions(options: IntelligentSessionOptions) {
   const { commands, commandTimeoutMs, maxQueue, bloom, errorRate, capacity, expansion, activityDays, ...resolved } =
     checkOptions(schema, options, OF, elsewhereOfMiddleware);
-  checkMode(options);
+  const embedded = resolved.worker === 'embedded';
+  refuseWithout(OF, options, embedded, "worker: 'embedded'", Object.keys(executorEntries));
+  refuseWithout(OF, options, !embedded, "worker: 'external'", OF_MESSAGES);
   const ofStream = ['partitions', 'maxBacklog', 'maxBacklogBytes', 'maxMessageAgeSeconds'];
   refuseWithout(OF, options, resolved.transport === 'stream', "transport: 'stream'", ofStream);
   refuseWithout(OF, options, resolved.replies === 'list', "replies: 'list'", ['replyConnections']);

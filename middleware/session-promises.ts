@@ -27,11 +27,12 @@ const ours = new WeakSet<Method>();
  * own methods there.
  */
 export function promiseMethods(req: IntelligentRequest, guard: (req: IntelligentRequest) => void): void {
-  if (!req.session || ours.has(methodsOf(req).save)) return;
+  if (typeof req.session !== 'object' || req.session === null || ours.has(methodsOf(req).save)) return;
   guard(req);
   const session = methodsOf(req);
   for (const name of METHODS) {
     const method = session[name];
+    if (typeof method !== 'function') continue; // the application has put something else there
     const call = (self: object, callback: Callback) =>
       Reflect.apply(method, self, [
         function (this: unknown, ...result: [error?: unknown]) {

@@ -7,7 +7,7 @@ const told: readonly (readonly [RegExp, string])[] = [
   [/OTHERFORM module/, `the key holds a filter of RedisBloom: ${move} (bloom: "module")`],
   [/OTHERFORM fallback/, `the key holds a filter of the fallback: ${move} (bloom: "fallback")`],
   [/FOREIGN/, 'a filter without 64-bit hashes, or with other options that are not supported; it was left as it is'],
-  [/DAMAGED|received bad data/, 'the key holds a damaged or truncated filter; it was left as it is'],
+  [/DAMAGED|received bad data|problem inserting/, 'the key holds a damaged or truncated filter; it was left as it is'],
   [/WRONGTYPE/, 'the key holds something else'],
   [/item exists|BUSYKEY/, 'the key exists already'],
   [/non scaling filter is full/i, 'full, and made not to scale'],

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import * as v from 'valibot';
 import { checkOptions, refuseWithout, whole } from '../check-options.js';
 import { OptionError } from '../errors.js';
+import { MOST_EXPANSION } from './filter-format.js';
 import { loadScript } from '../redis/load-script.js';
 
 /** The shape of a filter: RedisBloom's names and defaults. */
@@ -90,7 +91,7 @@ const rate = v.custom<number>(
 const shape = {
   errorRate: v.optional(rate, 0.01),
   capacity: v.optional(whole(1, 2 ** 30), 100),
-  expansion: v.optional(whole(1, 32_768), 2),
+  expansion: v.optional(whole(1, MOST_EXPANSION), 2),
   nonScaling: v.optional(v.boolean(), false),
 };
 const shapeSchema = v.strictObject(shape);
@@ -98,7 +99,7 @@ const itemSecret = v.custom<string | Uint8Array>(
   (value) => (typeof value === 'string' || value instanceof Uint8Array) && value.length >= 16,
   'at least 16 characters or bytes',
 );
-const optionsSchema = v.strictObject({ ...shape, itemSecret: v.optional(itemSecret) });
+export const optionsSchema = v.strictObject({ ...shape, itemSecret: v.optional(itemSecret) });
 
 export function resolveBloomOptions(options: BloomOptions) {
   const { itemSecret, ...shape } = checkOptions(optionsSchema, options, 'createBloomFilter()');

@@ -35,7 +35,9 @@ export async function chooseBloomFilter(
   if (typeof (client as Partial<RedisClient> | null)?.call !== 'function')
     throw new OptionError('createBloomFilter(): the client should be a Redis or Cluster of ioredis, which stays yours');
   if (!['auto', 'module', 'fallback'].includes(choice))
-    throw new OptionError(`createBloomFilter(): the choice should be 'auto', 'module' or 'fallback', got ${choice}`);
+    throw new OptionError(
+      `createBloomFilter(): the choice should be 'auto', 'module' or 'fallback', got ${JSON.stringify(choice)?.slice(0, 40)}`,
+    );
   if (choice === 'fallback') return new PlainBloomFilter(client, options);
   const has = await hasModule(client);
   if (!has && choice === 'module')

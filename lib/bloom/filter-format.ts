@@ -9,6 +9,7 @@ const NON_SCALING = 8;
 const PLAIN = 5;
 export const MOST_BYTES = 536_000_000;
 const MOST_LAYERS = 1000;
+export const MOST_EXPANSION = 32_768;
 /** as the module rounds them */
 const LN2 = 0.693147180559945;
 const LN2_SQUARED = 0.480453013918201;
@@ -42,6 +43,9 @@ export function parseForm(bytes: Buffer, whole = true): FilterForm {
   if (n < 1 || n > MOST_LAYERS || bytes.length < HEADER + n * LINK) throw damaged();
   const options = bytes.readUInt32LE(12);
   if (options !== PLAIN && options !== PLAIN + NON_SCALING) throw bloomFault('FOREIGN');
+  // one that grows by nothing would get layers that hold nothing, one that grows by more than an option may say, all of the memory
+  const growth = bytes.readUInt32LE(16);
+  if ((options === PLAIN && growth === 0) || growth > MOST_EXPANSION) throw damaged();
   const layers: Layer[] = [];
   let at = HEADER + n * LINK;
   for (let i = 0; i < n; i++) {
@@ -53,6 +57,8 @@ export function parseForm(bytes: Buffer, whole = true): FilterForm {
     if (bits !== size * 8 || bits === 0 || !(errorRate > 0 && errorRate < 1)) throw damaged();
     const usual = LN2 * bitsPerItem(errorRate);
     if (hashes < 1 || Math.abs(hashes - usual) > 1.001 || u64(bytes, from + 44) < 1) throw damaged();
+    // entries that the bits are not for: the next layer would be made for as many, times the expansion
+    if (Math.abs(bits / bitsFor(u64(bytes, from + 44), errorRate) - 1) > 1e-6) throw damaged();
     layers.push({
       bits,
       count: u64(bytes, from + 16),
@@ -108,10 +114,14 @@ export function formatDump(
 
 const bitsPerItem = (errorRate: number): number => -(Math.log(errorRate) / LN2_SQUARED);
 
+/** A layer's bits, as the module rounds them. */
+const bitsFor = (entries: number, errorRate: number): number =>
+  Math.max(64, Math.ceil(Math.floor(entries * bitsPerItem(errorRate)) / 64) * 64);
+
 /** An empty layer for so many entries, as the module computes it. */
 export function emptyLayer(entries: number, errorRate: number): Omit<Layer, 'at'> & { readonly data: Buffer } {
   const per = bitsPerItem(errorRate);
-  const bits = Math.max(64, Math.ceil(Math.floor(entries * per) / 64) * 64);
+  const bits = bitsFor(entries, errorRate);
   if (bits / 8 > MOST_BYTES) throw bloomFault('TOOBIG');
   return { bits, count: 0, errorRate, hashes: Math.ceil(LN2 * per), entries, data: Buffer.alloc(bits / 8) };
 }
@@ -144,4 +154,9 @@ export function formHas(dump: Buffer, { layers }: FilterForm, pair: Buffer): boo
   );
 }
 
-const u64 = (bytes: Buffer, at: number): number => bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 4294967296;
+/** A number of a header; one that is not exact here is no filter's. */
+function u64(bytes: Buffer, at: number): number {
+  const value = bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 4294967296;
+  if (!Number.isSafeInteger(value)) throw bloomFault('DAMAGED');
+  return value;
+}

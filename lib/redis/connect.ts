@@ -155,7 +155,7 @@ export function whenReady(client: RedisClient, timeoutMs: number): Promise<void>
     const onReady = () => settle(resolve);
     const onEnd = fail;
     const onError = (error: Error) => {
-      last = faultText(error);
+      last = faultText(error) || last;
     };
     const timeout = new LoopTimeout(fail, timeoutMs);
     client.on('ready', onReady).on('error', onError).on('end', onEnd);

@@ -1,5 +1,6 @@
-import type { EventEmitter } from 'node:events';
+import { EventEmitter } from 'node:events';
 import type { Registry } from 'prom-client';
+import { WarnOnce } from '../warnings.js';
 
 /**
  * Why a request went unanswered: no worker listens; none answered in time; none has for some time, so that nobody waited
@@ -39,3 +40,23 @@ export interface Executor extends EventEmitter<ExecutorEvents> {
 
 /** A timer takes no more than some 24 days. */
 export const MOST_TIMEOUT_MS = 86_400_000;
+
+/** Events of an executor: a fault that nobody hears is told once; of a Redis that is away, one line tells all. */
+export abstract class ExecutorEmitter extends EventEmitter<ExecutorEvents> {
+  readonly #warnings = new WarnOnce();
+
+  /** Can commands be sent? undefined after close(): then nothing is told. */
+  protected abstract get connected(): boolean | undefined;
+
+  override emit<K extends keyof ExecutorEvents>(event: K, ...args: ExecutorEvents[K]): boolean {
+    const heard = super.emit(event, ...(args as never));
+    const { connected } = this;
+    if (event === 'fault' && !heard && connected !== undefined) this.#warnings.unheard(args[0], connected);
+    return heard;
+  }
+
+  /** An application's own command threw: where nobody hears, its name is told, and not its text. */
+  protected commandThrew(command: string, error: Error): void {
+    if (!super.emit('fault', error) && this.connected !== undefined) this.#warnings.commandFailed(command, error);
+  }
+}

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import debug from 'debug';
 import type { Registry } from 'prom-client';
 import { type BloomChoice, chooseBloomFilter } from '../bloom/choose.js';
@@ -23,13 +22,12 @@ import { loopNowMs, onLoopTick } from '../redis/loop-clock.js';
 import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
-import { WarnOnce } from '../warnings.js';
 import type { Command } from '../worker/commands/command.js';
 import { WorkerMetrics } from '../worker/metrics.js';
 import type { NamedCombo } from '../worker/options.js';
 import type { Asker, Job } from '../worker/queue.js';
 import { Workbench } from '../worker/workbench.js';
-import { type Answer, type DegradedReason, type Executor, type ExecutorEvents, MOST_TIMEOUT_MS } from './executor.js';
+import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
 import { Renewals } from './renewals.js';
 import { commandFault, isUnknown, WITHOUT_INSIGHT } from './unanswered.js';
@@ -47,10 +45,10 @@ export interface LocalExecutorOptions {
   readonly maxQueue: number;
   readonly maxQueueBytes: number;
   readonly itemSecret?: string | undefined;
-  /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
-  readonly maxWaitMs?: number;
   /** Warns where Redis is away and nobody listens; false where a store on the same Redis does. @default true */
   readonly tellsAway?: boolean;
+  /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
+  readonly maxWaitMs?: number;
 }
 
 /** A shape of the Bloom filters that Redis did not tell is asked again after this. */
@@ -83,7 +81,7 @@ class LocalAsker implements Asker {
 }
 
 /** Carries out commands by scripts that this process sends itself, those of one turn of the event loop in one call. */
-export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Executor {
+export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly namespace: string;
   readonly #client: RedisClient;
   readonly #availability: Availability;
@@ -95,7 +93,6 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
   readonly #waiting = new Set<LocalAsker>();
   #workbench: Workbench | undefined;
   #retry: NodeJS.Timeout | undefined;
-  readonly #warnings = new WarnOnce();
   /** of this turn of the event loop */
   #gathered: Job[] = [];
   #stopTicks: (() => void) | undefined;
@@ -115,10 +112,10 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
     this.namespace = namespaceOf(redis, namespace);
     this.#client = connectCommands(redis);
     this.#availability = new Availability(this.#client, maxWaitMs);
-    this.#availability.on('away', () => this.#giveUp());
     const { tellsAway = true } = options;
     const heard = (reason: Error) => this.#closed || this.emit('away', reason) || !tellsAway;
     tellAway(this.#availability, WITHOUT_INSIGHT, heard);
+    this.#availability.on('away', () => this.#giveUp());
     this.#availability.on('back', () => this.emit('back'));
     this.#held = new HeldMessages(maxWaitMs);
     this.#pending = new Pending(this.#client);
@@ -321,19 +318,15 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
     );
   }
 
-  /** A fault that nobody hears is told once; of a Redis that is away, one line tells all. */
-  override emit<K extends keyof ExecutorEvents>(event: K, ...args: ExecutorEvents[K]): boolean {
-    const heard = super.emit(event, ...(args as never));
-    if (event === 'fault' && !heard && !this.#closed) this.#warnings.unheard(args[0], this.#client?.status === 'ready');
-    return heard;
+  protected override get connected(): boolean | undefined {
+    return this.#ended ? undefined : this.#client.status === 'ready';
   }
 
-  /** What kept a command from its answer. Of an application's own that threw, its name is told where nobody hears. */
+  /** What kept a command from its answer. */
   #failed(cause: unknown, command: string, payload: string): void {
     const error = applicationFault(cause);
-    if (error instanceof IntelligentSessionError)
-      this.emit('fault', isUnknown(error.message) ? commandFault(command, payload, error.message) : error);
-    else if (!super.emit('fault', error)) this.#warnings.commandFailed(command, error);
+    if (!(error instanceof IntelligentSessionError)) this.commandThrew(command, error);
+    else this.emit('fault', isUnknown(error.message) ? commandFault(command, payload, error.message) : error);
   }
 
   #makeWorkbench(bloom: Awaited<ReturnType<typeof chooseBloomFilter>>): Workbench {
@@ -353,7 +346,7 @@ export class LocalExecutor extends EventEmitter<ExecutorEvents> implements Execu
     };
     return new Workbench(this.#client, undefined, of, options, this.#metrics, {
       finished: (job, result) => this.#finished(job, result),
-      fault: (error, command, payload = '') => this.#failed(error, command, payload),
+      fault: (error, command, job) => this.#failed(error, command, job?.payload ?? ''),
     });
   }
 

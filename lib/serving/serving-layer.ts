@@ -1,5 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import debug from 'debug';
 import type { Redis } from 'ioredis';
 import { Gauge, Registry } from 'prom-client';
@@ -39,10 +38,9 @@ import { wasNotSent } from '../redis/lost-connection.js';
 import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
-import { WarnOnce } from '../warnings.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit.js';
-import { type Answer, type DegradedReason, type Executor, type ExecutorEvents, MOST_TIMEOUT_MS } from './executor.js';
+import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
 import { Inbox } from './inbox.js';
 import { KeyedItems } from './keyed-items.js';
@@ -98,7 +96,17 @@ export const DEFAULT_REPLY_CONNECTIONS = 16;
 /** Six digits to the base 36. */
 const LAST_NUMBER = 36 ** 6 - 1;
 const newSender = (): string => randomBytes(6).toString('base64url');
+const NO_JSON = new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'An answer was not JSON');
 const say = debug('intelligent-session:serving');
+
+/** undefined: not JSON; its text is nobody's to repeat. */
+function parseAnswer(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
 
 /** An OptionError where answers can't come that way. */
 export function checkReplies(redis: RedisOption, replies: ServingOptions['replies']): void {
@@ -107,7 +115,7 @@ export function checkReplies(redis: RedisOption, replies: ServingOptions['replie
 }
 
 /** What an Express process does: sends requests, waits for answers, knows no worker. */
-export class ServingLayer extends EventEmitter<ExecutorEvents> implements Executor {
+export class ServingLayer extends ExecutorEmitter implements Executor {
   readonly metrics = new Registry();
   readonly namespace: string;
   readonly #keys: RedisClient;
@@ -140,7 +148,6 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     'Requests by command and result (sent, answered, or why not)',
     this.metrics,
   );
-  readonly #warnings = new WarnOnce();
   readonly #unanswered: Unanswered;
   #count = 0;
   #closed = false;
@@ -393,7 +400,11 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
           // this form says no ttl, and the worker has kept it for its own
           this.#renewals.forget(sid);
           if (!isRead(command)) this.renew(sid, ttlSeconds);
-          this.#arrived({ id, command, data: JSON.parse(text) });
+          const data = parseAnswer(text);
+          if (data !== undefined) this.#arrived({ id, command, data });
+          // nothing else comes to this list
+          if (this.#waiting.has(id))
+            this.#settle(waiter, this.#degrade(command, 'failed', data === undefined && NO_JSON));
         })
         .catch((error) => this.#posted(waiter, 'sent', error));
     });
@@ -545,12 +556,8 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     for (const waiter of [...this.#waiting.values()]) this.#settle(waiter, this.#degrade(waiter.command, 'redis'));
   }
 
-  /** A fault that nobody hears is told once; of a Redis that is away, one line tells all. */
-  override emit<K extends keyof ExecutorEvents>(event: K, ...args: ExecutorEvents[K]): boolean {
-    const heard = super.emit(event, ...(args as never));
-    if (event === 'fault' && !heard && !this.#closed)
-      this.#warnings.unheard(args[0], this.#sending?.status === 'ready');
-    return heard;
+  protected override get connected(): boolean | undefined {
+    return this.#closed ? undefined : this.#sending.status === 'ready';
   }
 
   #circuitChanged(state: 'open' | 'closed', ownCommand?: string): void {
@@ -572,7 +579,7 @@ export class ServingLayer extends EventEmitter<ExecutorEvents> implements Execut
     if (reason === 'no-worker') this.#unanswered.noWorker(command);
     say('%s: %s', command, reason);
     this.emit('degraded', command, reason);
-    if (cause !== undefined) this.emit('fault', redisFault(cause));
+    if (cause) this.emit('fault', redisFault(cause));
     return { answered: false };
   }
 }

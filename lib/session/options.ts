@@ -73,7 +73,7 @@ export interface RedisSessionStoreOptions {
   readonly encryption?: SealOptions;
 }
 
-const schema = v.strictObject({
+export const schema = v.strictObject({
   client: v.optional(v.any()),
   url: v.optional(v.string()),
   redis: v.optional(v.any()),

@@ -9,7 +9,7 @@ import { activityText, minutesOf, readActivity } from './commands/activity.js';
 import type { Intelligence, ListCommand } from './commands/command.js';
 import { listCommands, scripted, workScript } from './commands/index.js';
 import type { Job } from './queue.js';
-import type { Replies } from './replies.js';
+import { type Replies, unpushed } from './replies.js';
 
 /** One script call: some messages' keys and arguments, as work.lua takes them. */
 interface Call {
@@ -194,7 +194,7 @@ export class Calls {
     const told = new Map<Job, Outcome>();
     for (let i = 0; i < reply.length; i += 3) {
       const [kind, text] = [reply[i + 1], String(reply[i + 2])];
-      if (kind === 'unpushed') this.replies.onFault(new Error(text));
+      if (kind === 'unpushed') this.replies.onFault(unpushed(text));
       if (kind === 'refused') this.onRefused(Number(text));
       const job = jobs[(reply[i] as number) - 1];
       if (!job) continue;

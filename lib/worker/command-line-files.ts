@@ -16,6 +16,10 @@ export async function readCombos(file: string): Promise<NamedCombo[]> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new OptionError(`--combos: the file ${file} can't be read (${error.code})`);
   });
+  return parseCombos(text, file);
+}
+
+export function parseCombos(text: string, file: string): NamedCombo[] {
   let found: unknown;
   try {
     found = JSON.parse(text);

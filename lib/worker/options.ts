@@ -44,7 +44,7 @@ export interface WorkerOptions {
    * sides. @default 86400
    */
   readonly maxMessageAgeSeconds?: number;
-  /** Messages heard and not yet worked on; what comes over it is dropped, see README. @default 20000 */
+  /** Messages heard and not yet worked on; what comes over it is dropped, see docs/transports.md. @default 20000 */
   readonly maxQueue?: number;
   /** An own command that takes longer is counted (`timeout`), answered with an error, and its place is free; ms. @default 30000 */
   readonly commandTimeoutMs?: number;
@@ -86,7 +86,7 @@ export const executorEntries = {
   activityDays: v.optional(whole(1, 366), 7),
 };
 
-const schema = v.strictObject({
+export const schema = v.strictObject({
   ...executorEntries,
   redis: v.optional(v.any(), defaultRedis),
   namespace: v.optional(namespace, ''),
@@ -107,6 +107,8 @@ const schema = v.strictObject({
   ),
 });
 
+const OF = 'createWorker()';
+
 /** Commands by name; an OptionError for a name that no message can carry, or that is taken. */
 export function ownCommands(commands: Readonly<Record<string, Command>>, caller: string): ReadonlyMap<string, Command> {
   for (const name of Object.keys(commands)) {
@@ -116,8 +118,6 @@ export function ownCommands(commands: Readonly<Record<string, Command>>, caller:
   }
   return new Map(Object.entries(commands));
 }
-
-const OF = 'createWorker()';
 
 export function resolveWorkerOptions(options: WorkerOptions) {
   const { sessionGlob, shard, ...resolved } = checkOptions(schema, options, OF, elsewhereOfWorker);

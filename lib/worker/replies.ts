@@ -1,3 +1,4 @@
+import { IntelligentSessionError } from '../errors.js';
 import type { RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
@@ -33,12 +34,16 @@ export class Replies {
     for (const [key, { texts, ttlMs }] of this.#waiting) {
       for (const some of inCalls(texts)) {
         const pushed = script.run(this.client, [key, ttlMs, ...some]);
-        pushed.then((wrong) => wrong && this.onFault(new Error(wrong))).catch(this.onFault);
+        pushed.then((wrong) => wrong && this.onFault(unpushed(wrong))).catch(this.onFault);
       }
     }
     this.#waiting.clear();
   }
 }
+
+/** Why an answer was not pushed: mostly a message that names somebody else's list. */
+export const unpushed = (why: string): IntelligentSessionError =>
+  new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', `An answer was not pushed: ${why}`);
 
 function* inCalls(texts: readonly string[]): Generator<readonly string[]> {
   let some: string[] = [];

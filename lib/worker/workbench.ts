@@ -79,7 +79,7 @@ export class Workbench {
     readonly metrics: WorkerMetrics,
     readonly hooks: {
       finished(job: Job, result: Result): void;
-      fault(error: unknown, command: string, payload?: string): void;
+      fault(error: unknown, command: string, job?: Job): void;
     },
   ) {
     const bounds = { messages: options.maxQueue, bytes: options.maxQueueBytes };
@@ -200,7 +200,7 @@ export class Workbench {
   #weightOf({ message: { command }, payload }: Job): number {
     if (listCommands.has(command))
       return 1 + Math.min(LIST_WEIGHT, payload.length / PAYLOAD_BYTES) + payload.length / LIST_BYTES;
-    if (command === 'activity') return 1 + (Number(payload) || 0) / MINUTES;
+    if (command === 'activity') return 1 + (/^\d{1,6}$/.test(payload) ? Number(payload) / MINUTES : 0);
     const ring = command === 'pageview' ? this.of.activityDays / RING_DAYS : 0;
     return Math.max(1, ring) + payload.length / PAYLOAD_BYTES;
   }
@@ -280,7 +280,7 @@ export class Workbench {
     const { command } = job.message;
     const known = builtIn.has(command) || this.options.commands.has(command);
     this.metrics.messages.inc(known ? command : 'unknown', result);
-    if (fault !== undefined) this.hooks.fault(fault, command, job.payload);
+    if (fault !== undefined) this.hooks.fault(fault, command, job);
     this.hooks.finished(job, result);
   }
 

@@ -181,9 +181,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const error = applicationFault(cause);
     this.#faultLines.add(safeText(`${command}: ${error.message}`));
     if (this.emit('fault', error, command) || this.#options.log) return;
-    const isReady = this.#client.status === 'ready';
     if (error instanceof IntelligentSessionError || !this.#options.commands.has(command))
-      this.#warnings.unheard(redisFault(error), isReady);
+      this.#warnings.unheard(redisFault(error), this.#client.status === 'ready');
     else this.#warnings.commandFailed(command, error);
   }
 

@@ -8,9 +8,9 @@ import { BROWSER, Site } from '../support/site.js';
 import { until } from '../support/until.js';
 
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
-const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-/** the beacon as README has it */
-const script = /\n( {4}const seen = [^]*?)\n\n/.exec(readme)?.[1] as string;
+const documented = readFileSync(new URL('../../docs/page-views.md', import.meta.url), 'utf8');
+/** the beacon as docs/page-views.md has it */
+const script = /```js browser\n([^]*?)```/.exec(documented)?.[1] as string;
 
 describe('what Chromium navigates to', () => {
   let redis: PrivateRedis;
@@ -79,7 +79,7 @@ describe('what Chromium navigates to', () => {
     }, JSON.stringify(pages)) as Promise<string[]>;
 
   for (const how of ['prefetch', 'prerender'])
-    it(`is counted when it is shown, not at its ${how}, by the beacon that README has`, async () => {
+    it(`is counted when it is shown, not at its ${how}, by the beacon of docs/page-views.md`, async () => {
       await page.goto(`${site.url}/links/${how}`);
       await until(`a ${how}`, () =>
         seen.some(({ path, purpose }) => path === `/shown/${how}` && purpose !== undefined),

@@ -192,6 +192,8 @@ describe('a visitor’s way through the shop, in Chromium', () => {
     await open('/');
     expect(await page.locator('.cards li').count()).to.equal(4);
     expect(await page.locator('.badge').count()).to.equal(0);
+    await press('Add to cart: Soundbar');
+    expect(await text('.status')).to.contain('nobody counts its view');
     await open('/notifications');
     expect(await text('#unknown')).to.contain('Nobody answers');
     await press('A worker');

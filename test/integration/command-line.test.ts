@@ -47,6 +47,37 @@ describe('the command line', () => {
     expect(stderr).to.contain('ERR_INTELLIGENT_SESSION_OPTION').and.to.contain('worker').and.to.not.contain('\u001b');
   });
 
+  for (const [how, signal] of [
+    ['npx', 'SIGKILL'],
+    ['npm run', 'SIGKILL'],
+    ['npm run', 'SIGTERM'],
+  ] as const)
+    it(`ends when the ${how} that started it gets ${signal}`, async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'started-by-npm-'));
+      const redis = await startPrivateRedis();
+      // what npm installs is a link to the built bin; here the bin is its source
+      mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
+      const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+      const source = `exec "${process.execPath}" --import "${tsx}" "${root}lib/bin/${name}.ts" "$@"`;
+      writeFileSync(join(folder, `node_modules/.bin/${name}`), `#!/bin/sh\n${source}\n`, { mode: 0o755 });
+      const script = `${name} worker --redis ${redis.url}`;
+      writeFileSync(join(folder, 'package.json'), JSON.stringify({ scripts: { worker: script } }));
+      const [file = '', ...args] =
+        how === 'npx' ? ['npx', '--no', '--', ...script.split(' ')] : ['npm', 'run', 'worker'];
+      const npm = spawn(file, args, { cwd: folder });
+      let said = '';
+      npm.stdout.on('data', (chunk) => {
+        said += chunk;
+      });
+      await until('the worker listens', () => said.includes('listening at'));
+      const processes = descendants(npm.pid as number);
+      expect(processes.map(({ args }) => args).join()).to.contain(`${name}.ts worker`);
+      npm.kill(signal);
+      await allEnded(processes);
+      await redis.stop();
+      rmSync(folder, { recursive: true });
+    });
+
   const folder = mkdtempSync(join(tmpdir(), 'cli-'));
   const file = (name: string, text: string) => {
     writeFileSync(join(folder, name), text);
@@ -73,33 +104,6 @@ describe('the command line', () => {
       expect({ status, stdout }).to.deep.equal({ status: 1, stdout: '' });
       expect(stderr).to.contain(expected).and.to.contain('(ERR_INTELLIGENT_SESSION_OPTION, see docs/errors.md#');
       expect(stderr.trim().split('\n')).to.have.lengthOf(1);
-    });
-
-  for (const how of ['npx', 'npm run'])
-    it(`ends when the ${how} that started it is killed`, async () => {
-      const folder = mkdtempSync(join(tmpdir(), 'started-by-npm-'));
-      const redis = await startPrivateRedis();
-      // what npm installs is a link to the built bin; here the bin is its source
-      mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
-      const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-      const source = `exec "${process.execPath}" --import "${tsx}" "${root}lib/bin/${name}.ts" "$@"`;
-      writeFileSync(join(folder, `node_modules/.bin/${name}`), `#!/bin/sh\n${source}\n`, { mode: 0o755 });
-      const script = `${name} worker --redis ${redis.url}`;
-      writeFileSync(join(folder, 'package.json'), JSON.stringify({ scripts: { worker: script } }));
-      const [file = '', ...args] =
-        how === 'npx' ? ['npx', '--no', '--', ...script.split(' ')] : ['npm', 'run', 'worker'];
-      const npm = spawn(file, args, { cwd: folder });
-      let said = '';
-      npm.stdout.on('data', (chunk) => {
-        said += chunk;
-      });
-      await until('the worker listens', () => said.includes('listening at'));
-      const processes = descendants(npm.pid as number);
-      expect(processes.map(({ args }) => args).join()).to.contain(`${name}.ts worker`);
-      npm.kill('SIGKILL');
-      await allEnded(processes);
-      await redis.stop();
-      rmSync(folder, { recursive: true });
     });
 
   it('is called by its old name through npx nowhere', () => {

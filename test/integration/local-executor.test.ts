@@ -246,7 +246,7 @@ describe('commands that the application carries out itself', () => {
     expect(await ask('price')).to.deep.equal({ answered: true, data: { price: 3 } });
     expect(await ask('nothing')).to.deep.equal({ answered: true, data: null });
     for (const command of ['bad', 'hangs', 'none']) expect(await ask(command)).to.deep.equal({ answered: false });
-    expect(faults.join()).to.match(/no price.*longer than 100 ms.*There is no command "/s);
+    expect(faults.join()).to.match(/no price.*longer than 100 ms.*There is no command "none"/s);
   });
 
   it('a worker of its own may serve the same namespace at the same time', async () => {

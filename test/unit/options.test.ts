@@ -49,7 +49,11 @@ describe('options', () => {
     ['resave at the top', () => sessions({ resave: false }), /"resave" belongs in "session"/],
     ['a prefix at the top', () => sessions({ prefix: 'a:' }), /"prefix" belongs in "store"/],
     ['a host at the top', () => sessions({ host: 'x' }), /"host" belongs to Redis: redis: \{ host/],
-    ['a worker’s option', () => sessions({ commands: {} }), /"commands" is the worker's own/],
+    [
+      'a worker’s option',
+      () => sessions({ commands: {} }),
+      /"commands" is without effect: it needs worker: 'embedded'/,
+    ],
     ['redis inside store', () => sessions({ store: { redis: 'redis://x' } }), /"store\.redis" stands beside "store"/],
     [
       'a cookie of the store',
@@ -68,7 +72,7 @@ describe('options', () => {
     [
       'filters without a worker',
       () => sessions({ bloom: 'module' }),
-      /"bloom" is the worker's own.*worker: 'embedded'/,
+      /"bloom" is without effect: it needs worker: 'embedded'/,
     ],
     ['a worker’s partitions', () => createWorker({ partitions: 4 }), /"partitions" is without effect/],
     [

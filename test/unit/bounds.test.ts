@@ -1,0 +1,69 @@
+import { expect } from 'chai';
+import { Redis } from 'ioredis';
+import { tellFaults } from '../../lib/redis/tell-faults.js';
+import { Circuits } from '../../lib/serving/circuit.js';
+import { HeldMessages } from '../../lib/serving/held-messages.js';
+import { RepeatedLines } from '../../lib/repeated-lines.js';
+import { noteUnanswered } from '../../lib/session/save-session.js';
+import { Throttle } from '../../lib/session/throttle.js';
+
+describe('what a process remembers', () => {
+  it('of messages that wait for a connection is 10,000: the next is refused', () => {
+    const settled: string[] = [];
+    const held = new HeldMessages(600_000);
+    const hold = (payload: string) =>
+      held.add({ go: () => {}, fail: (posted) => void settled.push(`${payload} ${posted}`) });
+    for (let i = 0; i < 10_000; i++) hold('kept');
+    expect(settled).to.deep.equal([]);
+    hold('over');
+    expect(settled).to.deep.equal(['over shed']);
+    held.fail(new Error('closed'));
+    expect(settled).to.have.lengthOf(10_001);
+  });
+
+  it('of circuits is 1,000 routes, whatever session ids there are', () => {
+    const circuits = new Circuits(() => {});
+    for (let route = 0; route < 5_000; route++)
+      for (let i = 0; i < 5; i++) circuits.timedOut({ route: `r${route}`, ownCommand: undefined });
+    expect(circuits.open).to.be.within(2, 1_001);
+  });
+
+  it('of faults to tell is 100 texts a second: the others are told as one', () => {
+    const said = new Map<string, number>();
+    const lines = new RepeatedLines((text, times) => said.set(text, (said.get(text) ?? 0) + times));
+    for (let i = 0; i < 5_000; i++) lines.add(`fault ${i}`);
+    lines.flush();
+    expect(said.size).to.equal(101);
+    expect(said.get('other faults')).to.equal(4_900);
+  });
+
+  it('of sessions that were touched is 50,000: the one that is forgotten is only touched again', () => {
+    const throttle = new Throttle();
+    for (let i = 0; i <= 50_000; i++) throttle.done(`s${i}`, 1, 600_000);
+    expect([throttle.isDue('s0', 1), throttle.isDue('s1', 1), throttle.isDue('s50000', 1)]).to.deep.equal([
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  it('of reasons why a connection does not come about is 16, until it is there', () => {
+    const client = new Redis({ lazyConnect: true });
+    const told: string[] = [];
+    tellFaults(client, ({ message }) => told.push(message));
+    for (let i = 0; i < 1_000; i++) client.emit('error', new Error(`reason ${i}`));
+    expect(told).to.have.lengthOf(16);
+    client.emit('ready');
+    client.emit('error', new Error('another'));
+    expect(told).to.have.lengthOf(17);
+  });
+
+  it('of saves of a session that got no answer is 20, the first among them', () => {
+    const state: Parameters<typeof noteUnanswered>[0] = {};
+    const saved = (held: string) => ({ sid: 's', base: '', held, raw: held, read: true, user: undefined, since: 0 });
+    for (let i = 0; i < 1_000; i++) noteUnanswered(state, saved(String(i)));
+    const held = state.unanswered?.map((one) => one.held);
+    expect(held).to.have.lengthOf(20);
+    expect([held?.[0], held?.at(-1)]).to.deep.equal(['0', '999']);
+  });
+});
