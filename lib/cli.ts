@@ -4,6 +4,7 @@ import { OptionError, safeText } from './errors.js';
 /** The subcommands of `intelligent-session`, by name. Each is loaded only when it is named. */
 const subcommands: Readonly<Record<string, { about: string; load(): Promise<Command> }>> = {
   worker: { about: 'runs a worker', load: async () => (await import('./worker/cli.js')).workerCommand() },
+  acl: { about: 'prints the ACL rule of a role', load: async () => (await import('./acl/cli.js')).aclCommand() },
 };
 
 /** What a bin does with its arguments. A mistake or a fault is one line on stderr, and exit code 1. */

@@ -84,22 +84,30 @@ export const userSessionsPrefix = (prefix: string): string =>
  */
 export function besideKey(prefix: string, key: string): string {
   const slot = calculateSlot(key);
-  const [whole, own] = [`${prefix}{${key}}`, `${prefix}${key}`];
+  const [whole, own] = formsBeside(prefix, key);
   if (calculateSlot(whole) === slot) return whole;
   if (calculateSlot(own) === slot) return own; // it has a hash tag
   // A lone brace can be put into no tag: some number that comes to the same slot.
-  for (let n = 0; n < 1_000_000; n++) if (calculateSlot(`{${n}}`) === slot) return `${prefix}{${n}}${key}`;
+  for (let n = 0; n < 1_000_000; n++) if (calculateSlot(`{${n}}`) === slot) return formsBeside(prefix, key, n)[2];
   return whole;
 }
+
+/** The forms that besideKey() gives; of a glob, with `*` as the number, globs that match them all. */
+export const formsBeside = (prefix: string, key: string, n: number | '*' = '*') =>
+  [`${prefix}{${key}}`, `${prefix}${key}`, `${prefix}{${n}}${key}`] as const;
 
 /** Stands before the key of what says, for a while, that a session, or all of a user's, were ended. */
 export const endedPrefix = (keyPrefix: string): string => `${keyPrefix}ended:`;
 
+/** Its number; in a glob for all of them, a star. */
+type Partition = number | '*';
+
 /** The streams of the transport `stream`; a partition's keys share its hash tag, so the partitions spread over a Cluster. */
-export const streamKey = (namespace: string, partition: number): string => `${namespace}ss:stream:{${partition}}`;
+export const streamKey = (namespace: string, partition: Partition): string => `${namespace}ss:stream:{${partition}}`;
 
 /** Which worker reads a partition: its id, a string that expires. */
-export const leaseKey = (namespace: string, partition: number): string => `${streamKey(namespace, partition)}:worker`;
+export const leaseKey = (namespace: string, partition: Partition): string =>
+  `${streamKey(namespace, partition)}:worker`;
 
 /** The streams' workers: a sorted set by when they were last seen, ms. */
 export const workersKey = (namespace: string): string => `${namespace}ss:workers`;

@@ -78,8 +78,8 @@ export function checkCommand(command: unknown): asserts command is string {
 }
 
 /** Built-in commands that only read: where nobody waits for the answer, nothing is lost without them. */
-const READS: ReadonlySet<string> = new Set(['combo', 'featuredpages', 'notifications', 'activity']);
-const WRITES: ReadonlySet<string> = new Set(['pageview', 'mark-notification-seen']);
+export const READS: ReadonlySet<string> = new Set(['combo', 'featuredpages', 'notifications', 'activity']);
+export const WRITES: ReadonlySet<string> = new Set(['pageview', 'mark-notification-seen']);
 export const isBuiltIn = (command: string): boolean => READS.has(command) || WRITES.has(command);
 export const isRead = (command: string): boolean => READS.has(command);
 
@@ -126,6 +126,7 @@ export function requestOf(command: string, sid: string, rid: string): string {
   return `${command}:${id}:${rid}`;
 }
 
+/** What a worker subscribes to, and an ACL has to name as it stands. */
 export function patternOf(namespace: string, command: string, sessionGlob: string, db = 0): string {
   return `${channelStart(namespace, db)}${command}:${sessionGlob}:?*`;
 }
@@ -152,6 +153,10 @@ export function parseRequest(text: string): Message {
     throw notRequest(`A session's id has at most ${MAX_ID_LENGTH} characters as it is encoded`);
   return message;
 }
+
+/** Channels of Redis' own: https://redis.io/docs/latest/develop/reference/client-side-caching/, and keyspace notifications. */
+export const INVALIDATIONS = '__redis__:invalidate';
+export const expiredChannel = (db: number): string => `__keyevent@${db}__:expired`;
 
 /** What a session's messages have in common in a stream: which partition they go through. */
 export function partitionOf(sid: string, partitions: number): number {

@@ -75,7 +75,15 @@ export function storeTables(): Record<string, string> {
       ],
     ),
     trouble: markdown(
-      ['trouble', '', 'answered', 'of these without a session', 'failed', 'slowest, ms'],
+      [
+        'trouble',
+        '',
+        'answered',
+        'of these without a session',
+        'of these without the figures of `pageview()`',
+        'failed',
+        'slowest, ms',
+      ],
       life
         .table('5 rounds')
         .map((row) => [
@@ -83,6 +91,7 @@ export function storeTables(): Record<string, string> {
           String(row.side),
           whole(Number(row.answered)),
           whole(Number(row.without)),
+          row.side === CONNECT_REDIS ? '' : whole(Number(row.unreported)),
           whole(Number(row.failed)),
           whole(Number(row.slowestMs)),
         ]),

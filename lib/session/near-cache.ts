@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { redisFault } from '../errors.js';
+import { INVALIDATIONS } from '../protocol.js';
 import { connect, type RedisOption } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 
@@ -84,7 +85,7 @@ export class NearCache extends EventEmitter {
     try {
       const id = await this.client.client('ID');
       await this.client.client('TRACKING', 'ON', 'REDIRECT', id, 'BCAST', 'PREFIX', prefix);
-      await this.client.subscribe('__redis__:invalidate');
+      await this.client.subscribe(INVALIDATIONS);
       this.#stop();
       this.#timer = setInterval(() => this.#ping(), PING_MS);
       this.#ping();

@@ -5,6 +5,7 @@ import { applicationFault, IntelligentSessionError, redisFault } from '../errors
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
 import { Metrics, type PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
+import { expiredChannel } from '../protocol.js';
 import { Availability } from '../redis/availability.js';
 import { commandTimeoutOf, connectCommands, keyPrefixOf, type RedisClient } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
@@ -165,16 +166,11 @@ export class RedisSessionStore extends Store {
     if (nearCache) this.#near = new NearCache(redis, this.#prefix, nearCache);
     this.#near?.on('fault', (error) => this.#fault(error));
     const db = this.client.isCluster ? 0 : ((this.client as Redis).options.db ?? 0);
-    if (expiredEvents) this.#expired = new Subscriber(redis, [`__keyevent@${db}__:expired`]);
+    if (expiredEvents) this.#expired = new Subscriber(redis, [expiredChannel(db)]);
     this.#expired?.on('message', (_channel, key: string) => {
       if (this.#isSession(key)) this.#tell('expired', key.slice(this.#prefix.length));
     });
     this.#expired?.on('fault', (error) => this.#fault(error));
-  }
-
-  /** A registry of prom-client's, an optional peer: where it is not installed, an error with the code `METRICS`. */
-  get metrics(): PromRegistry {
-    return this.#metrics.registry;
   }
 
   /** A fault that nobody hears is told once; of a Redis that is away, one line tells all. */
@@ -182,6 +178,11 @@ export class RedisSessionStore extends Store {
     const heard = super.emit(event, ...args);
     if (event === 'fault' && !heard) this.#warnings?.unheard(args[0], this.client?.status === 'ready');
     return heard;
+  }
+
+  /** A registry of prom-client's, an optional peer: where it is not installed, an error with the code `METRICS`. */
+  get metrics(): PromRegistry {
+    return this.#metrics.registry;
   }
 
   override createSession(...[req, session]: Parameters<Store['createSession']>): ReturnType<Store['createSession']> {

@@ -93,11 +93,11 @@ describe('the command line', () => {
     [['--metrics-host', '0.0.0.0'], '--metrics-host is without effect: it needs --metrics-port'],
     [['--cluster', '--sentinel', 'main'], '--cluster and --sentinel both say what is at the URL'],
     [['--redis', '127.0.0.1'], 'option "redis" should be a URL as redis://127.0.0.1:6379'],
-    [['--redis', 'redis://127.0.0.1:1/shop'], 'a database has a number'],
+    [['--redis', 'redis://127.0.0.1:1/shop'], "can't be read as a URL of the form redis://"],
     [['--combos', join(folder, 'none')], "can't be read (ENOENT)"],
     [['--combos', file('combos.json', '{')], 'is no JSON'],
     [['--commands', file('commands.mjs', 'export const report = () => 1')], 'should have a default export'],
-    [['--commands', join(folder, 'none.mjs')], "can't be loaded: ERR_MODULE_NOT_FOUND"],
+    [['--commands', join(folder, 'none.mjs')], "can't be loaded (ERR_MODULE_NOT_FOUND"],
   ] as const)
     it(`refuses ${flags.join(' ').replace(folder, '')} with one coded line`, () => {
       const { status, stdout, stderr } = run(name, 'worker', ...flags);

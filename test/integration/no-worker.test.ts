@@ -146,6 +146,21 @@ describe('requests that nobody answers, on the console', () => {
     expect([...warnings.of('FAULT'), ...warnings.of('COMMAND_FAILED')].join()).to.not.contain('4111');
   });
 
+  it('an embedded site tells the same: a command that throws, one that is not there, a combo', async () => {
+    const failing = () => {
+      throw new TypeError('card 4111 1111 1111 1111');
+    };
+    const { visitor } = await siteOf({ namespace: 'here:', worker: 'embedded', commands: { checkout: failing } });
+    for (const page of ['/ask/checkout', '/ask/no-such-command', '/combo/nope'])
+      for (let i = 0; i < 2; i++) await visitor.json(page);
+    await until('all is told', () => warnings.codes.length > 2);
+    expect(warnings.of('COMMAND_FAILED').join()).to.match(/command "checkout" threw an error \(TypeError\)/);
+    expect(warnings.of('FAULT').join())
+      .to.match(/There is no command "no-such-command".*combo\("nope"\)/s)
+      .and.not.contain('4111');
+    expect(warnings.codes).to.have.length(3);
+  });
+
   it('a worker that does not answer is told after some time-outs, and so is a slow command', async () => {
     const never = () => new Promise(() => {});
     await workerOf({ namespace: 'slow:', commands: { report: never } });

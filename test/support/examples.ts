@@ -170,8 +170,10 @@ export async function runLine(folder: string, block: Block, line: string, places
     .split(' ')
     .map((word) => word.replace(/^'(.*)'$/, '$1'));
   if (program === 'npm' && name === 'install') {
-    const known = { [manifest.name]: '', ...manifest.dependencies, ...manifest.devDependencies };
-    for (const one of args) if (!(one in known)) throw new Error(`${one} is not a package that is tested here`);
+    const { dependencies, devDependencies, peerDependencies } = manifest;
+    const known = { [manifest.name]: '', ...dependencies, ...devDependencies, ...peerDependencies };
+    for (const one of args)
+      if (!one.startsWith('-') && !(one in known)) throw new Error(`${one} is not a package that is tested here`);
   } else if (program === 'node') {
     if (!readdirSync(cwd).includes(name)) throw new Error(`No block before it is named ${name}`);
   } else if (program === 'npx' && name in manifest.bin) {

@@ -72,7 +72,7 @@ describe('options', () => {
     [
       'filters without a worker',
       () => sessions({ bloom: 'module' }),
-      /"bloom" is the worker's own.*worker: 'embedded'/,
+      /"bloom" is without effect: it needs worker: 'embedded'/,
     ],
     ['a worker’s partitions', () => createWorker({ partitions: 4 }), /"partitions" is without effect/],
     [

@@ -1,0 +1,55 @@
+import type { RightGroup, ServerFeatures } from './rights.js';
+
+/** Stands where the password's SHA-256 goes; no Redis takes it, so that no user is made with a password that everybody knows. */
+export const PASSWORD = '#SHA256-OF-THE-PASSWORD';
+
+const unique = (words: Iterable<string>): string[] => [...new Set(words)];
+
+/** Groups of one name together: of two roles, or of two namespaces, that one user has. */
+export function united(groups: readonly RightGroup[]): RightGroup[] {
+  const byName = new Map<string, RightGroup>();
+  for (const group of groups) {
+    const { name, commands, keys = [], channels = [] } = group;
+    const before = byName.get(name);
+    byName.set(name, {
+      name,
+      commands: unique([...(before?.commands ?? []), ...commands]),
+      keys: unique([...(before?.keys ?? []), ...keys]),
+      channels: unique([...(before?.channels ?? []), ...channels]),
+    });
+  }
+  return [...byName.values()];
+}
+
+const words = ({ commands, keys = [], channels = [] }: RightGroup): string[] => [
+  ...(channels.length > 0 ? ['resetchannels'] : []),
+  ...commands.map((command) => `+${command}`),
+  ...keys,
+  ...channels.map((channel) => `&${channel}`),
+];
+
+/**
+ * The words of a rule, after `ACL SETUSER <user>`, without a password. Since Redis 7 each group that has keys or channels is a
+ * selector: a command is for its own keys only. Before, all are one, and `%R~` and `%W~` are `~`.
+ * https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
+ */
+export function ruleOf(groups: readonly RightGroup[], { version }: Pick<ServerFeatures, 'version'>): string[] {
+  const start = ['-@all', 'resetkeys', 'resetchannels'];
+  if (version[0] < 7) {
+    const plain = groups.map((group) => ({
+      ...group,
+      keys: group.keys?.map((key) => key.replace(/^%[RW]+~/, '~')) ?? [],
+    }));
+    const flat = words({
+      name: '',
+      commands: unique(plain.flatMap(({ commands }) => commands)),
+      keys: unique(plain.flatMap(({ keys }) => keys)),
+      channels: unique(plain.flatMap(({ channels = [] }) => channels)),
+    }).filter((word) => word !== 'resetchannels');
+    return [...start, ...flat];
+  }
+  const isOfRoot = ({ keys = [], channels = [] }: RightGroup) => keys.length + channels.length === 0;
+  const root = unique(groups.filter(isOfRoot).flatMap(words));
+  const selectors = groups.filter((group) => !isOfRoot(group)).map((group) => `(${words(group).join(' ')})`);
+  return [...start, ...root, ...selectors];
+}

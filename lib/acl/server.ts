@@ -1,0 +1,39 @@
+import { redisFault, OptionError } from '../errors.js';
+import { connectCommands, masters, type RedisOption, whenReady } from '../redis/connect.js';
+import { endConnection } from '../redis/end-connection.js';
+import type { ServerFeatures } from './rights.js';
+
+/** How long Redis may take to answer. */
+const TIMEOUT_MS = 5_000;
+
+/** What a version can: channels in ACLs and GETDEL are there since 6.2. */
+export function versionOf(text: string): ServerFeatures['version'] {
+  const [, major, minor] = /^(\d{1,4})\.(\d{1,4})/.exec(text) ?? [];
+  const version = [Number(major), Number(minor)] as const;
+  if (major === undefined || version[0] < 6 || (version[0] === 6 && version[1] < 2))
+    throw new OptionError('acl: the server’s version should be 6.2 or later, as 7.0');
+  return version;
+}
+
+/** Asks a server what it has: INFO, COMMAND INFO; of a Cluster, one of its masters. Rejects where it does not answer in 5 s. */
+export async function askServer(redis: RedisOption): Promise<ServerFeatures> {
+  const client = connectCommands(redis);
+  try {
+    await whenReady(client, TIMEOUT_MS);
+    const [server] = masters(client);
+    const [info, known] = await Promise.all([
+      server?.info('server'),
+      server?.call('COMMAND', 'INFO', 'BF.INSERT', 'BF.CARD') as Promise<unknown[]>,
+    ]);
+    const has = (command: unknown) => Array.isArray(command) && command.length > 0;
+    return {
+      version: versionOf(/^redis_version:(\S+)/m.exec(info ?? '')?.[1] ?? ''),
+      bloom: has(known[0]) ? 'module' : 'fallback',
+      bloomCard: has(known[1]),
+    };
+  } catch (error) {
+    throw error instanceof OptionError ? error : redisFault(error);
+  } finally {
+    endConnection(client);
+  }
+}

@@ -1,0 +1,455 @@
+import { once } from 'node:events';
+import { expect } from 'chai';
+import calculateSlot from 'cluster-key-slot';
+import type { SessionData } from 'express-session';
+import { Redis } from 'ioredis';
+import type { AclRole, AclScope } from '../../lib/acl/rights.js';
+import { RedisSessionStore, type RedisSessionStoreOptions, type WorkerOptions } from '../../lib/index.js';
+import { commandKeys, leaseKey, streamKey } from '../../lib/keys.js';
+import { channelOf, formatRequestId, GROUP, inboxKey, READS, requestOf, WRITES } from '../../lib/protocol.js';
+import { ServingLayer } from '../../lib/serving/serving-layer.js';
+import { Worker } from '../../lib/worker/worker.js';
+import { type AclGround, NAMESPACE } from './acl-ground.js';
+import { FaultyProxy } from './proxy.js';
+import { viewsOf } from './views.js';
+
+/** What roles do under their own rights. Each fails where something that it needs is refused. */
+export interface Scenario {
+  readonly title: string;
+  readonly roles: readonly AclRole[];
+  readonly scope: Partial<AclScope>;
+  readonly cluster?: true;
+  run(ground: AclGround): Promise<void>;
+}
+
+/** A session that ends in so many ms; by default it says nothing of its end. */
+const data = (more: object, maxAge?: number): SessionData =>
+  ({
+    cookie: maxAge === undefined ? {} : { originalMaxAge: maxAge, expires: new Date(Date.now() + maxAge) },
+    ...more,
+  }) as unknown as SessionData;
+
+function openStore(ground: AclGround, options: RedisSessionStoreOptions = {}): RedisSessionStore {
+  const store = new RedisSessionStore({ ...(options.url ? {} : { redis: ground.as('serving') }), ...options });
+  ground.closing(() => store.close());
+  return store;
+}
+
+const read = async (store: RedisSessionStore, sid: string): Promise<SessionData & Record<string, unknown>> =>
+  (await store.get(sid)) as SessionData & Record<string, unknown>;
+
+async function saveAndEnd(ground: AclGround): Promise<void> {
+  const store = openStore(ground);
+  await Promise.all(['a', 'b'].map((sid) => store.set(sid, data({ n: 1 }))));
+  const [session] = await Promise.all([read(store, 'a'), read(store, 'b')]);
+  session.n = 2;
+  await store.set('a', session);
+  await ground.admin.script('FLUSH');
+  await store.set('a', Object.assign(session, { n: 3 }));
+  expect(await read(store, 'a')).to.include({ n: 3 });
+  await store.touch('a', session);
+
+  // a touch of a session that another request saved meanwhile
+  await store.set('c', data({ n: 1 }, 60_000));
+  const [mine, other] = [await read(store, 'c'), await read(store, 'c')];
+  await store.set('c', Object.assign(other, { theirs: true }));
+  await store.touch('c', Object.assign(mine, { cookie: data({}, 90_000).cookie }));
+  expect(await read(store, 'c')).to.include({ theirs: true });
+
+  // one with a hash tag of its own, and one with a lone brace
+  for (const sid of ['a', '{x}y', 'a}b', '}']) {
+    await store.set(sid, data({}));
+    await store.destroy(sid);
+    expect(await store.get(sid)).to.equal(null);
+  }
+  expect(await ground.admin.keys('ended:*')).to.have.lengthOf(4);
+}
+
+/** A new session's save whose answer is lost is made again. */
+async function saveUnanswered(ground: AclGround): Promise<void> {
+  const proxy = await FaultyProxy.open(ground.port);
+  ground.closing(() => proxy.close());
+  const url = String(ground.as('serving')).replace(/:\d+$/, proxy.url.slice(proxy.url.lastIndexOf(':')));
+  const store = openStore(ground, { url });
+  await store.get('none');
+  const session = data({ n: 1 });
+  proxy.holdAnswers();
+  const failed = store.set('s', session).catch((error: Error) => error);
+  await ground.until('it is stored', async () => (await ground.admin.exists('sess:s')) === 1);
+  const ready = once(store.client, 'ready');
+  proxy.cut();
+  proxy.release();
+  expect(await failed).to.be.an('error');
+  await ready;
+  await store.set('s', Object.assign(session, { n: 2 }));
+  expect(await read(store, 's')).to.include({ n: 2 });
+}
+
+const user = (session: SessionData) => (session as { user?: string } & SessionData).user;
+
+async function endUsersSessions(ground: AclGround): Promise<void> {
+  const store = openStore(ground, { user, maxSessionsPerUser: 3 });
+  for (const sid of ['a', 'b', 'c']) await store.set(sid, data({ user: 'robin' }, 60_000));
+  expect(await store.sessionsOf('robin')).to.have.lengthOf(3);
+  // another process, which has not noted it
+  const other = openStore(ground, { user });
+  await other.touch('a', Object.assign(await read(other, 'a'), { cookie: data({}, 9_000_000).cookie }));
+  await store.destroy('b');
+  expect(await store.destroyAllOf('robin')).to.equal(2);
+  const lasting = openStore(ground, { user, disableTTL: true });
+  await lasting.set('d', data({ user: 'sam' }));
+  expect(await ground.admin.exists('users:sess:sam')).to.equal(1);
+}
+
+/** A session that can't be noted as its user's is taken back. */
+async function undoUnnoted(ground: AclGround): Promise<void> {
+  const store = openStore(ground, { user });
+  await ground.admin.set('users:sess:robin', 'no hash');
+  const failed = await store.set('a', data({ user: 'robin' })).catch((error: Error) => error);
+  expect(failed).to.match(/WRONGTYPE/);
+  expect(await store.get('a')).to.equal(null);
+}
+
+async function countSessions(ground: AclGround): Promise<void> {
+  const store = openStore(ground, { user });
+  for (const sid of ['a', 'b']) await store.set(sid, data({ user: 'robin' }));
+  expect(await store.length()).to.equal(2);
+  expect(await store.all()).to.have.lengthOf(2);
+  await store.clear();
+  expect(await ground.admin.keys('*sess:*')).to.deep.equal([]);
+}
+
+async function serveNear(ground: AclGround): Promise<void> {
+  const store = openStore(ground, { nearCache: {} });
+  const writer = openStore(ground);
+  await writer.set('a', data({ n: 1 }));
+  const near = async () => {
+    await store.get('a');
+    return /store_total\{event="near"\} [1-9]/.test(await store.metrics.metrics());
+  };
+  await ground.until('it is served from here', near);
+  await writer.set('a', Object.assign(await read(writer, 'a'), { n: 2 }));
+  await ground.until('the change is heard', async () => (await read(store, 'a')).n === 2);
+}
+
+async function hearExpiries(ground: AclGround): Promise<void> {
+  await ground.admin.config('SET', 'notify-keyspace-events', 'Ex');
+  const store = openStore(ground, { expiredEvents: true });
+  const expired = once(store, 'expired');
+  await ground.until('it listens', async () => Number(await ground.admin.pubsub('NUMPAT')) === 1);
+  await store.set('a', data({}));
+  await ground.admin.pexpire('sess:a', 1);
+  expect(await expired).to.deep.equal(['a']);
+}
+
+/** A filter that is over the first KB (plain Redis), or that takes no more than ten items (RedisBloom). */
+const shapeOf = ({ scope }: AclGround) =>
+  scope.server.bloom === 'module' ? { capacity: 10, expansion: 32_768 } : { capacity: 1000 };
+
+/** A worker that is closed also where it can't start. */
+async function startWorker(ground: AclGround, options: WorkerOptions = {}): Promise<Worker> {
+  const { transport } = ground.scope;
+  const worker = new Worker({
+    redis: ground.as('worker'),
+    namespace: NAMESPACE,
+    transport,
+    ...(transport === 'stream' && { partitions: 1 }),
+    ...options,
+  });
+  ground.closing(() => worker.close());
+  return worker.start();
+}
+
+async function startBoth(ground: AclGround, options: WorkerOptions = {}) {
+  const { transport, replies } = ground.scope;
+  const worker = await startWorker(ground, { ...shapeOf(ground), ...options });
+  const serving = new ServingLayer(ground.as('serving'), {
+    namespace: NAMESPACE,
+    transport,
+    replies,
+    ...(transport === 'stream' && { partitions: 1 }),
+  });
+  ground.closing(() => serving.close());
+  return { worker, serving };
+}
+
+const asking = (serving: ServingLayer) => async (command: string, payload: unknown, sid: string) => {
+  const answer = await serving.ask(command, sid, payload, 60, 5000);
+  expect(answer, command).to.have.property('answered', true);
+  return answer.answered ? answer.data : undefined;
+};
+
+async function askBuiltIns(ground: AclGround, serving: ServingLayer): Promise<void> {
+  const ask = asking(serving);
+  for (let i = 0; i < 12; i++) await ask('pageview', `/${i}`, 'visitor');
+  expect(await ask('pageview', '/0', 'visitor')).to.include({ totalPages: 13, previouslyVisited: true });
+  await ground.admin.script('FLUSH');
+  expect(await ask('featuredpages', ['/0', '/new'], 'visitor')).to.deep.equal(['/new']);
+  expect(await ask('combo', ['/0', '/1'], 'visitor')).to.equal(1);
+  expect(await ask('activity', 5, 'visitor')).to.have.lengthOf(5);
+  expect(await ask('mark-notification-seen', 'n', 'visitor')).to.equal(1);
+  expect(await ask('notifications', ['n'], 'visitor')).to.deep.equal([{ id: 'n', seen: true }]);
+}
+
+/** Every built-in command; then expiries are renewed, and what is known of a session is removed. */
+async function askEverything(ground: AclGround, serving: ServingLayer): Promise<void> {
+  await askBuiltIns(ground, serving);
+  const { activity, gone } = commandKeys(NAMESPACE, 'visitor');
+  const expiry = () => ground.ask<number>('pttl', activity);
+  serving.renew('visitor', 3600); // a longer life than a page view said
+  await ground.until('it is renewed', async () => (await expiry()) > 3_600_000);
+  serving.forget('visitor');
+  await ground.until('it is removed', async () => (await expiry()) === -2 && (await ground.ask('exists', gone)) === 1);
+}
+
+async function askByPubSub(ground: AclGround): Promise<void> {
+  const { admin, scope } = ground;
+  const { worker, serving } = await startBoth(ground, { commands: { shout: ({ payload }) => `${payload}!` } });
+  await askEverything(ground, serving);
+  expect(await asking(serving)('shout', 'hey', 'visitor')).to.equal('hey!');
+  expect(await worker.isReady()).to.equal(true);
+  // several messages of one turn go in one script
+  await admin.script('FLUSH');
+  await Promise.all([1, 2].map((n) => asking(serving)('pageview', '/', `other-${n}`)));
+
+  // a key of the other implementation's form: an error, and the right one
+  const { visited } = commandKeys(NAMESPACE, 'odd');
+  if (scope.server.bloom === 'module') await admin.set(visited, 'ISBLOOM1 and more');
+  else await admin.rpush(visited, 'no filter');
+  expect(await serving.ask('featuredpages', 'odd', ['/'], 60, 5000)).to.deep.equal({ answered: false });
+
+  // an inbox that nobody drains keeps the newest 10,000 answers
+  const full = inboxKey(NAMESPACE, 'nobody-drains');
+  await admin.rpush(full, ...Array.from({ length: 10_000 }, () => 'old'));
+  await admin.pexpire(full, 4900);
+  const rid = formatRequestId({ id: 'x~1', inbox: 'nobody-drains', ttlSeconds: 60 });
+  await admin.publish(channelOf(NAMESPACE, requestOf('pageview', 'full', rid)), '/');
+  await ground.until('it is pushed', async () => (await admin.lindex(full, -1)) !== 'old');
+  expect(await admin.llen(full)).to.equal(10_000);
+}
+
+async function askByLists(ground: AclGround): Promise<void> {
+  const { serving } = await startBoth(ground, { commands: { shout: ({ payload }) => `${payload}!` } });
+  await askEverything(ground, serving);
+  expect(await asking(serving)('shout', 'hey', 'visitor')).to.equal('hey!');
+}
+
+/** After five time-outs the connection asks whether its server is still the master. */
+async function openCircuit(ground: AclGround): Promise<void> {
+  const silent = ground.admin.duplicate();
+  ground.closing(() => silent.disconnect());
+  await silent.psubscribe(`${NAMESPACE}*`);
+  const serving = new ServingLayer(ground.as('serving'), { namespace: NAMESPACE });
+  ground.closing(() => serving.close());
+  const opened = once(serving, 'circuit');
+  for (let i = 0; i < 5; i++) await serving.ask('featuredpages', 'visitor', ['/'], 60, 1);
+  await opened;
+  const heard = once(silent, 'pmessage');
+  serving.send('pageview', 'visitor', '/last', 60); // behind the question
+  await heard;
+}
+
+async function askByStream(ground: AclGround): Promise<void> {
+  const { admin } = ground;
+  const key = streamKey(NAMESPACE, 0);
+  const entry = (page: string) => [
+    'r',
+    requestOf('pageview', 'early', formatRequestId({ id: `x${page}`, inbox: '', ttlSeconds: 60 })),
+    'p',
+    page,
+  ];
+  // what a worker that is gone had read and not finished
+  await admin.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM');
+  await admin.xadd(key, '*', ...entry('/1'));
+  await admin.xreadgroup('GROUP', GROUP, 'gone', 'STREAMS', key, '>');
+  const { worker, serving } = await startBoth(ground);
+  await ground.until('it is taken over', async () => (await viewsOf(admin, NAMESPACE, 'early')) === 1);
+  await askEverything(ground, serving);
+  expect(await worker.isReady()).to.equal(true);
+  const consumers = async () => JSON.stringify(await admin.call('XINFO', 'CONSUMERS', key, GROUP));
+  await ground.until('who is gone is removed', async () => !(await consumers()).includes('"gone"'));
+  // what it had read itself, on a connection that was lost
+  await admin
+    .multi()
+    .xadd(key, '*', ...entry('/2'))
+    .xreadgroup('GROUP', GROUP, worker.id, 'STREAMS', key, '>')
+    .exec();
+  await cutBlocked(admin, 'xreadgroup');
+  await ground.until('it is found again', async () => (await viewsOf(admin, NAMESPACE, 'early')) === 2);
+  await admin.script('FLUSH');
+  await asking(serving)('pageview', '/', 'visitor');
+}
+
+async function cutBlocked(admin: Redis, command: string): Promise<void> {
+  const list = String(await admin.client('LIST'));
+  const id = list.split('\n').find((line) => line.includes(` cmd=${command} `));
+  expect(id, 'a blocked connection').to.be.a('string');
+  await admin.client('KILL', 'ID', /id=(\d+)/.exec(id as string)?.[1] as string);
+}
+
+/** One of each built-in command: all are heard. */
+async function publishAll(ground: AclGround): Promise<void> {
+  const { scope } = ground;
+  const publisher = ground.client('publisher');
+  expect(await publisher.ping()).to.equal('PONG');
+  for (const [i, command] of [...WRITES, ...READS].entries()) {
+    const rid = formatRequestId({ id: `x~${i}`, inbox: '', ttlSeconds: 60 });
+    const channel = channelOf(NAMESPACE, requestOf(command, 'v', rid), scope.db);
+    expect(await publisher.publish(channel, '/'), command).to.equal(1);
+  }
+}
+
+async function publish(ground: AclGround): Promise<void> {
+  await startWorker(ground);
+  await publishAll(ground);
+  await ground.until('it is counted', async () => (await viewsOf(ground.admin, NAMESPACE, 'v')) === 1);
+}
+
+/** As WIRE.md says it: both bounds, whether a worker reads there, the message, the expiry. */
+async function addToStream(ground: AclGround): Promise<void> {
+  const { admin } = ground;
+  await startWorker(ground);
+  const publisher = ground.client('publisher');
+  const key = streamKey(NAMESPACE, 0);
+  expect(await publisher.xlen(key)).to.equal(0);
+  expect(await publisher.memory('USAGE', key)).to.be.a('number');
+  expect(await publisher.exists(leaseKey(NAMESPACE, 0))).to.equal(1);
+  const rid = formatRequestId({ id: 'x~1', inbox: '', ttlSeconds: 60 });
+  await publisher.xadd(key, '*', 'r', requestOf('pageview', 'v', rid), 'p', '/');
+  await publisher.pexpire(key, 86_400_000);
+  await ground.until('it is counted', async () => (await viewsOf(admin, NAMESPACE, 'v')) === 1);
+}
+
+async function useDatabase(ground: AclGround): Promise<void> {
+  const { worker, serving } = await startBoth(ground);
+  await askBuiltIns(ground, serving);
+  expect(await worker.isReady()).to.equal(true);
+  await publishAll(ground);
+}
+
+/** Does something while a key's slot is on its way to another node. */
+async function whileMoving(ground: AclGround, key: string, act: () => Promise<void>): Promise<void> {
+  const slot = calculateSlot(key);
+  const nodes = ground.ports.slice(0, ground.masters).map((port) => new Redis({ port, protocol: 2 }));
+  for (const node of nodes) ground.closing(() => node.disconnect());
+  const ids = await Promise.all(nodes.map((node) => node.call('CLUSTER', 'MYID') as Promise<string>));
+  const from = Math.floor((slot * nodes.length) / 16_384);
+  const to = (from + 1) % nodes.length;
+  await nodes[to]?.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', ids[from] as string);
+  await nodes[from]?.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', ids[to] as string);
+  try {
+    await act();
+  } finally {
+    for (const node of nodes) await node.call('CLUSTER', 'SETSLOT', slot, 'STABLE');
+  }
+}
+
+async function clusterSessions(ground: AclGround): Promise<void> {
+  const store = openStore(ground, { user });
+  for (const sid of ['a', 'b']) await store.set(sid, data({ user: 'robin' }, 60_000));
+  const session = await read(store, 'a');
+  await store.set('a', Object.assign(session, { n: 1 }));
+  expect(await store.destroyAllOf('robin')).to.equal(2);
+  await whileMoving(ground, 'sess:moving', async () => void expect(await store.get('moving')).to.equal(null));
+}
+
+async function clusterMessages(ground: AclGround): Promise<void> {
+  const { worker, serving } = await startBoth(ground);
+  await askEverything(ground, serving);
+  expect(await worker.isReady()).to.equal(true);
+  const { activity } = commandKeys(NAMESPACE, 'moving');
+  await whileMoving(ground, activity, async () => {
+    expect(await asking(serving)('activity', 5, 'moving')).to.have.lengthOf(5);
+  });
+}
+
+const both = ['serving', 'worker'] as const;
+const users = new Set(['users'] as const);
+
+export const scenarios: Readonly<Record<string, Scenario>> = {
+  sessions: { title: 'sessions are read, saved, touched and ended', roles: ['serving'], scope: {}, run: saveAndEnd },
+  unanswered: { title: 'a save without an answer is made again', roles: ['serving'], scope: {}, run: saveUnanswered },
+  users: {
+    title: 'a user’s sessions are noted, found and ended',
+    roles: ['serving'],
+    scope: { store: users },
+    run: endUsersSessions,
+  },
+  undo: {
+    title: 'a session that can’t be noted is taken back',
+    roles: ['serving'],
+    scope: { store: users },
+    run: undoUnnoted,
+  },
+  scan: {
+    title: 'sessions are counted, listed and cleared',
+    roles: ['serving'],
+    scope: { store: new Set(['users', 'scan'] as const) },
+    run: countSessions,
+  },
+  near: {
+    title: 'the near cache hears of changes',
+    roles: ['serving'],
+    scope: { store: new Set(['near-cache'] as const) },
+    run: serveNear,
+  },
+  expired: {
+    title: 'expired sessions are heard of',
+    roles: ['serving'],
+    scope: { store: new Set(['expired-events'] as const) },
+    run: hearExpiries,
+  },
+  pubsub: {
+    title: 'everything is asked and answered by pub/sub',
+    roles: both,
+    scope: { commands: ['shout'] },
+    run: askByPubSub,
+  },
+  lists: {
+    title: 'everything is answered in the white paper’s lists',
+    roles: both,
+    scope: { replies: 'list', commands: ['shout'] },
+    run: askByLists,
+  },
+  circuit: { title: 'a circuit opens', roles: ['serving'], scope: {}, run: openCircuit },
+  stream: {
+    title: 'everything is asked by a stream, and taken over',
+    roles: both,
+    scope: { transport: 'stream' },
+    run: askByStream,
+  },
+  publisher: { title: 'a publisher’s message is counted', roles: ['publisher', 'worker'], scope: {}, run: publish },
+  adder: {
+    title: 'a publisher’s message in a stream is counted',
+    roles: ['publisher', 'worker'],
+    scope: { transport: 'stream' },
+    run: addToStream,
+  },
+  database: {
+    title: 'another database is used',
+    roles: ['serving', 'worker', 'publisher'],
+    scope: { db: 2 },
+    run: useDatabase,
+  },
+  clusterSessions: {
+    title: 'sessions and users in a Cluster, and a slot that moves',
+    roles: ['serving'],
+    scope: { store: users },
+    cluster: true,
+    run: clusterSessions,
+  },
+  clusterPubSub: {
+    title: 'everything is asked by pub/sub in a Cluster',
+    roles: both,
+    scope: {},
+    cluster: true,
+    run: clusterMessages,
+  },
+  clusterStream: {
+    title: 'everything is asked by streams in a Cluster',
+    roles: both,
+    scope: { transport: 'stream' },
+    cluster: true,
+    run: clusterMessages,
+  },
+};
