@@ -170,7 +170,7 @@ const suite = {
     'cart:',
   ],
   keyPrefixes: ['', 'p:', 'app1:', 'app:', 'pre:', '{a}:', '{app}:'],
-  databases: [0, 1, 2, 3, 4, 7],
+  databases: [0, 1, 2, 3, 4, 5, 7],
   globs: ['*', 'a', '[A-Za-f]*', '[-g-z0-9_%]*', ...['1/3', '2/3', '3/3'].map(shardGlob)],
   commands: [
     ...['ok', 'slow', 'send-mail', 'price', 'welcome', 'own', 'my-command', 'close', 'odd', 'never', 'hang', 'shout'],
