@@ -174,7 +174,20 @@ const suite = {
   globs: ['*', 'a', '[A-Za-f]*', '[-g-z0-9_%]*', ...['1/3', '2/3', '3/3'].map(shardGlob)],
   commands: [
     ...['ok', 'slow', 'send-mail', 'price', 'welcome', 'own', 'my-command', 'close', 'odd', 'never', 'hang', 'shout'],
-    ...['quick', 'nothing', 'nothing-later', 'no-json', 'fail', 'kicked', 'flooded', 'no-such-command'],
+    ...[
+      'quick',
+      'nothing',
+      'nothing-later',
+      'no-json',
+      'fail',
+      'kicked',
+      'flooded',
+      'no-such-command',
+      'null',
+      'bigint',
+      'stop',
+      'echo',
+    ],
   ],
 };
 
