@@ -206,10 +206,12 @@ function rightsOfSuite(role: Role, server: ServerFeatures): RightGroup[] {
     store: new Set(['users', 'near-cache', 'expired-events', 'scan']),
     bloom: 'auto',
   };
-  const literal = suite.namespaces.flatMap((namespace) => [
-    ...suite.databases.map((db) => ({ ...one, namespace, db })),
-    ...suite.globs.map((sessionGlob) => ({ ...one, namespace, sessionGlob })),
-  ]);
+  // thousands more would hold Redis for seconds
+  const literal = [
+    ...suite.namespaces.map((namespace) => ({ ...one, namespace })),
+    ...['', 'shop:', 'app1:'].flatMap((namespace) => suite.databases.map((db) => ({ ...one, namespace, db }))),
+    ...suite.globs.map((sessionGlob) => ({ ...one, namespace: '', sessionGlob })),
+  ];
   const all: AclScope[] = [
     one,
     { ...one, cluster: true },
