@@ -51,6 +51,7 @@ async function run(server: string, files: readonly string[], path: string): Prom
   }
   const options = [
     '--no-config',
+    '--exit',
     '--forbid-only',
     '--timeout',
     '20000',
