@@ -77,8 +77,9 @@ const withoutArguments = (text: string): string => text.split(/,? with args begi
 
 /** A text without a secret; a short one would be found in any word, so it is taken out where it stands in quotes only. */
 function without(text: string, secret: string): string {
-  if (secret.length > 3) return text.replaceAll(secret, '…');
-  return ['"', "'", '`'].reduce((rest, quote) => rest.replaceAll(quote + secret + quote, `${quote}…${quote}`), text);
+  if (secret.length >= 8) return text.replaceAll(secret, '…');
+  // as Redis quotes what it repeats; our own messages quote the names of options otherwise
+  return ["'", '`'].reduce((rest, quote) => rest.replaceAll(quote + secret + quote, `${quote}…${quote}`), text);
 }
 
 /** What a command was sent with, as ioredis attaches it to the command's error. */

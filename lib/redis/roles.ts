@@ -2,6 +2,10 @@ import type { RedisOptions } from 'ioredis';
 
 export type Role = 'commands' | 'blocking' | 'subscriber' | 'tracking';
 
+/** A server that has become a replica: by itself, or as Redis 6.2 tells it of a command in a script. */
+export const tellsOfReplica = (message: string): boolean =>
+  /^(READONLY|UNBLOCKED)|^(@user_script|ERR Error running script).*-READONLY/.test(message);
+
 /**
  * Every role: nothing waits unseen, nothing is sent twice, it comes back by itself. What has no limit here is bounded by
  * liveness.ts, which ends a dead connection and so every command on it. ARCHITECTURE.md, "Connections".
@@ -13,7 +17,7 @@ const everyRole: RedisOptions = {
   autoResendUnfulfilledCommands: false,
   maxLoadingRetryTime: 200,
   retryStrategy: (times) => Math.min(20 * 2 ** Math.min(times, 5), 250) + Math.random() * 20,
-  reconnectOnError: (error) => /^(READONLY|UNBLOCKED)/.test(error.message),
+  reconnectOnError: (error) => tellsOfReplica(error.message),
   lazyConnect: false,
   // a connection that is given up waits no longer for the other side; ioredis' timer keeps the process, too
   disconnectTimeout: 50,

@@ -2,6 +2,7 @@ import { Cluster, type Redis } from 'ioredis';
 import type { RedisClient } from '../redis/connect.js';
 import { writeNow } from '../redis/gather-writes.js';
 import { loadScript } from '../redis/load-script.js';
+import { tellsOfReplica } from '../redis/roles.js';
 import { Script } from '../redis/run-script.js';
 
 type Reply = string | number | null;
@@ -89,8 +90,7 @@ export class Batches {
         for (const [i, { resolve, reject }] of waiting.entries()) {
           const reply = replies[i];
           // ioredis looks for a change of role in errors of its own only
-          if (reply instanceof Error && /^(READONLY|UNBLOCKED)/.test(reply.message))
-            (this.client as Redis).disconnect(true);
+          if (reply instanceof Error && tellsOfReplica(reply.message)) (this.client as Redis).disconnect(true);
           if (reply instanceof Error) reject(reply);
           else resolve(reply as never);
         }

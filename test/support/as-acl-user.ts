@@ -7,6 +7,7 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { type AclRole, type AclScope, type RightGroup, rightsOf, type ServerFeatures } from '../../lib/acl/rights.js';
 import { ruleOf, united } from '../../lib/acl/rule.js';
 import { versionOf } from '../../lib/acl/server.js';
+import { shardGlob } from '../../lib/worker/shard.js';
 
 const PASSWORD = 'a-password-of-the-tests';
 type Role = Exclude<AclRole, 'publisher'>;
@@ -169,11 +170,24 @@ const suite = {
     'cart:',
   ],
   keyPrefixes: ['', 'p:', 'app1:', 'app:', 'pre:', '{a}:', '{app}:'],
-  databases: [0, 1, 2, 3, 4, 7],
-  globs: ['*', 'a', '[A-Za-f]*', '[-g-z0-9_%]*'],
+  databases: [0, 1, 2, 3, 4, 5, 7],
+  globs: ['*', 'a', '[A-Za-f]*', '[-g-z0-9_%]*', ...['1/3', '2/3', '3/3'].map(shardGlob)],
   commands: [
     ...['ok', 'slow', 'send-mail', 'price', 'welcome', 'own', 'my-command', 'close', 'odd', 'never', 'hang', 'shout'],
-    ...['quick', 'nothing', 'nothing-later', 'no-json', 'fail', 'kicked', 'flooded', 'no-such-command'],
+    ...[
+      'quick',
+      'nothing',
+      'nothing-later',
+      'no-json',
+      'fail',
+      'kicked',
+      'flooded',
+      'no-such-command',
+      'null',
+      'bigint',
+      'stop',
+      'echo',
+    ],
   ],
 };
 
@@ -192,10 +206,12 @@ function rightsOfSuite(role: Role, server: ServerFeatures): RightGroup[] {
     store: new Set(['users', 'near-cache', 'expired-events', 'scan']),
     bloom: 'auto',
   };
-  const literal = suite.namespaces.flatMap((namespace) => [
-    ...suite.databases.map((db) => ({ ...one, namespace, db })),
-    ...suite.globs.map((sessionGlob) => ({ ...one, namespace, sessionGlob })),
-  ]);
+  // thousands more would hold Redis for seconds
+  const literal = [
+    ...suite.namespaces.map((namespace) => ({ ...one, namespace })),
+    ...['', 'shop:', 'app1:'].flatMap((namespace) => suite.databases.map((db) => ({ ...one, namespace, db }))),
+    ...suite.globs.map((sessionGlob) => ({ ...one, namespace: '', sessionGlob })),
+  ];
   const all: AclScope[] = [
     one,
     { ...one, cluster: true },

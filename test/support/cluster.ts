@@ -53,7 +53,9 @@ export async function startCluster(
     for (const { url } of servers) clients.push(new Redis(url));
     const slot = (i: number) => Math.floor((16384 * i) / masters);
     for (const [i, client] of clients.entries()) {
-      if (i < masters) await client.call('CLUSTER', 'ADDSLOTSRANGE', slot(i), slot(i + 1) - 1);
+      // ADDSLOTSRANGE is there since Redis 7
+      const slots = Array.from({ length: slot(i + 1) - slot(i) }, (_, at) => slot(i) + at);
+      if (i < masters) await client.call('CLUSTER', 'ADDSLOTS', ...slots);
       await client.call('CLUSTER', 'MEET', '127.0.0.1', servers[0]?.port as number);
     }
     const settled = async (client: Redis) =>
