@@ -4,6 +4,7 @@ import { commandKeys } from '../keys.js';
 import { answerOf, errorText, isRead, NO_COMMAND } from '../protocol.js';
 import { isCluster, type RedisClient } from '../redis/connect.js';
 import { wasNotSent } from '../redis/lost-connection.js';
+import { tellsOfReplica } from '../redis/roles.js';
 import type { Script, ScriptArgument } from '../redis/run-script.js';
 import { activityText, minutesOf, readActivity } from './commands/activity.js';
 import type { Intelligence, ListCommand } from './commands/command.js';
@@ -239,11 +240,11 @@ export class Calls {
   }
 }
 
-const PASSING = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|UNBLOCKED|BUSY|NOREPLICAS|MISCONF)/;
+const PASSING = /^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MISCONF)/;
 
 /** Was it the connection, or a server that is changing its role, and not what Redis thinks of the call? */
 function mayPass(error: unknown): boolean {
   if (error instanceof TypeError || error instanceof RangeError) return false; // ours
   const { name, message } = error as Error;
-  return name !== 'ReplyError' || PASSING.test(message);
+  return name !== 'ReplyError' || PASSING.test(message) || tellsOfReplica(message);
 }
