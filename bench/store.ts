@@ -234,7 +234,7 @@ for (const side of [
     seconds: answer && round(answer.ms / 1000),
     'p50 ms that another client waits': round(median(waits)),
     'p99.9 ms': round(quantile(waits, 0.999)),
-    'max ms': round(Math.max(...waits)),
+    'max ms': round(waits.reduce((longest, one) => Math.max(longest, one), 0)),
     'longest SCAN in Redis, ms': round(
       Math.max(0, ...slow.filter(([, , , [name]]) => /scan/i.test(name as string)).map(([, , us]) => us)) / 1000,
     ),

@@ -20,7 +20,7 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
       program.addCommand(args.includes(known) ? await load() : new Command(known).description(about));
     await program.parseAsync(args, { from: 'user' });
   } catch (error) {
-    process.stderr.write(`intelligent-session: ${safeText(error instanceof Error ? error.message : String(error))}\n`);
+    process.stderr.write(`intelligent-session: ${safeText(error instanceof Error ? error.message : 'it failed')}\n`);
     process.exit(1);
   }
 }

@@ -46,11 +46,20 @@ export class OptionError extends TypeError {
 export function faultText(cause: unknown): string {
   // of several addresses that refuse, there is a code and no message
   const message =
-    cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(cause);
+    cause instanceof Error ? textOf(cause.message || (cause as NodeJS.ErrnoException).code) : textOf(cause);
   // OpenSSL's own words for an answer that is no TLS, also where a Sentinel's client repeats them
   if (/wrong version number|packet length too long/i.test(message))
     return 'TLS was asked for, and the other side does not speak TLS';
   return safeText(argumentsOf(cause).reduce(without, message)).slice(0, 300);
+}
+
+/** Whatever was thrown: an object may have no way to become a text. */
+function textOf(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return 'something that is no text';
+  }
 }
 
 /** Passwords that connections of this process have: no message of ours says them, whoever repeats them in whatever words. */
@@ -98,7 +107,8 @@ function argumentsOf(cause: unknown): string[] {
  * arguments of a command, which a log would show with it.
  */
 export function applicationFault(cause: unknown): Error {
-  if (!(cause instanceof Error)) return redisFault(cause);
+  if (!(cause instanceof Error))
+    return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_COMMAND', 'A command threw what is no Error');
   const repeats = withoutArguments(cause.message) !== cause.message || saysPassword(cause.message);
   return repeats || carriesCommand(cause) ? redisFault(cause) : cause;
 }

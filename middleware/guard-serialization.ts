@@ -49,6 +49,7 @@ function guard(
   res.end = function (this: ServerResponse, ...args: unknown[]) {
     try {
       guardSession(); // the page may have made another one
+      if (req.session && isReplaced(req.session)) throw new Error('replaced');
       return saves.throwing(() => Reflect.apply(sessionEnd, this, args));
     } catch (cause) {
       const fault = faultOf(req, cause);
@@ -85,6 +86,7 @@ class GuardedSaves {
     const throws = () => this.#throws;
     const value = function (this: typeof session, callback?: (error?: unknown) => void) {
       try {
+        if (isReplaced(this)) throw new Error('replaced');
         if (isTooDeep(JSON.stringify(this) ?? '')) throw unserializable();
         const told = callback && ((cause?: unknown) => callback(cause ? (faultOf(req, cause) ?? cause) : cause));
         return Reflect.apply(save, this, [told]);
@@ -135,6 +137,8 @@ function isReplaced(session: object): boolean {
   return (
     [touch, save, resetMaxAge].some((method) => typeof method !== 'function') ||
     typeof cookie !== 'object' ||
-    cookie === null
+    cookie === null ||
+    // an object of a body's, which express-session would set as a cookie without its attributes, or throw at
+    typeof (cookie as { serialize?: unknown }).serialize !== 'function'
   );
 }

@@ -29,6 +29,20 @@ declare global {
   }
 }
 
+// here, where whoever imports the package gets it
+declare module 'express-session' {
+  interface Session {
+    /** Saves now. Rejects where the store refuses: with `saveMode: 'reject'` by status 409. */
+    save(): Promise<void>;
+    /** Reads the session again, into a new `req.session`. */
+    reload(): Promise<void>;
+    /** Destroys the session and makes a new `req.session`, with an id of its own. */
+    regenerate(): Promise<void>;
+    /** Destroys the session; `req.session` is gone. */
+    destroy(): Promise<void>;
+  }
+}
+
 type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
 
 /** The middleware, for Express and whatever else has the requests and responses of node:http, and what belongs to it. */

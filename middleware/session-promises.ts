@@ -1,18 +1,5 @@
 import type { IntelligentRequest } from './request-intelligence.js';
 
-declare module 'express-session' {
-  interface Session {
-    /** Saves now. Rejects where the store refuses: with `saveMode: 'reject'` by status 409. */
-    save(): Promise<void>;
-    /** Reads the session again, into a new `req.session`. */
-    reload(): Promise<void>;
-    /** Destroys the session and makes a new `req.session`, with an id of its own. */
-    regenerate(): Promise<void>;
-    /** Destroys the session; `req.session` is gone. */
-    destroy(): Promise<void>;
-  }
-}
-
 type Callback = (error?: unknown) => void;
 type Method = (this: object, callback: Callback) => unknown;
 

@@ -30,7 +30,15 @@ export function servingTables(): Record<string, string> {
   const cluster = (transport: string) => (column: string) => serving.number('a Cluster', { transport }, column);
   const ofMasters = 'CPU µs a page view: all masters';
   const site = (side: string, column: string) => serving.number('an Express site', { side }, column);
-  const siteSides = ['sessions only', 'page view not waited for', 'page view waited for'];
+  const siteSides = [
+    'sessions only',
+    'page view not waited for',
+    'page view waited for',
+    'embedded, page view not waited for',
+    'embedded, page view waited for',
+  ];
+  const embedded = (side: string, waiting: number, column: string) =>
+    serving.number('without a worker', { side, waiting }, column);
   const without = (who: string, column: string) => serving.number('what an ask takes', { 'no worker': who }, column);
   const withoutRow = (title: string, who: string) => [
     title,
@@ -83,6 +91,28 @@ export function servingTables(): Record<string, string> {
         ],
         ['median, ms', ...siteSides.map((side) => site(side, 'p50 ms'))],
       ],
+    ),
+    embedded: markdown(
+      [
+        'page views that are waited for',
+        'waiting',
+        'a second',
+        'x the bare script',
+        'median, ms',
+        'CPU of the process, µs each',
+        'x the bare script',
+      ],
+      [1, 32, 256].flatMap((waiting) =>
+        ['the bare script, run by the application', 'ours, embedded', 'ours, pub/sub'].map((side) => [
+          side,
+          waiting,
+          short(embedded(side, waiting, 'asks a second')),
+          embedded(side, waiting, 'x the bare script'),
+          short(embedded(side, waiting, 'p50 ms')),
+          short(embedded(side, waiting, 'CPU µs an ask: this process')),
+          embedded(side, waiting, 'CPU, x the bare script'),
+        ]),
+      ),
     ),
     away: markdown(
       ['what an ask takes, ms', 'median', '99th percentile'],

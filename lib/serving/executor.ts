@@ -44,19 +44,25 @@ export const MOST_TIMEOUT_MS = 86_400_000;
 /** Events of an executor: a fault that nobody hears is told once; of a Redis that is away, one line tells all. */
 export abstract class ExecutorEmitter extends EventEmitter<ExecutorEvents> {
   readonly #warnings = new WarnOnce();
+  readonly #emit: (event: string, ...args: unknown[]) => boolean;
+
+  constructor() {
+    super();
+    this.#emit = super.emit.bind(this) as never;
+    // assigned, not overridden: types of later versions of Node say emit() otherwise
+    this.emit = ((event: string, ...args: unknown[]): boolean => {
+      const heard = this.#emit(event, ...args);
+      const { connected } = this;
+      if (event === 'fault' && !heard && connected !== undefined) this.#warnings.unheard(args[0], connected);
+      return heard;
+    }) as never;
+  }
 
   /** Can commands be sent? undefined after close(): then nothing is told. */
   protected abstract get connected(): boolean | undefined;
 
-  override emit<K extends keyof ExecutorEvents>(event: K, ...args: ExecutorEvents[K]): boolean {
-    const heard = super.emit(event, ...(args as never));
-    const { connected } = this;
-    if (event === 'fault' && !heard && connected !== undefined) this.#warnings.unheard(args[0], connected);
-    return heard;
-  }
-
   /** An application's own command threw: where nobody hears, its name is told, and not its text. */
   protected commandThrew(command: string, error: Error): void {
-    if (!super.emit('fault', error) && this.connected !== undefined) this.#warnings.commandFailed(command, error);
+    if (!this.#emit('fault', error) && this.connected !== undefined) this.#warnings.commandFailed(command, error);
   }
 }

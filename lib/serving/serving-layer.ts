@@ -311,7 +311,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
 
   #ask(asked: Asked): Promise<Answer> {
     const { command, sid, payload, ttlSeconds } = asked;
-    const target = { route: this.#outbox.routeOf(sid), ownCommand: isBuiltIn(command) ? undefined : command };
+    const target = { route: this.#outbox.routeOf(sid), sid, ownCommand: isBuiltIn(command) ? undefined : command };
     const how = this.#circuits.ask(target, performance.now());
     if (how === 'wait')
       return this.#lists ? this.#askByList(this.#lists, asked, target) : this.#askByInbox(asked, target);

@@ -238,6 +238,9 @@ describe('commands that the application carries out itself', () => {
         throw new Error('no price');
       },
       hangs: () => new Promise(() => {}),
+      odd: () => {
+        throw Object.create(null);
+      },
     };
     const serving = executor({ commands, commandTimeoutMs: 100 });
     const faults: string[] = [];
@@ -245,8 +248,9 @@ describe('commands that the application carries out itself', () => {
     const ask = (command: string) => serving.ask(command, 'one', 'abc', 60, 2000);
     expect(await ask('price')).to.deep.equal({ answered: true, data: { price: 3 } });
     expect(await ask('nothing')).to.deep.equal({ answered: true, data: null });
-    for (const command of ['bad', 'hangs', 'none']) expect(await ask(command)).to.deep.equal({ answered: false });
-    expect(faults.join()).to.match(/no price.*longer than 100 ms.*There is no command "none"/s);
+    for (const command of ['bad', 'odd', 'hangs', 'none'])
+      expect(await ask(command)).to.deep.equal({ answered: false });
+    expect(faults.join()).to.match(/no price.*threw what is no Error.*longer than 100 ms.*There is no command "none"/s);
   });
 
   it('a worker of its own may serve the same namespace at the same time', async () => {

@@ -225,6 +225,8 @@ describe('what stands under a session’s key, or is put into a session', () => 
     ['the one that touches', '{"resetMaxAge":[]}'],
     ['the cookie, by a text', '{"cookie":"x"}'],
     ['the cookie, by null', '{"cookie":null}'],
+    ['the cookie, by an object without its methods', '{"cookie":{"originalMaxAge":1e15}}'],
+    ['the cookie, by what would cut the answer', '{"cookie":{"data":{"path":"x\\r\\ny"}}}'],
   ] as const)
     it(`where a body’s keys replace ${title} goes to the error handler`, async () => {
       await openSite();

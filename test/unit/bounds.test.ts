@@ -24,7 +24,8 @@ describe('what a process remembers', () => {
   it('of circuits is 1,000 routes, whatever session ids there are', () => {
     const circuits = new Circuits(() => {});
     for (let route = 0; route < 5_000; route++)
-      for (let i = 0; i < 5; i++) circuits.timedOut({ route: `r${route}`, ownCommand: undefined });
+      for (let i = 0; i < 5; i++)
+        circuits.timedOut({ route: `r${route}`, sid: `s${route}-${i}`, ownCommand: undefined });
     expect(circuits.open).to.be.within(2, 1_001);
   });
 

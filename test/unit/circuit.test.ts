@@ -8,7 +8,8 @@ describe('the circuits', () => {
     changes = [];
     circuits = new Circuits((state) => changes.push(state));
   });
-  const builtIn = (route: string) => ({ route, ownCommand: undefined });
+  let sessions = 0;
+  const builtIn = (route: string, sid = `session-${sessions++}`) => ({ route, sid, ownCommand: undefined });
   const timeouts = (route: string, n: number) => {
     for (let i = 0; i < n; i++) circuits.timedOut(builtIn(route));
   };
@@ -47,13 +48,22 @@ describe('the circuits', () => {
     expect(circuits.open).to.equal(0);
   });
 
+  it('open for one session whose requests time out again and again, and for nobody else', () => {
+    for (let i = 0; i < 50; i++) circuits.timedOut(builtIn('a', 'one'));
+    expect(circuits.ask(builtIn('a', 'one'), 0)).to.equal('probe');
+    expect(circuits.ask(builtIn('a', 'one'), 1)).to.equal('pass');
+    expect(circuits.ask(builtIn('a', 'other'), 2)).to.equal('wait');
+    circuits.answered(builtIn('a', 'one'));
+    expect(circuits.ask(builtIn('a', 'one'), 3)).to.equal('wait');
+  });
+
   it('open for one own command that times out, and for no other', () => {
-    const slow = { route: 'a', ownCommand: 'slow' };
+    const slow = { route: 'a', sid: 's', ownCommand: 'slow' };
     for (let i = 0; i < 5; i++) circuits.timedOut(slow);
     expect(circuits.ask(slow, 0)).to.equal('probe');
-    expect(circuits.ask({ route: 'b', ownCommand: 'slow' }, 1)).to.equal('pass');
+    expect(circuits.ask({ route: 'b', sid: 't', ownCommand: 'slow' }, 1)).to.equal('pass');
     expect(circuits.ask(builtIn('a'), 2)).to.equal('wait');
-    expect(circuits.ask({ route: 'a', ownCommand: 'quick' }, 3)).to.equal('wait');
+    expect(circuits.ask({ route: 'a', sid: 's', ownCommand: 'quick' }, 3)).to.equal('wait');
     circuits.answered(builtIn('a'));
     expect(circuits.ask(slow, 4), 'a page view says nothing of it').to.equal('pass');
     circuits.answered(slow);

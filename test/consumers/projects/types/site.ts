@@ -54,6 +54,13 @@ const storeToo: RedisSessionStore = new StoreAlone();
 const app = express();
 app.use(sessions, alone);
 app.post('/seen', sessions.beacon());
+app.post('/login', async (req, res) => {
+  await req.session.regenerate();
+  await req.session.save();
+  await req.session.reload();
+  await req.session.destroy();
+  res.end();
+});
 app.get('/', async (req, res) => {
   const report = await req.intelligence.pageview();
   const pages: number | undefined = report?.totalPages;
