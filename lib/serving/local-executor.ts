@@ -344,7 +344,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       group: GROUP,
       maxMessageAgeSeconds: PUBLISHED_AGE_SECONDS,
     };
-    return new Workbench(this.#client, undefined, of, options, this.#metrics, {
+    return new Workbench(this.#client, of, options, this.#metrics, {
       finished: (job, result) => this.#finished(job, result),
       fault: (error, command, job) => this.#failed(error, command, job?.payload ?? ''),
     });

@@ -12,7 +12,7 @@ export interface Asker {
 export interface Job {
   readonly message: Message;
   readonly payload: string;
-  /** by this process' clock */
+  /** by this process' clock; of a stream: when it was added, if it lay there for a while */
   readonly heardMs: number;
   /** who is answered in this process, rather than by Redis */
   asker?: Asker;

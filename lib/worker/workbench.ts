@@ -2,7 +2,6 @@ import calculateSlot from 'cluster-key-slot';
 import { IntelligentSessionError } from '../errors.js';
 import { intelligenceKeys } from '../keys.js';
 import { answerOf, dataText, errorText, FAILED_COMMAND, isRead, NO_COMMAND } from '../protocol.js';
-import type { RedisClock } from '../redis/clock.js';
 import { isCluster, type RedisClient } from '../redis/connect.js';
 import { LoopTimeout } from '../redis/loop-clock.js';
 import { Calls, type Outcome } from './calls.js';
@@ -72,8 +71,6 @@ export class Workbench {
 
   constructor(
     readonly client: RedisClient,
-    /** by which messages from elsewhere say until when somebody waits */
-    readonly clock: RedisClock | undefined,
     readonly of: Intelligence,
     readonly options: WorkbenchOptions,
     readonly metrics: WorkerMetrics,
@@ -284,19 +281,14 @@ export class Workbench {
     this.hooks.finished(job, result);
   }
 
-  /** An entry's id begins with when it was added, ms by Redis' clock. */
-  #isExpired({ entry }: Job): boolean {
-    return (
-      entry !== undefined &&
-      this.clock !== undefined &&
-      this.clock.earliestMs() - Number.parseInt(entry.id, 10) > this.options.maxMessageAgeSeconds * 1000
-    );
+  #isExpired({ entry, heardMs }: Job): boolean {
+    return entry !== undefined && performance.now() - heardMs > this.options.maxMessageAgeSeconds * 1000;
   }
 
-  #isLate({ message, asker }: Job): boolean {
+  #isLate({ message, asker, heardMs }: Job): boolean {
     if (asker) return !asker.waits;
-    const { inbox, deadlineMs } = message.request;
-    return inbox !== '' && deadlineMs !== undefined && this.clock !== undefined && this.clock.earliestMs() > deadlineMs;
+    const { inbox, budgetMs } = message.request;
+    return inbox !== '' && budgetMs !== undefined && performance.now() - heardMs > budgetMs;
   }
 }
 

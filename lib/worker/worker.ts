@@ -7,7 +7,6 @@ import { applicationFault, IntelligentSessionError, OptionError, redisFault, saf
 import { itemKeyOf } from '../item-keys.js';
 import { Availability } from '../redis/availability.js';
 import type { PromRegistry } from '../metrics.js';
-import { RedisClock } from '../redis/clock.js';
 import { addressOf, connectCommands, databaseOf, type RedisClient, whenReady } from '../redis/connect.js';
 import { distanceMsOf } from '../redis/liveness.js';
 import { endConnection } from '../redis/end-connection.js';
@@ -52,7 +51,6 @@ export class Worker extends EventEmitter<WorkerEvents> {
   );
   readonly #warnings = new WarnOnce();
   readonly #client: RedisClient;
-  readonly #clock: RedisClock;
   readonly #metrics: WorkerMetrics;
   #source: Source | undefined;
   #workbench: Workbench | undefined;
@@ -67,7 +65,6 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const say = debug('intelligent-session:worker');
     this.#log = this.#options.log ?? { info: say, warn: say };
     this.#client = connectCommands(this.#options.redis);
-    this.#clock = new RedisClock(this.#client);
     this.#metrics = new WorkerMetrics({
       waiting: () => this.#workbench?.waiting ?? 0,
       listening: () => this.listening,
@@ -104,7 +101,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
         combos: new Map(combos.map(({ name, pages }) => [name, pages])),
         itemKey: itemKeyOf(itemSecret),
       };
-      const workbench = new Workbench(this.#client, this.#clock, of, this.#options, this.#metrics, {
+      const workbench = new Workbench(this.#client, of, this.#options, this.#metrics, {
         finished: (job) => source.finished(job),
         fault: (error, command) => this.#fault(error, command),
       });

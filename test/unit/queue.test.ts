@@ -7,7 +7,7 @@ const job = (id: number, kind: 'late' | 'waiting' | 'unawaited', heardMs = 0, pa
   const tail = { late: '@some-box@1@', waiting: '@some-box@100@', unawaited: '@@@' }[kind];
   return { message: parseRequest(`pageview:sid:${id}${tail}60`), payload, heardMs };
 };
-const isLate = ({ message }: Job) => (message.request.deadlineMs ?? 100) < 50;
+const isLate = ({ message }: Job) => (message.request.budgetMs ?? 100) < 50;
 
 describe('the worker’s queue', () => {
   let dropped: [id: string, why: Dropped][];
