@@ -29,9 +29,6 @@ const MOST_REQUEST_LENGTH = 64 + 2 * MAX_ID_LENGTH + 2;
 
 const notRequest = (why: string) => new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', why);
 
-/** A worker's message to itself, by which it knows that it is heard; its id stands in the session id's place. */
-export const SELF_COMMAND = 'worker-self';
-
 /** What a request id says besides its id (WIRE.md, "Request id"). */
 export interface RequestId {
   readonly id: string;

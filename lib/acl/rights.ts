@@ -1,13 +1,4 @@
-import {
-  READS,
-  SELF_COMMAND,
-  WRITES,
-  expiredChannel,
-  INVALIDATIONS,
-  inboxKey,
-  patternOf,
-  replyKey,
-} from '../protocol.js';
+import { READS, WRITES, expiredChannel, INVALIDATIONS, inboxKey, patternOf, replyKey } from '../protocol.js';
 import {
   commandKeys,
   endedPrefix,
@@ -183,7 +174,7 @@ const BLOOM = {
 };
 
 function workerGroups(scope: AclScope): RightGroup[] {
-  const { namespace, transport, server, bloom, sessionGlob, db } = scope;
+  const { namespace, transport, server, bloom, sessionGlob } = scope;
   const { activity, pages, visited, notified, gone } = commandKeys(namespace, '*');
   const stream = transport === 'stream';
   const workers = workersKey(namespace);
@@ -217,7 +208,7 @@ function workerGroups(scope: AclScope): RightGroup[] {
           {
             name: 'messages',
             commands: [
-              ...['xgroup|create', 'xgroup|delconsumer', 'xreadgroup', 'xadd', 'xack', 'xpending', 'xrange', 'xclaim'],
+              ...['xgroup|create', 'xgroup|delconsumer', 'xreadgroup', 'xack', 'xpending', 'xrange', 'xclaim'],
               ...['xinfo|groups', 'xinfo|consumers', 'xtrim', 'xlen', 'pexpire'],
             ],
             keys: all([streams(scope)]),
@@ -233,9 +224,8 @@ function workerGroups(scope: AclScope): RightGroup[] {
           {
             name: 'messages',
             commands: ['psubscribe', 'punsubscribe'],
-            channels: [...channelsOf(scope, sessionGlob), patternOf(namespace, SELF_COMMAND, '*', db)],
+            channels: channelsOf(scope, sessionGlob),
           },
-          { name: 'self', commands: ['publish'], channels: [patternOf(namespace, SELF_COMMAND, '*', db)] },
         ]),
   ];
 }

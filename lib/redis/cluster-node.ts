@@ -29,6 +29,15 @@ export function connectNode({ cluster, key }: ClusterPlace, settings: RedisOptio
   };
   if (cluster.status === 'ready') start();
   else cluster.once('ready', start);
+  // one that has left the Cluster answers still, and what is published there reaches nobody, nor hears it what is published elsewhere
+  const left = ({ options }: Redis) => {
+    const isIts = (one: Redis['options']) => one.host === client.options.host && one.port === client.options.port;
+    if (isIts(options) && !cluster.nodes('all').some((node) => isIts(node.options))) client.disconnect(true);
+  };
+  if (!key) {
+    cluster.on('-node', left);
+    client.on('end', () => cluster.off('-node', left));
+  }
   client.on('close', () => {
     if (key) cluster.refreshSlotsCache();
     choose();

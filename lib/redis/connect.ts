@@ -36,6 +36,9 @@ export type RedisClient = Redis | Cluster;
 /** How long a request waits for Redis where the option `maxWaitMs` says nothing. */
 export const DEFAULT_MAX_WAIT_MS = 3_000;
 
+/** How often a Cluster's nodes are asked for, where the caller does not say: who only listens hears of no change otherwise. */
+const SLOTS_REFRESH_MS = 10_000;
+
 export const defaultRedis = (): string => process.env.REDIS_URL ?? 'redis://127.0.0.1:6379';
 
 /**
@@ -78,6 +81,7 @@ export function connectCommands(redis: RedisOption, limitMs?: number): RedisClie
   const cluster = new Cluster(nodes as ClusterNode[], {
     ...options,
     ...notTakenOverOfCluster,
+    slotsRefreshInterval: options.slotsRefreshInterval ?? SLOTS_REFRESH_MS,
     redisOptions: { ...options.redisOptions, ...settings },
     clusterRetryStrategy: settings.retryStrategy as (times: number) => number,
     // A Cluster connects to each node at its first use, and without a queue refuses what comes meanwhile, its own check too.

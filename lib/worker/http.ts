@@ -3,8 +3,8 @@ import { createServer, type Server } from 'node:http';
 import type { Worker } from './worker.js';
 
 /**
- * What a cluster manager and Prometheus ask: `/metrics`; `/healthz`, is the process alive; `/readyz`, does the worker hear a
- * message that it sends to itself (503 if not). No id and no payload is in any of them.
+ * What a cluster manager and Prometheus ask: `/metrics`; `/healthz`, is the process alive; `/readyz`, does the worker
+ * listen (503 if not). No id and no payload is in any of them.
  */
 export async function serveHttp(worker: Worker, port: number, host: string): Promise<Server> {
   // before anybody asks: a coded error where prom-client is not installed
@@ -13,7 +13,7 @@ export async function serveHttp(worker: Worker, port: number, host: string): Pro
     '/metrics': async () => [200, metrics.contentType, await metrics.metrics()],
     '/healthz': async () => [200, 'text/plain', 'ok\n'],
     '/readyz': async () =>
-      (await worker.isReady()) ? [200, 'text/plain', 'ready\n'] : [503, 'text/plain', 'does not hear itself\n'],
+      (await worker.isReady()) ? [200, 'text/plain', 'ready\n'] : [503, 'text/plain', 'does not listen\n'],
   };
   const server = createServer(async (req, res) => {
     const answer = answers[req.url?.split('?', 1)[0] ?? ''];

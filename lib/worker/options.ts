@@ -3,14 +3,7 @@ import type { BloomChoice } from '../bloom/choose.js';
 import { checkOptions, func, namespace, refuseWithout, transport, whole } from '../check-options.js';
 import { elsewhereOfWorker } from '../elsewhere.js';
 import { OptionError } from '../errors.js';
-import {
-  checkCommand,
-  DEFAULT_MESSAGE_AGE_SECONDS,
-  DEFAULT_PARTITIONS,
-  GROUP,
-  isBuiltIn,
-  SELF_COMMAND,
-} from '../protocol.js';
+import { checkCommand, DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS, GROUP, isBuiltIn } from '../protocol.js';
 import { checkRedis, defaultRedis, namespaceOf, type RedisOption } from '../redis/connect.js';
 import type { Command } from './commands/command.js';
 import { shardGlob } from './shard.js';
@@ -119,7 +112,7 @@ const OF = 'createWorker()';
 export function ownCommands(commands: Readonly<Record<string, Command>>, caller: string): ReadonlyMap<string, Command> {
   for (const name of Object.keys(commands)) {
     checkCommand(name);
-    if (isBuiltIn(name) || name === SELF_COMMAND) throw new OptionError(`${caller}: the command "${name}" is built in`);
+    if (isBuiltIn(name)) throw new OptionError(`${caller}: the command "${name}" is built in`);
   }
   return new Map(Object.entries(commands));
 }

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
-import { IntelligentSessionError, redisFault } from '../errors.js';
-import { channelOf, checkPayload, parseChannel, patternOf, requestOf, SELF_COMMAND } from '../protocol.js';
+import { IntelligentSessionError } from '../errors.js';
+import { checkPayload, parseChannel, patternOf } from '../protocol.js';
 import type { RedisClient, RedisOption } from '../redis/connect.js';
 import { loopSignal } from '../redis/loop-clock.js';
 import { Subscriber } from '../redis/subscriber.js';
@@ -11,24 +11,20 @@ import type { Source, SourceEvents } from './source.js';
 export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   readonly #subscriber: Subscriber;
   readonly #patterns: readonly string[];
-  readonly #heardItself = new EventEmitter();
   readonly #closed = new AbortController();
   #jobs: Job[] = [];
   #deafSinceMs: number | undefined;
-  #pings = 0;
 
   constructor(
     redis: RedisOption,
-    readonly client: RedisClient,
-    readonly options: { namespace: string; db: number; sessionGlob: string; id: string; startMs: number },
+    cluster: RedisClient,
+    readonly options: { namespace: string; db: number; sessionGlob: string; startMs: number },
     commands: Iterable<string>,
   ) {
     super();
     const { namespace, db, sessionGlob } = options;
-    const patterns = Array.from(commands, (command) => patternOf(namespace, command, sessionGlob, db));
-    // every worker's: an ACL allows a pattern only as it stands there
-    this.#patterns = [...patterns, patternOf(namespace, SELF_COMMAND, '*', db)];
-    this.#subscriber = new Subscriber(redis, this.#patterns, client);
+    this.#patterns = Array.from(commands, (command) => patternOf(namespace, command, sessionGlob, db));
+    this.#subscriber = new Subscriber(redis, this.#patterns, cluster);
     this.#subscriber.on('message', (channel: string, payload: string) => this.#hear(channel, payload));
     this.#subscriber.on('fault', (error: Error) =>
       this.emit('fault', /NOPERM/.test(error.message) ? this.#notAllowed() : error),
@@ -70,10 +66,6 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     try {
       const message = parseChannel(this.options.namespace, channel, this.options.db);
       checkPayload(payload);
-      if (message.command === SELF_COMMAND) {
-        if (message.sid === this.options.id) this.#heardItself.emit(payload);
-        return;
-      }
       // what came in one piece goes on in one piece, and at once: microtasks come after the piece
       if (this.#jobs.length === 0) queueMicrotask(() => this.#pass());
       this.#jobs.push({ message, payload, heardMs: performance.now() });
@@ -92,20 +84,6 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
 
   stop(): Promise<void> {
     return this.#subscriber.unsubscribe();
-  }
-
-  async hearsItself(timeoutMs: number): Promise<boolean> {
-    if (!this.listening) return false;
-    const ping = String(++this.#pings);
-    const limit = loopSignal(timeoutMs);
-    const heard = once(this.#heardItself, ping, { signal: limit.signal }).finally(() => limit.clear());
-    const { namespace, db, id } = this.options;
-    const channel = channelOf(namespace, requestOf(SELF_COMMAND, id, ping), db);
-    this.client.publish(channel, ping).catch((error: unknown) => this.emit('fault', redisFault(error)));
-    return heard.then(
-      () => true,
-      () => false,
-    );
   }
 
   async close(): Promise<void> {

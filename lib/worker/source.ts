@@ -14,6 +14,7 @@ export interface SourceEvents {
 
 /** Where a worker's messages come from. */
 export interface Source extends EventEmitter<SourceEvents> {
+  /** Does it hear what is sent? Known from what its connections did last: asking costs nothing. */
   readonly listening: boolean;
   /** Resolves when it listens. */
   start(): Promise<void>;
@@ -21,8 +22,6 @@ export interface Source extends EventEmitter<SourceEvents> {
   finished(job: Job): void;
   /** Takes no more messages; those that were taken have been emitted. */
   stop(): Promise<void>;
-  /** Sends a message to itself: does it hear it within `timeoutMs`? */
-  hearsItself(timeoutMs: number): Promise<boolean>;
   /** Closes its connections; what was taken is finished. */
   close(): Promise<void>;
 }

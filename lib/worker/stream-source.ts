@@ -4,11 +4,11 @@ import debug from 'debug';
 import type { Redis } from 'ioredis';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { leaseKey, streamKey, workersKey } from '../keys.js';
-import { checkPayload, GROUP, parseRequest, requestOf, SELF_COMMAND } from '../protocol.js';
+import { checkPayload, GROUP, parseRequest } from '../protocol.js';
 import { connect, isCluster, type RedisClient, type RedisOption, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { loadScript } from '../redis/load-script.js';
-import { loopNowMs, loopSignal } from '../redis/loop-clock.js';
+import { loopNowMs } from '../redis/loop-clock.js';
 import { Script } from '../redis/run-script.js';
 import type { WorkerMetrics } from './metrics.js';
 import type { Job } from './queue.js';
@@ -64,6 +64,8 @@ interface Reader {
   readonly partitions: Map<string, Partition>;
   /** the read that is under way */
   turn: Promise<void>;
+  /** has the last one failed? */
+  failed: boolean;
 }
 
 /**
@@ -75,7 +77,6 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   readonly #readers = new Set<Reader>();
   /** by stream */
   readonly #owned = new Map<string, Partition>();
-  readonly #heardItself = new EventEmitter();
   readonly #changed = new EventEmitter();
   readonly #cluster: boolean;
   readonly #mostInHand: number;
@@ -85,7 +86,6 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   #stopping = false;
   #closed = false;
   #acknowledging: NodeJS.Immediate | undefined;
-  #pings = 0;
 
   constructor(
     readonly redis: RedisOption,
@@ -106,9 +106,13 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     if (!this.#cluster) this.#addReader();
   }
 
-  /** Was it in touch with Redis a moment ago? */
+  /** It held its leases a moment ago, and its last reads went well (liveness.ts ends one on a dead connection). */
   get listening(): boolean {
-    return !this.#stopping && performance.now() - this.#beatMs < LEASE_MS;
+    return !this.#stopping && this.#holdsLeases && ![...this.#readers].some(isDeaf);
+  }
+
+  get #holdsLeases(): boolean {
+    return performance.now() - this.#beatMs < LEASE_MS;
   }
 
   async start(): Promise<void> {
@@ -153,7 +157,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       }),
       // all at once: what a reader does not know of when it begins to wait, it reads only after that
     ).finally(() => this.#changed.emit('change'));
-    const back = !this.listening;
+    const back = !this.#holdsLeases;
     this.#beatMs = performance.now();
     if (back && !this.#stopping) this.emit('ready');
   }
@@ -219,6 +223,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       client: connect(this.redis, 'blocking', this.client, key === undefined ? undefined : () => key),
       partitions: new Map(),
       turn: Promise.resolve(),
+      failed: false,
     };
     this.#readers.add(reader);
     void this.#readOn(reader);
@@ -245,7 +250,8 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     return bytes < MOST_BYTES ? this.#mostInHand - messages : 0;
   }
 
-  async #read({ client, partitions }: Reader, open: readonly Partition[]): Promise<void> {
+  async #read(reader: Reader, open: readonly Partition[]): Promise<void> {
+    const { client, partitions } = reader;
     await whenReady(client, LEASE_MS);
     await Promise.all(open.map((partition) => partition.recovering && this.#recover(partition)));
     const count = Math.max(1, Math.min(AT_ONCE, Math.floor(this.#room / open.length)));
@@ -255,6 +261,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       ...keys,
       ...keys.map(() => '>'),
     )) as [string, Entry[]][] | null;
+    reader.failed = false;
     const jobs = (reply ?? []).flatMap(([key, entries]) => {
       const partition = partitions.get(key);
       return partition ? this.#jobsOf(partition, entries) : []; // lost meanwhile: its new worker takes them over
@@ -266,6 +273,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   async #afterFault(reader: Reader, error: unknown): Promise<void> {
     const { client, partitions } = reader;
     if (this.#closed || !this.#readers.has(reader)) return;
+    reader.failed = true;
     for (const partition of partitions.values()) partition.recovering = true;
     this.#fault(error);
     try {
@@ -322,11 +330,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
         // it lay there for so long while this process could have read it: what came during a stall has just been heard
         const ageMs = Math.max(0, loopNowMs() - partition.offsetMs - Number.parseInt(id, 10));
         const heardMs = nowMs - ageMs;
-        if (message.command !== SELF_COMMAND) jobs.push({ message, payload, heardMs, entry });
-        else {
-          if (message.sid === this.options.id) this.#heardItself.emit(payload);
-          this.#done(partition, id, false);
-        }
+        jobs.push({ message, payload, heardMs, entry });
       } catch (error) {
         this.#fault(error);
         this.#done(partition, id, false);
@@ -375,21 +379,6 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     if (!this.#closed) this.#schedule();
   }
 
-  async hearsItself(timeoutMs: number): Promise<boolean> {
-    const [partition] = this.#owned.values();
-    // a worker more than there are partitions stands by
-    if (!partition) return this.listening;
-    const ping = String(++this.#pings);
-    const limit = loopSignal(timeoutMs);
-    const heard = once(this.#heardItself, ping, { signal: limit.signal }).finally(() => limit.clear());
-    const request = requestOf(SELF_COMMAND, this.options.id, ping);
-    this.client.xadd(partition.key, '*', 'r', request, 'p', ping).catch((error: unknown) => this.#fault(error));
-    return heard.then(
-      () => true,
-      () => false,
-    );
-  }
-
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#stopping = true;
@@ -412,6 +401,9 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     this.emit('fault', redisFault(error));
   }
 }
+
+/** One that has nothing to read stands by. */
+const isDeaf = ({ failed, partitions }: Reader): boolean => failed && partitions.size > 0;
 
 /** How far the loop's clock is ahead of Redis' at most: the answer has been on its way. */
 const offsetOf = ([seconds, microseconds]: Time): number =>

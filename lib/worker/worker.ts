@@ -8,7 +8,6 @@ import { itemKeyOf } from '../item-keys.js';
 import { Availability } from '../redis/availability.js';
 import type { PromRegistry } from '../metrics.js';
 import { addressOf, connectCommands, databaseOf, type RedisClient, whenReady } from '../redis/connect.js';
-import { distanceMsOf } from '../redis/liveness.js';
 import { endConnection } from '../redis/end-connection.js';
 import { tellAway } from '../redis/tell-away.js';
 import { RepeatedLines } from '../repeated-lines.js';
@@ -23,10 +22,6 @@ import { Workbench } from './workbench.js';
 
 /** How long Redis may take to answer at start. */
 const START_TIMEOUT_MS = 5_000;
-/** On top of the way there and back. */
-const SELF_TIMEOUT_MS = 500;
-/** How long a worker that has heard itself is ready without another try. */
-const READY_KEPT_MS = 1_000;
 
 export interface WorkerEvents {
   /** Listening: at start, and after every reconnection. */
@@ -42,7 +37,7 @@ export interface WorkerEvents {
 
 /** The session microservice: hears requests through Redis, works on the session's keys, answers through Redis. */
 export class Worker extends EventEmitter<WorkerEvents> {
-  /** who it is among the workers of a stream, and to itself */
+  /** who it is among the workers of a stream */
   readonly id = randomBytes(9).toString('base64url');
   readonly #options: ReturnType<typeof resolveWorkerOptions>;
   readonly #log: Logger;
@@ -56,8 +51,6 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #workbench: Workbench | undefined;
   #bloom: BloomFilter | undefined;
   #closing: Promise<void> | undefined;
-  #probe: Promise<boolean> | undefined;
-  #readyUntilMs = 0;
 
   constructor(options: WorkerOptions = {}) {
     super();
@@ -81,7 +74,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return this.#bloom?.implementation;
   }
 
-  /** Is it connected, and subscribed or reading? `isReady()` tries it. */
+  /**
+   * Is it connected, and subscribed or reading? A subscription or a read that Redis refuses or ends is known at once, a connection
+   * that is silently dead after some 2.5 s (liveness.ts). Costs nothing, however many ask.
+   */
   get listening(): boolean {
     return this.#closing === undefined && this.#source?.listening === true && this.#client.status === 'ready';
   }
@@ -139,24 +135,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return this;
   }
 
-  /**
-   * Sends a message to itself and waits for it, at most 500 ms and the way to Redis: a worker that is connected but deaf is not ready.
-   * Costs one PUBLISH, or one XADD, however many ask: all who ask meanwhile share it, and true stands for a second (false at
-   * once where the connection is lost). So whoever reaches a readiness route can't load Redis through it.
-   */
+  /** `listening`, for a readiness route: no command is sent, so whoever reaches the route can't load Redis through it. */
   async isReady(): Promise<boolean> {
-    if (!this.listening || !this.#source) return false;
-    if (performance.now() < this.#readyUntilMs) return true;
-    this.#probe ??= this.#source
-      .hearsItself(SELF_TIMEOUT_MS + 4 * distanceMsOf(this.#client))
-      .then((heard) => {
-        if (heard) this.#readyUntilMs = performance.now() + READY_KEPT_MS;
-        return heard;
-      })
-      .finally(() => {
-        this.#probe = undefined;
-      });
-    return this.#probe;
+    return this.listening;
   }
 
   /** An answer may still come after close(): what would be opened then, nobody would close. */
@@ -170,7 +151,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       return new StreamSource(redis, this.#client, { ...this.#options, id: this.id, partitions }, this.#metrics);
     const names = [...builtIn.keys(), ...commands.keys()];
     const db = databaseOf(this.#client);
-    const options = { namespace, db, sessionGlob, id: this.id, startMs: START_TIMEOUT_MS };
+    const options = { namespace, db, sessionGlob, startMs: START_TIMEOUT_MS };
     return new PubSubSource(redis, this.#client, options, names);
   }
 

@@ -23,7 +23,7 @@ import { viewsOf } from '../support/views.js';
 import { anyText, coded, damaged, fuzz, FUZZ_TIMEOUT_MS, RUNS } from '../support/fuzz.js';
 
 const MESSAGE = /^ERR_INTELLIGENT_SESSION_MESSAGE$/;
-const commands = [...builtIn.keys(), 'own', 'worker-self'];
+const commands = [...builtIn.keys(), 'own'];
 
 const word = fc.oneof(fc.string({ unit: fc.constantFrom(...'aB0_-'.split('')), maxLength: 70 }), anyText(12));
 const anyId = fc.oneof(
@@ -136,7 +136,7 @@ describe('fuzz: requests to a worker', () => {
     expect(keys).to.have.lengthOf(9);
     const stands = () => Promise.all(keys.map((key) => client.dumpBuffer(key)));
     const before = await stands();
-    const isVictims = (text: string) => /^ss:[^:]*:victim:/.test(text) || text.includes('worker-self');
+    const isVictims = (text: string) => /^ss:[^:]*:victim:/.test(text);
     const messages = fc.array(
       fc.tuple(
         channel.filter((text) => !isVictims(text)),

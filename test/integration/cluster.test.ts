@@ -6,6 +6,7 @@ import { Cluster, Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, type IntelligentSession, intelligentSession, type Worker } from '../../lib/index.js';
 import { intelligenceKeys, leaseKey, streamKey } from '../../lib/keys.js';
+import { ServingLayer } from '../../lib/serving/serving-layer.js';
 import { combos, itKnowsItsVisitors, shopOf } from '../contract/intelligence.js';
 import { type PrivateCluster, startCluster } from '../support/cluster.js';
 import { Site } from '../support/site.js';
@@ -70,7 +71,7 @@ for (const transport of ['pubsub', 'stream'] as const)
 
     itKnowsItsVisitors(NAMESPACE, () => ({ client, sessions, site }));
 
-    it('the worker hears itself', async () => {
+    it('the worker is ready', async () => {
       expect(await worker.isReady()).to.equal(true);
     });
 
@@ -148,3 +149,51 @@ for (const transport of ['pubsub', 'stream'] as const)
       expect(await worker.isReady()).to.equal(true);
     });
   });
+
+describe('a node that leaves a Cluster and goes on answering', () => {
+  let cluster: PrivateCluster;
+  beforeEach(async function () {
+    this.timeout(60_000);
+    cluster = await startCluster(3);
+  });
+  afterEach(() => cluster?.stop());
+
+  for (const [role, word] of [
+    ['subscribed', /cmd=psubscribe/],
+    ['published', /cmd=publish/],
+  ] as const)
+    it(`is left by who has ${role} there`, async () => {
+      const client = new Cluster([...cluster.nodes], { slotsRefreshInterval: 200 });
+      const worker = await createWorker({ redis: client, namespace: NAMESPACE });
+      const serving = new ServingLayer(client, { namespace: NAMESPACE });
+      const ask = async () => (await serving.ask('pageview', 'sid', '/a', 60, 500)).answered;
+      await until(ask, 'it works');
+      const nodes = cluster.nodes.map(({ host, port }) => new Redis(port, host));
+      try {
+        const lists = await Promise.all(nodes.map(async (node) => String(await node.client('LIST'))));
+        const leaving = nodes[lists.findIndex((list) => word.test(list))] as Redis;
+        const staying = nodes.filter((node) => node !== leaving);
+        const ids = await Promise.all(staying.map((node) => node.call('CLUSTER', 'MYID')));
+        const left = await leaving.call('CLUSTER', 'MYID');
+        const ranges = (await leaving.call('CLUSTER', 'SLOTS')) as [number, number, [string, number, string]][];
+        const slots = ranges
+          .filter(([, , [, , id]]) => id === left)
+          .flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, i) => first + i));
+        await Promise.all(nodes.map((node) => node.flushall()));
+        for (const node of [...staying, leaving]) {
+          const moves = node.pipeline();
+          for (const slot of slots) moves.call('CLUSTER', 'SETSLOT', slot, 'NODE', ids[0] as string);
+          await moves.exec();
+        }
+        for (const node of staying) await node.call('CLUSTER', 'FORGET', left as string);
+        await leaving.call('CLUSTER', 'RESET', 'HARD');
+        await until(ask, 'it works again');
+        expect(await leaving.client('LIST')).to.not.match(word);
+      } finally {
+        for (const node of nodes) node.disconnect();
+        await serving.close();
+        await worker.close();
+        client.disconnect();
+      }
+    }).timeout(60_000);
+});

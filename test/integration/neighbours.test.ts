@@ -120,7 +120,7 @@ describe('applications that share a Redis', () => {
       expect(channels.toSorted()).to.deep.equal(['shop:ss:pageview:sid', 'shop:ss@5:pageview:sid']);
     });
 
-    it('say which database and namespace in the worker’s first line, and hear themselves', async () => {
+    it('say which database and namespace in the worker’s first line, and are ready', async () => {
       const lines: string[] = [];
       const log = { info: (line: string) => lines.push(line), warn: () => {} };
       const one = await worker({ redis: `${redis.url}/7`, namespace: 'shop:', log });
@@ -172,7 +172,7 @@ describe('applications that share a Redis', () => {
       await client.call('ACL', 'SETUSER', 'app1', 'reset', 'on', '>secret', '~app1:*', '&app1:*', '+@all');
       // who subscribes needs each pattern as it stands
       for (const namespace of ['app1:', 'app1:shop:'])
-        for (const command of [...builtIn.keys(), 'worker-self'])
+        for (const command of builtIn.keys())
           await client.call('ACL', 'SETUSER', 'app1', `&${namespace}ss:${command}:*:?*`);
     });
     const asApp1 = { username: 'app1', password: 'secret' };
@@ -217,7 +217,7 @@ describe('applications that share a Redis', () => {
         .to.be.an('error')
         .with.property('message')
         .that.contains('&app1:ss:pageview:*:?*')
-        .and.contains('&app1:ss:worker-self:*:?*');
+        .and.contains('&app1:ss:activity:*:?*');
     });
 
     it('hear at start of one that can’t stand before a channel', () => {

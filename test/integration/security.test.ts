@@ -5,7 +5,7 @@ import type { SessionData } from 'express-session';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
-import { streamKey } from '../../lib/keys.js';
+import { streamKey, workersKey } from '../../lib/keys.js';
 import { GROUP, MAX_PAYLOAD_BYTES } from '../../lib/protocol.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
@@ -81,9 +81,11 @@ describe('what the security pages say', () => {
       commands: { own: () => released },
     });
     open.push(() => worker.close());
+    const seen = () => client.zscore(workersKey(namespace), worker.id);
     const pending = async () => ((await client.xpending(key, GROUP)) as [number])[0];
     await until('it has read that much', async () => (await pending()) >= 256);
-    await worker.isReady(); // a message behind all these: it takes its time, and meanwhile nothing more is read
+    for (let beats = 0, last = await seen(); beats < 2; beats++, last = await seen())
+      await until('it says that it is there, and would have read more', async () => (await seen()) !== last);
     expect(await pending()).to.be.within(256, 256 + 128);
     release();
     await until('all are worked on', async () => (await pending()) === 0 && (await client.xlen(key)) === 0, 60_000);

@@ -335,7 +335,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       });
     });
 
-    it('is ready when it hears a message that it sends to itself', async () => {
+    it('is ready while it listens', async () => {
       const worker = await work();
       expect(await worker.isReady()).to.equal(true);
       await worker.close();

@@ -12,7 +12,7 @@ const BY_GROUP: Record<AclRole, Record<string, readonly string[]>> = {
   serving: {
     connection: ['sessions', 'database'],
     cluster: ['clusterSessions'],
-    clock: ['pubsub'],
+    clock: ['users'],
     sessions: ['sessions', 'users'],
     loading: ['sessions'],
     users: ['users', 'scan', 'clusterSessions'],
@@ -39,7 +39,6 @@ const BY_GROUP: Record<AclRole, Record<string, readonly string[]>> = {
     gone: ['pubsub'],
     answers: ['pubsub'],
     messages: ['pubsub', 'stream', 'database'],
-    self: ['pubsub', 'database'],
     leases: ['stream'],
     workers: ['stream'],
   },

@@ -52,9 +52,9 @@ export class FaultyProxy {
     for (const socket of this.#sockets) socket.pause();
   }
 
-  /** What is sent goes through; what is answered waits, and is lost by a cut. */
-  holdAnswers(): void {
-    for (const socket of this.#answering) socket.pause();
+  /** What is sent goes through; what is answered waits, and is lost by a cut; not on the first `but` connections. */
+  holdAnswers(but = 0): void {
+    for (const socket of [...this.#answering].slice(but)) socket.pause();
   }
 
   release(): void {
