@@ -1,40 +1,45 @@
-import { loadScript } from '../../redis/load-script.js';
-import { Script } from '../../redis/run-script.js';
-import { combo } from './combo.js';
-import type { BuiltIn, Intelligence, ListCommand } from './command.js';
-import { featuredpages } from './featuredpages.js';
-import { markNotificationSeen } from './mark-notification-seen.js';
-import { notifications } from './notifications.js';
-import { pageview } from './pageview.js';
+import type { CommandDescriptor } from './command.js';
+import { activity } from './commands/activity/index.js';
+import { combo } from './commands/combo/index.js';
+import { freshPages } from './commands/fresh-pages/index.js';
+import { markNotificationSeen } from './commands/mark-notification-seen/index.js';
+import { notifications } from './commands/notifications/index.js';
+import { pageview } from './commands/pageview/index.js';
 
-const single = new Map<string, BuiltIn>(Object.entries({ pageview, 'mark-notification-seen': markNotificationSeen }));
+/** The built-in commands, by the names of their folders. The next one: a folder beside theirs, and a line here. */
+const folders = {
+  pageview,
+  'mark-notification-seen': markNotificationSeen,
+  combo,
+  'fresh-pages': freshPages,
+  notifications,
+  activity,
+} as const;
 
-export const listCommands: ReadonlyMap<string, ListCommand> = new Map(
-  Object.entries({ combo, featuredpages, notifications }),
-);
+type BuiltIn = (typeof folders)[keyof typeof folders];
+/** What is kept of a session, by the last part of its key. */
+export type KeptKey = BuiltIn['makes'][number];
 
-/** What works on messages in calls of work.lua. The next one: a file beside these, a .lua of its name, a line above. */
-export const scripted: ReadonlyMap<string, BuiltIn | ListCommand> = new Map<string, BuiltIn | ListCommand>([
-  ...single,
-  ...listCommands,
-]);
+type Intersection<Union> = (Union extends unknown ? (one: Union) => void : never) extends (all: infer All) => void
+  ? All
+  : never;
+/** What the commands give to `req.intelligence`. */
+export type CommandMethods = Intersection<BuiltIn['methods']>;
 
-/** The built-in commands' names on the wire. `activity` reads, and this process does the rest (activity.ts). */
-export const builtIn: ReadonlySet<string> = new Set([...scripted.keys(), 'activity']);
+export const descriptors: readonly CommandDescriptor[] = Object.values(folders);
+export const keptKeys: readonly KeptKey[] = Object.values(folders).flatMap(({ makes }) => makes as readonly KeptKey[]);
 
-/** The one script that works on messages: the filter's Lua, every command's, and work.lua. */
-export function workScript({ bloom }: Pick<Intelligence, 'bloom'>): Script<(number | string)[]> {
-  const lua = (file: string) => loadScript(`lib/scripts/${file}.lua`);
-  const keysOf = Array.from(scripted, ([name, { keys }]) => `['${name}']=${keys.length}`);
-  const parts = [lua('lists'), lua('activity-ring'), ...Array.from(scripted.keys(), lua)];
-  return new Script(
-    [
-      lua('push-answers'),
-      lua('prelude'),
-      bloom.lua,
-      ...parts,
-      `local keys_of = {${keysOf.join(',')}}`,
-      lua('work'),
-    ].join('\n'),
-  );
-}
+/** By their names on the wire. */
+export const builtIn: ReadonlyMap<string, CommandDescriptor> = new Map(descriptors.map((one) => [one.name, one]));
+
+/** Where nobody waits for its answer, nothing is lost without it. */
+export const isRead = (command: string): boolean => builtIn.get(command)?.effect === 'reads';
+
+const everyKey: readonly string[] = [...keptKeys, 'gone'];
+export const keysOf = ({ keys }: CommandDescriptor): readonly string[] => (keys === 'every' ? everyKey : keys);
+
+/** Where a command's Lua is, named from the project's root. */
+export const luaFiles = (command: CommandDescriptor): string[] => {
+  const [folder] = Object.entries(folders).find(([, one]) => one === command) ?? [];
+  return command.lua.map((file) => `lib/intelligence/commands/${folder}/${file}`);
+};

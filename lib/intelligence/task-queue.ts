@@ -1,30 +1,4 @@
-import type { Message } from '../protocol.js';
-
-/** Who waits for an answer in this process. */
-export interface Asker {
-  /** until it has its answer, or its time is up */
-  readonly waits: boolean;
-  /** The answer, as JSON. */
-  answer(data: string): void;
-}
-
-/** A message that waits for its turn. */
-export interface Job {
-  readonly message: Message;
-  readonly payload: string;
-  /** by this process' clock */
-  readonly heardMs: number;
-  /** who is answered in this process, rather than by Redis */
-  asker?: Asker;
-  /** of a stream: which, and the entry's id */
-  readonly entry?: { readonly stream: string; readonly id: string };
-  /** how often it was sent in vain */
-  tries?: number;
-  /** has a script taken its entry off the group's list? */
-  acknowledged?: boolean;
-  /** of a list: its items, how far it is, what the pieces gave, and how many items the next piece has */
-  list?: { readonly items: readonly string[]; done: number; readonly parts: string[]; piece: number };
-}
+import type { Task } from './task.js';
 
 /**
  * Why a message was dropped: nobody waits any longer, nobody ever did, there is no room for one more, or it lay in its stream
@@ -36,8 +10,8 @@ export type Dropped = 'late' | 'unawaited' | 'full' | 'expired';
 const IN_VAIN_MS = 10;
 
 /** What waits of one session, in order. */
-interface Waiting {
-  jobs: Job[];
+interface Waiting<T> {
+  tasks: T[];
   head: number;
   bytes: number;
 }
@@ -47,33 +21,32 @@ interface Waiting {
  * nobody else waiting. Bounded by messages and by bytes of payload, and one session by a quarter of both where others wait. At
  * the bound it drops what nobody waits for any longer, then what nobody ever waited for, oldest first, and only then what comes.
  */
-export class Queue {
+export class TaskQueue<T extends Task> {
   /** by session, whose turn is next first */
-  #sessions = new Map<string, Waiting>();
+  #sessions = new Map<string, Waiting<T>>();
   #length = 0;
   #bytes = 0;
   #inVainMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     readonly bounds: { readonly messages: number; readonly bytes: number },
-    readonly isLate: (job: Job) => boolean,
-    readonly onDrop: (job: Job, why: Dropped) => void,
+    readonly onDrop: (task: T, why: Dropped) => void,
   ) {}
 
   get length(): number {
     return this.#length;
   }
 
-  push(job: Job): void {
+  push(task: T): void {
     // what a stream has given out is bounded where it is read, and never dropped
-    if (!job.entry) {
-      if (this.#isFull && job.heardMs - this.#inVainMs >= IN_VAIN_MS) {
+    if (!task.isKept) {
+      if (this.#isFull && task.heardMs - this.#inVainMs >= IN_VAIN_MS) {
         this.#sweep();
-        if (this.#isFull) this.#inVainMs = job.heardMs;
+        if (this.#isFull) this.#inVainMs = task.heardMs;
       }
-      if (this.#isFull || this.#hasShare(job.message.sid)) return this.onDrop(job, this.isLate(job) ? 'late' : 'full');
+      if (this.#isFull || this.#hasShare(task.sid)) return this.onDrop(task, task.isLate ? 'late' : 'full');
     }
-    this.#add(job);
+    this.#add(task);
   }
 
   /** The sessions that wait, whose turn is next first; one that defer() puts behind the others comes once more. */
@@ -82,21 +55,21 @@ export class Queue {
   }
 
   /** Takes the first one of a session; by default of the one whose turn it is, whose next turn comes after the others'. */
-  shift(sid?: string): Job | undefined {
+  shift(sid?: string): T | undefined {
     const whose = sid ?? this.#sessions.keys().next().value;
     const waiting = whose === undefined ? undefined : this.#sessions.get(whose);
-    const job = waiting?.jobs[waiting.head++];
-    if (whose === undefined || !waiting || !job) return undefined;
-    waiting.bytes -= job.payload.length;
+    const task = waiting?.tasks[waiting.head++];
+    if (whose === undefined || !waiting || !task) return undefined;
+    waiting.bytes -= task.payload.length;
     this.#length--;
-    this.#bytes -= job.payload.length;
-    if (waiting.head === waiting.jobs.length) this.#sessions.delete(whose);
-    else if (waiting.head > 1024 && waiting.head * 2 > waiting.jobs.length) {
-      waiting.jobs = waiting.jobs.slice(waiting.head);
+    this.#bytes -= task.payload.length;
+    if (waiting.head === waiting.tasks.length) this.#sessions.delete(whose);
+    else if (waiting.head > 1024 && waiting.head * 2 > waiting.tasks.length) {
+      waiting.tasks = waiting.tasks.slice(waiting.head);
       waiting.head = 0;
     }
     if (sid === undefined) this.defer(whose);
-    return job;
+    return task;
   }
 
   /** What waits of a session comes after all others. */
@@ -108,30 +81,30 @@ export class Queue {
   }
 
   /** Puts back what is not finished, before all others of its session. */
-  unshift(jobs: readonly Job[]): void {
-    for (const job of jobs.toReversed()) {
-      const { sid } = job.message;
+  unshift(tasks: readonly T[]): void {
+    for (const task of tasks.toReversed()) {
+      const { sid } = task;
       const waiting = this.#sessions.get(sid);
-      if (!waiting) this.#add(job);
+      if (!waiting) this.#add(task);
       else {
-        waiting.jobs = [job, ...waiting.jobs.slice(waiting.head)];
+        waiting.tasks = [task, ...waiting.tasks.slice(waiting.head)];
         waiting.head = 0;
-        waiting.bytes += job.payload.length;
+        waiting.bytes += task.payload.length;
         this.#length++;
-        this.#bytes += job.payload.length;
+        this.#bytes += task.payload.length;
       }
     }
   }
 
-  #add(job: Job): void {
-    const { sid } = job.message;
+  #add(task: T): void {
+    const { sid } = task;
     const waiting = this.#sessions.get(sid);
     if (waiting) {
-      waiting.jobs.push(job);
-      waiting.bytes += job.payload.length;
-    } else this.#sessions.set(sid, { jobs: [job], head: 0, bytes: job.payload.length });
+      waiting.tasks.push(task);
+      waiting.bytes += task.payload.length;
+    } else this.#sessions.set(sid, { tasks: [task], head: 0, bytes: task.payload.length });
     this.#length++;
-    this.#bytes += job.payload.length;
+    this.#bytes += task.payload.length;
   }
 
   get #isFull(): boolean {
@@ -141,30 +114,30 @@ export class Queue {
   #hasShare(sid: string): boolean {
     const waiting = this.#sessions.size > 1 ? this.#sessions.get(sid) : undefined;
     if (!waiting) return false;
-    return (waiting.jobs.length - waiting.head) * 4 >= this.bounds.messages || waiting.bytes * 4 >= this.bounds.bytes;
+    return (waiting.tasks.length - waiting.head) * 4 >= this.bounds.messages || waiting.bytes * 4 >= this.bounds.bytes;
   }
 
   /** Makes room for a tenth more, as far as there is something that nobody waits for. */
   #sweep(): void {
     const room = { messages: this.bounds.messages * 0.9, bytes: this.bounds.bytes * 0.9 };
-    const drop = (which: (job: Job) => boolean, why: Dropped) => {
-      const all = Array.from(this.#sessions.values(), ({ jobs, head }) => jobs.slice(head)).flat();
-      const gone = new Set<Job>();
+    const drop = (which: (task: T) => boolean, why: Dropped) => {
+      const all = Array.from(this.#sessions.values(), ({ tasks, head }) => tasks.slice(head)).flat();
+      const gone = new Set<T>();
       let [length, bytes] = [this.#length, this.#bytes];
-      for (const job of all.toSorted((a, b) => a.heardMs - b.heardMs)) {
+      for (const task of all.toSorted((a, b) => a.heardMs - b.heardMs)) {
         if (length <= room.messages && bytes <= room.bytes) break;
-        if (!which(job)) continue;
-        gone.add(job);
+        if (!which(task)) continue;
+        gone.add(task);
         length--;
-        bytes -= job.payload.length;
+        bytes -= task.payload.length;
       }
       if (gone.size === 0) return;
       this.#sessions = new Map();
       [this.#length, this.#bytes] = [0, 0];
-      for (const job of all) if (!gone.has(job)) this.#add(job);
-      for (const job of gone) this.onDrop(job, why);
+      for (const task of all) if (!gone.has(task)) this.#add(task);
+      for (const task of gone) this.onDrop(task, why);
     };
-    drop(this.isLate, 'late');
-    drop(({ message }) => message.request.inbox === '', 'unawaited');
+    drop((task) => task.isLate, 'late');
+    drop((task) => !task.awaited, 'unawaited');
   }
 }

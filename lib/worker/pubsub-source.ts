@@ -4,8 +4,8 @@ import { channelOf, checkPayload, parseChannel, patternOf, requestOf, SELF_COMMA
 import type { RedisClient, RedisOption } from '../redis/connect.js';
 import { loopSignal } from '../redis/loop-clock.js';
 import { Subscriber } from '../redis/subscriber.js';
-import type { Job } from './queue.js';
 import type { Source, SourceEvents } from './source.js';
+import { type MessageContext, WorkerTask } from './worker-task.js';
 
 /** Messages by pub/sub (the white paper's way): at most once, and what is published while nobody listens is gone. */
 export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
@@ -13,7 +13,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   readonly #patterns: readonly string[];
   readonly #heardItself = new EventEmitter();
   readonly #closed = new AbortController();
-  #jobs: Job[] = [];
+  #messages: WorkerTask[] = [];
   #deafSinceMs: number | undefined;
   #pings = 0;
 
@@ -22,6 +22,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     readonly client: RedisClient,
     readonly options: { namespace: string; db: number; sessionGlob: string; id: string; startMs: number },
     commands: Iterable<string>,
+    readonly context: MessageContext,
   ) {
     super();
     const { namespace, db, sessionGlob } = options;
@@ -75,17 +76,17 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
         return;
       }
       // what came in one piece goes on in one piece, and at once: microtasks come after the piece
-      if (this.#jobs.length === 0) queueMicrotask(() => this.#pass());
-      this.#jobs.push({ message, payload, heardMs: performance.now() });
+      if (this.#messages.length === 0) queueMicrotask(() => this.#pass());
+      this.#messages.push(new WorkerTask(message, payload, performance.now(), this.context));
     } catch (error) {
       this.emit('fault', error as Error);
     }
   }
 
   #pass(): void {
-    const jobs = this.#jobs;
-    this.#jobs = [];
-    this.emit('jobs', jobs);
+    const messages = this.#messages;
+    this.#messages = [];
+    this.emit('messages', messages);
   }
 
   finished(): void {}

@@ -1,4 +1,4 @@
--- Pushes answers where somebody waits for them, to stand before work.lua and in a script of its own (replies.ts). A list is made
+-- Pushes answers where somebody waits for them, to stand before acknowledge-and-push.lua and in a script of its own (replies.ts). A list is made
 -- here or left alone: what never expires, or later than it would by us, is somebody else's, and a list a request is made once.
 local redis = redis
 local SHORT, LONGEST = 1000, 10000

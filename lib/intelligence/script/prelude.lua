@@ -1,8 +1,10 @@
--- What every command of work.lua may use.
-local KEYS, ARGV = KEYS, ARGV -- nearer than globals
-local commands = {} -- by name: a function (k, its first of KEYS; a, its first of ARGV; n, how many arguments; ttl in ms; does
--- somebody wait; is it a call that is sent again) that gives the answer as JSON, nothing, AGAIN (counted before) or GONE (its session was destroyed)
-local AGAIN, GONE = {}, {}
+-- What every command of the script may use.
+local redis, KEYS = redis, KEYS -- locals are found faster than globals
+local messages = cjson.decode(ARGV[1]) -- see loop.lua
+-- By a command's name: a function (keys by name, message), which gives its answer as JSON, or nothing; and its outcome,
+-- where that is not 'done': 'duplicate' (it was counted before), 'gone' (its session was destroyed), or 'part' (of a list,
+-- some items were looked up: how many is the third value, and the answer is the text that they make).
+local commands = {}
 
 -- What is known of a session is kept for longer than the session by a sixteenth of its ttl, so that it need not be renewed at
 -- each request and is never gone before the session.

@@ -1,13 +1,42 @@
-import { IntelligentSessionError } from '../../errors.js';
-import { loadScript } from '../../redis/load-script.js';
-import { Script } from '../../redis/run-script.js';
-import type { Intelligence } from './command.js';
+import { IntelligentSessionError, OptionError } from '../../../errors.js';
+import { isBit, isListOf } from '../../answers.js';
+import type { Asking, Intelligence, ReadCommand } from '../../command.js';
 
 /** As activity-ring.lua has them. */
 const [HEAD, DAY, MINUTES] = [207, 180, 1440];
+/** So many minutes cost this process as much as a page view. */
+const MINUTES_OF_A_VIEW = 10_080;
 
-/** Redis' clock in seconds, and what stands in `activity`. */
-export const readActivity = new Script<[seconds: Buffer, data: Buffer | null]>(loadScript('lib/scripts/activity.lua'));
+/** A bit a minute before the current one. The payload: how many. */
+export const activity = {
+  name: 'activity',
+  effect: 'reads',
+  makes: [],
+  keys: ['activity'],
+  lua: ['activity.lua'],
+  items: 'none',
+  read(payload, of) {
+    const minutes = minutesOf(payload, of);
+    return ([seconds, data]) => activityText(data ?? null, Number(seconds), minutes, of.activityDays);
+  },
+  cost: (payload) => 1 + (/^\d{1,6}$/.test(payload) ? Number(payload) / MINUTES_OF_A_VIEW : 0),
+  isAnswer: isListOf(isBit),
+  methods: {
+    /** A bit a minute before the current one, oldest first. Degraded: undefined. */
+    async activity(
+      this: Asking,
+      { minutes = 60 }: { minutes?: number | undefined } = {},
+    ): Promise<number[] | undefined> {
+      if (!Number.isInteger(minutes) || minutes < 1)
+        throw new OptionError(
+          'activity(): "minutes" should be a whole number from 1',
+          'ERR_INTELLIGENT_SESSION_ARGUMENT',
+        );
+      return (await this.ask('activity', String(minutes))) as number[] | undefined;
+    },
+  },
+  documented: { payload: 'how many minutes, 1 to 1,440 a day kept (10,080)', answer: 'as many bits, oldest first' },
+} as const satisfies ReadCommand;
 
 /** How many minutes a payload asks for. */
 export function minutesOf(payload: string, { activityDays }: Intelligence): number {

@@ -1,14 +1,13 @@
 -- Were all pages visited?
--- k  visited
--- a  1 where these are all of the combo's pages; pages as bloom_which takes them
--- Reply 1 or 0, or PART: so far, all
-commands['combo'] = function(k, a, n)
-  if n == 1 then return '0' end
-  local seen, done = look_up(KEYS[k], a + 1, a + n - 1)
+-- keys     visited
+-- message  items: pages as bloom_which() takes them; whole: are these all of the combo's pages
+-- Answer   1 or 0, or a part: so far, all
+commands['combo'] = function(keys, message)
+  if #message.items == 0 then return '0' end
+  local seen, done = look_up(keys.visited, message.items)
   for i = 1, done do
     if seen[i] == 0 then return '0' end
   end
-  if ARGV[a] == '1' and done == n - 1 then return '1' end
-  part_items, part_text = done, ''
-  return PART
+  if message.whole and done == #message.items then return '1' end
+  return '', 'part', done
 end

@@ -1,12 +1,12 @@
 -- The pages of a list that were not visited, in its order.
--- k  visited
--- a  1 where this is the whole list; pages as bloom_which takes them; then each page as JSON
--- Reply a JSON array, or PART: what stands in it
-commands['featuredpages'] = function(k, a, n)
-  local many, fresh = (n - 1) / 2, {}
-  local seen, done = look_up(KEYS[k], a + 1, a + many)
+-- keys     visited
+-- message  items: pages as bloom_which() takes them; names: each page as JSON; whole: is this all of the list
+-- Answer   a JSON array, or a part of it
+commands['featuredpages'] = function(keys, message)
+  local fresh = {}
+  local seen, done = look_up(keys.visited, message.items)
   for i = 1, done do
-    if seen[i] == 0 then fresh[#fresh + 1] = ARGV[a + many + i] end
+    if seen[i] == 0 then fresh[#fresh + 1] = message.names[i] end
   end
-  return list_answer(ARGV[a], fresh, done, many)
+  return list_answer(message, fresh, done)
 end

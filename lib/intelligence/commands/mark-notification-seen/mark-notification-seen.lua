@@ -1,11 +1,11 @@
 -- Adds a notification to those seen; the filter then expires with the session.
--- k  notified, gone
--- a  the id as bloom_add takes it
--- Reply 1 if it was not there, else 0; GONE where the session was destroyed
-commands['mark-notification-seen'] = function(k, a, _, ttl)
-  local exists = bloom_check(KEYS[k])
-  if not exists and redis.call('EXISTS', KEYS[k + 1]) == 1 then return GONE end
-  local added = bloom_add(KEYS[k], ARGV[a], exists)
-  keep_for(KEYS[k], kept_for(ttl))
+-- keys     notified, gone
+-- message  item: the id as bloom_add() takes it
+-- Answer   1 if it was not there, else 0
+commands['mark-notification-seen'] = function(keys, message)
+  local exists = bloom_check(keys.notified)
+  if not exists and redis.call('EXISTS', keys.gone) == 1 then return nil, 'gone' end
+  local added = bloom_add(keys.notified, message.item, exists)
+  keep_for(keys.notified, kept_for(message.ttl))
   return tostring(added)
 end

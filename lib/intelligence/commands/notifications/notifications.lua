@@ -1,10 +1,12 @@
 -- Which notifications of a list were seen.
--- k  notified
--- a  1 where this is the whole list; ids as bloom_which takes them; then of each what stands before `seen` in the reply
--- Reply a JSON array of {"id":…,"seen":…}, or PART: what stands in it
-commands['notifications'] = function(k, a, n)
-  local many, list = (n - 1) / 2, {}
-  local seen, done = look_up(KEYS[k], a + 1, a + many)
-  for i = 1, done do list[i] = ARGV[a + many + i] .. (seen[i] == 0 and 'false}' or 'true}') end
-  return list_answer(ARGV[a], list, done, many)
+-- keys     notified
+-- message  items: ids as bloom_which() takes them; names: each id as JSON; whole: is this all of the list
+-- Answer   a JSON array of {"id":…,"seen":…}, or a part of it
+commands['notifications'] = function(keys, message)
+  local list = {}
+  local seen, done = look_up(keys.notified, message.items)
+  for i = 1, done do
+    list[i] = '{"id":' .. message.names[i] .. ',"seen":' .. (seen[i] == 0 and 'false}' or 'true}')
+  end
+  return list_answer(message, list, done)
 end

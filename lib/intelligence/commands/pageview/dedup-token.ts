@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { hi, lo, murmurHash64A } from '../../bloom/murmur-hash.js';
+import { hi, lo, murmurHash64A } from '../../../bloom/murmur-hash.js';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 /** of a request id: who sent it, and its number among the sender's, up to 2^30 */
@@ -20,7 +20,7 @@ function letters(text: string, count: number): string {
  * Eleven characters by which a request that comes twice is known again (activity-ring.lua): five of its sender's hash, and
  * its number as six digits to the base 36; of an id that says neither, ten of its own hash and "!" between.
  */
-export function markOf(id: string): string {
+export function dedupToken(id: string): string {
   const [, sender, number] = NUMBERED.exec(id) ?? [];
   if (sender === undefined || number === undefined) {
     const word = letters(id, 10);

@@ -1,8 +1,9 @@
 -- Counts one page view and reads what there is to know (white paper, "Activity Pattern Monitoring").
--- k  activity, pages, visited, notified, gone
--- a  page as bloom_add takes it; page; mark of the request (see ring_counted()); days kept
--- Reply the report as JSON, AGAIN where this request was counted before, or GONE where the session was destroyed. Of a call
---       that is sent again, what the lost one counted is reported: whether the page was new is known where all pages were
+-- keys     all that is kept of a session, and gone
+-- message  item: the page as bloom_add() takes it; page; token: by which the request is known again (see ring_counted()); days
+--          of activity kept; again: was it sent before, by a call that got no answer
+-- Answer   the report as JSON. Of a call that is sent again, what the lost one counted is reported: whether the page was new is
+--          known where all pages were
 local tails = {} -- of this call's reports
 local function tail_of(fresh, new, bits) -- bits: the five minutes, oldest first, and this one
   local key = bits + (fresh == 1 and 64 or 0) + (new and 128 or 0)
@@ -29,22 +30,23 @@ local function counted_before(data, first, last, views, unique, slots)
   return '{"totalPages":' .. views .. ',"uniquePages":' .. unique .. tail_of(fresh, unique == 1 and fresh == 1, bits)
 end
 
-commands['pageview'] = function(k, a, _, ttl, wanted, sent_again)
-  local activity, pages, visited = KEYS[k], KEYS[k + 1], KEYS[k + 2]
-  local mark, slots = ARGV[a + 2], tonumber(ARGV[a + 3]) + 1
+commands['pageview'] = function(keys, message)
+  local activity, pages, visited = keys.activity, keys.pages, keys.visited
+  local token, slots, ttl = message.token, message.days + 1, message.ttl
 
   -- all types are known before the first write: a key of another type leaves all as it was
   local data = redis.call('GET', activity) or ''
   local first, last, views, unique, expires = ring_head(data)
   if not first then
     -- where something is known already, the session is not destroyed
-    if redis.call('EXISTS', KEYS[k + 4]) == 1 then return GONE end
-  elseif ring_counted(data, mark) then
-    return sent_again and counted_before(data, first, last, views, unique, slots) or AGAIN
+    if redis.call('EXISTS', keys.gone) == 1 then return nil, 'gone' end
+  elseif ring_counted(data, token) then
+    if message.again then return counted_before(data, first, last, views, unique, slots) end
+    return nil, 'duplicate'
   end
   local exists = bloom_check(visited)
-  local added = redis.call('PFADD', pages, ARGV[a + 1]) -- writes nothing where it is no HyperLogLog
-  local fresh = bloom_add(visited, ARGV[a], exists)
+  local added = redis.call('PFADD', pages, message.page) -- writes nothing where it is no HyperLogLog
+  local fresh = bloom_add(visited, message.item, exists)
 
   local now = clock()
   local minute = (now - now % 60) / 60
@@ -59,7 +61,7 @@ commands['pageview'] = function(k, a, _, ttl, wanted, sent_again)
   views = (views or 0) + 1
   if renew then expires = now + math.floor(kept_for(ttl) / 1000) end
 
-  local marks = mark .. (first and data:sub(MARKS_AT + 1, HEAD - MARK) or ('\0'):rep(MARKS - MARK))
+  local marks = token .. (first and data:sub(MARKS_AT + 1, HEAD - MARK) or ('\0'):rep(MARKS - MARK))
   local counts = struct.pack('<I4I4I4', views, unique, expires)
   if not first or today - last >= slots or today < first or not ring_fits(data, first, last, slots) then
     first, last = today, today
@@ -87,8 +89,8 @@ commands['pageview'] = function(k, a, _, ttl, wanted, sent_again)
   end
   if renew then
     local keep = kept_for(ttl)
-    for i = k, k + 3 do keep_for(KEYS[i], keep) end
+    for _, name in ipairs(KEPT) do keep_for(keys[name], keep) end
   end
-  if not wanted then return end
+  if not message.waits then return end
   return '{"totalPages":' .. views .. ',"uniquePages":' .. unique .. tail_of(fresh, unique == 1 and fresh == 1, bits)
 end

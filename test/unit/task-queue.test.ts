@@ -1,21 +1,31 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { parseRequest } from '../../lib/protocol.js';
-import { type Dropped, type Job, Queue } from '../../lib/worker/queue.js';
+import { Task } from '../../lib/intelligence/task.js';
+import { type Dropped, TaskQueue } from '../../lib/intelligence/task-queue.js';
 
-const job = (id: number, kind: 'late' | 'waiting' | 'unawaited', heardMs = 0, payload = ''): Job => {
-  const tail = { late: '@some-box@1@', waiting: '@some-box@100@', unawaited: '@@@' }[kind];
-  return { message: parseRequest(`pageview:sid:${id}${tail}60`), payload, heardMs };
-};
-const isLate = ({ message }: Job) => (message.request.deadlineMs ?? 100) < 50;
+type Kind = 'late' | 'waiting' | 'unawaited';
+class TestTask extends Task {
+  readonly awaited: boolean;
+  readonly isLate: boolean;
+
+  constructor(id: number, kind: Kind, heardMs = 0, payload = '', sid = 'sid') {
+    super('pageview', sid, String(id), payload, 60, heardMs);
+    this.awaited = kind !== 'unawaited';
+    this.isLate = kind === 'late';
+  }
+
+  answer(): void {}
+  refuse(): void {}
+}
+const job = (...values: ConstructorParameters<typeof TestTask>) => new TestTask(...values);
 
 describe('the worker’s queue', () => {
   let dropped: [id: string, why: Dropped][];
   const make = (messages: number, bytes = 1000) =>
-    new Queue({ messages, bytes }, isLate, ({ message }, why) => dropped.push([message.request.id, why]));
-  const rest = (queue: Queue) => {
+    new TaskQueue<TestTask>({ messages, bytes }, ({ id }, why) => dropped.push([id, why]));
+  const rest = (queue: TaskQueue<TestTask>) => {
     const ids: string[] = [];
-    for (let one = queue.shift(); one; one = queue.shift()) ids.push(one.message.request.id);
+    for (let one = queue.shift(); one; one = queue.shift()) ids.push(one.id);
     return ids;
   };
   beforeEach(() => {
@@ -25,8 +35,8 @@ describe('the worker’s queue', () => {
   it('gives what came first, and what was put back before all others', () => {
     const queue = make(10);
     for (let i = 1; i <= 4; i++) queue.push(job(i, 'waiting'));
-    const first = queue.shift() as Job;
-    const second = queue.shift() as Job;
+    const first = queue.shift() as TestTask;
+    const second = queue.shift() as TestTask;
     queue.unshift([first, second]);
     expect(rest(queue)).to.deep.equal(['1', '2', '3', '4']);
     expect(queue.length).to.equal(0);
@@ -58,10 +68,7 @@ describe('the worker’s queue', () => {
 
   it('takes sessions in turn, and no more than a quarter of its room from one while others wait', () => {
     const queue = make(16);
-    const of = (sid: string, id: number): Job => ({
-      ...job(id, 'waiting'),
-      message: parseRequest(`pageview:${sid}:${id}@inbox-of-the-test@100@60`),
-    });
+    const of = (sid: string, id: number) => job(id, 'waiting', 0, '', sid);
     for (let i = 0; i < 3; i++) queue.push(of('much', i));
     for (let i = 3; i < 5; i++) queue.push(of('other', i));
     for (let i = 5; i < 8; i++) queue.push(of('much', i));
@@ -70,7 +77,7 @@ describe('the worker’s queue', () => {
       ['7', 'full'],
     ]);
     expect([...queue.sessions()]).to.deep.equal(['much', 'other']);
-    const first = queue.shift('much') as Job;
+    const first = queue.shift('much') as TestTask;
     queue.defer('much');
     queue.unshift([first]);
     expect(rest(queue)).to.deep.equal(['3', '0', '4', '1', '2', '5']);
@@ -97,7 +104,7 @@ describe('the worker’s queue', () => {
             queue.push(job(i, kind as 'late', i * 20));
             expect(queue.length).to.be.at.most(most);
             const one = take ? queue.shift() : undefined;
-            if (one) taken.push(one.message.request.id);
+            if (one) taken.push(one.id);
           }
           taken.push(...rest(queue));
           expect(taken.map(Number)).to.deep.equal(taken.map(Number).toSorted((a, b) => a - b));
