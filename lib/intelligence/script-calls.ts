@@ -188,7 +188,10 @@ export class ScriptCalls<T extends Task> {
     if (outcome === 'failed') {
       const error = new Error(String(text));
       this.onOutcome(task, 'failed', detail === 'bloom' ? bloomFault(error) : redisFault(error));
-    } else this.onOutcome(task, outcome as Outcome);
+      return true;
+    }
+    if (outcome === 'gone' && detail !== '') task.answer(String(detail));
+    this.onOutcome(task, outcome as Outcome);
     return true;
   }
 

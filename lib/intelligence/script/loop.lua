@@ -4,7 +4,7 @@
 -- ARGV[1]  messages, a JSON array: command; key, where its keys begin in KEYS; ttl of its session in ms; waits: does somebody
 --          wait for the answer; the command's arguments; what the ending needs
 -- Reply    of each message its answer ('' where it has none, or where the ending has sent it), or an outcome: { 'duplicate' },
---          { 'gone' }, { 'failed', 'bloom' or 'redis', why }, { 'part', items looked up, their text }, { 'held' } (it comes
+--          { 'gone', its answer }, { 'failed', 'bloom' or 'redis', why }, { 'part', items looked up, their text }, { 'held' } (it comes
 --          after an unfinished list of its session, and was not worked on).
 --          Then notes on the call: { 'refused', items that full filters did not take }, and the ending's.
 local reply, unfinished = {}, {}
@@ -36,8 +36,7 @@ for n, message in ipairs(messages) do
       reply[n] = { outcome, items, answer }
       unfinished[session_of(message)], some_unfinished = true, true
     elseif outcome then
-      reply[n] = { outcome }
-      if outcome == 'gone' then deliver(message, 'null') end
+      reply[n] = { outcome, outcome == 'gone' and message.waits and deliver(message, 'null') or '' }
     else
       reply[n] = answer and message.waits and deliver(message, answer) or ''
     end
