@@ -37,8 +37,8 @@ export interface RequestId {
   readonly id: string;
   /** undefined: the paper's form, a list of its own; '': nobody waits */
   readonly inbox?: string;
-  /** until when somebody waits, ms by Redis' clock */
-  readonly deadlineMs?: number;
+  /** how long somebody waits, ms from the moment at which a worker hears it: of two processes' clocks none is asked */
+  readonly budgetMs?: number;
   /** what the session has left */
   readonly ttlSeconds?: number;
   /** random, and repeated in an inbox's answer: who has not heard the request can't answer it */
@@ -52,18 +52,18 @@ export interface Message {
   readonly request: RequestId;
 }
 
-export function formatRequestId({ id, inbox, deadlineMs, ttlSeconds, nonce }: RequestId): string {
+export function formatRequestId({ id, inbox, budgetMs, ttlSeconds, nonce }: RequestId): string {
   if (inbox === undefined) return encodeId(id);
-  return `${encodeId(id)}@${inbox}@${deadlineMs ?? ''}@${ttlSeconds ?? ''}${nonce === undefined ? '' : `@${nonce}`}`;
+  return `${encodeId(id)}@${inbox}@${budgetMs ?? ''}@${ttlSeconds ?? ''}${nonce === undefined ? '' : `@${nonce}`}`;
 }
 
 export function parseRequestId(rid: string): RequestId {
-  const [id = '', inbox, deadline, ttl, nonce] = rid.split('@');
+  const [id = '', inbox, budget, ttl, nonce] = rid.split('@');
   const request: { -readonly [Field in keyof RequestId]: RequestId[Field] } = { id: decodeId(id) };
   if (inbox !== undefined) request.inbox = inbox;
   if (inbox && !INBOX.test(inbox)) throw notRequest('an inbox has 8 to 64 of A-Za-z0-9_-');
   if (nonce && !NONCE.test(nonce)) throw notRequest('a nonce has 1 to 64 of A-Za-z0-9_-');
-  if (deadline && /^\d{1,15}$/.test(deadline)) request.deadlineMs = Number(deadline);
+  if (budget && /^\d{1,9}$/.test(budget)) request.budgetMs = Number(budget);
   if (ttl && /^[1-9]\d{0,9}$/.test(ttl)) request.ttlSeconds = Math.min(Number(ttl), MOST_TTL_SECONDS);
   if (nonce) request.nonce = nonce;
   return request;

@@ -106,7 +106,7 @@ function servingGroups(scope: AclScope): RightGroup[] {
   return [
     connection(scope),
     ...nodes(scope),
-    clock,
+    ...some(users, clock),
     {
       name: 'sessions',
       commands: [

@@ -21,7 +21,7 @@ export abstract class Task {
     readonly id: string,
     readonly payload: string,
     readonly ttlSeconds: number,
-    /** by performance.now() */
+    /** by performance.now(); of a stream: when it was added, if it lay there for a while */
     readonly heardMs: number,
   ) {}
 

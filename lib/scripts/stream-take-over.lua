@@ -2,7 +2,7 @@
 -- be what ends its workers. What is this worker's already is not given out again.
 -- KEYS  stream
 -- ARGV  group; consumer; after which entry ('-': from the first); how many at most; how many times at most
--- Reply the last entry looked at (or '' where there are no more); entries; how many were given up
+-- Reply the last entry looked at (or '' where there are no more); entries; how many were given up; Redis' clock (TIME)
 local from = ARGV[3] == '-' and '-' or '(' .. ARGV[3]
 local entries, given, last = {}, 0, ''
 for _, pending in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], from, '+', ARGV[4])) do
@@ -21,4 +21,4 @@ for _, pending in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], from, '+', ARG
     redis.call('XACK', KEYS[1], ARGV[1], last)
   end
 end
-return { last, entries, given }
+return { last, entries, given, redis.call('TIME') }

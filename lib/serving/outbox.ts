@@ -10,8 +10,8 @@ export type Posted = 'sent' | 'no-worker' | 'shed';
 
 export interface Letter {
   readonly sid: string;
-  /** Writes `<command>:<sid>:<rid>`, as protocol.ts makes it, when it is sent: a deadline counts from then. */
-  request(): string;
+  /** `<command>:<sid>:<rid>`, as protocol.ts makes it */
+  readonly request: string;
   readonly payload: string;
   readonly settle: (posted: Posted, error?: unknown) => void;
 }
@@ -92,7 +92,7 @@ export class PubSubOutbox extends Gathering {
   }
 
   protected async send(letters: readonly Letter[]): Promise<Posted[]> {
-    const words = letters.flatMap((letter) => [channelOf(this.namespace, letter.request(), this.db), letter.payload]);
+    const words = letters.flatMap((letter) => [channelOf(this.namespace, letter.request, this.db), letter.payload]);
     const [channel = '', payload = ''] = words;
     const heard =
       letters.length === 1 ? [await this.client.publish(channel, payload)] : await publish.run(this.client, words);
@@ -146,7 +146,7 @@ export class StreamOutbox extends Gathering {
         numbers.set(partition, number);
         keys.push(streamKey(this.namespace, partition), leaseKey(this.namespace, partition));
       }
-      words.push(number, letter.request(), payload);
+      words.push(number, letter.request, payload);
     }
     const added = await add.run(this.client, [...keys, ...words], keys.length);
     return added.map((how) => POSTED[how] as Posted);

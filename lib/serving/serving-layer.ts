@@ -20,7 +20,6 @@ import {
   requestOf,
 } from '../protocol.js';
 import { Availability } from '../redis/availability.js';
-import { RedisClock } from '../redis/clock.js';
 import {
   connect,
   connectCommands,
@@ -131,7 +130,6 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   readonly #lists: ReplyLists | undefined;
   readonly #renewals: Renewals;
   readonly #messageAgeMs: number;
-  readonly #clock: RedisClock;
   readonly #circuits = new Circuits((state, command) => this.#circuitChanged(state, command));
   readonly #waiting = new Map<string, Waiter>();
   /** what asked for an answer that nobody waits for, by id */
@@ -199,7 +197,6 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     this.#availability.on('back', () => this.emit('back'));
     const { partitions = DEFAULT_PARTITIONS } = options;
     this.#unanswered = new Unanswered({ client: this.#keys, namespace, transport, partitions });
-    this.#clock = new RedisClock(this.#keys);
     if (replies === 'list') this.#lists = new ReplyLists(redis, replyConnections);
     else {
       const onItem = (item: InboxItem) => this.#arrived(item);
@@ -248,7 +245,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     const go = () => {
       // an id of this moment: they ascend in the order in which messages leave
       const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
-      this.#outbox.post({ sid, request: () => request, payload, settle });
+      this.#outbox.post({ sid, request, payload, settle });
     };
     const held: Held = { go, fail };
     return held;
@@ -368,7 +365,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     const left = this.#patienceMs(timeoutMs);
     return new Promise((resolve) => {
       const waiter = this.#wait(id, { command, nonce, payload: asked.payload }, target, left, resolve);
-      const request = () => start + this.#inboxRid(id, nonce, left, ttlSeconds);
+      const request = start + this.#inboxRid(id, nonce, left, ttlSeconds);
       this.#post(asked, request, (posted, error) => this.#posted(waiter, posted, error));
     });
   }
@@ -388,8 +385,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
       const id = this.#newId();
       const waiter = this.#wait(id, { command, payload }, target, untilMs - loopNowMs(), resolve);
       const rid = formatRequestId({ id });
-      const request = () => start + rid;
-      this.#post(asked, request, (posted, error) => this.#posted(waiter, posted, error));
+      this.#post(asked, start + rid, (posted, error) => this.#posted(waiter, posted, error));
       lists
         .wait(client, replyKey(this.namespace, { command, sid, rid, request: { id } }), untilMs)
         .then((text) => {
@@ -469,8 +465,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     if (this.#probes.size > 100) this.#probes.clear();
     this.#probes.set(id, { command, nonce, target });
     if (!this.#lists) {
-      const request = () => start + this.#inboxRid(id, nonce, left, ttlSeconds);
-      this.#post(asked, request, settle);
+      this.#post(asked, start + this.#inboxRid(id, nonce, left, ttlSeconds), settle);
       return;
     }
     const rid = formatRequestId({ id });
@@ -481,15 +476,14 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
         if (!isRead(command)) this.#send(command, sid, payload, ttlSeconds);
         return;
       }
-      this.#post(asked, () => start + rid, settle);
+      this.#post(asked, start + rid, settle);
       if ((await lists.wait(client, key, loopNowMs() + left)) !== null) this.#arrived({ id, command });
     };
     wait(this.#lists).catch((error) => this.emit('fault', redisFault(error)));
   }
 
   #inboxRid(id: string, nonce: string | undefined, left: number, ttlSeconds: number): string {
-    const deadlineMs = Math.ceil(this.#clock.latestMs() + left);
-    const rid = { id, inbox: this.#inbox?.name ?? '', deadlineMs, ttlSeconds };
+    const rid = { id, inbox: this.#inbox?.name ?? '', budgetMs: Math.ceil(left), ttlSeconds };
     return formatRequestId(nonce === undefined ? rid : { ...rid, nonce });
   }
 

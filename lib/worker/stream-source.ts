@@ -8,18 +8,20 @@ import { checkPayload, GROUP, parseRequest, requestOf, SELF_COMMAND } from '../p
 import { connect, isCluster, type RedisClient, type RedisOption, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { loadScript } from '../redis/load-script.js';
-import { loopSignal } from '../redis/loop-clock.js';
+import { loopNowMs, loopSignal } from '../redis/loop-clock.js';
 import { Script } from '../redis/run-script.js';
 import type { WorkerMetrics } from './metrics.js';
 import type { Source, SourceEvents } from './source.js';
 import { type MessageContext, WorkerTask } from './worker-task.js';
 
 const script = <Reply>(name: string) => new Script<Reply>(loadScript(`lib/scripts/stream-${name}.lua`));
-const lease = script<number>('lease');
+const lease = script<Time | null>('lease');
 const workers = script<string[]>('workers');
-const takeOver = script<[string, Entry[], number]>('take-over');
+const takeOver = script<[string, Entry[], number, Time]>('take-over');
 const trim = script<[number, number]>('trim');
 
+/** as Redis' TIME tells it */
+type Time = readonly [seconds: string, microseconds: string];
 type Entry = readonly [id: string, fields: readonly string[]];
 
 /** How often a worker says that it is there, renews its leases and trims. */
@@ -51,6 +53,8 @@ interface Partition {
   recovering: boolean;
   /** another worker is to have it */
   leaving: boolean;
+  /** the loop's clock less that of the Redis by which its entries have their ids; a little more, never less */
+  offsetMs: number;
 }
 
 /** A blocking connection, and the partitions that it reads: all on one Redis, one in a Cluster. */
@@ -139,21 +143,23 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
         const wanted = !this.#stopping && number % there.length === mine;
         if (!owned && !wanted) return;
         // one that is being left, too, until all that was read is finished
-        const got = (await lease.run(this.client, [leaseKey(namespace, number), id, LEASE_MS])) === 1;
-        if (!got) return owned && this.#forget(owned);
-        if (!owned) return this.#own(number);
+        const time = await lease.run(this.client, [leaseKey(namespace, number), id, LEASE_MS]);
+        if (!time) return owned && this.#forget(owned);
+        const offsetMs = offsetOf(time);
+        if (!owned) return this.#own(number, offsetMs);
+        owned.offsetMs = offsetMs;
         owned.leaving = !wanted;
         if (owned.leaving) return this.#leave(owned);
-        this.#changed.emit('change'); // perhaps it was being left, and is not now
         await this.#trim(owned, there);
       }),
-    );
+      // all at once: what a reader does not know of when it begins to wait, it reads only after that
+    ).finally(() => this.#changed.emit('change'));
     const back = !this.listening;
     this.#beatMs = performance.now();
     if (back && !this.#stopping) this.emit('ready');
   }
 
-  async #own(number: number): Promise<void> {
+  async #own(number: number, offsetMs: number): Promise<void> {
     const key = streamKey(this.options.namespace, number);
     await this.#makeGroup(key);
     const partition: Partition = {
@@ -164,11 +170,11 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       kept: 0,
       recovering: true,
       leaving: false,
+      offsetMs,
     };
     this.#owned.set(key, partition);
     const [reader] = this.#cluster ? [this.#addReader(key)] : this.#readers;
     reader?.partitions.set(key, partition);
-    this.#changed.emit('change');
     say('worker %s reads partition %d', this.options.id, number);
   }
 
@@ -282,7 +288,8 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     do {
       while (this.#room <= 0 && !this.#closed) await once(this.#changed, 'change');
       const args = [key, GROUP, this.options.id, from, AT_ONCE, MOST_DELIVERIES];
-      const [last, entries, givenUp] = await takeOver.run(this.client, args);
+      const [last, entries, givenUp, time] = await takeOver.run(this.client, args);
+      partition.offsetMs = offsetOf(time); // perhaps another server's clock
       if (givenUp > 0)
         this.#fault(
           new IntelligentSessionError(
@@ -313,8 +320,9 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       try {
         const message = parseRequest(request);
         checkPayload(payload);
-        // how long it lay in the stream, by this process' clock as far as it agrees with Redis'
-        const heardMs = nowMs - Math.max(0, Date.now() - Number.parseInt(id, 10));
+        // it lay there for so long while this process could have read it: what came during a stall has just been heard
+        const ageMs = Math.max(0, loopNowMs() - partition.offsetMs - Number.parseInt(id, 10));
+        const heardMs = nowMs - ageMs;
         if (message.command !== SELF_COMMAND)
           messages.push(new WorkerTask(message, payload, heardMs, this.context, entry));
         else {
@@ -406,6 +414,10 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     this.emit('fault', redisFault(error));
   }
 }
+
+/** How far the loop's clock is ahead of Redis' at most: the answer has been on its way. */
+const offsetOf = ([seconds, microseconds]: Time): number =>
+  loopNowMs() - Number(seconds) * 1000 - Math.floor(Number(microseconds) / 1000);
 
 /** Resolves when it is: until then its status stays `ready`. */
 function closed(client: Redis): Promise<void> {

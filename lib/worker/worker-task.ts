@@ -1,6 +1,5 @@
 import { Task } from '../intelligence/task.js';
 import { answerOf, answerText, errorText, type Message } from '../protocol.js';
-import type { RedisClock } from '../redis/clock.js';
 import type { Replies } from './replies.js';
 
 /** What a worker's messages have in common. */
@@ -10,8 +9,6 @@ export interface MessageContext {
   readonly ttlSeconds: number;
   /** of a stream's message */
   readonly maxMessageAgeSeconds: number;
-  /** by which messages say until when somebody waits */
-  readonly clock: RedisClock;
   readonly replies: Replies;
 }
 
@@ -40,16 +37,14 @@ export class WorkerTask extends Task {
   }
 
   get isLate(): boolean {
-    const { deadlineMs } = this.message.request;
-    return this.awaited && deadlineMs !== undefined && this.context.clock.earliestMs() > deadlineMs;
+    const { budgetMs } = this.message.request;
+    return this.awaited && budgetMs !== undefined && performance.now() - this.heardMs > budgetMs;
   }
 
-  /** An entry's id begins with when it was added, ms by Redis' clock. */
+  /** A stream's counts from when it was added. */
   override get isExpired(): boolean {
-    const { clock, maxMessageAgeSeconds } = this.context;
-    return (
-      this.entry !== undefined && clock.earliestMs() - Number.parseInt(this.entry.id, 10) > maxMessageAgeSeconds * 1000
-    );
+    const ageMs = performance.now() - this.heardMs;
+    return this.entry !== undefined && ageMs > this.context.maxMessageAgeSeconds * 1000;
   }
 
   override get isKept(): boolean {

@@ -10,7 +10,6 @@ import { ScriptExecutor } from '../intelligence/script-executor.js';
 import { itemKeyOf } from '../item-keys.js';
 import { Availability } from '../redis/availability.js';
 import type { PromRegistry } from '../metrics.js';
-import { RedisClock } from '../redis/clock.js';
 import { addressOf, connectCommands, databaseOf, isCluster, type RedisClient, whenReady } from '../redis/connect.js';
 import { distanceMsOf } from '../redis/liveness.js';
 import { endConnection } from '../redis/end-connection.js';
@@ -56,7 +55,6 @@ export class Worker extends EventEmitter<WorkerEvents> {
   );
   readonly #warnings = new WarnOnce();
   readonly #client: RedisClient;
-  readonly #clock: RedisClock;
   readonly #metrics: WorkerMetrics;
   #source: Source | undefined;
   #executor: ScriptExecutor<WorkerTask> | undefined;
@@ -72,7 +70,6 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const say = debug('intelligent-session:worker');
     this.#log = this.#options.log ?? { info: say, warn: say };
     this.#client = connectCommands(this.#options.redis);
-    this.#clock = new RedisClock(this.#client);
     this.#replies = new Replies(this.#client, (error) => this.#fault(error, 'reply'));
     this.#metrics = new WorkerMetrics({
       waiting: () => this.#executor?.waiting ?? 0,
@@ -178,7 +175,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   #makeSource(): Source {
     const { redis, namespace, transport, sessionGlob, partitions, commands } = this.#options;
-    const context: MessageContext = { ...this.#options, clock: this.#clock, replies: this.#replies };
+    const context: MessageContext = { ...this.#options, replies: this.#replies };
     if (transport === 'stream') {
       const options = { ...this.#options, id: this.id, partitions };
       return new StreamSource(redis, this.#client, options, this.#metrics, context);

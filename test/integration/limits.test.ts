@@ -10,6 +10,7 @@ import {
   intelligentSession,
   type Worker,
 } from '../../lib/index.js';
+import { ServingLayer } from '../../lib/serving/serving-layer.js';
 import { startDistance } from '../support/delay.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { Site, Visitor } from '../support/site.js';
@@ -186,6 +187,29 @@ describe('limits count only time in which the event loop could read', () => {
       await visit(await siteOf(sessionsOf(distance.url, { namespace: 'far:', transport })), 2);
     }
   });
+
+  for (const transport of ['pubsub', 'stream'] as const)
+    it(`a stall of everything at start, or while a message is on its way, degrades no answer, by ${transport}`, async () => {
+      const namespace = `stalled-${transport}:`;
+      for (let round = 0; round < 6; round++) {
+        const starting = createWorker({ redis: redis.url, namespace, transport });
+        const serving = new ServingLayer(redis.url, { namespace, transport });
+        const reasons: string[] = [];
+        serving.on('degraded', (command, reason) => reasons.push(`${command}: ${reason}`));
+        await immediate();
+        stall(230);
+        await starting.then((started) => open.push(() => started.close()));
+        open.push(() => serving.close());
+        const ask = (sid: string) => serving.ask('featuredpages', sid, ['/fresh'], 60, 100);
+        for (let i = 0; i < 5; i++) expect(await ask(`${round}-${i}`)).to.have.property('answered', true);
+        const asked = Array.from({ length: 5 }, (_, i) => ask(`${round}-at-once-${i}`));
+        await immediate(); // in a turn of the event loop they are gathered and sent, in the next the worker hears them
+        stall(300);
+        await Promise.all(asked);
+        expect(reasons).to.deep.equal([]);
+        for (const close of open.splice(0).reverse()) await close();
+      }
+    });
 
   it('forty visitors who save a megabyte each are all served', async () => {
     const site = await siteOf(sessionsOf());

@@ -77,6 +77,32 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       await until('eleven views are counted', async () => (await viewsOf(client, NS, 'early')) === 11);
     });
 
+    it('drops what only reads where it lay in the stream for longer than somebody waits, by Redis’ clock, and says so', async () => {
+      const [seconds] = await client.time();
+      const add = (command: string, rid: string) =>
+        client.xadd(
+          streamKey(NS, 0),
+          `${Number(seconds) * 1000 - 5000}-${rid[0]}`,
+          'r',
+          `${command}:${sidOf(0)}:${rid}`,
+          'p',
+          '["/a"]',
+        );
+      await add('featuredpages', '1@late-inbox@4000@60');
+      await add('featuredpages', '2@long-inbox@60000@60');
+      await add('featuredpages', `3@old-inbox@${Number(seconds) * 1000}@60`); // an older process' deadline: none is known
+      await add('pageview', '4@view-inbox@4000@60');
+      const worker = await work();
+      for (const inbox of ['long', 'old', 'view'])
+        expect(await client.blpop(`${NS}async:inbox:${inbox}-inbox`, 5), inbox).to.have.lengthOf(2);
+      const metrics = await worker.metrics.metrics();
+      expect(metrics)
+        .to.contain('messages_total{command="featuredpages",result="late"} 1\n')
+        .and.to.contain('messages_total{command="featuredpages",result="done"} 2\n')
+        .and.to.contain('messages_total{command="pageview",result="done"} 1\n');
+      expect(await client.exists(`${NS}async:inbox:late-inbox`)).to.equal(0);
+    });
+
     it('counts what is sent twice once, in any entry', async () => {
       const sid = sidOf(0);
       await work();

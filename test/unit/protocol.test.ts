@@ -21,11 +21,11 @@ describe('the wire', () => {
   it('brings any session id through a channel, lone surrogates included', () => {
     fc.assert(
       fc.property(anyString, anyString, (sid, id) => {
-        const rid = formatRequestId({ id, inbox: 'some-box', deadlineMs: 12, ttlSeconds: 34 });
+        const rid = formatRequestId({ id, inbox: 'some-box', budgetMs: 12, ttlSeconds: 34 });
         const parsed = parseChannel('shop:', channelOf('shop:', requestOf('pageview', sid, rid)));
         expect(parsed.sid).to.equal(sid);
         expect(parsed.command).to.equal('pageview');
-        expect(parsed.request).to.deep.equal({ id, inbox: 'some-box', deadlineMs: 12, ttlSeconds: 34 });
+        expect(parsed.request).to.deep.equal({ id, inbox: 'some-box', budgetMs: 12, ttlSeconds: 34 });
       }),
     );
   });
@@ -41,10 +41,10 @@ describe('the wire', () => {
 
   it('tells the paper’s request id from one that names an inbox, and from one that nobody waits for', () => {
     expect(parseRequestId('7')).to.deep.equal({ id: '7' });
-    expect(parseRequestId('7@some-box@1700000000000@600')).to.deep.equal({
+    expect(parseRequestId('7@some-box@2500@600')).to.deep.equal({
       id: '7',
       inbox: 'some-box',
-      deadlineMs: 1_700_000_000_000,
+      budgetMs: 2500,
       ttlSeconds: 600,
     });
     expect(parseRequestId('7@@@600')).to.deep.equal({ id: '7', inbox: '', ttlSeconds: 600 });
