@@ -8,9 +8,10 @@ import { PlainBloomFilter } from '../fallback/plain-bloom.js';
 import type { BloomFilter, BloomShape } from '../lib/bloom/bloom-filter.js';
 import { hashPair, murmurHash64A } from '../lib/bloom/murmur-hash.js';
 import { RedisBloomFilter } from '../lib/bloom/redis-bloom.js';
-import { intelligenceKeys } from '../lib/keys.js';
-import { workScript } from '../lib/worker/commands/index.js';
-import { markOf } from '../lib/worker/commands/mark.js';
+import { intelligenceKey } from '../lib/keys.js';
+import { keysOf } from '../lib/intelligence/commands.js';
+import { pageview } from '../lib/intelligence/commands/pageview/index.js';
+import { commandScript, TO_CALLER } from '../lib/intelligence/script.js';
 import { cached } from '../test/support/servers.js';
 import { commandStats, median, quick, report, round } from './support/figures.js';
 
@@ -191,34 +192,21 @@ for (let r = 0; r < ROUNDS; r++) {
   }
   for (const [side, bloom] of Object.entries(pageviews)) {
     // one message a call, that nobody waits for
-    const script = workScript({ bloom: bloom as BloomFilter });
-    const encode = side === 'fallback' ? filters.fallback : filters.module;
+    const script = commandScript({ bloom: bloom as BloomFilter }, TO_CALLER);
+    const of = {
+      bloom: side === 'fallback' ? filters.fallback : filters.module,
+      activityDays: 7,
+      combos: new Map(),
+      itemKey: (_: string, page: string) => page,
+    };
     for (const what of ['new page', 'page again'])
       await time(`page view script, ${what}, ${side}`, (i) => {
-        const { activity, pages, visited, notified } = intelligenceKeys(side, `s${i % 100}`);
-        const page = `/page/${Math.floor(i / 100)}`;
-        const mark = markOf(`${what.replace(' ', '-')}~${i.toString(36)}`);
-        return script.run(
-          client,
-          [
-            activity,
-            pages,
-            visited,
-            notified,
-            '',
-            4,
-            'pageview',
-            600_000,
-            0,
-            '',
-            4,
-            encode.encode(page),
-            page,
-            mark,
-            7,
-          ],
-          4,
-        );
+        const sid = `s${i % 100}`;
+        const keys = keysOf(pageview).map((name) => intelligenceKey(side, sid, name));
+        const id = `${what.replace(' ', '-')}~${i.toString(36)}`;
+        const fields = pageview.fields({ sid, id, payload: `/page/${Math.floor(i / 100)}` }, of);
+        const message = { command: 'pageview', key: 1, ttl: 600_000, waits: false, again: false, ...fields };
+        return script.run(client, [...keys, JSON.stringify([message])], keys.length);
       });
   }
 }

@@ -174,23 +174,25 @@ local function bloom_mark(filter, pair, words)
   return words
 end
 
--- which of the items ARGV[from] to ARGV[to] may be there: 0 or 1 for each; how many were looked up, fewer where that costs
--- more than `room` (some 1 µs each); what it cost
-local function bloom_which(key, from, to, room)
+-- An item is its two hashes in four words of 32 bits, low ones first; as bytes, little-endian.
+local function bloom_item(bytes) return { struct.unpack('<I4I4I4I4', bytes) } end
+
+-- which of the items may be there: 0 or 1 for each; how many were looked up, fewer where that costs more than `room`
+-- (some 1 µs each); what it cost
+local function bloom_which(key, items, room)
   local reply, filter, done = {}, bloom_open(key), 0
   local cost = 0
-  for i = from, to do
+  for i = 1, #items do
     if room and cost >= room then break end
-    done = done + 1
-    reply[done] = filter and bloom_has(filter, { struct.unpack('<I4I4I4I4', ARGV[i]) }, filter.n) or 0
-    cost = (filter and filter.cost or 0) + done
+    done = i
+    reply[i] = filter and bloom_has(filter, items[i], filter.n) or 0
+    cost = (filter and filter.cost or 0) + i
   end
   return reply, done, cost
 end
 
 -- 1 if the item was not there; and the filter as it then is
-local function bloom_put(filter, packed)
-  local pair = { struct.unpack('<I4I4I4I4', packed) }
+local function bloom_put(filter, pair)
   local full = filter.count >= filter.entries
   -- setting the bits of a big newest layer tells whether they were set: no need to look first
   local look = full or filter.length <= PEEK
@@ -232,7 +234,7 @@ local bloom_refused = 0 -- items that a full filter did not take
 local function bloom_add(key, pair, there)
   local filter = bloom_ready(key, there)
   if filter.size < MOST_ITEMS then return (bloom_put(filter, pair)) end
-  if bloom_has(filter, { struct.unpack('<I4I4I4I4', pair) }, filter.n) == 1 then return 0 end
+  if bloom_has(filter, pair, filter.n) == 1 then return 0 end
   bloom_refused = bloom_refused + 1
   return 1
 end

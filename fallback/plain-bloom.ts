@@ -25,7 +25,7 @@ import {
   positions,
 } from '../lib/bloom/filter-format.js';
 import { merge } from '../lib/bloom/merge.js';
-import { hashPair } from '../lib/bloom/murmur-hash.js';
+import { hashPair, hashWords } from '../lib/bloom/murmur-hash.js';
 import type { RedisClient } from '../lib/redis/connect.js';
 import { Script, type ScriptArgument } from '../lib/redis/run-script.js';
 
@@ -61,11 +61,16 @@ export class PlainBloomFilter implements BloomFilter {
     const script = <Reply>(body: string, keys?: number) => new Script<Reply>(`${this.lua}\n${body}`, keys);
     this.#add = script(
       `local r, f = {}, bloom_ready(KEYS[1])
-for i = 1, #ARGV do r[i], f = bloom_put(f, ARGV[i]) end
+for i = 1, #ARGV do r[i], f = bloom_put(f, bloom_item(ARGV[i])) end
 return r`,
       1,
     );
-    this.#exists = script('return bloom_which(KEYS[1], 1, #ARGV)', 1);
+    this.#exists = script(
+      `local items = {}
+for i = 1, #ARGV do items[i] = bloom_item(ARGV[i]) end
+return (bloom_which(KEYS[1], items))`,
+      1,
+    );
     this.#reserve = script(
       `if redis.call('EXISTS', KEYS[1]) == 1 then return redis.error_reply('ERR item exists') end
 bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1')`,
@@ -75,8 +80,8 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
     this.#checked = script('return bloom_start(KEYS[1])');
   }
 
-  encode(item: BloomItem): Buffer {
-    return hashPair(toBytes(this.blind(item)));
+  scriptItem(item: BloomItem): readonly number[] {
+    return hashWords(toBytes(this.blind(item)));
   }
 
   async reserve(key: string, shape: BloomShape = this.#shape): Promise<void> {
@@ -193,7 +198,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
   }
 
   #pairs(items: readonly BloomItem[]): Buffer[] {
-    return items.map((item) => this.encode(item));
+    return items.map((item) => hashPair(toBytes(this.blind(item))));
   }
 
   #run<Reply>(script: Script<Reply>, args: ScriptArgument[]): Promise<Reply> {

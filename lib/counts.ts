@@ -1,5 +1,5 @@
 import type { Count, Counter, Metrics } from './metrics.js';
-import { isBuiltIn } from './protocol.js';
+import { builtIn } from './intelligence/commands.js';
 
 /** A command's name may be what a visitor chose: those after so many are "other". */
 const MOST_COMMANDS = 100;
@@ -15,7 +15,7 @@ export class CommandCounts {
   }
 
   inc(command: string, result: string, by = 1): void {
-    const known = isBuiltIn(command) || this.#commands.has(command) || this.#commands.size < MOST_COMMANDS;
+    const known = builtIn.has(command) || this.#commands.has(command) || this.#commands.size < MOST_COMMANDS;
     if (known) this.#commands.add(command);
     const name = known ? command : 'other';
     const key = `${name}:${result}`;

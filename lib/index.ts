@@ -3,7 +3,7 @@ export {
   intelligentSession as default,
   intelligentSession,
 } from '../middleware/intelligent-session.js';
-export type { Combo, IntelligentSessionOptions } from '../middleware/options.js';
+export type { IntelligentSessionOptions } from '../middleware/options.js';
 export type { PageNameOptions } from '../middleware/page-name.js';
 export { type IntelligentRequest, RequestIntelligence } from '../middleware/request-intelligence.js';
 export type { Track } from '../middleware/tracking.js';
@@ -12,12 +12,13 @@ export type { BloomDump, BloomFilter, BloomInfo, BloomItem, BloomOptions, BloomS
 export type { BloomChoice } from './bloom/choose.js';
 export { copyFilter, type FilterPlace } from './bloom/copy-filter.js';
 export { type ErrorCode, IntelligentSessionError, OptionError } from './errors.js';
+export type { Combo } from './intelligence/command.js';
+export type { PageviewReport } from './intelligence/commands/pageview/index.js';
+export type { Command, CommandRequest } from './intelligence/own-command.js';
 export { createBloomFilter, createWorker } from './late.js';
 export type { RedisOption } from './redis/connect.js';
 export type { DegradedReason } from './serving/executor.js';
 export type { RedisSessionStoreOptions, Serializer } from './session/options.js';
 export { RedisSessionStore } from './session/redis-session-store.js';
-export type { Command, CommandRequest } from './worker/commands/command.js';
-export type { PageviewReport } from './worker/commands/pageview.js';
 export type { WorkerOptions } from './worker/options.js';
 export type { Worker } from './worker/worker.js';

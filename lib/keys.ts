@@ -35,41 +35,12 @@ export function decodeId(encoded: string): string {
 /** The session itself, as connect-redis names it: the id as it is. */
 export const sessionKey = (prefix: string, sid: string): string => prefix + sid;
 
-/** The keys of one session's intelligence; one hash tag, so one Cluster slot. */
-export interface IntelligenceKeys {
-  /** string: how many views, what was counted last, then a bit a minute */
-  readonly activity: string;
-  /** HyperLogLog of pages */
-  readonly pages: string;
-  /** Bloom filter of pages */
-  readonly visited: string;
-  /** Bloom filter of notification ids */
-  readonly notified: string;
-}
+/** A key of what is kept of a session; all of a session's share a hash tag, so they are in one slot of a Cluster. */
+export const intelligenceKey = (namespace: string, sid: string, name: string): string =>
+  `${namespace}ss:{${encodeId(sid)}}:${name}`;
 
-/** What the built-in commands may touch: those, and what stands where a session was destroyed. */
-export interface CommandKeys extends IntelligenceKeys {
-  /** string, empty: for as long as a message of the session's may still be on its way, none is counted */
-  readonly gone: string;
-}
-
-export function commandKeys(namespace: string, sid: string): CommandKeys {
-  const base = `${namespace}ss:{${encodeId(sid)}}:`;
-  return {
-    activity: `${base}activity`,
-    pages: `${base}pages`,
-    visited: `${base}visited`,
-    notified: `${base}notified`,
-    gone: `${base}gone`,
-  };
-}
-
-export function intelligenceKeys(namespace: string, sid: string): IntelligenceKeys {
-  const { gone: _, ...keys } = commandKeys(namespace, sid);
-  return keys;
-}
-
-export const goneKey = (namespace: string, sid: string): string => commandKeys(namespace, sid).gone;
+/** String, empty: the session was destroyed. */
+export const goneKey = (namespace: string, sid: string): string => intelligenceKey(namespace, sid, 'gone');
 
 /**
  * Stands before a user, encoded as an id, in the key of which sessions are theirs, a hash: outside the sessions' own prefix, so

@@ -74,12 +74,6 @@ export function checkCommand(command: unknown): asserts command is string {
     );
 }
 
-/** Built-in commands that only read: where nobody waits for the answer, nothing is lost without them. */
-export const READS: ReadonlySet<string> = new Set(['combo', 'featuredpages', 'notifications', 'activity']);
-export const WRITES: ReadonlySet<string> = new Set(['pageview', 'mark-notification-seen']);
-export const isBuiltIn = (command: string): boolean => READS.has(command) || WRITES.has(command);
-export const isRead = (command: string): boolean => READS.has(command);
-
 /** A character is three bytes at most. */
 const isTooLong = (payload: string): boolean =>
   payload.length > MAX_PAYLOAD_BYTES ||
@@ -186,11 +180,8 @@ export const FAILED_COMMAND = 'The command failed';
 /** What a worker answers where it failed; the list form has no place for an error: its asker's own timer ends the wait. */
 export const errorText = (head: string, error: string): string => `${head}"error":${JSON.stringify(error)}}`;
 
-/** What JSON has no word for (undefined, a function, a symbol) is null. */
-export function dataText(head: string, data: unknown): string {
-  const text = JSON.stringify(data) ?? 'null';
-  return head === '' ? text : `${head}"data":${text}}`;
-}
+/** An answer that is JSON, as it stands in a list. */
+export const answerText = (head: string, json: string): string => (head === '' ? json : `${head}"data":${json}}`);
 
 /** What stands in an inbox. */
 export interface InboxItem {

@@ -15,7 +15,7 @@ import { type IntelligentSessionOptions, isStore, resolveOptions } from './optio
 import { orderError } from './middleware-order.js';
 import { countOpen } from './open-instances.js';
 import { pageNames } from './page-name.js';
-import { type IntelligentRequest, RequestIntelligence, type Surroundings } from './request-intelligence.js';
+import { type IntelligentRequest, RequestIntelligence, type RequestContext } from './request-intelligence.js';
 import { Responses } from './responses.js';
 import { askedPage, automaticPage } from './tracking.js';
 import { warnOfUntrustedProxy } from './untrusted-proxy.js';
@@ -117,7 +117,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const fault = (error: Error) => void serving.emit('fault', error);
   let genidTold = false;
 
-  const around: Surroundings = {
+  const context: RequestContext = {
     serving,
     timeout,
     combos,
@@ -159,7 +159,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
 
   const handler: Middleware = (request, res, next) => {
     const req = request as IntelligentRequest;
-    if (req.intelligence?.around === around) {
+    if (req.intelligence?.context === context) {
       next(); // twice the same one
       return;
     }
@@ -177,7 +177,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
       next(error); // of an application's own function
       return;
     }
-    const intelligence = new RequestIntelligence(req, around, policy);
+    const intelligence = new RequestIntelligence(req, context, policy);
     req.intelligence = intelligence;
     responses.add(res, () => intelligence.end(res));
     const sessions = policy.stored ? storing : saving;
@@ -186,7 +186,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const countSeen = (request: IncomingMessage, page: string) => {
     const req = request as IntelligentRequest;
     if (!req.intelligence?.policy.tracked) return;
-    const seen = around.session(req, req.intelligence.policy);
+    const seen = context.session(req, req.intelligence.policy);
     if (seen?.returning) serving.send('pageview', seen.sid, pageName(page), seen.ttlSeconds);
   };
   return Object.assign(handler, { store, serving, beacon: () => beacon(countSeen, fault), close });

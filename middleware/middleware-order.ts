@@ -20,7 +20,7 @@ export function orderError(
 function messageOf(req: IntelligentRequest, namespace: string): string {
   if (req.intelligence)
     return (
-      `Another intelligentSession() (namespace "${req.intelligence.around.serving.namespace}") came before this one ` +
+      `Another intelligentSession() (namespace "${req.intelligence.context.serving.namespace}") came before this one ` +
       `(namespace "${namespace}") and made the session: use one for all, or give the first a cookie with a longer path`
     );
   const { sessionStore } = req as { sessionStore?: object };

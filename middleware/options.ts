@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { checkOptions, kindOf, namespace, refuseWithout, transport, whole } from '../lib/check-options.js';
 import { elsewhereInStore, elsewhereOfMiddleware } from '../lib/elsewhere.js';
 import { OptionError } from '../lib/errors.js';
+import type { Combo } from '../lib/intelligence/command.js';
 import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../lib/protocol.js';
 import { checkRedis, DEFAULT_MAX_WAIT_MS, defaultRedis, namespaceOf, type RedisOption } from '../lib/redis/connect.js';
 import {
@@ -18,13 +19,6 @@ import { checkSecret } from './check-secret.js';
 import type { PageNameOptions } from './page-name.js';
 import type { Track } from './tracking.js';
 import { type Bots, declaredBots } from './visitor-policy.js';
-
-/** Pages that together suggest something (white paper: TV and wall mount suggest the cable). */
-export interface Combo {
-  readonly name: string;
-  readonly pages: readonly string[];
-  readonly suggest?: unknown;
-}
 
 type StoreOptions = Omit<RedisSessionStoreOptions, 'redis' | 'client' | 'url'>;
 

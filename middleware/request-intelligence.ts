@@ -1,10 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Session, SessionData } from 'express-session';
-import { kindOf } from '../lib/check-options.js';
-import { OptionError } from '../lib/errors.js';
+import type { Asking, Combo } from '../lib/intelligence/command.js';
+import { type CommandMethods, descriptors } from '../lib/intelligence/commands.js';
+import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
 import type { Executor } from '../lib/serving/executor.js';
-import type { PageviewReport } from '../lib/worker/commands/pageview.js';
-import type { Combo } from './options.js';
 import type { VisitorPolicy } from './visitor-policy.js';
 
 /** A request that went through the middleware; Express' requests are, on plain node:http a cast says so. */
@@ -25,7 +24,7 @@ export interface TrackedSession {
 }
 
 /** What one request needs to know of the middleware. */
-export interface Surroundings {
+export interface RequestContext {
   readonly serving: Executor;
   readonly timeout: number;
   /** their pages are normalised */
@@ -40,14 +39,14 @@ export interface Surroundings {
   readonly session: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
 }
 
-export type Notification = string | { readonly id: string };
-type Seen<T> = T extends string ? { id: string; seen: boolean | undefined } : T & { seen: boolean | undefined };
+/** What the commands give to it: `freshPages()`, `notifications()`, `combo()` and so on. */
+export interface RequestIntelligence extends CommandMethods {}
 
 /**
  * `req.intelligence`. Nothing here rejects because Redis or the worker is away: a figure is then undefined, a list comes
  * back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each ask costs one PUBLISH.
  */
-export class RequestIntelligence {
+export class RequestIntelligence implements Asking {
   /** Did something go unanswered on this request? */
   degraded = false;
   #report: Promise<PageviewReport | undefined> | undefined;
@@ -55,7 +54,7 @@ export class RequestIntelligence {
 
   constructor(
     readonly req: IntelligentRequest,
-    readonly around: Surroundings,
+    readonly context: RequestContext,
     readonly policy: VisitorPolicy,
   ) {}
 
@@ -77,72 +76,15 @@ export class RequestIntelligence {
   }
 
   async #askPageview(page?: string): Promise<PageviewReport | undefined> {
-    const name = this.around.pageName(page ?? this.around.askedPage(this.req));
+    const name = this.context.pageName(page ?? this.context.askedPage(this.req));
     return (await this.#ask('pageview', name)) as PageviewReport | undefined;
-  }
-
-  /** The pages of a list that this visitor has not seen, as they were given, in its order. Degraded: all. */
-  async freshPages(pages: readonly string[]): Promise<string[]> {
-    const names = strings('freshPages', pages).map(this.around.pageName);
-    const answer = (await this.ask('featuredpages', [...new Set(names)])) as string[] | undefined;
-    if (!answer) return [...pages];
-    const fresh = new Set(answer);
-    return pages.filter((_, i) => fresh.has(names[i] as string));
-  }
-
-  /** Each notification with `seen`. Degraded: undefined. */
-  async notifications<T extends Notification>(items: readonly T[]): Promise<Seen<T>[]> {
-    const what = 'a list of ids, or of objects with an id, each a text that is not empty';
-    const ids = strings('notifications', Array.isArray(items) ? items.map(idOf) : items, what);
-    const answer = (await this.ask('notifications', ids)) as { id: string; seen: boolean }[] | undefined;
-    const seen = new Map(answer?.map((one) => [one.id, one.seen]));
-    return items.map((item, i) => {
-      const object: object = typeof item === 'string' ? { id: item } : item;
-      return { ...object, seen: seen.get(ids[i] as string) } as Seen<T>;
-    });
-  }
-
-  /** Marks a notification as seen. Resolves with true when the worker has done it. */
-  async markNotificationSeen(id: string): Promise<boolean> {
-    text('markNotificationSeen', id, 'an id, a text that is not empty');
-    return (await this.ask('mark-notification-seen', id)) !== undefined;
-  }
-
-  /** Were all these pages visited? A list of pages, or a combo's name (of the option `combos`, or the worker's). */
-  async combo(pages: readonly string[] | string): Promise<boolean | undefined> {
-    const known = Array.isArray(pages) ? pages : this.around.combos.find(({ name }) => name === pages)?.pages;
-    const what = "a combo's name, or a list of pages that is not empty";
-    if (!known || known.length === 0) text('combo', known ?? pages, what);
-    const answer = await this.ask('combo', known ? strings('combo', known, what).map(this.around.pageName) : pages);
-    return answer === undefined ? undefined : answer === 1;
-  }
-
-  /** What the matched combos suggest; one message for all of them. Degraded: []. */
-  async suggestions(): Promise<unknown[]> {
-    const { combos } = this.around;
-    if (combos.length === 0) return [];
-    const pages = [...new Set(combos.flatMap((combo) => combo.pages))];
-    const answer = (await this.ask('featuredpages', pages)) as string[] | undefined;
-    if (!answer) return [];
-    const fresh = new Set(answer);
-    return combos.filter((combo) => !combo.pages.some((page) => fresh.has(page))).map((combo) => combo.suggest);
-  }
-
-  /** A bit a minute before the current one, oldest first. Degraded: undefined. */
-  async activity({ minutes = 60 }: { minutes?: number | undefined } = {}): Promise<number[] | undefined> {
-    if (!Number.isInteger(minutes) || minutes < 1)
-      throw new OptionError(
-        'activity(): "minutes" should be a whole number from 1',
-        'ERR_INTELLIGENT_SESSION_ARGUMENT',
-      );
-    return (await this.ask('activity', String(minutes))) as number[] | undefined;
   }
 
   /** Sends a command of your own that nobody waits for. */
   send(command: string, payload?: unknown): void {
     this.#countFirst();
     const session = this.#session();
-    if (session) this.around.serving.send(command, session.sid, payload, session.ttlSeconds);
+    if (session) this.context.serving.send(command, session.sid, payload, session.ttlSeconds);
   }
 
   /** Sends a command of your own and waits for its answer; undefined after `timeout` ms. */
@@ -152,7 +94,7 @@ export class RequestIntelligence {
   }
 
   #session(): TrackedSession | undefined {
-    return this.policy.tracked ? this.around.session(this.req, this.policy) : undefined;
+    return this.policy.tracked ? this.context.session(this.req, this.policy) : undefined;
   }
 
   /** The page view goes before what follows. */
@@ -160,28 +102,28 @@ export class RequestIntelligence {
     const page = this.#automaticPage(false);
     if (page === undefined) return;
     this.#report = this.#askPageview(page);
-    this.#report.catch((error: Error) => this.around.serving.emit('fault', error));
+    this.#report.catch((error: Error) => this.context.serving.emit('fault', error));
   }
 
   /** The page that counts by itself, if nothing has yet. What `track` throws is told by `fault`, once. */
   #automaticPage(ended: boolean): string | undefined {
     if (this.#report || this.#trackFailed || !this.policy.tracked) return undefined;
     try {
-      return this.around.automaticPage(this.req, ended);
+      return this.context.automaticPage(this.req, ended);
     } catch (error) {
       this.#trackFailed = true;
-      this.around.serving.emit('fault', error as Error);
+      this.context.serving.emit('fault', error as Error);
       return undefined;
     }
   }
 
-  async #ask(command: string, payload: unknown, timeout = this.around.timeout): Promise<unknown> {
+  async #ask(command: string, payload: unknown, timeout = this.context.timeout): Promise<unknown> {
     const session = this.#session();
     if (!session) {
       this.degraded ||= this.policy.tracked && this.req.session === undefined;
       return undefined;
     }
-    const answer = await this.around.serving.ask(command, session.sid, payload, session.ttlSeconds, timeout);
+    const answer = await this.context.serving.ask(command, session.sid, payload, session.ttlSeconds, timeout);
     if (answer.answered) return answer.data ?? undefined;
     this.degraded = true;
     return undefined;
@@ -196,9 +138,9 @@ export class RequestIntelligence {
       const session = this.#session();
       if (!session) return;
       this.#report = Promise.resolve(undefined); // counted
-      this.around.serving.send('pageview', session.sid, this.around.pageName(page), session.ttlSeconds);
+      this.context.serving.send('pageview', session.sid, this.context.pageName(page), session.ttlSeconds);
     } catch (error) {
-      this.around.serving.emit('fault', error as Error); // the response has gone
+      this.context.serving.emit('fault', error as Error); // the response has gone
     }
   }
 
@@ -206,23 +148,12 @@ export class RequestIntelligence {
   #renew(): void {
     try {
       const session = this.#report && !this.degraded ? undefined : this.#session();
-      if (session?.returning) this.around.serving.renew(session.sid, session.ttlSeconds);
+      if (session?.returning) this.context.serving.renew(session.sid, session.ttlSeconds);
     } catch (error) {
-      this.around.serving.emit('fault', error as Error); // of an application's own function; the response has gone
+      this.context.serving.emit('fault', error as Error); // of an application's own function; the response has gone
     }
   }
 }
 
-const idOf = (item: Notification): string => (typeof item === 'string' ? item : item?.id);
-
-function text(method: string, value: unknown, what: string): void {
-  if (typeof value !== 'string' || value === '')
-    throw new OptionError(`${method}(): expected ${what}, got ${kindOf(value)}`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
-}
-
-function strings(method: string, list: unknown, what = 'a list of texts that are not empty'): string[] {
-  const isText = (item: unknown): item is string => typeof item === 'string' && item !== '';
-  if (Array.isArray(list) && list.every(isText)) return list;
-  const got = Array.isArray(list) ? `${kindOf(list.find((item) => !isText(item)))} among them` : kindOf(list);
-  throw new OptionError(`${method}(): expected ${what}, got ${got}`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
-}
+// each command's methods stand in its own folder
+for (const { methods } of descriptors) Object.assign(RequestIntelligence.prototype, methods);

@@ -7,10 +7,16 @@ import { Redis } from 'ioredis';
 
 const dist = (path: string) => new URL(`../../dist/lib/${path}`, import.meta.url).href;
 const { chooseBloomFilter } = (await import(dist('bloom/choose.js'))) as typeof import('../../lib/bloom/choose.js');
-const { workScript, scripted } = (await import(
-  dist('worker/commands/index.js')
-)) as typeof import('../../lib/worker/commands/index.js');
-const { commandKeys } = (await import(dist('keys.js'))) as typeof import('../../lib/keys.js');
+const { keysOf } = (await import(
+  dist('intelligence/commands.js')
+)) as typeof import('../../lib/intelligence/commands.js');
+const { pageview } = (await import(
+  dist('intelligence/commands/pageview/index.js')
+)) as typeof import('../../lib/intelligence/commands/pageview/index.js');
+const { commandScript, TO_CALLER } = (await import(
+  dist('intelligence/script.js')
+)) as typeof import('../../lib/intelligence/script.js');
+const { intelligenceKey } = (await import(dist('keys.js'))) as typeof import('../../lib/keys.js');
 
 interface Asked {
   readonly sid: string;
@@ -22,9 +28,8 @@ export async function bareScript(url: string, namespace: string, choice: 'module
   const client = new Redis(url);
   const bloom = await chooseBloomFilter(client, choice);
   const of = { bloom, activityDays: 7, combos: new Map(), itemKey: (_: string, page: string) => page };
-  const script = workScript(of);
-  const pageview = scripted.get('pageview');
-  if (!pageview || 'items' in pageview) throw new Error('there is no page view');
+  const script = commandScript(of, TO_CALLER);
+  const names = keysOf(pageview);
   let asked: Asked[] = [];
   const sender = randomBytes(6).toString('base64url');
   let count = 0;
@@ -32,17 +37,15 @@ export async function bareScript(url: string, namespace: string, choice: 'module
     const all = asked;
     asked = [];
     const keys: string[] = [];
-    const args: (string | number | Buffer)[] = ['', 0];
+    const messages: object[] = [];
     for (const { sid, page } of all) {
-      const its = commandKeys(namespace, sid);
-      for (const name of pageview.keys) keys.push(its[name]);
-      const message = { command: 'pageview', sid, rid: '', request: { id: `${sender}~${(++count).toString(36)}` } };
-      const more = pageview.arguments(page, of, message);
-      args.push('pageview', 3_600_000, -1, '', more.length, ...more);
+      const key = keys.length + 1;
+      for (const name of names) keys.push(intelligenceKey(namespace, sid, name));
+      const fields = pageview.fields({ sid, id: `${sender}~${(++count).toString(36)}`, payload: page }, of);
+      messages.push({ command: 'pageview', key, ttl: 3_600_000, waits: true, again: false, ...fields });
     }
-    args[1] = keys.length;
-    const reply = await script.run(client, [...keys, ...args], keys.length);
-    for (let i = 0; i < reply.length; i += 3) all[(reply[i] as number) - 1]?.resolve(JSON.parse(String(reply[i + 2])));
+    const reply = await script.run(client, [...keys, JSON.stringify(messages)], keys.length);
+    for (const [i, { resolve }] of all.entries()) resolve(JSON.parse(String(reply[i])));
   };
   return {
     ask: (sid: string, page: string): Promise<unknown> =>

@@ -1,15 +1,7 @@
-import { READS, WRITES, expiredChannel, INVALIDATIONS, inboxKey, patternOf, replyKey } from '../protocol.js';
-import {
-  commandKeys,
-  endedPrefix,
-  formsBeside,
-  intelligenceKeys,
-  leaseKey,
-  sessionKey,
-  streamKey,
-  userSessionsPrefix,
-  workersKey,
-} from '../keys.js';
+import { builtIn } from '../intelligence/commands.js';
+import { commandKeys, intelligenceKeys } from '../intelligence/keys.js';
+import { expiredChannel, INVALIDATIONS, inboxKey, patternOf, replyKey } from '../protocol.js';
+import { endedPrefix, formsBeside, leaseKey, sessionKey, streamKey, userSessionsPrefix, workersKey } from '../keys.js';
 
 /** An Express process (store and insight); a worker; what only sends messages, without sessions (WIRE.md). */
 export type AclRole = 'serving' | 'worker' | 'publisher';
@@ -69,7 +61,7 @@ const literal = (text: string): string => text.replace(/[*?[\]\\]/g, '\\$&');
 const all = (keys: Iterable<string>): string[] => Array.from(keys, (key) => `~${key}`);
 const SCRIPT = ['eval', 'evalsha'];
 
-const commandNames = ({ commands }: AclScope): string[] => [...WRITES, ...READS, ...commands];
+const commandNames = ({ commands }: AclScope): string[] => [...builtIn.keys(), ...commands];
 const channelsOf = (scope: AclScope, glob: string): string[] =>
   commandNames(scope).map((command) => patternOf(scope.namespace, command, glob, scope.db));
 /** The white paper's lists, one a request. */

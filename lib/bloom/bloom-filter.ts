@@ -77,12 +77,13 @@ export interface BloomFilter {
    * (undefined: missing); false if one is not. By default: if the key is missing.
    */
   load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>): Promise<boolean>;
-  /** Lua to stand before another script: `bloom_check(key)` (an error where it is no filter), `bloom_add(key, item, checked)`,
-   * `bloom_which(key, from, to, room)` (items of ARGV).
+  /**
+   * Lua to stand before another script: `bloom_check(key)` (an error where it is no filter), `bloom_add(key, item, checked)`,
+   * `bloom_which(key, items, room)`.
    */
   readonly lua: string;
-  /** An item as that Lua takes it in ARGV. */
-  encode(item: BloomItem): string | Buffer;
+  /** An item as that Lua takes it, to be sent as JSON. */
+  scriptItem(item: BloomItem): string | readonly number[];
   /** What stands for an item: itself, or its HMAC. */
   blind(item: BloomItem): string | Buffer;
 }

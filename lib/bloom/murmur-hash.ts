@@ -63,16 +63,18 @@ export function murmurHash64A(data: Uint8Array, seedLo: number, seedHi: number):
   lo ^= hi >>> 15;
 }
 
-/** An item's two hashes, h1 then h2, as 16 bytes little-endian: the first has RedisBloom's seed, the second the first. */
-export function hashPair(data: Uint8Array): Buffer {
-  const pair = Buffer.allocUnsafe(16);
+/** An item's two hashes, each as its low and its high 32 bits: the first has RedisBloom's seed, the second the first. */
+export function hashWords(data: Uint8Array): [number, number, number, number] {
   murmurHash64A(data, M_LO | 0, M_HI | 0);
   const h1Lo = lo;
   const h1Hi = hi;
   murmurHash64A(data, h1Lo, h1Hi);
-  pair.writeInt32LE(h1Lo, 0);
-  pair.writeInt32LE(h1Hi, 4);
-  pair.writeInt32LE(lo, 8);
-  pair.writeInt32LE(hi, 12);
+  return [h1Lo >>> 0, h1Hi >>> 0, lo >>> 0, hi >>> 0];
+}
+
+/** The same as 16 bytes, little-endian. */
+export function hashPair(data: Uint8Array): Buffer {
+  const pair = Buffer.allocUnsafe(16);
+  for (const [i, word] of hashWords(data).entries()) pair.writeUInt32LE(word, 4 * i);
   return pair;
 }

@@ -30,17 +30,17 @@ local function bloom_add(key, item, there)
   return redis.call('BF.ADD', key, item)
 end
 
--- which of the items ARGV[from] to ARGV[to] may be there: 0 or 1 for each; how many were looked up, fewer where that costs
--- more than `room` (some 1 µs each); what it cost
-local function bloom_which(key, from, to, room)
-  local reply, there = {}, bloom_check(key)
-  if room then to = math.min(to, from + math.max(0, math.floor(room / 2)) - 1) end
-  for i = from, to, 4000 do -- Lua's unpack takes some 8,000
-    local last = math.min(to, i + 3999)
-    local part = there and redis.call('BF.MEXISTS', key, unpack(ARGV, i, last))
-    for j = 0, last - i do reply[i - from + j + 1] = part and part[j + 1] or 0 end
+-- which of the items may be there: 0 or 1 for each; how many were looked up, fewer where that costs more than `room`
+-- (some 1 µs each); what it cost
+local function bloom_which(key, items, room)
+  local reply, there, many = {}, bloom_check(key), #items
+  if room then many = math.min(many, math.max(0, math.floor(room / 2))) end
+  for i = 1, many, 4000 do -- Lua's unpack takes some 8,000
+    local last = math.min(many, i + 3999)
+    local part = there and redis.call('BF.MEXISTS', key, unpack(items, i, last))
+    for j = i, last do reply[j] = part and part[j - i + 1] or 0 end
   end
-  return reply, to - from + 1, 2 * (to - from + 1)
+  return reply, many, 2 * many
 end
 
 -- { ttl in ms, chunks... }, at one moment

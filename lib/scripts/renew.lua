@@ -1,5 +1,5 @@
 -- Lets what is known of a session live as long as the session: it makes nothing, and shortens nothing.
--- KEYS  activity, pages, visited, notified
+-- KEYS  all that is kept of the session
 -- ARGV  ttl of the session in ms
 -- Reply how long all that is there will be, in ms; 0 where nothing is
 local ttl, least = tonumber(ARGV[1]), 0

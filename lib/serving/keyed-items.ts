@@ -1,3 +1,4 @@
+import { builtIn } from '../intelligence/commands.js';
 import { keyItem } from '../item-keys.js';
 
 /** A message with its items keyed, and how its answer is read. */
@@ -14,19 +15,15 @@ export class KeyedItems {
   of(command: string, sid: string, payload: unknown): Keyed {
     const { secret } = this;
     if (secret === undefined) return { payload };
-    if (command === 'pageview' || command === 'mark-notification-seen')
-      return { payload: keyItem(secret, sid, String(payload)) };
+    const descriptor = builtIn.get(command);
+    if (descriptor?.items === 'payload') return { payload: keyItem(secret, sid, String(payload)) };
     // a text is a combo's name
-    if (!Array.isArray(payload) || !['combo', 'featuredpages', 'notifications'].includes(command)) return { payload };
+    if (descriptor?.items !== 'list' || !Array.isArray(payload)) return { payload };
     const names = new Map(payload.map((item: string) => [keyItem(secret, sid, item), item]));
-    const nameOf = (key: string) => names.get(key) ?? [];
+    const nameOf = (key: string) => names.get(key);
     return {
       payload: [...names.keys()],
-      answer(data) {
-        if (!Array.isArray(data)) return data;
-        if (command === 'featuredpages') return data.flatMap(nameOf);
-        return data.flatMap(({ id, seen }) => (names.has(id) ? [{ id: names.get(id), seen }] : []));
-      },
+      answer: (data) => (Array.isArray(data) ? (descriptor.unkeyed?.(data, nameOf) ?? data) : data),
     };
   }
 }

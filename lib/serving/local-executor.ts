@@ -3,11 +3,18 @@ import debug from 'debug';
 import { type BloomChoice, chooseBloomFilter } from '../bloom/choose.js';
 import { CommandCounts } from '../counts.js';
 import { applicationFault, IntelligentSessionError, OptionError, redisFault } from '../errors.js';
+import type { NamedCombo } from '../intelligence/command.js';
+import { isRead } from '../intelligence/commands.js';
+import { commandKeys } from '../intelligence/keys.js';
+import type { Command } from '../intelligence/own-command.js';
+import { toCaller } from '../intelligence/script-calls.js';
+import { type Result, ScriptExecutor } from '../intelligence/script-executor.js';
+import { Task } from '../intelligence/task.js';
 import { itemKeyOf } from '../item-keys.js';
-import { commandKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
+import { isSendable, MAX_ID_LENGTH } from '../keys.js';
 import type { PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
-import { checkCommand, formatPayload, GROUP, isRead, PUBLISHED_AGE_SECONDS } from '../protocol.js';
+import { checkCommand, formatPayload, PUBLISHED_AGE_SECONDS } from '../protocol.js';
 import { Availability } from '../redis/availability.js';
 import {
   connectCommands,
@@ -22,11 +29,7 @@ import { loopNowMs, onLoopTick } from '../redis/loop-clock.js';
 import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
-import type { Command } from '../worker/commands/command.js';
 import { WorkerMetrics } from '../worker/metrics.js';
-import type { NamedCombo } from '../worker/options.js';
-import type { Asker, Job } from '../worker/queue.js';
-import { Workbench } from '../worker/workbench.js';
 import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
 import { Renewals } from './renewals.js';
@@ -58,26 +61,43 @@ const LAST_NUMBER = 36 ** 6 - 1;
 const newSender = (): string => randomBytes(6).toString('base64url');
 const say = debug('intelligent-session:local');
 
-/** Who asked here, until it has its answer or its time is up. */
-class LocalAsker implements Asker {
-  waits = true;
+/** A message of this process; who asked for its answer waits here until it is there, or the time is up. */
+class LocalTask extends Task {
+  readonly awaited: boolean;
+  /** until when somebody waits */
+  dueMs = Number.POSITIVE_INFINITY;
+  /** undefined: nobody waits, or not any longer */
+  resolve: ((answer: Answer) => void) | undefined;
 
-  constructor(
-    readonly command: string,
-    readonly dueMs: number,
-    readonly resolve: (answer: Answer) => void,
-    readonly onEnd: (asker: LocalAsker, answered: boolean) => void,
-  ) {}
-
-  answer(data: string): void {
-    if (this.waits) this.end({ answered: true, data: JSON.parse(data) });
+  constructor(command: string, sid: string, id: string, payload: string, ttlSeconds: number, ask?: Ask) {
+    super(command, sid, id, payload, ttlSeconds, performance.now());
+    this.awaited = ask !== undefined;
+    if (!ask) return;
+    this.dueMs = ask.dueMs;
+    this.resolve = ask.resolve;
   }
+
+  get isLate(): boolean {
+    return this.awaited && this.resolve === undefined;
+  }
+
+  answer(json: string): void {
+    this.end({ answered: true, data: JSON.parse(json) });
+  }
+
+  /** The outcome tells it (#finished). */
+  refuse(): void {}
 
   end(answer: Answer): void {
-    this.waits = false;
-    this.onEnd(this, answer.answered);
-    this.resolve(answer);
+    this.resolve?.(answer);
+    this.resolve = undefined;
   }
+}
+
+/** Who waits for an answer, and until when. */
+interface Ask {
+  readonly dueMs: number;
+  readonly resolve: (answer: Answer) => void;
 }
 
 /** Carries out commands by scripts that this process sends itself, those of one turn of the event loop in one call. */
@@ -90,11 +110,11 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly #held: HeldMessages;
   readonly #pending: Pending;
   readonly #renewals: Renewals;
-  readonly #waiting = new Set<LocalAsker>();
-  #workbench: Workbench | undefined;
+  readonly #waiting = new Set<LocalTask>();
+  #executor: ScriptExecutor<LocalTask> | undefined;
   #retry: NodeJS.Timeout | undefined;
   /** of this turn of the event loop */
-  #gathered: Job[] = [];
+  #gathered: LocalTask[] = [];
   #stopTicks: (() => void) | undefined;
   #sender = newSender();
   #count = 0;
@@ -121,7 +141,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     this.#pending = new Pending(this.#client);
     this.#renewals = new Renewals(this.#client, this.namespace);
     this.#metrics = new WorkerMetrics({
-      waiting: () => this.#workbench?.waiting ?? 0,
+      waiting: () => this.#executor?.waiting ?? 0,
       listening: () => this.#isReady,
     });
     this.#requests = new CommandCounts(
@@ -231,38 +251,34 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     resolve: (answer: Answer) => void,
   ): void {
     const dueMs = loopNowMs() + timeoutMs + 2 * distanceMsOf(this.#client);
-    const asker = new LocalAsker(command, dueMs, resolve, this.#settled);
-    this.#waiting.add(asker);
     this.#stopTicks ??= onLoopTick(() => this.#endLate());
-    this.#take(command, sid, payload, ttlSeconds, asker);
+    this.#waiting.add(this.#take(command, sid, payload, ttlSeconds, { dueMs, resolve }));
   }
-
-  readonly #settled = (asker: LocalAsker, answered: boolean): void => {
-    this.#waiting.delete(asker);
-    if (answered) this.#requests.inc(asker.command, 'answered');
-  };
 
   #endLate(): void {
     const nowMs = loopNowMs();
-    for (const asker of this.#waiting) if (nowMs >= asker.dueMs) asker.end(this.#degrade(asker.command, 'timeout'));
+    for (const task of this.#waiting) if (nowMs >= task.dueMs) this.#giveUpOn(task, 'timeout');
     if (this.#waiting.size > 0) return;
     this.#stopTicks?.();
     this.#stopTicks = undefined;
   }
 
-  #take(command: string, sid: string, payload: string, ttlSeconds: number, asker?: Asker): void {
-    const id = this.#newId();
-    const request = asker ? { id, ttlSeconds } : { id, ttlSeconds, inbox: '' };
+  #giveUpOn(task: LocalTask, reason: DegradedReason): void {
+    this.#waiting.delete(task);
+    task.end(this.#degrade(task.command, reason));
+  }
+
+  #take(command: string, sid: string, payload: string, ttlSeconds: number, ask?: Ask): LocalTask {
+    const task = new LocalTask(command, sid, this.#newId(), payload, ttlSeconds, ask);
     if (this.#gathered.length === 0) setImmediate(() => this.#flush());
-    const job: Job = { message: { command, sid, rid: '', request }, payload, heardMs: performance.now() };
-    if (asker) job.asker = asker;
-    this.#gathered.push(job);
+    this.#gathered.push(task);
+    return task;
   }
 
   #flush(): void {
-    const jobs = this.#gathered;
+    const tasks = this.#gathered;
     this.#gathered = [];
-    this.#workbench?.take(jobs);
+    this.#executor?.take(tasks);
   }
 
   forget(sid: string): void {
@@ -289,25 +305,25 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     this.#ended = true;
     clearTimeout(this.#retry);
     this.#held.fail(new Error('closed'));
-    for (const asker of [...this.#waiting]) asker.end(this.#degrade(asker.command, 'closed'));
+    for (const task of this.#waiting) this.#giveUpOn(task, 'closed');
     this.#stopTicks?.();
-    this.#workbench?.close();
+    this.#executor?.close();
     this.#faults.flush();
     endConnection(this.#client);
   }
 
   get #isReady(): boolean {
-    return this.#workbench !== undefined && this.#client.status === 'ready' && !this.#closed;
+    return this.#executor !== undefined && this.#client.status === 'ready' && !this.#closed;
   }
 
   /** There is a connection: which Bloom filters the server has is known once, and then what was held goes. */
   #start(): void {
-    if (this.#workbench) return this.#held.flush();
+    if (this.#executor) return this.#held.flush();
     const { bloom, errorRate, capacity, expansion } = this.options;
     chooseBloomFilter(this.#client, bloom, { errorRate, capacity, expansion }).then(
       (filter) => {
-        if (this.#ended || this.#workbench) return;
-        this.#workbench = this.#makeWorkbench(filter);
+        if (this.#ended || this.#executor) return;
+        this.#executor = this.#makeExecutor(filter);
         this.#held.flush();
       },
       (error) => {
@@ -329,7 +345,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     else this.emit('fault', isUnknown(error.message) ? commandFault(command, payload, error.message) : error);
   }
 
-  #makeWorkbench(bloom: Awaited<ReturnType<typeof chooseBloomFilter>>): Workbench {
+  #makeExecutor(bloom: Awaited<ReturnType<typeof chooseBloomFilter>>): ScriptExecutor<LocalTask> {
     const { combos, activityDays, itemSecret } = this.options;
     const of = {
       bloom,
@@ -337,30 +353,26 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       combos: new Map(combos.map(({ name, pages }) => [name, pages])),
       itemKey: itemKeyOf(itemSecret),
     };
-    const options = {
-      ...this.options,
-      namespace: this.namespace,
-      ttlSeconds: PUBLISHED_AGE_SECONDS,
-      group: GROUP,
-      maxMessageAgeSeconds: PUBLISHED_AGE_SECONDS,
-    };
-    return new Workbench(this.#client, of, options, this.#metrics, {
-      finished: (job, result) => this.#finished(job, result),
-      fault: (error, command, job) => this.#failed(error, command, job?.payload ?? ''),
+    const options = { ...this.options, namespace: this.namespace };
+    return new ScriptExecutor<LocalTask>(this.#client, of, options, toCaller, this.#metrics, {
+      finished: (task, result) => this.#finished(task, result),
+      fault: (error, command, task) => this.#failed(error, command, task?.payload ?? ''),
     });
   }
 
-  #finished({ asker, message: { command } }: Job, result: string): void {
-    if (!asker) {
+  #finished(task: LocalTask, result: Result): void {
+    const { command } = task;
+    const wasDone = result === 'done' || result === 'duplicate' || result === 'gone';
+    if (!task.awaited) {
       this.#pending.end();
-      if (result === 'done' || result === 'again' || result === 'gone') this.#requests.inc(command, 'sent');
+      if (wasDone) this.#requests.inc(command, 'sent');
       else this.#degrade(command, result === 'full' ? 'shed' : 'failed');
       return;
     }
-    const waiting = asker as LocalAsker;
-    if (!waiting.waits) return;
-    if (result === 'done' || result === 'again' || result === 'gone') waiting.answer('null');
-    else waiting.end(this.#degrade(command, result === 'full' ? 'shed' : 'failed'));
+    if (!this.#waiting.delete(task)) return; // its time was up
+    if (!wasDone) return this.#giveUpOn(task, result === 'full' ? 'shed' : 'failed');
+    this.#requests.inc(command, 'answered');
+    task.end({ answered: true, data: null }); // where it has no answer
   }
 
   /** In ascending order: by that it is known what was counted. */

@@ -1,11 +1,11 @@
 import { LRUCache } from 'lru-cache';
-import { intelligenceKeys } from '../keys.js';
+import { intelligenceKeys } from '../intelligence/keys.js';
 import type { RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 
 const REMEMBERED = 50_000;
-const script = new Script<number>(loadScript('lib/scripts/renew.lua'), 4);
+const script = new Script<number>(loadScript('lib/scripts/renew.lua'));
 
 /** Renews the expiry of what is known of sessions (renew.lua), where this process does not know that it lasts. */
 export class Renewals {
@@ -34,7 +34,7 @@ export class Renewals {
   async #run(sid: string, ttlMs: number, nowMs: number): Promise<void> {
     const keys = Object.values(intelligenceKeys(this.namespace, sid));
     try {
-      const leftMs = await script.run(this.client, [...keys, ttlMs]);
+      const leftMs = await script.run(this.client, [...keys, ttlMs], keys.length);
       if (leftMs > 0) this.#untilMs.set(sid, nowMs + leftMs);
     } catch (error) {
       this.#untilMs.delete(sid);

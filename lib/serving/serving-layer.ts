@@ -3,7 +3,9 @@ import debug from 'debug';
 import type { Redis } from 'ioredis';
 import { CommandCounts } from '../counts.js';
 import { IntelligentSessionError, OptionError, redisFault } from '../errors.js';
-import { commandKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
+import { builtIn, isRead } from '../intelligence/commands.js';
+import { commandKeys } from '../intelligence/keys.js';
+import { isSendable, MAX_ID_LENGTH } from '../keys.js';
 import { Metrics, type PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import {
@@ -13,8 +15,6 @@ import {
   formatPayload,
   formatRequestId,
   type InboxItem,
-  isBuiltIn,
-  isRead,
   PUBLISHED_AGE_SECONDS,
   replyKey,
   requestOf,
@@ -308,7 +308,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
 
   #ask(asked: Asked): Promise<Answer> {
     const { command, sid, payload, ttlSeconds } = asked;
-    const target = { route: this.#outbox.routeOf(sid), sid, ownCommand: isBuiltIn(command) ? undefined : command };
+    const target = { route: this.#outbox.routeOf(sid), sid, ownCommand: builtIn.has(command) ? undefined : command };
     const how = this.#circuits.ask(target, performance.now());
     if (how === 'wait')
       return this.#lists ? this.#askByList(this.#lists, asked, target) : this.#askByInbox(asked, target);

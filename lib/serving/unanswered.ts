@@ -1,6 +1,7 @@
 import { Cluster } from 'ioredis';
 import { IntelligentSessionError } from '../errors.js';
-import { FAILED_COMMAND, isBuiltIn, NO_COMBO, NO_COMMAND } from '../protocol.js';
+import { builtIn } from '../intelligence/commands.js';
+import { FAILED_COMMAND, NO_COMBO, NO_COMMAND } from '../protocol.js';
 import { addressOf, databaseOf, type RedisClient } from '../redis/connect.js';
 import { shown, WarnOnce } from '../warnings.js';
 
@@ -29,7 +30,7 @@ function failure(command: string, payload: string, text: string): string {
     return `There is no command ${shown(command)}: neither built in nor in the option "commands"`;
   if (text === NO_COMBO)
     return `combo(${shown(payload)}): neither the option "combos" nor the worker has a combo of that name`;
-  if (isBuiltIn(command)) return `"${command}" was not answered: ${text}`;
+  if (builtIn.has(command)) return `"${command}" was not answered: ${text}`;
   const why = text === FAILED_COMMAND ? "the worker's log, or its event 'fault', says why" : text;
   return `The application's command ${shown(command)} failed in the worker: ${why}`;
 }
@@ -42,7 +43,7 @@ export class Unanswered {
 
   /** Nobody listens to this command, as far as Redis says. */
   noWorker(command: string): void {
-    if (!isBuiltIn(command)) this.#noCommand(command);
+    if (!builtIn.has(command)) this.#noCommand(command);
     else
       this.#warnings.tell(
         'INTELLIGENT_SESSION_NO_WORKER',

@@ -4,7 +4,8 @@ import { pathToFileURL } from 'node:url';
 import * as v from 'valibot';
 import { OptionError } from '../errors.js';
 import { importModule } from '../import-module.js';
-import type { NamedCombo, WorkerOptions } from './options.js';
+import type { NamedCombo } from '../intelligence/command.js';
+import type { WorkerOptions } from './options.js';
 
 /** What the bin reads from files. An error says the file, where and what was expected; nothing that stands in the file. */
 

@@ -3,9 +3,11 @@ import type { BloomChoice } from '../bloom/choose.js';
 import { checkOptions, func, namespace, refuseWithout, transport, whole } from '../check-options.js';
 import { elsewhereOfWorker } from '../elsewhere.js';
 import { OptionError } from '../errors.js';
-import { checkCommand, DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS, GROUP, isBuiltIn } from '../protocol.js';
+import type { NamedCombo } from '../intelligence/command.js';
+import { builtIn } from '../intelligence/commands.js';
+import type { Command } from '../intelligence/own-command.js';
+import { checkCommand, DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../protocol.js';
 import { checkRedis, defaultRedis, namespaceOf, type RedisOption } from '../redis/connect.js';
-import type { Command } from './commands/command.js';
 import { shardGlob } from './shard.js';
 
 /** Payloads of what waits, in all. */
@@ -14,12 +16,6 @@ export const MAX_QUEUE_BYTES = 64 * 1024 * 1024;
 export interface Logger {
   info(message: string): void;
   warn(message: string): void;
-}
-
-/** A combination of pages with a name (white paper: "Visited a cluster of pages?"). */
-export interface NamedCombo {
-  readonly name: string;
-  readonly pages: readonly string[];
 }
 
 export interface WorkerOptions {
@@ -112,7 +108,7 @@ const OF = 'createWorker()';
 export function ownCommands(commands: Readonly<Record<string, Command>>, caller: string): ReadonlyMap<string, Command> {
   for (const name of Object.keys(commands)) {
     checkCommand(name);
-    if (isBuiltIn(name)) throw new OptionError(`${caller}: the command "${name}" is built in`);
+    if (builtIn.has(name)) throw new OptionError(`${caller}: the command "${name}" is built in`);
   }
   return new Map(Object.entries(commands));
 }
@@ -133,6 +129,5 @@ export function resolveWorkerOptions(options: WorkerOptions) {
     sessionGlob: sessionGlob ?? (shard === undefined ? '*' : shardGlob(shard)),
     commands,
     maxQueueBytes: MAX_QUEUE_BYTES,
-    group: GROUP,
   };
 }

@@ -4,15 +4,15 @@ import { checkPayload, parseChannel, patternOf } from '../protocol.js';
 import type { RedisClient, RedisOption } from '../redis/connect.js';
 import { loopSignal } from '../redis/loop-clock.js';
 import { Subscriber } from '../redis/subscriber.js';
-import type { Job } from './queue.js';
 import type { Source, SourceEvents } from './source.js';
+import { type MessageContext, WorkerTask } from './worker-task.js';
 
 /** Messages by pub/sub (the white paper's way): at most once, and what is published while nobody listens is gone. */
 export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   readonly #subscriber: Subscriber;
   readonly #patterns: readonly string[];
   readonly #closed = new AbortController();
-  #jobs: Job[] = [];
+  #messages: WorkerTask[] = [];
   #deafSinceMs: number | undefined;
 
   constructor(
@@ -20,6 +20,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     cluster: RedisClient,
     readonly options: { namespace: string; db: number; sessionGlob: string; startMs: number },
     commands: Iterable<string>,
+    readonly context: MessageContext,
   ) {
     super();
     const { namespace, db, sessionGlob } = options;
@@ -67,17 +68,17 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
       const message = parseChannel(this.options.namespace, channel, this.options.db);
       checkPayload(payload);
       // what came in one piece goes on in one piece, and at once: microtasks come after the piece
-      if (this.#jobs.length === 0) queueMicrotask(() => this.#pass());
-      this.#jobs.push({ message, payload, heardMs: performance.now() });
+      if (this.#messages.length === 0) queueMicrotask(() => this.#pass());
+      this.#messages.push(new WorkerTask(message, payload, performance.now(), this.context));
     } catch (error) {
       this.emit('fault', error as Error);
     }
   }
 
   #pass(): void {
-    const jobs = this.#jobs;
-    this.#jobs = [];
-    this.emit('jobs', jobs);
+    const messages = this.#messages;
+    this.#messages = [];
+    this.emit('messages', messages);
   }
 
   finished(): void {}

@@ -7,7 +7,7 @@ import { Script } from '../redis/run-script.js';
 const MOST_ANSWERS = 1_000;
 const MOST_CHARACTERS = 262_144;
 const script = new Script<string | null>(
-  `${loadScript('lib/scripts/push-answers.lua')}
+  `${loadScript('lib/worker/push-answers.lua')}
 return push_answers(KEYS[1], tonumber(ARGV[1]), { unpack(ARGV, 2) })`,
 );
 

@@ -1,9 +1,9 @@
 import type { EventEmitter } from 'node:events';
-import type { Job } from './queue.js';
+import type { WorkerTask } from './worker-task.js';
 
 export interface SourceEvents {
   /** in their order, some at a time */
-  jobs: [jobs: readonly Job[]];
+  messages: [messages: readonly WorkerTask[]];
   ready: [];
   fault: [error: Error];
   /** it was deaf for so long, ms */
@@ -19,7 +19,7 @@ export interface Source extends EventEmitter<SourceEvents> {
   /** Resolves when it listens. */
   start(): Promise<void>;
   /** A message is finished, or was dropped. */
-  finished(job: Job): void;
+  finished(message: WorkerTask): void;
   /** Takes no more messages; those that were taken have been emitted. */
   stop(): Promise<void>;
   /** Closes its connections; what was taken is finished. */

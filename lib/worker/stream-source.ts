@@ -11,8 +11,8 @@ import { loadScript } from '../redis/load-script.js';
 import { loopNowMs } from '../redis/loop-clock.js';
 import { Script } from '../redis/run-script.js';
 import type { WorkerMetrics } from './metrics.js';
-import type { Job } from './queue.js';
 import type { Source, SourceEvents } from './source.js';
+import { type MessageContext, WorkerTask } from './worker-task.js';
 
 const script = <Reply>(name: string) => new Script<Reply>(loadScript(`lib/scripts/stream-${name}.lua`));
 const lease = script<Time | null>('lease');
@@ -98,6 +98,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       readonly maxMessageAgeSeconds: number;
     },
     readonly metrics: WorkerMetrics,
+    readonly context: MessageContext,
   ) {
     super();
     this.#cluster = isCluster(client);
@@ -262,11 +263,11 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       ...keys.map(() => '>'),
     )) as [string, Entry[]][] | null;
     reader.failed = false;
-    const jobs = (reply ?? []).flatMap(([key, entries]) => {
+    const messages = (reply ?? []).flatMap(([key, entries]) => {
       const partition = partitions.get(key);
-      return partition ? this.#jobsOf(partition, entries) : []; // lost meanwhile: its new worker takes them over
+      return partition ? this.#messagesOf(partition, entries) : []; // lost meanwhile: its new worker takes them over
     });
-    if (jobs.length > 0) this.emit('jobs', jobs);
+    if (messages.length > 0) this.emit('messages', messages);
   }
 
   /** A reply that was lost has given out entries: what is pending is looked through before anything new is read. */
@@ -304,21 +305,21 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
             `${givenUp} messages were given out ${MOST_DELIVERIES} times and never finished: given up`,
           ),
         );
-      const jobs = this.#jobsOf(
+      const messages = this.#messagesOf(
         partition,
         // a finished one is not to be worked on again, much later than its session's last messages
         entries.filter(([id]) => !inHand.has(id) && !unacknowledged.has(id)),
       );
-      taken += jobs.length;
-      if (jobs.length > 0) this.emit('jobs', jobs);
+      taken += messages.length;
+      if (messages.length > 0) this.emit('messages', messages);
       from = last;
     } while (from !== '');
     partition.recovering = false;
     if (taken > 0) this.emit('taken-over', taken);
   }
 
-  #jobsOf(partition: Partition, entries: readonly Entry[]): Job[] {
-    const jobs: Job[] = [];
+  #messagesOf(partition: Partition, entries: readonly Entry[]): WorkerTask[] {
+    const messages: WorkerTask[] = [];
     const nowMs = performance.now();
     for (const [id, fields] of entries) {
       const [, request = '', , payload = ''] = fields;
@@ -330,16 +331,16 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
         // it lay there for so long while this process could have read it: what came during a stall has just been heard
         const ageMs = Math.max(0, loopNowMs() - partition.offsetMs - Number.parseInt(id, 10));
         const heardMs = nowMs - ageMs;
-        jobs.push({ message, payload, heardMs, entry });
+        messages.push(new WorkerTask(message, payload, heardMs, this.context, entry));
       } catch (error) {
         this.#fault(error);
         this.#done(partition, id, false);
       }
     }
-    return jobs;
+    return messages;
   }
 
-  finished({ entry, acknowledged = false }: Job): void {
+  finished({ entry, acknowledged }: WorkerTask): void {
     const partition = entry && this.#owned.get(entry.stream);
     if (partition) this.#done(partition, entry.id, acknowledged);
   }

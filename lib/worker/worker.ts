@@ -4,21 +4,25 @@ import debug from 'debug';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom/choose.js';
 import { applicationFault, IntelligentSessionError, OptionError, redisFault, safeText } from '../errors.js';
+import { builtIn } from '../intelligence/commands.js';
+import { toCaller } from '../intelligence/script-calls.js';
+import { ScriptExecutor } from '../intelligence/script-executor.js';
 import { itemKeyOf } from '../item-keys.js';
 import { Availability } from '../redis/availability.js';
 import type { PromRegistry } from '../metrics.js';
-import { addressOf, connectCommands, databaseOf, type RedisClient, whenReady } from '../redis/connect.js';
+import { addressOf, connectCommands, databaseOf, isCluster, type RedisClient, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { tellAway } from '../redis/tell-away.js';
 import { RepeatedLines } from '../repeated-lines.js';
 import { WarnOnce } from '../warnings.js';
-import { builtIn } from './commands/index.js';
+import { AcknowledgeAndPush } from './acknowledge-and-push.js';
 import { WorkerMetrics } from './metrics.js';
 import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options.js';
 import { PubSubSource } from './pubsub-source.js';
+import { Replies } from './replies.js';
 import type { Source } from './source.js';
 import { StreamSource } from './stream-source.js';
-import { Workbench } from './workbench.js';
+import type { WorkerTask, MessageContext } from './worker-task.js';
 
 /** How long Redis may take to answer at start. */
 const START_TIMEOUT_MS = 5_000;
@@ -48,7 +52,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #client: RedisClient;
   readonly #metrics: WorkerMetrics;
   #source: Source | undefined;
-  #workbench: Workbench | undefined;
+  #executor: ScriptExecutor<WorkerTask> | undefined;
+  readonly #replies: Replies;
   #bloom: BloomFilter | undefined;
   #closing: Promise<void> | undefined;
 
@@ -58,8 +63,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const say = debug('intelligent-session:worker');
     this.#log = this.#options.log ?? { info: say, warn: say };
     this.#client = connectCommands(this.#options.redis);
+    this.#replies = new Replies(this.#client, (error) => this.#fault(error, 'reply'));
     this.#metrics = new WorkerMetrics({
-      waiting: () => this.#workbench?.waiting ?? 0,
+      waiting: () => this.#executor?.waiting ?? 0,
       listening: () => this.listening,
     });
   }
@@ -97,12 +103,15 @@ export class Worker extends EventEmitter<WorkerEvents> {
         combos: new Map(combos.map(({ name, pages }) => [name, pages])),
         itemKey: itemKeyOf(itemSecret),
       };
-      const workbench = new Workbench(this.#client, of, this.#options, this.#metrics, {
-        finished: (job) => source.finished(job),
+      const ending = isCluster(this.#client)
+        ? toCaller
+        : new AcknowledgeAndPush((error) => this.#fault(error, 'reply'));
+      const executor = new ScriptExecutor<WorkerTask>(this.#client, of, this.#options, ending, this.#metrics, {
+        finished: (task) => source.finished(task),
         fault: (error, command) => this.#fault(error, command),
       });
-      this.#workbench = workbench;
-      source.on('jobs', (jobs) => workbench.take(jobs));
+      this.#executor = executor;
+      source.on('messages', (messages) => executor.take(messages));
       source.on('fault', (error) => {
         const isMessage = error instanceof IntelligentSessionError && error.code === 'ERR_INTELLIGENT_SESSION_MESSAGE';
         if (isMessage) this.#metrics.messages.inc('unknown', 'refused');
@@ -147,12 +156,15 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   #makeSource(): Source {
     const { redis, namespace, transport, sessionGlob, partitions, commands } = this.#options;
-    if (transport === 'stream')
-      return new StreamSource(redis, this.#client, { ...this.#options, id: this.id, partitions }, this.#metrics);
+    const context: MessageContext = { ...this.#options, replies: this.#replies };
+    if (transport === 'stream') {
+      const options = { ...this.#options, id: this.id, partitions };
+      return new StreamSource(redis, this.#client, options, this.#metrics, context);
+    }
     const names = [...builtIn.keys(), ...commands.keys()];
     const db = databaseOf(this.#client);
     const options = { namespace, db, sessionGlob, startMs: START_TIMEOUT_MS };
-    return new PubSubSource(redis, this.#client, options, names);
+    return new PubSubSource(redis, this.#client, options, names, context);
   }
 
   #fault(cause: unknown, command: string): void {
@@ -177,13 +189,14 @@ export class Worker extends EventEmitter<WorkerEvents> {
     });
     const finish = async () => {
       await this.#source?.stop();
-      await this.#workbench?.idle();
+      await this.#executor?.idle();
+      this.#replies.flush();
       await this.#source?.close();
       await this.#client.quit().catch(() => {});
     };
     await Promise.race([finish(), patience]);
     clearTimeout(timer);
-    this.#workbench?.close();
+    this.#executor?.close();
     await this.#source?.close();
     endConnection(this.#client);
     this.#faultLines.flush();

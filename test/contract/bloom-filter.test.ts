@@ -478,9 +478,10 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'module'))
           () => filter.merge(key, ['form:module', 'form:plain']),
         ])
           expect(await message(act())).to.match(said);
-        const script = new Script(`${filter.lua}\nreturn bloom_add(KEYS[1], ARGV[1])`);
+        const script = new Script(`${filter.lua}\nreturn bloom_add(KEYS[1], cjson.decode(ARGV[1]))`);
         expect(
-          bloomFault(await script.run(client, [key, filter.encode('y')]).catch((error) => error)).message,
+          bloomFault(await script.run(client, [key, JSON.stringify(filter.scriptItem('y'))]).catch((error) => error))
+            .message,
         ).to.match(/move it with copyFilter/);
       }
     });

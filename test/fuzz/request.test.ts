@@ -5,19 +5,20 @@ import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.j
 import { PlainBloomFilter } from '../../fallback/plain-bloom.js';
 import { createWorker, IntelligentSessionError, type Worker } from '../../lib/index.js';
 import { itemKeyOf } from '../../lib/item-keys.js';
-import { commandKeys, encodeId, MAX_ID_LENGTH } from '../../lib/keys.js';
+import { builtIn } from '../../lib/intelligence/commands.js';
+import { minutesOf } from '../../lib/intelligence/commands/activity/index.js';
+import { commandKeys } from '../../lib/intelligence/keys.js';
+import { encodeId, MAX_ID_LENGTH } from '../../lib/keys.js';
 import {
   answerOf,
   channelOf,
-  dataText,
+  answerText,
   formatRequestId,
   type Message,
   parseChannel,
   parseRequestId,
 } from '../../lib/protocol.js';
 import { ServingLayer } from '../../lib/serving/serving-layer.js';
-import { minutesOf } from '../../lib/worker/commands/activity.js';
-import { builtIn, listCommands, scripted } from '../../lib/worker/commands/index.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
 import { anyText, coded, damaged, fuzz, FUZZ_TIMEOUT_MS, RUNS } from '../support/fuzz.js';
@@ -72,19 +73,23 @@ describe('fuzz: a request', () => {
       combos: new Map([['known', ['/a']]]),
       itemKey: itemKeyOf('a secret of sixteen'),
     };
-    const message = parseChannel('', 'ss:pageview:sid:1');
+    const call = { sid: 'sid', id: '1' };
     await fuzz(payload, async (text) => {
-      for (const [name, command] of scripted) {
-        const args = await coded(() => {
-          if (!('items' in command)) return command.arguments(text, of, message);
-          return command.arguments(command.items(text, of), of, message.sid);
+      for (const [name, command] of builtIn) {
+        const fields = await coded(() => {
+          if ('fields' in command) return command.fields({ ...call, payload: text }, of);
+          if (!('list' in command)) return {};
+          const list = command.list(text, of);
+          return { list, ...command.fieldsOf?.(list) };
         }, MESSAGE);
-        for (const arg of args ?? []) expect(['string', 'number', 'object'], name).to.include(typeof arg);
+        const sent = JSON.stringify(fields ?? {});
+        expect(sent.isWellFormed(), name).to.equal(true);
+        expect(JSON.parse(sent)).to.deep.equal(fields ?? {});
+        expect(command.cost(text, of), name).to.be.within(1, 1_000);
       }
       const minutes = await coded(() => minutesOf(text, of), MESSAGE);
       if (minutes !== undefined) expect(minutes).to.be.within(1, 10_080);
     });
-    expect(listCommands.size).to.equal(3);
   });
 });
 
@@ -99,7 +104,7 @@ function expectWhole(message: Message, data: unknown): void {
   const answer = answerOf('', message);
   if (!answer) return;
   expect(answer.key).to.match(/^async:(inbox:[\w-]+|[a-z0-9-]+:[^:]+:[^:]+)$/s);
-  const item = JSON.parse(dataText(answer.head, data));
+  const item = JSON.parse(answerText(answer.head, JSON.stringify(data) ?? 'null'));
   if (answer.head === '') return;
   expect([item.id, item.command, item.nonce]).to.deep.equal([request.id, message.command, request.nonce]);
 }

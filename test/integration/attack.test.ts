@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createBloomFilter, createWorker, type Worker } from '../../lib/index.js';
-import { commandKeys } from '../../lib/keys.js';
+import { commandKeys } from '../../lib/intelligence/keys.js';
 import { channelOf, requestOf } from '../../lib/protocol.js';
 import { ServingLayer } from '../../lib/serving/serving-layer.js';
 import { flood } from '../support/flood.js';

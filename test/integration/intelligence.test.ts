@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { type IntelligentSession, intelligentSession } from '../../lib/index.js';
-import { intelligenceKeys } from '../../lib/keys.js';
+import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { combos, items, itKnowsItsVisitors, shopOf } from '../contract/intelligence.js';
 import { flavours, startServer } from '../support/servers.js';
 import { Site } from '../support/site.js';

@@ -4,7 +4,7 @@ import express from 'express';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, type IntelligentSessionOptions, intelligentSession } from '../../lib/index.js';
-import { intelligenceKeys } from '../../lib/keys.js';
+import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 

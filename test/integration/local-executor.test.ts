@@ -10,7 +10,7 @@ import {
   type IntelligentSessionOptions,
   intelligentSession,
 } from '../../lib/index.js';
-import { intelligenceKeys } from '../../lib/keys.js';
+import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { combos, itKnowsItsVisitors, shopOf } from '../contract/intelligence.js';
 import { startCluster } from '../support/cluster.js';
 import { startDistance } from '../support/delay.js';

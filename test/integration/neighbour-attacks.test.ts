@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, type Worker } from '../../lib/index.js';
 import type { IntelligentSessionError } from '../../lib/errors.js';
-import { intelligenceKeys } from '../../lib/keys.js';
+import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { inboxKey, parseChannel } from '../../lib/protocol.js';
 import { ServingLayer, type ServingOptions } from '../../lib/serving/serving-layer.js';
 import { until } from '../support/until.js';

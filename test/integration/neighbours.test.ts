@@ -11,7 +11,7 @@ import {
   RedisSessionStore,
   type Worker,
 } from '../../lib/index.js';
-import { builtIn } from '../../lib/worker/commands/index.js';
+import { builtIn } from '../../lib/intelligence/commands.js';
 import type { RedisOption } from '../../lib/redis/connect.js';
 import { ServingLayer } from '../../lib/serving/serving-layer.js';
 import { shopOf } from '../contract/intelligence.js';

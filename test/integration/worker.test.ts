@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createBloomFilter, createWorker, type Worker } from '../../lib/index.js';
 import { keyItem } from '../../lib/item-keys.js';
-import { intelligenceKeys } from '../../lib/keys.js';
+import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { ServingLayer } from '../../lib/serving/serving-layer.js';
 import { flavours, startServer } from '../support/servers.js';
 

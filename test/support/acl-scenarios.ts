@@ -5,8 +5,10 @@ import type { SessionData } from 'express-session';
 import { Redis } from 'ioredis';
 import type { AclRole, AclScope } from '../../lib/acl/rights.js';
 import { RedisSessionStore, type RedisSessionStoreOptions, type WorkerOptions } from '../../lib/index.js';
-import { commandKeys, leaseKey, streamKey } from '../../lib/keys.js';
-import { channelOf, formatRequestId, GROUP, inboxKey, READS, requestOf, WRITES } from '../../lib/protocol.js';
+import { builtIn } from '../../lib/intelligence/commands.js';
+import { commandKeys } from '../../lib/intelligence/keys.js';
+import { leaseKey, streamKey } from '../../lib/keys.js';
+import { channelOf, formatRequestId, GROUP, inboxKey, requestOf } from '../../lib/protocol.js';
 import { ServingLayer } from '../../lib/serving/serving-layer.js';
 import { Worker } from '../../lib/worker/worker.js';
 import { type AclGround, NAMESPACE } from './acl-ground.js';
@@ -292,7 +294,7 @@ async function publishAll(ground: AclGround): Promise<void> {
   const { scope } = ground;
   const publisher = ground.client('publisher');
   expect(await publisher.ping()).to.equal('PONG');
-  for (const [i, command] of [...WRITES, ...READS].entries()) {
+  for (const [i, command] of [...builtIn.keys()].entries()) {
     const rid = formatRequestId({ id: `x~${i}`, inbox: '', ttlSeconds: 60 });
     const channel = channelOf(NAMESPACE, requestOf(command, 'v', rid), scope.db);
     expect(await publisher.publish(channel, '/'), command).to.equal(1);

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
-import { intelligenceKeys } from '../../lib/keys.js';
+import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 
 /** How many page views are counted for a session, as it stands in Redis. */
 export async function viewsOf(client: Redis | Cluster, namespace: string, sid: string): Promise<number> {

@@ -1,0 +1,45 @@
+import type { CommandDescriptor } from './command.js';
+import { activity } from './commands/activity/index.js';
+import { combo } from './commands/combo/index.js';
+import { freshPages } from './commands/fresh-pages/index.js';
+import { markNotificationSeen } from './commands/mark-notification-seen/index.js';
+import { notifications } from './commands/notifications/index.js';
+import { pageview } from './commands/pageview/index.js';
+
+/** The built-in commands, by the names of their folders. The next one: a folder beside theirs, and a line here. */
+const folders = {
+  pageview,
+  'mark-notification-seen': markNotificationSeen,
+  combo,
+  'fresh-pages': freshPages,
+  notifications,
+  activity,
+} as const;
+
+type BuiltIn = (typeof folders)[keyof typeof folders];
+/** What is kept of a session, by the last part of its key. */
+export type KeptKey = BuiltIn['makes'][number];
+
+type Intersection<Union> = (Union extends unknown ? (one: Union) => void : never) extends (all: infer All) => void
+  ? All
+  : never;
+/** What the commands give to `req.intelligence`. */
+export type CommandMethods = Intersection<BuiltIn['methods']>;
+
+export const descriptors: readonly CommandDescriptor[] = Object.values(folders);
+export const keptKeys: readonly KeptKey[] = Object.values(folders).flatMap(({ makes }) => makes as readonly KeptKey[]);
+
+/** By their names on the wire. */
+export const builtIn: ReadonlyMap<string, CommandDescriptor> = new Map(descriptors.map((one) => [one.name, one]));
+
+/** Where nobody waits for its answer, nothing is lost without it. */
+export const isRead = (command: string): boolean => builtIn.get(command)?.effect === 'reads';
+
+const everyKey: readonly string[] = [...keptKeys, 'gone'];
+export const keysOf = ({ keys }: CommandDescriptor): readonly string[] => (keys === 'every' ? everyKey : keys);
+
+/** Where a command's Lua is, named from the project's root. */
+export const luaFiles = (command: CommandDescriptor): string[] => {
+  const [folder] = Object.entries(folders).find(([, one]) => one === command) ?? [];
+  return command.lua.map((file) => `lib/intelligence/commands/${folder}/${file}`);
+};

@@ -1,0 +1,47 @@
+import { IntelligentSessionError } from '../../../errors.js';
+import { NO_COMBO, parseStrings } from '../../../protocol.js';
+import { isBit } from '../../answers.js';
+import { checkText, checkTexts } from '../../arguments.js';
+import type { Asking, ListCommand } from '../../command.js';
+import { listCost } from '../../lists.js';
+
+/** Were all pages of a combo visited? The payload: a JSON array of pages, or the name of one that the worker knows. */
+export const combo = {
+  name: 'combo',
+  effect: 'reads',
+  makes: [],
+  keys: ['visited'],
+  lua: ['combo.lua'],
+  items: 'list',
+  list(payload, { combos }) {
+    const pages = payload.startsWith('[') ? parseStrings(payload) : combos.get(payload);
+    if (!pages) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMBO);
+    return pages;
+  },
+  join: () => '1', // the first page that was not visited is the answer at once
+  cost: listCost,
+  isAnswer: isBit,
+  methods: {
+    /** Were all these pages visited? A list of pages, or a combo's name (of the option `combos`, or the worker's). */
+    async combo(this: Asking, pages: readonly string[] | string): Promise<boolean | undefined> {
+      const { combos, pageName } = this.context;
+      const known = Array.isArray(pages) ? pages : combos.find(({ name }) => name === pages)?.pages;
+      const what = "a combo's name, or a list of pages that is not empty";
+      if (!known || known.length === 0) checkText('combo', known ?? pages, what);
+      const answer = await this.ask('combo', known ? checkTexts('combo', known, what).map(pageName) : pages);
+      return answer === undefined ? undefined : answer === 1;
+    },
+
+    /** What the matched combos suggest; one message for all of them. Degraded: []. */
+    async suggestions(this: Asking): Promise<unknown[]> {
+      const { combos } = this.context;
+      if (combos.length === 0) return [];
+      const pages = [...new Set(combos.flatMap((one) => one.pages))];
+      const answer = (await this.ask('featuredpages', pages)) as string[] | undefined;
+      if (!answer) return [];
+      const fresh = new Set(answer);
+      return combos.filter((one) => !one.pages.some((page) => fresh.has(page))).map((one) => one.suggest);
+    },
+  },
+  documented: { payload: "JSON array of pages, or a combo's name", answer: '`1` or `0`' },
+} as const satisfies ListCommand;

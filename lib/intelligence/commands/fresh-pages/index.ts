@@ -1,0 +1,32 @@
+import { parseStrings } from '../../../protocol.js';
+import { isListOf, isText } from '../../answers.js';
+import { checkTexts } from '../../arguments.js';
+import type { Asking, ListCommand } from '../../command.js';
+import { joinArray, listCost, namesOf } from '../../lists.js';
+
+/** The pages of a list that were not yet visited (white paper, "Content Surfacing"); on the wire the paper's name. */
+export const freshPages = {
+  name: 'featuredpages',
+  effect: 'reads',
+  makes: [],
+  keys: ['visited'],
+  lua: ['fresh-pages.lua'],
+  items: 'list',
+  unkeyed: (pages, nameOf) => pages.flatMap((page) => nameOf(page as string) ?? []),
+  list: parseStrings,
+  fieldsOf: namesOf,
+  join: joinArray,
+  cost: listCost,
+  isAnswer: isListOf(isText),
+  methods: {
+    /** The pages of a list that this visitor has not seen, as they were given, in its order. Degraded: all. */
+    async freshPages(this: Asking, pages: readonly string[]): Promise<string[]> {
+      const names = checkTexts('freshPages', pages).map(this.context.pageName);
+      const answer = (await this.ask('featuredpages', [...new Set(names)])) as string[] | undefined;
+      if (!answer) return [...pages];
+      const fresh = new Set(answer);
+      return pages.filter((_, i) => fresh.has(names[i] as string));
+    },
+  },
+  documented: { payload: 'JSON array of pages', answer: 'those not visited, in their order' },
+} as const satisfies ListCommand;

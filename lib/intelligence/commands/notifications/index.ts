@@ -1,0 +1,52 @@
+import { parseStrings } from '../../../protocol.js';
+import { isBoolean, isListOf, isText } from '../../answers.js';
+import { checkTexts } from '../../arguments.js';
+import type { Asking, ListCommand } from '../../command.js';
+import { joinArray, listCost, namesOf } from '../../lists.js';
+
+export type Notification = string | { readonly id: string };
+export type Seen<T> = T extends string ? { id: string; seen: boolean | undefined } : T & { seen: boolean | undefined };
+interface Answered {
+  readonly id: string;
+  readonly seen: boolean;
+}
+
+const idOf = (item: Notification): string => (typeof item === 'string' ? item : item?.id);
+const isAnswered = (value: unknown): value is Answered => {
+  const { id, seen } = (value ?? {}) as Partial<Answered>;
+  return isText(id) && isBoolean(seen);
+};
+
+/** Which notifications this visitor has seen (white paper, "Group Notifications"). */
+export const notifications = {
+  name: 'notifications',
+  effect: 'reads',
+  makes: [],
+  keys: ['notified'],
+  lua: ['notifications.lua'],
+  items: 'list',
+  unkeyed: (list, nameOf) =>
+    (list as Answered[]).flatMap(({ id, seen }) => {
+      const name = nameOf(id);
+      return name === undefined ? [] : [{ id: name, seen }];
+    }),
+  list: parseStrings,
+  fieldsOf: namesOf,
+  join: joinArray,
+  cost: listCost,
+  isAnswer: isListOf(isAnswered),
+  methods: {
+    /** Each notification with `seen`. Degraded: undefined. */
+    async notifications<T extends Notification>(this: Asking, items: readonly T[]): Promise<Seen<T>[]> {
+      const what = 'a list of ids, or of objects with an id, each a text that is not empty';
+      const ids = checkTexts('notifications', Array.isArray(items) ? items.map(idOf) : items, what);
+      const answer = (await this.ask('notifications', ids)) as Answered[] | undefined;
+      const seen = new Map(answer?.map((one) => [one.id, one.seen]));
+      return items.map((item, i) => {
+        const object: object = typeof item === 'string' ? { id: item } : item;
+        return { ...object, seen: seen.get(ids[i] as string) } as Seen<T>;
+      });
+    },
+  },
+  documented: { payload: 'JSON array of ids', answer: '`[{id, seen}]`' },
+} as const satisfies ListCommand;

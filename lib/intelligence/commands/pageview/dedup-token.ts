@@ -1,0 +1,35 @@
+import { LRUCache } from 'lru-cache';
+import { hi, lo, murmurHash64A } from '../../../bloom/murmur-hash.js';
+
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+/** of a request id: who sent it, and its number among the sender's, up to 2^30 */
+const NUMBERED = /^([^~]+)~([0-9a-z]{1,6})$/;
+
+const senders = new LRUCache<string, string>({ max: 1000 });
+
+/** So many bits of a text's hash, six a character. */
+function letters(text: string, count: number): string {
+  murmurHash64A(Buffer.from(text), 0, 0);
+  let word = '';
+  for (let shift = 0; word.length < count; shift += 6)
+    word += ALPHABET[(shift < 30 ? lo >>> shift : hi >>> (shift - 30)) & 63];
+  return word;
+}
+
+/**
+ * Eleven characters by which a request that comes twice is known again (activity-ring.lua): five of its sender's hash, and
+ * its number as six digits to the base 36; of an id that says neither, ten of its own hash and "!" between.
+ */
+export function dedupToken(id: string): string {
+  const [, sender, number] = NUMBERED.exec(id) ?? [];
+  if (sender === undefined || number === undefined) {
+    const word = letters(id, 10);
+    return `${word.slice(0, 5)}!${word.slice(5)}`;
+  }
+  let name = senders.get(sender);
+  if (name === undefined) {
+    name = letters(sender, 5);
+    senders.set(sender, name);
+  }
+  return name + number.padStart(6, '0');
+}

@@ -1,0 +1,57 @@
+import { isBit, isBoolean, isListOf, isNumber } from '../../answers.js';
+import type { ScriptCommand } from '../../command.js';
+import { dedupToken } from './dedup-token.js';
+
+/** What is known of a visitor after a page view (white paper, "Activity Pattern Monitoring & Personalization"). */
+export interface PageviewReport {
+  /** page views of this session, this one among them */
+  readonly totalPages: number;
+  /** distinct pages, a HyperLogLog's estimate (standard error 0.81 %) */
+  readonly uniquePages: number;
+  /** was this page seen before this view (a Bloom filter's answer: a false true at its error rate) */
+  readonly previouslyVisited: boolean;
+  /** was there a view in this minute before this one */
+  readonly activityThisMinute: boolean;
+  /** the five minutes before the current one, oldest first, 0 or 1 */
+  readonly activity: readonly number[];
+  /** one unique page, and not visited before */
+  readonly newToSite: boolean;
+  /** none of the five minutes saw a view */
+  readonly inactive: boolean;
+}
+
+/** Up to so many days of activity a page view costs one: the ring of days is read whole. */
+const RING_DAYS = 25;
+const PAYLOAD_BYTES = 512;
+
+/** Counts a page view. The payload: the page. Its method is RequestIntelligence's own, which counts once a request. */
+export const pageview = {
+  name: 'pageview',
+  effect: 'writes',
+  makes: ['activity', 'pages', 'visited'],
+  keys: 'every',
+  lua: ['activity-ring.lua', 'pageview.lua'],
+  items: 'payload',
+  fields({ sid, id, payload }, { bloom, activityDays, itemKey }) {
+    const page = itemKey(sid, payload);
+    return { item: bloom.scriptItem(page), page: page.toWellFormed(), token: dedupToken(id), days: activityDays };
+  },
+  cost: (payload, { activityDays }) => Math.max(1, activityDays / RING_DAYS) + payload.length / PAYLOAD_BYTES,
+  isAnswer(data) {
+    if (typeof data !== 'object' || data === null) return false;
+    const { totalPages, uniquePages, previouslyVisited, activityThisMinute, activity, newToSite, inactive } =
+      data as Record<string, unknown>;
+    return (
+      [totalPages, uniquePages].every(isNumber) &&
+      [previouslyVisited, activityThisMinute, newToSite, inactive].every(isBoolean) &&
+      isListOf(isBit)(activity)
+    );
+  },
+  methods: {},
+  documented: {
+    payload:
+      'the page, by its [one name](docs/page-views.md#one-page-one-name) as in the lists of `combo` and `featuredpages`: workers compare bytes',
+    answer:
+      '`{totalPages, uniquePages, previouslyVisited, activityThisMinute, activity: [5 bits], newToSite, inactive}`; none for a request counted before',
+  },
+} as const satisfies ScriptCommand;

@@ -1,0 +1,49 @@
+-- Works on messages, in their order: each whole or not at all, and none harmed by another's fault. Before this text stand the
+-- Bloom filter's functions, `commands`, the names of each command's keys, and an ending: what becomes of an answer.
+-- KEYS     of each message its command's keys; the ending may have more
+-- ARGV[1]  messages, a JSON array: command; key, where its keys begin in KEYS; ttl of its session in ms; waits: does somebody
+--          wait for the answer; the command's arguments; what the ending needs
+-- Reply    of each message its answer ('' where it has none, or where the ending has sent it), or an outcome: { 'duplicate' },
+--          { 'gone', its answer }, { 'failed', 'bloom' or 'redis', why }, { 'part', items looked up, their text }, { 'held' } (it comes
+--          after an unfinished list of its session, and was not worked on).
+--          Then notes on the call: { 'refused', items that full filters did not take }, and the ending's.
+local reply, unfinished = {}, {}
+local some_unfinished = false
+local function session_of(message)
+  local key = KEYS[message.key]
+  return key:match('{.-}') or key
+end
+
+local function keys_by_name(message)
+  local keys, before = {}, message.key - 1
+  for i, name in ipairs(key_names[message.command]) do keys[name] = KEYS[before + i] end
+  return keys
+end
+
+for n, message in ipairs(messages) do
+  if some_unfinished and unfinished[session_of(message)] then
+    reply[n] = { 'held' }
+  elseif not take(message) then
+    reply[n] = { 'duplicate' }
+  else
+    bloom_failing = false
+    local done, answer, outcome, items = pcall(commands[message.command], keys_by_name(message), message)
+    if not done then
+      local why = type(answer) == 'table' and answer.err or tostring(answer)
+      reply[n] = { 'failed', bloom_failing and 'bloom' or 'redis', why }
+      refuse(message)
+    elseif outcome == 'part' then
+      reply[n] = { outcome, items, answer }
+      unfinished[session_of(message)], some_unfinished = true, true
+    elseif outcome then
+      reply[n] = { outcome, outcome == 'gone' and message.waits and deliver(message, 'null') or '' }
+    else
+      reply[n] = answer and message.waits and deliver(message, answer) or ''
+    end
+  end
+end
+
+local function note(name, text) reply[#reply + 1] = { name, text } end
+if bloom_refused > 0 then note('refused', bloom_refused) end
+finish(note)
+return reply

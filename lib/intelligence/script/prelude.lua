@@ -1,0 +1,24 @@
+-- What every command of the script may use.
+local redis, KEYS = redis, KEYS -- locals are found faster than globals
+local messages = cjson.decode(ARGV[1]) -- see loop.lua
+-- By a command's name: a function (keys by name, message), which gives its answer as JSON, or nothing; and its outcome,
+-- where that is not 'done': 'duplicate' (it was counted before), 'gone' (its session was destroyed), or 'part' (of a list,
+-- some items were looked up: how many is the third value, and the answer is the text that they make).
+local commands = {}
+
+-- What is known of a session is kept for longer than the session by a sixteenth of its ttl, so that it need not be renewed at
+-- each request and is never gone before the session.
+local function kept_for(ttl) return ttl + math.ceil(ttl / 16) end
+
+-- Lets a key live for so long, in ms. It shortens nothing: whoever may publish may say any ttl for any session.
+local function keep_for(key, ms)
+  local left = redis.call('PTTL', key)
+  if left == -1 or (left >= 0 and left < ms) then redis.call('PEXPIRE', key, ms) end
+end
+
+-- Redis' clock in seconds, one TIME a call
+local seconds
+local function clock()
+  seconds = seconds or tonumber(redis.call('TIME')[1])
+  return seconds
+end

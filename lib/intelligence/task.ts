@@ -1,0 +1,47 @@
+/** How far a list is: looked up in pieces. */
+export interface ListProgress {
+  readonly items: readonly string[];
+  done: number;
+  /** what the pieces gave */
+  readonly parts: string[];
+  /** how many items the next piece has at most */
+  piece: number;
+}
+
+/** A message that waits for its turn, and then for its answer. */
+export abstract class Task {
+  /** how often it was sent in vain */
+  attempts = 0;
+  list: ListProgress | undefined;
+
+  constructor(
+    readonly command: string,
+    readonly sid: string,
+    /** unique to the request */
+    readonly id: string,
+    readonly payload: string,
+    readonly ttlSeconds: number,
+    /** by performance.now(); of a stream: when it was added, if it lay there for a while */
+    readonly heardMs: number,
+  ) {}
+
+  /** Did somebody ask for an answer? */
+  abstract readonly awaited: boolean;
+  /** Who asked for an answer waits no longer. */
+  abstract readonly isLate: boolean;
+
+  /** It lay somewhere for so long that it is not worked on. */
+  get isExpired(): boolean {
+    return false;
+  }
+
+  /** Can it be had again from where it came, so that it is neither bounded here nor given up? */
+  get isKept(): boolean {
+    return false;
+  }
+
+  /** Gives the answer, as JSON, to who asked for it. */
+  abstract answer(json: string): void;
+  /** Tells who asked for an answer that there is none, and why. */
+  abstract refuse(why: string): void;
+}

@@ -1,4 +1,0 @@
--- What is known of a session's views, and the time: the worker reads the minutes from it, since Lua takes its time for bits.
--- KEYS  activity
--- Reply Redis' clock in seconds; the string, or nothing
-return { redis.call('TIME')[1], redis.call('GET', KEYS[1]) }
