@@ -15,7 +15,7 @@ const ASSET = /\.(?!html?$)[a-z0-9]{1,8}$/i;
 const PURPOSES = ['sec-purpose', 'purpose', 'x-sec-purpose', 'x-purpose', 'x-moz'];
 
 /** What the browser asked for. */
-export function targetOf(req: Tracked): string {
+function targetOf(req: Tracked): string {
   return (req.originalUrl ?? req.url) || '/';
 }
 

@@ -86,7 +86,7 @@ export const headerOf = (bytes: Buffer): Buffer => bytes.subarray(0, headerLengt
 export const digestOf = (bytes: Buffer): string => createHash('sha1').update(bytes).digest('hex');
 
 /** Bytes of a dump's header, by its start; 0 for less than a start. */
-export const headerLength = (bytes: Buffer): number =>
+const headerLength = (bytes: Buffer): number =>
   bytes.length < HEADER ? 0 : HEADER + Math.min(bytes.readUInt32LE(8), MOST_LAYERS) * LINK;
 
 /** Layers (their `at` counts for nothing) and their bits, as one dump. */
