@@ -7,23 +7,32 @@ const MOST_COMMANDS = 100;
 /** A counter by command and result whose children are looked up once: finding one by its labels costs more than counting. */
 export class CommandCounts {
   readonly #counter: Counter;
-  readonly #children = new Map<string, Count>();
-  readonly #commands = new Set<string>();
+  /** by command, then by result */
+  /** of the commands after those */
+  readonly #others = new Map<string, Count>();
+  readonly #children = new Map<string, Map<string, Count>>();
 
   constructor(name: string, help: string, metrics: Metrics) {
     this.#counter = metrics.counter(name, help, ['command', 'result']);
   }
 
   inc(command: string, result: string, by = 1): void {
-    const known = builtIn.has(command) || this.#commands.has(command) || this.#commands.size < MOST_COMMANDS;
-    if (known) this.#commands.add(command);
-    const name = known ? command : 'other';
-    const key = `${name}:${result}`;
-    let child = this.#children.get(key);
-    if (!child) {
-      child = this.#counter.of(name, result);
-      this.#children.set(key, child);
+    const counts = this.#children.get(command) ?? this.#childrenOf(command);
+    let count = counts.get(result);
+    if (!count) {
+      const isKnown = this.#children.has(command);
+      count = this.#counter.of(isKnown ? command : 'other', result);
+      counts.set(result, count);
     }
-    child.inc(by);
+    count.inc(by);
+  }
+
+  #childrenOf(command: string): Map<string, Count> {
+    if (builtIn.has(command) || this.#children.size < MOST_COMMANDS) {
+      const counts = new Map<string, Count>();
+      this.#children.set(command, counts);
+      return counts;
+    }
+    return this.#others;
   }
 }

@@ -37,7 +37,10 @@ export const sessionKey = (prefix: string, sid: string): string => prefix + sid;
 
 /** A key of what is kept of a session; all of a session's share a hash tag, so they are in one slot of a Cluster. */
 export const intelligenceKey = (namespace: string, sid: string, name: string): string =>
-  `${namespace}ss:{${encodeId(sid)}}:${name}`;
+  intelligencePrefix(namespace, sid) + name;
+
+/** What all of them begin with. */
+export const intelligencePrefix = (namespace: string, sid: string): string => `${namespace}ss:{${encodeId(sid)}}:`;
 
 /** String, empty: the session was destroyed. */
 export const goneKey = (namespace: string, sid: string): string => intelligenceKey(namespace, sid, 'gone');

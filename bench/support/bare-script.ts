@@ -16,7 +16,7 @@ const { pageview } = (await import(
 const { commandScript, TO_CALLER } = (await import(
   dist('intelligence/script.js')
 )) as typeof import('../../lib/intelligence/script.js');
-const { intelligenceKey } = (await import(dist('keys.js'))) as typeof import('../../lib/keys.js');
+const { intelligencePrefix } = (await import(dist('keys.js'))) as typeof import('../../lib/keys.js');
 
 interface Asked {
   readonly sid: string;
@@ -40,9 +40,10 @@ export async function bareScript(url: string, namespace: string, choice: 'module
     const messages: object[] = [];
     for (const { sid, page } of all) {
       const key = keys.length + 1;
-      for (const name of names) keys.push(intelligenceKey(namespace, sid, name));
+      const prefix = intelligencePrefix(namespace, sid);
+      for (const name of names) keys.push(prefix + name);
       const fields = pageview.fields({ sid, id: `${sender}~${(++count).toString(36)}`, payload: page }, of);
-      messages.push({ command: 'pageview', key, ttl: 3_600_000, waits: true, again: false, ...fields });
+      messages.push({ ...fields, command: 'pageview', key, ttl: 3_600_000, waits: true });
     }
     const reply = await script.run(client, [...keys, JSON.stringify(messages)], keys.length);
     for (const [i, { resolve }] of all.entries()) resolve(JSON.parse(String(reply[i])));

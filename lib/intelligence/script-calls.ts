@@ -1,6 +1,6 @@
 import { bloomFault } from '../bloom/bloom-error.js';
 import { IntelligentSessionError, redisFault } from '../errors.js';
-import { intelligenceKey } from '../keys.js';
+import { intelligenceKey, intelligencePrefix } from '../keys.js';
 import { FAILED_COMMAND, NO_COMMAND } from '../protocol.js';
 import { isCluster, type RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
@@ -151,10 +151,12 @@ export class ScriptCalls<T extends Task> {
         this.onOutcome(task, 'failed', error);
         continue;
       }
-      const { command, ttlSeconds, awaited, attempts } = task;
-      const message = { command, key: keys.length + 1, ttl: ttlSeconds * 1000, waits: awaited, again: attempts > 0 };
-      for (const name of this.#keys.get(command) ?? []) keys.push(intelligenceKey(this.namespace, task.sid, name));
-      messages.push(Object.assign(message, fields, endingOf?.(task)));
+      const { command, sid, ttlSeconds, awaited, attempts } = task;
+      const message = { ...fields, command, key: keys.length + 1, ttl: ttlSeconds * 1000, waits: awaited };
+      const prefix = intelligencePrefix(this.namespace, sid);
+      for (const name of this.#keys.get(command) ?? []) keys.push(prefix + name);
+      const more = attempts > 0 ? { ...endingOf?.(task), again: true } : endingOf?.(task);
+      messages.push(more ? { ...message, ...more } : message);
       sent.push(task);
     }
     if (sent.length === 0) return { held, unsent: [] };

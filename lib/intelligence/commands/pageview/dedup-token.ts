@@ -2,8 +2,8 @@ import { LRUCache } from 'lru-cache';
 import { hi, lo, murmurHash64A } from '../../../bloom/murmur-hash.js';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-/** of a request id: who sent it, and its number among the sender's, up to 2^30 */
-const NUMBERED = /^([^~]+)~([0-9a-z]{1,6})$/;
+/** of a request id `<sender>~<number>`: its number among the sender's, up to 2^30 */
+const NUMBER = /^[0-9a-z]{1,6}$/;
 
 const senders = new LRUCache<string, string>({ max: 1000 });
 
@@ -21,8 +21,10 @@ function letters(text: string, count: number): string {
  * its number as six digits to the base 36; of an id that says neither, ten of its own hash and "!" between.
  */
 export function dedupToken(id: string): string {
-  const [, sender, number] = NUMBERED.exec(id) ?? [];
-  if (sender === undefined || number === undefined) {
+  const at = id.lastIndexOf('~');
+  const sender = id.slice(0, at);
+  const number = id.slice(at + 1);
+  if (at < 1 || sender.includes('~') || !NUMBER.test(number)) {
     const word = letters(id, 10);
     return `${word.slice(0, 5)}!${word.slice(5)}`;
   }
