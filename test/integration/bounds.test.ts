@@ -1,7 +1,8 @@
 import { expect } from 'chai';
+import type { SessionData } from 'express-session';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { createWorker } from '../../lib/index.js';
+import { createWorker, RedisSessionStore } from '../../lib/index.js';
 import { ServingLayer } from '../../lib/serving/serving-layer.js';
 import { pageNames } from '../../middleware/page-name.js';
 
@@ -72,6 +73,23 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     );
     expect(shed).to.be.above(100);
     expect(await client.ttl('backlog:ss:stream:{0}')).to.be.within(86_000, 86_400);
+  });
+
+  it('a user of three million characters has a short key of its own, and its sessions are found and ended', async () => {
+    const store = new RedisSessionStore({ redis: redis.url, prefix: 'long:', user: (of) => of.user as string });
+    open.push(() => store.close());
+    const users = ['x'.repeat(512), ...['a', 'b', ':'].map((end) => 'x'.repeat(3_000_000) + end)];
+    const cookie = { path: '/', originalMaxAge: null };
+    for (const [i, user] of users.entries()) await store.set(`s${i}`, { cookie, user } as unknown as SessionData);
+    const keys = await client.keys('users:long:*');
+    expect(keys).to.have.lengthOf(users.length);
+    for (const key of keys) expect(key.length).to.be.at.most('users:long:'.length + 512);
+    // what stands in a long user's key is another user's name to nobody
+    for (const key of keys.filter((one) => one.includes('%s')))
+      expect(await store.sessionsOf(key.slice('users:long:'.length))).to.deep.equal([]);
+    expect(await store.destroyAllOf(users[1] as string)).to.equal(1);
+    for (const [i, user] of users.entries())
+      expect((await store.sessionsOf(user)).map(({ id }) => id)).to.deep.equal(i === 1 ? [] : [`s${i}`]);
   });
 
   it('a page’s name has at most 1,024 bytes, and another name for another page', () => {
