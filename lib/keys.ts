@@ -22,6 +22,7 @@ export function encodeId(id: string): string {
 
 /** Can an id be sent? An application's own genid() may give anything. */
 export const isSendable = (id: string): boolean => {
+  if (id.length > MAX_ID_LENGTH) return false;
   const { length } = encodeId(id);
   return length > 0 && length <= MAX_ID_LENGTH;
 };

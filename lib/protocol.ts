@@ -120,7 +120,8 @@ export const channelOf = (namespace: string, request: string, db = 0): string =>
 
 /** See parseRequest(). */
 export function requestOf(command: string, sid: string, rid: string): string {
-  const id = encodeId(sid);
+  // encoded it is not shorter
+  const id = sid.length > MAX_ID_LENGTH ? sid : encodeId(sid);
   if (id.length === 0 || id.length > MAX_ID_LENGTH)
     throw new OptionError(`A session id has 1 to ${MAX_ID_LENGTH} characters`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
   return `${command}:${id}:${rid}`;
