@@ -23,7 +23,7 @@ const COMMAND = /^[a-z0-9-]{1,64}$/;
 const NONCE = /^[\w-]{1,64}$/;
 const INBOX = /^[\w-]{8,64}$/;
 /** No message lets a key live for longer than this (and a sixteenth more): as long as browsers keep a cookie, 400 days. */
-const MOST_TTL_SECONDS = 400 * 86_400;
+export const MOST_TTL_SECONDS = 400 * 86_400;
 /** A command, a session's id, a request's id and two colons. */
 const MOST_REQUEST_LENGTH = 64 + 2 * MAX_ID_LENGTH + 2;
 
@@ -54,7 +54,8 @@ export interface Message {
 
 export function formatRequestId({ id, inbox, deadlineMs, ttlSeconds, nonce }: RequestId): string {
   if (inbox === undefined) return encodeId(id);
-  return `${encodeId(id)}@${inbox}@${deadlineMs ?? ''}@${ttlSeconds ?? ''}${nonce === undefined ? '' : `@${nonce}`}`;
+  const ttl = ttlSeconds === undefined ? '' : Math.min(ttlSeconds, MOST_TTL_SECONDS);
+  return `${encodeId(id)}@${inbox}@${deadlineMs ?? ''}@${ttl}${nonce === undefined ? '' : `@${nonce}`}`;
 }
 
 export function parseRequestId(rid: string): RequestId {

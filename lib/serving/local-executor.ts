@@ -7,7 +7,7 @@ import { itemKeyOf } from '../item-keys.js';
 import { commandKeys, isSendable, MAX_ID_LENGTH } from '../keys.js';
 import type { PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
-import { checkCommand, formatPayload, GROUP, isRead, PUBLISHED_AGE_SECONDS } from '../protocol.js';
+import { checkCommand, formatPayload, GROUP, isRead, MOST_TTL_SECONDS, PUBLISHED_AGE_SECONDS } from '../protocol.js';
 import { Availability } from '../redis/availability.js';
 import {
   connectCommands,
@@ -250,8 +250,9 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     this.#stopTicks = undefined;
   }
 
-  #take(command: string, sid: string, payload: string, ttlSeconds: number, asker?: Asker): void {
+  #take(command: string, sid: string, payload: string, ttlGiven: number, asker?: Asker): void {
     const id = this.#newId();
+    const ttlSeconds = Math.min(ttlGiven, MOST_TTL_SECONDS);
     const request = asker ? { id, ttlSeconds } : { id, ttlSeconds, inbox: '' };
     if (this.#gathered.length === 0) setImmediate(() => this.#flush());
     const job: Job = { message: { command, sid, rid: '', request }, payload, heardMs: performance.now() };
