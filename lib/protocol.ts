@@ -1,4 +1,5 @@
 import { lo, murmurHash64A } from './bloom/murmur-hash.js';
+import { kindOf } from './check-options.js';
 import { IntelligentSessionError, OptionError } from './errors.js';
 import { decodeId, encodeId, isSendable, MAX_ID_LENGTH } from './keys.js';
 
@@ -73,7 +74,7 @@ export function parseRequestId(rid: string): RequestId {
 export function checkCommand(command: unknown): asserts command is string {
   if (typeof command !== 'string' || !COMMAND.test(command))
     throw new OptionError(
-      `A command's name is 1 to 64 of a-z 0-9 -, got ${JSON.stringify(command)?.slice(0, 80)}`,
+      `A command's name is 1 to 64 of a-z 0-9 -, got ${typeof command === 'string' ? JSON.stringify(command.slice(0, 80)) : kindOf(command)}`,
       'ERR_INTELLIGENT_SESSION_ARGUMENT',
     );
 }

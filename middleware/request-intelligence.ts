@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Session, SessionData } from 'express-session';
+import { optionsOf } from '../lib/check-arguments.js';
 import { kindOf } from '../lib/check-options.js';
 import { OptionError } from '../lib/errors.js';
 import type { Executor } from '../lib/serving/executor.js';
@@ -129,7 +130,8 @@ export class RequestIntelligence {
   }
 
   /** A bit a minute before the current one, oldest first. Degraded: undefined. */
-  async activity({ minutes = 60 }: { minutes?: number | undefined } = {}): Promise<number[] | undefined> {
+  async activity(options?: { minutes?: number | undefined }): Promise<number[] | undefined> {
+    const { minutes = 60 } = optionsOf('activity', options);
     if (!Number.isInteger(minutes) || minutes < 1)
       throw new OptionError(
         'activity(): "minutes" should be a whole number from 1',
@@ -146,7 +148,8 @@ export class RequestIntelligence {
   }
 
   /** Sends a command of your own and waits for its answer; undefined after `timeout` ms. */
-  ask(command: string, payload?: unknown, { timeout }: { timeout?: number | undefined } = {}): Promise<unknown> {
+  ask(command: string, payload?: unknown, options?: { timeout?: number | undefined }): Promise<unknown> {
+    const { timeout } = optionsOf('ask', options);
     this.#countFirst();
     return this.#ask(command, payload, timeout);
   }

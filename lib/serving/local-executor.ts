@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import debug from 'debug';
 import { type BloomChoice, chooseBloomFilter } from '../bloom/choose.js';
+import { checkSessionId, checkTtl, optionsOf } from '../check-arguments.js';
 import { CommandCounts } from '../counts.js';
 import { applicationFault, IntelligentSessionError, OptionError, redisFault } from '../errors.js';
 import { itemKeyOf } from '../item-keys.js';
@@ -140,6 +141,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
 
   send(command: string, sid: string, payload: unknown, ttlSeconds: number): void {
     checkCommand(command);
+    checkSessionId('send', sid);
+    checkTtl('send', ttlSeconds);
     const text = formatPayload(payload);
     if (!isSendable(sid)) return void this.#unsendable(command);
     this.#send(command, sid, text, ttlSeconds);
@@ -161,6 +164,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
 
   ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
     checkCommand(command);
+    checkSessionId('ask', sid);
+    checkTtl('ask', ttlSeconds);
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 1 && timeoutMs <= MOST_TIMEOUT_MS))
       throw new OptionError(
         `ask(): "timeout" should be a number of ms from 1 to ${MOST_TIMEOUT_MS}`,
@@ -267,6 +272,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   }
 
   forget(sid: string): void {
+    checkSessionId('forget', sid);
     this.#renewals.forget(sid);
     const { gone, ...keys } = commandKeys(this.namespace, sid);
     const left = this.#client.set(gone, '', 'PX', PUBLISHED_AGE_SECONDS * 1000);
@@ -275,11 +281,14 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   }
 
   renew(sid: string, ttlSeconds: number): void {
+    checkSessionId('renew', sid);
+    checkTtl('renew', ttlSeconds);
     if (this.#closed || this.#client.status !== 'ready') return;
     this.#renewals.renew(sid, ttlSeconds)?.catch((error) => this.#degrade('renew', 'redis', error));
   }
 
-  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}): Promise<void> {
+  close(options?: { timeout?: number | undefined }): Promise<void> {
+    const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
     this.#closing ??= this.#close(timeout);
     return this.#closing;
   }
