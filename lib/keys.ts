@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import calculateSlot from 'cluster-key-slot';
 
 /** Ids longer than this (encoded) are refused: a glob against a very long channel costs every PUBLISH. */
@@ -21,6 +22,7 @@ export function encodeId(id: string): string {
 
 /** Can an id be sent? An application's own genid() may give anything. */
 export const isSendable = (id: string): boolean => {
+  if (id.length > MAX_ID_LENGTH) return false;
   const { length } = encodeId(id);
   return length > 0 && length <= MAX_ID_LENGTH;
 };
@@ -51,6 +53,16 @@ export const goneKey = (namespace: string, sid: string): string => intelligenceK
  */
 export const userSessionsPrefix = (prefix: string): string =>
   `users:${/^[^%]*:$/.test(prefix) ? prefix : `%${encodeId(prefix)}:`}`;
+
+/**
+ * A user in that key: encoded as an id, and where that is longer than an id may be, `%s` and its SHA-256 (base64url). No
+ * encoded id has a percent sign before an s, so that no user's key is another's.
+ */
+export function userInKey(user: string): string {
+  const encoded = encodeId(user);
+  if (encoded.length <= MAX_ID_LENGTH) return encoded;
+  return `%s${createHash('sha256').update(encoded).digest('base64url')}`;
+}
 
 /**
  * A key that stands beside another: in the same slot of a Cluster whatever braces there are in it, and outside its prefix,

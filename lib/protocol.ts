@@ -1,4 +1,5 @@
 import { lo, murmurHash64A } from './bloom/murmur-hash.js';
+import { kindOf } from './check-options.js';
 import { IntelligentSessionError, OptionError } from './errors.js';
 import { decodeId, encodeId, isSendable, MAX_ID_LENGTH } from './keys.js';
 
@@ -23,7 +24,7 @@ const COMMAND = /^[a-z0-9-]{1,64}$/;
 const NONCE = /^[\w-]{1,64}$/;
 const INBOX = /^[\w-]{8,64}$/;
 /** No message lets a key live for longer than this (and a sixteenth more): as long as browsers keep a cookie, 400 days. */
-const MOST_TTL_SECONDS = 400 * 86_400;
+export const MOST_TTL_SECONDS = 400 * 86_400;
 /** A command, a session's id, a request's id and two colons. */
 const MOST_REQUEST_LENGTH = 64 + 2 * MAX_ID_LENGTH + 2;
 
@@ -51,7 +52,8 @@ export interface Message {
 
 export function formatRequestId({ id, inbox, budgetMs, ttlSeconds, nonce }: RequestId): string {
   if (inbox === undefined) return encodeId(id);
-  return `${encodeId(id)}@${inbox}@${budgetMs ?? ''}@${ttlSeconds ?? ''}${nonce === undefined ? '' : `@${nonce}`}`;
+  const ttl = ttlSeconds === undefined ? '' : Math.min(ttlSeconds, MOST_TTL_SECONDS);
+  return `${encodeId(id)}@${inbox}@${budgetMs ?? ''}@${ttl}${nonce === undefined ? '' : `@${nonce}`}`;
 }
 
 export function parseRequestId(rid: string): RequestId {
@@ -69,7 +71,7 @@ export function parseRequestId(rid: string): RequestId {
 export function checkCommand(command: unknown): asserts command is string {
   if (typeof command !== 'string' || !COMMAND.test(command))
     throw new OptionError(
-      `A command's name is 1 to 64 of a-z 0-9 -, got ${JSON.stringify(command)?.slice(0, 80)}`,
+      `A command's name is 1 to 64 of a-z 0-9 -, got ${typeof command === 'string' ? JSON.stringify(command.slice(0, 80)) : kindOf(command)}`,
       'ERR_INTELLIGENT_SESSION_ARGUMENT',
     );
 }
@@ -111,7 +113,8 @@ export const channelOf = (namespace: string, request: string, db = 0): string =>
 
 /** See parseRequest(). */
 export function requestOf(command: string, sid: string, rid: string): string {
-  const id = encodeId(sid);
+  // encoded it is not shorter
+  const id = sid.length > MAX_ID_LENGTH ? sid : encodeId(sid);
   if (id.length === 0 || id.length > MAX_ID_LENGTH)
     throw new OptionError(`A session id has 1 to ${MAX_ID_LENGTH} characters`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
   return `${command}:${id}:${rid}`;

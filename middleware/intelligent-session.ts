@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { IncomingMessage, type ServerResponse } from 'node:http';
 import type { Request, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
+import { optionsOf } from '../lib/check-arguments.js';
 import { IntelligentSessionError, OptionError } from '../lib/errors.js';
 import { CLOSE_TIMEOUT_MS } from '../lib/pending.js';
 import type { Executor } from '../lib/serving/executor.js';
@@ -149,7 +150,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   };
   const closed = countOpen();
   let closing: Promise<void> | undefined;
-  const close = ({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number | undefined } = {}) => {
+  const close = (options?: { timeout?: number | undefined }) => {
+    const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
     if (!closing) {
       closing = closeAll(timeout);
       closed();
@@ -217,7 +219,7 @@ const withoutSuggest = ({ name, pages }: { name: string; pages: readonly string[
 function forgetWith(store: Store, serving: Executor): void {
   const destroy = store.destroy;
   store.destroy = function (this: Store, sid, callback) {
-    serving.forget(sid);
+    if (typeof sid === 'string') serving.forget(sid);
     return destroy.call(this, sid, callback);
   };
 }

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 /** A longer name is its beginning and its hash: a visitor chooses it, and it is kept until a worker has it. */
 const MOST_BYTES = 1024;
 const KEPT_BYTES = MOST_BYTES - 44;
+/** What counts of a longer text is not normalised but for its beginning: a million characters would take half a second. */
+const MOST_LENGTH = 4096;
 
 /** What belongs to a page's name besides its path. */
 export interface PageNameOptions {
@@ -25,7 +27,7 @@ const QUERY_PART = /%[\da-f]{2}|%|[^\w.~%-]+/gi;
  * is encoded as UTF-8 in upper case, dot segments are removed; of an http(s) URL only the path counts. The case stays. The
  * fragment goes, and the slash at the end, and the query, unless the options say otherwise. A text that begins neither
  * with a slash nor as an http(s) URL is a name already. Never throws; a normalised name stays as it is. A name has at most 1,024 bytes: of a longer one,
- * its beginning and its SHA-256.
+ * its beginning and its SHA-256. A path (with its query, where that counts) of more than 4,096 characters counts as it is spelled.
  */
 export function pageNames({ strict = false, query = [] }: PageNameOptions = {}): (text: string) => string {
   const wanted = new Set(query.map((name) => encode(name.replaceAll('%', '%25'), QUERY_PART)));
@@ -35,6 +37,8 @@ export function pageNames({ strict = false, query = [] }: PageNameOptions = {}):
     const [whole = ''] = target.split('#', 1);
     const mark = whole.indexOf('?');
     const path = mark < 0 ? whole : whole.slice(0, mark);
+    const counts = mark < 0 || wanted.size === 0 ? path : whole;
+    if (counts.length > MOST_LENGTH) return shortened(normalPath(path.slice(0, MOST_BYTES), true), counts);
     const name = path === '/' || NORMAL.test(path) ? path : normalPath(path, strict);
     return mark < 0 || wanted.size === 0 ? name : name + normalQuery(whole.slice(mark + 1), wanted);
   };
@@ -44,13 +48,17 @@ export function pageNames({ strict = false, query = [] }: PageNameOptions = {}):
 /** At most 1,024 bytes: of a longer name the first 980, "~", and 43 characters of its SHA-256 (base64url). */
 function bounded(name: string): string {
   if (name.length * 3 <= MOST_BYTES) return name;
-  const bytes = Buffer.from(name);
-  if (bytes.length <= MOST_BYTES) return name;
-  let end = KEPT_BYTES;
+  return name.length <= MOST_BYTES && Buffer.byteLength(name) <= MOST_BYTES ? name : shortened(name, name);
+}
+
+function shortened(beginning: string, whole: string): string {
+  // a character is a byte at least
+  const bytes = Buffer.from(beginning.slice(0, MOST_BYTES));
+  let end = Math.min(KEPT_BYTES, bytes.length);
   while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--; // not within a character, nor within an encoded byte
   if (bytes[end - 1] === 0x25) end -= 1;
   else if (bytes[end - 2] === 0x25) end -= 2;
-  return `${bytes.toString('utf8', 0, end)}~${createHash('sha256').update(bytes).digest('base64url')}`;
+  return `${bytes.toString('utf8', 0, end)}~${createHash('sha256').update(whole).digest('base64url')}`;
 }
 
 function withoutOrigin(text: string): string | undefined {

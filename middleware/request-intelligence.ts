@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Session, SessionData } from 'express-session';
+import { optionsOf } from '../lib/check-arguments.js';
 import type { Asking, Combo } from '../lib/intelligence/command.js';
 import { type CommandMethods, descriptors } from '../lib/intelligence/commands.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
@@ -88,7 +89,8 @@ export class RequestIntelligence implements Asking {
   }
 
   /** Sends a command of your own and waits for its answer; undefined after `timeout` ms. */
-  ask(command: string, payload?: unknown, { timeout }: { timeout?: number | undefined } = {}): Promise<unknown> {
+  ask(command: string, payload?: unknown, options?: { timeout?: number | undefined }): Promise<unknown> {
+    const { timeout } = optionsOf('ask', options);
     this.#countFirst();
     return this.#ask(command, payload, timeout);
   }

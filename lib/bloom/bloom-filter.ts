@@ -1,3 +1,4 @@
+import { checkList } from '../check-arguments.js';
 import { createHmac } from 'node:crypto';
 import * as v from 'valibot';
 import { checkOptions, refuseWithout, whole } from '../check-options.js';
@@ -160,6 +161,7 @@ const AT_ONCE = 5000;
 
 /** Acts on items a few thousand at a time: all are sent at once, and worked off in their order. */
 export async function inBatches<T>(items: readonly T[], act: (batch: readonly T[]) => Promise<boolean[]>) {
+  checkList('Bloom filter', items);
   if (items.length <= AT_ONCE) return items.length === 0 ? [] : act(items);
   const batches: Promise<boolean[]>[] = [];
   for (let i = 0; i < items.length; i += AT_ONCE) batches.push(act(items.slice(i, i + AT_ONCE)));

@@ -1,3 +1,4 @@
+import { argumentError } from '../check-arguments.js';
 import { bloomFault } from './bloom-error.js';
 import type { BloomFilter } from './bloom-filter.js';
 
@@ -14,6 +15,9 @@ export interface FilterPlace {
  * the copy: stop the writers, or merge() afterwards. To move one on its own server: copy to another key, then RENAME.
  */
 export async function copyFilter(from: FilterPlace, to: FilterPlace): Promise<boolean> {
+  for (const place of [from, to])
+    if (typeof place?.filter?.dump !== 'function')
+      throw argumentError('copyFilter', 'two places, each with a filter and a key', place);
   const dump = await from.filter.dump(from.key);
   if (!dump) return false;
   if (!(await to.filter.load(to.key, dump))) throw bloomFault('item exists');

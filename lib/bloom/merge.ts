@@ -1,3 +1,4 @@
+import { checkList } from '../check-arguments.js';
 import { bloomFault } from './bloom-error.js';
 import type { BloomDump, BloomFilter } from './bloom-filter.js';
 import { unite } from './unite.js';
@@ -6,6 +7,7 @@ const TRIES = 10;
 
 /** BloomFilter.merge, on both implementations: dump all, unite here, load if nothing has changed meanwhile. */
 export async function merge(filter: BloomFilter, target: string, sources: readonly string[]): Promise<void> {
+  checkList('merge', sources);
   const keys = [...new Set([target, ...sources])];
   for (let tried = 0; tried < TRIES; tried++) {
     const dumps = await Promise.all(keys.map((key) => filter.dump(key)));

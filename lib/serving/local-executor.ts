@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import debug from 'debug';
 import { type BloomChoice, chooseBloomFilter } from '../bloom/choose.js';
+import { checkSessionId, checkTtl, optionsOf } from '../check-arguments.js';
 import { CommandCounts } from '../counts.js';
 import { applicationFault, IntelligentSessionError, OptionError, redisFault } from '../errors.js';
 import type { NamedCombo } from '../intelligence/command.js';
@@ -14,7 +15,7 @@ import { itemKeyOf } from '../item-keys.js';
 import { isSendable, MAX_ID_LENGTH } from '../keys.js';
 import type { PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
-import { checkCommand, formatPayload, PUBLISHED_AGE_SECONDS } from '../protocol.js';
+import { checkCommand, formatPayload, MOST_TTL_SECONDS, PUBLISHED_AGE_SECONDS } from '../protocol.js';
 import { Availability } from '../redis/availability.js';
 import {
   connectCommands,
@@ -160,6 +161,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
 
   send(command: string, sid: string, payload: unknown, ttlSeconds: number): void {
     checkCommand(command);
+    checkSessionId('send', sid);
+    checkTtl('send', ttlSeconds);
     const text = formatPayload(payload);
     if (!isSendable(sid)) return void this.#unsendable(command);
     this.#send(command, sid, text, ttlSeconds);
@@ -181,6 +184,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
 
   ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
     checkCommand(command);
+    checkSessionId('ask', sid);
+    checkTtl('ask', ttlSeconds);
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 1 && timeoutMs <= MOST_TIMEOUT_MS))
       throw new OptionError(
         `ask(): "timeout" should be a number of ms from 1 to ${MOST_TIMEOUT_MS}`,
@@ -268,7 +273,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     task.end(this.#degrade(task.command, reason));
   }
 
-  #take(command: string, sid: string, payload: string, ttlSeconds: number, ask?: Ask): LocalTask {
+  #take(command: string, sid: string, payload: string, ttlGiven: number, ask?: Ask): LocalTask {
+    const ttlSeconds = Math.min(ttlGiven, MOST_TTL_SECONDS);
     const task = new LocalTask(command, sid, this.#newId(), payload, ttlSeconds, ask);
     if (this.#gathered.length === 0) setImmediate(() => this.#flush());
     this.#gathered.push(task);
@@ -282,6 +288,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   }
 
   forget(sid: string): void {
+    checkSessionId('forget', sid);
     this.#renewals.forget(sid);
     const { gone, ...keys } = commandKeys(this.namespace, sid);
     const left = this.#client.set(gone, '', 'PX', PUBLISHED_AGE_SECONDS * 1000);
@@ -290,11 +297,14 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   }
 
   renew(sid: string, ttlSeconds: number): void {
+    checkSessionId('renew', sid);
+    checkTtl('renew', ttlSeconds);
     if (this.#closed || this.#client.status !== 'ready') return;
     this.#renewals.renew(sid, ttlSeconds)?.catch((error) => this.#degrade('renew', 'redis', error));
   }
 
-  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number } = {}): Promise<void> {
+  close(options?: { timeout?: number | undefined }): Promise<void> {
+    const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
     this.#closing ??= this.#close(timeout);
     return this.#closing;
   }

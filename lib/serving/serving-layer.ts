@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import debug from 'debug';
 import type { Redis } from 'ioredis';
+import { checkSessionId, checkTtl, optionsOf } from '../check-arguments.js';
 import { CommandCounts } from '../counts.js';
 import { IntelligentSessionError, OptionError, redisFault } from '../errors.js';
 import { builtIn, isRead } from '../intelligence/commands.js';
@@ -216,6 +217,8 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   /** Not critical: on its way, and on. A fault is an event. */
   send(command: string, sid: string, payload: unknown, ttlSeconds: number): void {
     checkCommand(command);
+    checkSessionId('send', sid);
+    checkTtl('send', ttlSeconds);
     this.#send(command, sid, formatPayload(this.#items.of(command, sid, payload).payload), ttlSeconds);
   }
 
@@ -262,6 +265,9 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
    * clock. Never rejects for a fault.
    */
   ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
+    checkCommand(command);
+    checkSessionId('ask', sid);
+    checkTtl('ask', ttlSeconds);
     const { payload: keyed, answer: read } = this.#items.of(command, sid, payload);
     const asked = this.#askKeyed(command, sid, keyed, ttlSeconds, timeoutMs);
     if (!read) return asked;
@@ -269,7 +275,6 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   }
 
   #askKeyed(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
-    checkCommand(command);
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 1 && timeoutMs <= MOST_TIMEOUT_MS))
       throw new OptionError(
         `ask(): "timeout" should be a number of ms from 1 to ${MOST_TIMEOUT_MS}`,
@@ -322,6 +327,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
    * its way: what comes late is not counted. SET and UNLINK, in one round trip.
    */
   forget(sid: string): void {
+    checkSessionId('forget', sid);
     this.#renewals.forget(sid);
     const { gone, ...keys } = commandKeys(this.namespace, sid);
     const left = this.#keys.set(gone, '', 'PX', this.#messageAgeMs);
@@ -334,6 +340,8 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
    * most in a sixteenth of that time.
    */
   renew(sid: string, ttlSeconds: number): void {
+    checkSessionId('renew', sid);
+    checkTtl('renew', ttlSeconds);
     if (this.#closed || this.#keys.status !== 'ready') return;
     this.#renewals.renew(sid, ttlSeconds)?.catch((error) => this.#degrade('renew', 'redis', error));
   }
@@ -342,7 +350,8 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
    * Sends what was not sent yet, at most `timeout` ms (5000) and not where Redis is away; answers who waits with nothing;
    * closes the connections. Can be called twice.
    */
-  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number | undefined } = {}): Promise<void> {
+  close(options?: { timeout?: number | undefined }): Promise<void> {
+    const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
     this.#closing ??= this.#close(timeout);
     return this.#closing;
   }

@@ -1,4 +1,5 @@
 import type { SessionData } from 'express-session';
+import { MOST_TTL_SECONDS } from '../protocol.js';
 import type { resolveStoreOptions } from './options.js';
 
 type Options = Pick<
@@ -8,8 +9,9 @@ type Options = Pick<
 
 /** For a session whose own end, or ttl function, says nothing. */
 const DEFAULT_TTL = 86_400;
-/** Redis adds a ttl to its clock: more than this is no time that it knows. */
-const MOST_MS = 8e15;
+/** Nothing lives for longer in Redis, whatever a cookie or a ttl function says. */
+const MOST_MS = MOST_TTL_SECONDS * 1000;
+const MOST_DAYS = MOST_TTL_SECONDS / 86_400;
 /** express-session lets maxAge slip by a millisecond now and then. */
 const SLIP_MS = 100;
 
@@ -38,6 +40,11 @@ export class Lifetimes {
     // only where a touch will lengthen it
     const provisional = !returning && isEmpty(session) && !disableTouch && !disableTTL;
     const ms = this.#ms(session);
+    // a cookie of exactly so long has slipped at times
+    if (ms > MOST_MS + SLIP_MS && !disableTTL)
+      this.onInvalid(
+        `a session is to live for more than ${MOST_DAYS} days: ${MOST_DAYS} are taken instead, as browsers do`,
+      );
     return Math.floor(Math.min(ms, provisional ? newSessionTtl * 1000 : MOST_MS, MOST_MS));
   }
 

@@ -1,6 +1,7 @@
 import { type SessionData, Store } from 'express-session';
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
+import { argumentError, checkIsObject, optionsOf } from '../check-arguments.js';
 import { applicationFault, IntelligentSessionError, redisFault } from '../errors.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
 import { Metrics, type PromRegistry } from '../metrics.js';
@@ -61,6 +62,18 @@ const statuses: Partial<Record<string, number>> = {
 
 const touchScript = new Script<number>(loadScript('lib/scripts/touch.lua'));
 const destroyScript = new Script<string | number | null>(loadScript('lib/scripts/destroy.lua'), 2);
+
+/** One that can't be called would end the process later, where nobody catches. */
+function checkCallback(method: string, callback: unknown): void {
+  if (callback && typeof callback !== 'function') throw argumentError(method, 'a function, or none', callback);
+}
+
+/** Of an id that is no text nothing would be found, and nothing ended. */
+function checkUser(method: string, user: unknown): void {
+  if (typeof user === 'string') return;
+  const { message } = argumentError(method, 'a user, as a text', user);
+  throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', message.split(' (ERR_')[0] as string);
+}
 
 /** Does the page that saves this session answer with a redirect? */
 function isRedirected(session: SessionData): boolean {
@@ -186,6 +199,8 @@ export class RedisSessionStore extends Store {
   }
 
   override createSession(...[req, session]: Parameters<Store['createSession']>): ReturnType<Store['createSession']> {
+    checkIsObject('createSession', req, 'a request');
+    checkIsObject('createSession', session, 'a session');
     if (isWithoutCookie(session)) session.cookie = this.#newCookie(req) ?? session.cookie;
     const created = super.createSession(req, session);
     const state = this.#states.get(session);
@@ -206,6 +221,8 @@ export class RedisSessionStore extends Store {
 
   /** Destroys the session and makes a new one. Without a callback express-session's own would end the process. */
   override regenerate(req: Parameters<Store['regenerate']>[0], callback: (error?: unknown) => void = nothing): void {
+    checkIsObject('regenerate', req, 'a request');
+    checkCallback('regenerate', callback);
     super.regenerate(req, callback);
   }
 
@@ -241,8 +258,10 @@ export class RedisSessionStore extends Store {
    */
   override set(sid: string, session: SessionData, callback?: Callback): Promise<void> {
     const state = this.#states.get(session) ?? {};
-    if (!state.view) this.#states.set(session, state);
+    const isObject = typeof session === 'object' && session !== null;
+    if (isObject && !state.view) this.#states.set(session, state);
     const save = () => {
+      checkIsObject('set', session, 'a session');
       const mine = this.#codec.stringify(session);
       const user = this.#codec.userOf(session);
       const ttlMs = this.#lifetimes.ms(session, state.view?.sid === sid && state.view.read);
@@ -263,7 +282,7 @@ export class RedisSessionStore extends Store {
       run.then(leave, leave);
       return run;
     };
-    return this.#settle(callback, save, { forgiving: !state.view && isEmpty(session) });
+    return this.#settle(callback, save, { forgiving: isObject && !state.view && isEmpty(session) });
   }
 
   /**
@@ -272,7 +291,9 @@ export class RedisSessionStore extends Store {
    */
   override touch(sid: string, session: SessionData, callback?: Callback): Promise<void> {
     const { disableTouch, disableTTL } = this.#options;
+    checkCallback('touch', callback);
     const renew = () => {
+      checkIsObject('touch', session, 'a session');
       const due = !disableTouch && !disableTTL && this.#renewals.isDue(sid, this.#lifetimes.mark(session));
       return due ? this.#ready(() => this.#renew(sid, session)) : undefined;
     };
@@ -359,6 +380,7 @@ export class RedisSessionStore extends Store {
     return this.#settle(undefined, () =>
       this.#ready(async () => {
         this.#needUsers();
+        checkUser('sessionsOf', user);
         const sids = await this.#users.of(user);
         const sessions = await Promise.all(sids.map((sid) => this.#stored(sid)));
         return sessions.flatMap((session, i) =>
@@ -373,12 +395,11 @@ export class RedisSessionStore extends Store {
    * many GETs and destroy() as there are sessions. One that can't be read is destroyed too; one that is another's by now is
    * not.
    */
-  destroyAllOf(
-    user: string,
-    { except = [] }: { except?: string | readonly string[] | undefined } = {},
-  ): Promise<number> {
+  destroyAllOf(user: string, options?: { except?: string | readonly string[] | undefined }): Promise<number> {
     return this.#settle(undefined, () =>
       this.#ready(async () => {
+        checkUser('destroyAllOf', user);
+        const { except = [] } = optionsOf('destroyAllOf', options);
         const kept = new Set(typeof except === 'string' ? [except] : except);
         this.#needUsers();
         const sids = (await this.#users.ending(user, [...kept])).filter((sid) => !kept.has(sid));
@@ -399,6 +420,7 @@ export class RedisSessionStore extends Store {
 
   /** Seconds that this session has left, rounded up: what its intelligence is kept for. */
   ttlSeconds(session: SessionData, returning = false): number {
+    checkIsObject('ttlSeconds', session, 'a session');
     return Math.ceil(this.#lifetimes.ms(session, returning) / 1000);
   }
 
@@ -406,7 +428,8 @@ export class RedisSessionStore extends Store {
    * Waits for what is under way, at most `timeout` ms (5000) and not at all where Redis is away; then closes the connections.
    * Can be called twice. What begins later fails: close the HTTP server first.
    */
-  close({ timeout = CLOSE_TIMEOUT_MS }: { timeout?: number | undefined } = {}): Promise<void> {
+  close(options?: { timeout?: number | undefined }): Promise<void> {
+    const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
     this.#closing ??= this.#close(timeout);
     return this.#closing;
   }
@@ -617,6 +640,7 @@ export class RedisSessionStore extends Store {
   }
 
   #key(sid: string): string {
+    if (typeof sid === 'symbol') throw argumentError('store', "a session's id, a text", sid);
     return sessionKey(this.#prefix, sid);
   }
 
@@ -717,6 +741,7 @@ export class RedisSessionStore extends Store {
     work: () => T | Promise<T>,
     { forgiving = false, limited = true }: { forgiving?: boolean; limited?: boolean } = {},
   ): Promise<T> {
+    checkCallback('store', callback);
     let result: Promise<T>;
     try {
       const now = work();

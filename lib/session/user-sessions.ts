@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Cluster } from 'ioredis';
 import { LRUCache } from 'lru-cache';
-import { besideKey, encodeId } from '../keys.js';
+import { besideKey, userInKey } from '../keys.js';
 import type { RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
@@ -91,12 +91,12 @@ export class UserSessions {
 
   /** HDEL */
   async forget(user: string, ...sids: readonly string[]): Promise<void> {
-    if (sids.length > 0) await this.client.hdel(this.prefix + encodeId(user), ...sids);
+    if (sids.length > 0) await this.client.hdel(this.prefix + userInKey(user), ...sids);
   }
 
   /** HKEYS: the ids; some may have ended, one may be about to be stored. */
   of(user: string): Promise<string[]> {
-    return this.client.hkeys(this.prefix + encodeId(user));
+    return this.client.hkeys(this.prefix + userInKey(user));
   }
 
   /** The same, of a user whose sessions are about to be ended, all but some. In a Cluster a script. */
@@ -110,7 +110,7 @@ export class UserSessions {
 
   /** On one Redis nothing is stored before it is noted. */
   #keys(user: string): string[] {
-    const key = this.prefix + encodeId(user);
+    const key = this.prefix + userInKey(user);
     return this.client instanceof Cluster ? [key, besideKey(this.endedPrefix, key)] : [key];
   }
 }

@@ -1,3 +1,4 @@
+import { optionsOf } from '../check-arguments.js';
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import debug from 'debug';
@@ -177,7 +178,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   /** Takes no more messages, finishes what is in hand (at most `timeout` ms), closes. Can be called twice. */
-  close({ timeout = 5_000 }: { timeout?: number | undefined } = {}): Promise<void> {
+  close(options?: { timeout?: number | undefined }): Promise<void> {
+    const { timeout = 5_000 } = optionsOf('close', options);
     this.#closing ??= this.#close(timeout);
     return this.#closing;
   }

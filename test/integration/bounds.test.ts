@@ -1,9 +1,12 @@
 import { expect } from 'chai';
+import type { SessionData } from 'express-session';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { createWorker } from '../../lib/index.js';
+import { createBloomFilter } from '../../lib/bloom/index.js';
+import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
 import { ServingLayer } from '../../lib/serving/serving-layer.js';
 import { pageNames } from '../../middleware/page-name.js';
+import { RequestIntelligence } from '../../middleware/request-intelligence.js';
 
 describe('bounds of what careless code and a visitor can leave behind', () => {
   let redis: PrivateRedis;
@@ -72,6 +75,73 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     );
     expect(shed).to.be.above(100);
     expect(await client.ttl('backlog:ss:stream:{0}')).to.be.within(86_000, 86_400);
+  });
+
+  it('a user of three million characters has a short key of its own, and its sessions are found and ended', async () => {
+    const store = new RedisSessionStore({ redis: redis.url, prefix: 'long:', user: (of) => of.user as string });
+    open.push(() => store.close());
+    const users = ['x'.repeat(512), ...['a', 'b', ':'].map((end) => 'x'.repeat(3_000_000) + end)];
+    const cookie = { path: '/', originalMaxAge: null };
+    for (const [i, user] of users.entries()) await store.set(`s${i}`, { cookie, user } as unknown as SessionData);
+    const keys = await client.keys('users:long:*');
+    expect(keys).to.have.lengthOf(users.length);
+    for (const key of keys) expect(key.length).to.be.at.most('users:long:'.length + 512);
+    // what stands in a long user's key is another user's name to nobody
+    for (const key of keys.filter((one) => one.includes('%s')))
+      expect(await store.sessionsOf(key.slice('users:long:'.length))).to.deep.equal([]);
+    expect(await store.destroyAllOf(users[1] as string)).to.equal(1);
+    for (const [i, user] of users.entries())
+      expect((await store.sessionsOf(user)).map(({ id }) => id)).to.deep.equal(i === 1 ? [] : [`s${i}`]);
+  });
+
+  it('a wrong argument of a public method is a coded error, or as none', async () => {
+    const store = new RedisSessionStore({ redis: redis.url, prefix: 'wrong:', user: (of) => of.user as string });
+    const sessions = intelligentSession({ redis: redis.url, secret: 'x'.repeat(32) });
+    const embedded = intelligentSession({ redis: redis.url, secret: 'x'.repeat(32), worker: 'embedded' });
+    open.push(...[store, sessions, embedded].map((one) => () => one.close(null as never)));
+    for (const emitter of [store, sessions.store, sessions.serving, embedded.serving]) emitter.on('fault', () => {});
+    const bloom = await createBloomFilter(client);
+    const around = {
+      serving: sessions.serving,
+      timeout: 1,
+      combos: [],
+      pageName: String,
+      automaticPage: () => undefined,
+    };
+    const intelligence = new RequestIntelligence(
+      { headers: {} } as never,
+      { ...around, askedPage: () => '/', session: () => ({ sid: 'a', ttlSeconds: 60, returning: true }) } as never,
+      { tracked: true, stored: true } as never,
+    );
+    const methods: [of: object, names: string[]][] = [
+      [intelligence, ['freshPages', 'notifications', 'markNotificationSeen', 'combo', 'activity', 'send', 'ask']],
+      [store, ['get', 'set', 'touch', 'destroy', 'regenerate', 'sessionsOf', 'destroyAllOf', 'ttlSeconds']],
+      [sessions.serving, ['send', 'ask', 'forget', 'renew']],
+      [embedded.serving, ['send', 'ask', 'forget', 'renew']],
+      [bloom, ['add', 'addMany', 'exists', 'existsMany', 'merge']],
+    ];
+    for (const [of, names] of methods)
+      for (const name of names)
+        for (const wrong of [undefined, null, 5n, Symbol('s'), [null]])
+          for (const args of [[wrong], ['x', wrong], ['x', 'x', wrong]]) {
+            // express-session's own regenerate() goes on to a request
+            if (name === 'regenerate' && typeof args[0] !== 'undefined' && args[0] !== null) continue;
+            // a callback says what came of it itself
+            const act = async () => await (of as Record<string, (...all: unknown[]) => unknown>)[name]?.(...args);
+            const error = await act().then(
+              () => undefined,
+              (thrown) => thrown,
+            );
+            if (error !== undefined)
+              expect(error.code, `${name}(${args.map((one) => typeof one)}): ${error.message}`).to.match(
+                /^ERR_INTELLIGENT_SESSION_/,
+              );
+          }
+    expect(await intelligence.activity(null as never).catch((error) => error), 'null is as none').to.equal(undefined);
+    const error = await Promise.resolve()
+      .then(() => store.get('x', 5 as never))
+      .catch((thrown) => thrown);
+    expect(error.message).to.contain('expected a function, or none, got 5');
   });
 
   it('a page’s name has at most 1,024 bytes, and another name for another page', () => {

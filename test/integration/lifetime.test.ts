@@ -96,6 +96,25 @@ describe('what is known of a session', () => {
       expect(await visitor.json('/unread')).to.deep.equal([{ id: 'n1', seen: true }]);
     });
 
+  for (const how of ['a worker', 'embedded'] as const)
+    it(`lives for 425 days at most, whatever a session says (${how})`, async () => {
+      if (how === 'a worker') await worker();
+      const { sessions } = await visitorOf(how === 'embedded' ? { worker: 'embedded' } : {});
+      const most = 425 * 86_400_000;
+      for (const [sid, seconds] of [
+        ['long', 1e12],
+        ['longer', Number.MAX_VALUE],
+      ] as const) {
+        await sessions.serving.ask('pageview', sid, '/', seconds, 5000);
+        await until('it is known', async () => (await leftOf(sid)).length >= 3);
+        for (const ms of await leftOf(sid)) expect(ms).to.be.within(most - 60_000, most);
+        for (const key of keysOf(sid)) await client.pexpire(key, 20_000);
+        sessions.serving.renew(sid, seconds);
+        await until('it is renewed', async () => (await leftOf(sid)).every((ms) => ms > 20_000));
+        for (const ms of await leftOf(sid)) expect(ms).to.be.within(most - 60_000, most);
+      }
+    });
+
   const renewing: Record<string, (of: Awaited<ReturnType<typeof visitorOf>>) => Promise<unknown>> = {
     'a POST': ({ post }) => post('/api'),
     'a request for data': ({ visitor }) => visitor.fetch('/data.json'),

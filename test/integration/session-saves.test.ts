@@ -38,6 +38,8 @@ const told = (of: RedisSessionStore): string[] => {
 const users = { user: (of: SessionData) => of.user as string | undefined };
 const modes = ['merge', 'overwrite', 'reject'] as const;
 
+const DAYS_400 = 400 * 86_400_000;
+
 describe('a save of RedisSessionStore', () => {
   let redis: PrivateRedis;
   let client: Redis;
@@ -709,9 +711,11 @@ describe('a save of RedisSessionStore', () => {
       expect(await store.touch('thrown', session).catch((error) => error)).to.equal(theirs);
     });
 
-    it('from the ttl function: 0 or less ends the session; very much is as long as Redis can', async () => {
+    it('from the ttl function: 0 or less ends the session; more than 400 days are 400 days, with one fault', async () => {
       let seconds = 10;
       const store = open({ ttl: () => seconds });
+      const faults: Error[] = [];
+      store.on('fault', (error) => faults.push(error));
       for (const much of [Number.MAX_SAFE_INTEGER, Number.MAX_VALUE]) {
         seconds = much;
         await store.set('much', data({ n: 1 }));
@@ -719,8 +723,10 @@ describe('a save of RedisSessionStore', () => {
         session.n = 2;
         await save(session);
         await store.touch('much', session);
-        expect(await client.pttl('sess:much')).to.be.above(1e15);
+        expect(await client.pttl('sess:much')).to.be.within(DAYS_400 - 60_000, DAYS_400);
       }
+      expect(faults).to.have.lengthOf(1);
+      expect(faults[0]?.message).to.match(/more than 400 days/);
       for (const less of [0, -5]) {
         seconds = 10;
         await store.set('less', data({ n: 1 }));
@@ -729,6 +735,35 @@ describe('a save of RedisSessionStore', () => {
         await save(session);
         expect(await stored('less')).to.equal(null);
       }
+    });
+
+    it('from the cookie or option ttl: more than 400 days are 400 days, with one fault', async () => {
+      const within = async (sid: string) =>
+        expect(await client.pttl(`sess:${sid}`)).to.be.within(DAYS_400 - 60_000, DAYS_400);
+      for (const [option, maxAge] of [
+        [100, 1e15],
+        [1e12, undefined],
+      ] as const) {
+        const store = open({ ttl: option, touchAfter: 0, user: () => 'robin' });
+        const faults: Error[] = [];
+        store.on('fault', (error) => faults.push(error));
+        await store.set('long', data({ n: 1 }, maxAge));
+        await within('long');
+        const session = await load('long', store);
+        session.n = 2;
+        await save(session);
+        await within('long');
+        await store.touch('long', session);
+        await within('long');
+        expect(await client.pttl('users:sess:robin')).to.be.below(DAYS_400 * 1.02);
+        expect(store.ttlSeconds(session, true)).to.equal(DAYS_400 / 1000);
+        expect(faults).to.have.lengthOf(1);
+        await client.flushdb();
+      }
+      const kept = open({ disableTTL: true });
+      kept.on('fault', (error) => expect.fail(error));
+      await kept.set('kept', data({ n: 1 }, 1e15));
+      expect(await client.pttl('sess:kept'), 'without a ttl at all').to.equal(-1);
     });
 
     it('from the cookie: maxAge: Infinity, or an end that is no date: option ttl, and one fault', async () => {

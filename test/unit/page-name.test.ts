@@ -84,6 +84,27 @@ describe('the name of a page', () => {
     );
   });
 
+  it('costs no more to find than to read, however long the text', () => {
+    const withQuery = pageNames({ query: ['id'] });
+    for (const part of ['é', '%41', '/..', '/a', '"a', '?id=%41', '&id=é']) {
+      const start = part.startsWith('&') ? '/p?x' : '/p';
+      const text = start + part.repeat(1_000_000 / part.length);
+      for (const names of [nameOf, withQuery]) {
+        const began = process.cpuUsage().user;
+        const name = names(text);
+        expect((process.cpuUsage().user - began) / 1000, `${part}: ms of CPU`).to.be.below(100);
+        expect(Buffer.byteLength(name)).to.be.at.most(1024);
+        expect(names(name), 'a name stays as it is').to.equal(name);
+        const counts = names === withQuery || !text.includes('?');
+        expect(names(`${text}z`) === name, 'another page').to.equal(!counts);
+      }
+    }
+  });
+
+  it('is that of its path, whatever a long query says that does not count', () => {
+    expect(nameOf(`/news/1/?${'utm=%41&'.repeat(10_000)}`)).to.equal('/news/1');
+  });
+
   it('is the same for whatever is encoded that need not be, and however it is encoded', () => {
     const segment = fc.string({
       unit: fc.constantFrom('a', 'Z', '0', '-', '_', '~', 'é', '😀', ' ', '"'),

@@ -1,3 +1,4 @@
+import { optionsOf } from '../../../check-arguments.js';
 import { IntelligentSessionError, OptionError } from '../../../errors.js';
 import { isBit, isListOf } from '../../answers.js';
 import type { Asking, Intelligence, ReadCommand } from '../../command.js';
@@ -23,10 +24,8 @@ export const activity = {
   isAnswer: isListOf(isBit),
   methods: {
     /** A bit a minute before the current one, oldest first. Degraded: undefined. */
-    async activity(
-      this: Asking,
-      { minutes = 60 }: { minutes?: number | undefined } = {},
-    ): Promise<number[] | undefined> {
+    async activity(this: Asking, options?: { minutes?: number | undefined }): Promise<number[] | undefined> {
+      const { minutes = 60 } = optionsOf('activity', options);
       if (!Number.isInteger(minutes) || minutes < 1)
         throw new OptionError(
           'activity(): "minutes" should be a whole number from 1',

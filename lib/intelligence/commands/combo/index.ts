@@ -1,7 +1,7 @@
+import { checkText, checkTexts } from '../../../check-arguments.js';
 import { IntelligentSessionError } from '../../../errors.js';
 import { NO_COMBO, parseStrings } from '../../../protocol.js';
 import { isBit } from '../../answers.js';
-import { checkText, checkTexts } from '../../arguments.js';
 import type { Asking, ListCommand } from '../../command.js';
 import { listCost } from '../../lists.js';
 

@@ -1,6 +1,6 @@
+import { checkTexts } from '../../../check-arguments.js';
 import { parseStrings } from '../../../protocol.js';
 import { isListOf, isText } from '../../answers.js';
-import { checkTexts } from '../../arguments.js';
 import type { Asking, ListCommand } from '../../command.js';
 import { joinArray, listCost, namesOf } from '../../lists.js';
 

@@ -1,5 +1,5 @@
+import { checkText } from '../../../check-arguments.js';
 import { isBit } from '../../answers.js';
-import { checkText } from '../../arguments.js';
 import type { Asking, ScriptCommand } from '../../command.js';
 
 /** Marks a notification as seen (white paper, "Group Notifications"). The payload: its id. */
