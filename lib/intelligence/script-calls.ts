@@ -70,13 +70,14 @@ export class ScriptCalls<T extends Task> {
   /** Works on messages of built-in commands; gives back those that are not finished, in their order. */
   async run(tasks: readonly T[]): Promise<Unfinished<T>> {
     const reads: Promise<void>[] = [];
-    const scripted: T[] = [];
-    for (const task of tasks) {
+    const scripted = tasks.filter((task) => {
       const command = builtIn.get(task.command);
-      if (command && 'read' in command) reads.push(this.#read(task, command));
-      else scripted.push(task);
-    }
-    const [unfinished] = await Promise.all([this.#work(scripted), ...reads]);
+      const isRead = command !== undefined && 'read' in command;
+      if (isRead) reads.push(this.#read(task, command));
+      return !isRead;
+    });
+    const unfinished = await this.#work(scripted);
+    await Promise.all(reads);
     return unfinished;
   }
 

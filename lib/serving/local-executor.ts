@@ -193,14 +193,14 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       );
     const text = formatPayload(payload);
     if (!isSendable(sid)) return Promise.resolve(this.#unsendable(command));
+    if (this.#isReady) return new Promise((resolve) => this.#ask(command, sid, text, ttlSeconds, timeoutMs, resolve));
+    const { state } = this.#availability;
+    if (state === 'lost' || state === 'away' || this.#closed) {
+      if (!isRead(command) && !this.#closed) this.#send(command, sid, text, ttlSeconds);
+      return Promise.resolve(this.#degrade(command, this.#closed ? 'closed' : 'redis'));
+    }
     return new Promise((resolve) => {
       const go = () => this.#ask(command, sid, text, ttlSeconds, timeoutMs, resolve);
-      if (this.#isReady) return go();
-      const { state } = this.#availability;
-      if (state === 'lost' || state === 'away' || this.#closed) {
-        if (!isRead(command) && !this.#closed) this.#send(command, sid, text, ttlSeconds);
-        return resolve(this.#degrade(command, this.#closed ? 'closed' : 'redis'));
-      }
       this.#holdAsk(command, sid, text, ttlSeconds, go, resolve);
     });
   }
