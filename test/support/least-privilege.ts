@@ -15,6 +15,7 @@ import { cached } from './servers.js';
 const WITHOUT: Readonly<Record<string, string>> = {
   'least-privilege': 'makes users with exact rules itself, on every server',
   rights: 'makes users with exact rules itself, on every server',
+  demo: 'its own Redis lets nobody make a user (-@admin)',
   'script-time': 'measures how long Redis takes',
   'command-line': 'tries options and how a process ends, not what Redis allows',
   'command-line-mistakes': 'tries wrong options, and servers that refuse AUTH',
