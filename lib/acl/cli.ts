@@ -115,6 +115,10 @@ function scopeOf(flags: Flags, place: RedisOption, server: ServerFeatures): AclS
   for (const command of scope.commands) checkCommand(command);
   if (sessionGlob !== undefined && shard !== undefined)
     throw new OptionError('acl: "--session-glob" and "--shard" both say which sessions: give one of them');
+  if ((sessionGlob ?? shard) !== undefined && (!flags.role.includes('worker') || flags.transport === 'stream'))
+    throw new OptionError('acl: "--session-glob" and "--shard" are for a worker on pub/sub');
+  if (scope.store.length > 0 && !flags.role.includes('serving'))
+    throw new OptionError('acl: "--store" is for the role serving: nobody else has the store');
   for (const feature of ['near-cache', 'expired-events'] as const)
     if (scope.cluster && scope.store.includes(feature)) throw new OptionError(`acl: "${feature}" is not for a Cluster`);
   const keyPrefix = keyPrefixOf(place);

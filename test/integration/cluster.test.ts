@@ -24,7 +24,7 @@ async function inboxOf(servers: readonly PrivateRedis[]): Promise<PrivateRedis |
     const client = new Redis(server.url);
     const clients = String(await client.client('LIST'));
     client.disconnect();
-    if (/cmd=blmpop/.test(clients)) return server;
+    if (/cmd=blm?pop/.test(clients)) return server;
   }
   return undefined;
 }

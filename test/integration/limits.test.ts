@@ -13,6 +13,7 @@ import {
 import { ServingLayer } from '../../lib/serving/serving-layer.js';
 import { startDistance } from '../support/delay.js';
 import { FaultyProxy } from '../support/proxy.js';
+import { allowDebug } from '../support/servers.js';
 import { Site, Visitor } from '../support/site.js';
 import { stall } from '../support/stall.js';
 import { until } from '../support/until.js';
@@ -57,7 +58,7 @@ describe('limits count only time in which the event loop could read', () => {
   const open: (() => Promise<unknown>)[] = [];
 
   before(async () => {
-    redis = await startPrivateRedis({ args: ['--enable-debug-command', 'yes'] });
+    redis = await startPrivateRedis({ args: allowDebug() });
     client = new Redis(redis.url);
     worker = await createWorker({ redis: redis.url });
   });

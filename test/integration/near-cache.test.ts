@@ -5,6 +5,7 @@ import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.j
 import { RedisSessionStore } from '../../lib/index.js';
 import { NearCache } from '../../lib/session/near-cache.js';
 import { FaultyProxy } from '../support/proxy.js';
+import { allowDebug } from '../support/servers.js';
 import { until } from '../support/until.js';
 
 const data = (more: object): SessionData =>
@@ -16,7 +17,7 @@ describe('the near cache', () => {
   let client: Redis;
   let store: RedisSessionStore;
   before(async () => {
-    redis = await startPrivateRedis({ args: ['--enable-debug-command', 'yes'] });
+    redis = await startPrivateRedis({ args: allowDebug() });
     client = new Redis(redis.url);
   });
   beforeEach(async () => {

@@ -16,6 +16,7 @@ import {
   RedisSessionStore,
 } from '../../lib/index.js';
 import { placeOf } from '../../lib/redis/place.js';
+import { allowDebug } from '../support/servers.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 
@@ -269,7 +270,7 @@ describe('what others reported', () => {
   // redis/ioredis#358, redis/ioredis#1015
   it('a Redis that is loading its data after a restart: no page sees LOADING, and it is back when it is done', async () => {
     const path = folder();
-    let redis = await start('--dir', path, '--enable-debug-command', 'yes');
+    let redis = await start('--dir', path, ...allowDebug());
     const client = connect(redis);
     client.on('error', () => {});
     const { visitor } = await open({ redis: redis.url });

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
@@ -44,3 +45,9 @@ export function startServer(test: Mocha.Context, flavour: Flavour): Promise<Priv
     args: flavour.bloom === 'module' ? ['--loadmodule', moduleFile] : [],
   });
 }
+
+/** For `startPrivateRedis()`: DEBUG is allowed. Before Redis 7 it is always, and the option is unknown. */
+export const allowDebug = (): string[] =>
+  / v=6\./.test(execFileSync('redis-server', ['--version'], { encoding: 'utf8' }))
+    ? []
+    : ['--enable-debug-command', 'yes'];

@@ -97,6 +97,9 @@ describe('ACL rules', () => {
     ['--role worker --server-version 7.0 --bloom fallback --namespace a*', /"namespace"/],
     ['--role worker --server-version 7.0 --bloom fallback --shard 1/2 --session-glob a*', /--shard/],
     ['--role serving --server-version 7.0 --bloom fallback --cluster --store near-cache', /Cluster/],
+    ['--role publisher --server-version 7.0 --bloom fallback --shard 1/2', /--shard/],
+    ['--role worker --server-version 7.0 --bloom fallback --transport stream --session-glob a*', /--session-glob/],
+    ['--role worker --server-version 7.0 --bloom fallback --store users', /--store/],
   ] as const)
     it(`refuse ${line}`, async () => {
       const error = await printed(line).catch((caught: Error) => caught);
