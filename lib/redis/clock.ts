@@ -1,4 +1,4 @@
-import type { RedisClient } from './connect.js';
+import type { RedisClient } from './target.js';
 
 const REFRESH_MS = 30_000;
 /** A sample is kept in place of a better one only when that is so old: clocks drift by less than a millisecond meanwhile. */

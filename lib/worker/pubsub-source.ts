@@ -1,9 +1,9 @@
 import { EventEmitter, once } from 'node:events';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { channelOf, checkPayload, parseChannel, patternOf, requestOf, SELF_COMMAND } from '../protocol.js';
-import type { RedisClient, RedisOption } from '../redis/connect.js';
 import { loopSignal } from '../redis/loop-clock.js';
 import { Subscriber } from '../redis/subscriber.js';
+import type { RedisTarget } from '../redis/target.js';
 import type { Job } from './queue.js';
 import type { Source, SourceEvents } from './source.js';
 
@@ -18,17 +18,17 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   #pings = 0;
 
   constructor(
-    redis: RedisOption,
-    readonly client: RedisClient,
-    readonly options: { namespace: string; db: number; sessionGlob: string; id: string; startMs: number },
+    readonly target: RedisTarget,
+    readonly options: { namespace: string; sessionGlob: string; id: string; startMs: number },
     commands: Iterable<string>,
   ) {
     super();
-    const { namespace, db, sessionGlob } = options;
+    const { namespace, sessionGlob } = options;
+    const { database: db } = target;
     const patterns = Array.from(commands, (command) => patternOf(namespace, command, sessionGlob, db));
     // every worker's: an ACL allows a pattern only as it stands there
     this.#patterns = [...patterns, patternOf(namespace, SELF_COMMAND, '*', db)];
-    this.#subscriber = new Subscriber(redis, this.#patterns, client);
+    this.#subscriber = new Subscriber(target, this.#patterns);
     this.#subscriber.on('message', (channel: string, payload: string) => this.#hear(channel, payload));
     this.#subscriber.on('fault', (error: Error) =>
       this.emit('fault', /NOPERM/.test(error.message) ? this.#notAllowed() : error),
@@ -68,7 +68,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
 
   #hear(channel: string, payload: string): void {
     try {
-      const message = parseChannel(this.options.namespace, channel, this.options.db);
+      const message = parseChannel(this.options.namespace, channel, this.target.database);
       checkPayload(payload);
       if (message.command === SELF_COMMAND) {
         if (message.sid === this.options.id) this.#heardItself.emit(payload);
@@ -99,9 +99,9 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     const ping = String(++this.#pings);
     const limit = loopSignal(timeoutMs);
     const heard = once(this.#heardItself, ping, { signal: limit.signal }).finally(() => limit.clear());
-    const { namespace, db, id } = this.options;
-    const channel = channelOf(namespace, requestOf(SELF_COMMAND, id, ping), db);
-    this.client.publish(channel, ping).catch((error: unknown) => this.emit('fault', redisFault(error)));
+    const { namespace, id } = this.options;
+    const channel = channelOf(namespace, requestOf(SELF_COMMAND, id, ping), this.target.database);
+    this.target.client.publish(channel, ping).catch((error: unknown) => this.emit('fault', redisFault(error)));
     return heard.then(
       () => true,
       () => false,

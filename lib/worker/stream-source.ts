@@ -5,11 +5,12 @@ import type { Redis } from 'ioredis';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { leaseKey, streamKey, workersKey } from '../keys.js';
 import { checkPayload, GROUP, parseRequest, requestOf, SELF_COMMAND } from '../protocol.js';
-import { connect, isCluster, type RedisClient, type RedisOption, whenReady } from '../redis/connect.js';
+import { whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { loadScript } from '../redis/load-script.js';
 import { loopSignal } from '../redis/loop-clock.js';
 import { Script } from '../redis/run-script.js';
+import type { RedisTarget } from '../redis/target.js';
 import type { WorkerMetrics } from './metrics.js';
 import type { Job } from './queue.js';
 import type { Source, SourceEvents } from './source.js';
@@ -53,7 +54,7 @@ interface Partition {
   leaving: boolean;
 }
 
-/** A blocking connection, and the partitions that it reads: all on one Redis, one in a Cluster. */
+/** A blocking connection, and the partitions that it reads: all that may share a call. */
 interface Reader {
   readonly client: Redis;
   /** by stream */
@@ -73,7 +74,6 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   readonly #owned = new Map<string, Partition>();
   readonly #heardItself = new EventEmitter();
   readonly #changed = new EventEmitter();
-  readonly #cluster: boolean;
   readonly #mostInHand: number;
   #beatMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
@@ -84,8 +84,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   #pings = 0;
 
   constructor(
-    readonly redis: RedisOption,
-    readonly client: RedisClient,
+    readonly target: RedisTarget,
     readonly options: {
       readonly namespace: string;
       readonly id: string;
@@ -96,10 +95,9 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     readonly metrics: WorkerMetrics,
   ) {
     super();
-    this.#cluster = isCluster(client);
     this.#mostInHand = Math.min(MOST_IN_HAND, options.maxQueue);
     this.#changed.setMaxListeners(0);
-    if (!this.#cluster) this.#addReader();
+    if (target.sharesCalls) this.#addReader();
   }
 
   /** Was it in touch with Redis a moment ago? */
@@ -128,7 +126,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   async #beat(): Promise<void> {
     const { namespace, id, partitions } = this.options;
     const there = (
-      await workers.run(this.client, [workersKey(namespace), id, LEASE_MS, this.#stopping ? 0 : 1])
+      await workers.run(this.target.client, [workersKey(namespace), id, LEASE_MS, this.#stopping ? 0 : 1])
     ).toSorted();
     const mine = there.indexOf(id);
     await this.#acknowledge().catch((error) => this.#fault(error));
@@ -138,7 +136,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
         const wanted = !this.#stopping && number % there.length === mine;
         if (!owned && !wanted) return;
         // one that is being left, too, until all that was read is finished
-        const got = (await lease.run(this.client, [leaseKey(namespace, number), id, LEASE_MS])) === 1;
+        const got = (await lease.run(this.target.client, [leaseKey(namespace, number), id, LEASE_MS])) === 1;
         if (!got) return owned && this.#forget(owned);
         if (!owned) return this.#own(number);
         owned.leaving = !wanted;
@@ -165,7 +163,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       leaving: false,
     };
     this.#owned.set(key, partition);
-    const [reader] = this.#cluster ? [this.#addReader(key)] : this.#readers;
+    const [reader] = this.target.sharesCalls ? this.#readers : [this.#addReader(key)];
     reader?.partitions.set(key, partition);
     this.#changed.emit('change');
     say('worker %s reads partition %d', this.options.id, number);
@@ -173,7 +171,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
 
   /** The group begins at the stream's first entry: what was added before there was a worker is worked on too. */
   async #makeGroup(key: string): Promise<void> {
-    await this.client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM').catch((error: Error) => {
+    await this.target.client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM').catch((error: Error) => {
       if (!error.message.startsWith('BUSYGROUP')) throw error;
     });
   }
@@ -187,7 +185,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   async #release(partition: Partition): Promise<void> {
     await this.#acknowledge();
     this.#forget(partition);
-    await lease.run(this.client, [leaseKey(this.options.namespace, partition.number), this.options.id, 0]);
+    await lease.run(this.target.client, [leaseKey(this.options.namespace, partition.number), this.options.id, 0]);
     say('worker %s leaves partition %d', this.options.id, partition.number);
   }
 
@@ -195,7 +193,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     this.#owned.delete(partition.key);
     this.metrics.lag.delete(partition.number);
     for (const reader of this.#readers) {
-      if (!reader.partitions.delete(partition.key) || !this.#cluster) continue;
+      if (!reader.partitions.delete(partition.key) || this.target.sharesCalls) continue;
       this.#readers.delete(reader);
       endConnection(reader.client);
     }
@@ -203,14 +201,14 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
 
   async #trim(partition: Partition, there: readonly string[]): Promise<void> {
     const ageMs = this.options.maxMessageAgeSeconds * 1000;
-    const [removed, left] = await trim.run(this.client, [partition.key, GROUP, ageMs, ...there]);
+    const [removed, left] = await trim.run(this.target.client, [partition.key, GROUP, ageMs, ...there]);
     partition.kept = Math.max(0, partition.kept - removed);
     this.metrics.lag.set(partition.number, Math.max(0, left - partition.kept));
   }
 
   #addReader(key?: string): Reader {
     const reader: Reader = {
-      client: connect(this.redis, 'blocking', this.client, key === undefined ? undefined : () => key),
+      client: this.target.connect('blocking', key === undefined ? undefined : () => key),
       partitions: new Map(),
       turn: Promise.resolve(),
     };
@@ -281,7 +279,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     do {
       while (this.#room <= 0 && !this.#closed) await once(this.#changed, 'change');
       const args = [key, GROUP, this.options.id, from, AT_ONCE, MOST_DELIVERIES];
-      const [last, entries, givenUp] = await takeOver.run(this.client, args);
+      const [last, entries, givenUp] = await takeOver.run(this.target.client, args);
       if (givenUp > 0)
         this.#fault(
           new IntelligentSessionError(
@@ -350,7 +348,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     await Promise.all(
       full.map(async (partition) => {
         const ids = [...partition.unacknowledged];
-        await this.client.xack(partition.key, GROUP, ...ids);
+        await this.target.client.xack(partition.key, GROUP, ...ids);
         for (const id of ids) partition.unacknowledged.delete(id);
       }),
     );
@@ -375,7 +373,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     const limit = loopSignal(timeoutMs);
     const heard = once(this.#heardItself, ping, { signal: limit.signal }).finally(() => limit.clear());
     const request = requestOf(SELF_COMMAND, this.options.id, ping);
-    this.client.xadd(partition.key, '*', 'r', request, 'p', ping).catch((error: unknown) => this.#fault(error));
+    this.target.client.xadd(partition.key, '*', 'r', request, 'p', ping).catch((error: unknown) => this.#fault(error));
     return heard.then(
       () => true,
       () => false,
@@ -389,10 +387,10 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     clearTimeout(this.#timer);
     await this.#beating;
     const { namespace, id } = this.options;
-    if (this.client.status === 'ready') {
+    if (this.target.client.status === 'ready') {
       const leave = async () => {
         await Promise.all([...this.#owned.values()].map((partition) => this.#release(partition)));
-        await workers.run(this.client, [workersKey(namespace), id, LEASE_MS, 0]);
+        await workers.run(this.target.client, [workersKey(namespace), id, LEASE_MS, 0]);
       };
       await leave().catch((error) => this.#fault(error));
     }

@@ -8,9 +8,11 @@ import { itemKeyOf } from '../item-keys.js';
 import { Availability } from '../redis/availability.js';
 import type { PromRegistry } from '../metrics.js';
 import { RedisClock } from '../redis/clock.js';
-import { addressOf, connectCommands, databaseOf, type RedisClient, whenReady } from '../redis/connect.js';
-import { distanceMsOf } from '../redis/liveness.js';
+import { type RedisClient, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
+import { distanceMsOf } from '../redis/liveness.js';
+import { openTarget } from '../redis/open-target.js';
+import type { RedisTarget } from '../redis/target.js';
 import { tellAway } from '../redis/tell-away.js';
 import { RepeatedLines } from '../repeated-lines.js';
 import { WarnOnce } from '../warnings.js';
@@ -51,6 +53,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#log.warn(times === 1 ? text : `${text} (${times.toLocaleString('en')} times within a second)`),
   );
   readonly #warnings = new WarnOnce();
+  readonly #target: RedisTarget;
   readonly #client: RedisClient;
   readonly #clock: RedisClock;
   readonly #metrics: WorkerMetrics;
@@ -66,7 +69,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#options = resolveWorkerOptions(options);
     const say = debug('intelligent-session:worker');
     this.#log = this.#options.log ?? { info: say, warn: say };
-    this.#client = connectCommands(this.#options.redis);
+    this.#target = openTarget(this.#options.redis);
+    this.#client = this.#target.client;
     this.#clock = new RedisClock(this.#client);
     this.#metrics = new WorkerMetrics({
       waiting: () => this.#workbench?.waiting ?? 0,
@@ -136,7 +140,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const availability = new Availability(this.#client, START_TIMEOUT_MS);
     tellAway(availability, 'no message is worked on', () => this.#closing !== undefined, this.#options.log);
     const { namespace } = this.#options;
-    const where = `${addressOf(this.#client)}, database ${databaseOf(this.#client)}, namespace "${namespace}"`;
+    const where = `${this.#target.address()}, database ${this.#target.database}, namespace "${namespace}"`;
     this.#log.info(safeText(`listening at ${where} (${transport}), Bloom filters: ${this.#bloom.implementation}`));
     this.emit('ready');
     return this;
@@ -151,7 +155,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     if (!this.listening || !this.#source) return false;
     if (performance.now() < this.#readyUntilMs) return true;
     this.#probe ??= this.#source
-      .hearsItself(SELF_TIMEOUT_MS + 4 * distanceMsOf(this.#client))
+      .hearsItself(SELF_TIMEOUT_MS + 4 * distanceMsOf(this.#target))
       .then((heard) => {
         if (heard) this.#readyUntilMs = performance.now() + READY_KEPT_MS;
         return heard;
@@ -168,13 +172,12 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   #makeSource(): Source {
-    const { redis, namespace, transport, sessionGlob, partitions, commands } = this.#options;
+    const { namespace, transport, sessionGlob, partitions, commands } = this.#options;
     if (transport === 'stream')
-      return new StreamSource(redis, this.#client, { ...this.#options, id: this.id, partitions }, this.#metrics);
+      return new StreamSource(this.#target, { ...this.#options, id: this.id, partitions }, this.#metrics);
     const names = [...builtIn.keys(), ...commands.keys()];
-    const db = databaseOf(this.#client);
-    const options = { namespace, db, sessionGlob, id: this.id, startMs: START_TIMEOUT_MS };
-    return new PubSubSource(redis, this.#client, options, names);
+    const options = { namespace, sessionGlob, id: this.id, startMs: START_TIMEOUT_MS };
+    return new PubSubSource(this.#target, options, names);
   }
 
   #fault(cause: unknown, command: string): void {
