@@ -38,6 +38,7 @@ const LATE = {
   'lib/late.js': ['./bloom/choose.js', './worker/worker.js'],
   'lib/metrics.js': ['prom-client'],
   'lib/serving/reply-lists.js': ['generic-pool'],
+  'lib/redis/open-target.js': ['./cluster.js', './sentinel.js'],
   'lib/session/redis-session-store.js': ['./near-cache.js'],
 };
 for (const [file, modules] of Object.entries(LATE)) {

@@ -1,6 +1,7 @@
 import { redisFault, OptionError } from '../errors.js';
-import { connectCommands, masters, type RedisOption, whenReady } from '../redis/connect.js';
+import { type RedisOption, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
+import { openTarget } from '../redis/open-target.js';
 import type { ServerFeatures } from './rights.js';
 
 /** How long Redis may take to answer. */
@@ -17,10 +18,10 @@ export function versionOf(text: string): ServerFeatures['version'] {
 
 /** Asks a server what it has: INFO, COMMAND INFO; of a Cluster, one of its masters. Rejects where it does not answer in 5 s. */
 export async function askServer(redis: RedisOption): Promise<ServerFeatures> {
-  const client = connectCommands(redis);
+  const target = openTarget(redis);
   try {
-    await whenReady(client, TIMEOUT_MS);
-    const [server] = masters(client);
+    await whenReady(target.client, TIMEOUT_MS);
+    const [server] = target.masters();
     const [info, known] = await Promise.all([
       server?.info('server'),
       server?.call('COMMAND', 'INFO', 'BF.INSERT', 'BF.CARD') as Promise<unknown[]>,
@@ -34,6 +35,6 @@ export async function askServer(redis: RedisOption): Promise<ServerFeatures> {
   } catch (error) {
     throw error instanceof OptionError ? error : redisFault(error);
   } finally {
-    endConnection(client);
+    endConnection(target.client);
   }
 }

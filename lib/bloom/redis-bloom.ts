@@ -1,6 +1,6 @@
-import { Cluster } from 'ioredis';
-import type { RedisClient } from '../redis/connect.js';
-import { Script } from '../redis/run-script.js';
+import { targetOf } from '../redis/open-target.js';
+import { anyCommand, Script } from '../redis/run-script.js';
+import type { RedisClient, RedisTarget } from '../redis/target.js';
 import { bloomFault } from './bloom-error.js';
 import {
   type BloomDump,
@@ -31,13 +31,14 @@ export class RedisBloomFilter implements BloomFilter {
   readonly #shape: ResolvedShape;
   readonly #dump: Script<[number, ...Buffer[]]>;
   readonly #load: Script<number>;
-  readonly #through = new Script('return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))');
+  readonly #target: RedisTarget;
 
   constructor(
     readonly client: RedisClient,
     options: BloomOptions = {},
   ) {
     const { shape, itemSecret } = resolveBloomOptions(options);
+    this.#target = targetOf(client);
     this.#shape = shape;
     this.blind = blinding(itemSecret);
     this.lua = bloomLua(this.#shape, 'lib/bloom/redis-bloom.lua');
@@ -102,7 +103,7 @@ export class RedisBloomFilter implements BloomFilter {
 
   async info(key: string): Promise<BloomInfo | undefined> {
     try {
-      const reply = (await this.#through.run(this.client, [key, 'BF.INFO'])) as unknown[];
+      const reply = (await anyCommand.run(this.client, [key, 'BF.INFO'])) as unknown[];
       const field = (name: string) => reply[reply.indexOf(name) + 1];
       const expansion = field('Expansion rate');
       return {
@@ -156,9 +157,7 @@ export class RedisBloomFilter implements BloomFilter {
 
   async #call(command: string, key: string, ...args: (string | number | Buffer)[]): Promise<unknown> {
     try {
-      // ioredis knows no key of BF.*: it neither prefixes it nor finds its node
-      if (this.client instanceof Cluster) return await this.#through.run(this.client, [key, command, ...args]);
-      return await this.client.call(command, (this.client.options.keyPrefix ?? '') + key, ...args);
+      return await this.#target.callOnKey(command, key, args);
     } catch (error) {
       throw await this.#fault(key, error);
     }

@@ -2,11 +2,11 @@ import { bloomFault } from '../bloom/bloom-error.js';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { intelligenceKey, intelligencePrefix } from '../keys.js';
 import { FAILED_COMMAND, NO_COMMAND } from '../protocol.js';
-import { isCluster, type RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { tellsOfReplica } from '../redis/roles.js';
 import { Script } from '../redis/run-script.js';
+import type { RedisTarget } from '../redis/target.js';
 import type { Intelligence, ListCommand, ReadCommand } from './command.js';
 import { builtIn, descriptors, isRead, keysOf, luaFiles } from './commands.js';
 import { commandScript, type ScriptReply, TO_CALLER } from './script.js';
@@ -50,10 +50,9 @@ export class ScriptCalls<T extends Task> {
   readonly #reads = new Map<ReadCommand, Script<(Buffer | null)[]>>();
   /** by the command's name */
   readonly #keys = new Map(descriptors.map((command) => [command.name, keysOf(command)]));
-  readonly #cluster: boolean;
 
   constructor(
-    readonly client: RedisClient,
+    readonly target: RedisTarget,
     readonly of: Intelligence,
     readonly namespace: string,
     readonly ending: Ending<T>,
@@ -64,7 +63,6 @@ export class ScriptCalls<T extends Task> {
     this.#script = commandScript(of, ending.lua);
     for (const command of descriptors)
       if ('read' in command) this.#reads.set(command, new Script(luaFiles(command).map(loadScript).join('\n')));
-    this.#cluster = isCluster(client);
   }
 
   /** Works on messages of built-in commands; gives back those that are not finished, in their order. */
@@ -82,14 +80,9 @@ export class ScriptCalls<T extends Task> {
   }
 
   async #work(tasks: readonly T[]): Promise<Unfinished<T>> {
-    if (!this.#cluster) return this.#send(tasks);
-    const bySession = new Map<string, T[]>();
-    for (const task of tasks) {
-      const same = bySession.get(task.sid);
-      if (same) same.push(task);
-      else bySession.set(task.sid, [task]);
-    }
-    const unfinished = await Promise.all(Array.from(bySession.values(), (some) => this.#send(some)));
+    const calls = this.target.inCalls(tasks, ({ sid }) => sid);
+    if (calls.length === 1) return this.#send(calls[0] as readonly T[]);
+    const unfinished = await Promise.all(calls.map((some) => this.#send(some)));
     return {
       held: unfinished.flatMap(({ held }) => held),
       unsent: unfinished.flatMap(({ unsent }) => unsent),
@@ -102,7 +95,7 @@ export class ScriptCalls<T extends Task> {
       const answerOf = command.read(task.payload, this.of);
       const keys = keysOf(command).map((name) => intelligenceKey(this.namespace, task.sid, name));
       const script = this.#reads.get(command) as Script<(Buffer | null)[]>;
-      const reply = await script.runBuffers(this.client, keys).catch((error) => {
+      const reply = await script.runBuffers(this.target.client, keys).catch((error) => {
         throw redisFault(error);
       });
       task.answer(answerOf(reply));
@@ -163,7 +156,7 @@ export class ScriptCalls<T extends Task> {
     if (sent.length === 0) return { held, unsent: [] };
     let reply: ScriptReply;
     try {
-      reply = await this.#script.run(this.client, [...keys, JSON.stringify(messages)], keys.length);
+      reply = await this.#script.run(this.target.client, [...keys, JSON.stringify(messages)], keys.length);
     } catch (error) {
       return { held, unsent: this.#afterFault(sent, error) };
     }

@@ -1,6 +1,5 @@
-import calculateSlot from 'cluster-key-slot';
 import { intelligenceKey } from '../keys.js';
-import { isCluster, type RedisClient } from '../redis/connect.js';
+import type { RedisTarget } from '../redis/target.js';
 import type { WorkerMetrics } from '../worker/metrics.js';
 import type { Intelligence } from './command.js';
 import { builtIn } from './commands.js';
@@ -61,7 +60,7 @@ export class ScriptExecutor<T extends Task> {
   #idle: { promise: Promise<void>; resolve: () => void } | undefined;
 
   constructor(
-    readonly client: RedisClient,
+    readonly target: RedisTarget,
     readonly of: Intelligence,
     readonly options: ScriptExecutorOptions,
     ending: Ending<T>,
@@ -70,14 +69,14 @@ export class ScriptExecutor<T extends Task> {
   ) {
     const bounds = { messages: options.maxQueue, bytes: options.maxQueueBytes };
     this.#queue = new TaskQueue(bounds, (task, why) => this.#finish(task, why));
-    this.#own = new OwnCommands(client, options, bounds, (task, result, fault) => {
+    this.#own = new OwnCommands(target.client, options, bounds, (task, result, fault) => {
       this.#finish(task, result, fault);
       this.#pump();
     });
     const onOutcome = (task: T, outcome: Outcome, fault?: unknown) => this.#finish(task, outcome, fault);
     const onRefused = (items: number) => metrics.refusedItems.inc(items);
-    this.#calls = new ScriptCalls(client, of, options.namespace, ending, onOutcome, onRefused);
-    client.on('ready', () => this.#pump());
+    this.#calls = new ScriptCalls(target, of, options.namespace, ending, onOutcome, onRefused);
+    target.client.on('ready', () => this.#pump());
   }
 
   get waiting(): number {
@@ -118,7 +117,7 @@ export class ScriptExecutor<T extends Task> {
 
   #pump(): void {
     // What was heard while the connection comes back waits for it, in its order.
-    while (this.#queue.length > 0 && this.client.status === 'ready') {
+    while (this.#queue.length > 0 && this.target.client.status === 'ready') {
       const waiting = this.#queue.length;
       const { tasks, own, lane } = this.#next();
       if (this.#queue.length === waiting) break; // all that wait are of sessions or servers that are under way
@@ -133,12 +132,7 @@ export class ScriptExecutor<T extends Task> {
   }
 
   #laneOf(sid: string): Lane<T> {
-    const { client } = this;
-    let server = '';
-    if (isCluster(client)) {
-      const slot = calculateSlot(intelligenceKey(this.options.namespace, sid, ''));
-      server = client.slots[slot]?.[0] ?? '';
-    }
+    const server = this.target.serverOf(() => intelligenceKey(this.options.namespace, sid, ''));
     let lane = this.#lanes.get(server);
     if (!lane) {
       lane = { inFlight: 0, unsent: [], pause: undefined };

@@ -1,8 +1,10 @@
 import { EventEmitter } from 'node:events';
 import { faultText, IntelligentSessionError } from '../errors.js';
-import { isCluster, noConnection, type RedisClient } from './connect.js';
+import { noConnection } from './connect.js';
 import { DeadConnectionError, reconnectMsOf } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
+import { targetOf } from './open-target.js';
+import type { RedisClient, RedisTarget } from './target.js';
 
 export interface AvailabilityEvents {
   /** Redis can't be reached: callers are refused at once until it is back. */
@@ -21,12 +23,14 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
   #dead = false;
   #timeout: LoopTimeout | undefined;
   #waiting: { promise: Promise<void>; resolve(): void; reject(error: Error): void } | undefined;
+  readonly target: RedisTarget;
 
   constructor(
     readonly client: RedisClient,
     readonly firstConnectionMs: number,
   ) {
     super();
+    this.target = targetOf(client);
     if (client.status === 'ready') this.#state = 'ready';
     else this.#awayAfter(firstConnectionMs);
     client.on('error', (error) => {
@@ -42,7 +46,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
       if (this.#state !== 'ready') return;
       this.#state = 'lost';
       if (dead) this.#away();
-      else this.#awayAfter(reconnectMsOf(client));
+      else this.#awayAfter(reconnectMsOf(this.target));
     });
     client.on('end', () => this.#away());
   }
@@ -58,7 +62,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
 
   /** Resolves when commands can be sent; rejects with what is known of the fault when Redis is away. */
   ready(): Promise<void> {
-    if (this.#state === 'ready' && isWritable(this.client)) return READY;
+    if (this.#state === 'ready' && this.target.isWritable()) return READY;
     if (this.#state === 'away') return Promise.reject(this.#reason());
     if (!this.#waiting) {
       let [resolve, reject] = [() => {}, (_: Error) => {}];
@@ -101,6 +105,3 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
 }
 
 const READY = Promise.resolve();
-
-/** ioredis calls a connection ready until it is closed, also when the other side has ended it. */
-const isWritable = (client: RedisClient): boolean => isCluster(client) || client.stream?.writable === true;

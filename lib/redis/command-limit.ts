@@ -52,7 +52,7 @@ export class CommandLimit {
   #hasLostItsNode(pending: Pending): void {
     if (pending.lost) return;
     pending.lost = true;
-    pending.dueMs = Math.min(pending.dueMs, loopNowMs() + reconnectMsOf(pending.node));
+    pending.dueMs = Math.min(pending.dueMs, loopNowMs() + reconnectMsOf({ masters: () => [pending.node] }));
   }
 
   #check(): void {

@@ -1,14 +1,11 @@
 import type { Redis } from 'ioredis';
-import { isCluster, masters, type RedisClient } from './connect.js';
+import type { RedisTarget } from './target.js';
 
 /** So much goes at once: Redis works on it while the rest of the turn goes on here. */
 const ENOUGH_BYTES = 4096;
 
 /** What a turn of the event loop sends goes out in a few writes: ioredis alone makes a system call of every command. */
-export function gatherWrites(client: RedisClient): void {
-  if (isCluster(client)) client.on('+node', gather);
-  else gather(client);
-}
+export const gatherWrites = (target: RedisTarget): void => target.eachConnection(gather);
 
 function gather(client: Redis): void {
   const send = client.sendCommand;
@@ -28,6 +25,6 @@ function gather(client: Redis): void {
 }
 
 /** Writes what was gathered so far. */
-export function writeNow(client: RedisClient): void {
-  for (const { stream } of masters(client)) stream?.uncork();
+export function writeNow(target: RedisTarget): void {
+  for (const { stream } of target.masters()) stream?.uncork();
 }

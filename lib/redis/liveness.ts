@@ -1,6 +1,7 @@
 import { TLSSocket } from 'node:tls';
-import type { Cluster, Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { loopNowMs, onLoopTick } from './loop-clock.js';
+import type { RedisTarget } from './target.js';
 
 /** A connection on which nothing has arrived for so long is asked with a PING: sooner where commands wait for answers. */
 const PING_BUSY_MS = 500;
@@ -128,11 +129,11 @@ export function watchLiveness(client: Redis, blocking = false): void {
   watched.set(client, new Liveness(client, blocking));
 }
 
-/** How far away Redis is: the shortest of the last round trips, ms; of a Cluster, to the farthest of its masters. */
-export function distanceMsOf(client: Redis | Cluster): number {
-  if ('nodes' in client) return Math.max(0, ...client.nodes('master').map(distanceMsOf));
-  return watched.get(client)?.distanceMs ?? 0;
-}
+type Servers = Pick<RedisTarget, 'masters'>;
+
+/** How far away Redis is: the shortest of the last round trips, ms; of several servers, to the farthest. */
+export const distanceMsOf = (target: Servers): number =>
+  Math.max(0, ...target.masters().map((client) => watched.get(client)?.distanceMs ?? 0));
 
 /** How long a connection that was lost may take to be back, ms: connecting takes four ways there and back. */
-export const reconnectMsOf = (client: Redis | Cluster): number => 250 + 4 * distanceMsOf(client);
+export const reconnectMsOf = (target: Servers): number => 250 + 4 * distanceMsOf(target);

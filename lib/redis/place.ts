@@ -1,7 +1,7 @@
 import { Cluster, type RedisOptions } from 'ioredis';
 import { OptionError } from '../errors.js';
 import { checkedUrl } from './caller-options.js';
-import type { RedisOption } from './connect.js';
+import type { RedisOption } from './target.js';
 
 /** What a command line says of where Redis is: URLs with commas between them, of one Redis, of a Cluster's nodes or of Sentinels. */
 export function placeOf(urls: string, { cluster, sentinel }: { cluster?: boolean; sentinel?: string }): RedisOption {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import type { RedisClient } from './connect.js';
+import type { RedisClient } from './target.js';
 
 export type ScriptArgument = string | number | Buffer;
 
@@ -46,6 +46,9 @@ export class Script<Reply = unknown> {
     }
   }
 }
+
+/** One command on one key, which ioredis need not know: the key is the script's. */
+export const anyCommand = new Script('return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))');
 
 /** What ioredis has and its types have not. */
 type Bytes = Record<

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { masters, type RedisClient } from './connect.js';
+import type { RedisTarget } from './target.js';
 
 /** Some keys, and the server that holds them. */
 export interface Found {
@@ -8,9 +8,9 @@ export interface Found {
 }
 
 /** The keys that begin with a text, from every master, some at a time; SCAN may give one twice. */
-export async function* scanPrefix(client: RedisClient, prefix: string, count: number): AsyncGenerator<Found> {
+export async function* scanPrefix(target: RedisTarget, prefix: string, count: number): AsyncGenerator<Found> {
   const match = `${prefix.replace(/[*?[\]\\^-]/g, '\\$&')}*`;
-  for (const node of masters(client)) {
+  for (const node of target.masters()) {
     let cursor = '0';
     do {
       const [next, keys] = await node.scan(cursor, 'MATCH', match, 'COUNT', count);

@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
 import { redisFault } from '../errors.js';
-import { connect, type RedisClient, type RedisOption } from './connect.js';
 import { endConnection } from './end-connection.js';
+import type { RedisTarget } from './target.js';
 
 /**
  * One connection that listens to patterns: subscribed anew whenever it is ready (ioredis' own resubscribing can fail
@@ -15,9 +15,9 @@ export class Subscriber extends EventEmitter {
   subscribed = false;
   #told: string | undefined;
 
-  constructor(redis: RedisOption, patterns: readonly string[], cluster?: RedisClient) {
+  constructor(target: RedisTarget, patterns: readonly string[]) {
     super();
-    this.client = connect(redis, 'subscriber', cluster);
+    this.client = target.connect('subscriber');
     this.client.on('pmessageBuffer', (_pattern: string, channel: Buffer, payload: Buffer) =>
       this.emit('message', channel.toString(), payload.toString()),
     );

@@ -1,6 +1,5 @@
 import { warn } from '../warnings.js';
 import type { Availability } from './availability.js';
-import { addressOf } from './connect.js';
 
 interface Lines {
   warn(line: string): void;
@@ -29,7 +28,7 @@ export function tellAway(
     lines.warn(`${availability.why}. Until there is one, ${now}`);
   });
   availability.on('back', () => {
-    if (told) lines.info(`Redis at ${addressOf(availability.client)} is there again`);
+    if (told) lines.info(`Redis at ${availability.target.address()} is there again`);
     told = false;
   });
 }

@@ -1,5 +1,5 @@
 import { redisFault } from '../errors.js';
-import type { RedisClient } from './connect.js';
+import type { RedisClient } from './target.js';
 
 const MOST_REASONS = 16;
 

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { faultText } from '../errors.js';
 import { type InboxItem, inboxKey } from '../protocol.js';
-import { connect, type RedisClient, type RedisOption } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
+import type { RedisTarget } from '../redis/target.js';
 
 const BLOCK_SECONDS = 0.5;
 const AT_ONCE = 256;
@@ -26,13 +26,12 @@ export class Inbox {
   #told: string | undefined;
 
   constructor(
-    redis: RedisOption,
-    cluster: RedisClient,
+    target: RedisTarget,
     readonly namespace: string,
     readonly onItem: (item: InboxItem) => void,
     readonly onLost: (cause?: unknown) => void,
   ) {
-    this.client = connect(redis, 'blocking', cluster, () => inboxKey(namespace, this.#next));
+    this.client = target.connect('blocking', () => inboxKey(namespace, this.#next));
     // before connect()'s own listener has chosen the next node
     this.client.prependListener('close', () => {
       this.name = undefined;

@@ -17,16 +17,12 @@ import type { PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { checkCommand, formatPayload, MOST_TTL_SECONDS, PUBLISHED_AGE_SECONDS } from '../protocol.js';
 import { Availability } from '../redis/availability.js';
-import {
-  connectCommands,
-  DEFAULT_MAX_WAIT_MS,
-  namespaceOf,
-  type RedisClient,
-  type RedisOption,
-} from '../redis/connect.js';
+import { DEFAULT_MAX_WAIT_MS, namespaceOf, type RedisClient, type RedisOption } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { distanceMsOf } from '../redis/liveness.js';
 import { loopNowMs, onLoopTick } from '../redis/loop-clock.js';
+import { openTarget } from '../redis/open-target.js';
+import type { RedisTarget } from '../redis/target.js';
 import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
@@ -104,6 +100,7 @@ interface Ask {
 /** Carries out commands by scripts that this process sends itself, those of one turn of the event loop in one call. */
 export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly namespace: string;
+  readonly #target: RedisTarget;
   readonly #client: RedisClient;
   readonly #availability: Availability;
   readonly #metrics: WorkerMetrics;
@@ -131,7 +128,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     super();
     const { namespace, maxWaitMs = DEFAULT_MAX_WAIT_MS } = options;
     this.namespace = namespaceOf(redis, namespace);
-    this.#client = connectCommands(redis);
+    this.#target = openTarget(redis);
+    this.#client = this.#target.client;
     this.#availability = new Availability(this.#client, maxWaitMs);
     const { tellsAway = true } = options;
     const heard = (reason: Error) => this.#closed || this.emit('away', reason) || !tellsAway;
@@ -255,7 +253,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     timeoutMs: number,
     resolve: (answer: Answer) => void,
   ): void {
-    const dueMs = loopNowMs() + timeoutMs + 2 * distanceMsOf(this.#client);
+    const dueMs = loopNowMs() + timeoutMs + 2 * distanceMsOf(this.#target);
     this.#stopTicks ??= onLoopTick(() => this.#endLate());
     this.#waiting.add(this.#take(command, sid, payload, ttlSeconds, { dueMs, resolve }));
   }
@@ -364,7 +362,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       itemKey: itemKeyOf(itemSecret),
     };
     const options = { ...this.options, namespace: this.namespace };
-    return new ScriptExecutor<LocalTask>(this.#client, of, options, toCaller, this.#metrics, {
+    return new ScriptExecutor<LocalTask>(this.#target, of, options, toCaller, this.#metrics, {
       finished: (task, result) => this.#finished(task, result),
       fault: (error, command, task) => this.#failed(error, command, task?.payload ?? ''),
     });

@@ -1,9 +1,8 @@
-import type { Redis } from 'ioredis';
 import { leaseKey, streamKey } from '../keys.js';
 import { channelOf, partitionOf } from '../protocol.js';
-import { isCluster, type RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
+import type { RedisTarget } from '../redis/target.js';
 
 /** What became of a message: on its way, as far as is known; or nobody listens; or the stream is full. */
 export type Posted = 'sent' | 'no-worker' | 'shed';
@@ -76,14 +75,13 @@ const add = new Script<number[]>(loadScript('lib/scripts/stream-add.lua'));
 /** By pub/sub: a PUBLISH, or one script call for those of a turn. */
 export class PubSubOutbox extends Gathering {
   constructor(
-    readonly client: Redis,
+    readonly target: RedisTarget,
     readonly namespace: string,
-    readonly db: number,
-    /** In a Cluster 0 says nothing: the listener may be at another node. */
+    /** Else 0 says nothing: the listener may be at another node. */
     readonly knowsListeners: boolean,
   ) {
     super();
-    publish.loadAtReady(client);
+    target.loadAtReady(publish);
   }
 
   /** Workers share sessions by glob, and mostly by the first character. */
@@ -92,18 +90,18 @@ export class PubSubOutbox extends Gathering {
   }
 
   protected async send(letters: readonly Letter[]): Promise<Posted[]> {
-    const words = letters.flatMap((letter) => [channelOf(this.namespace, letter.request, this.db), letter.payload]);
+    const { client, database } = this.target;
+    const words = letters.flatMap((letter) => [channelOf(this.namespace, letter.request, database), letter.payload]);
     const [channel = '', payload = ''] = words;
-    const heard =
-      letters.length === 1 ? [await this.client.publish(channel, payload)] : await publish.run(this.client, words);
+    const heard = letters.length === 1 ? [await client.publish(channel, payload)] : await publish.run(client, words);
     return heard.map((listeners) => (this.knowsListeners && listeners === 0 ? 'no-worker' : 'sent'));
   }
 }
 
-/** By streams: one script call for those of a turn; in a Cluster, one a partition. */
+/** By streams: one script call for those of a turn, or one a partition. */
 export class StreamOutbox extends Gathering {
   constructor(
-    readonly client: RedisClient,
+    readonly target: RedisTarget,
     readonly namespace: string,
     readonly options: {
       readonly partitions: number;
@@ -113,7 +111,7 @@ export class StreamOutbox extends Gathering {
     },
   ) {
     super();
-    if (!isCluster(client)) add.loadAtReady(client);
+    target.loadAtReady(add);
   }
 
   routeOf(sid: string): string {
@@ -121,15 +119,7 @@ export class StreamOutbox extends Gathering {
   }
 
   protected override *inCalls(letters: readonly Letter[]): Generator<readonly Letter[]> {
-    if (!isCluster(this.client)) return yield* super.inCalls(letters);
-    const all = new Map<string, Letter[]>();
-    for (const letter of letters) {
-      const route = this.routeOf(letter.sid);
-      const same = all.get(route);
-      if (same) same.push(letter);
-      else all.set(route, [letter]);
-    }
-    for (const some of all.values()) yield* super.inCalls(some);
+    for (const some of this.target.inCalls(letters, ({ sid }) => this.routeOf(sid))) yield* super.inCalls(some);
   }
 
   protected async send(letters: readonly Letter[]): Promise<Posted[]> {
@@ -148,7 +138,7 @@ export class StreamOutbox extends Gathering {
       }
       words.push(number, letter.request, payload);
     }
-    const added = await add.run(this.client, [...keys, ...words], keys.length);
+    const added = await add.run(this.target.client, [...keys, ...words], keys.length);
     return added.map((how) => POSTED[how] as Posted);
   }
 }

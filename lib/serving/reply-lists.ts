@@ -1,8 +1,9 @@
 import { createPool, type Pool } from 'generic-pool';
 import type { Redis } from 'ioredis';
-import { connect, DEFAULT_MAX_WAIT_MS, type RedisOption, whenReady } from '../redis/connect.js';
+import { DEFAULT_MAX_WAIT_MS, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
+import type { RedisTarget } from '../redis/target.js';
 
 const BLOCK_SECONDS = 0.5;
 /** Requests that may wait for a connection, and for how long at most. */
@@ -15,7 +16,7 @@ export class ReplyLists {
   readonly #pool: Pool<Redis>;
 
   constructor(
-    readonly redis: RedisOption,
+    readonly target: RedisTarget,
     size: number,
   ) {
     const create = () => this.#connect();
@@ -29,7 +30,7 @@ export class ReplyLists {
   }
 
   async #connect(): Promise<Redis> {
-    const client = connect(this.redis, 'blocking');
+    const client = this.target.connect('blocking');
     this.#clients.add(client);
     await whenReady(client, DEFAULT_MAX_WAIT_MS).catch((error) => {
       this.#clients.delete(client);

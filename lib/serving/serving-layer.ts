@@ -21,20 +21,13 @@ import {
   requestOf,
 } from '../protocol.js';
 import { Availability } from '../redis/availability.js';
-import {
-  connect,
-  connectCommands,
-  DEFAULT_MAX_WAIT_MS,
-  databaseOf,
-  isCluster,
-  namespaceOf,
-  type RedisClient,
-  type RedisOption,
-} from '../redis/connect.js';
+import { DEFAULT_MAX_WAIT_MS, namespaceOf, type RedisClient, type RedisOption } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { distanceMsOf } from '../redis/liveness.js';
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
+import { openTarget, requireOneServer } from '../redis/open-target.js';
+import type { RedisTarget } from '../redis/target.js';
 import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../repeated-lines.js';
@@ -110,8 +103,8 @@ function parseAnswer(text: string): unknown {
 
 /** An OptionError where answers can't come that way. */
 export function checkReplies(redis: RedisOption, replies: ServingOptions['replies']): void {
-  if (replies === 'list' && isCluster(redis))
-    throw new OptionError('option "replies": lists of each request need one Redis; on a Cluster there is the inbox');
+  if (replies === 'list')
+    requireOneServer(redis, 'option "replies": lists of each request need one Redis; on a Cluster there is the inbox');
 }
 
 /** What an Express process does: sends requests, waits for answers, knows no worker. */
@@ -120,6 +113,8 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   readonly namespace: string;
   readonly #keys: RedisClient;
   readonly #sending: RedisClient;
+  /** of what sends */
+  readonly #target: RedisTarget;
   readonly #outbox: Outbox;
   readonly #availability: Availability;
   readonly #inboxAvailability: Availability | undefined;
@@ -169,24 +164,24 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     this.#items = new KeyedItems(options.itemSecret);
     this.#messageAgeMs = (transport === 'stream' ? maxMessageAgeSeconds : PUBLISHED_AGE_SECONDS) * 1000;
     checkReplies(redis, replies);
-    this.#keys = connectCommands(redis);
+    const target = openTarget(redis);
+    this.#keys = target.client;
     this.#renewals = new Renewals(this.#keys, namespace);
     if (transport === 'stream') {
       const { partitions = DEFAULT_PARTITIONS, maxBacklog = DEFAULT_BACKLOG } = options;
       const { maxBacklogBytes = DEFAULT_BACKLOG_BYTES } = options;
-      this.#sending = this.#keys;
-      this.#outbox = new StreamOutbox(this.#keys, namespace, {
+      this.#target = target;
+      this.#outbox = new StreamOutbox(target, namespace, {
         partitions,
         maxBacklog,
         maxBacklogBytes,
         messageAgeMs: this.#messageAgeMs,
       });
     } else {
-      // through one node, so that a session's messages keep their order
-      const client = isCluster(this.#keys) ? connect(redis, 'commands', this.#keys) : (this.#keys as Redis);
-      this.#sending = client;
-      this.#outbox = new PubSubOutbox(client, namespace, databaseOf(client), !isCluster(this.#keys));
+      this.#target = target.publisher();
+      this.#outbox = new PubSubOutbox(this.#target, namespace, target.countsSubscribers);
     }
+    this.#sending = this.#target.client;
     this.#availability = new Availability(this.#sending, maxWaitMs);
     this.#held = new HeldMessages(maxWaitMs);
     this.#sending.on('ready', () => this.#sendHeld());
@@ -197,11 +192,11 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     tellAway(this.#availability, WITHOUT_INSIGHT, heard);
     this.#availability.on('back', () => this.emit('back'));
     const { partitions = DEFAULT_PARTITIONS } = options;
-    this.#unanswered = new Unanswered({ client: this.#keys, namespace, transport, partitions });
-    if (replies === 'list') this.#lists = new ReplyLists(redis, replyConnections);
+    this.#unanswered = new Unanswered({ target, namespace, transport, partitions });
+    if (replies === 'list') this.#lists = new ReplyLists(target, replyConnections);
     else {
       const onItem = (item: InboxItem) => this.#arrived(item);
-      this.#inbox = new Inbox(redis, this.#keys, namespace, onItem, (cause) => this.#lost(cause));
+      this.#inbox = new Inbox(target, namespace, onItem, (cause) => this.#lost(cause));
       this.#inboxAvailability = new Availability(this.#inbox.client, maxWaitMs);
     }
     const gauges = this.#metrics;
@@ -427,7 +422,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
 
   /** On top of the way to Redis and back, and of a worker's that is as far away from it and has just begun to read. */
   #patienceMs(timeoutMs: number): number {
-    return timeoutMs + 4 * distanceMsOf(this.#sending);
+    return timeoutMs + 4 * distanceMsOf(this.#target);
   }
 
   #wait(
@@ -564,14 +559,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     say('circuit %s', state);
     if (state === 'open') this.#unanswered.noAnswer(ownCommand);
     this.emit('circuit', state);
-    // a connection to a server that has become a replica hears no error of a PUBLISH
-    if (state === 'open' && !isCluster(this.#sending))
-      this.#sending.role().then(
-        ([role]) => {
-          if (role !== 'master') (this.#sending as Redis).disconnect(true);
-        },
-        (error) => this.emit('fault', redisFault(error)),
-      );
+    if (state === 'open') this.#target.leaveReplica().catch((error) => this.emit('fault', redisFault(error)));
   }
 
   #degrade(command: string, reason: DegradedReason, cause?: unknown): Answer {

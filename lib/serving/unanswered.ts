@@ -1,12 +1,11 @@
-import { Cluster } from 'ioredis';
 import { IntelligentSessionError } from '../errors.js';
 import { builtIn } from '../intelligence/commands.js';
 import { FAILED_COMMAND, NO_COMBO, NO_COMMAND } from '../protocol.js';
-import { addressOf, databaseOf, type RedisClient } from '../redis/connect.js';
+import type { RedisTarget } from '../redis/target.js';
 import { shown, WarnOnce } from '../warnings.js';
 
 export interface Route {
-  readonly client: RedisClient;
+  readonly target: RedisTarget;
   /** with the client's `keyPrefix` */
   readonly namespace: string;
   readonly transport: 'pubsub' | 'stream';
@@ -70,8 +69,8 @@ export class Unanswered {
   }
 
   get #place(): string {
-    const { client, namespace, transport } = this.route;
-    return `the namespace "${namespace}" at ${addressOf(client)}, database ${databaseOf(client)} (${transport})`;
+    const { target, namespace, transport } = this.route;
+    return `the namespace "${namespace}" at ${target.address()}, database ${target.database} (${transport})`;
   }
 
   #advice(ownCommand: string | undefined): string {
@@ -81,20 +80,10 @@ export class Unanswered {
 
   /** What starts a worker, without a password. */
   get #commandLine(): string {
-    const { client, namespace, transport, partitions } = this.route;
-    const words = ['npx intelligent-session worker', ...this.#redis(client)];
+    const { target, namespace, transport, partitions } = this.route;
+    const words = ['npx intelligent-session worker', target.commandLine()];
     if (namespace !== '') words.push(`--namespace ${namespace}`);
     if (transport === 'stream') words.push('--transport stream', `--partitions ${partitions}`);
     return words.join(' ');
-  }
-
-  #redis(client: RedisClient): string[] {
-    if (client instanceof Cluster) return ['--redis <URL of a node> --cluster'];
-    const { sentinels, name, path, tls, password } = client.options;
-    if (sentinels?.length) return [`--redis <URL of a Sentinel> --sentinel ${name}`];
-    if (path) return [`--redis ${path}`];
-    const db = databaseOf(client);
-    const secret = password ? '…@' : '';
-    return [`--redis ${tls ? 'rediss' : 'redis'}://${secret}${addressOf(client)}${db === 0 ? '' : `/${db}`}`];
   }
 }

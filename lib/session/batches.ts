@@ -1,9 +1,9 @@
-import { Cluster, type Redis } from 'ioredis';
-import type { RedisClient } from '../redis/connect.js';
+import type { Redis } from 'ioredis';
 import { writeNow } from '../redis/gather-writes.js';
 import { loadScript } from '../redis/load-script.js';
 import { tellsOfReplica } from '../redis/roles.js';
 import { Script } from '../redis/run-script.js';
+import type { RedisClient, RedisTarget } from '../redis/target.js';
 
 type Reply = string | number | null;
 
@@ -21,21 +21,20 @@ interface Batch {
 
 /**
  * Reads and saves of sessions. What a turn of the event loop asks goes as one MGET, or one call of save.lua, in the order
- * in which it was asked; a read that is alone is a GET. On a Cluster each goes by itself.
+ * in which it was asked; a read that is alone is a GET. Where sessions share no call, each goes by itself.
  */
 export class Batches {
   #batch: Batch | undefined;
   /** of the batch, by key: what a turn's requests read of one session is read once */
   readonly #reads = new Map<string, Promise<string | null>>();
 
-  constructor(readonly client: RedisClient) {
-    // a save behind a redirect is not sent twice
-    if (!(client instanceof Cluster)) save.loadAtReady(client);
+  constructor(readonly target: RedisTarget) {
+    target.loadAtReady(save);
   }
 
   /** Among others, a key of another type reads as null; alone, it is an error. */
   get(key: string): Promise<string | null> {
-    if (this.client instanceof Cluster) return this.client.get(key);
+    if (!this.target.sharesCalls) return this.target.client.get(key);
     let read = this.#reads.get(key);
     if (!read) {
       read = this.#add('get', key);
@@ -46,8 +45,8 @@ export class Batches {
 
   /** 1 if it was saved, 0 if the session is gone, else the value that stands there. */
   async save(key: string, read: string, value: string, ttlMs: number): Promise<number | string> {
-    if (!(this.client instanceof Cluster)) return this.#add('save', key, read, value, ttlMs);
-    const [reply] = await save.run(this.client, [key, read, value, ttlMs]);
+    if (this.target.sharesCalls) return this.#add('save', key, read, value, ttlMs);
+    const [reply] = await save.run(this.target.client, [key, read, value, ttlMs]);
     if (reply instanceof Error) throw reply;
     return reply as number | string;
   }
@@ -55,13 +54,13 @@ export class Batches {
   /** The client, for a command that comes after all that was asked so far. */
   get inOrder(): RedisClient {
     this.#flush();
-    return this.client;
+    return this.target.client;
   }
 
   /** Writes all that was asked so far, before anything else is written: the turn's end is too late for it, or is here. */
   writeNow(): void {
     this.#flush();
-    writeNow(this.client);
+    writeNow(this.target);
   }
 
   #add<T extends Reply>(kind: Batch['kind'], key: string, ...args: (string | number)[]): Promise<T> {
@@ -90,7 +89,7 @@ export class Batches {
         for (const [i, { resolve, reject }] of waiting.entries()) {
           const reply = replies[i];
           // ioredis looks for a change of role in errors of its own only
-          if (reply instanceof Error && tellsOfReplica(reply.message)) (this.client as Redis).disconnect(true);
+          if (reply instanceof Error && tellsOfReplica(reply.message)) (this.target.client as Redis).disconnect(true);
           if (reply instanceof Error) reject(reply);
           else resolve(reply as never);
         }
@@ -102,7 +101,7 @@ export class Batches {
   }
 
   async #send({ kind, keys, args }: Batch): Promise<(Reply | Error)[]> {
-    const redis = this.client as Redis;
+    const redis = this.target.client as Redis;
     if (kind === 'save') return save.run(redis, [...keys, ...args], keys.length);
     return keys.length === 1 ? [await redis.get(keys[0] as string)] : redis.mget(keys);
   }

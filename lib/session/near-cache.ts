@@ -3,8 +3,8 @@ import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { redisFault } from '../errors.js';
 import { INVALIDATIONS } from '../protocol.js';
-import { connect, type RedisOption } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
+import type { RedisTarget } from '../redis/target.js';
 
 const PING_MS = 15;
 /** Everything that was written this long ago has been heard of, or nothing is served. */
@@ -27,7 +27,7 @@ export class NearCache extends EventEmitter {
   readonly #ttlMs: number;
 
   constructor(
-    redis: RedisOption,
+    target: RedisTarget,
     prefix: string,
     { max, maxBytes, ttl }: { max: number; maxBytes: number; ttl: number },
   ) {
@@ -37,7 +37,7 @@ export class NearCache extends EventEmitter {
     // a text with one character beyond Latin-1 takes two bytes for each
     const sizeCalculation = (text: string, key: string) => 2 * (text.length + key.length);
     this.#texts = new LRUCache({ max, maxSize: maxBytes, sizeCalculation, ttl: this.#ttlMs });
-    this.client = connect(redis, 'tracking');
+    this.client = target.connect('tracking');
     this.client.on('ready', () => this.#track(prefix));
     this.client.on('close', () => this.#stop());
     this.client.on('messageBuffer', (_channel: Buffer, keys: unknown) => {

@@ -3,7 +3,8 @@ import * as v from 'valibot';
 import { checkOptions, func, refuseWithout, whole } from '../check-options.js';
 import { elsewhereOfStore } from '../elsewhere.js';
 import { OptionError } from '../errors.js';
-import { checkRedis, DEFAULT_MAX_WAIT_MS, defaultRedis, isCluster, type RedisOption } from '../redis/connect.js';
+import { checkRedis, DEFAULT_MAX_WAIT_MS, defaultRedis, type RedisOption } from '../redis/connect.js';
+import { requireOneServer } from '../redis/open-target.js';
 import type { SealOptions } from './seal.js';
 
 /** As connect-redis' users know it; JSON is one. */
@@ -129,8 +130,8 @@ export function resolveStoreOptions(options: RedisSessionStoreOptions) {
   if (rest.maxSessionsPerUser !== undefined && !rest.user)
     throw new OptionError(`${of}: option "maxSessionsPerUser" needs option "user"`);
   for (const option of ['nearCache', 'expiredEvents'] as const)
-    if (isCluster(given[0]) && rest[option])
-      throw new OptionError(`${of}: option "${option}" is for one Redis (or Sentinel), not for a Cluster`);
+    if (rest[option])
+      requireOneServer(given[0], `${of}: option "${option}" is for one Redis (or Sentinel), not for a Cluster`);
   refuseWithout(of, options, !rest.disableTouch && !rest.disableTTL, 'disableTouch: false and disableTTL: false', [
     'touchAfter',
   ]);

@@ -1,5 +1,4 @@
 import { type SessionData, Store } from 'express-session';
-import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { argumentError, checkIsObject, optionsOf } from '../check-arguments.js';
 import { applicationFault, IntelligentSessionError, redisFault } from '../errors.js';
@@ -8,7 +7,7 @@ import { Metrics, type PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
 import { expiredChannel } from '../protocol.js';
 import { Availability } from '../redis/availability.js';
-import { commandTimeoutOf, connectCommands, keyPrefixOf, type RedisClient } from '../redis/connect.js';
+import { keyPrefixOf, type RedisClient } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { wasLost, wasNotSent } from '../redis/lost-connection.js';
 import { gatherWrites } from '../redis/gather-writes.js';
@@ -16,6 +15,8 @@ import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import { type Found, forEachKey, scanPrefix } from '../redis/scan.js';
 import { Subscriber } from '../redis/subscriber.js';
+import { openTarget } from '../redis/open-target.js';
+import type { RedisTarget } from '../redis/target.js';
 import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { WarnOnce } from '../warnings.js';
@@ -94,6 +95,7 @@ function isRedirected(session: SessionData): boolean {
  */
 export class RedisSessionStore extends Store {
   readonly client: RedisClient;
+  readonly #target: RedisTarget;
   readonly #metrics = new Metrics();
   readonly #options: ReturnType<typeof resolveStoreOptions>;
   /** of whole keys */
@@ -143,8 +145,9 @@ export class RedisSessionStore extends Store {
     const onInvalid = (what: string) => this.#tellInvalid(what);
     this.#codec = new SessionCodec(this.#options, this.#prefix, onInvalid);
     this.#lifetimes = new Lifetimes(this.#options, this.#codec.call, onInvalid);
-    this.client = connectCommands(redis, maxWaitMs);
-    gatherWrites(this.client);
+    this.#target = openTarget(redis, maxWaitMs);
+    this.client = this.#target.client;
+    gatherWrites(this.#target);
     this.#pending = new Pending(this.client);
     tellFaults(this.client, (error) => this.#fault(error));
     this.#availability = new Availability(this.client, maxWaitMs);
@@ -155,14 +158,14 @@ export class RedisSessionStore extends Store {
         : "requests that have a session get status 503 (whenAway: 'error')",
       (reason) => this.#closing !== undefined || this.emit('away', reason),
     );
-    this.#waitLimit = new WaitLimit(Math.max(maxWaitMs, commandTimeoutOf(this.client) ?? 0));
+    this.#waitLimit = new WaitLimit(Math.max(maxWaitMs, this.#target.options.commandTimeout ?? 0));
     this.#availability.on('back', () => {
       this.emit('back');
       this.emit('connect');
     });
     // express-session passes requests on without a session from now on
     if (whenAway === 'pass') this.#availability.on('away', () => this.emit('disconnect'));
-    this.#batches = new Batches(this.client);
+    this.#batches = new Batches(this.#target);
     this.#saver = new SessionSaver(
       this.#batches,
       this.#codec,
@@ -172,14 +175,13 @@ export class RedisSessionStore extends Store {
       (sid) => this.#tell('conflict', sid),
     );
     this.#users = new UserSessions(
-      this.client,
+      this.#target,
       keyPrefix + userSessionsPrefix(this.#options.prefix),
       this.#endedPrefix,
     );
-    if (nearCache) this.#near = new NearCache(redis, this.#prefix, nearCache);
+    if (nearCache) this.#near = new NearCache(this.#target, this.#prefix, nearCache);
     this.#near?.on('fault', (error) => this.#fault(error));
-    const db = this.client.isCluster ? 0 : ((this.client as Redis).options.db ?? 0);
-    if (expiredEvents) this.#expired = new Subscriber(redis, [expiredChannel(db)]);
+    if (expiredEvents) this.#expired = new Subscriber(this.#target, [expiredChannel(this.#target.database)]);
     this.#expired?.on('message', (_channel, key: string) => {
       if (this.#isSession(key)) this.#tell('expired', key.slice(this.#prefix.length));
     });
@@ -322,7 +324,7 @@ export class RedisSessionStore extends Store {
         this.#ready(async () => {
           for await (const found of this.#scan()) await forEachKey(found, 'unlink');
           if (this.#options.user)
-            for await (const { node, keys } of scanPrefix(this.client, this.#users.prefix, this.#options.scanCount))
+            for await (const { node, keys } of scanPrefix(this.#target, this.#users.prefix, this.#options.scanCount))
               // with a colon it is of a longer prefix
               await forEachKey(
                 { node, keys: keys.filter((key) => !key.slice(this.#users.prefix.length).includes(':')) },
@@ -708,7 +710,7 @@ export class RedisSessionStore extends Store {
   }
 
   async *#scan(): AsyncGenerator<Found> {
-    for await (const { node, keys } of scanPrefix(this.client, this.#prefix, this.#options.scanCount))
+    for await (const { node, keys } of scanPrefix(this.#target, this.#prefix, this.#options.scanCount))
       yield { node, keys: keys.filter((key) => this.#isSession(key)) };
   }
 

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { Cluster } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { besideKey, userInKey } from '../keys.js';
-import type { RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
+import type { RedisTarget } from '../redis/target.js';
 
 const noteScript = new Script<[sessions: string[], ended: string[], nowUs: string]>(
   loadScript('lib/scripts/user-sessions.lua'),
@@ -39,7 +38,7 @@ const answered = new LRUCache<string, number>({ max: 10_000 });
 /** Which sessions are whose: a hash a user, kept by user-sessions.lua. */
 export class UserSessions {
   constructor(
-    readonly client: RedisClient,
+    readonly target: RedisTarget,
     /** stands before the user in the key */
     readonly prefix: string,
     /** stands before the key that says when all were ended */
@@ -54,7 +53,7 @@ export class UserSessions {
     const keys = this.#keys(user);
     const began = performance.now();
     const how = inOrder ? 'eval' : 'run';
-    const [reply, ended, nowUs] = await noteScript[how](this.client, [...keys, sid, ttlMs], keys.length);
+    const [reply, ended, nowUs] = await noteScript[how](this.target.client, [...keys, sid, ttlMs], keys.length);
     const tookUs = (performance.now() - began) * 1000;
     const sessions: NotedSession[] = [];
     for (let i = 0; i < reply.length; i += 2) sessions.push({ sid: reply[i] as string, seen: Number(reply[i + 1]) });
@@ -91,26 +90,26 @@ export class UserSessions {
 
   /** HDEL */
   async forget(user: string, ...sids: readonly string[]): Promise<void> {
-    if (sids.length > 0) await this.client.hdel(this.prefix + userInKey(user), ...sids);
+    if (sids.length > 0) await this.target.client.hdel(this.prefix + userInKey(user), ...sids);
   }
 
   /** HKEYS: the ids; some may have ended, one may be about to be stored. */
   of(user: string): Promise<string[]> {
-    return this.client.hkeys(this.prefix + userInKey(user));
+    return this.target.client.hkeys(this.prefix + userInKey(user));
   }
 
   /** The same, of a user whose sessions are about to be ended, all but some. In a Cluster a script. */
   async ending(user: string, kept: readonly string[]): Promise<string[]> {
-    if (!(this.client instanceof Cluster)) return this.of(user);
+    if (this.target.ordersKeys) return this.of(user);
     const id = randomUUID();
-    const sids = await endScript.run(this.client, [...this.#keys(user), id, JSON.stringify(kept), ENDED_MS]);
+    const sids = await endScript.run(this.target.client, [...this.#keys(user), id, JSON.stringify(kept), ENDED_MS]);
     answered.set(id, performance.now());
     return sids;
   }
 
-  /** On one Redis nothing is stored before it is noted. */
+  /** Where keys are written in the order of the commands, nothing is stored before it is noted. */
   #keys(user: string): string[] {
     const key = this.prefix + userInKey(user);
-    return this.client instanceof Cluster ? [key, besideKey(this.endedPrefix, key)] : [key];
+    return this.target.ordersKeys ? [key] : [key, besideKey(this.endedPrefix, key)];
   }
 }

@@ -1,9 +1,9 @@
 import { EventEmitter, once } from 'node:events';
 import { IntelligentSessionError } from '../errors.js';
 import { checkPayload, parseChannel, patternOf } from '../protocol.js';
-import type { RedisClient, RedisOption } from '../redis/connect.js';
 import { loopSignal } from '../redis/loop-clock.js';
 import { Subscriber } from '../redis/subscriber.js';
+import type { RedisTarget } from '../redis/target.js';
 import type { Source, SourceEvents } from './source.js';
 import { type MessageContext, WorkerTask } from './worker-task.js';
 
@@ -16,16 +16,15 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   #deafSinceMs: number | undefined;
 
   constructor(
-    redis: RedisOption,
-    cluster: RedisClient,
-    readonly options: { namespace: string; db: number; sessionGlob: string; startMs: number },
+    readonly target: RedisTarget,
+    readonly options: { namespace: string; sessionGlob: string; startMs: number },
     commands: Iterable<string>,
     readonly context: MessageContext,
   ) {
     super();
-    const { namespace, db, sessionGlob } = options;
-    this.#patterns = Array.from(commands, (command) => patternOf(namespace, command, sessionGlob, db));
-    this.#subscriber = new Subscriber(redis, this.#patterns, cluster);
+    const { namespace, sessionGlob } = options;
+    this.#patterns = Array.from(commands, (command) => patternOf(namespace, command, sessionGlob, target.database));
+    this.#subscriber = new Subscriber(target, this.#patterns);
     this.#subscriber.on('message', (channel: string, payload: string) => this.#hear(channel, payload));
     this.#subscriber.on('fault', (error: Error) =>
       this.emit('fault', /NOPERM/.test(error.message) ? this.#notAllowed() : error),
@@ -65,7 +64,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
 
   #hear(channel: string, payload: string): void {
     try {
-      const message = parseChannel(this.options.namespace, channel, this.options.db);
+      const message = parseChannel(this.options.namespace, channel, this.target.database);
       checkPayload(payload);
       // what came in one piece goes on in one piece, and at once: microtasks come after the piece
       if (this.#messages.length === 0) queueMicrotask(() => this.#pass());

@@ -5,11 +5,12 @@ import type { Redis } from 'ioredis';
 import { IntelligentSessionError, redisFault } from '../errors.js';
 import { leaseKey, streamKey, workersKey } from '../keys.js';
 import { checkPayload, GROUP, parseRequest } from '../protocol.js';
-import { connect, isCluster, type RedisClient, type RedisOption, whenReady } from '../redis/connect.js';
+import { whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { loadScript } from '../redis/load-script.js';
 import { loopNowMs } from '../redis/loop-clock.js';
 import { Script } from '../redis/run-script.js';
+import type { RedisTarget } from '../redis/target.js';
 import type { WorkerMetrics } from './metrics.js';
 import type { Source, SourceEvents } from './source.js';
 import { type MessageContext, WorkerTask } from './worker-task.js';
@@ -57,7 +58,7 @@ interface Partition {
   offsetMs: number;
 }
 
-/** A blocking connection, and the partitions that it reads: all on one Redis, one in a Cluster. */
+/** A blocking connection, and the partitions that it reads: all that may share a call. */
 interface Reader {
   readonly client: Redis;
   /** by stream */
@@ -78,7 +79,6 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   /** by stream */
   readonly #owned = new Map<string, Partition>();
   readonly #changed = new EventEmitter();
-  readonly #cluster: boolean;
   readonly #mostInHand: number;
   #beatMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
@@ -88,8 +88,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   #acknowledging: NodeJS.Immediate | undefined;
 
   constructor(
-    readonly redis: RedisOption,
-    readonly client: RedisClient,
+    readonly target: RedisTarget,
     readonly options: {
       readonly namespace: string;
       readonly id: string;
@@ -101,10 +100,9 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     readonly context: MessageContext,
   ) {
     super();
-    this.#cluster = isCluster(client);
     this.#mostInHand = Math.min(MOST_IN_HAND, options.maxQueue);
     this.#changed.setMaxListeners(0);
-    if (!this.#cluster) this.#addReader();
+    if (target.sharesCalls) this.#addReader();
   }
 
   /** It held its leases a moment ago, and its last reads went well (liveness.ts ends one on a dead connection). */
@@ -137,7 +135,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   async #beat(): Promise<void> {
     const { namespace, id, partitions } = this.options;
     const there = (
-      await workers.run(this.client, [workersKey(namespace), id, LEASE_MS, this.#stopping ? 0 : 1])
+      await workers.run(this.target.client, [workersKey(namespace), id, LEASE_MS, this.#stopping ? 0 : 1])
     ).toSorted();
     const mine = there.indexOf(id);
     await this.#acknowledge().catch((error) => this.#fault(error));
@@ -147,7 +145,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
         const wanted = !this.#stopping && number % there.length === mine;
         if (!owned && !wanted) return;
         // one that is being left, too, until all that was read is finished
-        const time = await lease.run(this.client, [leaseKey(namespace, number), id, LEASE_MS]);
+        const time = await lease.run(this.target.client, [leaseKey(namespace, number), id, LEASE_MS]);
         if (!time) return owned && this.#forget(owned);
         const offsetMs = offsetOf(time);
         if (!owned) return this.#own(number, offsetMs);
@@ -177,14 +175,14 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       offsetMs,
     };
     this.#owned.set(key, partition);
-    const [reader] = this.#cluster ? [this.#addReader(key)] : this.#readers;
+    const [reader] = this.target.sharesCalls ? this.#readers : [this.#addReader(key)];
     reader?.partitions.set(key, partition);
     say('worker %s reads partition %d', this.options.id, number);
   }
 
   /** The group begins at the stream's first entry: what was added before there was a worker is worked on too. */
   async #makeGroup(key: string): Promise<void> {
-    await this.client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM').catch((error: Error) => {
+    await this.target.client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM').catch((error: Error) => {
       if (!error.message.startsWith('BUSYGROUP')) throw error;
     });
   }
@@ -198,7 +196,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   async #release(partition: Partition): Promise<void> {
     await this.#acknowledge();
     this.#forget(partition);
-    await lease.run(this.client, [leaseKey(this.options.namespace, partition.number), this.options.id, 0]);
+    await lease.run(this.target.client, [leaseKey(this.options.namespace, partition.number), this.options.id, 0]);
     say('worker %s leaves partition %d', this.options.id, partition.number);
   }
 
@@ -206,7 +204,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     this.#owned.delete(partition.key);
     this.metrics.lag.delete(partition.number);
     for (const reader of this.#readers) {
-      if (!reader.partitions.delete(partition.key) || !this.#cluster) continue;
+      if (!reader.partitions.delete(partition.key) || this.target.sharesCalls) continue;
       this.#readers.delete(reader);
       endConnection(reader.client);
     }
@@ -214,14 +212,14 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
 
   async #trim(partition: Partition, there: readonly string[]): Promise<void> {
     const ageMs = this.options.maxMessageAgeSeconds * 1000;
-    const [removed, left] = await trim.run(this.client, [partition.key, GROUP, ageMs, ...there]);
+    const [removed, left] = await trim.run(this.target.client, [partition.key, GROUP, ageMs, ...there]);
     partition.kept = Math.max(0, partition.kept - removed);
     this.metrics.lag.set(partition.number, Math.max(0, left - partition.kept));
   }
 
   #addReader(key?: string): Reader {
     const reader: Reader = {
-      client: connect(this.redis, 'blocking', this.client, key === undefined ? undefined : () => key),
+      client: this.target.connect('blocking', key === undefined ? undefined : () => key),
       partitions: new Map(),
       turn: Promise.resolve(),
       failed: false,
@@ -296,7 +294,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     do {
       while (this.#room <= 0 && !this.#closed) await once(this.#changed, 'change');
       const args = [key, GROUP, this.options.id, from, AT_ONCE, MOST_DELIVERIES];
-      const [last, entries, givenUp, time] = await takeOver.run(this.client, args);
+      const [last, entries, givenUp, time] = await takeOver.run(this.target.client, args);
       partition.offsetMs = offsetOf(time); // perhaps another server's clock
       if (givenUp > 0)
         this.#fault(
@@ -363,7 +361,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     await Promise.all(
       full.map(async (partition) => {
         const ids = [...partition.unacknowledged];
-        await this.client.xack(partition.key, GROUP, ...ids);
+        await this.target.client.xack(partition.key, GROUP, ...ids);
         for (const id of ids) partition.unacknowledged.delete(id);
       }),
     );
@@ -387,10 +385,10 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     clearTimeout(this.#timer);
     await this.#beating;
     const { namespace, id } = this.options;
-    if (this.client.status === 'ready') {
+    if (this.target.client.status === 'ready') {
       const leave = async () => {
         await Promise.all([...this.#owned.values()].map((partition) => this.#release(partition)));
-        await workers.run(this.client, [workersKey(namespace), id, LEASE_MS, 0]);
+        await workers.run(this.target.client, [workersKey(namespace), id, LEASE_MS, 0]);
       };
       await leave().catch((error) => this.#fault(error));
     }

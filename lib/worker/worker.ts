@@ -11,8 +11,10 @@ import { ScriptExecutor } from '../intelligence/script-executor.js';
 import { itemKeyOf } from '../item-keys.js';
 import { Availability } from '../redis/availability.js';
 import type { PromRegistry } from '../metrics.js';
-import { addressOf, connectCommands, databaseOf, isCluster, type RedisClient, whenReady } from '../redis/connect.js';
+import { type RedisClient, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
+import { openTarget } from '../redis/open-target.js';
+import type { RedisTarget } from '../redis/target.js';
 import { tellAway } from '../redis/tell-away.js';
 import { RepeatedLines } from '../repeated-lines.js';
 import { WarnOnce } from '../warnings.js';
@@ -50,6 +52,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#log.warn(times === 1 ? text : `${text} (${times.toLocaleString('en')} times within a second)`),
   );
   readonly #warnings = new WarnOnce();
+  readonly #target: RedisTarget;
   readonly #client: RedisClient;
   readonly #metrics: WorkerMetrics;
   #source: Source | undefined;
@@ -63,7 +66,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#options = resolveWorkerOptions(options);
     const say = debug('intelligent-session:worker');
     this.#log = this.#options.log ?? { info: say, warn: say };
-    this.#client = connectCommands(this.#options.redis);
+    this.#target = openTarget(this.#options.redis);
+    this.#client = this.#target.client;
     this.#replies = new Replies(this.#client, (error) => this.#fault(error, 'reply'));
     this.#metrics = new WorkerMetrics({
       waiting: () => this.#executor?.waiting ?? 0,
@@ -104,10 +108,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
         combos: new Map(combos.map(({ name, pages }) => [name, pages])),
         itemKey: itemKeyOf(itemSecret),
       };
-      const ending = isCluster(this.#client)
-        ? toCaller
-        : new AcknowledgeAndPush((error) => this.#fault(error, 'reply'));
-      const executor = new ScriptExecutor<WorkerTask>(this.#client, of, this.#options, ending, this.#metrics, {
+      const ending = this.#target.sharesCalls
+        ? new AcknowledgeAndPush((error) => this.#fault(error, 'reply'))
+        : toCaller;
+      const executor = new ScriptExecutor<WorkerTask>(this.#target, of, this.#options, ending, this.#metrics, {
         finished: (task) => source.finished(task),
         fault: (error, command) => this.#fault(error, command),
       });
@@ -139,7 +143,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const availability = new Availability(this.#client, START_TIMEOUT_MS);
     tellAway(availability, 'no message is worked on', () => this.#closing !== undefined, this.#options.log);
     const { namespace } = this.#options;
-    const where = `${addressOf(this.#client)}, database ${databaseOf(this.#client)}, namespace "${namespace}"`;
+    const where = `${this.#target.address()}, database ${this.#target.database}, namespace "${namespace}"`;
     this.#log.info(safeText(`listening at ${where} (${transport}), Bloom filters: ${this.#bloom.implementation}`));
     this.emit('ready');
     return this;
@@ -156,16 +160,15 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   #makeSource(): Source {
-    const { redis, namespace, transport, sessionGlob, partitions, commands } = this.#options;
+    const { namespace, transport, sessionGlob, partitions, commands } = this.#options;
     const context: MessageContext = { ...this.#options, replies: this.#replies };
     if (transport === 'stream') {
       const options = { ...this.#options, id: this.id, partitions };
-      return new StreamSource(redis, this.#client, options, this.#metrics, context);
+      return new StreamSource(this.#target, options, this.#metrics, context);
     }
     const names = [...builtIn.keys(), ...commands.keys()];
-    const db = databaseOf(this.#client);
-    const options = { namespace, db, sessionGlob, startMs: START_TIMEOUT_MS };
-    return new PubSubSource(redis, this.#client, options, names, context);
+    const options = { namespace, sessionGlob, startMs: START_TIMEOUT_MS };
+    return new PubSubSource(this.#target, options, names, context);
   }
 
   #fault(cause: unknown, command: string): void {

@@ -7,6 +7,7 @@ import express from 'express';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { intelligentSession } from '../../lib/index.js';
+import { targetOf } from '../../lib/redis/open-target.js';
 import { Inbox } from '../../lib/serving/inbox.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
@@ -154,8 +155,7 @@ describe('shutting down', () => {
 
   it('an inbox that is closed in the moment in which its connection is ready asks for nothing more', async () => {
     const inbox = new Inbox(
-      redis.url,
-      client,
+      targetOf(client),
       '',
       () => {},
       () => {},

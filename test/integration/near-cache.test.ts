@@ -3,6 +3,7 @@ import type { SessionData } from 'express-session';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { RedisSessionStore } from '../../lib/index.js';
+import { targetOf } from '../../lib/redis/open-target.js';
 import { NearCache } from '../../lib/session/near-cache.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { allowDebug } from '../support/servers.js';
@@ -133,7 +134,7 @@ describe('the near cache', () => {
   });
 
   it('holds no more than its bytes, whatever sessions there are', async () => {
-    const near = new NearCache(redis.url, 'sess:', { max: 10_000, maxBytes: 1_000_000, ttl: 10 });
+    const near = new NearCache(targetOf(client), 'sess:', { max: 10_000, maxBytes: 1_000_000, ttl: 10 });
     try {
       const text = 'x'.repeat(100_000);
       const keep = (key: string, of: string) => near.keep(key, near.begin(key), of, 10_000);
@@ -156,7 +157,7 @@ describe('the near cache', () => {
   });
 
   it('does not keep a read that a write has crossed', async () => {
-    const near = new NearCache(redis.url, 'sess:', { max: 10, maxBytes: 1_000_000, ttl: 10 });
+    const near = new NearCache(targetOf(client), 'sess:', { max: 10, maxBytes: 1_000_000, ttl: 10 });
     try {
       await client.set('sess:x', 'before');
       while (near.get('sess:x') === undefined) {

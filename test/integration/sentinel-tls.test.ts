@@ -9,7 +9,7 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, RedisSessionStore } from '../../lib/index.js';
-import { connectCommands } from '../../lib/redis/connect.js';
+import { openTarget } from '../../lib/redis/open-target.js';
 import { ServingLayer } from '../../lib/serving/serving-layer.js';
 import { type Certificate, makeCertificate } from '../support/certificate.js';
 import { freePort } from '../support/free-port.js';
@@ -206,7 +206,7 @@ describe('TLS with Sentinels', () => {
     const start = new Cluster([{ host: '127.0.0.1', port, tls: { ca: certificate.ca } } as object], {
       lazyConnect: true,
     });
-    const client = connectCommands(start) as Cluster;
+    const client = openTarget(start).client as Cluster;
     try {
       await Promise.race([once(client, 'ready'), once(client, 'error').then(([error]) => Promise.reject(error))]);
       expect(await client.set('a', 'b')).to.equal('OK');

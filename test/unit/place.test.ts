@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { Cluster, type ClusterNode } from 'ioredis';
 import { createCluster } from 'redis';
-import { ofCluster } from '../../lib/redis/caller-options.js';
-import { addressOf } from '../../lib/redis/connect.js';
+import { nodesOf } from '../../lib/redis/cluster-options.js';
 import { placeOf } from '../../lib/redis/place.js';
+import { targetOf } from '../../lib/redis/open-target.js';
 
 describe('where the bin’s Redis is', () => {
   it('is a URL as it stands', () => {
@@ -26,7 +26,7 @@ describe('where the bin’s Redis is', () => {
     const cluster = placeOf('rediss://:secret@a:1,rediss://b:2', { cluster: true }) as Cluster;
     expect(cluster.status).to.equal('wait');
     expect(cluster.options.redisOptions).to.deep.equal({ password: 'secret', tls: {} });
-    expect(addressOf(cluster)).to.not.contain('secret');
+    expect(targetOf(cluster).address()).to.not.contain('secret');
   });
 
   it('with Sentinels is reached by TLS where the URLs say so, and nowhere half', () => {
@@ -46,9 +46,8 @@ describe('where the bin’s Redis is', () => {
 
 describe('a Cluster’s nodes, as the caller’s client has them', () => {
   const ofIoredis = (...nodes: (string | number | object)[]) =>
-    ofCluster(new Cluster(nodes as ClusterNode[], { lazyConnect: true }));
-  const ofNodeRedis = (...rootNodes: { url: string }[]) =>
-    ofCluster(createCluster({ rootNodes }) as unknown as Cluster);
+    nodesOf(new Cluster(nodes as ClusterNode[], { lazyConnect: true }));
+  const ofNodeRedis = (...rootNodes: { url: string }[]) => nodesOf(createCluster({ rootNodes }) as unknown as Cluster);
 
   it('are all spoken to by TLS where one of them is', () => {
     const given = [

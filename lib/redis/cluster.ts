@@ -1,0 +1,119 @@
+import calculateSlot from 'cluster-key-slot';
+import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import { notTakenOver } from './caller-options.js';
+import { nodesOf } from './cluster-options.js';
+import { CommandLimit } from './command-limit.js';
+import { oneServer } from './one-server.js';
+import { prepare, watchConnection } from './prepare-connection.js';
+import { roleOptions } from './roles.js';
+import { anyCommand } from './run-script.js';
+import type { RedisTarget } from './target.js';
+
+/** What a caller's client may have set for itself, and ours must not have: see `notTakenOver`. */
+const notTakenOverOfCluster = {
+  scaleReads: 'master',
+  scripts: undefined,
+  showFriendlyErrorStack: false,
+  shardedSubscribers: false,
+  keyPrefix: '',
+  enableAutoPipelining: false,
+  lazyConnect: false,
+} as const satisfies ClusterOptions;
+
+/** How often nodes are asked for, where the caller does not say: who only listens hears of no change otherwise. */
+const SLOTS_REFRESH_MS = 10_000;
+
+/** A client of ours to the place of a caller's. */
+export function openCluster(given: Cluster, limitMs: number | undefined): RedisTarget {
+  const settings = { ...roleOptions.commands, ...notTakenOver, db: 0 };
+  const { nodes, options } = nodesOf(given);
+  const client = new Cluster(nodes as ClusterNode[], {
+    ...options,
+    ...notTakenOverOfCluster,
+    slotsRefreshInterval: options.slotsRefreshInterval ?? SLOTS_REFRESH_MS,
+    redisOptions: { ...options.redisOptions, ...settings },
+    clusterRetryStrategy: settings.retryStrategy as (times: number) => number,
+    // A Cluster connects to each node at its first use, and without a queue refuses what comes meanwhile, its own check too.
+    enableOfflineQueue: true,
+  });
+  const limit = new CommandLimit(options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
+  client.on('+node', (node: Redis) => {
+    watchConnection(node, 'commands');
+    limit.watch(node);
+  });
+  return clusterTarget(client.on('error', () => {}));
+}
+
+/** Each node has the keys of its slots, and nothing orders what two of them do. */
+export function clusterTarget(client: Cluster): RedisTarget {
+  const serverOf = (key: () => string) => client.slots[calculateSlot(key())]?.[0] ?? '';
+  const open = (settings: RedisOptions, key?: () => string) =>
+    connectNode(client, settings, key && (() => serverOf(key)));
+  return {
+    client,
+    options: client.options.redisOptions ?? {},
+    database: 0,
+    sharesCalls: false,
+    ordersKeys: false,
+    countsSubscribers: false,
+    address: () => 'a cluster',
+    commandLine: () => '--redis <URL of a node> --cluster',
+    masters: () => client.nodes('master'),
+    isWritable: () => true,
+    inCalls: (items, tagOf) => {
+      const calls = new Map<string, (typeof items)[number][]>();
+      for (const item of items) {
+        const tag = tagOf(item);
+        const same = calls.get(tag);
+        if (same) same.push(item);
+        else calls.set(tag, [item]);
+      }
+      return [...calls.values()];
+    },
+    serverOf,
+    callOnKey: (command, key, args) => anyCommand.run(client, [key, command, ...args]),
+    loadAtReady: () => {}, // a call behind a redirect is not sent twice
+    eachConnection: (act) => client.on('+node', act),
+    connect: (role, key) => prepare(open(roleOptions[role], key), role),
+    publisher: () => oneServer(open),
+    leaveReplica: async () => {},
+  };
+}
+
+/**
+ * A connection to one node of a Cluster, chosen anew whenever it is lost: publishing through one node keeps the order of
+ * messages, a subscription is some node's, and whoever blocks should keep nobody else waiting. `server` names it.
+ */
+function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => string): Redis {
+  const client = new Redis({ ...cluster.options.redisOptions, ...settings, replyMapping: 'legacy', lazyConnect: true });
+  const choose = () => {
+    const wanted = server?.();
+    const masters = cluster.nodes('master');
+    const node =
+      cluster.nodes('all').find(({ options }) => `${options.host}:${options.port}` === wanted) ??
+      masters[Math.floor(Math.random() * masters.length)];
+    if (!node) return;
+    const { host, port, username, password, tls } = node.options;
+    Object.assign(client.options, { host, port, username, password, tls });
+  };
+  const start = () => {
+    choose();
+    if (client.status === 'wait') client.connect().catch(() => {}); // told by the event `error`, and tried again
+  };
+  if (cluster.status === 'ready') start();
+  else cluster.once('ready', start);
+  // one that has left the Cluster answers still, and what is published there reaches nobody, nor hears it what is published elsewhere
+  const left = ({ options }: Redis) => {
+    const isIts = (one: Redis['options']) => one.host === client.options.host && one.port === client.options.port;
+    if (isIts(options) && !cluster.nodes('all').some((node) => isIts(node.options))) client.disconnect(true);
+  };
+  if (!server) {
+    cluster.on('-node', left);
+    client.on('end', () => cluster.off('-node', left));
+  }
+  client.on('close', () => {
+    if (server) cluster.refreshSlotsCache();
+    choose();
+  });
+  return client;
+}
