@@ -1,8 +1,7 @@
-import type { Cluster } from 'ioredis';
 import { faultText, IntelligentSessionError } from '../errors.js';
 import { LoopTimeout } from './loop-clock.js';
-import { openTarget, targetOf } from './open-target.js';
-import type { RedisClient, RedisOption } from './target.js';
+import { targetOf } from './open-target.js';
+import type { RedisClient } from './target.js';
 
 export { checkRedis, keyPrefixOf, namespaceOf } from './open-target.js';
 export type { RedisClient, RedisOption } from './target.js';
@@ -11,10 +10,6 @@ export type { RedisClient, RedisOption } from './target.js';
 export const DEFAULT_MAX_WAIT_MS = 3_000;
 
 export const defaultRedis = (): string => process.env.REDIS_URL ?? 'redis://127.0.0.1:6379';
-
-export const isCluster = (client: RedisClient): client is Cluster => !targetOf(client).sharesCalls;
-
-export const connectCommands = (redis: RedisOption): RedisClient => openTarget(redis).client;
 
 /** What Redis and ioredis say in words that help nobody. */
 const CAUSES: readonly (readonly [RegExp, string])[] = [
