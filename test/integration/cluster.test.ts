@@ -147,7 +147,7 @@ for (const transport of ['pubsub', 'stream'] as const)
       expect([...elsewhere.statuses.keys()], 'sessions elsewhere').to.deep.equal([200]);
       // a session that can't be read is the store's 503
       for (const status of here.statuses.keys()) expect(status).to.be.oneOf([200, 503]);
-      await until(() => worker.isReady());
+      await until(() => worker.isReady(), 'the worker is ready again');
     });
   });
 
