@@ -37,11 +37,12 @@ async function until(holds: () => Promise<boolean>, what: string): Promise<void>
   }
 }
 
-for (const transport of ['pubsub', 'stream'] as const)
-  describe(`the intelligent session on a Cluster of three masters and three replicas, by ${transport}`, () => {
+for (const way of ['pubsub', 'stream', 'embedded'] as const)
+  describe(`the intelligent session on a Cluster of three masters and three replicas, ${way === 'embedded' ? way : `by ${way}`}`, () => {
+    const of = { namespace: NAMESPACE, ...(way === 'embedded' ? { worker: way } : { transport: way }) };
     let cluster: PrivateCluster;
     let client: Cluster;
-    let worker: Worker;
+    let worker: Worker | undefined;
     let sessions: IntelligentSession;
     let site: Site;
 
@@ -50,11 +51,10 @@ for (const transport of ['pubsub', 'stream'] as const)
       cluster = await startCluster(3, [], { replicas: true });
       client = new Cluster([...cluster.nodes]);
       client.on('error', () => {});
-      worker = await createWorker({ redis: client, namespace: NAMESPACE, transport });
+      if (way !== 'embedded') worker = await createWorker({ redis: client, namespace: NAMESPACE, transport: way });
       sessions = intelligentSession({
         redis: client,
-        namespace: NAMESPACE,
-        transport,
+        ...of,
         secret: 'test',
         timeout: 2000,
         combos,
@@ -72,11 +72,12 @@ for (const transport of ['pubsub', 'stream'] as const)
 
     itKnowsItsVisitors(NAMESPACE, () => ({ client, sessions, site }));
 
-    it('the worker is ready', async () => {
-      expect(await worker.isReady()).to.equal(true);
-    });
+    if (way !== 'embedded')
+      it('the worker is ready', async () => {
+        expect(await worker?.isReady()).to.equal(true);
+      });
 
-    if (transport === 'stream') {
+    if (way === 'stream') {
       it('spreads the partitions over the masters', async () => {
         const held = new Map<number, number>();
         for (let i = 0; i < PARTITIONS; i++) {
@@ -89,12 +90,12 @@ for (const transport of ['pubsub', 'stream'] as const)
 
       it('workers share the partitions, and one that goes leaves its to the others', async () => {
         const others = await Promise.all(
-          [1, 2].map(() => createWorker({ redis: client, namespace: NAMESPACE, transport })),
+          [1, 2].map(() => createWorker({ redis: client, namespace: NAMESPACE, transport: way })),
         );
         const shares = async () => {
           const all = Array.from({ length: PARTITIONS }, (_, i) => client.get(leaseKey(NAMESPACE, i)));
           const ids = await Promise.all(all);
-          return [worker, ...others].map(({ id }) => ids.filter((one) => one === id).length);
+          return [worker, ...others].map((one) => ids.filter((id) => id === one?.id).length);
         };
         await until(async () => (await shares()).every((share) => share >= 5), 'three shares');
         const sids = Array.from({ length: 40 }, (_, i) => `shared-${i}`);
@@ -110,10 +111,10 @@ for (const transport of ['pubsub', 'stream'] as const)
 
     it('masters die under traffic: every request is answered, and reports come again', async function () {
       this.timeout(90_000);
-      const own = intelligentSession({ redis: client, namespace: NAMESPACE, transport, secret: 'test' });
+      const own = intelligentSession({ redis: client, ...of, secret: 'test' });
       // sessions elsewhere: what is left are the faults of the intelligence
       const store = new session.MemoryStore();
-      const apart = intelligentSession({ redis: client, namespace: NAMESPACE, transport, secret: 'test', store });
+      const apart = intelligentSession({ redis: client, ...of, secret: 'test', store });
       const traffics = [await Traffic.start(express(), apart), await Traffic.start(express(), own)] as const;
       const reports = () => Promise.all(traffics.map((traffic) => traffic.reports(BACK_MS)));
       try {
@@ -124,18 +125,19 @@ for (const transport of ['pubsub', 'stream'] as const)
           return masters.find((master) => replicated.includes(master));
         };
         const held =
-          transport === 'stream'
+          way === 'stream'
             ? Array.from({ length: PARTITIONS }, (_, i) => streamKey(NAMESPACE, i))
             : traffics.flatMap(({ ids }) => ids.map((id) => intelligenceKeys(NAMESPACE, id).activity));
-        for (const [of, find] of [
-          ['an inbox', () => inboxOf(replicated)],
-          [transport === 'stream' ? 'partitions' : 'visitors', () => masterOfAny(held)],
-        ] as const) {
+        const victims: [what: string, find: () => Promise<PrivateRedis | undefined>][] = [
+          [way === 'stream' ? 'partitions' : 'visitors', () => masterOfAny(held)],
+        ];
+        if (way !== 'embedded') victims.unshift(['an inbox', () => inboxOf(replicated)]);
+        for (const [what, find] of victims) {
           const victim = await find();
-          if (!victim) throw new Error(`no master with ${of}`);
+          if (!victim) throw new Error(`no master with ${what}`);
           cluster.kill(victim);
           const back = await reports();
-          figures(`the master of ${of} killed: reports after ${back.map((ms) => ms.toFixed(0)).join(' and ')} ms`);
+          figures(`the master of ${what} killed: reports after ${back.map((ms) => ms.toFixed(0)).join(' and ')} ms`);
           await until(async () => !(await cluster.masters()).includes(victim), 'another master');
           await reports();
         }
@@ -147,7 +149,7 @@ for (const transport of ['pubsub', 'stream'] as const)
       expect([...elsewhere.statuses.keys()], 'sessions elsewhere').to.deep.equal([200]);
       // a session that can't be read is the store's 503
       for (const status of here.statuses.keys()) expect(status).to.be.oneOf([200, 503]);
-      await until(() => worker.isReady(), 'the worker is ready again');
+      if (worker) await until(() => (worker as Worker).isReady(), 'the worker is ready again');
     });
   });
 

@@ -12,12 +12,13 @@ const NAMESPACE = 'test:';
 const BACK_MS = 15_000;
 const SLOWEST_MS = 3_000;
 
-for (const transport of ['pubsub', 'stream'] as const)
-  describe(`the intelligent session with three Sentinels, by ${transport}`, () => {
+for (const way of ['pubsub', 'stream', 'embedded'] as const)
+  describe(`the intelligent session with three Sentinels, ${way === 'embedded' ? way : `by ${way}`}`, () => {
+    const of = { namespace: NAMESPACE, ...(way === 'embedded' ? { worker: way } : { transport: way }) };
     let trio: SentinelTrio;
     let redis: { sentinels: { host: string; port: number }[]; name: string };
     let client: Redis;
-    let worker: Worker;
+    let worker: Worker | undefined;
 
     before(async function () {
       this.timeout(60_000);
@@ -25,7 +26,7 @@ for (const transport of ['pubsub', 'stream'] as const)
       redis = { sentinels: [...trio.sentinels], name: 'main' };
       client = new Redis(redis);
       client.on('error', () => {});
-      worker = await createWorker({ redis, namespace: NAMESPACE, transport });
+      if (way !== 'embedded') worker = await createWorker({ redis, namespace: NAMESPACE, transport: way });
     });
     after(async function () {
       this.timeout(60_000);
@@ -40,8 +41,7 @@ for (const transport of ['pubsub', 'stream'] as const)
       before(async () => {
         sessions = intelligentSession({
           redis,
-          namespace: NAMESPACE,
-          transport,
+          ...of,
           secret: 'test',
           timeout: 2000,
           combos,
@@ -57,10 +57,10 @@ for (const transport of ['pubsub', 'stream'] as const)
 
     it('the master dies under traffic: every request is answered, and reports come again', async function () {
       this.timeout(60_000);
-      const own = intelligentSession({ redis, namespace: NAMESPACE, transport, secret: 'test' });
+      const own = intelligentSession({ redis, ...of, secret: 'test' });
       // sessions elsewhere: what is left are the faults of the intelligence
       const store = new session.MemoryStore();
-      const apart = intelligentSession({ redis, namespace: NAMESPACE, transport, secret: 'test', store });
+      const apart = intelligentSession({ redis, ...of, secret: 'test', store });
       const traffics = [await Traffic.start(express(), apart), await Traffic.start(express(), own)] as const;
       const reports = () => Promise.all(traffics.map((traffic) => traffic.reports(BACK_MS)));
       try {
@@ -77,6 +77,6 @@ for (const transport of ['pubsub', 'stream'] as const)
       expect([...elsewhere.statuses.keys()], 'sessions elsewhere').to.deep.equal([200]);
       // a session that can't be read is the store's 503
       for (const status of here.statuses.keys()) expect(status).to.be.oneOf([200, 503]);
-      expect(await worker.isReady()).to.equal(true);
+      if (worker) expect(await worker.isReady()).to.equal(true);
     });
   });
