@@ -1,10 +1,11 @@
-/** Puts the figures of bench/results into README.md and docs/figures.md, and draws docs/plots: `npm run docs:figures`. */
+/** Puts the figures of bench/results into README.md and docs/figures.md, the commands into WIRE.md, and draws docs/plots: `npm run docs:figures`. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { fill, plots } from './support/documented.js';
 
 const here = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
-for (const page of ['README.md', 'docs/figures.md']) writeFileSync(here(page), fill(readFileSync(here(page), 'utf8')));
+for (const page of ['README.md', 'WIRE.md', 'docs/figures.md'])
+  writeFileSync(here(page), fill(readFileSync(here(page), 'utf8')));
 mkdirSync(here('docs/plots'), { recursive: true });
 for (const [file, svg] of Object.entries(plots())) writeFileSync(here(`docs/plots/${file}`), svg);

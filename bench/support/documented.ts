@@ -1,4 +1,5 @@
 /** The figures of bench/results as README and docs/figures.md show them: tables in Markdown, and plots. */
+import { descriptors } from '../../lib/intelligence/commands.js';
 import { bloomTables } from './bloom-tables.js';
 import { plot } from './plot.js';
 import { CONNECT_REDIS, markdown, PATTERN, PUBSUB, Results, type Row, short, whole } from './results.js';
@@ -82,11 +83,19 @@ export function plots(): Readonly<Record<string, string>> {
   };
 }
 
+/** WIRE.md's, by the commands' descriptors. */
+const commandsTable = (): string =>
+  markdown(
+    ['command', 'effect', 'payload', 'answer'],
+    descriptors.map(({ name, effect, documented }) => [`\`${name}\``, effect, documented.payload, documented.answer]),
+  );
+
 const MARKED = /(<!-- figures: ([\w-]+) -->\n)[^]*?(<!-- end of figures -->)/g;
 
 /** A page with its tables filled in. */
 export function fill(page: string): string {
-  const all: Record<string, string> = { main: mainTable(), ...servingTables(), ...storeTables(), ...bloomTables() };
+  const tables = [{ main: mainTable(), commands: commandsTable() }, servingTables(), storeTables(), bloomTables()];
+  const all: Record<string, string> = Object.assign({}, ...tables);
   return page.replace(MARKED, (_, before: string, name: string, after: string) => {
     const table = all[name];
     if (table === undefined) throw new Error(`There is no table of figures "${name}"`);

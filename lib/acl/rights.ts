@@ -1,4 +1,4 @@
-import { builtIn } from '../intelligence/commands.js';
+import { builtIn, descriptors, keptKeys } from '../intelligence/commands.js';
 import { commandKeys, intelligenceKeys } from '../intelligence/keys.js';
 import { expiredChannel, INVALIDATIONS, inboxKey, patternOf, replyKey } from '../protocol.js';
 import { endedPrefix, formsBeside, leaseKey, sessionKey, streamKey, userSessionsPrefix, workersKey } from '../keys.js';
@@ -165,9 +165,32 @@ const BLOOM = {
   module: ['bf.card', 'bf.reserve', 'bf.add', 'bf.exists', 'bf.mexists', 'type', 'getrange'],
 };
 
+/** What the built-in commands' scripts do, by their descriptors: a group each for what is kept, and one for all filters. */
+function insightGroups({ namespace, server }: AclScope): RightGroup[] {
+  const keys: Readonly<Record<string, string>> = commandKeys(namespace, '*');
+  const expiry = ['pttl', 'pexpire'];
+  const filter = [...BLOOM[server.bloom], ...some(server.bloom === 'module' && !server.bloomCard, 'bf.info')];
+  const used = descriptors.flatMap(({ uses }) => Object.entries(uses));
+  const groups = [...new Set(used.map(([name]) => name))].map((name) => {
+    const commands = new Set(used.flatMap(([key, how]) => (key !== name ? [] : how === 'filter' ? filter : how)));
+    const isKept = (keptKeys as readonly string[]).includes(name);
+    const isFilter = used.some(([key, how]) => key === name && how === 'filter');
+    return {
+      name: isFilter ? 'filters' : name,
+      commands: [...commands, ...(isKept ? expiry : [])],
+      keys: [`${isKept ? '~' : '%R~'}${keys[name]}`],
+    };
+  });
+  const [filters, others] = [
+    groups.filter(({ name }) => name === 'filters'),
+    groups.filter(({ name }) => name !== 'filters'),
+  ];
+  const all = { name: 'filters', commands: filters[0]?.commands ?? [], keys: filters.flatMap((group) => group.keys) };
+  return [...others, all];
+}
+
 function workerGroups(scope: AclScope): RightGroup[] {
-  const { namespace, transport, server, bloom, sessionGlob } = scope;
-  const { activity, pages, visited, notified, gone } = commandKeys(namespace, '*');
+  const { namespace, transport, bloom, sessionGlob } = scope;
   const stream = transport === 'stream';
   const workers = workersKey(namespace);
   // who may send chooses whether the answer goes to an inbox or to a list
@@ -182,18 +205,12 @@ function workerGroups(scope: AclScope): RightGroup[] {
       name: 'scripts',
       commands: SCRIPT,
       keys: all([
-        ...[activity, pages, visited, notified, gone, ...answers],
+        ...Object.values(commandKeys(namespace, '*')),
+        ...answers,
         ...some(stream, streams(scope), leases(scope), workers),
       ]),
     },
-    { name: 'activity', commands: ['get', 'set', 'setrange', 'setbit', ...expiry], keys: [`~${activity}`] },
-    { name: 'pages', commands: ['pfadd', 'pfcount', ...expiry], keys: [`~${pages}`] },
-    {
-      name: 'filters',
-      commands: [...BLOOM[server.bloom], ...some(server.bloom === 'module' && !server.bloomCard, 'bf.info'), ...expiry],
-      keys: all([visited, notified]),
-    },
-    { name: 'gone', commands: ['exists'], keys: [`%R~${gone}`] },
+    ...insightGroups(scope),
     { name: 'answers', commands: ['rpush', 'ltrim', ...expiry], keys: all(answers) },
     ...(stream
       ? [

@@ -50,6 +50,8 @@ interface Descriptor {
   readonly makes: readonly string[];
   /** Which keys its script takes, of its own and of others': `every` is all that is kept of a session, and `gone`. */
   readonly keys: readonly string[] | 'every';
+  /** What its Lua does with its keys, by Redis command, or as a Bloom filter: an ACL's rights (lib/acl/rights.ts). */
+  readonly uses: Readonly<Record<string, readonly string[] | 'filter'>>;
   /** Its Lua, files in its folder. */
   readonly lua: readonly string[];
   /** Where pages or notification ids stand in the payload: the option `itemSecret` keys them before they are sent. */

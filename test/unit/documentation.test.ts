@@ -147,7 +147,8 @@ describe('the documentation, as a text,', () => {
   });
 
   it('has the figures that the benchmarks have written (npm run docs:figures)', () => {
-    for (const path of ['README.md', 'docs/figures.md']) expect(pageAt(path).text).to.equal(fill(pageAt(path).text));
+    for (const path of ['README.md', 'WIRE.md', 'docs/figures.md'])
+      expect(pageAt(path).text).to.equal(fill(pageAt(path).text));
     for (const [file, svg] of Object.entries(plots()))
       expect(readFileSync(`${root}docs/plots/${file}`, 'utf8') === svg, file).to.equal(true);
   });

@@ -14,6 +14,7 @@ export const activity = {
   effect: 'reads',
   makes: [],
   keys: ['activity'],
+  uses: { activity: ['get'] },
   lua: ['activity.lua'],
   items: 'none',
   read(payload, of) {

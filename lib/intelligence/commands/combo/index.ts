@@ -11,6 +11,7 @@ export const combo = {
   effect: 'reads',
   makes: [],
   keys: ['visited'],
+  uses: { visited: 'filter' },
   lua: ['combo.lua'],
   items: 'list',
   list(payload, { combos }) {

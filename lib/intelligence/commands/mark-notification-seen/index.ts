@@ -8,6 +8,7 @@ export const markNotificationSeen = {
   effect: 'writes',
   makes: ['notified'],
   keys: ['notified', 'gone'],
+  uses: { notified: 'filter', gone: ['exists'] },
   lua: ['mark-notification-seen.lua'],
   items: 'payload',
   fields: ({ sid, payload }, { bloom, itemKey }) => ({ item: bloom.scriptItem(itemKey(sid, payload)) }),

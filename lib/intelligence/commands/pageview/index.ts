@@ -30,6 +30,12 @@ export const pageview = {
   effect: 'writes',
   makes: ['activity', 'pages', 'visited'],
   keys: 'every',
+  uses: {
+    activity: ['get', 'set', 'setrange', 'setbit'],
+    pages: ['pfadd', 'pfcount'],
+    visited: 'filter',
+    gone: ['exists'],
+  },
   lua: ['activity-ring.lua', 'pageview.lua'],
   items: 'payload',
   fields({ sid, id, payload }, { bloom, activityDays, itemKey }) {
