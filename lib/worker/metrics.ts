@@ -8,7 +8,7 @@ export class WorkerMetrics {
   readonly metrics = new Metrics();
   readonly messages = new CommandCounts(
     'intelligent_session_worker_messages_total',
-    'Messages by command and result: done, failed, timeout (an own command), again (counted before), gone (its session was destroyed), refused (not of the wire’s sizes or forms); late, unawaited, full or expired (dropped)',
+    'Messages by command and result: done, failed, timeout (an own command), duplicate (counted before), gone (its session was destroyed), refused (not of the wire’s sizes or forms); late, unawaited, full or expired (dropped)',
     this.metrics,
   );
   readonly processing = this.metrics.histogram(
