@@ -14,10 +14,15 @@ const ADVICE = "app.set('trust proxy', 1), or option session: { proxy: true }";
 export function warnOfUntrustedProxy(proxyOption: boolean | undefined): (req: IntelligentRequest, next: Next) => Next {
   let warned = false;
   return (req, next) => {
-    // a declared bot is no visitor: a health check comes over http to a site behind a proxy
-    if (warned || isSecure(req, proxyOption) || !req.intelligence.policy.tracked) return next;
+    if (warned) return next;
     return (error) => {
-      if (req.session?.cookie.secure === true && !warned) {
+      // a declared bot is no visitor: a health check comes over http to a site behind a proxy
+      if (
+        !warned &&
+        req.session?.cookie.secure === true &&
+        req.intelligence.policy.tracked &&
+        !isSecure(req, proxyOption)
+      ) {
         warned = true;
         warn('INTELLIGENT_SESSION_SECURE_COOKIE', `The session's cookie is secure and was not set: ${reasonOf(req)}`);
       }
