@@ -112,6 +112,8 @@ export class TaskQueue<T extends Task> {
   }
 
   #hasShare(sid: string): boolean {
+    // mostly far less waits in all
+    if (this.#length * 4 < this.bounds.messages && this.#bytes * 4 < this.bounds.bytes) return false;
     const waiting = this.#sessions.size > 1 ? this.#sessions.get(sid) : undefined;
     if (!waiting) return false;
     return (waiting.tasks.length - waiting.head) * 4 >= this.bounds.messages || waiting.bytes * 4 >= this.bounds.bytes;
