@@ -8,7 +8,7 @@ import { tellsOfReplica } from '../redis/roles.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
 import type { Intelligence, ListCommand, ReadCommand } from './command.js';
-import { builtIn, descriptors, isRead, keysOf, luaFiles } from './commands.js';
+import { descriptors, keysOf, luaFiles } from './commands.js';
 import { commandScript, type ScriptReply, TO_CALLER } from './script.js';
 import type { Task } from './task.js';
 
@@ -68,13 +68,12 @@ export class ScriptCalls<T extends Task> {
   /** Works on messages of built-in commands; gives back those that are not finished, in their order. */
   async run(tasks: readonly T[]): Promise<Unfinished<T>> {
     const reads: Promise<void>[] = [];
-    const scripted = tasks.filter((task) => {
-      const command = builtIn.get(task.command);
-      const isRead = command !== undefined && 'read' in command;
-      if (isRead) reads.push(this.#read(task, command));
-      return !isRead;
-    });
-    const unfinished = await this.#work(scripted);
+    for (const task of tasks) {
+      const { builtIn: command } = task;
+      if (command && 'read' in command) reads.push(this.#read(task, command));
+    }
+    if (reads.length === 0) return this.#work(tasks);
+    const unfinished = await this.#work(tasks.filter(({ builtIn: command }) => !command || !('read' in command)));
     await Promise.all(reads);
     return unfinished;
   }
@@ -109,7 +108,7 @@ export class ScriptCalls<T extends Task> {
 
   /** What the command's Lua finds in its message. */
   #fieldsOf(task: T): object {
-    const command = builtIn.get(task.command);
+    const { builtIn: command } = task;
     if (command && 'fields' in command) return command.fields(task, this.of);
     if (command && 'list' in command) return this.#pieceOf(task, command);
     throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
@@ -194,7 +193,7 @@ export class ScriptCalls<T extends Task> {
   /** A part of a list was looked up: is that all of it? */
   #takePart(task: T, items: number, text: string): boolean {
     const { list } = task;
-    const command = builtIn.get(task.command);
+    const { builtIn: command } = task;
     if (!list || !command || !('list' in command)) return true;
     list.done += items;
     list.parts.push(text);
@@ -215,7 +214,7 @@ export class ScriptCalls<T extends Task> {
     const unsent: T[] = [];
     for (const task of tasks) {
       task.attempts++;
-      const repeats = mayPass(error) && (!isRead(task.command) || wasNotSent(error));
+      const repeats = mayPass(error) && (task.builtIn?.effect !== 'reads' || wasNotSent(error));
       if (repeats && (task.attempts < ATTEMPTS || task.isKept)) unsent.push(task);
       else this.onOutcome(task, 'failed', redisFault(error));
     }

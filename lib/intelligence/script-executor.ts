@@ -2,7 +2,6 @@ import { intelligenceKey } from '../keys.js';
 import type { RedisTarget } from '../redis/target.js';
 import type { WorkerMetrics } from '../worker/metrics.js';
 import type { Intelligence } from './command.js';
-import { builtIn } from './commands.js';
 import type { Command } from './own-command.js';
 import { OwnCommands } from './own-commands.js';
 import { type Ending, type Outcome, ScriptCalls } from './script-calls.js';
@@ -159,7 +158,7 @@ export class ScriptExecutor<T extends Task> {
       for (let share = 0; share < SHARE && cost < most && !own;) {
         const task = this.#queue.shift(sid);
         if (!task) break;
-        const command = builtIn.get(task.command);
+        const { builtIn: command } = task;
         if (!command) own = task;
         else if (command.effect === 'reads' && task.isLate) this.#finish(task, 'late');
         else {
@@ -206,7 +205,7 @@ export class ScriptExecutor<T extends Task> {
 
   #finish(task: T, result: Result, fault?: unknown): void {
     const { command } = task;
-    const known = builtIn.has(command) || this.options.commands.has(command);
+    const known = task.builtIn !== undefined || this.options.commands.has(command);
     this.metrics.messages.inc(known ? command : 'unknown', result);
     if (fault !== undefined) this.hooks.fault(fault, command, task);
     this.hooks.finished(task, result);

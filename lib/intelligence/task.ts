@@ -1,3 +1,6 @@
+import type { CommandDescriptor } from './command.js';
+import { builtIn } from './commands.js';
+
 /** How far a list is: looked up in pieces. */
 export interface ListProgress {
   readonly items: readonly string[];
@@ -10,6 +13,8 @@ export interface ListProgress {
 
 /** A message that waits for its turn, and then for its answer. */
 export abstract class Task {
+  /** undefined: an application's own command */
+  readonly builtIn: CommandDescriptor | undefined;
   /** how often it was sent in vain */
   attempts = 0;
   list: ListProgress | undefined;
@@ -23,7 +28,9 @@ export abstract class Task {
     readonly ttlSeconds: number,
     /** by performance.now(); of a stream: when it was added, if it lay there for a while */
     readonly heardMs: number,
-  ) {}
+  ) {
+    this.builtIn = builtIn.get(command);
+  }
 
   /** Did somebody ask for an answer? */
   abstract readonly awaited: boolean;

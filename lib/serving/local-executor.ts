@@ -5,7 +5,7 @@ import { checkSessionId, checkTtl, optionsOf } from '../check-arguments.js';
 import { CommandCounts } from '../counts.js';
 import { applicationFault, IntelligentSessionError, OptionError, redisFault } from '../errors.js';
 import type { NamedCombo } from '../intelligence/command.js';
-import { isRead } from '../intelligence/commands.js';
+import { builtIn, isRead } from '../intelligence/commands.js';
 import { commandKeys } from '../intelligence/keys.js';
 import type { Command } from '../intelligence/own-command.js';
 import { toCaller } from '../intelligence/script-calls.js';
@@ -181,7 +181,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   }
 
   ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer> {
-    checkCommand(command);
+    if (!builtIn.has(command)) checkCommand(command);
     checkSessionId('ask', sid);
     checkTtl('ask', ttlSeconds);
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 1 && timeoutMs <= MOST_TIMEOUT_MS))
