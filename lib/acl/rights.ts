@@ -1,7 +1,16 @@
 import { builtIn } from '../intelligence/commands.js';
 import { commandKeys, intelligenceKeys } from '../intelligence/keys.js';
 import { expiredChannel, INVALIDATIONS, inboxKey, patternOf, replyKey } from '../protocol.js';
-import { endedPrefix, formsBeside, leaseKey, sessionKey, streamKey, userSessionsPrefix, workersKey } from '../keys.js';
+import {
+  endedPrefix,
+  formsBeside,
+  leaseKey,
+  sessionKey,
+  shapeKey,
+  streamKey,
+  userSessionsPrefix,
+  workersKey,
+} from '../keys.js';
 
 /** An Express process (store and insight); a worker; what only sends messages, without sessions (WIRE.md). */
 export type AclRole = 'serving' | 'worker' | 'publisher';
@@ -182,10 +191,11 @@ function workerGroups(scope: AclScope): RightGroup[] {
       name: 'scripts',
       commands: SCRIPT,
       keys: all([
-        ...[activity, pages, visited, notified, gone, ...answers],
+        ...[shapeKey(namespace), activity, pages, visited, notified, gone, ...answers],
         ...some(stream, streams(scope), leases(scope), workers),
       ]),
     },
+    { name: 'shape', commands: ['exists', 'hset', 'hget', 'hgetall'], keys: [`~${shapeKey(namespace)}`] },
     { name: 'activity', commands: ['get', 'set', 'setrange', 'setbit', ...expiry], keys: [`~${activity}`] },
     { name: 'pages', commands: ['pfadd', 'pfcount', ...expiry], keys: [`~${pages}`] },
     {
