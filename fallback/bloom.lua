@@ -17,6 +17,7 @@ local function bloom_open(key)
     error('WRONGTYPE not a Bloom filter but a ' .. kind)
   end
   if head == '' then return false end
+  if head:match('^ISBLOOM[2-9]') then error('WRONGTYPE NEWER') end
   if #head < BASE or head:sub(1, 8) ~= MAGIC then error('WRONGTYPE not a Bloom filter of the fallback') end
   local size, n, options, growth = struct.unpack('<I8I4I4I4', head, 9)
   if n < 1 or n > LAYERS then error('WRONGTYPE DAMAGED Bloom filter') end

@@ -238,6 +238,7 @@ function fixedParts(layers: number): { at: number; bytes: number }[] {
 const areOne = (replies: readonly unknown[]): boolean[] => replies.map((reply) => Number(reply) === 1);
 
 function afterMagic(text: Buffer): Buffer {
-  if (!text.subarray(0, MAGIC.length).equals(MAGIC)) throw bloomFault('WRONGTYPE');
+  if (!text.subarray(0, MAGIC.length).equals(MAGIC))
+    throw bloomFault(/^ISBLOOM[2-9]/.test(text.toString('latin1', 0, MAGIC.length)) ? 'NEWER' : 'WRONGTYPE');
   return text.subarray(MAGIC.length);
 }

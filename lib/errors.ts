@@ -15,7 +15,8 @@ export type ErrorCode =
   | 'ERR_INTELLIGENT_SESSION_CONFLICT'
   | 'ERR_INTELLIGENT_SESSION_UNREADABLE'
   | 'ERR_INTELLIGENT_SESSION_SERIALIZE'
-  | 'ERR_INTELLIGENT_SESSION_METRICS';
+  | 'ERR_INTELLIGENT_SESSION_METRICS'
+  | 'ERR_INTELLIGENT_SESSION_VERSION';
 
 /** An error of this package: `code` says which, the message says what to do. */
 export class IntelligentSessionError extends Error {
@@ -128,3 +129,10 @@ export function redisFault(cause: unknown): IntelligentSessionError {
   if (cause instanceof IntelligentSessionError) return cause;
   return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', `Redis: ${faultText(cause)}`);
 }
+
+/** Stored data whose form this version does not know: it is neither read nor written over. */
+export const newerVersion = (what: string): IntelligentSessionError =>
+  new IntelligentSessionError(
+    'ERR_INTELLIGENT_SESSION_VERSION',
+    `${what} is stored in a form that this version does not know, and was left as it is`,
+  );

@@ -97,3 +97,6 @@ export const leaseKey = (namespace: string, partition: Partition): string =>
 
 /** The streams' workers: a sorted set by when they were last seen, ms. */
 export const workersKey = (namespace: string): string => `${namespace}ss:workers`;
+
+/** How a namespace's stored data is read: a hash. No session's key is called so, since those have a brace after `ss:`. */
+export const shapeKey = (namespace: string): string => `${namespace}ss:shape`;

@@ -1,7 +1,16 @@
 import { builtIn, descriptors, keptKeys } from '../intelligence/commands.js';
 import { commandKeys, intelligenceKeys } from '../intelligence/keys.js';
 import { expiredChannel, INVALIDATIONS, inboxKey, patternOf, replyKey } from '../protocol.js';
-import { endedPrefix, formsBeside, leaseKey, sessionKey, streamKey, userSessionsPrefix, workersKey } from '../keys.js';
+import {
+  endedPrefix,
+  formsBeside,
+  leaseKey,
+  sessionKey,
+  shapeKey,
+  streamKey,
+  userSessionsPrefix,
+  workersKey,
+} from '../keys.js';
 
 /** An Express process (store and insight); a worker; what only sends messages, without sessions (WIRE.md). */
 export type AclRole = 'serving' | 'worker' | 'publisher';
@@ -205,11 +214,13 @@ function workerGroups(scope: AclScope): RightGroup[] {
       name: 'scripts',
       commands: SCRIPT,
       keys: all([
+        shapeKey(namespace),
         ...Object.values(commandKeys(namespace, '*')),
         ...answers,
         ...some(stream, streams(scope), leases(scope), workers),
       ]),
     },
+    { name: 'shape', commands: ['exists', 'hset', 'hget', 'hgetall'], keys: [`~${shapeKey(namespace)}`] },
     ...insightGroups(scope),
     { name: 'answers', commands: ['rpush', 'ltrim', ...expiry], keys: all(answers) },
     ...(stream

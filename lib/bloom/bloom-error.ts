@@ -6,6 +6,7 @@ const move = 'open it with that one, or move it with copyFilter()';
 const told: readonly (readonly [RegExp, string])[] = [
   [/OTHERFORM module/, `the key holds a filter of RedisBloom: ${move} (bloom: "module")`],
   [/OTHERFORM fallback/, `the key holds a filter of the fallback: ${move} (bloom: "fallback")`],
+  [/NEWER/, 'the key holds a filter in a form that this version does not know; it was left as it is'],
   [/FOREIGN/, 'a filter without 64-bit hashes, or with other options that are not supported; it was left as it is'],
   [/DAMAGED|received bad data|problem inserting/, 'the key holds a damaged or truncated filter; it was left as it is'],
   [/WRONGTYPE/, 'the key holds something else'],

@@ -93,18 +93,18 @@ const rate = v.custom<number>(
   (value) => typeof value === 'number' && value > 0 && value < 1,
   'a number over 0 and under 1',
 );
-const shape = {
+export const shapeEntries = {
   errorRate: v.optional(rate, 0.01),
   capacity: v.optional(whole(1, 2 ** 30), 100),
   expansion: v.optional(whole(1, MOST_EXPANSION), 2),
   nonScaling: v.optional(v.boolean(), false),
 };
-const shapeSchema = v.strictObject(shape);
+const shapeSchema = v.strictObject(shapeEntries);
 const itemSecret = v.custom<string | Uint8Array>(
   (value) => (typeof value === 'string' || value instanceof Uint8Array) && value.length >= 16,
   'at least 16 characters or bytes',
 );
-export const optionsSchema = v.strictObject({ ...shape, itemSecret: v.optional(itemSecret) });
+export const optionsSchema = v.strictObject({ ...shapeEntries, itemSecret: v.optional(itemSecret) });
 
 export function resolveBloomOptions(options: BloomOptions) {
   const { itemSecret, ...shape } = checkOptions(optionsSchema, options, 'createBloomFilter()');

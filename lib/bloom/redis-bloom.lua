@@ -8,7 +8,7 @@ local function bloom_check(key)
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' then return false end
   if kind == 'MBbloom--' then return type(items) == 'number' and items or redis.call('BF.INFO', key)[8] end
-  if kind == 'string' and redis.call('GETRANGE', key, 0, 7) == 'ISBLOOM1' then error('WRONGTYPE OTHERFORM fallback') end
+  if kind == 'string' and redis.call('GETRANGE', key, 0, 6) == 'ISBLOOM' then error('WRONGTYPE OTHERFORM fallback') end
   error('WRONGTYPE not a Bloom filter but a ' .. kind)
 end
 

@@ -168,6 +168,6 @@ export class RedisBloomFilter implements BloomFilter {
     const known = bloomFault(cause);
     if (!/WRONGTYPE/.test(String(cause)) || /OTHERFORM/.test(String(cause))) return known;
     const head = await this.client.getrange(key, 0, 7).catch(() => '');
-    return head === 'ISBLOOM1' ? bloomFault('OTHERFORM fallback') : known;
+    return head.startsWith('ISBLOOM') ? bloomFault('OTHERFORM fallback') : known;
   }
 }

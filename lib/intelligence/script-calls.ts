@@ -1,5 +1,5 @@
 import { bloomFault } from '../bloom/bloom-error.js';
-import { IntelligentSessionError, redisFault } from '../errors.js';
+import { IntelligentSessionError, newerVersion, redisFault } from '../errors.js';
 import { intelligenceKey, intelligencePrefix } from '../keys.js';
 import { FAILED_COMMAND, NO_COMMAND } from '../protocol.js';
 import { loadScript } from '../redis/load-script.js';
@@ -182,7 +182,8 @@ export class ScriptCalls<T extends Task> {
     if (outcome === 'part') return this.#takePart(task, Number(detail), String(text));
     if (outcome === 'failed') {
       const error = new Error(String(text));
-      this.onOutcome(task, 'failed', detail === 'bloom' ? bloomFault(error) : redisFault(error));
+      const fault = detail === 'version' ? newerVersion(String(text)) : undefined;
+      this.onOutcome(task, 'failed', fault ?? (detail === 'bloom' ? bloomFault(error) : redisFault(error)));
       return true;
     }
     if (outcome === 'gone' && detail !== '') task.answer(String(detail));

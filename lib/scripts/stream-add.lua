@@ -16,7 +16,7 @@ for i = 4, #ARGV, 3 do
   end
   local own = #ARGV[i + 1] + #ARGV[i + 2]
   if room[p] > 0 and bytes[p] >= own then
-    redis.call('XADD', stream, '*', 'r', ARGV[i + 1], 'p', ARGV[i + 2])
+    redis.call('XADD', stream, '*', 'r1', ARGV[i + 1], 'p', ARGV[i + 2])
     room[p] = room[p] - 1
     bytes[p] = bytes[p] - own
     reply[#reply + 1] = 1 + worker[p]

@@ -1,25 +1,29 @@
 -- Notes a session as one of its user's, and forgets those that have ended.
--- KEYS  the user's sessions: a hash, session id to "<last seen>:<end>", ms; an end of 0 is none. In a Cluster, too: when
+-- A value of another version stays as it is: its field is the session's id in every version, so what ends all sessions knows it.
+-- KEYS  the user's sessions: a hash, session id to "1:<last seen>:<end>", ms; an end of 0 is none; 1 is the version. In a Cluster, too: when
 --       all of them were ended (end-user-sessions.lua)
 -- ARGV  session id; ttl in ms, 0: none
--- Reply session id and last seen, by turns; those that end all, in a list; the time, µs
+-- Reply session id and last seen, by turns; those that end all, in a list; the time, µs; 1 where values of another version are
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ttl = tonumber(ARGV[2])
 local function ms(n) return string.format('%.0f', n) end
 
-local reply = {}
+local reply, newer, noted = {}, 0, false
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
-  local seen, ends = all[i + 1]:match('^(%d+):(%d+)$')
-  if ends and ends ~= '0' and tonumber(ends) < now then
+  local seen, ends = all[i + 1]:match('^1:(%d+):(%d+)$')
+  if not ends then
+    newer = 1
+    noted = noted or all[i] == ARGV[1]
+  elseif ends ~= '0' and tonumber(ends) < now then
     redis.call('HDEL', KEYS[1], all[i])
   elseif all[i] ~= ARGV[1] then
     reply[#reply + 1] = all[i]
-    reply[#reply + 1] = seen or '0'
+    reply[#reply + 1] = seen
   end
 end
-redis.call('HSET', KEYS[1], ARGV[1], ms(now) .. ':' .. (ttl == 0 and '0' or ms(now + ttl)))
+if not noted then redis.call('HSET', KEYS[1], ARGV[1], '1:' .. ms(now) .. ':' .. (ttl == 0 and '0' or ms(now + ttl))) end
 reply[#reply + 1] = ARGV[1]
 reply[#reply + 1] = ms(now)
 
@@ -30,4 +34,4 @@ elseif #reply == 2 or (left >= 0 and left < ttl) then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 local ended = KEYS[2] and redis.call('LRANGE', KEYS[2], 0, -1) or {}
-return { reply, ended, ms(time[1] * 1000000 + time[2]) }
+return { reply, ended, ms(time[1] * 1000000 + time[2]), newer }

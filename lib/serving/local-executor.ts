@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import debug from 'debug';
+import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { type BloomChoice, chooseBloomFilter } from '../bloom/choose.js';
 import { checkSessionId, checkTtl, optionsOf } from '../check-arguments.js';
 import { CommandCounts } from '../counts.js';
@@ -8,6 +9,7 @@ import type { NamedCombo } from '../intelligence/command.js';
 import { builtIn, isRead } from '../intelligence/commands.js';
 import { commandKeys } from '../intelligence/keys.js';
 import type { Command } from '../intelligence/own-command.js';
+import { SharedShape } from '../intelligence/shape.js';
 import { toCaller } from '../intelligence/script-calls.js';
 import { type Result, ScriptExecutor } from '../intelligence/script-executor.js';
 import { Task } from '../intelligence/task.js';
@@ -111,6 +113,9 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly #waiting = new Set<LocalTask>();
   #executor: ScriptExecutor<LocalTask> | undefined;
   #retry: NodeJS.Timeout | undefined;
+  readonly #shape: SharedShape;
+  /** Redis is there, and what is stored can't be used: nobody waits. */
+  #isRefused = false;
   /** of this turn of the event loop */
   #gathered: LocalTask[] = [];
   #stopTicks: (() => void) | undefined;
@@ -134,8 +139,9 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     const { tellsAway = true } = options;
     const heard = (reason: Error) => this.#closed || this.emit('away', reason) || !tellsAway;
     tellAway(this.#availability, WITHOUT_INSIGHT, heard);
-    this.#availability.on('away', () => this.#giveUp());
+    this.#availability.on('away', () => this.#giveUp(new Error('not connected')));
     this.#availability.on('back', () => this.emit('back'));
+    this.#shape = new SharedShape(this.#client, this.namespace, { ...options, keysItems: true });
     this.#held = new HeldMessages(maxWaitMs);
     this.#pending = new Pending(this.#client);
     this.#renewals = new Renewals(this.#client, this.namespace);
@@ -193,7 +199,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     if (!isSendable(sid)) return Promise.resolve(this.#unsendable(command));
     if (this.#isReady) return new Promise((resolve) => this.#ask(command, sid, text, ttlSeconds, timeoutMs, resolve));
     const { state } = this.#availability;
-    if (state === 'lost' || state === 'away' || this.#closed) {
+    if (state === 'lost' || state === 'away' || this.#closed || this.#isRefused) {
       if (!isRead(command) && !this.#closed) this.#send(command, sid, text, ttlSeconds);
       return Promise.resolve(this.#degrade(command, this.#closed ? 'closed' : 'redis'));
     }
@@ -212,7 +218,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     go: () => void,
     resolve: (answer: Answer) => void,
   ): void {
-    const held: Held & { giveUp(): void } = {
+    const held: Held & { giveUp(why: Error): void } = {
       go: () => {
         this.#heldAsks.delete(held);
         go();
@@ -221,7 +227,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
         this.#heldAsks.delete(held);
         resolve(this.#degrade(command, this.#closed ? 'closed' : posted === 'shed' ? 'shed' : 'redis', error));
       },
-      giveUp: () => {
+      giveUp: (why) => {
         // what counts is kept for a while, though nobody waits for its answer any longer
         let kept: Held | undefined;
         if (!isRead(command)) {
@@ -232,17 +238,17 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
           };
         }
         this.#held.replace(held, kept);
-        held.fail('sent', new Error('not connected'));
+        held.fail('sent', why);
       },
     };
     this.#heldAsks.add(held);
     this.#held.add(held);
   }
 
-  readonly #heldAsks = new Set<Held & { giveUp(): void }>();
+  readonly #heldAsks = new Set<Held & { giveUp(why: Error): void }>();
 
-  #giveUp(): void {
-    for (const held of [...this.#heldAsks]) held.giveUp();
+  #giveUp(why: Error): void {
+    for (const held of [...this.#heldAsks]) held.giveUp(why);
   }
 
   #ask(
@@ -312,6 +318,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     await this.#pending.settled(timeoutMs);
     this.#ended = true;
     clearTimeout(this.#retry);
+    this.#shape.close();
     this.#held.fail(new Error('closed'));
     for (const task of this.#waiting) this.#giveUpOn(task, 'closed');
     this.#stopTicks?.();
@@ -327,19 +334,27 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   /** There is a connection: which Bloom filters the server has is known once, and then what was held goes. */
   #start(): void {
     if (this.#executor) return this.#held.flush();
-    const { bloom, errorRate, capacity, expansion } = this.options;
-    chooseBloomFilter(this.#client, bloom, { errorRate, capacity, expansion }).then(
-      (filter) => {
-        if (this.#ended || this.#executor) return;
-        this.#executor = this.#makeExecutor(filter);
+    this.#open().then(
+      (executor) => {
+        if (this.#ended || this.#executor) return executor.close();
+        this.#executor = executor;
+        this.#isRefused = false;
         this.#held.flush();
       },
       (error) => {
         if (this.#ended) return;
-        this.emit('fault', redisFault(error));
+        const fault = redisFault(error);
+        this.emit('fault', fault);
+        this.#isRefused = true;
+        this.#giveUp(fault);
         this.#retry = setTimeout(() => this.#start(), RETRY_MS).unref();
       },
     );
+  }
+
+  async #open(): Promise<ScriptExecutor<LocalTask>> {
+    const { activityDays, ...filters } = await this.#shape.read();
+    return this.#makeExecutor(await chooseBloomFilter(this.#client, this.options.bloom, filters), activityDays);
   }
 
   protected override get connected(): boolean | undefined {
@@ -353,8 +368,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     else this.emit('fault', isUnknown(error.message) ? commandFault(command, payload, error.message) : error);
   }
 
-  #makeExecutor(bloom: Awaited<ReturnType<typeof chooseBloomFilter>>): ScriptExecutor<LocalTask> {
-    const { combos, activityDays, itemSecret } = this.options;
+  #makeExecutor(bloom: BloomFilter, activityDays: number): ScriptExecutor<LocalTask> {
+    const { combos, itemSecret } = this.options;
     const of = {
       bloom,
       activityDays,

@@ -1,7 +1,7 @@
 import { type SessionData, Store } from 'express-session';
 import { LRUCache } from 'lru-cache';
 import { argumentError, checkIsObject, optionsOf } from '../check-arguments.js';
-import { applicationFault, IntelligentSessionError, redisFault } from '../errors.js';
+import { applicationFault, IntelligentSessionError, newerVersion, redisFault } from '../errors.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
 import { Metrics, type PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
@@ -617,6 +617,7 @@ export class RedisSessionStore extends Store {
     const noteMs = this.#options.disableTTL ? 0 : Math.ceil(ttlMs + afterMs + STORED_BY_MS);
     const noted = await this.#users.note(user, sid, noteMs, now);
     this.#notes.set(sid, endsMs + afterMs);
+    if (noted.isNewer) this.#fault(newerVersion('some of what is noted of a user’s sessions'));
     return noted;
   }
 

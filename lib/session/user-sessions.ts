@@ -5,7 +5,7 @@ import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
 
-const noteScript = new Script<[sessions: string[], ended: string[], nowUs: string]>(
+const noteScript = new Script<[sessions: string[], ended: string[], nowUs: string, newer: number]>(
   loadScript('lib/scripts/user-sessions.lua'),
 );
 const endScript = new Script<string[]>(loadScript('lib/scripts/end-user-sessions.lua'), 2);
@@ -22,7 +22,12 @@ export interface Noted {
   readonly sessions: readonly NotedSession[];
   /** All of the user's sessions were ended while this one was being stored (in a Cluster only): this one too. */
   readonly tooLate: boolean;
+  /** Something stands there in a form of another version: it was left alone, and counts for no limit. */
+  readonly isNewer: boolean;
 }
+
+/** How an ending stands in its list: version, time in µs, id, the kept session ids. */
+const ENDING = /^1:(\d+):([^:]*):(.*)$/s;
 
 /** A session that was noted this long ago has been stored by now, or never will be. */
 export const STORED_BY_MS = 10_000;
@@ -53,7 +58,7 @@ export class UserSessions {
     const keys = this.#keys(user);
     const began = performance.now();
     const how = inOrder ? 'eval' : 'run';
-    const [reply, ended, nowUs] = await noteScript[how](this.target.client, [...keys, sid, ttlMs], keys.length);
+    const [reply, ended, nowUs, newer] = await noteScript[how](this.target.client, [...keys, sid, ttlMs], keys.length);
     const tookUs = (performance.now() - began) * 1000;
     const sessions: NotedSession[] = [];
     for (let i = 0; i < reply.length; i += 2) sessions.push({ sid: reply[i] as string, seen: Number(reply[i + 1]) });
@@ -61,12 +66,13 @@ export class UserSessions {
     // what ended meanwhile is not known any longer
     const forgotten = keys.length > 1 && tookUs > ENDED_MS * 1000;
     const endedSince = ended.some((ending) => {
-      const [, at, id, kept] = /^(\d+):([^:]*):(.*)$/s.exec(ending) ?? [];
+      const [, at, id, kept] = ENDING.exec(ending) ?? [];
       // it ran before this note was sent
       const before = (answered.get(id as string) ?? Number.POSITIVE_INFINITY) <= began;
       return !before && Number(nowUs) - Number(at) < tookUs + DRIFT_US && !JSON.parse(kept as string).includes(sid);
     });
-    return { sessions, tooLate: forgotten || endedSince };
+    const isNewer = newer === 1 || ended.some((ending) => !ENDING.test(ending));
+    return { sessions, tooLate: forgotten || endedSince, isNewer };
   }
 
   /**

@@ -1,11 +1,13 @@
 import * as v from 'valibot';
 import type { BloomChoice } from '../bloom/choose.js';
+import { shapeEntries } from '../bloom/bloom-filter.js';
 import { checkOptions, func, namespace, refuseWithout, transport, whole } from '../check-options.js';
 import { elsewhereOfWorker } from '../elsewhere.js';
 import { OptionError } from '../errors.js';
 import type { NamedCombo } from '../intelligence/command.js';
 import { builtIn } from '../intelligence/commands.js';
 import type { Command } from '../intelligence/own-command.js';
+import { MOST_ACTIVITY_DAYS } from '../intelligence/shape.js';
 import { checkCommand, DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../protocol.js';
 import { checkRedis, defaultRedis, namespaceOf, type RedisOption } from '../redis/connect.js';
 import { shardGlob } from './shard.js';
@@ -75,10 +77,10 @@ export const executorEntries = {
   commandTimeoutMs: v.optional(whole(1, 3_600_000), 30_000),
   commands: v.optional(v.record(v.string(), func<Command>()), {}),
   bloom: v.optional(v.picklist(['auto', 'module', 'fallback']), 'auto'),
-  errorRate: v.optional(v.number(), 0.01),
-  capacity: v.optional(v.number(), 100),
-  expansion: v.optional(v.number(), 2),
-  activityDays: v.optional(whole(1, 366), 7),
+  errorRate: shapeEntries.errorRate,
+  capacity: shapeEntries.capacity,
+  expansion: shapeEntries.expansion,
+  activityDays: v.optional(whole(1, MOST_ACTIVITY_DAYS), 7),
 };
 
 export const schema = v.strictObject({

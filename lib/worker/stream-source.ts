@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import debug from 'debug';
 import type { Redis } from 'ioredis';
-import { IntelligentSessionError, redisFault } from '../errors.js';
+import { IntelligentSessionError, newerVersion, redisFault } from '../errors.js';
 import { leaseKey, streamKey, workersKey } from '../keys.js';
 import { checkPayload, GROUP, parseRequest } from '../protocol.js';
 import { whenReady } from '../redis/connect.js';
@@ -24,6 +24,8 @@ const trim = script<[number, number]>('trim');
 /** as Redis' TIME tells it */
 type Time = readonly [seconds: string, microseconds: string];
 type Entry = readonly [id: string, fields: readonly string[]];
+/** An entry's first field is called so: its form, with the version. A name that entries share takes no bytes in each. */
+const ENTRY_FORM = 'r1';
 
 /** How often a worker says that it is there, renews its leases and trims. */
 const BEAT_MS = 500;
@@ -320,10 +322,11 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     const messages: WorkerTask[] = [];
     const nowMs = performance.now();
     for (const [id, fields] of entries) {
-      const [, request = '', , payload = ''] = fields;
+      const [form, request = '', , payload = ''] = fields;
       partition.inHand.set(id, payload.length);
       const entry = { stream: partition.key, id };
       try {
+        if (form !== ENTRY_FORM) throw newerVersion('a message of the stream');
         const message = parseRequest(request);
         checkPayload(payload);
         // it lay there for so long while this process could have read it: what came during a stall has just been heard

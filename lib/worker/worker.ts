@@ -8,6 +8,7 @@ import { applicationFault, IntelligentSessionError, OptionError, redisFault, saf
 import { builtIn } from '../intelligence/commands.js';
 import { toCaller } from '../intelligence/script-calls.js';
 import { ScriptExecutor } from '../intelligence/script-executor.js';
+import { SharedShape } from '../intelligence/shape.js';
 import { itemKeyOf } from '../item-keys.js';
 import { Availability } from '../redis/availability.js';
 import type { PromRegistry } from '../metrics.js';
@@ -58,6 +59,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #source: Source | undefined;
   #executor: ScriptExecutor<WorkerTask> | undefined;
   readonly #replies: Replies;
+  readonly #shape: SharedShape;
   #bloom: BloomFilter | undefined;
   #closing: Promise<void> | undefined;
 
@@ -68,6 +70,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#log = this.#options.log ?? { info: say, warn: say };
     this.#target = openTarget(this.#options.redis);
     this.#client = this.#target.client;
+    // what comes unkeyed is a named combo's pages; who asks keys the rest
+    const keysItems = this.#options.combos.length > 0;
+    this.#shape = new SharedShape(this.#client, this.#options.namespace, { ...this.#options, keysItems });
     this.#replies = new Replies(this.#client, (error) => this.#fault(error, 'reply'));
     this.#metrics = new WorkerMetrics({
       waiting: () => this.#executor?.waiting ?? 0,
@@ -95,10 +100,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   /** Resolves when it listens; rejects if Redis does not answer within 5 s (the message names the address). */
   async start(): Promise<this> {
-    const { transport, bloom, combos, activityDays, errorRate, capacity, expansion, itemSecret } = this.#options;
+    const { transport, bloom, combos, itemSecret } = this.#options;
     try {
       await whenReady(this.#client, START_TIMEOUT_MS);
-      this.#bloom = await chooseBloomFilter(this.#client, bloom, { errorRate, capacity, expansion });
+      const { activityDays, ...filters } = await this.#shape.read();
+      this.#bloom = await chooseBloomFilter(this.#client, bloom, filters);
       this.#refuseClosed();
       const source = this.#makeSource();
       this.#source = source;
@@ -136,6 +142,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       this.#refuseClosed();
       source.on('ready', () => this.emit('ready'));
     } catch (error) {
+      this.#shape.close();
       endConnection(this.#client);
       await this.#source?.close();
       throw error instanceof OptionError ? error : redisFault(error);
@@ -201,6 +208,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     };
     await Promise.race([finish(), patience]);
     clearTimeout(timer);
+    this.#shape.close();
     this.#executor?.close();
     await this.#source?.close();
     endConnection(this.#client);

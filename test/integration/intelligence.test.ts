@@ -70,10 +70,10 @@ for (const flavour of flavours)
       await ask('pageview', '/page-0');
       for (let day = 1; day < 7; day++) {
         // Yesterday's view was a day ago: the first and last day in the header, moved back by one.
-        const days = await client.getrangeBuffer(keys.activity, 0, 7);
+        const days = await client.getrangeBuffer(keys.activity, 1, 8);
         days.writeUInt32LE(days.readUInt32LE(0) - 1, 0);
         days.writeUInt32LE(days.readUInt32LE(4) - 1, 4);
-        await client.setrange(keys.activity, 0, days);
+        await client.setrange(keys.activity, 1, days);
         await ask('pageview', `/page-${day}`);
       }
       for (let view = 7; view < 100; view++) await ask('pageview', `/page-${view % 20}`);

@@ -198,7 +198,7 @@ describe('what is known of a session', () => {
       const expires = Math.floor(Date.now() / 1000) + ttlSeconds + 20 - agoSeconds;
       const bytes = Buffer.alloc(4);
       bytes.writeUInt32LE(expires);
-      await client.setrange(activity, 16, bytes);
+      await client.setrange(activity, 17, bytes);
       for (const key of keysOf('sid')) await client.pexpireat(key, expires * 1000);
       await layer.ask('pageview', 'sid', '/b', ttlSeconds, 2000);
       for (const ms of await leftOf('sid')) expect(ms, `${agoSeconds} s later`).to.be.within(319_500, 342_000);
@@ -235,7 +235,7 @@ describe('what is known of a session', () => {
     const [seconds] = await client.time();
     const key = streamKey('', partitionOf('sid', 16));
     const add = (agoSeconds: number, rid: string) =>
-      client.xadd(key, `${(Number(seconds) - agoSeconds) * 1000}-0`, 'r', `pageview:sid:${rid}@@@60`, 'p', '/a');
+      client.xadd(key, `${(Number(seconds) - agoSeconds) * 1000}-0`, 'r1', `pageview:sid:${rid}@@@60`, 'p', '/a');
     await add(200, '1');
     await add(120, '2');
     await add(10, '3');

@@ -163,7 +163,7 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     expect(heard).to.deep.equal(['mine']);
 
     for (const [command, ...args] of [
-      ['XADD', 'shop:ss:stream:{0}', '*', 'r', 'pageview:sid:1@@@60', 'p', '/x'],
+      ['XADD', 'shop:ss:stream:{0}', '*', 'r1', 'pageview:sid:1@@@60', 'p', '/x'],
       ['XRANGE', 'shop:ss:stream:{0}', '-', '+'],
       ['RPUSH', 'shop:async:inbox:whatever', '{}'],
       ['BLPOP', 'shop:async:inbox:whatever', '1'],

@@ -54,12 +54,15 @@ for (const bloom of ['fallback', 'module'] as const)
       const filter = await createBloomFilter(client, bloom);
       await filter.addMany(first.visited, list(FULL, 10));
       await filter.addMany(first.notified, list(FULL, 10));
-      const today = (await client.getrangeBuffer(first.activity, 0, 3)).readUInt32LE(0);
+      const today = (await client.getrangeBuffer(first.activity, 1, 4)).readUInt32LE(0);
       const days = Buffer.alloc(8);
       days.writeUInt32LE(today - DAYS, 0);
       days.writeUInt32LE(today, 4);
-      const head = await client.getrangeBuffer(first.activity, 8, 206);
-      await client.set(first.activity, Buffer.concat([days, head, Buffer.alloc(180 * (DAYS + 1), 255)]));
+      const head = await client.getrangeBuffer(first.activity, 9, 207);
+      await client.set(
+        first.activity,
+        Buffer.concat([Buffer.from([1]), days, head, Buffer.alloc(180 * (DAYS + 1), 255)]),
+      );
       for (const [name, key] of Object.entries(first)) {
         const dump = await client.dumpBuffer(key);
         for (const sid of SESSIONS.slice(1))
@@ -97,10 +100,10 @@ for (const bloom of ['fallback', 'module'] as const)
       'pageview, 64 after a year': async (round) => {
         for (const sid of SESSIONS) {
           const { activity } = commandKeys('', sid);
-          const days = await client.getrangeBuffer(activity, 0, 7);
+          const days = await client.getrangeBuffer(activity, 1, 8);
           days.writeUInt32LE(days.readUInt32LE(0) - DAYS + 1, 0);
           days.writeUInt32LE(days.readUInt32LE(4) - DAYS + 1, 4);
-          await client.setrange(activity, 0, days);
+          await client.setrange(activity, 1, days);
         }
         await all('pageview', SESSIONS, () => `/${round}`);
       },

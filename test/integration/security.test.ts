@@ -71,7 +71,7 @@ describe('what the security pages say', () => {
     const key = streamKey(namespace, 0);
     const payload = 'x'.repeat(MAX_PAYLOAD_BYTES);
     for (let i = 0; i < messages; i++)
-      await client.xadd(key, '*', 'r', `own:sid:x~${i.toString(36)}@@@60`, 'p', payload);
+      await client.xadd(key, '*', 'r1', `own:sid:x~${i.toString(36)}@@@60`, 'p', payload);
     let release = () => {};
     const released = new Promise<void>((resolve) => {
       release = resolve;

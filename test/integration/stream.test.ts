@@ -83,7 +83,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
         client.xadd(
           streamKey(NS, 0),
           `${Number(seconds) * 1000 - 5000}-${rid[0]}`,
-          'r',
+          'r1',
           `${command}:${sidOf(0)}:${rid}`,
           'p',
           '["/a"]',
@@ -107,7 +107,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       const sid = sidOf(0);
       await work();
       for (const id of ['1', '2', '1', '2', '3'])
-        await client.xadd(streamKey(NS, 0), '*', 'r', `pageview:${sid}:${id}@@@60`, 'p', '/a');
+        await client.xadd(streamKey(NS, 0), '*', 'r1', `pageview:${sid}:${id}@@@60`, 'p', '/a');
       await until('three views are counted', async () => (await viewsOf(client, NS, sid)) === 3);
       const fourth = await serve().ask('pageview', sid, '/b', 60, 2000);
       expect(fourth).to.have.nested.property('data.totalPages', 4);
@@ -264,7 +264,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
     it('removes a consumer that is gone only when nothing is pending for it', async () => {
       const key = streamKey(NS, 3);
       await client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM');
-      await client.xadd(key, '*', 'r', `pageview:${sidOf(3)}:9@@@60`, 'p', '/a');
+      await client.xadd(key, '*', 'r1', `pageview:${sidOf(3)}:9@@@60`, 'p', '/a');
       await client.xreadgroup('GROUP', GROUP, 'dead', 'COUNT', 1, 'STREAMS', key, '>');
       await client.xgroup('CREATECONSUMER', key, GROUP, 'idle');
       const worker = await work();
@@ -283,8 +283,8 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
     it('gives up a message that was given out ten times, and says so', async () => {
       const key = streamKey(NS, 0);
       await client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM');
-      await client.xadd(key, '*', 'r', `pageview:${sidOf(0)}:1@@@60`, 'p', '/a');
-      await client.xadd(key, '*', 'r', `pageview:${sidOf(0)}:2@@@60`, 'p', '/a');
+      await client.xadd(key, '*', 'r1', `pageview:${sidOf(0)}:1@@@60`, 'p', '/a');
+      await client.xadd(key, '*', 'r1', `pageview:${sidOf(0)}:2@@@60`, 'p', '/a');
       const [[, [[first]]]] = (await client.xreadgroup(
         'GROUP',
         GROUP,

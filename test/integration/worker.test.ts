@@ -5,6 +5,7 @@ import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createBloomFilter, createWorker, type Worker } from '../../lib/index.js';
 import { keyItem } from '../../lib/item-keys.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
+import { shapeKey } from '../../lib/keys.js';
 import { ServingLayer } from '../../lib/serving/serving-layer.js';
 import { flavours, startServer } from '../support/servers.js';
 
@@ -20,6 +21,7 @@ for (const flavour of flavours.filter(({ server }) => server === 'redis-7.0'))
       client = new Redis(redis.url);
       serving = new ServingLayer(redis.url, { namespace: 'w:' });
     });
+    beforeEach(() => client.del(shapeKey('w:')));
     afterEach(() => worker?.close());
     after(async () => {
       await serving?.close();
@@ -66,29 +68,30 @@ for (const flavour of flavours.filter(({ server }) => server === 'redis-7.0'))
       expect(await ask('pageview', 'big', '/a')).to.have.nested.property('data.totalPages', 1);
     });
 
-    it('activityDays may change: counts stay, and the ring begins anew', async () => {
+    it('activityDays may change, where the stored shape is deleted: counts stay, and the ring begins anew', async () => {
       const { activity } = intelligenceKeys('w:', 'days');
       for (const [made, then] of [
         [7, 30],
         [30, 7],
         [1, 7],
       ] as const) {
-        await client.del(activity);
+        await client.del(activity, shapeKey('w:'));
         worker = await createWorker({ redis: redis.url, namespace: 'w:', activityDays: made });
         await ask('pageview', 'days', '/a');
         // twenty days ago, as far as its ring goes
-        const today = (await client.getrangeBuffer(activity, 0, 3)).readUInt32LE(0);
+        const today = (await client.getrangeBuffer(activity, 1, 4)).readUInt32LE(0);
         const days = Buffer.alloc(8);
         days.writeUInt32LE(today - 20, 0);
         days.writeUInt32LE(today, 4);
-        await client.setrange(activity, 0, days);
+        await client.setrange(activity, 1, days);
         const slots = Math.min(21, made + 1);
-        await client.setrange(activity, 207 + slots * 180 - 1, '\0');
+        await client.setrange(activity, 208 + slots * 180 - 1, '\0');
         await worker.close();
+        await client.del(shapeKey('w:'));
         worker = await createWorker({ redis: redis.url, namespace: 'w:', activityDays: then });
         for (const views of [2, 3])
           expect(await ask('pageview', 'days', '/a')).to.have.nested.property('data.totalPages', views);
-        expect(await client.strlen(activity)).to.equal(207 + 180);
+        expect(await client.strlen(activity)).to.equal(208 + 180);
         await worker.close();
       }
     });

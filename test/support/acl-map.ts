@@ -33,6 +33,7 @@ const BY_GROUP: Record<AclRole, Record<string, readonly string[]>> = {
     clock: ['pubsub'],
     module: ['pubsub'],
     scripts: ['pubsub', 'stream'],
+    shape: ['pubsub'],
     activity: ['pubsub'],
     pages: ['pubsub'],
     filters: ['pubsub'],

@@ -255,7 +255,7 @@ async function askByStream(ground: AclGround): Promise<void> {
   const { admin } = ground;
   const key = streamKey(NAMESPACE, 0);
   const entry = (page: string) => [
-    'r',
+    'r1',
     requestOf('pageview', 'early', formatRequestId({ id: `x${page}`, inbox: '', ttlSeconds: 60 })),
     'p',
     page,
@@ -317,7 +317,7 @@ async function addToStream(ground: AclGround): Promise<void> {
   expect(await publisher.memory('USAGE', key)).to.be.a('number');
   expect(await publisher.exists(leaseKey(NAMESPACE, 0))).to.equal(1);
   const rid = formatRequestId({ id: 'x~1', inbox: '', ttlSeconds: 60 });
-  await publisher.xadd(key, '*', 'r', requestOf('pageview', 'v', rid), 'p', '/');
+  await publisher.xadd(key, '*', 'r1', requestOf('pageview', 'v', rid), 'p', '/');
   await publisher.pexpire(key, 86_400_000);
   await ground.until('it is counted', async () => (await viewsOf(admin, NAMESPACE, 'v')) === 1);
 }

@@ -4,7 +4,7 @@
 -- ARGV[1]  messages, a JSON array: command; key, where its keys begin in KEYS; ttl of its session in ms; waits: does somebody
 --          wait for the answer; the command's arguments; what the ending needs
 -- Reply    of each message its answer ('' where it has none, or where the ending has sent it), or an outcome: { 'duplicate' },
---          { 'gone', its answer }, { 'failed', 'bloom' or 'redis', why }, { 'part', items looked up, their text }, { 'held' } (it comes
+--          { 'gone', its answer }, { 'failed', 'bloom', 'redis' or 'version', why }, { 'part', items looked up, their text }, { 'held' } (it comes
 --          after an unfinished list of its session, and was not worked on).
 --          Then notes on the call: { 'refused', items that full filters did not take }, and the ending's.
 local reply, unfinished = {}, {}
@@ -29,8 +29,9 @@ for n, message in ipairs(messages) do
     bloom_failing = false
     local done, answer, outcome, items = pcall(commands[message.command], keys_by_name(message), message)
     if not done then
-      local why = type(answer) == 'table' and answer.err or tostring(answer)
-      reply[n] = { 'failed', bloom_failing and 'bloom' or 'redis', why }
+      local newer = type(answer) == 'table' and answer.version
+      local why = newer or (type(answer) == 'table' and answer.err) or tostring(answer)
+      reply[n] = { 'failed', newer and 'version' or (bloom_failing and 'bloom' or 'redis'), why }
       refuse(message)
     elseif outcome == 'part' then
       reply[n] = { outcome, items, answer }

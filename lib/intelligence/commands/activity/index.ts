@@ -1,10 +1,10 @@
 import { optionsOf } from '../../../check-arguments.js';
-import { IntelligentSessionError, OptionError } from '../../../errors.js';
+import { IntelligentSessionError, newerVersion, OptionError } from '../../../errors.js';
 import { isBit, isListOf } from '../../answers.js';
 import type { Asking, Intelligence, ReadCommand } from '../../command.js';
 
 /** As activity-ring.lua has them. */
-const [HEAD, DAY, MINUTES] = [207, 180, 1440];
+const [VERSION, HEAD, DAY, MINUTES] = [1, 208, 180, 1440];
 /** So many minutes cost this process as much as a page view. */
 const MINUTES_OF_A_VIEW = 10_080;
 
@@ -54,9 +54,10 @@ export function activityText(data: Buffer | null, seconds: number, minutes: numb
   const now = Math.floor(seconds / 60);
   let bitAt = (_minute: number): number => 0;
   if (data && data.length > 0) {
+    if (data[0] !== VERSION) throw newerVersion('the activity');
     if (data.length < HEAD || (data.length - HEAD) % DAY !== 0)
       throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', 'WRONGTYPE the activity is damaged');
-    const [first, last, slots] = [data.readUInt32LE(0), data.readUInt32LE(4), activityDays + 1];
+    const [first, last, slots] = [data.readUInt32LE(1), data.readUInt32LE(5), activityDays + 1];
     // a ring of another option `activityDays` is none of this one's
     if ((data.length - HEAD) / DAY === Math.min(last - first + 1, slots))
       bitAt = (minute) => {

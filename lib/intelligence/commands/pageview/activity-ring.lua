@@ -1,15 +1,17 @@
 -- What is known of a session's views, one string (WIRE.md, "activity"), to stand before commands:
--- first day u32, last day u32, views u32, distinct pages u32, when it expires u32 (seconds), marks of the last 17 requests
+-- version (one byte), first day u32, last day u32, views u32, distinct pages u32, when it expires u32 (seconds), marks of the last 17 requests
 -- counted (11 bytes each, newest first); then a ring of days, a bit a minute, in slots of 180 bytes.
 local bit, struct = bit, struct
-local MARKS_AT, MARK, MARKS, HEAD, DAY = 20, 11, 187, 207, 180
+local RING_VERSION = '\1'
+local MARKS_AT, MARK, MARKS, HEAD, DAY = 21, 11, 187, 208, 180
 
 -- first day, last day, views, distinct pages, when it expires; nothing where the string is empty, an error where it is
--- something else
+-- something else, or was written by a version that this one does not know
 local function ring_head(data)
   if #data == 0 then return end
+  if data:sub(1, 1) ~= RING_VERSION then error({ version = 'the activity' }) end
   if #data < HEAD or (#data - HEAD) % DAY ~= 0 then error('WRONGTYPE the activity is damaged') end
-  return struct.unpack('<I4I4I4I4I4', data)
+  return struct.unpack('<I4I4I4I4I4', data, 2)
 end
 
 -- Was the ring made for as many slots? Another option `activityDays` makes another ring.

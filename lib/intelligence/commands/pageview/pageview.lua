@@ -65,7 +65,7 @@ commands['pageview'] = function(keys, message)
   local counts = struct.pack('<I4I4I4', views, unique, expires)
   if not first or today - last >= slots or today < first or not ring_fits(data, first, last, slots) then
     first, last = today, today
-    data = struct.pack('<I4I4', today, today) .. counts .. marks .. ('\0'):rep(DAY)
+    data = RING_VERSION .. struct.pack('<I4I4', today, today) .. counts .. marks .. ('\0'):rep(DAY)
     redis.call('SET', activity, data, 'KEEPTTL')
     renew = true
   elseif today > last then
@@ -78,9 +78,9 @@ commands['pageview'] = function(keys, message)
     end
     last = today
     -- written at its exact size: a string that grows by SETRANGE takes up to twice as much
-    redis.call('SET', activity, struct.pack('<I4I4', first, last) .. counts .. marks .. data:sub(HEAD + 1), 'KEEPTTL')
+    redis.call('SET', activity, RING_VERSION .. struct.pack('<I4I4', first, last) .. counts .. marks .. data:sub(HEAD + 1), 'KEEPTTL')
   else
-    redis.call('SETRANGE', activity, 8, counts .. marks)
+    redis.call('SETRANGE', activity, 9, counts .. marks)
   end
 
   local bits = ring_six(data, first, last, slots, minute)
