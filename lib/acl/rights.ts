@@ -220,7 +220,7 @@ function workerGroups(scope: AclScope): RightGroup[] {
         ...some(stream, streams(scope), leases(scope), workers),
       ]),
     },
-    { name: 'shape', commands: ['exists', 'hset', 'hget', 'hgetall'], keys: [`~${shapeKey(namespace)}`] },
+    { name: 'shape', commands: ['hset', 'hgetall'], keys: [`~${shapeKey(namespace)}`] },
     ...insightGroups(scope),
     { name: 'answers', commands: ['rpush', 'ltrim', ...expiry], keys: all(answers) },
     ...(stream
