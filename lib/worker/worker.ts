@@ -105,7 +105,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       };
       const ending = isCluster(this.#client)
         ? toCaller
-        : new AcknowledgeAndPush((error) => this.#fault(error, 'reply'));
+        : new AcknowledgeAndPush(this.#replies.undrained, (error) => this.#fault(error, 'reply'));
       const executor = new ScriptExecutor<WorkerTask>(this.#client, of, this.#options, ending, this.#metrics, {
         finished: (task) => source.finished(task),
         fault: (error, command) => this.#fault(error, command),
