@@ -85,8 +85,20 @@ const escapeCharacter = (character: string): string =>
 
 const withoutArguments = (text: string): string => text.split(/,? with args beginning with/i)[0] as string;
 
-/** A text without a secret; a short one would be found in any word, so it is taken out where it stands in quotes only. */
-function without(text: string, secret: string): string {
+/** What Redis says of a wrong password is always the same, and repeats nothing, whatever words of it a password is. */
+const FIXED = /(WRONGPASS invalid username-password pair or user is disabled)/;
+const WORD = /^[a-z]{8,15}$/i;
+
+/** A text without a secret. */
+const without = (text: string, secret: string): string =>
+  text
+    .split(FIXED)
+    .map((part) => (FIXED.test(part) ? part : withoutIn(part, secret)))
+    .join('');
+
+/** A short one would be found in any word, so it is taken out where it stands in quotes only; a plain word, where it stands alone. */
+function withoutIn(text: string, secret: string): string {
+  if (WORD.test(secret)) return text.replace(new RegExp(`(?<![\\w-])${secret}(?![\\w-])`, 'g'), '…');
   if (secret.length >= 8) return text.replaceAll(secret, '…');
   // as Redis quotes what it repeats; our own messages quote the names of options otherwise
   return ["'", '`'].reduce((rest, quote) => rest.replaceAll(quote + secret + quote, `${quote}…${quote}`), text);
@@ -105,13 +117,27 @@ function argumentsOf(cause: unknown): string[] {
 
 /**
  * What an application's own function threw stays as it is, unless it is, or holds, an error of ioredis: that carries the
- * arguments of a command, which a log would show with it.
+ * arguments of a command, which a log would show with it. Of one whose text has control characters a copy goes on.
  */
 export function applicationFault(cause: unknown): Error {
   if (!(cause instanceof Error))
     return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_COMMAND', 'A command threw what is no Error');
   const repeats = withoutArguments(cause.message) !== cause.message || saysPassword(cause.message);
-  return repeats || carriesCommand(cause) ? redisFault(cause) : cause;
+  return repeats || carriesCommand(cause) ? redisFault(cause) : printable(cause);
+}
+
+/** The error, or a copy of its class and fields whose message and stack say the same in what can be printed. */
+function printable(error: Error): Error {
+  const message = safeText(error.message);
+  const name = safeText(String(error.name));
+  if (message === error.message && name === error.name) return error;
+  const copy = Object.setPrototypeOf(Object.assign(new Error(message), error), Object.getPrototypeOf(error)) as Error;
+  const frames = (error.stack ?? '').split('\n').filter((line) => /^ {4}at /.test(line));
+  const stack = [`${name}: ${message}`, ...frames.map(safeText)].join('\n');
+  const fields = { message, stack, ...(name !== error.name && { name }) };
+  for (const [field, value] of Object.entries(fields))
+    Object.defineProperty(copy, field, { value, configurable: true, writable: true });
+  return copy;
 }
 
 const saysPassword = (text: string): boolean => [...passwords].some((password) => without(text, password) !== text);

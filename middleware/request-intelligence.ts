@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Session, SessionData } from 'express-session';
 import { optionsOf } from '../lib/check-arguments.js';
+import { applicationFault } from '../lib/errors.js';
 import type { Asking, Combo } from '../lib/intelligence/command.js';
 import { type CommandMethods, descriptors } from '../lib/intelligence/commands.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
@@ -104,7 +105,7 @@ export class RequestIntelligence implements Asking {
     const page = this.#automaticPage(false);
     if (page === undefined) return;
     this.#report = this.#askPageview(page);
-    this.#report.catch((error: Error) => this.context.serving.emit('fault', error));
+    this.#report.catch((error: unknown) => this.context.serving.emit('fault', applicationFault(error)));
   }
 
   /** The page that counts by itself, if nothing has yet. What `track` throws is told by `fault`, once. */
@@ -114,7 +115,7 @@ export class RequestIntelligence implements Asking {
       return this.context.automaticPage(this.req, ended);
     } catch (error) {
       this.#trackFailed = true;
-      this.context.serving.emit('fault', error as Error);
+      this.context.serving.emit('fault', applicationFault(error));
       return undefined;
     }
   }
@@ -142,7 +143,7 @@ export class RequestIntelligence implements Asking {
       this.#report = Promise.resolve(undefined); // counted
       this.context.serving.send('pageview', session.sid, this.context.pageName(page), session.ttlSeconds);
     } catch (error) {
-      this.context.serving.emit('fault', error as Error); // the response has gone
+      this.context.serving.emit('fault', applicationFault(error)); // the response has gone
     }
   }
 
@@ -152,7 +153,7 @@ export class RequestIntelligence implements Asking {
       const session = this.#report && !this.degraded ? undefined : this.#session();
       if (session?.returning) this.context.serving.renew(session.sid, session.ttlSeconds);
     } catch (error) {
-      this.context.serving.emit('fault', error as Error); // of an application's own function; the response has gone
+      this.context.serving.emit('fault', applicationFault(error)); // of an application's own function; the response has gone
     }
   }
 }

@@ -229,7 +229,7 @@ function workerGroups(scope: AclScope): RightGroup[] {
             name: 'messages',
             commands: [
               ...['xgroup|create', 'xgroup|delconsumer', 'xreadgroup', 'xack', 'xpending', 'xrange', 'xclaim'],
-              ...['xinfo|groups', 'xinfo|consumers', 'xtrim', 'xlen', 'pexpire'],
+              ...['xinfo|stream', 'xinfo|groups', 'xinfo|consumers', 'xtrim', 'xlen', 'pexpire'],
             ],
             keys: all([streams(scope)]),
           },
@@ -256,7 +256,8 @@ function publisherGroups(scope: AclScope): RightGroup[] {
     ...nodes(scope),
     ...(scope.transport === 'stream'
       ? [
-          { name: 'messages', commands: ['xadd', 'xlen', 'memory|usage', 'pexpire'], keys: [`%W~${streams(scope)}`] },
+          // the worker sets the stream's expiry: a publisher could end it with that right
+          { name: 'messages', commands: ['xadd', 'xlen', 'memory|usage'], keys: [`%W~${streams(scope)}`] },
           { name: 'leases', commands: ['exists'], keys: [`%R~${leases(scope)}`] },
         ]
       : [{ name: 'messages', commands: ['publish'], channels: channelsOf(scope, '*') }]),

@@ -2,7 +2,7 @@
 -- KEYS  of each partition: stream; its worker's lease
 -- ARGV  the bounds, messages and bytes (MEMORY USAGE, by a sample of 5 nodes); the messages' maximum age in ms, after which a
 --       stream that nobody adds to and no worker reads is gone; then of each message: partition, 1 for the first two keys; request; payload
--- Reply of each message: 0 refused, 1 added and no worker reads there, 2 added
+-- Reply of each message: 0 refused (also where a forged id has used up all ids, until a worker makes the stream anew), 1 added and no worker reads there, 2 added
 local room, worker, reply = {}, {}, {}
 local function size(key) return redis.call('MEMORY', 'USAGE', key) or 0 end
 local bytes = {}
@@ -16,10 +16,12 @@ for i = 4, #ARGV, 3 do
   end
   local own = #ARGV[i + 1] + #ARGV[i + 2]
   if room[p] > 0 and bytes[p] >= own then
-    redis.call('XADD', stream, '*', 'r1', ARGV[i + 1], 'p', ARGV[i + 2])
-    room[p] = room[p] - 1
+    local added = redis.pcall('XADD', stream, '*', 'r1', ARGV[i + 1], 'p', ARGV[i + 2])
+    local wrong = type(added) == 'table' and added.err
+    if wrong and not wrong:find('exhausted', 1, true) then return added end
+    room[p] = wrong and 0 or room[p] - 1
     bytes[p] = bytes[p] - own
-    reply[#reply + 1] = 1 + worker[p]
+    reply[#reply + 1] = wrong and 0 or 1 + worker[p]
   else
     reply[#reply + 1] = 0
   end

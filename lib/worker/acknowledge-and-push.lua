@@ -2,7 +2,7 @@
 -- pushed here, one RPUSH a list. Before it stand push-answers.lua and GROUP, the streams' consumer group.
 -- A message says besides: list, where its answer goes, a number of KEYS; head, what stands before the answer, none for the
 -- answer alone; of a stream's: stream, a number of KEYS, and entry, its id (none where it was acknowledged before).
--- Notes: { 'unpushed', why }
+-- Notes: { 'unpushed', why }; { 'pushed', expiry, how many were there before, how many are new, their bytes, and the list's key }
 local lists, order = {}, {}
 
 -- Whoever takes an entry off the group's list works on it: nobody else has, or will.
@@ -32,7 +32,14 @@ end
 local function finish(note)
   for i = 1, #order do
     local list = lists[order[i]]
-    local wrong = push_answers(KEYS[order[i]], list.ttl, list)
-    if wrong then note('unpushed', wrong) end -- who waits for it goes without, what was done is done
+    local key = KEYS[order[i]]
+    local wrong, before = push_answers(key, list.ttl, list)
+    if wrong then
+      note('unpushed', wrong) -- who waits for it goes without, what was done is done
+    else
+      local bytes = 0
+      for j = 1, #list do bytes = bytes + #list[j] end
+      note('pushed', ('%d %d %d %d %s'):format(list.ttl, before, #list, bytes, key))
+    end
   end
 end

@@ -1,7 +1,8 @@
 import type { Ending } from '../intelligence/script-calls.js';
 import { GROUP } from '../protocol.js';
 import { loadScript } from '../redis/load-script.js';
-import { unpushed } from './replies.js';
+import { TOO_MUCH, unpushed } from './replies.js';
+import type { Undrained } from './undrained.js';
 import type { WorkerTask } from './worker-task.js';
 
 /** The ending of a worker's script on one Redis: it takes a stream's entry off the group's list, and pushes the answer. */
@@ -12,7 +13,10 @@ export class AcknowledgeAndPush implements Ending<WorkerTask> {
     loadScript('lib/worker/acknowledge-and-push.lua'),
   ].join('\n');
 
-  constructor(readonly onUnpushed: (error: unknown) => void) {}
+  constructor(
+    readonly undrained: Undrained,
+    readonly onUnpushed: (error: unknown) => void,
+  ) {}
 
   begin(keys: string[]) {
     const numbers = new Map<string, number>();
@@ -21,11 +25,16 @@ export class AcknowledgeAndPush implements Ending<WorkerTask> {
       numbers.set(key, known);
       return known;
     };
-    return ({ replyTo, entry, acknowledged }: WorkerTask): object => ({
-      ...(replyTo && { list: numberOf(replyTo.key) }),
-      ...(replyTo && replyTo.head !== '' && { head: replyTo.head }),
-      ...(entry && !acknowledged && { stream: numberOf(entry.stream), entry: entry.id }),
-    });
+    return ({ replyTo, payload, entry, acknowledged }: WorkerTask): object => {
+      // what answers with more than it was asked with answers with a few kB
+      const answers = replyTo && this.undrained.allows(replyTo.key, replyTo.ttlMs, payload.length);
+      if (answers === false) this.onUnpushed(unpushed(TOO_MUCH));
+      return {
+        ...(answers && { list: numberOf(replyTo.key) }),
+        ...(answers && replyTo.head !== '' && { head: replyTo.head }),
+        ...(entry && !acknowledged && { stream: numberOf(entry.stream), entry: entry.id }),
+      };
+    };
   }
 
   workedOn(task: WorkerTask): void {
@@ -34,5 +43,8 @@ export class AcknowledgeAndPush implements Ending<WorkerTask> {
 
   noted(name: string, text: string): void {
     if (name === 'unpushed') this.onUnpushed(unpushed(text));
+    if (name !== 'pushed') return;
+    const [ttlMs = '', before = '', count = '', bytes = '', ...key] = text.split(' ');
+    this.undrained.pushed(key.join(' '), Number(ttlMs), Number(before), Number(count), Number(bytes));
   }
 }

@@ -34,6 +34,13 @@ export class WorkerMetrics {
     'taken_over_total',
     'Messages of a stream that were given out before and not finished: to a worker that is gone, or over a lost connection',
   );
+  readonly remade = this.#counter(
+    'streams_remade_total',
+    'Streams that were deleted and made anew: a forged entry had used up all ids, and nobody could add to them',
+  );
+  readonly lost = this.#counter('lost_total', 'Messages that were in a stream when it was made anew');
+  /** partitions whose stream failed at the last beat */
+  readonly sick = new Set<number>();
   /** by partition */
   readonly lag = new Map<number, number>();
 
@@ -42,6 +49,9 @@ export class WorkerMetrics {
     const name = 'intelligent_session_worker_stream_lag';
     const help = 'Messages of a partition that nobody has finished, as its worker counts them';
     this.metrics.gauge(name, help, () => lag, 'partition');
+    const failing =
+      'Partitions of this worker whose stream failed lately (another type at its key, say): the others are read';
+    this.metrics.gauge('intelligent_session_worker_failing_partitions', failing, () => this.sick.size);
     this.metrics.gauge('intelligent_session_worker_waiting', 'Messages heard and not yet worked on', now.waiting);
     const listening = () => Number(now.listening());
     this.metrics.gauge('intelligent_session_worker_listening', 'Does it listen: 1 or 0', listening);

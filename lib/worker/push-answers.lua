@@ -3,7 +3,7 @@
 local redis = redis
 local SHORT, LONGEST = 1000, 10000
 
--- key; its expiry in ms (500: a list a request); the answers. Gives what is wrong, or nothing
+-- key; its expiry in ms (500: a list a request); the answers. Gives what is wrong, or nothing; how many were there before
 local function push_answers(key, ttl, answers)
   local left = redis.call('PTTL', key)
   if left ~= -2 and (ttl == 500 or left == -1 or left > ttl) then return 'a list that is not ours stands where answers go' end
@@ -12,4 +12,5 @@ local function push_answers(key, ttl, answers)
   -- nobody drains a list that stays longer than this: it may go
   if pushed - #answers < SHORT then redis.call('PEXPIRE', key, ttl) end
   if pushed > LONGEST then redis.call('LTRIM', key, -LONGEST, -1) end
+  return nil, pushed - #answers
 end

@@ -19,7 +19,7 @@ const script = <Reply>(name: string) => new Script<Reply>(loadScript(`lib/script
 const lease = script<Time | null>('lease');
 const workers = script<string[]>('workers');
 const takeOver = script<[string, Entry[], number, Time]>('take-over');
-const trim = script<[number, number]>('trim');
+const trim = script<[removed: number, left: number, remade: 0 | 1]>('trim');
 
 /** as Redis' TIME tells it */
 type Time = readonly [seconds: string, microseconds: string];
@@ -141,29 +141,47 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     ).toSorted();
     const mine = there.indexOf(id);
     await this.#acknowledge().catch((error) => this.#fault(error));
-    await Promise.all(
+    const faults: (unknown | undefined)[] = await Promise.all(
       Array.from({ length: partitions }, async (_, number) => {
         const owned = this.#owned.get(streamKey(namespace, number));
         const wanted = !this.#stopping && number % there.length === mine;
-        if (!owned && !wanted) return;
+        if (!owned && !wanted) return void this.metrics.sick.delete(number);
         // one that is being left, too, until all that was read is finished
         const time = await lease.run(this.target.client, [leaseKey(namespace, number), id, LEASE_MS]);
         if (!time) return owned && this.#forget(owned);
         const offsetMs = offsetOf(time);
-        if (!owned) return this.#own(number, offsetMs);
+        if (!owned) return this.#alone(number, this.#own(number, offsetMs, there));
         owned.offsetMs = offsetMs;
         owned.leaving = !wanted;
         if (owned.leaving) return this.#leave(owned);
-        await this.#trim(owned, there);
+        return this.#alone(number, this.#trim(owned, there));
       }),
       // all at once: what a reader does not know of when it begins to wait, it reads only after that
     ).finally(() => this.#changed.emit('change'));
+    const share = Math.ceil((partitions - mine) / there.length);
+    const fault = faults.find((one) => one !== undefined);
+    if (fault !== undefined && this.metrics.sick.size >= share) throw fault;
     const back = !this.#holdsLeases;
     this.#beatMs = performance.now();
     if (back && !this.#stopping) this.emit('ready');
   }
 
-  async #own(number: number, offsetMs: number): Promise<void> {
+  /** What Redis answers of one partition's stream fails no other's, and is told once. */
+  async #alone(number: number, work: Promise<void>): Promise<unknown> {
+    const { sick } = this.metrics;
+    try {
+      await work;
+      sick.delete(number);
+    } catch (error) {
+      if ((error as Error).name !== 'ReplyError') throw error;
+      if (!sick.has(number)) this.#fault(error);
+      sick.add(number);
+      return error;
+    }
+    return undefined;
+  }
+
+  async #own(number: number, offsetMs: number, there: readonly string[]): Promise<void> {
     const key = streamKey(this.options.namespace, number);
     await this.#makeGroup(key);
     const partition: Partition = {
@@ -176,6 +194,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       leaving: false,
       offsetMs,
     };
+    await this.#trim(partition, there);
     this.#owned.set(key, partition);
     const [reader] = this.target.sharesCalls ? this.#readers : [this.#addReader(key)];
     reader?.partitions.set(key, partition);
@@ -205,6 +224,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   #forget(partition: Partition): void {
     this.#owned.delete(partition.key);
     this.metrics.lag.delete(partition.number);
+    this.metrics.sick.delete(partition.number);
     for (const reader of this.#readers) {
       if (!reader.partitions.delete(partition.key) || this.target.sharesCalls) continue;
       this.#readers.delete(reader);
@@ -214,9 +234,28 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
 
   async #trim(partition: Partition, there: readonly string[]): Promise<void> {
     const ageMs = this.options.maxMessageAgeSeconds * 1000;
-    const [removed, left] = await trim.run(this.target.client, [partition.key, GROUP, ageMs, ...there]);
+    const [removed, left, remade] = await trim.run(this.target.client, [partition.key, GROUP, ageMs, ...there]);
+    if (remade === 1) return this.#remade(partition, left);
     partition.kept = Math.max(0, partition.kept - removed);
     this.metrics.lag.set(partition.number, Math.max(0, left - partition.kept));
+  }
+
+  /** It took no more messages; those that are in hand are off the group's list with it, so no script works on them. */
+  #remade(partition: Partition, left: number): void {
+    const lost = Math.max(0, left - partition.kept);
+    partition.inHand.clear();
+    partition.unacknowledged.clear();
+    partition.kept = 0;
+    this.metrics.lag.set(partition.number, 0);
+    this.metrics.remade.inc();
+    this.metrics.lost.inc(lost);
+    this.#fault(
+      new IntelligentSessionError(
+        'ERR_INTELLIGENT_SESSION_MESSAGE',
+        `partition ${partition.number} had an entry whose id no clock gives, so that nobody could add to it: it was made anew, ` +
+          `${lost} messages in it are lost`,
+      ),
+    );
   }
 
   #addReader(key?: string): Reader {
@@ -278,8 +317,13 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     for (const partition of partitions.values()) partition.recovering = true;
     this.#fault(error);
     try {
-      if (/^NOGROUP/.test((error as Error).message))
-        for (const { key } of partitions.values()) await this.#makeGroup(key);
+      if (/^(NOGROUP|WRONGTYPE)/.test((error as Error).message))
+        for (const partition of [...partitions.values()])
+          await this.#makeGroup(partition.key).catch((wrong: Error) => {
+            if (!/^WRONGTYPE/.test(wrong.message)) throw wrong;
+            this.#forget(partition); // one read asks for all: without it, the others are read
+            this.metrics.sick.add(partition.number);
+          });
       else if (client.status === 'ready') await closed(client);
     } catch (again) {
       this.#fault(again);
@@ -347,7 +391,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   #done(partition: Partition, id: string, acknowledged: boolean): void {
-    partition.inHand.delete(id);
+    if (!partition.inHand.delete(id)) return; // of a stream that was made anew meanwhile
     partition.kept++;
     if (!acknowledged) {
       partition.unacknowledged.add(id);

@@ -115,7 +115,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
         itemKey: itemKeyOf(itemSecret),
       };
       const ending = this.#target.sharesCalls
-        ? new AcknowledgeAndPush((error) => this.#fault(error, 'reply'))
+        ? new AcknowledgeAndPush(this.#replies.undrained, (error) => this.#fault(error, 'reply'))
         : toCaller;
       const executor = new ScriptExecutor<WorkerTask>(this.#target, of, this.#options, ending, this.#metrics, {
         finished: (task) => source.finished(task),

@@ -41,6 +41,28 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     expect(await worker.metrics.metrics()).to.contain('messages_total{command="hang",result="timeout"} 256');
   });
 
+  it('256 hung own commands of an embedded worker do not keep their places either, and names stay 100', async () => {
+    const sessions = intelligentSession({
+      redis: redis.url,
+      secret: 's',
+      worker: 'embedded',
+      namespace: 'embedded:',
+      commandTimeoutMs: 200,
+      commands: { hang: () => new Promise(() => {}), quick: () => 'here' },
+    });
+    open.push(() => sessions.close({ timeout: 0 }));
+    const { serving } = sessions;
+    const hung = Array.from({ length: 256 }, (_, i) => serving.ask('hang', `s${i}`, '', 60, 10_000));
+    expect(await serving.ask('quick', 'visitor', '', 60, 10_000)).to.deep.equal({ answered: true, data: 'here' });
+    for (const answer of await Promise.all(hung)) expect(answer).to.deep.equal({ answered: false });
+    for (let i = 0; i < 300; i++) await serving.ask(`name-${i}`, 'visitor', '', 60, 1_000);
+    const text = await serving.metrics.metrics();
+    expect(text).to.match(/command="hang",result="\w+"\} 256/);
+    const names = new Set(text.match(/command="(?!other)[^"]*"/g));
+    expect(names.size).to.be.within(1, 110);
+    expect(text).to.match(/command="other"[^\n]* [1-9]/);
+  });
+
   it('command names that a visitor chose are "other" in the metrics after the first hundred', async () => {
     const serving = new ServingLayer(redis.url, { namespace: 'names:' });
     open.push(() => serving.close());

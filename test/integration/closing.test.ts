@@ -6,6 +6,8 @@ import { expect } from 'chai';
 import express from 'express';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import { WorkerProcess } from '../../demo/worker-process.js';
+import { streamKey } from '../../lib/keys.js';
 import { intelligentSession } from '../../lib/index.js';
 import { targetOf } from '../../lib/redis/open-target.js';
 import { Inbox } from '../../lib/serving/inbox.js';
@@ -211,6 +213,56 @@ describe('shutting down', () => {
       } finally {
         process.kill(frozen.pid, 'SIGCONT');
         await frozen.stop();
+      }
+    });
+  }
+
+  for (const [how, signal] of [
+    ['killed', 'SIGKILL'],
+    ['frozen', 'SIGSTOP'],
+  ] as const) {
+    for (const transport of ['pubsub', 'stream'])
+      for (const inHand of [false, true])
+        it(`a worker ends with exit code 0 within its 5 s: Redis ${how} with its SIGTERM (${transport}${inHand ? ', messages in hand' : ''})`, async () => {
+          const gone = await startPrivateRedis();
+          const client = new Redis(gone.url, { retryStrategy: () => null });
+          client.on('error', () => {});
+          const worker = new WorkerProcess(['--redis', gone.url, '--transport', transport], 'ignore');
+          try {
+            await worker.start();
+            if (inHand) {
+              const all = client.pipeline();
+              for (let i = 0; i < 2_000; i++)
+                if (transport === 'pubsub') all.publish(`ss:pageview:sid-${i}:${i}@@@60`, '/');
+                else all.xadd(streamKey('', i % 16), '*', 'r1', `pageview:sid-${i}:${i}@@@60`, 'p', '/');
+              await all.exec();
+            }
+            process.kill(gone.pid, signal);
+            const startedMs = performance.now();
+            expect(await worker.stop()).to.equal(0);
+            expect(performance.now() - startedMs).to.be.below(8_000);
+          } finally {
+            client.disconnect();
+            await worker.stop('SIGKILL');
+            if (signal === 'SIGSTOP') process.kill(gone.pid, 'SIGCONT');
+            await gone.stop();
+          }
+        });
+
+    it(`an embedded worker's site closes, and its process ends: Redis ${how} with it`, async () => {
+      const gone = await startPrivateRedis();
+      try {
+        const closing = await site('middleware', { worker: 'embedded', redis: gone.url });
+        await (await fetch(closing.url)).text();
+        const asked = Array.from({ length: 20 }, () => fetch(closing.url, { method: 'POST' }).catch(() => {}));
+        process.kill(gone.pid, signal);
+        const { closeMs, stayedMs } = await closing.close();
+        expect(closeMs).to.be.below(8_000);
+        expect(stayedMs).to.be.below(1_000);
+        await Promise.all(asked);
+      } finally {
+        if (signal === 'SIGSTOP') process.kill(gone.pid, 'SIGCONT');
+        await gone.stop();
       }
     });
   }

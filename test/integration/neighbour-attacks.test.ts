@@ -289,6 +289,39 @@ describe('an account that may publish and nothing else', () => {
     expect(await client.pttl('async:inbox:never-drained')).to.be.below(4_000);
   });
 
+  it('takes no more of Redis’ memory than 32 MB by answers that nobody fetches; who fetches theirs gets them', async () => {
+    const memory = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1]);
+    const serving = new ServingLayer(redis.url, {});
+    const faults: string[] = [];
+    worker.on('fault', ({ message }) => faults.push(message));
+    try {
+      for (let i = 0; i < 3; i++) await serving.ask('featuredpages', 'real', ['/a'], 60, 10_000);
+      const before = await memory();
+      const pages = JSON.stringify(Array.from({ length: 250 }, (_, i) => `${i}${'x'.repeat(1_000)}`));
+      let most = 0;
+      for (let round = 0; round < 20; round++) {
+        for (const command of ['featuredpages', 'own'])
+          await send(
+            ...Array.from({ length: 40 }, (_, i): [string, string] => [
+              `ss:${command}:sid:${i}@undrained-${command}-${round}-${i}@@60`,
+              pages,
+            ]),
+          );
+        const asked = await serving.ask('featuredpages', 'real', ['/a'], 60, 10_000);
+        expect(asked).to.deep.equal({ answered: true, data: ['/a'] });
+        let held = 0;
+        for (const key of await client.keys('async:inbox:undrained-*'))
+          held += (await client.lindex(key, 0))?.length ?? 0;
+        most = Math.max(most, held);
+      }
+      expect(faults.join()).to.contain('nobody fetches');
+      expect(most).to.be.within(20_000_000, 32 * 1024 * 1024 + 64 * 262_144);
+      expect((await memory()) - before).to.be.below(120_000_000);
+    } finally {
+      await serving.close();
+    }
+  });
+
   it('is not heard beyond the sizes and forms of the wire', async () => {
     const faults: Error[] = [];
     worker.on('fault', (error) => faults.push(error));

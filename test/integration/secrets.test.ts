@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import express from 'express';
 import { Cluster, ReplyError } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { applicationFault, OptionError, redisFault } from '../../lib/errors.js';
+import { applicationFault, hidePasswords, OptionError, redisFault } from '../../lib/errors.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
 import { placeOf } from '../../lib/redis/place.js';
 import { Site, Visitor } from '../support/site.js';
@@ -71,6 +71,38 @@ describe('secrets in what is told', () => {
     expect(new OptionError('a\nb').message).to.not.contain('\n');
   });
 
+  it('an application’s error goes on with its class, its fields and its stack, and nothing that a terminal acts on', () => {
+    const raw = '\u001b[2J\nWARN forged\u009b';
+    const thrown = Object.assign(new RangeError(raw), { code: 'THEIRS' });
+    const told = applicationFault(thrown);
+    expect(told).to.be.instanceOf(RangeError).and.have.property('code', 'THEIRS');
+    expect(told.message).to.equal('\\u{001b}[2J\\u{000a}WARN forged\\u{009b}');
+    expect(told.stack).to.match(/^RangeError: [^\n]*forged[^\n]*\n {4}at /);
+    expect(`${told.stack}${inspect(told)}`.replaceAll('\n', '')).to.not.match(/\p{Cc}/u);
+    expect(applicationFault(Object.assign(new Error('a'), { name: raw })).name).to.not.match(/\p{Cc}/u);
+    expect(thrown.message).to.equal(raw);
+  });
+
+  it('a short or common secret blanks no ordinary words, and stands nowhere by itself', () => {
+    const wrong = 'WRONGPASS invalid username-password pair or user is disabled.';
+    for (const [user, secret] of [
+      ['user', 'pair'], // what is hidden stays so for all tests of this process: odd words only
+      ['username', 'password'],
+      ['disabled', 'WRONGPASS'],
+    ] as const) {
+      const faultOf = (text: string) =>
+        redisFault(Object.assign(new ReplyError(text), { command: { name: 'auth', args: [user, secret] } })).message;
+      expect(faultOf(wrong)).to.contain(wrong);
+      expect(faultOf(`ERR unknown: AUTH '${user}' '${secret}'`)).to.contain("AUTH '…' '…'");
+    }
+    hidePasswords('disabled', 'crocodile');
+    expect(redisFault(new Error(wrong)).message).to.contain(wrong);
+    const text = 'the crocodile is crocodile1, crocodiles are many';
+    expect(redisFault(new Error(text)).message).to.contain('the … is crocodile1, crocodiles are many');
+    hidePasswords('recognisable-5ecret');
+    expect(redisFault(new Error(`AUTHrecognisable-5ecret2`)).message).to.contain('AUTH…2');
+  });
+
   it('a URL that can’t be read is a coded error without it, wherever it is given', () => {
     const wrong = [
       `redis://${USER}:${SECRET}%@h`,
@@ -132,7 +164,9 @@ describe('secrets in what is told', () => {
       for (const command of ['leak', 'forge']) {
         const fault = once(worker, 'fault');
         sessions.serving.send(command, 'sid', '/a\nlistening at \u001b[31m', 60);
-        expectNoSecret(everythingOf(await fault), command);
+        const [error] = await fault;
+        expectNoSecret(everythingOf(error), command);
+        expect(error.message).to.not.match(/\p{Cc}/u);
       }
       expect(lines).to.have.length(2);
       expect(lines[1]).to.contain('forge: no such page: /a\\u{000a}');

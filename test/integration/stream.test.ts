@@ -335,6 +335,71 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       });
     });
 
+    it('makes a partition anew in which a forged id has used up all ids: for a worker that is there, and one that comes', async () => {
+      const last = '18446744073709551615-18446744073709551615';
+      const key = streamKey(NS, 1);
+      const exhausted = () => client.xadd(key, '*', 'r', '-', 'p', '-').catch((error: Error) => error.message);
+      const serving = serve();
+      const forge = async (...more: string[]) => {
+        await client.call('XADD', key, ...more, last, 'r', 'pageview:forged:1@@@60', 'p', '/');
+        expect(await exhausted()).to.match(/exhausted/);
+      };
+      const lines: string[] = [];
+      const log = { info: () => {}, warn: (line: string) => lines.push(line) };
+      const counts = async (worker: Worker, sid: string) => {
+        await until('it counts in that partition', async () => {
+          const { answered } = await serving.ask('pageview', sid, '/a', 60, 1000);
+          return answered;
+        });
+        expect(await serving.ask('pageview', sidOf(2), '/a', 60, 1000)).to.have.property('answered', true);
+        expect(await worker.isReady()).to.equal(true);
+      };
+      await forge();
+      const late = await work({ log });
+      await counts(late, sidOf(1));
+      expect(await late.metrics.metrics()).to.contain('intelligent_session_worker_streams_remade_total 1');
+      expect(await late.metrics.metrics()).to.contain('intelligent_session_worker_lost_total 1');
+      expect(lines.join('\n')).to.match(/^stream: partition 1 had an entry .* 1 messages in it are lost[^\n]*$/);
+
+      for (const [n, more] of [
+        [2, []],
+        [3, ['MAXLEN', '0']],
+      ] as [number, string[]][]) {
+        await forge(...more);
+        await counts(late, sidOf(1));
+        expect(await late.metrics.metrics()).to.contain(`intelligent_session_worker_streams_remade_total ${n}`);
+      }
+      // the last number of some time to come uses up nothing, and is trimmed like others
+      await client.call('XADD', key, '99999999999999-18446744073709551615', 'r', '-', 'p', '-');
+      await counts(late, sidOf(1));
+      await until('all is trimmed', async () => (await client.xlen(key)) === 0);
+      expect(await late.metrics.metrics()).to.contain('intelligent_session_worker_streams_remade_total 3');
+    });
+
+    it('goes on with the other partitions where the key of one is not a stream, is ready, and says so once', async () => {
+      const lines: string[] = [];
+      const log = { info: () => {}, warn: (line: string) => lines.push(line) };
+      const sick = async (n: number) =>
+        (await worker.metrics.metrics()).includes(`intelligent_session_worker_failing_partitions ${n}`);
+      await client.set(streamKey(NS, 1), 'no stream');
+      const worker = await work({ log });
+      const serving = serve();
+      const works = async () => {
+        await until('the others are read', async () => {
+          const { answered } = await serving.ask('pageview', sidOf(0), '/a', 60, 1000);
+          return answered && (await sick(1));
+        });
+        expect(await worker.isReady()).to.equal(true);
+      };
+      await works();
+      await client.del(streamKey(NS, 1));
+      await until('it is read again', () => sick(0));
+      expect(await serving.ask('pageview', sidOf(1), '/a', 60, 1000)).to.have.property('answered', true);
+      await client.set(streamKey(NS, 1), 'no stream');
+      await works();
+      expect(lines.filter((line) => /WRONGTYPE/.test(line)).length).to.be.within(1, 3);
+    });
+
     it('is ready while it listens', async () => {
       const worker = await work();
       expect(await worker.isReady()).to.equal(true);
