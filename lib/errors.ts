@@ -126,17 +126,25 @@ export function applicationFault(cause: unknown): Error {
   return repeats || carriesCommand(cause) ? redisFault(cause) : printable(cause);
 }
 
-/** The error, or a copy of its class and fields whose message and stack say the same in what can be printed. */
-function printable(error: Error): Error {
-  const message = safeText(error.message);
-  const name = safeText(String(error.name));
-  if (message === error.message && name === error.name) return error;
-  const copy = Object.setPrototypeOf(Object.assign(new Error(message), error), Object.getPrototypeOf(error)) as Error;
+/** The error, or a copy of its class and fields whose message and stack say the same in what can be printed; so its causes. */
+function printable(error: Error, depth = 0): Error {
+  const inner = (one: unknown) => (one instanceof Error && depth < 8 ? printable(one, depth + 1) : one);
+  const { cause, errors } = error as { cause?: unknown; errors?: unknown };
+  const clean = {
+    message: safeText(error.message),
+    name: safeText(String(error.name)),
+    cause: inner(cause),
+    errors: Array.isArray(errors) && errors.map(inner).some((one, i) => one !== errors[i]) ? errors.map(inner) : errors,
+  };
+  const changed = Object.entries(clean).filter(([field, value]) => value !== error[field as keyof Error]);
+  if (changed.length === 0) return error;
+  const copy = Object.setPrototypeOf(new Error(), Object.getPrototypeOf(error)) as Error;
   const frames = (error.stack ?? '').split('\n').filter((line) => /^ {4}at /.test(line));
-  const stack = [`${name}: ${message}`, ...frames.map(safeText)].join('\n');
-  const fields = { message, stack, ...(name !== error.name && { name }) };
-  for (const [field, value] of Object.entries(fields))
-    Object.defineProperty(copy, field, { value, configurable: true, writable: true });
+  const stack = [`${clean.name}: ${clean.message}`, ...frames.map(safeText)].join('\n');
+  // `cause`, `errors` and `message` are not enumerable
+  Object.defineProperties(copy, Object.getOwnPropertyDescriptors(error));
+  for (const [field, value] of [...changed, ['stack', stack]])
+    Object.defineProperty(copy, field as string, { value, configurable: true, writable: true });
   return copy;
 }
 

@@ -81,6 +81,12 @@ describe('secrets in what is told', () => {
     expect(`${told.stack}${inspect(told)}`.replaceAll('\n', '')).to.not.match(/\p{Cc}/u);
     expect(applicationFault(Object.assign(new Error('a'), { name: raw })).name).to.not.match(/\p{Cc}/u);
     expect(thrown.message).to.equal(raw);
+    const cause = new Error('why');
+    expect(applicationFault(new Error(raw, { cause })).cause).to.equal(cause);
+    const inner = applicationFault(new AggregateError([new Error(raw), cause], 'two', { cause: new Error(raw) }));
+    expect(inner).to.be.instanceOf(AggregateError);
+    expect(inspect(inner).replaceAll('\n', '')).to.not.match(/\p{Cc}/u);
+    expect((inner as AggregateError).errors[1]).to.equal(cause);
   });
 
   it('a short or common secret blanks no ordinary words, and stands nowhere by itself', () => {
