@@ -1,7 +1,7 @@
 import { INBOX_TTL_MS, REPLY_TTL_MS } from '../protocol.js';
 
-/** Bytes that stay in one inbox that is slow to be drained. */
-const MOST_INBOX_BYTES = 16 * 1024 * 1024;
+/** Bytes that stay in one inbox that is slow to be drained: 64 answers of a year's activity are 67 MB. */
+const MOST_INBOX_BYTES = 96 * 1024 * 1024;
 /** Bytes in all lists of which nobody has been seen to fetch anything. */
 const MOST_UNDRAINED_BYTES = 32 * 1024 * 1024;
 /** An inbox of more answers is not kept alive (push-answers.lua), so that it may have gone rather than been drained. */

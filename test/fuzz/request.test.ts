@@ -138,7 +138,7 @@ describe('fuzz: requests to a worker', () => {
     await client.rpush('async:own:theirs:1', 'x');
     await client.rpush('async:inbox:inbox-1234', 'x');
     const keys = await client.keys('*');
-    expect(keys).to.have.lengthOf(9);
+    expect(keys).to.have.lengthOf(10);
     const stands = () => Promise.all(keys.map((key) => client.dumpBuffer(key)));
     const before = await stands();
     const isVictims = (text: string) => /^ss:[^:]*:victim:/.test(text);
