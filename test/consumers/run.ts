@@ -263,6 +263,6 @@ describe('the packed package', function () {
     const installed = join(app, 'node_modules/intelligent-session');
     const scripts = readFileSync(join(installed, 'dist/lib/redis/load-script.js'), 'utf8');
     expect(scripts).to.contain('lib/intelligence/script/loop.lua').and.not.contain('-- Works on messages');
-    expect(existsSync(join(installed, 'dist/lib/scripts/work.lua'))).to.equal(false);
+    expect(existsSync(join(installed, 'dist/lib/intelligence/script/loop.lua'))).to.equal(false);
   });
 });
