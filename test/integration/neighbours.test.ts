@@ -165,6 +165,15 @@ describe('applications that share a Redis', () => {
         expect(keys).to.include(`sess:${id}`).and.to.include(`ss:{${id}}:activity`);
         expect(await keysOf(0)).to.deep.equal([]);
       });
+
+    it('stay where they were when a caller’s client goes on to another, also for connections that are opened later', async () => {
+      const one = await selected();
+      await worker({ redis: `${redis.url}/4` });
+      const lists = serving(one, { replies: 'list' });
+      await one.select(5);
+      // the first list's connection is opened for this
+      expect(await lists.ask('pageview', 'later', '/a', 60, 2000)).to.have.property('answered', true);
+    });
   });
 
   describe('each with a keyPrefix of its own', () => {
