@@ -10,7 +10,13 @@ import { versionOf } from '../../lib/acl/server.js';
 import { shardGlob } from '../../lib/worker/shard.js';
 
 const PASSWORD = 'a-password-of-the-tests';
-type Role = Exclude<AclRole, 'publisher'>;
+/** An embedded worker's connection has the rights of both (docs/security.md). */
+type Role = Exclude<AclRole, 'publisher'> | 'embedded';
+const ROLES: Record<Role, readonly AclRole[]> = {
+  serving: ['serving'],
+  worker: ['worker'],
+  embedded: ['serving', 'worker'],
+};
 /** The option travels with `duplicate()`, and from a Cluster to its nodes. */
 type Marked = RedisOptions & { aclRole?: Role };
 interface Inside {
@@ -27,6 +33,7 @@ function callerOf(): Role | undefined {
   Error.stackTraceLimit = stackTraceLimit;
   // a Sentinel has users of its own
   if (/SentinelConnector|SentinelWatch\.#connect|\/lib\/acl\//.test(stack)) return undefined;
+  if (/\/lib\/serving\/local-executor\./.test(stack)) return 'embedded';
   if (/\/lib\/worker\//.test(stack)) return 'worker';
   return /\/lib\/(serving|session)\//.test(stack) ? 'serving' : undefined;
 }
@@ -146,6 +153,7 @@ const suite = {
       'x',
       'test:',
       'start-kept:',
+      'local:',
       'slow:',
     ],
     ...['pubsub', 'stream'].flatMap((transport) => [
@@ -220,14 +228,14 @@ function rightsOfSuite(role: Role, server: ServerFeatures): RightGroup[] {
     ...suite.keyPrefixes.flatMap((keyPrefix) =>
       suite.prefixes.map((prefix) => ({ ...one, keyPrefix, prefix, cluster: true })),
     ),
-    ...(role === 'worker' ? literal : []),
+    ...(role === 'serving' ? [] : literal),
   ];
   // the contract suite numbers its stores
   const wide = (group: RightGroup) => ({
     ...group,
     keys: group.keys?.map((key) => key.replaceAll('contract:', 'contract*:')) ?? [],
   });
-  return united(all.flatMap((scope) => rightsOf(role, scope)).map(wide));
+  return united(all.flatMap((scope) => ROLES[role].flatMap((each) => rightsOf(each, scope))).map(wide));
 }
 
 // what this process starts does the same
