@@ -176,6 +176,7 @@ const suite = {
     'app:',
     's:',
     'cart:',
+    'long:',
   ],
   keyPrefixes: ['', 'p:', 'app1:', 'app:', 'pre:', '{a}:', '{app}:'],
   databases: [0, 1, 2, 3, 4, 5, 7],
