@@ -154,6 +154,10 @@ const suite = {
       'test:',
       'start-kept:',
       'local:',
+      'there:',
+      'own:',
+      'combos:',
+      'commands-pubsub:',
       'slow:',
     ],
     ...['pubsub', 'stream'].flatMap((transport) => [
@@ -196,6 +200,8 @@ const suite = {
       'bigint',
       'stop',
       'echo',
+      'checkout',
+      'report',
     ],
   ],
 };

@@ -28,6 +28,7 @@ const CANNOT: Readonly<Record<string, string>> = {
   'too many clients is told by the store':
     'what a server says to who comes too many is not heard by who makes the user',
   'works behind a proxy without INFO': 'who makes the user asks INFO',
+  'what answers and is no Redis is told': 'what is no Redis makes no user',
   'what is closed while it connects': 'a server that lets nothing through makes no user',
 };
 const SERVERS = ['redis-7.0', 'redis-6.2', 'redis-8.2', 'valkey-9.1'];
