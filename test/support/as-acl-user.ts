@@ -202,6 +202,8 @@ const suite = {
       'echo',
       'checkout',
       'report',
+      'leak',
+      'forge',
     ],
   ],
 };
