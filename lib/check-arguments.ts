@@ -17,7 +17,8 @@ export function checkSessionId(method: string, sid: unknown): asserts sid is str
 }
 
 export function checkTtl(method: string, ttlSeconds: unknown): void {
-  if (typeof ttlSeconds !== 'number') throw argumentError(method, 'a number of seconds', ttlSeconds);
+  if (typeof ttlSeconds !== 'number' || Number.isNaN(ttlSeconds))
+    throw argumentError(method, 'a number of seconds', ttlSeconds);
 }
 
 export function checkList(method: string, list: unknown): asserts list is readonly unknown[] {

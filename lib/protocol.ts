@@ -50,9 +50,13 @@ export interface Message {
   readonly request: RequestId;
 }
 
+/** Whole seconds that a key may live for: a fraction would be an error of Redis after the first write, and 0 removes. */
+export const boundedTtl = (ttlSeconds: number): number =>
+  Math.min(Math.max(1, Math.ceil(ttlSeconds)), MOST_TTL_SECONDS);
+
 export function formatRequestId({ id, inbox, budgetMs, ttlSeconds, nonce }: RequestId): string {
   if (inbox === undefined) return encodeId(id);
-  const ttl = ttlSeconds === undefined ? '' : Math.min(ttlSeconds, MOST_TTL_SECONDS);
+  const ttl = ttlSeconds === undefined ? '' : boundedTtl(ttlSeconds);
   return `${encodeId(id)}@${inbox}@${budgetMs ?? ''}@${ttl}${nonce === undefined ? '' : `@${nonce}`}`;
 }
 

@@ -17,7 +17,7 @@ import { itemKeyOf } from '../item-keys.js';
 import { isSendable, MAX_ID_LENGTH } from '../keys.js';
 import type { PromRegistry } from '../metrics.js';
 import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
-import { checkCommand, formatPayload, MOST_TTL_SECONDS, PUBLISHED_AGE_SECONDS } from '../protocol.js';
+import { boundedTtl, checkCommand, formatPayload, PUBLISHED_AGE_SECONDS } from '../protocol.js';
 import { Availability } from '../redis/availability.js';
 import { DEFAULT_MAX_WAIT_MS, namespaceOf, type RedisClient, type RedisOption } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
@@ -278,7 +278,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   }
 
   #take(command: string, sid: string, payload: string, ttlGiven: number, ask?: Ask): LocalTask {
-    const ttlSeconds = Math.min(ttlGiven, MOST_TTL_SECONDS);
+    const ttlSeconds = boundedTtl(ttlGiven);
     const task = new LocalTask(command, sid, this.#newId(), payload, ttlSeconds, ask);
     if (this.#gathered.length === 0) setImmediate(() => this.#flush());
     this.#gathered.push(task);

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { intelligenceKeys } from '../intelligence/keys.js';
-import { MOST_TTL_SECONDS } from '../protocol.js';
+import { boundedTtl } from '../protocol.js';
 import type { RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
@@ -20,7 +20,7 @@ export class Renewals {
 
   /** One script where it is due, else nothing. */
   renew(sid: string, ttlSeconds: number): Promise<void> | undefined {
-    const ttlMs = Math.min(ttlSeconds, MOST_TTL_SECONDS) * 1000;
+    const ttlMs = boundedTtl(ttlSeconds) * 1000;
     const nowMs = performance.now();
     if ((this.#untilMs.get(sid) ?? 0) - nowMs >= ttlMs) return undefined;
     // what is made meanwhile is kept for as long

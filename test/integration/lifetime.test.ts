@@ -115,6 +115,20 @@ describe('what is known of a session', () => {
       }
     });
 
+  for (const how of ['a worker', 'embedded'] as const)
+    it(`ends in time, whatever number of seconds an application says (${how})`, async () => {
+      if (how === 'a worker') await worker();
+      const { sessions } = await visitorOf(how === 'embedded' ? { worker: 'embedded' } : {});
+      for (const [i, seconds] of [1.23456789, 0.0001, 0, -1].entries()) {
+        const sid = `odd-${i}`;
+        const answer = await sessions.serving.ask('pageview', sid, '/', seconds, 5000);
+        expect(answer, String(seconds)).to.have.property('answered', true);
+        for (const ms of await leftOf(sid)) expect(ms, String(seconds)).to.be.within(-2, 2_200).and.not.equal(-1);
+        sessions.serving.renew(sid, seconds);
+      }
+      expect(() => sessions.serving.ask('pageview', 'odd', '/', Number.NaN, 5000)).to.throw(/a number of seconds/);
+    });
+
   const renewing: Record<string, (of: Awaited<ReturnType<typeof visitorOf>>) => Promise<unknown>> = {
     'a POST': ({ post }) => post('/api'),
     'a request for data': ({ visitor }) => visitor.fetch('/data.json'),
