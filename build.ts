@@ -33,15 +33,15 @@ exports.loadScript = (file) => scripts[file];
 rmSync('dist/lib/redis/load-script.js.map');
 
 /** What a module of the package requires where it is first used, and not when it is loaded itself. */
-const LATE = {
+const LAZY = {
   'middleware/intelligent-session.js': ['../lib/serving/local-executor.js'],
-  'lib/late.js': ['./bloom/choose.js', './worker/worker.js'],
-  'lib/metrics.js': ['prom-client'],
-  'lib/serving/reply-lists.js': ['generic-pool'],
+  'lib/lazy.js': ['./bloom-choice/choose-bloom-filter.js', './worker/worker.js'],
+  'lib/metrics/metrics.js': ['prom-client'],
+  'lib/transport/replies/lists.js': ['generic-pool'],
   'lib/redis/open-target.js': ['./cluster.js', './sentinel.js'],
   'lib/session/redis-session-store.js': ['./near-cache.js'],
 };
-for (const [file, modules] of Object.entries(LATE)) {
+for (const [file, modules] of Object.entries(LAZY)) {
   let text = readFileSync(`dist/${file}`, 'utf8');
   for (const module of modules) {
     // as TypeScript writes it: the module in a constant, and `constant.name` wherever the source has the name
@@ -63,7 +63,7 @@ for (const file of filesOf('dist', '.js')) {
 // TypeScript makes require() of import(); one whose file is known only at run time would then find no ES module
 for (const file of filesOf('dist', '.js'))
   if (readFileSync(file, 'utf8').includes('Promise.resolve(`${'))
-    throw new Error(`${file}: an import() of an expression; use importModule() of lib/import-module.ts`);
+    throw new Error(`${file}: an import() of an expression; use importModule() of lib/worker/import-module.ts`);
 
 const require = createRequire(import.meta.url);
 for (const [entry, conditions] of Object.entries(manifest.exports)) {

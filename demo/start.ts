@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
-import { whenParentEnds } from '../lib/when-parent-ends.js';
+import { whenParentEnds } from '../lib/worker/when-parent-ends.js';
 import { startPrivateRedis } from './private-redis.js';
 import { createShop } from './shop.js';
 import { WorkerProcess } from './worker-process.js';

@@ -25,7 +25,7 @@ import {
   positions,
 } from '../lib/bloom/filter-format.js';
 import { merge } from '../lib/bloom/merge.js';
-import { hashPair, hashWords } from '../lib/bloom/murmur-hash.js';
+import { hashPair, hashWords } from '../lib/hash/murmur-hash.js';
 import type { RedisClient } from '../lib/redis/connect.js';
 import { Script, type ScriptArgument } from '../lib/redis/run-script.js';
 

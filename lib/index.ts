@@ -9,13 +9,13 @@ export { type IntelligentRequest, RequestIntelligence } from '../middleware/requ
 export type { Track } from '../middleware/tracking.js';
 export type { Bots } from '../middleware/visitor-policy.js';
 export type { BloomDump, BloomFilter, BloomInfo, BloomItem, BloomOptions, BloomShape } from './bloom/bloom-filter.js';
-export type { BloomChoice } from './bloom/choose.js';
+export type { BloomChoice } from './bloom-choice/choose-bloom-filter.js';
 export { copyFilter, type FilterPlace } from './bloom/copy-filter.js';
-export { type ErrorCode, IntelligentSessionError, OptionError } from './errors.js';
-export type { Combo } from './intelligence/command.js';
+export { type ErrorCode, IntelligentSessionError, OptionError } from './errors/errors.js';
+export type { Combo } from './intelligence/command/descriptor.js';
 export type { PageviewReport } from './intelligence/commands/pageview/index.js';
 export type { Command, CommandRequest } from './intelligence/own-command.js';
-export { createBloomFilter, createWorker } from './late.js';
+export { createBloomFilter, createWorker } from './lazy.js';
 export type { RedisOption } from './redis/connect.js';
 export type { DegradedReason } from './serving/executor.js';
 export type { RedisSessionStoreOptions, Serializer } from './session/options.js';

@@ -1,5 +1,5 @@
-import { OptionError } from '../lib/errors.js';
-import { warn } from '../lib/warnings.js';
+import { OptionError } from '../lib/errors/errors.js';
+import { warn } from '../lib/errors/warnings.js';
 
 const CODE = 'ERR_INTELLIGENT_SESSION_SECRET';
 const WANTED =

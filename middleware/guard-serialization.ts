@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { IntelligentSessionError } from '../lib/errors.js';
+import { IntelligentSessionError } from '../lib/errors/errors.js';
 import { isTooDeep } from '../lib/session/json-text.js';
 import { unserializable } from '../lib/session/session-codec.js';
 import type { IntelligentRequest } from './request-intelligence.js';

@@ -1,5 +1,5 @@
 import type { CookieOptions, SessionOptions } from 'express-session';
-import { OptionError } from '../lib/errors.js';
+import { OptionError } from '../lib/errors/errors.js';
 import type { IntelligentRequest } from './request-intelligence.js';
 
 /**

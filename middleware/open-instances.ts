@@ -1,4 +1,4 @@
-import { warn } from '../lib/warnings.js';
+import { warn } from '../lib/errors/warnings.js';
 
 const MANY = 10;
 let open = 0;

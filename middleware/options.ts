@@ -1,10 +1,10 @@
 import type { SessionOptions, Store } from 'express-session';
 import * as v from 'valibot';
-import { checkOptions, kindOf, namespace, refuseWithout, transport, whole } from '../lib/check-options.js';
-import { elsewhereInStore, elsewhereOfMiddleware } from '../lib/elsewhere.js';
-import { OptionError } from '../lib/errors.js';
-import type { Combo } from '../lib/intelligence/command.js';
-import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../lib/protocol.js';
+import { checkOptions, kindOf, namespace, refuseWithout, transport, whole } from '../lib/options/check-options.js';
+import { elsewhereInStore, elsewhereOfMiddleware } from '../lib/options/misplaced-options.js';
+import { OptionError } from '../lib/errors/errors.js';
+import type { Combo } from '../lib/intelligence/command/descriptor.js';
+import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../lib/transport/protocol.js';
 import { checkRedis, DEFAULT_MAX_WAIT_MS, defaultRedis, namespaceOf, type RedisOption } from '../lib/redis/connect.js';
 import {
   checkReplies,
@@ -12,7 +12,7 @@ import {
   DEFAULT_BACKLOG_BYTES,
   DEFAULT_REPLY_CONNECTIONS,
   type ServingOptions,
-} from '../lib/serving/serving-layer.js';
+} from '../lib/serving/remote-executor.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import { executorEntries, MAX_QUEUE_BYTES, ownCommands, type WorkerOptions } from '../lib/worker/options.js';
 import { checkSecret } from './check-secret.js';

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Session, SessionData } from 'express-session';
-import { optionsOf } from '../lib/check-arguments.js';
-import { applicationFault } from '../lib/errors.js';
-import type { Asking, Combo } from '../lib/intelligence/command.js';
+import { optionsOf } from '../lib/options/check-arguments.js';
+import { applicationFault } from '../lib/errors/errors.js';
+import type { Asking, Combo } from '../lib/intelligence/command/descriptor.js';
 import { type CommandMethods, descriptors } from '../lib/intelligence/commands.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
 import type { Executor } from '../lib/serving/executor.js';

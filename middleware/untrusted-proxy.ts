@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import { warn } from '../lib/warnings.js';
+import { warn } from '../lib/errors/warnings.js';
 import type { IntelligentRequest } from './request-intelligence.js';
 
 type Next = (error?: unknown) => void;

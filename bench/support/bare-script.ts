@@ -6,7 +6,9 @@ import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 
 const dist = (path: string) => new URL(`../../dist/lib/${path}`, import.meta.url).href;
-const { chooseBloomFilter } = (await import(dist('bloom/choose.js'))) as typeof import('../../lib/bloom/choose.js');
+const { chooseBloomFilter } = (await import(
+  dist('bloom/choose.js')
+)) as typeof import('../../lib/bloom-choice/choose-bloom-filter.js');
 const { keysOf } = (await import(
   dist('intelligence/commands.js')
 )) as typeof import('../../lib/intelligence/commands.js');
@@ -16,7 +18,7 @@ const { pageview } = (await import(
 const { commandScript, TO_CALLER } = (await import(
   dist('intelligence/script.js')
 )) as typeof import('../../lib/intelligence/script.js');
-const { intelligencePrefix } = (await import(dist('keys.js'))) as typeof import('../../lib/keys.js');
+const { intelligencePrefix } = (await import(dist('keys.js'))) as typeof import('../../lib/redis/keys.js');
 
 interface Asked {
   readonly sid: string;

@@ -13,7 +13,7 @@ const dist = (path: string) => new URL(`../../dist/lib/${path}`, import.meta.url
 const { createWorker, intelligentSession } = (await import(dist('index.js'))) as typeof import('../../lib/index.js');
 const { ServingLayer } = (await import(
   dist('serving/serving-layer.js')
-)) as typeof import('../../lib/serving/serving-layer.js');
+)) as typeof import('../../lib/serving/remote-executor.js');
 
 export interface Run {
   /** so many lanes, each with one ask after the other */

@@ -1,11 +1,11 @@
 import { Command, Option } from 'commander';
 import * as v from 'valibot';
-import { checkOptions, namespace, transport } from '../check-options.js';
-import { OptionError } from '../errors.js';
-import { checkCommand } from '../protocol.js';
+import { checkOptions, namespace, transport } from '../options/check-options.js';
+import { OptionError } from '../errors/errors.js';
+import { checkCommand } from '../transport/protocol.js';
 import { keyPrefixOf, namespaceOf, type RedisOption } from '../redis/connect.js';
-import { placeOf } from '../redis/place.js';
-import { shardGlob } from '../worker/shard.js';
+import { placeOf } from '../redis/target-of-urls.js';
+import { shardGlob } from '../transport/pubsub/shard.js';
 import { type AclRole, type AclScope, rightsOf, type ServerFeatures, type StoreFeature } from './rights.js';
 import { PASSWORD, ruleOf } from './rule.js';
 import { askServer, versionOf } from './server.js';

@@ -1,6 +1,7 @@
 import { builtIn, descriptors, keptKeys } from '../intelligence/commands.js';
 import { commandKeys, intelligenceKeys } from '../intelligence/keys.js';
-import { expiredChannel, INVALIDATIONS, inboxKey, patternOf, replyKey } from '../protocol.js';
+import { expiredChannel, INVALIDATIONS } from '../redis/channels.js';
+import { inboxKey, patternOf, replyKey } from '../transport/protocol.js';
 import {
   endedPrefix,
   formsBeside,
@@ -10,7 +11,7 @@ import {
   streamKey,
   userSessionsPrefix,
   workersKey,
-} from '../keys.js';
+} from '../redis/keys.js';
 
 /** An Express process (store and insight); a worker; what only sends messages, without sessions (WIRE.md). */
 export type AclRole = 'serving' | 'worker' | 'publisher';

@@ -1,4 +1,4 @@
-import { redisFault, OptionError } from '../errors.js';
+import { redisFault, OptionError } from '../errors/errors.js';
 import { type RedisOption, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { openTarget } from '../redis/open-target.js';

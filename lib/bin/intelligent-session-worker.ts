@@ -1,5 +1,5 @@
 #!/usr/bin/env node
 // The worker's bin before there were other commands: `intelligent-session worker` under its old name.
-import { runCommandLine } from '../cli.js';
+import { runCommandLine } from './command-line.js';
 
 void runCommandLine(['worker', ...process.argv.slice(2)]);

@@ -1,4 +1,4 @@
 #!/usr/bin/env node
-import { runCommandLine } from '../cli.js';
+import { runCommandLine } from './command-line.js';
 
 void runCommandLine(process.argv.slice(2));

@@ -1,4 +1,4 @@
-import { IntelligentSessionError, redisFault } from '../errors.js';
+import { IntelligentSessionError, redisFault } from '../errors/errors.js';
 
 const move = 'open it with that one, or move it with copyFilter()';
 

@@ -1,8 +1,8 @@
-import { checkList } from '../check-arguments.js';
+import { checkList } from '../options/check-arguments.js';
 import { createHmac } from 'node:crypto';
 import * as v from 'valibot';
-import { checkOptions, refuseWithout, whole } from '../check-options.js';
-import { OptionError } from '../errors.js';
+import { checkOptions, refuseWithout, whole } from '../options/check-options.js';
+import { OptionError } from '../errors/errors.js';
 import { MOST_EXPANSION } from './filter-format.js';
 import { loadScript } from '../redis/load-script.js';
 

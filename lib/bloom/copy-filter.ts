@@ -1,4 +1,4 @@
-import { argumentError } from '../check-arguments.js';
+import { argumentError } from '../options/check-arguments.js';
 import { bloomFault } from './bloom-error.js';
 import type { BloomFilter } from './bloom-filter.js';
 

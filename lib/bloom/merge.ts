@@ -1,7 +1,7 @@
-import { checkList } from '../check-arguments.js';
+import { checkList } from '../options/check-arguments.js';
 import { bloomFault } from './bloom-error.js';
 import type { BloomDump, BloomFilter } from './bloom-filter.js';
-import { unite } from './unite.js';
+import { unite } from './union.js';
 
 const TRIES = 10;
 

@@ -1,6 +1,7 @@
 import { targetOf } from '../redis/open-target.js';
 import { anyCommand, Script } from '../redis/run-script.js';
-import type { RedisClient, RedisTarget } from '../redis/target.js';
+import type { RedisClient } from '../redis/client.js';
+import type { RedisTarget } from '../redis/target.js';
 import { bloomFault } from './bloom-error.js';
 import {
   type BloomDump,

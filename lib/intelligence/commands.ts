@@ -1,4 +1,4 @@
-import type { CommandDescriptor } from './command.js';
+import type { CommandDescriptor } from './command/descriptor.js';
 import { activity } from './commands/activity/index.js';
 import { combo } from './commands/combo/index.js';
 import { freshPages } from './commands/fresh-pages/index.js';

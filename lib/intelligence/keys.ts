@@ -1,4 +1,4 @@
-import { intelligenceKey } from '../keys.js';
+import { intelligenceKey } from '../redis/keys.js';
 import { type KeptKey, keptKeys } from './commands.js';
 
 /**

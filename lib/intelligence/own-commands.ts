@@ -1,5 +1,5 @@
-import { IntelligentSessionError } from '../errors.js';
-import { FAILED_COMMAND, NO_COMMAND } from '../protocol.js';
+import { IntelligentSessionError } from '../errors/errors.js';
+import { FAILED_COMMAND, NO_COMMAND } from './command/answers.js';
 import type { RedisClient } from '../redis/connect.js';
 import { LoopTimeout } from '../redis/loop-clock.js';
 import { intelligenceKeys } from './keys.js';

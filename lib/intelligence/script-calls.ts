@@ -1,13 +1,13 @@
 import { bloomFault } from '../bloom/bloom-error.js';
-import { IntelligentSessionError, newerVersion, redisFault } from '../errors.js';
-import { intelligenceKey, intelligencePrefix } from '../keys.js';
-import { FAILED_COMMAND, NO_COMMAND } from '../protocol.js';
+import { IntelligentSessionError, newerVersion, redisFault } from '../errors/errors.js';
+import { intelligenceKey, intelligencePrefix } from '../redis/keys.js';
+import { FAILED_COMMAND, NO_COMMAND } from './command/answers.js';
 import { loadScript } from '../redis/load-script.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { tellsOfReplica } from '../redis/roles.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
-import type { Intelligence, ListCommand, ReadCommand } from './command.js';
+import type { Intelligence, ListCommand, ReadCommand } from './command/descriptor.js';
 import { descriptors, keysOf, luaFiles } from './commands.js';
 import { commandScript, type ScriptReply, TO_CALLER } from './script.js';
 import type { Task } from './task.js';

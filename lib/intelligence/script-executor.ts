@@ -1,7 +1,7 @@
-import { intelligenceKey } from '../keys.js';
+import { intelligenceKey } from '../redis/keys.js';
 import type { RedisTarget } from '../redis/target.js';
-import type { WorkerMetrics } from '../worker/metrics.js';
-import type { Intelligence } from './command.js';
+import type { WorkerMetrics } from './worker-metrics.js';
+import type { Intelligence } from './command/descriptor.js';
 import type { Command } from './own-command.js';
 import { OwnCommands } from './own-commands.js';
 import { type Ending, type Outcome, ScriptCalls } from './script-calls.js';

@@ -1,6 +1,6 @@
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
-import type { Intelligence } from './command.js';
+import type { Intelligence } from './command/descriptor.js';
 import { descriptors, keptKeys, keysOf, luaFiles } from './commands.js';
 
 /** Of a message: its answer, or its outcome and more; then notes on the call (loop.lua). */

@@ -1,14 +1,14 @@
 import { createHmac } from 'node:crypto';
 import { resolveShape } from '../bloom/bloom-filter.js';
-import { newerVersion } from '../errors.js';
-import { shapeKey } from '../keys.js';
+import { newerVersion } from '../errors/errors.js';
+import { shapeKey } from '../redis/keys.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
-import type { RedisClient } from '../redis/target.js';
-import { warn } from '../warnings.js';
+import type { RedisClient } from '../redis/client.js';
+import { warn } from '../errors/warnings.js';
 
 const VERSION = '1';
-const script = new Script<string[]>(loadScript('lib/scripts/shape.lua'));
+const script = new Script<string[]>(loadScript('lib/intelligence/shape.lua'));
 
 /** How stored data is read: all processes of a namespace use the same. */
 export interface Shape {

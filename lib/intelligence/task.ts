@@ -1,4 +1,4 @@
-import type { CommandDescriptor } from './command.js';
+import type { CommandDescriptor } from './command/descriptor.js';
 import { builtIn } from './commands.js';
 
 /** How far a list is: looked up in pieces. */

@@ -1,10 +1,11 @@
 import { EventEmitter } from 'node:events';
-import { faultText, IntelligentSessionError } from '../errors.js';
+import { faultText, IntelligentSessionError } from '../errors/errors.js';
 import { noConnection } from './connect.js';
 import { DeadConnectionError, reconnectMsOf } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
 import { targetOf } from './open-target.js';
-import type { RedisClient, RedisTarget } from './target.js';
+import type { RedisClient } from './client.js';
+import type { RedisTarget } from './target.js';
 
 export interface AvailabilityEvents {
   /** Redis can't be reached: callers are refused at once until it is back. */

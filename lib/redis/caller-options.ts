@@ -1,5 +1,5 @@
 import type { Redis, RedisOptions } from 'ioredis';
-import { OptionError } from '../errors.js';
+import { OptionError } from '../errors/errors.js';
 
 /** What is looked at of a node-redis client or Cluster (5 and later): where it goes, and as whom. It is not used itself. */
 export interface NodeRedisClient {

@@ -1,10 +1,10 @@
-import { faultText, IntelligentSessionError } from '../errors.js';
+import { faultText, IntelligentSessionError } from '../errors/errors.js';
 import { LoopTimeout } from './loop-clock.js';
 import { targetOf } from './open-target.js';
-import type { RedisClient } from './target.js';
+import type { RedisClient } from './client.js';
 
 export { checkRedis, keyPrefixOf, namespaceOf } from './open-target.js';
-export type { RedisClient, RedisOption } from './target.js';
+export type { RedisClient, RedisOption } from './client.js';
 
 /** How long a request waits for Redis where the option `maxWaitMs` says nothing. */
 export const DEFAULT_MAX_WAIT_MS = 3_000;

@@ -1,4 +1,4 @@
-import type { RedisClient } from './target.js';
+import type { RedisClient } from './client.js';
 
 /**
  * Ends a connection for good. ioredis' disconnect() leaves a client that is between two attempts without an event: whoever

@@ -1,13 +1,14 @@
 import * as v from 'valibot';
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
-import { kindOf, namespace as namespaceSchema } from '../check-options.js';
-import { OptionError } from '../errors.js';
+import { kindOf, namespace as namespaceSchema } from '../options/check-options.js';
+import { OptionError } from '../errors/errors.js';
 import { checkedUrl, isClient, isNodeRedis, isPath, KINDS, ofClient, ofNodeRedis } from './caller-options.js';
 import { clusterTarget, openCluster } from './cluster.js';
 import { CommandLimit } from './command-limit.js';
 import { connectServer, oneServer } from './one-server.js';
 import { masterOfSentinels } from './sentinel.js';
-import type { RedisClient, RedisOption, RedisTarget } from './target.js';
+import type { RedisClient, RedisOption } from './client.js';
+import type { RedisTarget } from './target.js';
 
 /** Opens a client for commands. One that has no answer after `limitMs` is an error; else it waits as long as the connection lives. */
 export function openTarget(redis: RedisOption, limitMs?: number): RedisTarget {

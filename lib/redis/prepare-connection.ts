@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { hidePasswords } from '../errors.js';
+import { hidePasswords } from '../errors/errors.js';
 import { watchLiveness } from './liveness.js';
 import { allowNoInfo } from './ready-check.js';
 import type { Role } from './roles.js';

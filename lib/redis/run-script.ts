@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import type { RedisClient } from './target.js';
+import type { RedisClient } from './client.js';
 
 export type ScriptArgument = string | number | Buffer;
 

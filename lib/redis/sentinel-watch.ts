@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import createDebug from 'debug';
 import { Redis, type RedisOptions } from 'ioredis';
-import { faultText, hidePasswords, safeText } from '../errors.js';
+import { faultText, hidePasswords, safeText } from '../errors/errors.js';
 import { watchLiveness } from './liveness.js';
 
 const debug = createDebug('intelligent-session:sentinel');

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
-import { redisFault } from '../errors.js';
+import { redisFault } from '../errors/errors.js';
 import { endConnection } from './end-connection.js';
 import type { RedisTarget } from './target.js';
 

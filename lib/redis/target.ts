@@ -1,13 +1,7 @@
-import type { Cluster, Redis, RedisOptions } from 'ioredis';
-import type { NodeRedisClient } from './caller-options.js';
+import type { Redis, RedisOptions } from 'ioredis';
+import type { RedisClient } from './client.js';
 import type { Role } from './roles.js';
 import type { Script, ScriptArgument } from './run-script.js';
-
-/** A URL, ioredis' options (Sentinel's among them), or a client, which is duplicated and never closed. */
-export type RedisOption = string | RedisOptions | Redis | Cluster | NodeRedisClient;
-
-/** What commands can be sent to. */
-export type RedisClient = Redis | Cluster;
 
 /**
  * Where Redis is, with a client for commands, and how it is used there: one server, one that Sentinels name, or a Cluster.

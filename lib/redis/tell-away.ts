@@ -1,4 +1,4 @@
-import { warn } from '../warnings.js';
+import { warn } from '../errors/warnings.js';
 import type { Availability } from './availability.js';
 
 interface Lines {

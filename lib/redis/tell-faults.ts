@@ -1,5 +1,5 @@
-import { redisFault } from '../errors.js';
-import type { RedisClient } from './target.js';
+import { redisFault } from '../errors/errors.js';
+import type { RedisClient } from './client.js';
 
 const MOST_REASONS = 16;
 

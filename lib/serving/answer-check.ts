@@ -1,5 +1,5 @@
 import { builtIn } from '../intelligence/commands.js';
-import type { InboxItem } from '../protocol.js';
+import type { InboxItem } from '../transport/protocol.js';
 
 /** What an answer must agree with. */
 export interface Expected {

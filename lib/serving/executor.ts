@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
-import type { PromRegistry } from '../metrics.js';
-import { WarnOnce } from '../warnings.js';
+import type { PromRegistry } from '../metrics/metrics.js';
+import { WarnOnce } from '../errors/warnings.js';
 
 /**
  * Why a request went unanswered: no worker listens; none answered in time; none has for some time, so that nobody waited

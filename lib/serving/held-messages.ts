@@ -1,5 +1,5 @@
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
-import type { Posted } from './outbox.js';
+import type { Posted } from '../transport/outbox.js';
 
 const MOST = 10_000;
 

@@ -1,5 +1,5 @@
 import { builtIn } from '../intelligence/commands.js';
-import { keyItem } from '../item-keys.js';
+import { keyItem } from '../intelligence/command/keyed-item.js';
 
 /** A message with its items keyed, and how its answer is read. */
 interface Keyed {

@@ -1,12 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import { intelligenceKeys } from '../intelligence/keys.js';
-import { boundedTtl } from '../protocol.js';
+import { boundedTtl } from '../redis/expiry.js';
 import type { RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 
 const REMEMBERED = 50_000;
-const script = new Script<number>(loadScript('lib/scripts/renew.lua'));
+const script = new Script<number>(loadScript('lib/serving/renew.lua'));
 
 /** Renews the expiry of what is known of sessions (renew.lua), where this process does not know that it lasts. */
 export class Renewals {

@@ -1,8 +1,8 @@
-import { IntelligentSessionError } from '../errors.js';
+import { IntelligentSessionError } from '../errors/errors.js';
 import { builtIn } from '../intelligence/commands.js';
-import { FAILED_COMMAND, NO_COMBO, NO_COMMAND } from '../protocol.js';
+import { FAILED_COMMAND, NO_COMBO, NO_COMMAND } from '../intelligence/command/answers.js';
 import type { RedisTarget } from '../redis/target.js';
-import { shown, WarnOnce } from '../warnings.js';
+import { shown, WarnOnce } from '../errors/warnings.js';
 
 export interface Route {
   readonly target: RedisTarget;

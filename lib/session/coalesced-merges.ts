@@ -1,6 +1,6 @@
 import type { SessionData } from 'express-session';
-import { IntelligentSessionError } from '../errors.js';
-import type { Batches } from './batches.js';
+import { IntelligentSessionError } from '../errors/errors.js';
+import type { Batches } from './batcher.js';
 import type { Lifetimes } from './lifetimes.js';
 import { type Changes, differAt, differences, mergeInto } from './merge-session.js';
 import type { RedisSessionStoreOptions } from './options.js';

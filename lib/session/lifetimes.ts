@@ -1,5 +1,5 @@
 import type { SessionData } from 'express-session';
-import { MOST_TTL_SECONDS } from '../protocol.js';
+import { MOST_TTL_SECONDS } from '../redis/expiry.js';
 import type { resolveStoreOptions } from './options.js';
 
 type Options = Pick<

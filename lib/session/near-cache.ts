@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
-import { redisFault } from '../errors.js';
-import { INVALIDATIONS } from '../protocol.js';
+import { redisFault } from '../errors/errors.js';
+import { INVALIDATIONS } from '../redis/channels.js';
 import { endConnection } from '../redis/end-connection.js';
 import type { RedisTarget } from '../redis/target.js';
 

@@ -1,11 +1,11 @@
 import type { SessionData } from 'express-session';
 import * as v from 'valibot';
-import { checkOptions, func, refuseWithout, whole } from '../check-options.js';
-import { elsewhereOfStore } from '../elsewhere.js';
-import { OptionError } from '../errors.js';
+import { checkOptions, func, refuseWithout, whole } from '../options/check-options.js';
+import { elsewhereOfStore } from '../options/misplaced-options.js';
+import { OptionError } from '../errors/errors.js';
 import { checkRedis, DEFAULT_MAX_WAIT_MS, defaultRedis, type RedisOption } from '../redis/connect.js';
 import { requireOneServer } from '../redis/open-target.js';
-import type { SealOptions } from './seal.js';
+import type { SealOptions } from './encryption.js';
 
 /** As connect-redis' users know it; JSON is one. */
 export interface Serializer {

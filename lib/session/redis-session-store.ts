@@ -1,16 +1,16 @@
 import { type SessionData, Store } from 'express-session';
 import { LRUCache } from 'lru-cache';
-import { argumentError, checkIsObject, optionsOf } from '../check-arguments.js';
-import { applicationFault, IntelligentSessionError, newerVersion, redisFault } from '../errors.js';
-import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../keys.js';
-import { Metrics, type PromRegistry } from '../metrics.js';
-import { CLOSE_TIMEOUT_MS, Pending } from '../pending.js';
-import { expiredChannel } from '../protocol.js';
+import { argumentError, checkIsObject, optionsOf } from '../options/check-arguments.js';
+import { applicationFault, IntelligentSessionError, newerVersion, redisFault } from '../errors/errors.js';
+import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../redis/keys.js';
+import { Metrics, type PromRegistry } from '../metrics/metrics.js';
+import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished.js';
+import { expiredChannel } from '../redis/channels.js';
 import { Availability } from '../redis/availability.js';
 import { keyPrefixOf, type RedisClient } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { wasLost, wasNotSent } from '../redis/lost-connection.js';
-import { gatherWrites } from '../redis/gather-writes.js';
+import { gatherWrites } from '../redis/cork-writes.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import { type Found, forEachKey, scanPrefix } from '../redis/scan.js';
@@ -19,18 +19,18 @@ import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
 import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
-import { WarnOnce } from '../warnings.js';
+import { WarnOnce } from '../errors/warnings.js';
 import { WaitLimit } from '../redis/wait-limit.js';
-import { Batches } from './batches.js';
+import { Batches } from './batcher.js';
 import { KEEP_TTL, NO_TTL } from './coalesced-merges.js';
 import { isEmpty, Lifetimes } from './lifetimes.js';
-import { Lines } from './lines.js';
+import { Lines } from './keyed-mutex.js';
 import { NearCache } from './near-cache.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
 import { noteUnanswered, SessionSaver, type State, TOMBSTONE_MS, type View } from './save-session.js';
 import { SessionCodec, unreadable } from './session-codec.js';
 import { isWithoutCookie } from './stored-session.js';
-import { Throttle } from './throttle.js';
+import { Throttle } from './touch-throttle.js';
 import { type Noted, STORED_BY_MS, UserSessions } from './user-sessions.js';
 
 type Callback<T = void> = (error?: unknown, result?: T) => void;
@@ -61,8 +61,8 @@ const statuses: Partial<Record<string, number>> = {
   ERR_INTELLIGENT_SESSION_SERIALIZE: 500,
 };
 
-const touchScript = new Script<number>(loadScript('lib/scripts/touch.lua'));
-const destroyScript = new Script<string | number | null>(loadScript('lib/scripts/destroy.lua'), 2);
+const touchScript = new Script<number>(loadScript('lib/session/touch.lua'));
+const destroyScript = new Script<string | number | null>(loadScript('lib/session/destroy.lua'), 2);
 
 /** One that can't be called would end the process later, where nobody catches. */
 function checkCallback(method: string, callback: unknown): void {

@@ -1,9 +1,9 @@
-import { IntelligentSessionError } from '../errors.js';
-import { besideKey } from '../keys.js';
+import { IntelligentSessionError } from '../errors/errors.js';
+import { besideKey } from '../redis/keys.js';
 import { loadScript } from '../redis/load-script.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { Script } from '../redis/run-script.js';
-import type { Batches } from './batches.js';
+import type { Batches } from './batcher.js';
 import { CoalescedMerges, KEEP_TTL, NO_TTL } from './coalesced-merges.js';
 import type { Lifetimes } from './lifetimes.js';
 import type { RedisSessionStoreOptions } from './options.js';
@@ -53,7 +53,7 @@ export function noteUnanswered(state: State, saved: View): void {
   state.unanswered = [...unanswered, saved];
 }
 
-const saveUnanswered = new Script<number | string>(loadScript('lib/scripts/save-unanswered.lua'), 2);
+const saveUnanswered = new Script<number | string>(loadScript('lib/session/save-unanswered.lua'), 2);
 
 /** Saves sessions as saveMode says, each upon what this request read or may have written itself. */
 export class SessionSaver {

@@ -1,8 +1,8 @@
 import type { SessionData } from 'express-session';
-import { IntelligentSessionError } from '../errors.js';
+import { IntelligentSessionError } from '../errors/errors.js';
 import { isTooDeep, MAX_DEPTH, valueTexts } from './json-text.js';
 import type { resolveStoreOptions } from './options.js';
-import { type Seal, sealOf } from './seal.js';
+import { type Seal, sealOf } from './encryption.js';
 import { asSession } from './stored-session.js';
 
 type Options = Pick<ReturnType<typeof resolveStoreOptions>, 'serializer' | 'encryption' | 'user'>;

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { besideKey, userInKey } from '../keys.js';
+import { besideKey, userInKey } from '../redis/keys.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
 
 const noteScript = new Script<[sessions: string[], ended: string[], nowUs: string, newer: number]>(
-  loadScript('lib/scripts/user-sessions.lua'),
+  loadScript('lib/session/user-sessions.lua'),
 );
-const endScript = new Script<string[]>(loadScript('lib/scripts/end-user-sessions.lua'), 2);
+const endScript = new Script<string[]>(loadScript('lib/session/end-user-sessions.lua'), 2);
 
 export interface NotedSession {
   readonly sid: string;

@@ -1,14 +1,14 @@
 import type { Ending } from '../intelligence/script-calls.js';
-import { GROUP } from '../protocol.js';
+import { GROUP } from '../transport/protocol.js';
 import { loadScript } from '../redis/load-script.js';
-import { TOO_MUCH, unpushed } from './replies.js';
-import type { Undrained } from './undrained.js';
-import type { WorkerTask } from './worker-task.js';
+import { TOO_MUCH, unpushed } from '../transport/replies/push.js';
+import type { Undrained } from '../transport/replies/undrained.js';
+import type { WorkerTask } from '../transport/worker-task.js';
 
 /** The ending of a worker's script on one Redis: it takes a stream's entry off the group's list, and pushes the answer. */
 export class AcknowledgeAndPush implements Ending<WorkerTask> {
   readonly lua = [
-    loadScript('lib/worker/push-answers.lua'),
+    loadScript('lib/transport/replies/push-answers.lua'),
     `local GROUP = '${GROUP}'`,
     loadScript('lib/worker/acknowledge-and-push.lua'),
   ].join('\n');

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
-import { OptionError, safeText } from '../errors.js';
-import { placeOf } from '../redis/place.js';
-import { whenParentEnds } from '../when-parent-ends.js';
+import { OptionError, safeText } from '../errors/errors.js';
+import { placeOf } from '../redis/target-of-urls.js';
+import { whenParentEnds } from './when-parent-ends.js';
 import { readCombos, readCommands, withoutValues } from './command-line-files.js';
 import { serveHttp } from './http.js';
 import type { WorkerOptions } from './options.js';

@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as v from 'valibot';
-import { OptionError } from '../errors.js';
-import { importModule } from '../import-module.js';
-import type { NamedCombo } from '../intelligence/command.js';
+import { OptionError } from '../errors/errors.js';
+import { importModule } from './import-module.js';
+import type { NamedCombo } from '../intelligence/command/descriptor.js';
 import type { WorkerOptions } from './options.js';
 
 /** What the bin reads from files. An error says the file, where and what was expected; nothing that stands in the file. */

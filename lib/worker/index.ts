@@ -1,7 +1,7 @@
 // What `intelligent-session/worker` exports.
-export { type ErrorCode, IntelligentSessionError, OptionError } from '../errors.js';
+export { type ErrorCode, IntelligentSessionError, OptionError } from '../errors/errors.js';
 export type { RedisOption } from '../redis/connect.js';
-export type { NamedCombo } from '../intelligence/command.js';
+export type { NamedCombo } from '../intelligence/command/descriptor.js';
 export type { Command, CommandRequest } from '../intelligence/own-command.js';
 export type { Logger, WorkerOptions } from './options.js';
 export { createWorker, Worker } from './worker.js';

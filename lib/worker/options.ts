@@ -1,16 +1,16 @@
 import * as v from 'valibot';
-import type { BloomChoice } from '../bloom/choose.js';
+import type { BloomChoice } from '../bloom-choice/choose-bloom-filter.js';
 import { shapeEntries } from '../bloom/bloom-filter.js';
-import { checkOptions, func, namespace, refuseWithout, transport, whole } from '../check-options.js';
-import { elsewhereOfWorker } from '../elsewhere.js';
-import { OptionError } from '../errors.js';
-import type { NamedCombo } from '../intelligence/command.js';
+import { checkOptions, func, namespace, refuseWithout, transport, whole } from '../options/check-options.js';
+import { elsewhereOfWorker } from '../options/misplaced-options.js';
+import { OptionError } from '../errors/errors.js';
+import type { NamedCombo } from '../intelligence/command/descriptor.js';
 import { builtIn } from '../intelligence/commands.js';
 import type { Command } from '../intelligence/own-command.js';
 import { MOST_ACTIVITY_DAYS } from '../intelligence/shape.js';
-import { checkCommand, DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../protocol.js';
+import { checkCommand, DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../transport/protocol.js';
 import { checkRedis, defaultRedis, namespaceOf, type RedisOption } from '../redis/connect.js';
-import { shardGlob } from './shard.js';
+import { shardGlob } from '../transport/pubsub/shard.js';
 
 /** Payloads of what waits, in all. */
 export const MAX_QUEUE_BYTES = 64 * 1024 * 1024;

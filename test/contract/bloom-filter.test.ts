@@ -6,7 +6,7 @@ import type { PrivateRedis } from '../../demo/private-redis.js';
 import { PlainBloomFilter } from '../../fallback/plain-bloom.js';
 import { bloomFault } from '../../lib/bloom/bloom-error.js';
 import type { BloomDump, BloomFilter, BloomInfo, BloomShape } from '../../lib/bloom/bloom-filter.js';
-import { chooseBloomFilter } from '../../lib/bloom/choose.js';
+import { chooseBloomFilter } from '../../lib/bloom-choice/choose-bloom-filter.js';
 import { copyFilter } from '../../lib/bloom/copy-filter.js';
 import { RedisBloomFilter } from '../../lib/bloom/redis-bloom.js';
 import { Script } from '../../lib/redis/run-script.js';

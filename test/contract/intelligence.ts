@@ -3,7 +3,7 @@ import type { Express } from 'express';
 import type { Cluster, Redis } from 'ioredis';
 import type { IntelligentSession } from '../../lib/index.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
-import { encodeId, goneKey } from '../../lib/keys.js';
+import { encodeId, goneKey } from '../../lib/redis/keys.js';
 import { type Site, Visitor } from '../support/site.js';
 
 /** Where it is tried: a site of `shopOf()`, a worker that hears it, and a client to look at the keys. */

@@ -4,9 +4,9 @@ import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { PlainBloomFilter } from '../../fallback/plain-bloom.js';
 import { emptyLayer, type FilterForm, formatDump, formHas, parseForm } from '../../lib/bloom/filter-format.js';
-import { hashPair } from '../../lib/bloom/murmur-hash.js';
+import { hashPair } from '../../lib/hash/murmur-hash.js';
 import { RedisBloomFilter } from '../../lib/bloom/redis-bloom.js';
-import { unite } from '../../lib/bloom/unite.js';
+import { unite } from '../../lib/bloom/union.js';
 import { coded, damagedBytes, fuzz, FUZZ_TIMEOUT_MS } from '../support/fuzz.js';
 import { flavours, startServer } from '../support/servers.js';
 

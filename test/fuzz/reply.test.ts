@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { IntelligentSessionError } from '../../lib/index.js';
-import { inboxKey, parseChannel, replyKey } from '../../lib/protocol.js';
+import { inboxKey, parseChannel, replyKey } from '../../lib/transport/protocol.js';
 import type { Answer } from '../../lib/serving/executor.js';
-import { ServingLayer, type ServingOptions } from '../../lib/serving/serving-layer.js';
+import { ServingLayer, type ServingOptions } from '../../lib/serving/remote-executor.js';
 import { anyText, damaged, fuzz, FUZZ_TIMEOUT_MS, RUNS } from '../support/fuzz.js';
 
 const report = {

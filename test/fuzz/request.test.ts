@@ -4,11 +4,11 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { PlainBloomFilter } from '../../fallback/plain-bloom.js';
 import { createWorker, IntelligentSessionError, type Worker } from '../../lib/index.js';
-import { itemKeyOf } from '../../lib/item-keys.js';
+import { itemKeyOf } from '../../lib/intelligence/command/keyed-item.js';
 import { builtIn } from '../../lib/intelligence/commands.js';
 import { minutesOf } from '../../lib/intelligence/commands/activity/index.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
-import { encodeId, MAX_ID_LENGTH } from '../../lib/keys.js';
+import { encodeId, MAX_ID_LENGTH } from '../../lib/redis/keys.js';
 import {
   answerOf,
   channelOf,
@@ -17,8 +17,8 @@ import {
   type Message,
   parseChannel,
   parseRequestId,
-} from '../../lib/protocol.js';
-import { ServingLayer } from '../../lib/serving/serving-layer.js';
+} from '../../lib/transport/protocol.js';
+import { ServingLayer } from '../../lib/serving/remote-executor.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
 import { anyText, coded, damaged, fuzz, FUZZ_TIMEOUT_MS, RUNS } from '../support/fuzz.js';

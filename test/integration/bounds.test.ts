@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createBloomFilter } from '../../lib/bloom/index.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
-import { ServingLayer } from '../../lib/serving/serving-layer.js';
+import { ServingLayer } from '../../lib/serving/remote-executor.js';
 import { pageNames } from '../../middleware/page-name.js';
 import { RequestIntelligence } from '../../middleware/request-intelligence.js';
 

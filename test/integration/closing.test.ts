@@ -7,10 +7,10 @@ import express from 'express';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
-import { streamKey } from '../../lib/keys.js';
+import { streamKey } from '../../lib/redis/keys.js';
 import { intelligentSession } from '../../lib/index.js';
 import { targetOf } from '../../lib/redis/open-target.js';
-import { Inbox } from '../../lib/serving/inbox.js';
+import { Inbox } from '../../lib/transport/replies/inbox.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 

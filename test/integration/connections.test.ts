@@ -12,7 +12,7 @@ import {
   RedisSessionStore,
   type RedisSessionStoreOptions,
 } from '../../lib/index.js';
-import { ServingLayer } from '../../lib/serving/serving-layer.js';
+import { ServingLayer } from '../../lib/serving/remote-executor.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { until } from '../support/until.js';
 

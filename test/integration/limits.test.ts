@@ -10,7 +10,7 @@ import {
   intelligentSession,
   type Worker,
 } from '../../lib/index.js';
-import { ServingLayer } from '../../lib/serving/serving-layer.js';
+import { ServingLayer } from '../../lib/serving/remote-executor.js';
 import { startDistance } from '../support/delay.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { allowDebug } from '../support/servers.js';

@@ -2,10 +2,10 @@ import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, type Worker } from '../../lib/index.js';
-import type { IntelligentSessionError } from '../../lib/errors.js';
+import type { IntelligentSessionError } from '../../lib/errors/errors.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
-import { inboxKey, parseChannel } from '../../lib/protocol.js';
-import { ServingLayer, type ServingOptions } from '../../lib/serving/serving-layer.js';
+import { inboxKey, parseChannel } from '../../lib/transport/protocol.js';
+import { ServingLayer, type ServingOptions } from '../../lib/serving/remote-executor.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
 

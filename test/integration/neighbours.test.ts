@@ -13,7 +13,7 @@ import {
 } from '../../lib/index.js';
 import { builtIn } from '../../lib/intelligence/commands.js';
 import type { RedisOption } from '../../lib/redis/connect.js';
-import { ServingLayer } from '../../lib/serving/serving-layer.js';
+import { ServingLayer } from '../../lib/serving/remote-executor.js';
 import { shopOf } from '../contract/intelligence.js';
 import { type PrivateCluster, startCluster } from '../support/cluster.js';
 import { startSentinelTrio } from '../support/sentinel.js';

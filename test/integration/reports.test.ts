@@ -15,7 +15,7 @@ import {
   OptionError,
   RedisSessionStore,
 } from '../../lib/index.js';
-import { placeOf } from '../../lib/redis/place.js';
+import { placeOf } from '../../lib/redis/target-of-urls.js';
 import { allowDebug } from '../support/servers.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createBloomFilter, createWorker, type Worker } from '../../lib/index.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
-import { ServingLayer } from '../../lib/serving/serving-layer.js';
+import { ServingLayer } from '../../lib/serving/remote-executor.js';
 import { flavours, startServer } from '../support/servers.js';
 import { figures } from '../support/traffic.js';
 

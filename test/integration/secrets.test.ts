@@ -5,9 +5,9 @@ import { expect } from 'chai';
 import express from 'express';
 import { Cluster, ReplyError } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { applicationFault, hidePasswords, OptionError, redisFault } from '../../lib/errors.js';
+import { applicationFault, hidePasswords, OptionError, redisFault } from '../../lib/errors/errors.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
-import { placeOf } from '../../lib/redis/place.js';
+import { placeOf } from '../../lib/redis/target-of-urls.js';
 import { Site, Visitor } from '../support/site.js';
 
 const SECRET = 'recognisable-5ecret';

@@ -5,8 +5,8 @@ import type { SessionData } from 'express-session';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
-import { streamKey, workersKey } from '../../lib/keys.js';
-import { GROUP, MAX_PAYLOAD_BYTES } from '../../lib/protocol.js';
+import { streamKey, workersKey } from '../../lib/redis/keys.js';
+import { GROUP, MAX_PAYLOAD_BYTES } from '../../lib/transport/protocol.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 

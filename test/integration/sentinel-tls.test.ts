@@ -10,7 +10,7 @@ import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.j
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, RedisSessionStore } from '../../lib/index.js';
 import { openTarget } from '../../lib/redis/open-target.js';
-import { ServingLayer } from '../../lib/serving/serving-layer.js';
+import { ServingLayer } from '../../lib/serving/remote-executor.js';
 import { type Certificate, makeCertificate } from '../support/certificate.js';
 import { freePort } from '../support/free-port.js';
 import { startSentinel } from '../support/sentinel.js';

@@ -7,7 +7,7 @@ import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.j
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker } from '../../lib/index.js';
 import type { DegradedReason } from '../../lib/serving/executor.js';
-import { ServingLayer, type ServingOptions } from '../../lib/serving/serving-layer.js';
+import { ServingLayer, type ServingOptions } from '../../lib/serving/remote-executor.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
 

@@ -5,7 +5,7 @@ import type { Session, SessionData } from 'express-session';
 import { Cluster, Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { RedisSessionStore, type RedisSessionStoreOptions } from '../../lib/index.js';
-import { besideKey, endedPrefix } from '../../lib/keys.js';
+import { besideKey, endedPrefix } from '../../lib/redis/keys.js';
 import { type PrivateCluster, startCluster } from '../support/cluster.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { until } from '../support/until.js';

@@ -11,7 +11,7 @@ import {
   type WorkerOptions,
 } from '../../lib/index.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
-import { shapeKey } from '../../lib/keys.js';
+import { shapeKey } from '../../lib/redis/keys.js';
 import { startCluster } from '../support/cluster.js';
 import { RawVisitor } from '../support/requests.js';
 import { Site } from '../support/site.js';

@@ -3,10 +3,10 @@ import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createBloomFilter, createWorker, type Worker } from '../../lib/index.js';
-import { keyItem } from '../../lib/item-keys.js';
+import { keyItem } from '../../lib/intelligence/command/keyed-item.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
-import { shapeKey } from '../../lib/keys.js';
-import { ServingLayer } from '../../lib/serving/serving-layer.js';
+import { shapeKey } from '../../lib/redis/keys.js';
+import { ServingLayer } from '../../lib/serving/remote-executor.js';
 import { flavours, startServer } from '../support/servers.js';
 
 for (const flavour of flavours.filter(({ server }) => server === 'redis-7.0'))

@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type Worker, type WorkerOptions } from '../../lib/index.js';
-import { ServingLayer } from '../../lib/serving/serving-layer.js';
+import { ServingLayer } from '../../lib/serving/remote-executor.js';
 import { serveHttp } from '../../lib/worker/http.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { until } from '../support/until.js';

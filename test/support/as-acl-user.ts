@@ -7,7 +7,7 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { type AclRole, type AclScope, type RightGroup, rightsOf, type ServerFeatures } from '../../lib/acl/rights.js';
 import { ruleOf, united } from '../../lib/acl/rule.js';
 import { versionOf } from '../../lib/acl/server.js';
-import { shardGlob } from '../../lib/worker/shard.js';
+import { shardGlob } from '../../lib/transport/pubsub/shard.js';
 
 const PASSWORD = 'a-password-of-the-tests';
 /** An embedded worker's connection has the rights of both (docs/security.md). */

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { ServingLayer } from '../../lib/serving/serving-layer.js';
+import { ServingLayer } from '../../lib/serving/remote-executor.js';
 
 export interface FloodOptions {
   /** distinct addresses that the attacker has asked for before */

@@ -44,8 +44,10 @@ describe('ACL rules', () => {
       ),
     );
     const called = new Set<string>();
-    for (const folder of ['lib/scripts', 'lib/bloom', 'fallback'])
-      for (const file of readdirSync(folder).filter((name) => name.endsWith('.lua'))) {
+    for (const folder of ['lib', 'fallback'])
+      for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+        name.endsWith('.lua'),
+      )) {
         // an application's own dump and load of filters are no role's
         const lua = readFileSync(`${folder}/${file}`, 'utf8').replace(
           /local function bloom_(dump|load)\([^]*?\nend\n/g,

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { tellFaults } from '../../lib/redis/tell-faults.js';
-import { Circuits } from '../../lib/serving/circuit.js';
+import { Circuits } from '../../lib/serving/circuit-breaker.js';
 import { HeldMessages } from '../../lib/serving/held-messages.js';
-import { RepeatedLines } from '../../lib/repeated-lines.js';
+import { RepeatedLines } from '../../lib/errors/repeated-lines.js';
 import { noteUnanswered } from '../../lib/session/save-session.js';
-import { Throttle } from '../../lib/session/throttle.js';
+import { Throttle } from '../../lib/session/touch-throttle.js';
 
 describe('what a process remembers', () => {
   it('of messages that wait for a connection is 10,000: the next is refused', () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Circuits } from '../../lib/serving/circuit.js';
+import { Circuits } from '../../lib/serving/circuit-breaker.js';
 
 describe('the circuits', () => {
   let changes: string[];

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { Metrics } from '../../lib/metrics.js';
+import { Metrics } from '../../lib/metrics/metrics.js';
 
 describe('Metrics', () => {
   const buckets = [0.1, 1, 10];

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { hashPair } from '../../lib/bloom/murmur-hash.js';
+import { hashPair } from '../../lib/hash/murmur-hash.js';
 
 const M = 0xc6a4a7935bd1e995n;
 const MASK = (1n << 64n) - 1n;

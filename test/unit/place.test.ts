@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { Cluster, type ClusterNode } from 'ioredis';
 import { createCluster } from 'redis';
 import { nodesOf } from '../../lib/redis/cluster-options.js';
-import { placeOf } from '../../lib/redis/place.js';
+import { placeOf } from '../../lib/redis/target-of-urls.js';
 import { targetOf } from '../../lib/redis/open-target.js';
 
 describe('where the bin’s Redis is', () => {

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { OptionError } from '../../lib/errors.js';
-import { decodeId, encodeId } from '../../lib/keys.js';
+import { OptionError } from '../../lib/errors/errors.js';
+import { decodeId, encodeId } from '../../lib/redis/keys.js';
 import {
   channelOf,
   formatPayload,
@@ -9,7 +9,7 @@ import {
   parseChannel,
   parseRequestId,
   requestOf,
-} from '../../lib/protocol.js';
+} from '../../lib/transport/protocol.js';
 
 const anyString = fc.string({
   unit: fc.integer({ min: 0, max: 0xffff }).map((c) => String.fromCharCode(c)),

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { shardGlob } from '../../lib/worker/shard.js';
+import { shardGlob } from '../../lib/transport/pubsub/shard.js';
 
 /** A glob of one class and a star, as Redis reads it. */
 function matches(glob: string, id: string): boolean {

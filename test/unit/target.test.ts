@@ -18,11 +18,11 @@ describe('where Redis is', () => {
         .some((line) => !/^\s*(\/\/|\*|\/\*)/.test(line) && ASKS.test(line)),
     );
     expect(files.toSorted()).to.deep.equal([
-      'lib/keys.ts', // besideKey(): a key in another's slot
+      'lib/redis/keys.ts', // besideKey(): a key in another's slot
       'lib/redis/cluster-options.ts',
       'lib/redis/cluster.ts',
       'lib/redis/open-target.ts',
-      'lib/redis/place.ts', // the command line's --cluster
+      'lib/redis/target-of-urls.ts', // the command line's --cluster
       'lib/redis/sentinel-watch.ts',
     ]);
   });

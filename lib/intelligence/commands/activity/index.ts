@@ -1,7 +1,7 @@
-import { optionsOf } from '../../../check-arguments.js';
-import { IntelligentSessionError, newerVersion, OptionError } from '../../../errors.js';
-import { isBit, isListOf } from '../../answers.js';
-import type { Asking, Intelligence, ReadCommand } from '../../command.js';
+import { optionsOf } from '../../../options/check-arguments.js';
+import { IntelligentSessionError, newerVersion, OptionError } from '../../../errors/errors.js';
+import { isBit, isListOf } from '../../command/answers.js';
+import type { Asking, Intelligence, ReadCommand } from '../../command/descriptor.js';
 
 /** As activity-ring.lua has them. */
 const [VERSION, HEAD, DAY, MINUTES] = [1, 208, 180, 1440];

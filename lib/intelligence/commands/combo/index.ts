@@ -1,9 +1,10 @@
-import { checkText, checkTexts } from '../../../check-arguments.js';
-import { IntelligentSessionError } from '../../../errors.js';
-import { NO_COMBO, parseStrings } from '../../../protocol.js';
-import { isBit } from '../../answers.js';
-import type { Asking, ListCommand } from '../../command.js';
-import { listCost } from '../../lists.js';
+import { checkText, checkTexts } from '../../../options/check-arguments.js';
+import { IntelligentSessionError } from '../../../errors/errors.js';
+import { NO_COMBO } from '../../command/answers.js';
+import { parseStrings } from '../../command/payload.js';
+import { isBit } from '../../command/answers.js';
+import type { Asking, ListCommand } from '../../command/descriptor.js';
+import { listCost } from '../../command/lists.js';
 
 /** Were all pages of a combo visited? The payload: a JSON array of pages, or the name of one that the worker knows. */
 export const combo = {

@@ -1,8 +1,8 @@
-import { checkTexts } from '../../../check-arguments.js';
-import { parseStrings } from '../../../protocol.js';
-import { isListOf, isText } from '../../answers.js';
-import type { Asking, ListCommand } from '../../command.js';
-import { joinArray, listCost, namesOf } from '../../lists.js';
+import { checkTexts } from '../../../options/check-arguments.js';
+import { parseStrings } from '../../command/payload.js';
+import { isListOf, isText } from '../../command/answers.js';
+import type { Asking, ListCommand } from '../../command/descriptor.js';
+import { joinArray, listCost, namesOf } from '../../command/lists.js';
 
 /** The pages of a list that were not yet visited (white paper, "Content Surfacing"); on the wire the paper's name. */
 export const freshPages = {

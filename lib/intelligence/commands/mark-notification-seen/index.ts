@@ -1,6 +1,6 @@
-import { checkText } from '../../../check-arguments.js';
-import { isBit } from '../../answers.js';
-import type { Asking, ScriptCommand } from '../../command.js';
+import { checkText } from '../../../options/check-arguments.js';
+import { isBit } from '../../command/answers.js';
+import type { Asking, ScriptCommand } from '../../command/descriptor.js';
 
 /** Marks a notification as seen (white paper, "Group Notifications"). The payload: its id. */
 export const markNotificationSeen = {

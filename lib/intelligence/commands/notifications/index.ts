@@ -1,8 +1,8 @@
-import { checkTexts } from '../../../check-arguments.js';
-import { parseStrings } from '../../../protocol.js';
-import { isBoolean, isListOf, isText } from '../../answers.js';
-import type { Asking, ListCommand } from '../../command.js';
-import { joinArray, listCost, namesOf } from '../../lists.js';
+import { checkTexts } from '../../../options/check-arguments.js';
+import { parseStrings } from '../../command/payload.js';
+import { isBoolean, isListOf, isText } from '../../command/answers.js';
+import type { Asking, ListCommand } from '../../command/descriptor.js';
+import { joinArray, listCost, namesOf } from '../../command/lists.js';
 
 export type Notification = string | { readonly id: string };
 export type Seen<T> = T extends string ? { id: string; seen: boolean | undefined } : T & { seen: boolean | undefined };

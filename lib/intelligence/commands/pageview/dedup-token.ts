@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { hi, lo, murmurHash64A } from '../../../bloom/murmur-hash.js';
+import { hi, lo, murmurHash64A } from '../../../hash/murmur-hash.js';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 /** of a request id `<sender>~<number>`: its number among the sender's, up to 2^30 */

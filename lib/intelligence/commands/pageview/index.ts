@@ -1,5 +1,5 @@
-import { isBit, isBoolean, isListOf, isNumber } from '../../answers.js';
-import type { ScriptCommand } from '../../command.js';
+import { isBit, isBoolean, isListOf, isNumber } from '../../command/answers.js';
+import type { ScriptCommand } from '../../command/descriptor.js';
 import { dedupToken } from './dedup-token.js';
 
 /** What is known of a visitor after a page view (white paper, "Activity Pattern Monitoring & Personalization"). */

@@ -1,6 +1,0 @@
-/** Of what commands answer: the parts that their shapes are made of. */
-export const isBit = (value: unknown): boolean => value === 0 || value === 1;
-export const isNumber = (value: unknown): boolean => typeof value === 'number';
-export const isBoolean = (value: unknown): boolean => typeof value === 'boolean';
-export const isText = (value: unknown): value is string => typeof value === 'string';
-export const isListOf = (is: (value: unknown) => boolean) => (data: unknown) => Array.isArray(data) && data.every(is);

@@ -1,0 +1,142 @@
+import { Registry } from 'prom-client';
+import { IntelligentSessionError } from '../errors/errors.js';
+
+/** @ts-ignore prom-client is an optional peer: where it is not installed, this is any */
+export type PromRegistry = import('prom-client').Registry;
+
+type Labels = Readonly<Record<string, string | number>>;
+interface Value {
+  readonly labels: Labels;
+  readonly value: number;
+  /** of a histogram: `<name>_bucket`, `<name>_sum` or `<name>_count` */
+  readonly metricName?: string;
+}
+
+/**
+ * What is counted, with or without prom-client: counting needs no library, and who asks for `registry` gets one of
+ * prom-client's that reads these numbers, made the first time. Where prom-client is not installed, that is a coded error.
+ */
+export class Metrics {
+  readonly #metrics: { name: string; help: string; type: 'counter' | 'gauge' | 'histogram'; values(): Value[] }[] = [];
+  #registry: PromRegistry | undefined;
+
+  counter(name: string, help: string, labelNames: readonly string[] = []): Counter {
+    const counter = new Counter(labelNames);
+    this.#metrics.push({ name, help, type: 'counter', values: () => counter.values() });
+    return counter;
+  }
+
+  /** One number, or one for each value of a label, as it is when somebody looks. */
+  gauge(name: string, help: string, now: () => number, labelName?: undefined): void;
+  gauge(name: string, help: string, now: () => ReadonlyMap<string | number, number>, labelName: string): void;
+  gauge(name: string, help: string, now: () => number | ReadonlyMap<string | number, number>, labelName = ''): void {
+    const values = () => {
+      const value = now();
+      if (typeof value === 'number') return [{ labels: {}, value }];
+      return Array.from(value, ([label, each]) => ({ labels: { [labelName]: label }, value: each }));
+    };
+    this.#metrics.push({ name, help, type: 'gauge', values });
+  }
+
+  /** `buckets`: upper bounds, ascending. */
+  histogram(name: string, help: string, buckets: readonly number[]): Histogram {
+    const histogram = new Histogram(name, buckets);
+    this.#metrics.push({ name, help, type: 'histogram', values: () => histogram.values() });
+    return histogram;
+  }
+
+  get registry(): PromRegistry {
+    this.#registry ??= this.#makeRegistry();
+    return this.#registry;
+  }
+
+  #makeRegistry(): PromRegistry {
+    const registry = newRegistry();
+    for (const { values, ...metric } of this.#metrics) {
+      // what a registry asks of a metric; its types want the classes of prom-client
+      const readable = {
+        ...metric,
+        aggregator: 'sum',
+        get: async () => ({ ...metric, aggregator: 'sum', values: values() }),
+      };
+      registry.registerMetric(readable as unknown as Parameters<typeof registry.registerMetric>[0]);
+    }
+    return registry;
+  }
+}
+
+/** In the package, prom-client is loaded here and not before: `LATE` in build.ts. */
+function newRegistry(): PromRegistry {
+  try {
+    return new Registry();
+  } catch {
+    throw new IntelligentSessionError(
+      'ERR_INTELLIGENT_SESSION_METRICS',
+      'metrics need prom-client, which is not installed: npm install prom-client',
+    );
+  }
+}
+
+class Count {
+  value = 0;
+  constructor(readonly labels: Labels) {}
+
+  inc(by = 1): void {
+    this.value += by;
+  }
+}
+
+class Counter {
+  readonly #counts = new Map<string, Count>();
+
+  constructor(readonly labelNames: readonly string[]) {
+    // what has no labels is there from the start, as 0
+    if (labelNames.length === 0) this.of();
+  }
+
+  /** The count of these labels' values, in the order of their names; whoever counts often keeps it. */
+  of(...labels: string[]): Count {
+    const key = labels.join('\n');
+    let count = this.#counts.get(key);
+    if (!count) {
+      count = new Count(Object.fromEntries(this.labelNames.map((name, i) => [name, labels[i] as string])));
+      this.#counts.set(key, count);
+    }
+    return count;
+  }
+
+  values(): Value[] {
+    return Array.from(this.#counts.values(), ({ labels, value }) => ({ labels, value }));
+  }
+}
+
+class Histogram {
+  readonly #counts: number[];
+  #sum = 0;
+
+  constructor(
+    readonly name: string,
+    readonly buckets: readonly number[],
+  ) {
+    this.#counts = new Array(buckets.length + 1).fill(0);
+  }
+
+  observe(value: number): void {
+    const at = this.buckets.findIndex((bound) => value <= bound);
+    this.#counts[at === -1 ? this.buckets.length : at]! += 1;
+    this.#sum += value;
+  }
+
+  values(): Value[] {
+    let count = 0;
+    const values: Value[] = this.#counts.map((own, i) => {
+      count += own;
+      return { metricName: `${this.name}_bucket`, labels: { le: this.buckets[i] ?? '+Inf' }, value: count };
+    });
+    values.push({ metricName: `${this.name}_sum`, labels: {}, value: this.#sum });
+    values.push({ metricName: `${this.name}_count`, labels: {}, value: count });
+    return values;
+  }
+}
+
+export type { Count, Counter, Histogram };

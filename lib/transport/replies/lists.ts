@@ -1,0 +1,81 @@
+import { createPool, type Pool } from 'generic-pool';
+import type { Redis } from 'ioredis';
+import { DEFAULT_MAX_WAIT_MS, whenReady } from '../../redis/connect.js';
+import { endConnection } from '../../redis/end-connection.js';
+import { LoopTimeout, loopNowMs } from '../../redis/loop-clock.js';
+import type { RedisTarget } from '../../redis/target.js';
+
+const BLOCK_SECONDS = 0.5;
+/** Requests that may wait for a connection, and for how long at most. */
+const MOST_WAITING = 1_000;
+const MOST_WAIT_MS = 1_000;
+
+/** The white paper's way of waiting: a list and a blocked connection for every request, of a pool that never outgrows its size. */
+export class ReplyLists {
+  readonly #clients = new Set<Redis>();
+  readonly #pool: Pool<Redis>;
+
+  constructor(
+    readonly target: RedisTarget,
+    size: number,
+  ) {
+    const create = () => this.#connect();
+    const destroy = async (client: Redis) => {
+      this.#clients.delete(client);
+      endConnection(client);
+    };
+    const validate = async ({ status }: Redis) => status === 'ready';
+    const limits = { max: size, maxWaitingClients: MOST_WAITING, acquireTimeoutMillis: MOST_WAIT_MS };
+    this.#pool = createPool<Redis>({ create, destroy, validate }, { ...limits, testOnBorrow: true });
+  }
+
+  async #connect(): Promise<Redis> {
+    const client = this.target.connect('blocking');
+    this.#clients.add(client);
+    await whenReady(client, DEFAULT_MAX_WAIT_MS).catch((error) => {
+      this.#clients.delete(client);
+      endConnection(client);
+      throw error;
+    });
+    return client;
+  }
+
+  /** A free connection, within `timeoutMs`; rejects where there is none. */
+  async take(timeoutMs: number): Promise<Redis> {
+    let late = false;
+    let timeout: LoopTimeout | undefined;
+    const patience = new Promise<never>((_, reject) => {
+      timeout = new LoopTimeout(() => {
+        late = true;
+        reject(new Error('no connection was free in time'));
+      }, timeoutMs);
+    });
+    const taken = this.#pool.acquire().then((client) => {
+      if (late) void this.#pool.release(client);
+      return client;
+    });
+    return Promise.race([taken, patience]).finally(() => timeout?.clear());
+  }
+
+  /**
+   * What arrives on a list until `untilMs` (of the loop's clock); null: nothing. The connection is free again then, which is
+   * later than the asker's own timer: Redis looks for BLPOPs that time out ten times a second.
+   */
+  async wait(client: Redis, key: string, untilMs: number): Promise<string | null> {
+    try {
+      for (let left = untilMs - loopNowMs(); left > 0; left = untilMs - loopNowMs()) {
+        const reply = await client.blpop(key, Math.min(BLOCK_SECONDS, left / 1000 + 0.001));
+        if (reply) return reply[1];
+      }
+      return null;
+    } finally {
+      void this.#pool.release(client);
+    }
+  }
+
+  close(): void {
+    for (const client of this.#clients) endConnection(client);
+    // those who wait get an error; connections go as they come back
+    void this.#pool.drain().then(() => this.#pool.clear());
+  }
+}

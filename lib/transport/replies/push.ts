@@ -1,0 +1,77 @@
+import { IntelligentSessionError } from '../../errors/errors.js';
+import type { RedisClient } from '../../redis/connect.js';
+import { loadScript } from '../../redis/load-script.js';
+import { Script } from '../../redis/run-script.js';
+import { Undrained } from './undrained.js';
+
+/** In one call at most, so that none holds Redis for long: answers (Lua's unpack() takes some 8,000), and characters. */
+const MOST_ANSWERS = 1_000;
+const MOST_CHARACTERS = 262_144;
+const script = new Script<string | number>(
+  `${loadScript('lib/transport/replies/push-answers.lua')}
+local wrong, before = push_answers(KEYS[1], tonumber(ARGV[1]), { unpack(ARGV, 2) })
+return wrong or before`,
+);
+
+/** Pushes answers that no script pushes itself: what is answered in one turn of the event loop goes to each list in one RPUSH. */
+export class Replies {
+  readonly undrained = new Undrained();
+  readonly #waiting = new Map<string, { readonly texts: string[]; readonly ttlMs: number }>();
+  #scheduled: NodeJS.Immediate | undefined;
+
+  constructor(
+    readonly client: RedisClient,
+    readonly onFault: (error: unknown) => void,
+  ) {}
+
+  push({ key, ttlMs }: { key: string; ttlMs: number }, text: string): void {
+    if (!this.undrained.allows(key, ttlMs, text.length)) return this.onFault(unpushed(TOO_MUCH));
+    this.undrained.sending += text.length;
+    const list = this.#waiting.get(key);
+    if (list) list.texts.push(text);
+    else this.#waiting.set(key, { texts: [text], ttlMs });
+    this.#scheduled ??= setImmediate(() => this.flush());
+  }
+
+  flush(): void {
+    clearImmediate(this.#scheduled);
+    this.#scheduled = undefined;
+    for (const [key, { texts, ttlMs }] of this.#waiting) {
+      for (const some of inCalls(texts)) {
+        const length = some.reduce((all, { length }) => all + length, 0);
+        const pushed = script.run(this.client, [key, ttlMs, ...some]);
+        pushed
+          .then((before) => {
+            if (typeof before === 'string') this.onFault(unpushed(before));
+            else this.undrained.pushed(key, ttlMs, before, some.length, length);
+          })
+          .catch(this.onFault)
+          .finally(() => {
+            this.undrained.sending -= length;
+          });
+      }
+    }
+    this.#waiting.clear();
+  }
+}
+
+/** See Undrained. */
+export const TOO_MUCH = 'too much lies in lists that nobody fetches answers from';
+
+/** Why an answer was not pushed: mostly a message that names somebody else's list. */
+export const unpushed = (why: string): IntelligentSessionError =>
+  new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', `An answer was not pushed: ${why}`);
+
+function* inCalls(texts: readonly string[]): Generator<readonly string[]> {
+  let some: string[] = [];
+  let length = 0;
+  for (const text of texts) {
+    if (some.length > 0 && (some.length >= MOST_ANSWERS || length + text.length > MOST_CHARACTERS)) {
+      yield some;
+      [some, length] = [[], 0];
+    }
+    some.push(text);
+    length += text.length;
+  }
+  if (some.length > 0) yield some;
+}
