@@ -18,12 +18,12 @@ describe('where Redis is', () => {
         .some((line) => !/^\s*(\/\/|\*|\/\*)/.test(line) && ASKS.test(line)),
     );
     expect(files.toSorted()).to.deep.equal([
-      'lib/redis/keys.ts', // besideKey(): a key in another's slot
       'lib/redis/cluster-options.ts',
       'lib/redis/cluster.ts',
+      'lib/redis/keys.ts', // besideKey(): a key in another's slot
       'lib/redis/open-target.ts',
-      'lib/redis/target-of-urls.ts', // the command line's --cluster
       'lib/redis/sentinel-watch.ts',
+      'lib/redis/target-of-urls.ts', // the command line's --cluster
     ]);
   });
 });
