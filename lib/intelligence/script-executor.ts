@@ -1,6 +1,6 @@
 import { intelligenceKey } from '../redis/keys.js';
 import type { RedisTarget } from '../redis/target.js';
-import type { WorkerMetrics } from './worker-metrics.js';
+import type { WorkerMetrics } from './executor-metrics.js';
 import type { CommandContext } from './command/descriptor.js';
 import type { Command } from './own-command.js';
 import { OwnCommands } from './own-commands.js';

@@ -1,5 +1,5 @@
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
-import type { Posted } from '../transport/outbox.js';
+import type { Posted } from '../transport/publisher.js';
 
 const MOST = 10_000;
 

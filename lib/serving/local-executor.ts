@@ -29,7 +29,7 @@ import type { RedisTarget } from '../redis/target.js';
 import { tellAway } from '../redis/tell-away.js';
 import { tellFaults } from '../redis/tell-faults.js';
 import { RepeatedLines } from '../errors/repeated-lines.js';
-import { WorkerMetrics } from '../intelligence/worker-metrics.js';
+import { WorkerMetrics } from '../intelligence/executor-metrics.js';
 import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
 import { Renewals } from './renewals.js';

@@ -37,7 +37,7 @@ import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_
 import { type Held, HeldMessages } from './held-messages.js';
 import { Inbox } from '../transport/replies/inbox.js';
 import { KeyedItems } from './keyed-items.js';
-import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from '../transport/outbox.js';
+import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from '../transport/publisher.js';
 import { Renewals } from './renewals.js';
 import { ReplyLists } from '../transport/replies/lists.js';
 import { commandFault, Unanswered, WITHOUT_INSIGHT } from './unanswered.js';

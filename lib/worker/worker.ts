@@ -20,7 +20,7 @@ import { tellAway } from '../redis/tell-away.js';
 import { RepeatedLines } from '../errors/repeated-lines.js';
 import { WarnOnce } from '../errors/warnings.js';
 import { AcknowledgeAndPush } from './acknowledge-and-push.js';
-import { WorkerMetrics } from '../intelligence/worker-metrics.js';
+import { WorkerMetrics } from '../intelligence/executor-metrics.js';
 import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options.js';
 import { PubSubSource } from '../transport/pubsub/subscribe.js';
 import { Replies } from '../transport/replies/push.js';

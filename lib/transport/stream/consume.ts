@@ -11,13 +11,13 @@ import { loadScript } from '../../redis/load-script.js';
 import { loopNowMs } from '../../redis/loop-clock.js';
 import { Script } from '../../redis/run-script.js';
 import type { RedisTarget } from '../../redis/target.js';
-import type { WorkerMetrics } from '../../intelligence/worker-metrics.js';
+import type { WorkerMetrics } from '../../intelligence/executor-metrics.js';
 import type { Source, SourceEvents } from '../source.js';
 import { type MessageContext, WorkerTask } from '../worker-task.js';
 
 const script = <Reply>(name: string) => new Script<Reply>(loadScript(`lib/transport/stream/${name}.lua`));
 const lease = script<Time | null>('lease');
-const workers = script<string[]>('workers');
+const workers = script<string[]>('membership');
 const takeOver = script<[string, Entry[], number, Time]>('claim');
 const trim = script<[removed: number, left: number, remade: 0 | 1]>('trim');
 

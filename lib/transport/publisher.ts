@@ -70,7 +70,7 @@ const AT_ONCE = 64;
 /** Payloads of one call, in characters: 64 of 256 kB held Redis for 25 ms. */
 const LENGTH_AT_ONCE = 262_144;
 const publish = new Script<number[]>(loadScript('lib/transport/pubsub/publish.lua'), 0);
-const add = new Script<number[]>(loadScript('lib/transport/stream/add.lua'));
+const add = new Script<number[]>(loadScript('lib/transport/stream/publish.lua'));
 
 /** By pub/sub: a PUBLISH, or one script call for those of a turn. */
 export class PubSubOutbox extends Gathering {
