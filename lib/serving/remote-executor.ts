@@ -244,7 +244,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     };
     const go = () => {
       // an id of this moment: they ascend in the order in which messages leave
-      const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
+      const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), replyTo: 'nobody', ttlSeconds }));
       this.#publisher.publish({ sid, request, payload, onPublished: settle });
     };
     const held: Held = { go, fail };
@@ -390,10 +390,10 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     return new Promise<Answer>((resolve) => {
       const id = this.#newId();
       const waiter = this.#wait(id, { command, payload }, target, untilMs - loopNowMs(), resolve);
-      const rid = formatRequestId({ id });
+      const rid = formatRequestId({ id, replyTo: 'list' });
       this.#post(asked, start + rid, (posted, error) => this.#posted(waiter, posted, error));
       lists
-        .wait(client, replyKey(this.namespace, { command, sid, rid, request: { id } }), untilMs)
+        .wait(client, replyKey(this.namespace, { command, sid, rid }), untilMs)
         .then((text) => {
           if (text === null) return;
           // this form says no ttl, and the worker has kept it for its own
@@ -474,8 +474,8 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
       this.#post(asked, start + this.#inboxRid(id, nonce, left, ttlSeconds), settle);
       return;
     }
-    const rid = formatRequestId({ id });
-    const key = replyKey(this.namespace, { command, sid, rid, request: { id } });
+    const rid = formatRequestId({ id, replyTo: 'list' });
+    const key = replyKey(this.namespace, { command, sid, rid });
     const wait = async (lists: ReplyLists) => {
       const client = await lists.take(left).catch(() => undefined);
       if (!client) {
@@ -489,7 +489,9 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   }
 
   #inboxRid(id: string, nonce: string | undefined, left: number, ttlSeconds: number): string {
-    const rid = { id, inbox: this.#inbox?.name ?? '', budgetMs: Math.ceil(left), ttlSeconds };
+    const inbox = this.#inbox?.name;
+    const replyTo = inbox === undefined ? 'nobody' : { inbox };
+    const rid = { id, replyTo, budgetMs: Math.ceil(left), ttlSeconds } as const;
     return formatRequestId(nonce === undefined ? rid : { ...rid, nonce });
   }
 

@@ -1,5 +1,5 @@
 import { Task } from '../intelligence/task.js';
-import { answerOf, answerText, errorText, type Message } from './protocol.js';
+import { answerText, errorText, type Message, type ReplyList, replyListOf } from './protocol.js';
 
 /** What a worker's messages have in common. */
 export interface MessageContext {
@@ -16,8 +16,8 @@ export interface MessageContext {
 export class WorkerTask extends Task {
   /** Has a script taken its entry off the group's list? */
   acknowledged = false;
-  /** undefined: nobody waits */
-  readonly replyTo: ReturnType<typeof answerOf>;
+  /** Where its answer goes; undefined: nobody waits. */
+  readonly replyList: ReplyList | undefined;
 
   constructor(
     readonly message: Message,
@@ -29,11 +29,11 @@ export class WorkerTask extends Task {
   ) {
     const { command, sid, request } = message;
     super(command, sid, request.id, payload, request.ttlSeconds ?? context.ttlSeconds, heardMs);
-    this.replyTo = answerOf(context.namespace, message);
+    this.replyList = replyListOf(context.namespace, message);
   }
 
   get awaited(): boolean {
-    return this.replyTo !== undefined;
+    return this.replyList !== undefined;
   }
 
   get isLate(): boolean {
@@ -52,12 +52,14 @@ export class WorkerTask extends Task {
   }
 
   answer(json: string): void {
-    if (this.replyTo) this.context.replies.push(this.replyTo, answerText(this.replyTo.head, json));
+    this.#push(this.replyList && answerText(this.replyList, json));
   }
 
-  /** The paper's list has no place for an error: its asker's own timer ends the wait. */
   refuse(why: string): void {
-    if (this.replyTo && this.replyTo.head !== '')
-      this.context.replies.push(this.replyTo, errorText(this.replyTo.head, why));
+    this.#push(this.replyList && errorText(this.replyList, why));
+  }
+
+  #push(text: string | undefined): void {
+    if (this.replyList && text !== undefined) this.context.replies.push(this.replyList, text);
   }
 }
