@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { SessionData } from 'express-session';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { createBloomFilter } from '../../lib/bloom/index.js';
+import { createBloomFilter } from '../../lib/bloom-choice/index.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
 import { ServingLayer } from '../../lib/serving/remote-executor.js';
 import { pageNames } from '../../middleware/page-name.js';
