@@ -27,7 +27,7 @@ export class AcknowledgeAndPush implements Ending<WorkerTask> {
     };
     return ({ replyList, payload, entry, acknowledged }: WorkerTask): object => {
       // what answers with more than it was asked with answers with a few kB
-      const answers = replyList && this.undrained.allows(replyList.key, replyList.ttlMs, payload.length);
+      const answers = replyList && this.undrained.allows(replyList.key, replyList.ttlMs, Buffer.byteLength(payload));
       if (answers === false) this.onUnpushed(unpushed(TOO_MUCH));
       return {
         ...(answers && { list: numberOf(replyList.key), head: replyList.head }),

@@ -16,7 +16,9 @@ export const MAX_DELIVERIES = 10;
 export interface Claimed {
   /** The last entry that was looked at; undefined where there are no more. */
   readonly last: string | undefined;
-  /** Those that are this worker's to work on. */
+  /** All that the script gave. */
+  readonly read: readonly Entry[];
+  /** Those of them that are this worker's to work on. */
   readonly entries: readonly Entry[];
   /** How many were given up. */
   readonly givenUp: number;
@@ -36,6 +38,7 @@ export async function claim(
   partition.clockOffsetMs = clockOffsetMs(time);
   return {
     last: last === '' ? undefined : last,
+    read: entries,
     entries: entries.filter(([id]) => !partition.has(id)),
     givenUp,
   };

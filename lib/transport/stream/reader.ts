@@ -10,9 +10,9 @@ import { createGroup } from './group.js';
 import { LEASE_MS } from './lease.js';
 import type { OwnedPartitions } from './owned-partitions.js';
 import type { Partition } from './partition.js';
+import { ReadCount } from './read-count.js';
 
 const BLOCK_MS = 200;
-const MAX_ENTRIES_PER_READ = 128;
 const RETRY_DELAY_MS = 50;
 
 /** What was given out to this worker, in its order: new entries, or some that were claimed. */
@@ -31,6 +31,7 @@ export interface ReaderHooks {
 export class Reader {
   /** By the stream's key. */
   readonly partitions = new Map<string, Partition>();
+  readonly #count = new ReadCount();
   #read: Promise<void> = Promise.resolve();
   #hasFailed = false;
   #isClosed = false;
@@ -82,7 +83,7 @@ export class Reader {
 
   async #readNew(partitions: readonly Partition[]): Promise<void> {
     if (partitions.length === 0) return;
-    const count = Math.max(1, Math.min(MAX_ENTRIES_PER_READ, Math.floor(this.owned.room() / partitions.length)));
+    const count = Math.max(1, Math.min(this.#count.next, Math.floor(this.owned.room() / partitions.length)));
     const keys = partitions.map(({ key }) => key);
     const reply = (await this.client.xreadgroup(
       ...(['GROUP', GROUP, this.workerId, 'COUNT', count, 'BLOCK', BLOCK_MS, 'STREAMS'] as const),
@@ -90,8 +91,11 @@ export class Reader {
       ...keys.map(() => '>'),
     )) as [key: string, entries: Entry[]][] | null;
     this.#hasFailed = false;
+    if (reply === null) return;
+    const lists = reply.map(([, entries]) => entries);
+    this.#count.adapt(lists.flat(), Math.max(...lists.map(({ length }) => length)));
     const givenOut: [Partition, Entry[]][] = [];
-    for (const [key, entries] of reply ?? []) {
+    for (const [key, entries] of reply) {
       // Where the partition was lost meanwhile, its new worker claims these.
       const partition = this.partitions.get(key);
       if (partition) givenOut.push([partition, entries]);
@@ -101,11 +105,13 @@ export class Reader {
 
   /** Claims what was read and not finished, in its order. */
   async #claim(partition: Partition): Promise<void> {
+    const count = new ReadCount();
     let after: string | undefined;
     let claimed = 0;
     do {
       while (this.owned.room() <= 0 && !this.#isClosed) await this.owned.nextChange();
-      const found = await claim(this.commands, partition, this.workerId, after, MAX_ENTRIES_PER_READ);
+      const found = await claim(this.commands, partition, this.workerId, after, count.next);
+      count.adapt(found.read, count.next);
       if (found.givenUp > 0) this.hooks.fault(givenUp(found.givenUp));
       this.hooks.entries([[partition, found.entries]]);
       claimed += found.entries.length;
