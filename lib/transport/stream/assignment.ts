@@ -1,8 +1,8 @@
 import debug from 'debug';
 import { IntelligentSessionError } from '../../errors/errors.js';
-import type { WorkerMetrics } from '../../intelligence/executor-metrics.js';
 import type { RedisClient } from '../../redis/connect.js';
 import { streamKey } from '../../redis/keys.js';
+import type { SourceMetrics } from '../source-metrics.js';
 import type { Acknowledger } from './acknowledge.js';
 import { createGroup } from './group.js';
 import { Leases } from './lease.js';
@@ -40,7 +40,7 @@ export class Assignment {
   constructor(
     readonly client: RedisClient,
     readonly options: AssignmentOptions,
-    readonly metrics: WorkerMetrics,
+    readonly metrics: SourceMetrics,
     readonly partitions: OwnedPartitions,
     readonly acknowledger: Acknowledger,
     readonly hooks: AssignmentHooks,
@@ -75,19 +75,19 @@ export class Assignment {
     );
     const fault = faults.find((error) => error !== undefined);
     const share = numbers.filter((number) => this.#membership.isShare(number, members));
-    if (fault !== undefined && share.every((number) => this.metrics.sick.has(number))) throw fault;
+    if (fault !== undefined && share.every((number) => this.metrics.failingPartitions.has(number))) throw fault;
   }
 
   /** What is at its key is no stream: it is tried again at the next heartbeat. */
   forgetUnreadable(partition: Partition): void {
     this.#forget(partition);
-    this.metrics.sick.add(partition.number);
+    this.metrics.failingPartitions.add(partition.number);
   }
 
   #forget(partition: Partition): void {
     this.partitions.delete(partition);
     this.metrics.lag.delete(partition.number);
-    this.metrics.sick.delete(partition.number);
+    this.metrics.failingPartitions.delete(partition.number);
     this.hooks.lost(partition);
   }
 
@@ -95,7 +95,7 @@ export class Assignment {
   async #attend(number: number, members: readonly string[]): Promise<unknown> {
     const isWanted = () => !this.#isStopping && this.#membership.isShare(number, members);
     const owned = this.partitions.get(streamKey(this.options.namespace, number));
-    if (!owned && !isWanted()) return void this.metrics.sick.delete(number);
+    if (!owned && !isWanted()) return void this.metrics.failingPartitions.delete(number);
     // The lease of one that is being left is renewed, too, until all that was read is finished.
     const clockOffsetMs = await this.#leases.renew(number);
     if (clockOffsetMs === undefined) return owned && this.#forget(owned);
@@ -108,14 +108,14 @@ export class Assignment {
 
   /** What Redis answers of one partition's stream fails no other's, and is told once. */
   async #alone(number: number, work: () => Promise<void>): Promise<unknown> {
-    const { sick } = this.metrics;
+    const { failingPartitions } = this.metrics;
     try {
       await work();
-      sick.delete(number);
+      failingPartitions.delete(number);
     } catch (error) {
       if ((error as Error).name !== 'ReplyError') throw error;
-      if (!sick.has(number)) this.hooks.fault(error);
-      sick.add(number);
+      if (!failingPartitions.has(number)) this.hooks.fault(error);
+      failingPartitions.add(number);
       return error;
     }
     return undefined;
@@ -135,8 +135,8 @@ export class Assignment {
     const { lag, lost } = await trim(this.client, partition, members, this.options.maxMessageAgeSeconds * 1000);
     this.metrics.lag.set(partition.number, lag);
     if (lost === undefined) return;
-    this.metrics.remade.inc();
-    this.metrics.lost.inc(lost);
+    this.metrics.streamsMadeAnew.inc();
+    this.metrics.lostMessages.inc(lost);
     this.hooks.fault(madeAnew(partition.number, lost));
   }
 

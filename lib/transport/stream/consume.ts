@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { redisFault } from '../../errors/errors.js';
 import type { RedisTarget } from '../../redis/target.js';
-import type { WorkerMetrics } from '../../intelligence/executor-metrics.js';
 import type { Source, SourceEvents } from '../source.js';
+import type { SourceMetrics } from '../source-metrics.js';
 import type { MessageContext, WorkerTask } from '../worker-task.js';
 import { Acknowledger } from './acknowledge.js';
 import { Assignment, type AssignmentOptions } from './assignment.js';
@@ -33,7 +33,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   constructor(
     readonly target: RedisTarget,
     readonly options: StreamSourceOptions,
-    readonly metrics: WorkerMetrics,
+    readonly metrics: SourceMetrics,
     readonly context: MessageContext,
   ) {
     super();
@@ -127,7 +127,10 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     const client = this.target.connect('blocking', key === undefined ? undefined : () => key);
     const reader = new Reader(client, this.target.client, this.options.id, this.#partitions, {
       entries: (givenOut) => this.#take(givenOut),
-      claimed: (entries) => this.emit('taken-over', entries),
+      claimed: (entries) => {
+        this.metrics.claimedMessages.inc(entries);
+        this.emit('claimed', entries);
+      },
       unreadable: (partition) => this.#assignment.forgetUnreadable(partition),
       fault: (error) => this.#fault(error),
     });
