@@ -188,6 +188,33 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     expect(error.message).to.contain('expected a function, or none, got 5');
   });
 
+  it('createBloomFilter() of what is no client, and load() of what is no dump, are coded errors', async () => {
+    const codeOf = (work: () => Promise<unknown>) =>
+      work().then(
+        () => 'none',
+        (error) => error.code,
+      );
+    for (const wrong of [() => {}, class {}, {}, { call: () => {} }, null, 'redis://127.0.0.1', [], 5])
+      expect(await codeOf(() => createBloomFilter(wrong as never)), String(wrong)).to.match(
+        /^ERR_INTELLIGENT_SESSION_/,
+      );
+    const filter = await createBloomFilter(client, 'fallback');
+    for (const wrong of [
+      undefined,
+      null,
+      5,
+      'bytes',
+      {},
+      { bytes: 'text' },
+      { bytes: Buffer.alloc(100), ttlMs: 'soon' },
+    ])
+      expect(await codeOf(() => filter.load('loaded', wrong as never)), String(wrong)).to.equal(
+        'ERR_INTELLIGENT_SESSION_ARGUMENT',
+      );
+    await filter.add('some', 'item');
+    expect(await filter.load('loaded', (await filter.dump('some')) as never)).to.equal(true);
+  });
+
   it('a list with holes is a wrong argument, as one with an undefined in it is', () => {
     for (const wrong of [new Array(5), ['/a', , '/b'], ['/a', undefined]])
       expect(() => checkTexts('freshPages', wrong)).to.throw(OptionError, 'got undefined among them');
