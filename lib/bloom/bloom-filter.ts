@@ -109,7 +109,7 @@ export const optionsSchema = v.strictObject({ ...shapeEntries, itemSecret: v.opt
 /** What load() was given, which may be anything. */
 export function checkedDump(dump: BloomDump): BloomDump {
   const { bytes, ttlMs } = (dump ?? {}) as Partial<BloomDump>;
-  const isTtl = ttlMs === undefined || (Number.isSafeInteger(ttlMs) && ttlMs > 0);
+  const isTtl = ttlMs === undefined || (Number.isSafeInteger(ttlMs) && ttlMs >= 0);
   if (!Buffer.isBuffer(bytes) || !isTtl)
     throw argumentError('load', 'what dump() gives, bytes in a Buffer and whole milliseconds or none', dump);
   return { bytes, ttlMs };
