@@ -10,6 +10,7 @@ import {
   type ResolvedShape,
   blinding,
   bloomLua,
+  checkedDump,
   inBatches,
   resolveBloomOptions,
   resolveShape,
@@ -145,7 +146,8 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
     return { bytes, ttlMs: Number(ttl) < 0 ? undefined : Number(ttl) };
   }
 
-  async load(key: string, { bytes, ttlMs }: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
+  async load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
+    const { bytes, ttlMs } = checkedDump(dump);
     if (parseForm(bytes).length > MOST_BYTES) throw bloomFault('TOOBIG');
     const watched = new Map([[key, undefined], ...(unchanged ?? [])]);
     const digests = [...watched.values()].map((dump) => (dump ? digestOf(dump.bytes) : ''));

@@ -1,4 +1,4 @@
-import { checkList } from '../options/check-arguments.js';
+import { argumentError, checkList } from '../options/check-arguments.js';
 import { createHmac } from 'node:crypto';
 import * as v from 'valibot';
 import { checkOptions, refuseWithout, whole } from '../options/check-options.js';
@@ -105,6 +105,15 @@ const itemSecret = v.custom<string | Uint8Array>(
   'at least 16 characters or bytes',
 );
 export const optionsSchema = v.strictObject({ ...shapeEntries, itemSecret: v.optional(itemSecret) });
+
+/** What load() was given, which may be anything. */
+export function checkedDump(dump: BloomDump): BloomDump {
+  const { bytes, ttlMs } = (dump ?? {}) as Partial<BloomDump>;
+  const isTtl = ttlMs === undefined || (Number.isSafeInteger(ttlMs) && ttlMs >= 0);
+  if (!Buffer.isBuffer(bytes) || !isTtl)
+    throw argumentError('load', 'what dump() gives, bytes in a Buffer and whole milliseconds or none', dump);
+  return { bytes, ttlMs };
+}
 
 export function resolveBloomOptions(options: BloomOptions) {
   const { itemSecret, ...shape } = checkOptions(optionsSchema, options, 'createBloomFilter()');

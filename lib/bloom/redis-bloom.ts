@@ -13,6 +13,7 @@ import {
   type ResolvedShape,
   blinding,
   bloomLua,
+  checkedDump,
   inBatches,
   resolveBloomOptions,
   resolveShape,
@@ -135,7 +136,8 @@ export class RedisBloomFilter implements BloomFilter {
     }
   }
 
-  async load(key: string, { bytes, ttlMs }: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
+  async load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
+    const { bytes, ttlMs } = checkedDump(dump);
     const watched = new Map([[key, undefined], ...(unchanged ?? [])]);
     const digests = [...watched.values()].map((dump) => (dump ? digestOf(dump.bytes) : ''));
     const chunks: (number | Buffer)[] = [1, headerOf(bytes)];
