@@ -25,7 +25,7 @@ import {
   positions,
 } from '../lib/bloom/filter-format.js';
 import { merge } from '../lib/bloom/merge.js';
-import { hashPair, hashWords } from '../lib/hash/murmur-hash.js';
+import { type HashPair, hashPair } from '../lib/hash/murmur-hash.js';
 import type { RedisClient } from '../lib/redis/connect.js';
 import { Script, type ScriptArgument } from '../lib/redis/run-script.js';
 
@@ -81,7 +81,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
   }
 
   scriptItem(item: BloomItem): readonly number[] {
-    return hashWords(toBytes(this.blind(item)));
+    return wordsOf(hashPair(toBytes(this.blind(item))));
   }
 
   async reserve(key: string, shape: BloomShape = this.#shape): Promise<void> {
@@ -94,7 +94,9 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
   }
 
   addMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
-    return inBatches(items, async (batch) => areOne(await this.#run(this.#add, [key, ...this.#pairs(batch)])));
+    return inBatches(items, async (batch) =>
+      areOne(await this.#run(this.#add, [key, ...this.#pairs(batch).map(bytesOf)])),
+    );
   }
 
   async exists(key: string, item: BloomItem): Promise<boolean> {
@@ -105,7 +107,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
     return inBatches(items, (batch) => this.#ask(key, this.#pairs(batch)));
   }
 
-  async #ask(key: string, pairs: readonly Buffer[]): Promise<boolean[]> {
+  async #ask(key: string, pairs: readonly HashPair[]): Promise<boolean[]> {
     const answers = await this.#probe(key, pairs);
     if (answers) return answers;
     if (!this.#starts.has(key)) {
@@ -114,7 +116,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
       const { dump, form } = start;
       if (dump) return pairs.map((pair) => formHas(dump, form, pair));
     }
-    return (await this.#probe(key, pairs)) ?? areOne(await this.#run(this.#exists, [key, ...pairs]));
+    return (await this.#probe(key, pairs)) ?? areOne(await this.#run(this.#exists, [key, ...pairs.map(bytesOf)]));
   }
 
   async cardinality(key: string): Promise<number> {
@@ -169,7 +171,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
    * Asks a filter whose start is known by one BITFIELD_RO, which reads the magic and the layers' sizes again: undefined
    * where they are others by now (it has grown, or gone), where none are known, and where there is too much to ask.
    */
-  async #probe(key: string, pairs: readonly Buffer[]): Promise<boolean[] | undefined> {
+  async #probe(key: string, pairs: readonly HashPair[]): Promise<boolean[] | undefined> {
     const start = this.#starts.get(key);
     if (!start) return undefined;
     const { layers } = start.form;
@@ -197,7 +199,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
     });
   }
 
-  #pairs(items: readonly BloomItem[]): Buffer[] {
+  #pairs(items: readonly BloomItem[]): HashPair[] {
     return items.map((item) => hashPair(toBytes(this.blind(item))));
   }
 
@@ -233,6 +235,15 @@ function fixedParts(layers: number): { at: number; bytes: number }[] {
   ];
   for (let i = 0; i < layers; i++) parts.push({ at: 36 + i * 53, bytes: 6 }, { at: 68 + i * 53, bytes: 1 });
   return parts;
+}
+
+/** An item as the scripts take it: four numbers of 32 bits, or the same as bytes, little-endian. */
+const wordsOf = ([first, second]: HashPair): number[] => [first.lo, first.hi, second.lo, second.hi];
+
+function bytesOf(pair: HashPair): Buffer {
+  const bytes = Buffer.allocUnsafe(16);
+  for (const [i, word] of wordsOf(pair).entries()) bytes.writeUInt32LE(word, 4 * i);
+  return bytes;
 }
 
 const areOne = (replies: readonly unknown[]): boolean[] => replies.map((reply) => Number(reply) === 1);

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { HashPair } from '../hash/murmur-hash.js';
 import { bloomFault } from './bloom-error.js';
 
 /** A filter's bytes as BF.SCANDUMP gives them: a header of 20 bytes and 53 a layer, then the layers' bits (WIRE.md). */
@@ -126,18 +127,15 @@ export function emptyLayer(entries: number, errorRate: number): Omit<Layer, 'at'
   return { bits, count: 0, errorRate, hashes: Math.ceil(LN2 * per), entries, data: Buffer.alloc(bits / 8) };
 }
 
-/** An item's bits in a layer, from its two hashes (16 bytes): (h1 + i * h2) mod 2^64 mod bits, without BigInt. */
-export function positions(pair: Buffer, { bits, hashes }: Pick<Layer, 'bits' | 'hashes'>): number[] {
-  let lo = pair.readUInt32LE(0);
-  let hi = pair.readUInt32LE(4);
-  const lo2 = pair.readUInt32LE(8);
-  const hi2 = pair.readUInt32LE(12);
+/** An item's bits in a layer: bit i is (first + i * second) mod 2^64 mod bits, computed without BigInt. */
+export function positions([first, second]: HashPair, { bits, hashes }: Pick<Layer, 'bits' | 'hashes'>): number[] {
+  let { lo, hi } = first;
   const at: number[] = [];
   for (let i = 0; i < hashes; i++) {
     // bits < 2^37: the remainder times 2^16 stays exact
     at.push(((((((hi % bits) * 65536) % bits) * 65536) % bits) + lo) % bits);
-    lo += lo2;
-    hi += hi2;
+    lo += second.lo;
+    hi += second.hi;
     if (lo >= 4294967296) {
       lo -= 4294967296;
       hi++;
@@ -148,7 +146,7 @@ export function positions(pair: Buffer, { bits, hashes }: Pick<Layer, 'bits' | '
 }
 
 /** May the filter hold the item? `dump` is the whole. */
-export function formHas(dump: Buffer, { layers }: FilterForm, pair: Buffer): boolean {
+export function formHas(dump: Buffer, { layers }: FilterForm, pair: HashPair): boolean {
   return layers.some((layer) =>
     positions(pair, layer).every((b) => ((dump[layer.at + Math.floor(b / 8)] as number) >> (b % 8)) & 1),
   );

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { hi, lo, murmurHash64A } from '../../../hash/murmur-hash.js';
+import { murmurHash64A } from '../../../hash/murmur-hash.js';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 /** of a request id `<sender>~<number>`: its number among the sender's, up to 2^30 */
@@ -9,7 +9,7 @@ const senders = new LRUCache<string, string>({ max: 1000 });
 
 /** So many bits of a text's hash, six a character. */
 function letters(text: string, count: number): string {
-  murmurHash64A(Buffer.from(text), 0, 0);
+  const { lo, hi } = murmurHash64A(Buffer.from(text), { lo: 0, hi: 0 });
   let word = '';
   for (let shift = 0; word.length < count; shift += 6)
     word += ALPHABET[(shift < 30 ? lo >>> shift : hi >>> (shift - 30)) & 63];
