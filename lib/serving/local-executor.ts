@@ -142,7 +142,9 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     tellAway(this.#availability, WITHOUT_INSIGHT, heard);
     this.#availability.on('away', () => this.#giveUp(new Error('not connected')));
     this.#availability.on('back', () => this.emit('back'));
-    this.#shape = new SharedShape(this.#client, this.namespace, { ...options, keysItems: true });
+    this.#shape = new SharedShape(this.#client, this.namespace, { ...options, keysItems: true }, (error) =>
+      this.emit('fault', error),
+    );
     this.#held = new HeldMessages(maxWaitMs);
     this.#pending = new Pending(this.#client);
     this.#renewals = new Renewals(this.#client, this.namespace);

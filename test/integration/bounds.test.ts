@@ -74,6 +74,25 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     expect(text).to.contain('requests_total{command="pageview",result="no-worker"} 1');
   });
 
+  it('answers that are fetched by lists of one request each keep no place of those that nobody fetches', async () => {
+    const worker = await createWorker({
+      redis: redis.url,
+      namespace: 'lists:',
+      commands: { large: () => 'x'.repeat(2_000_000) },
+    });
+    const serving = new ServingLayer(redis.url, { namespace: 'lists:', replies: 'list' });
+    const faults: string[] = [];
+    worker.on('fault', ({ message }) => faults.push(message));
+    open.push(
+      () => worker.close({ timeout: 0 }),
+      () => serving.close(),
+    );
+    // 240 MB, of which few are on their way at any time
+    for (let i = 0; i < 120; i++)
+      expect(await serving.ask('large', `s${i}`, '', 60, 10_000), String(faults)).to.have.property('answered', true);
+    expect(faults).to.deep.equal([]);
+  });
+
   it('a stream that nobody reads is bounded by bytes: what comes over it is refused', async () => {
     const maxBacklogBytes = 1024 * 1024;
     const serving = new ServingLayer(redis.url, {
