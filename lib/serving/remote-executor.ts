@@ -8,7 +8,7 @@ import { builtIn, isRead } from '../intelligence/commands.js';
 import { commandKeys } from '../intelligence/keys.js';
 import { isSendable, MAX_ID_LENGTH } from '../redis/keys.js';
 import { Metrics, type PromRegistry } from '../metrics/metrics.js';
-import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished.js';
+import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished-work.js';
 import {
   checkCommand,
   DEFAULT_MESSAGE_AGE_SECONDS,
@@ -28,9 +28,9 @@ import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { openTarget, requireOneServer } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { tellAway } from '../redis/tell-away.js';
-import { tellFaults } from '../redis/tell-faults.js';
-import { RepeatedLines } from '../errors/repeated-lines.js';
+import { tellAway } from '../redis/log-availability.js';
+import { tellFaults } from '../redis/connection-faults.js';
+import { RepeatedLines } from '../errors/deduplicated-log.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit-breaker.js';
 import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';

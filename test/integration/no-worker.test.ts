@@ -10,26 +10,17 @@ import {
 import { type PrivateCluster, startCluster } from '../support/cluster.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 import { Warnings } from '../support/warnings.js';
 
 describe('requests that nobody answers, on the console', () => {
   let redis: PrivateRedis;
   let warnings: Warnings;
-  const open: (() => unknown)[] = [];
-
-  before(async () => {
-    redis = await startPrivateRedis();
-  });
+  const open = useRedis((started) => ({ redis } = started));
   beforeEach(() => {
     warnings = new Warnings();
   });
-  afterEach(async () => {
-    for (const close of open.splice(0).reverse()) await close();
-    warnings.close();
-  });
-  after(async () => {
-    await redis.stop();
-  });
+  afterEach(() => warnings.close());
 
   const siteOf = async (options: IntelligentSessionOptions = {}) => {
     const sessions = intelligentSession({ secret: 'x', redis: redis.url, ...options });
