@@ -8,7 +8,7 @@ import { builtIn, isRead } from '../intelligence/commands.js';
 import { commandKeys } from '../intelligence/keys.js';
 import { isSendable, MAX_ID_LENGTH } from '../redis/keys.js';
 import { Metrics, type PromRegistry } from '../metrics/metrics.js';
-import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished.js';
+import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished-work.js';
 import {
   checkCommand,
   DEFAULT_MESSAGE_AGE_SECONDS,
@@ -28,9 +28,9 @@ import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { openTarget, requireOneServer } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { tellAway } from '../redis/tell-away.js';
-import { tellFaults } from '../redis/tell-faults.js';
-import { RepeatedLines } from '../errors/repeated-lines.js';
+import { tellAway } from '../redis/log-availability.js';
+import { tellFaults } from '../redis/connection-faults.js';
+import { RepeatedLines } from '../errors/deduplicated-log.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit-breaker.js';
 import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
@@ -128,7 +128,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   readonly #lists: ReplyLists | undefined;
   readonly #renewals: Renewals;
   readonly #messageAgeMs: number;
-  readonly #circuits = new Circuits((state, command) => this.#circuitChanged(state, command));
+  readonly #circuits = new Circuits((...change) => this.#circuitChanged(...change));
   readonly #waiting = new Map<string, Waiter>();
   /** what asked for an answer that nobody waits for, by id */
   readonly #probes = new Map<string, Expected & { readonly target: Target }>();
@@ -559,9 +559,9 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     return this.#closed ? undefined : this.#sending.status === 'ready';
   }
 
-  #circuitChanged(state: 'open' | 'closed', ownCommand?: string): void {
+  #circuitChanged(state: 'open' | 'closed', ownCommand?: string, oneSession = false): void {
     say('circuit %s', state);
-    if (state === 'open') this.#unanswered.noAnswer(ownCommand);
+    if (state === 'open') this.#unanswered.noAnswer(ownCommand, oneSession);
     this.emit('circuit', state);
     if (state === 'open') this.#target.leaveReplica().catch((error) => this.emit('fault', redisFault(error)));
   }

@@ -23,6 +23,8 @@ export interface Source extends EventEmitter<SourceEvents> {
   finished(task: WorkerTask): void;
   /** Takes no more messages. Resolves when those that were taken have been emitted. */
   stop(): Promise<void>;
-  /** Closes its connections, once what was taken is finished. */
+  /** Gives back what it reads, and closes its connections, once what was taken is finished. */
   close(): Promise<void>;
+  /** Closes its connections without waiting for Redis, also while close() waits. */
+  abandon(): void;
 }

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import debug from 'debug';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom-choice/choose-bloom-filter.js';
 import { applicationFault, IntelligentSessionError, OptionError, redisFault, safeText } from '../errors/errors.js';
-import { RepeatedLines } from '../errors/repeated-lines.js';
+import { RepeatedLines } from '../errors/deduplicated-log.js';
 import { WarnOnce } from '../errors/warnings.js';
 import type { CommandContext } from '../intelligence/command/descriptor.js';
 import { itemKeyOf } from '../intelligence/command/keyed-item.js';
@@ -20,7 +21,7 @@ import { type RedisClient, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { tellAway } from '../redis/tell-away.js';
+import { tellAway } from '../redis/log-availability.js';
 import { PubSubSource } from '../transport/pubsub/subscribe.js';
 import { Replies } from '../transport/replies/push.js';
 import type { Source } from '../transport/source.js';
@@ -33,6 +34,8 @@ import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options
 /** How long Redis may take to answer at start. */
 const START_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 5_000;
+/** How long Redis may take to give back what a worker reads that has not finished in time. */
+const RELEASE_TIMEOUT_MS = 100;
 
 export interface WorkerEvents {
   /** It listens: at start, and after every reconnection. */
@@ -195,7 +198,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
     else this.#warnings.commandFailed(command, error);
   }
 
-  /** Takes no more messages, finishes those that it has (at most `timeout` ms, 5000), closes. Can be called twice. */
+  /**
+   * Takes no more messages, finishes those that it has (at most `timeout` ms, 5000, and 0.1 s to give back what it reads), closes,
+   * whether Redis answers or not. Can be called twice.
+   */
   close(options?: { timeout?: number | undefined }): Promise<void> {
     const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
     this.#closing ??= this.#close(timeout);
@@ -207,12 +213,14 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const timedOut = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, timeoutMs);
     });
-    await Promise.race([this.#finish(), timedOut]);
+    const isFinished = await Promise.race([this.#finish().then(() => true), timedOut]);
     clearTimeout(timer);
     this.#shape.close();
     this.#executor?.close();
-    await this.#source?.close();
+    // Where an application's own command takes long, others need not wait for this worker's leases to end.
+    if (!isFinished) await Promise.race([this.#source?.close(), pause(RELEASE_TIMEOUT_MS)]);
     endConnection(this.#client);
+    this.#source?.abandon();
     this.#faultLines.flush();
     this.emit('close');
   }

@@ -9,6 +9,7 @@ import { streamKey } from '../../lib/redis/keys.js';
 import { inboxKey, type Message, parseChannel, replyListOf } from '../../lib/transport/protocol.js';
 import { ServingLayer, type ServingOptions } from '../../lib/serving/remote-executor.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 import { viewsOf } from '../support/views.js';
 
 const inboxOf = (message: Message): string => replyListOf('', message)?.key ?? '';
@@ -18,24 +19,11 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
   let redis: PrivateRedis;
   let client: Redis;
   let neighbour: Redis;
-  let opened: (() => unknown)[];
+  const opened = useRedis((started) => ({ redis, client } = started));
 
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-  });
-  after(async () => {
-    client?.disconnect();
-    await redis?.stop();
-  });
   beforeEach(async () => {
-    opened = [];
-    await client.flushall();
     await client.call('ACL', 'SETUSER', 'neighbour', 'reset', 'on', '>secret', 'allchannels', 'resetkeys', '+@all');
     neighbour = await account('neighbour');
-  });
-  afterEach(async () => {
-    for (const close of opened.toReversed()) await close();
   });
 
   const account = async (username: string): Promise<Redis> => {

@@ -71,6 +71,10 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   async close(): Promise<void> {
+    this.abandon();
+  }
+
+  abandon(): void {
     this.#closed.abort();
     this.#subscriber.close();
   }

@@ -29,6 +29,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   /** One, or in a Cluster one for each partition. */
   readonly #readers = new Set<Reader>();
   #isClosed = false;
+  #isAbandoned = false;
 
   constructor(
     readonly target: RedisTarget,
@@ -77,8 +78,16 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#assignment.stop();
+    // A heartbeat may wait for a read, and a read for room.
+    for (const reader of this.#readers) reader.stop();
     await this.#heartbeat.close();
-    if (this.target.client.status === 'ready') await this.#assignment.releaseAll().catch((error) => this.#fault(error));
+    if (!this.#isAbandoned && this.target.client.status === 'ready')
+      await this.#assignment.releaseAll().catch((error) => this.#fault(error));
+    for (const reader of this.#readers) reader.close();
+  }
+
+  abandon(): void {
+    this.#isAbandoned = true;
     for (const reader of this.#readers) reader.close();
   }
 
@@ -143,6 +152,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   #fault(error: unknown): void {
-    this.emit('fault', redisFault(error));
+    // Reads fail whose connections were ended here.
+    if (!this.#isAbandoned) this.emit('fault', redisFault(error));
   }
 }

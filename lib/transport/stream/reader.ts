@@ -34,7 +34,7 @@ export class Reader {
   readonly #count = new ReadCount();
   #read: Promise<void> = Promise.resolve();
   #hasFailed = false;
-  #isClosed = false;
+  #isStopped = false;
 
   constructor(
     /** Blocks; it is closed with the reader. */
@@ -57,14 +57,19 @@ export class Reader {
     await this.#read;
   }
 
-  close(): void {
-    this.#isClosed = true;
+  /** Begins no other read, and waits for nothing. */
+  stop(): void {
+    this.#isStopped = true;
     this.owned.changed();
+  }
+
+  close(): void {
+    this.stop();
     endConnection(this.client);
   }
 
   async #run(): Promise<void> {
-    while (!this.#isClosed) {
+    while (!this.#isStopped) {
       const partitions = [...this.partitions.values()].filter(
         ({ state }) => state === 'claiming' || state === 'reading',
       );
@@ -77,7 +82,8 @@ export class Reader {
 
   async #claimAndRead(partitions: readonly Partition[]): Promise<void> {
     await whenReady(this.client, LEASE_MS);
-    await Promise.all(partitions.map((partition) => partition.state === 'claiming' && this.#claim(partition)));
+    const unclaimed = partitions.filter(({ state }) => state === 'claiming');
+    await Promise.all(unclaimed.map((partition) => this.#claim(partition)));
     await this.#readNew(partitions.filter(({ state }) => state === 'reading'));
   }
 
@@ -109,21 +115,21 @@ export class Reader {
     let after: string | undefined;
     let claimed = 0;
     do {
-      while (this.owned.room() <= 0 && !this.#isClosed) await this.owned.nextChange();
+      while (this.owned.room() <= 0 && !this.#isStopped) await this.owned.nextChange();
       const found = await claim(this.commands, partition, this.workerId, after, count.next);
       count.adapt(found.read, count.next);
       if (found.givenUp > 0) this.hooks.fault(givenUp(found.givenUp));
       this.hooks.entries([[partition, found.entries]]);
       claimed += found.entries.length;
       after = found.last;
-    } while (after !== undefined && partition.state !== 'lost');
+    } while (after !== undefined && partition.state !== 'lost' && !this.#isStopped);
     partition.claimed();
     if (claimed > 0) this.hooks.claimed(claimed);
   }
 
   /** A read failed. Its reply may have given out entries: what is pending is claimed before anything new is read. */
   async #recover(error: unknown): Promise<void> {
-    if (this.#isClosed) return;
+    if (this.#isStopped) return;
     this.#hasFailed = true;
     for (const partition of this.partitions.values()) partition.claimAgain();
     this.hooks.fault(error);
