@@ -13,7 +13,7 @@ export class Acknowledger {
   ) {}
 
   schedule(): void {
-    this.#scheduled ??= setImmediate(() => this.flush().catch(this.onFault));
+    this.#scheduled ??= setImmediate(() => void this.flush().catch(this.onFault));
   }
 
   /** Rejects where Redis fails: the entries are acknowledged the next time. */

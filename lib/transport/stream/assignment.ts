@@ -36,6 +36,8 @@ export class Assignment {
   readonly #membership: Membership;
   readonly #leases: Leases;
   #isStopping = false;
+  /** What Redis has answered of some partition's stream, in this heartbeat. */
+  readonly #errors: Error[] = [];
 
   constructor(
     readonly client: RedisClient,
@@ -65,17 +67,17 @@ export class Assignment {
     await this.#membership.leave();
   }
 
+  /** One heartbeat. Rejects where the connection fails, or the streams of this worker's whole share. */
   async beat(): Promise<void> {
     const members = await (this.#isStopping ? this.#membership.leave() : this.#membership.join());
     await this.acknowledger.flush().catch((error) => this.hooks.fault(error));
     const numbers = Array.from({ length: this.options.partitions }, (_, number) => number);
+    this.#errors.length = 0;
     // A reader that has begun to wait for some partitions comes to another one only after that: so it is told of all together.
-    const faults = await Promise.all(numbers.map((number) => this.#attend(number, members))).finally(() =>
-      this.partitions.changed(),
-    );
-    const fault = faults.find((error) => error !== undefined);
+    await Promise.all(numbers.map((number) => this.#attend(number, members))).finally(() => this.partitions.changed());
     const share = numbers.filter((number) => this.#membership.isShare(number, members));
-    if (fault !== undefined && share.every((number) => this.metrics.failingPartitions.has(number))) throw fault;
+    const [error] = this.#errors;
+    if (error && share.every((number) => this.metrics.failingPartitions.has(number))) throw error;
   }
 
   /** What is at its key is no stream: it is tried again at the next heartbeat. */
@@ -91,8 +93,8 @@ export class Assignment {
     this.hooks.lost(partition);
   }
 
-  /** Takes, keeps or leaves one partition. Resolves to what Redis answered in vain, see #alone(). */
-  async #attend(number: number, members: readonly string[]): Promise<unknown> {
+  /** Takes, keeps or leaves one partition. */
+  async #attend(number: number, members: readonly string[]): Promise<void> {
     const isWanted = () => !this.#isStopping && this.#membership.isShare(number, members);
     const owned = this.partitions.get(streamKey(this.options.namespace, number));
     if (!owned && !isWanted()) return void this.metrics.failingPartitions.delete(number);
@@ -107,18 +109,18 @@ export class Assignment {
   }
 
   /** What Redis answers of one partition's stream fails no other's, and is told once. */
-  async #alone(number: number, work: () => Promise<void>): Promise<unknown> {
+  async #alone(number: number, work: () => Promise<void>): Promise<void> {
     const { failingPartitions } = this.metrics;
     try {
       await work();
       failingPartitions.delete(number);
-    } catch (error) {
-      if ((error as Error).name !== 'ReplyError') throw error;
+    } catch (caught) {
+      const error = caught as Error;
+      if (error.name !== 'ReplyError') throw error;
       if (!failingPartitions.has(number)) this.hooks.fault(error);
       failingPartitions.add(number);
-      return error;
+      this.#errors.push(error);
     }
-    return undefined;
   }
 
   async #own(number: number, clockOffsetMs: number, members: readonly string[]): Promise<void> {
