@@ -7,7 +7,7 @@ import { IntelligentSessionError, OptionError } from '../lib/errors/errors.js';
 import { CLOSE_TIMEOUT_MS } from '../lib/redis/unfinished.js';
 import type { Executor } from '../lib/serving/executor.js';
 import { LocalExecutor } from '../lib/serving/local-executor.js';
-import { ServingLayer } from '../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../lib/serving/remote-executor.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import { warn } from '../lib/errors/warnings.js';
 import { beacon } from './beacon.js';
@@ -108,7 +108,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const serving: Executor =
     worker === 'embedded'
       ? new LocalExecutor(redis, { ...of, ...local, tellsAway, combos: combos.map(withoutSuggest) })
-      : new ServingLayer(redis, { ...of, tellsAway });
+      : new RemoteExecutor(redis, { ...of, tellsAway });
   const given = { ...signing, store };
   const storing = session(given);
   // express-session decides once whether it stores what holds nothing; both follow the store, and make the same sessions

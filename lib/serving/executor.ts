@@ -22,7 +22,7 @@ export interface ExecutorEvents {
   back: [];
 }
 
-/** Carries out commands on what is known of sessions, here (LocalExecutor) or by a worker (ServingLayer). */
+/** Carries out commands on what is known of sessions, here (LocalExecutor) or by a worker (RemoteExecutor). */
 export interface Executor extends EventEmitter<ExecutorEvents> {
   readonly namespace: string;
   readonly metrics: PromRegistry;

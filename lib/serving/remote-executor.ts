@@ -42,7 +42,7 @@ import { Renewals } from './renewals.js';
 import { ReplyLists } from '../transport/replies/lists.js';
 import { commandFault, Unanswered, WITHOUT_INSIGHT } from './unanswered.js';
 
-export interface ServingOptions {
+export interface RemoteExecutorOptions {
   readonly namespace?: string | undefined;
   readonly transport?: 'pubsub' | 'stream' | undefined;
   /** of the transport `stream`, as the workers have it @default 16 */
@@ -102,13 +102,13 @@ function parseAnswer(text: string): unknown {
 }
 
 /** An OptionError where answers can't come that way. */
-export function checkReplies(redis: RedisOption, replies: ServingOptions['replies']): void {
+export function checkReplies(redis: RedisOption, replies: RemoteExecutorOptions['replies']): void {
   if (replies === 'list')
     requireOneServer(redis, 'option "replies": lists of each request need one Redis; on a Cluster there is the inbox');
 }
 
 /** What an Express process does: sends requests, waits for answers, knows no worker. */
-export class ServingLayer extends ExecutorEmitter implements Executor {
+export class RemoteExecutor extends ExecutorEmitter implements Executor {
   readonly #metrics = new Metrics();
   readonly namespace: string;
   readonly #keys: RedisClient;
@@ -149,7 +149,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   readonly #pending: Pending;
   #closing: Promise<void> | undefined;
 
-  constructor(redis: RedisOption, options: ServingOptions = {}) {
+  constructor(redis: RedisOption, options: RemoteExecutorOptions = {}) {
     super();
     const {
       namespace: given = '',

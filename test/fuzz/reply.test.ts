@@ -5,7 +5,7 @@ import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.j
 import { IntelligentSessionError } from '../../lib/index.js';
 import { inboxKey, parseChannel, replyKey } from '../../lib/transport/protocol.js';
 import type { Answer } from '../../lib/serving/executor.js';
-import { ServingLayer, type ServingOptions } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor, type RemoteExecutorOptions } from '../../lib/serving/remote-executor.js';
 import { anyText, damaged, fuzz, FUZZ_TIMEOUT_MS, RUNS } from '../support/fuzz.js';
 
 const report = {
@@ -67,7 +67,7 @@ for (const replies of ['inbox', 'list'] as const)
     let redis: PrivateRedis;
     let client: Redis;
     let ears: Redis;
-    let serving: ServingLayer;
+    let serving: RemoteExecutor;
     /** what comes before the right answer */
     let forged: readonly object[] = [];
     const faults: Error[] = [];
@@ -76,8 +76,8 @@ for (const replies of ['inbox', 'list'] as const)
       redis = await startPrivateRedis();
       client = new Redis(redis.url);
       ears = new Redis(redis.url);
-      const options: ServingOptions = { replies };
-      serving = new ServingLayer(redis.url, options);
+      const options: RemoteExecutorOptions = { replies };
+      serving = new RemoteExecutor(redis.url, options);
       serving.on('fault', (error) => faults.push(error));
       ears.on('pmessage', (_pattern, channel: string) => {
         const message = parseChannel('', channel);

@@ -18,7 +18,7 @@ import {
   parseChannel,
   parseRequestId,
 } from '../../lib/transport/protocol.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
 import { anyText, coded, damaged, fuzz, FUZZ_TIMEOUT_MS, RUNS } from '../support/fuzz.js';
@@ -113,7 +113,7 @@ describe('fuzz: requests to a worker', () => {
   let redis: PrivateRedis;
   let client: Redis;
   let worker: Worker;
-  let serving: ServingLayer;
+  let serving: RemoteExecutor;
   const faults: Error[] = [];
 
   before(async () => {
@@ -121,7 +121,7 @@ describe('fuzz: requests to a worker', () => {
     client = new Redis(redis.url);
     worker = await createWorker({ redis: redis.url, commands: { own: ({ payload }) => payload } });
     worker.on('fault', (error) => faults.push(error));
-    serving = new ServingLayer(redis.url);
+    serving = new RemoteExecutor(redis.url);
   });
   after(async () => {
     await serving?.close();

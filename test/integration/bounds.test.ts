@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createBloomFilter } from '../../lib/bloom/index.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { pageNames } from '../../middleware/page-name.js';
 import { RequestIntelligence } from '../../middleware/request-intelligence.js';
 
@@ -30,7 +30,7 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
       commandTimeoutMs: 200,
       commands: { hang: () => new Promise(() => {}), quick: () => 'here' },
     });
-    const serving = new ServingLayer(redis.url);
+    const serving = new RemoteExecutor(redis.url);
     open.push(
       () => worker.close({ timeout: 0 }),
       () => serving.close(),
@@ -64,7 +64,7 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
   });
 
   it('command names that a visitor chose are "other" in the metrics after the first hundred', async () => {
-    const serving = new ServingLayer(redis.url, { namespace: 'names:' });
+    const serving = new RemoteExecutor(redis.url, { namespace: 'names:' });
     open.push(() => serving.close());
     for (let i = 0; i < 300; i++) await serving.ask(`name-${i}`, 'visitor', '', 60, 1000);
     await serving.ask('pageview', 'visitor', '/', 60, 1000);
@@ -76,7 +76,7 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
 
   it('a stream that nobody reads is bounded by bytes: what comes over it is refused', async () => {
     const maxBacklogBytes = 1024 * 1024;
-    const serving = new ServingLayer(redis.url, {
+    const serving = new RemoteExecutor(redis.url, {
       namespace: 'backlog:',
       transport: 'stream',
       partitions: 1,

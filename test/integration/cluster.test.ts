@@ -7,7 +7,7 @@ import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, type IntelligentSession, intelligentSession, type Worker } from '../../lib/index.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { leaseKey, streamKey } from '../../lib/redis/keys.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { combos, itKnowsItsVisitors, shopOf } from '../contract/intelligence.js';
 import { type PrivateCluster, startCluster } from '../support/cluster.js';
 import { Site } from '../support/site.js';
@@ -168,7 +168,7 @@ describe('a node that leaves a Cluster and goes on answering', () => {
     it(`is left by who has ${role} there`, async () => {
       const client = new Cluster([...cluster.nodes], { slotsRefreshInterval: 200 });
       const worker = await createWorker({ redis: client, namespace: NAMESPACE });
-      const serving = new ServingLayer(client, { namespace: NAMESPACE });
+      const serving = new RemoteExecutor(client, { namespace: NAMESPACE });
       const ask = async () => (await serving.ask('pageview', 'sid', '/a', 60, 500)).answered;
       await until(ask, 'it works');
       const nodes = cluster.nodes.map(({ host, port }) => new Redis(port, host));

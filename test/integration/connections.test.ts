@@ -12,7 +12,7 @@ import {
   RedisSessionStore,
   type RedisSessionStoreOptions,
 } from '../../lib/index.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { until } from '../support/until.js';
 
@@ -50,7 +50,7 @@ describe('a connection is ended by evidence only', () => {
   it('reply lists: connections that nobody uses stay', async () => {
     const worker = await createWorker({ redis: redis.url });
     open.push(() => worker.close());
-    const serving = new ServingLayer(
+    const serving = new RemoteExecutor(
       { host: '127.0.0.1', port: redis.port, connectionName: 'lists' },
       { replies: 'list', replyConnections: 3 },
     );

@@ -7,7 +7,7 @@ import { createWorker, type IntelligentSessionOptions, intelligentSession, type 
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { goneKey, streamKey } from '../../lib/redis/keys.js';
 import { partitionOf } from '../../lib/transport/protocol.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
@@ -38,8 +38,8 @@ describe('what is known of a session', () => {
     opened.push(() => one.close());
     return one;
   };
-  const serving = (options?: ConstructorParameters<typeof ServingLayer>[1]): ServingLayer => {
-    const one = new ServingLayer(redis.url, options);
+  const serving = (options?: ConstructorParameters<typeof RemoteExecutor>[1]): RemoteExecutor => {
+    const one = new RemoteExecutor(redis.url, options);
     opened.push(() => one.close());
     return one;
   };
@@ -283,7 +283,7 @@ describe('a command of an application', () => {
       it(`answers at once where it has nothing to say (${transport}, ${replies})`, async () => {
         const namespace = `${transport}-${replies}:`;
         const worker = await createWorker({ redis: redis.url, namespace, transport, commands });
-        const serving = new ServingLayer(redis.url, { namespace, transport, replies });
+        const serving = new RemoteExecutor(redis.url, { namespace, transport, replies });
         const circuits: string[] = [];
         serving.on('circuit', (state) => circuits.push(state));
         try {
@@ -302,7 +302,7 @@ describe('a command of an application', () => {
 
   it('answers at once where its answer can’t be said in JSON, or nobody knows the command', async () => {
     const worker = await createWorker({ redis: redis.url, namespace: 'e:', transport: 'stream', commands });
-    const serving = new ServingLayer(redis.url, { namespace: 'e:', transport: 'stream' });
+    const serving = new RemoteExecutor(redis.url, { namespace: 'e:', transport: 'stream' });
     const reasons: string[] = [];
     serving.on('degraded', (command, reason) => reasons.push(`${command}: ${reason}`));
     try {

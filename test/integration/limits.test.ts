@@ -10,7 +10,7 @@ import {
   intelligentSession,
   type Worker,
 } from '../../lib/index.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { startDistance } from '../support/delay.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { allowDebug } from '../support/servers.js';
@@ -194,7 +194,7 @@ describe('limits count only time in which the event loop could read', () => {
       const namespace = `stalled-${transport}:`;
       for (let round = 0; round < 6; round++) {
         const starting = createWorker({ redis: redis.url, namespace, transport });
-        const serving = new ServingLayer(redis.url, { namespace, transport });
+        const serving = new RemoteExecutor(redis.url, { namespace, transport });
         const reasons: string[] = [];
         serving.on('degraded', (command, reason) => reasons.push(`${command}: ${reason}`));
         await immediate();

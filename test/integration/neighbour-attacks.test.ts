@@ -5,7 +5,7 @@ import { createWorker, type Worker } from '../../lib/index.js';
 import type { IntelligentSessionError } from '../../lib/errors/errors.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { inboxKey, parseChannel } from '../../lib/transport/protocol.js';
-import { ServingLayer, type ServingOptions } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor, type RemoteExecutorOptions } from '../../lib/serving/remote-executor.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
 
@@ -40,8 +40,8 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     await one.ping();
     return one;
   };
-  const serve = (options: ServingOptions = {}): ServingLayer => {
-    const serving = new ServingLayer(redis.url, options);
+  const serve = (options: RemoteExecutorOptions = {}): RemoteExecutor => {
+    const serving = new RemoteExecutor(redis.url, options);
     opened.push(() => serving.close());
     return serving;
   };
@@ -50,7 +50,7 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     opened.push(() => worker.close());
     return worker;
   };
-  const refused = async (serving: ServingLayer): Promise<number> =>
+  const refused = async (serving: RemoteExecutor): Promise<number> =>
     Number(/requests_total\{command="\w+",result="refused"\} (\d+)/.exec(await serving.metrics.metrics())?.[1] ?? 0);
 
   /** The neighbour's second connection publishes what `forge` makes of each message that the first one hears. */
@@ -148,7 +148,7 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     const site = { port: redis.port, username: 'site', password: 'secret' };
     const worker = await createWorker({ redis: site, namespace: 'shop:', transport: 'stream' });
     opened.push(() => worker.close());
-    const serving = new ServingLayer(site, { namespace: 'shop:', transport: 'stream' });
+    const serving = new RemoteExecutor(site, { namespace: 'shop:', transport: 'stream' });
     opened.push(() => serving.close());
     const heard: string[] = [];
     const ears = neighbour.duplicate();
@@ -291,7 +291,7 @@ describe('an account that may publish and nothing else', () => {
 
   it('takes no more of Redis’ memory than 32 MB by answers that nobody fetches; who fetches theirs gets them', async () => {
     const memory = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1]);
-    const serving = new ServingLayer(redis.url, {});
+    const serving = new RemoteExecutor(redis.url, {});
     const faults: string[] = [];
     worker.on('fault', ({ message }) => faults.push(message));
     try {

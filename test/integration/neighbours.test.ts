@@ -13,7 +13,7 @@ import {
 } from '../../lib/index.js';
 import { builtIn } from '../../lib/intelligence/commands.js';
 import type { RedisOption } from '../../lib/redis/connect.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { shopOf } from '../contract/intelligence.js';
 import { type PrivateCluster, startCluster } from '../support/cluster.js';
 import { startSentinelTrio } from '../support/sentinel.js';
@@ -47,8 +47,8 @@ describe('applications that share a Redis', () => {
     opened.push(() => one.close());
     return one;
   };
-  const serving = (of: RedisOption, options?: ConstructorParameters<typeof ServingLayer>[1]): ServingLayer => {
-    const one = new ServingLayer(of, options);
+  const serving = (of: RedisOption, options?: ConstructorParameters<typeof RemoteExecutor>[1]): RemoteExecutor => {
+    const one = new RemoteExecutor(of, options);
     opened.push(() => one.close());
     return one;
   };
@@ -242,7 +242,7 @@ describe('applications that share a Redis', () => {
       ] as [RedisOption, string?][])
         for (const make of [
           () => intelligentSession({ redis: of, secret: 'test', ...(namespace && { namespace }) }),
-          () => new ServingLayer(of, namespace === undefined ? {} : { namespace }),
+          () => new RemoteExecutor(of, namespace === undefined ? {} : { namespace }),
         ])
           expect(make).to.throw(TypeError, '"keyPrefix"').with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
     });
@@ -342,7 +342,7 @@ describe('a Cluster’s client that was made for something else', () => {
     const given = createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${node?.port}` }], useReplicas: true });
     await expectRead(given);
     const worker = await createWorker({ redis: given, namespace: 'n:' });
-    const serving = new ServingLayer(given, { namespace: 'n:' });
+    const serving = new RemoteExecutor(given, { namespace: 'n:' });
     try {
       expect(await serving.ask('pageview', 'sid', '/a', 60, 2000)).to.have.nested.property('data.totalPages', 1);
     } finally {
@@ -357,7 +357,7 @@ describe('a Cluster’s client that was made for something else', () => {
       redisOptions: { db: 0, keyPrefix: 'p:', stringNumbers: true },
     });
     const worker = await createWorker({ redis: client });
-    const serving = new ServingLayer(new Cluster([...cluster.nodes], { lazyConnect: true }), { namespace: 'p:' });
+    const serving = new RemoteExecutor(new Cluster([...cluster.nodes], { lazyConnect: true }), { namespace: 'p:' });
     try {
       expect(await serving.ask('pageview', 'sid', '/a', 60, 2000)).to.have.nested.property('data.totalPages', 1);
     } finally {

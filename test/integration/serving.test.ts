@@ -7,7 +7,7 @@ import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.j
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker } from '../../lib/index.js';
 import type { DegradedReason } from '../../lib/serving/executor.js';
-import { ServingLayer, type ServingOptions } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor, type RemoteExecutorOptions } from '../../lib/serving/remote-executor.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
 
@@ -28,8 +28,8 @@ describe('the serving layer', () => {
     client.disconnect();
     await redis.stop();
   });
-  const serve = (options: ServingOptions = {}) => {
-    const serving = new ServingLayer(redis.url, options);
+  const serve = (options: RemoteExecutorOptions = {}) => {
+    const serving = new RemoteExecutor(redis.url, options);
     open.push(serving);
     const reasons: DegradedReason[] = [];
     serving.on('degraded', (_command, reason) => reasons.push(reason));
@@ -78,7 +78,7 @@ describe('the serving layer', () => {
 
   it('by list on a Cluster is refused at once, with the reason', () => {
     const cluster = { isCluster: true, startupNodes: [], options: {} };
-    expect(() => new ServingLayer(cluster as never, { replies: 'list' }))
+    expect(() => new RemoteExecutor(cluster as never, { replies: 'list' }))
       .to.throw(TypeError, '"replies"')
       .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
   });

@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { type IntelligentSessionOptions, intelligentSession, RedisSessionStore } from '../../lib/index.js';
 import { streamKey } from '../../lib/redis/keys.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { Worker } from '../../lib/worker/worker.js';
 import { startDistance } from '../support/delay.js';
 import { Site, Visitor } from '../support/site.js';
@@ -88,7 +88,7 @@ describe('starting', () => {
       const far = await startDistance(redis.port, 40);
       const client = new Redis(redis.url);
       const namespace = `start-order-${transport}:`;
-      const serving = new ServingLayer(far.url, { namespace, transport, partitions: 1 });
+      const serving = new RemoteExecutor(far.url, { namespace, transport, partitions: 1 });
       const heard: { request: string; payload: string }[] = [];
       try {
         const listener = client.duplicate();

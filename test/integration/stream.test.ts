@@ -6,7 +6,7 @@ import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type Worker } from '../../lib/index.js';
 import { leaseKey, streamKey, workersKey } from '../../lib/redis/keys.js';
 import { GROUP, partitionOf } from '../../lib/transport/protocol.js';
-import { type ServingOptions, ServingLayer } from '../../lib/serving/remote-executor.js';
+import { type RemoteExecutorOptions, RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import type { WorkerOptions } from '../../lib/worker/options.js';
 import { flavours, startServer } from '../support/servers.js';
 import { until } from '../support/until.js';
@@ -40,8 +40,8 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
     });
 
     const options = { namespace: NS, transport: 'stream', partitions: PARTITIONS } as const;
-    const serve = (more: ServingOptions = {}) => {
-      const serving = new ServingLayer(redis.url, { ...options, ...more });
+    const serve = (more: RemoteExecutorOptions = {}) => {
+      const serving = new RemoteExecutor(redis.url, { ...options, ...more });
       open.push(serving);
       return serving;
     };

@@ -6,20 +6,20 @@ import { createBloomFilter, createWorker, type Worker } from '../../lib/index.js
 import { keyItem } from '../../lib/intelligence/command/keyed-item.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { shapeKey } from '../../lib/redis/keys.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { flavours, startServer } from '../support/servers.js';
 
 for (const flavour of flavours.filter(({ server }) => server === 'redis-7.0'))
   describe(`the worker’s options on ${flavour.name}`, () => {
     let redis: PrivateRedis;
     let client: Redis;
-    let serving: ServingLayer;
+    let serving: RemoteExecutor;
     let worker: Worker | undefined;
 
     before(async function () {
       redis = await startServer(this, flavour);
       client = new Redis(redis.url);
-      serving = new ServingLayer(redis.url, { namespace: 'w:' });
+      serving = new RemoteExecutor(redis.url, { namespace: 'w:' });
     });
     beforeEach(() => client.del(shapeKey('w:')));
     afterEach(() => worker?.close());

@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type Worker, type WorkerOptions } from '../../lib/index.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { serveHttp } from '../../lib/worker/http.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { until } from '../support/until.js';
@@ -15,13 +15,13 @@ import { viewsOf } from '../support/views.js';
 describe('workers', () => {
   let redis: PrivateRedis;
   let client: Redis;
-  let serving: ServingLayer;
+  let serving: RemoteExecutor;
   const open: { close(): Promise<unknown> }[] = [];
 
   before(async () => {
     redis = await startPrivateRedis();
     client = new Redis(redis.url);
-    serving = new ServingLayer(redis.url);
+    serving = new RemoteExecutor(redis.url);
   });
   afterEach(async () => {
     await Promise.all(open.splice(0).map((one) => one.close()));

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 
 export interface FloodOptions {
   /** distinct addresses that the attacker has asked for before */
@@ -28,8 +28,8 @@ export interface Flooded {
  */
 export async function flood(url: string, options: FloodOptions = {}): Promise<Flooded> {
   const { addresses = 12_000, lists = 30, items = 500, visitors = 10, ms = 3000, namespace = '' } = options;
-  const attacker = new ServingLayer(url, { namespace });
-  const others = new ServingLayer(url, { namespace });
+  const attacker = new RemoteExecutor(url, { namespace });
+  const others = new RemoteExecutor(url, { namespace });
   try {
     const sid = 'attacker';
     for (let i = 0; i < addresses; i += 200) {
