@@ -189,7 +189,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     const req = request as IntelligentRequest;
     if (!req.intelligence?.policy.tracked) return;
     const seen = context.session(req, req.intelligence.policy);
-    if (seen?.returning) serving.send('pageview', seen.sid, pageName(page), seen.ttlSeconds);
+    if (seen?.returning) serving.send('pageview', seen.sid, pageName(page), { ttlSeconds: seen.ttlSeconds });
   };
   return Object.assign(handler, { store, serving, beacon: () => beacon(countSeen, fault), close });
 }

@@ -12,7 +12,7 @@ import {
   DEFAULT_BACKLOG_BYTES,
   DEFAULT_REPLY_CONNECTIONS,
   type RemoteExecutorOptions,
-} from '../lib/serving/remote-executor.js';
+} from '../lib/serving/remote-executor-options.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import { executorEntries, MAX_QUEUE_BYTES, ownCommands, type WorkerOptions } from '../lib/worker/options.js';
 import { checkSecret } from './check-secret.js';

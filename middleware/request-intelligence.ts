@@ -86,7 +86,7 @@ export class RequestIntelligence implements Asking {
   send(command: string, payload?: unknown): void {
     this.#countFirst();
     const session = this.#session();
-    if (session) this.context.serving.send(command, session.sid, payload, session.ttlSeconds);
+    if (session) this.context.serving.send(command, session.sid, payload, { ttlSeconds: session.ttlSeconds });
   }
 
   /** Sends a command of your own and waits for its answer; undefined after `timeout` ms. */
@@ -126,7 +126,10 @@ export class RequestIntelligence implements Asking {
       this.degraded ||= this.policy.tracked && this.req.session === undefined;
       return undefined;
     }
-    const answer = await this.context.serving.ask(command, session.sid, payload, session.ttlSeconds, timeout);
+    const answer = await this.context.serving.ask(command, session.sid, payload, {
+      ttlSeconds: session.ttlSeconds,
+      timeoutMs: timeout,
+    });
     if (answer.answered) return answer.data ?? undefined;
     this.degraded = true;
     return undefined;
@@ -141,7 +144,9 @@ export class RequestIntelligence implements Asking {
       const session = this.#session();
       if (!session) return;
       this.#report = Promise.resolve(undefined); // counted
-      this.context.serving.send('pageview', session.sid, this.context.pageName(page), session.ttlSeconds);
+      this.context.serving.send('pageview', session.sid, this.context.pageName(page), {
+        ttlSeconds: session.ttlSeconds,
+      });
     } catch (error) {
       this.context.serving.emit('fault', applicationFault(error)); // the response has gone
     }

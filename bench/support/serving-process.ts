@@ -94,8 +94,9 @@ else if (what === 'worker') {
       ? intelligentSession({ redis, secret: 'of no use but for benchmarks, 32 bytes', worker: 'embedded', ...options })
       : undefined;
   const serving = sessions?.serving ?? new RemoteExecutor(redis, options);
-  ask = async (sid, page, timeoutMs) => (await serving.ask('pageview', sid, page, 3600, timeoutMs)).answered;
-  send = (sid, page) => serving.send('pageview', sid, page, 3600);
+  ask = async (sid, page, timeoutMs) =>
+    (await serving.ask('pageview', sid, page, { ttlSeconds: 3600, timeoutMs })).answered;
+  send = (sid, page) => serving.send('pageview', sid, page, { ttlSeconds: 3600 });
   close = () => serving.close();
 }
 let cpu = process.cpuUsage();

@@ -5,7 +5,8 @@ import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.j
 import { IntelligentSessionError } from '../../lib/index.js';
 import { inboxKey, parseChannel, replyKey } from '../../lib/transport/protocol.js';
 import type { Answer } from '../../lib/serving/executor.js';
-import { RemoteExecutor, type RemoteExecutorOptions } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
+import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
 import { anyText, damaged, fuzz, FUZZ_TIMEOUT_MS, RUNS } from '../support/fuzz.js';
 
 const report = {
@@ -90,7 +91,7 @@ for (const replies of ['inbox', 'list'] as const)
       });
       await ears.psubscribe('ss:*');
       forged = [];
-      await serving.ask('combo', 'sid', ['/a'], 60, 9_000); // from now on nonces are required
+      await serving.ask('combo', 'sid', ['/a'], { ttlSeconds: 60, timeoutMs: 9_000 }); // from now on nonces are required
     });
     after(async () => {
       await serving?.close();
@@ -107,7 +108,9 @@ for (const replies of ['inbox', 'list'] as const)
           faults.length = 0;
           forged = some;
           const answers: Answer[] = await Promise.all(
-            asks.map(([command, payload]) => serving.ask(command, 'sid', payload, 60, 9_000)),
+            asks.map(([command, payload]) =>
+              serving.ask(command, 'sid', payload, { ttlSeconds: 60, timeoutMs: 9_000 }),
+            ),
           );
           for (const [i, answer] of answers.entries()) {
             const [command, , , fits] = asks[i] as (typeof asks)[number];

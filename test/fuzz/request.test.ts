@@ -132,8 +132,8 @@ describe('fuzz: requests to a worker', () => {
 
   it('touch no other session and no other’s key, and end nothing', async function () {
     this.timeout(FUZZ_TIMEOUT_MS);
-    await serving.ask('pageview', 'victim', '/a', 40_000_000, 10_000);
-    await serving.ask('mark-notification-seen', 'victim', 'n', 40_000_000, 10_000);
+    await serving.ask('pageview', 'victim', '/a', { ttlSeconds: 40_000_000, timeoutMs: 10_000 });
+    await serving.ask('mark-notification-seen', 'victim', 'n', { ttlSeconds: 40_000_000, timeoutMs: 10_000 });
     await client.mset('theirs', 'x', 'sess:victim', '{}', 'ss:victim:visited', 'x');
     await client.rpush('async:own:theirs:1', 'x');
     await client.rpush('async:inbox:inbox-1234', 'x');
@@ -156,7 +156,7 @@ describe('fuzz: requests to a worker', () => {
         const pipeline = client.pipeline();
         for (const [text, data] of all) pipeline.publish(text, data);
         await pipeline.exec();
-        const asked = await serving.ask('combo', 'victim', ['/a'], 60, 9_000);
+        const asked = await serving.ask('combo', 'victim', ['/a'], { ttlSeconds: 60, timeoutMs: 9_000 });
         expect(asked, 'the worker answers').to.deep.equal({ answered: true, data: 1 });
         expect(await stands()).to.deep.equal(before);
         for (const fault of faults) expect(fault, 'a coded fault').to.be.instanceOf(IntelligentSessionError);

@@ -39,7 +39,7 @@ for (const bloom of ['fallback', 'module'] as const)
     });
 
     const asked = async (command: string, sid: string, payload: unknown, way = serving): Promise<unknown> => {
-      const answer = await way.ask(command, sid, payload, 3600, 10_000);
+      const answer = await way.ask(command, sid, payload, { ttlSeconds: 3600, timeoutMs: 10_000 });
       expect(answer, command).to.have.property('answered', true);
       return answer.answered ? answer.data : undefined;
     };

@@ -35,9 +35,14 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
       () => worker.close({ timeout: 0 }),
       () => serving.close(),
     );
-    const hung = Array.from({ length: 256 }, (_, i) => serving.ask('hang', `s${i}`, '', 60, 10_000));
-    expect(await serving.ask('quick', 'visitor', '', 60, 10_000)).to.deep.equal({ answered: true, data: 'here' });
-    for (const answer of await Promise.all(hung)) expect(answer).to.deep.equal({ answered: false });
+    const hung = Array.from({ length: 256 }, (_, i) =>
+      serving.ask('hang', `s${i}`, '', { ttlSeconds: 60, timeoutMs: 10_000 }),
+    );
+    expect(await serving.ask('quick', 'visitor', '', { ttlSeconds: 60, timeoutMs: 10_000 })).to.deep.equal({
+      answered: true,
+      data: 'here',
+    });
+    for (const answer of await Promise.all(hung)) expect(answer).to.include({ answered: false });
     expect(await worker.metrics.metrics()).to.contain('messages_total{command="hang",result="timeout"} 256');
   });
 
@@ -52,10 +57,15 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     });
     open.push(() => sessions.close({ timeout: 0 }));
     const { serving } = sessions;
-    const hung = Array.from({ length: 256 }, (_, i) => serving.ask('hang', `s${i}`, '', 60, 10_000));
-    expect(await serving.ask('quick', 'visitor', '', 60, 10_000)).to.deep.equal({ answered: true, data: 'here' });
-    for (const answer of await Promise.all(hung)) expect(answer).to.deep.equal({ answered: false });
-    for (let i = 0; i < 300; i++) await serving.ask(`name-${i}`, 'visitor', '', 60, 1_000);
+    const hung = Array.from({ length: 256 }, (_, i) =>
+      serving.ask('hang', `s${i}`, '', { ttlSeconds: 60, timeoutMs: 10_000 }),
+    );
+    expect(await serving.ask('quick', 'visitor', '', { ttlSeconds: 60, timeoutMs: 10_000 })).to.deep.equal({
+      answered: true,
+      data: 'here',
+    });
+    for (const answer of await Promise.all(hung)) expect(answer).to.include({ answered: false });
+    for (let i = 0; i < 300; i++) await serving.ask(`name-${i}`, 'visitor', '', { ttlSeconds: 60, timeoutMs: 1_000 });
     const text = await serving.metrics.metrics();
     expect(text).to.match(/command="hang",result="\w+"\} 256/);
     const names = new Set(text.match(/command="(?!other)[^"]*"/g));
@@ -66,8 +76,8 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
   it('command names that a visitor chose are "other" in the metrics after the first hundred', async () => {
     const serving = new RemoteExecutor(redis.url, { namespace: 'names:' });
     open.push(() => serving.close());
-    for (let i = 0; i < 300; i++) await serving.ask(`name-${i}`, 'visitor', '', 60, 1000);
-    await serving.ask('pageview', 'visitor', '/', 60, 1000);
+    for (let i = 0; i < 300; i++) await serving.ask(`name-${i}`, 'visitor', '', { ttlSeconds: 60, timeoutMs: 1000 });
+    await serving.ask('pageview', 'visitor', '/', { ttlSeconds: 60, timeoutMs: 1000 });
     const text = await serving.metrics.metrics();
     expect(text.match(/command="name-/g)).to.have.lengthOf(100);
     expect(text).to.contain('requests_total{command="other",result="no-worker"} 200');
@@ -89,7 +99,9 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     });
     for (let i = 0; i < 20; i++)
       await Promise.all(
-        Array.from({ length: 10 }, (_, j) => serving.ask('pageview', `s${j}`, `/${i}${'x'.repeat(15_000)}`, 60, 1000)),
+        Array.from({ length: 10 }, (_, j) =>
+          serving.ask('pageview', `s${j}`, `/${i}${'x'.repeat(15_000)}`, { ttlSeconds: 60, timeoutMs: 1000 }),
+        ),
       );
     expect(await client.memory('USAGE', 'backlog:ss:stream:{0}')).to.be.within(
       maxBacklogBytes / 2,

@@ -99,7 +99,8 @@ for (const way of ['pubsub', 'stream', 'embedded'] as const)
         };
         await until(async () => (await shares()).every((share) => share >= 5), 'three shares');
         const sids = Array.from({ length: 40 }, (_, i) => `shared-${i}`);
-        const ask = async (sid: string) => sessions.serving.ask('pageview', sid, '/a', 60, 2000);
+        const ask = async (sid: string) =>
+          sessions.serving.ask('pageview', sid, '/a', { ttlSeconds: 60, timeoutMs: 2000 });
         for (const answer of await Promise.all(sids.map(ask)))
           expect(answer).to.have.nested.property('data.totalPages', 1);
         await Promise.all(others.map((other) => other.close()));
@@ -169,7 +170,7 @@ describe('a node that leaves a Cluster and goes on answering', () => {
       const client = new Cluster([...cluster.nodes], { slotsRefreshInterval: 200 });
       const worker = await createWorker({ redis: client, namespace: NAMESPACE });
       const serving = new RemoteExecutor(client, { namespace: NAMESPACE });
-      const ask = async () => (await serving.ask('pageview', 'sid', '/a', 60, 500)).answered;
+      const ask = async () => (await serving.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 500 })).answered;
       await until(ask, 'it works');
       const nodes = cluster.nodes.map(({ host, port }) => new Redis(port, host));
       try {

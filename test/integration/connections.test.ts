@@ -55,7 +55,7 @@ describe('a connection is ended by evidence only', () => {
       { replies: 'list', replyConnections: 3 },
     );
     open.push(() => serving.close());
-    const asked = [1, 2, 3].map((n) => serving.ask('pageview', `sid-${n}`, '/a', 60, 5000));
+    const asked = [1, 2, 3].map((n) => serving.ask('pageview', `sid-${n}`, '/a', { ttlSeconds: 60, timeoutMs: 5000 }));
     for (const answer of await Promise.all(asked)) expect(answer).to.have.property('answered', true);
     await until('all are four seconds old', async () => {
       const ages = await agesOf('lists');

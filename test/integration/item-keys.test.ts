@@ -141,8 +141,8 @@ describe('itemSecret: who has a copy of Redis, or hears its messages', () => {
     const sessions = intelligentSession({ redis: redis.url, secret: 'test', itemSecret });
     opened.push(() => sessions.close());
     const list = Array.from({ length: 10_000 }, (_, i) => `/${i}`);
-    await sessions.serving.ask('pageview', 'sid', '/7', 60, 5000);
-    const answer = await sessions.serving.ask('featuredpages', 'sid', list, 60, 10_000);
+    await sessions.serving.ask('pageview', 'sid', '/7', { ttlSeconds: 60, timeoutMs: 5000 });
+    const answer = await sessions.serving.ask('featuredpages', 'sid', list, { ttlSeconds: 60, timeoutMs: 10_000 });
     expect(answer.answered && (answer.data as string[]).length).to.be.within(9_999 - 150, 9_999);
   });
 

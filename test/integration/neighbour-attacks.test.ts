@@ -5,7 +5,8 @@ import { createWorker, type Worker } from '../../lib/index.js';
 import type { IntelligentSessionError } from '../../lib/errors/errors.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { inboxKey, parseChannel } from '../../lib/transport/protocol.js';
-import { RemoteExecutor, type RemoteExecutorOptions } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
+import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
 
@@ -76,7 +77,7 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
         ? [channel.replace('ss:price:', 'ss:featuredpages:'), '["their text"]']
         : undefined,
     );
-    const asked = serving.ask('price', 'sid', '', 60, 10_000);
+    const asked = serving.ask('price', 'sid', '', { ttlSeconds: 60, timeoutMs: 10_000 });
     let settled = false;
     void asked.then(() => {
       settled = true;
@@ -95,7 +96,7 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
       ears.on('pmessage', (_pattern, channel: string) => resolve(channel)),
     );
     await ears.psubscribe('ss:*');
-    const asked = serving.ask('featuredpages', 'sid', ['/a'], 60, 10_000);
+    const asked = serving.ask('featuredpages', 'sid', ['/a'], { ttlSeconds: 60, timeoutMs: 10_000 });
     const { request } = parseChannel('', await heard);
     const answer = (data: unknown) => {
       const { id, nonce } = request;
@@ -117,7 +118,7 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
       seen = parseChannel('', channel);
     });
     await ears.psubscribe('ss:*');
-    await serving.ask('featuredpages', 'sid', ['/a'], 60, 10_000);
+    await serving.ask('featuredpages', 'sid', ['/a'], { ttlSeconds: 60, timeoutMs: 10_000 });
     const { inbox = '', id, nonce } = (seen as ReturnType<typeof parseChannel>).request;
     expect(nonce).to.match(/^[\w-]{16,64}$/);
     const next = id.replace(/~(\w+)$/, (_, n: string) => `~${(Number.parseInt(n, 36) + 1).toString(36)}`);
@@ -125,7 +126,7 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     const forged = [undefined, nonce, 'x'.repeat(22)].map((one) =>
       JSON.stringify({ id: next, command: 'featuredpages', ...(one !== undefined && { nonce: one }), data: [] }),
     );
-    const asked = serving.ask('featuredpages', 'sid', ['/a'], 60, 10_000);
+    const asked = serving.ask('featuredpages', 'sid', ['/a'], { ttlSeconds: 60, timeoutMs: 10_000 });
     await client.rpush(inboxKey('', inbox), ...forged);
     expect(await asked).to.deep.equal({ answered: true, data: ['/a'] });
   });
@@ -140,7 +141,10 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     });
     await old.psubscribe('ss:*');
     for (let i = 0; i < 2; i++)
-      expect(await serving.ask('price', 'sid', '', 60, 10_000)).to.deep.equal({ answered: true, data: 7 });
+      expect(await serving.ask('price', 'sid', '', { ttlSeconds: 60, timeoutMs: 10_000 })).to.deep.equal({
+        answered: true,
+        data: 7,
+      });
   });
 
   it('with `stream` hears nothing, and can put nothing into a stream, an inbox or the keys', async () => {
@@ -155,8 +159,13 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     opened.push(() => ears.disconnect());
     ears.on('pmessage', (_pattern, channel: string) => heard.push(channel));
     await ears.psubscribe('*');
-    expect(await serving.ask('pageview', 'sid', '/a', 60, 10_000)).to.have.nested.property('data.totalPages', 1);
-    expect(await serving.ask('featuredpages', 'sid', ['/a', '/b'], 60, 10_000)).to.have.deep.property('data', ['/b']);
+    expect(await serving.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 10_000 })).to.have.nested.property(
+      'data.totalPages',
+      1,
+    );
+    expect(
+      await serving.ask('featuredpages', 'sid', ['/a', '/b'], { ttlSeconds: 60, timeoutMs: 10_000 }),
+    ).to.have.deep.property('data', ['/b']);
     // whoever listens to everything has heard this one, and would have heard what came before
     await neighbour.publish('mine', '');
     await until('the neighbour hears', () => heard.length > 0);
@@ -175,7 +184,10 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
         /NOPERM|can't access at least one|permissions/,
       );
     expect(await neighbour.publish('shop:ss:pageview:sid:1@@@60', '/x'), 'who hears a forged message').to.equal(1);
-    expect(await serving.ask('pageview', 'sid', '/a', 60, 10_000)).to.have.nested.property('data.totalPages', 2);
+    expect(await serving.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 10_000 })).to.have.nested.property(
+      'data.totalPages',
+      2,
+    );
   });
 
   it('on pub/sub hears and injects nothing where an ACL leaves it its own channels only', async () => {
@@ -295,7 +307,8 @@ describe('an account that may publish and nothing else', () => {
     const faults: string[] = [];
     worker.on('fault', ({ message }) => faults.push(message));
     try {
-      for (let i = 0; i < 3; i++) await serving.ask('featuredpages', 'real', ['/a'], 60, 10_000);
+      for (let i = 0; i < 3; i++)
+        await serving.ask('featuredpages', 'real', ['/a'], { ttlSeconds: 60, timeoutMs: 10_000 });
       const before = await memory();
       const pages = JSON.stringify(Array.from({ length: 250 }, (_, i) => `${i}${'x'.repeat(1_000)}`));
       let most = 0;
@@ -307,7 +320,7 @@ describe('an account that may publish and nothing else', () => {
               pages,
             ]),
           );
-        const asked = await serving.ask('featuredpages', 'real', ['/a'], 60, 10_000);
+        const asked = await serving.ask('featuredpages', 'real', ['/a'], { ttlSeconds: 60, timeoutMs: 10_000 });
         expect(asked).to.deep.equal({ answered: true, data: ['/a'] });
         let held = 0;
         for (const key of await client.keys('async:inbox:undrained-*'))

@@ -88,12 +88,17 @@ describe('applications that share a Redis', () => {
         };
         const production = await site('production', 1);
         const staging = await site('staging', 2);
-        expect(await production.ask('send-mail', 'sid', 'a', 60, 2000)).to.deep.equal({
+        expect(await production.ask('send-mail', 'sid', 'a', { ttlSeconds: 60, timeoutMs: 2000 })).to.deep.equal({
           answered: true,
           data: 'production',
         });
-        expect(await production.ask('pageview', 'sid', '/a', 60, 2000)).to.have.nested.property('data.totalPages', 1);
-        expect(await staging.ask('send-mail', 'sid', 'b', 60, 2000)).to.deep.equal({ answered: true, data: 'staging' });
+        expect(
+          await production.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 2000 }),
+        ).to.have.nested.property('data.totalPages', 1);
+        expect(await staging.ask('send-mail', 'sid', 'b', { ttlSeconds: 60, timeoutMs: 2000 })).to.deep.equal({
+          answered: true,
+          data: 'staging',
+        });
         expect(ran).to.deep.equal(['production: a', 'staging: b']);
         expect((await keysOf(2)).filter((key) => key.startsWith('ss:{') && !key.includes('stream'))).to.deep.equal([]);
         expect(await keysOf(1)).to.include('ss:{sid}:activity');
@@ -106,7 +111,9 @@ describe('applications that share a Redis', () => {
       const third = serving(`${redis.url}/3`);
       const reasons: string[] = [];
       third.on('degraded', (_command, reason) => reasons.push(reason));
-      expect(await third.ask('pageview', 'sid', '/a', 60, 60_000)).to.deep.equal({ answered: false });
+      expect(await third.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 60_000 })).to.include({
+        answered: false,
+      });
       expect(reasons).to.deep.equal(['no-worker']);
     });
 
@@ -115,7 +122,8 @@ describe('applications that share a Redis', () => {
       const channels: string[] = [];
       listener.on('pmessage', (_pattern, channel) => channels.push(channel.replace(/:[^:]*$/, '')));
       await listener.psubscribe('*');
-      for (const db of [0, 5]) serving(`${redis.url}/${db}`, { namespace: 'shop:' }).send('pageview', 'sid', '/a', 60);
+      for (const db of [0, 5])
+        serving(`${redis.url}/${db}`, { namespace: 'shop:' }).send('pageview', 'sid', '/a', { ttlSeconds: 60 });
       await until('both were published', () => channels.length === 2);
       expect(channels.toSorted()).to.deep.equal(['shop:ss:pageview:sid', 'shop:ss@5:pageview:sid']);
     });
@@ -172,7 +180,10 @@ describe('applications that share a Redis', () => {
       const lists = serving(one, { replies: 'list' });
       await one.select(5);
       // the first list's connection is opened for this
-      expect(await lists.ask('pageview', 'later', '/a', 60, 2000)).to.have.property('answered', true);
+      expect(await lists.ask('pageview', 'later', '/a', { ttlSeconds: 60, timeoutMs: 2000 })).to.have.property(
+        'answered',
+        true,
+      );
     });
   });
 
@@ -344,7 +355,10 @@ describe('a Cluster’s client that was made for something else', () => {
     const worker = await createWorker({ redis: given, namespace: 'n:' });
     const serving = new RemoteExecutor(given, { namespace: 'n:' });
     try {
-      expect(await serving.ask('pageview', 'sid', '/a', 60, 2000)).to.have.nested.property('data.totalPages', 1);
+      expect(await serving.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 2000 })).to.have.nested.property(
+        'data.totalPages',
+        1,
+      );
     } finally {
       await serving.close();
       await worker.close();
@@ -359,7 +373,10 @@ describe('a Cluster’s client that was made for something else', () => {
     const worker = await createWorker({ redis: client });
     const serving = new RemoteExecutor(new Cluster([...cluster.nodes], { lazyConnect: true }), { namespace: 'p:' });
     try {
-      expect(await serving.ask('pageview', 'sid', '/a', 60, 2000)).to.have.nested.property('data.totalPages', 1);
+      expect(await serving.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 2000 })).to.have.nested.property(
+        'data.totalPages',
+        1,
+      );
     } finally {
       await serving.close();
       await worker.close();

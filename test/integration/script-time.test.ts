@@ -71,7 +71,7 @@ for (const bloom of ['fallback', 'module'] as const)
     }
 
     const ask = async (command: string, sid: string, payload: unknown, way = serving) => {
-      const answer = await way.ask(command, sid, payload, 3600, 30_000);
+      const answer = await way.ask(command, sid, payload, { ttlSeconds: 3600, timeoutMs: 30_000 });
       expect(answer, command).to.have.property('answered', true);
     };
     const all = (command: string, sids: readonly string[], payload: (i: number) => unknown, way = serving) =>

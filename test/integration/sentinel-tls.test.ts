@@ -101,7 +101,10 @@ describe('TLS with Sentinels', () => {
       const owner = new Redis(redis.port, { password: PASSWORD });
       try {
         await store.set('b', session);
-        expect(await serving.ask('pageview', 'sid', '/a', 60, 5000)).to.have.property('answered', true);
+        expect(await serving.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 5000 })).to.have.property(
+          'answered',
+          true,
+        );
         const lines = String(await owner.client('LIST')).split('\n');
         // the Sentinel has two of its own
         expect(lines.filter((line) => line.includes(` laddr=127.0.0.1:${tlsPort} `)).length).to.be.above(7);

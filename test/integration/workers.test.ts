@@ -37,7 +37,7 @@ describe('workers', () => {
     open.push(worker);
     return worker;
   };
-  const ask = (sid: string, page = '/a') => serving.ask('pageview', sid, page, 60, 2000);
+  const ask = (sid: string, page = '/a') => serving.ask('pageview', sid, page, { ttlSeconds: 60, timeoutMs: 2000 });
 
   it('of n shards each session has one, which counts it', async () => {
     const shards = await Promise.all(['1/3', '2/3', '3/3'].map((shard) => work({ shard })));
@@ -66,7 +66,7 @@ describe('workers', () => {
       while (rolling) {
         const asks = Array.from({ length: 20 }, () => {
           const i = sent++;
-          return serving.ask('pageview', `rolling-${i % SESSIONS}`, `/${i % 7}`, 600, 5000);
+          return serving.ask('pageview', `rolling-${i % SESSIONS}`, `/${i % 7}`, { ttlSeconds: 600, timeoutMs: 5000 });
         });
         for (const { answered } of await Promise.all(asks)) expect(answered).to.equal(true);
       }
