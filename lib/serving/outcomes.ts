@@ -49,7 +49,9 @@ export class Outcomes {
   unsendable(command: string): Answer {
     const message = `A session id has 1 to ${MAX_ID_LENGTH} characters`;
     const error = new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', message);
-    return this.unanswered(command, 'session-id', error);
+    this.events.emit('fault', error);
+    this.#degraded(command, 'session-id');
+    return { answered: false, reason: 'session-id', error };
   }
 
   #degraded(command: string, reason: DegradedReason): void {
