@@ -112,7 +112,7 @@ function servingGroups(scope: AclScope): RightGroup[] {
   const user = `${literal(keyPrefix + userSessionsPrefix(prefix))}*`;
   // there is no brace in it but the client's own
   const usersEnded = /[{}]/.test(keyPrefix) ? ended(user) : ended(user).slice(0, 1);
-  const blocking = since(scope, 7, 0) && replies === 'inbox' ? 'blmpop' : 'blpop';
+  const taking = replies === 'list' ? ['blpop'] : since(scope, 7, 0) ? ['blmpop'] : ['blpop', 'lpop'];
   return [
     connection(scope),
     ...nodes(scope),
@@ -157,7 +157,7 @@ function servingGroups(scope: AclScope): RightGroup[] {
       : [{ name: 'messages', commands: ['publish'], channels: channelsOf(scope, '*') }]),
     {
       name: 'answers',
-      commands: [blocking],
+      commands: taking,
       keys: all(replies === 'inbox' ? [inboxes(scope)] : replyLists(scope)),
     },
     {

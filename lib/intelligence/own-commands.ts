@@ -9,7 +9,7 @@ import { type Dropped, TaskQueue } from './task-queue.js';
 
 const MOST_RUNNING = 256;
 
-/** Runs an application's own commands, so many at once; what comes meanwhile waits in a queue of its own. */
+/** Runs an application's own commands, MOST_RUNNING at once; what comes meanwhile waits in a queue of its own. */
 export class OwnCommands<T extends Task> {
   readonly #queue: TaskQueue<T>;
   #running = 0;
@@ -61,7 +61,7 @@ export class OwnCommands<T extends Task> {
       const request = { command: task.command, sid, id, payload, ttlSeconds, keys, redis: this.client };
       const work = command({ ...request, awaited: awaited && !task.isLate });
       const data = await withinMs(work, commandTimeoutMs);
-      // what JSON has no word for (undefined, a function, a symbol) is null
+      // JSON.stringify() gives undefined for undefined, a function and a symbol
       if (awaited && !task.isLate) task.answer(JSON.stringify(data) ?? 'null');
     } catch (error) {
       result = error instanceof CommandTimeout ? 'timeout' : 'failed';
@@ -76,7 +76,7 @@ export class OwnCommands<T extends Task> {
 
 class CommandTimeout extends IntelligentSessionError {}
 
-/** What an application's command gives, or an error in time: one that never ends would keep its place for ever. */
+/** The result of an application's command, or an error after so long: one that never ends would keep its place for ever. */
 async function withinMs(work: unknown, limitMs: number): Promise<unknown> {
   if (typeof (work as PromiseLike<unknown> | undefined)?.then !== 'function') return work;
   let timeout: LoopTimeout | undefined;

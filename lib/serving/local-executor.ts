@@ -103,7 +103,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     this.#availability.on('away', () => this.#dispatcher.connectionChanged());
     const messageAgeMs = PUBLISHED_AGE_SECONDS * 1000;
     this.#kept = new KeptIntelligence(this.#client, this.namespace, this.#dispatcher, this.#outcomes, messageAgeMs);
-    this.#shape = new SharedShape(this.#client, this.namespace, { ...options, keysItems: true });
+    const onFault = (error: Error) => void this.emit('fault', error);
+    this.#shape = new SharedShape(this.#client, this.namespace, { ...options, keysItems: true }, onFault);
     this.#client.on('ready', () => this.#start());
     if (this.#client.status === 'ready') this.#start();
   }

@@ -27,7 +27,7 @@ export class AcknowledgeAndPush implements Ending<WorkerTask> {
     };
     return ({ replyTo, payload, entry, acknowledged }: WorkerTask): object => {
       // what answers with more than it was asked with answers with a few kB
-      const answers = replyTo && this.undrained.allows(replyTo.key, replyTo.ttlMs, payload.length);
+      const answers = replyTo && this.undrained.allows(replyTo.key, replyTo.ttlMs, Buffer.byteLength(payload));
       if (answers === false) this.onUnpushed(unpushed(TOO_MUCH));
       return {
         ...(answers && { list: numberOf(replyTo.key) }),

@@ -72,7 +72,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#client = this.#target.client;
     // what comes unkeyed is a named combo's pages; who asks keys the rest
     const keysItems = this.#options.combos.length > 0;
-    this.#shape = new SharedShape(this.#client, this.#options.namespace, { ...this.#options, keysItems });
+    this.#shape = new SharedShape(this.#client, this.#options.namespace, { ...this.#options, keysItems }, (error) =>
+      this.#fault(error, 'shape'),
+    );
     this.#replies = new Replies(this.#client, (error) => this.#fault(error, 'reply'));
     this.#metrics = new WorkerMetrics({
       waiting: () => this.#executor?.waiting ?? 0,

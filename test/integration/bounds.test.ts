@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { SessionData } from 'express-session';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { createBloomFilter } from '../../lib/bloom/index.js';
+import { createBloomFilter } from '../../lib/bloom-choice/index.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { pageNames } from '../../middleware/page-name.js';
@@ -82,6 +82,25 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     expect(text.match(/command="name-/g)).to.have.lengthOf(100);
     expect(text).to.contain('requests_total{command="other",result="no-worker"} 200');
     expect(text).to.contain('requests_total{command="pageview",result="no-worker"} 1');
+  });
+
+  it('answers that are fetched by lists of one request each keep no place of those that nobody fetches', async () => {
+    const worker = await createWorker({
+      redis: redis.url,
+      namespace: 'lists:',
+      commands: { large: () => 'x'.repeat(2_000_000) },
+    });
+    const serving = new RemoteExecutor(redis.url, { namespace: 'lists:', replies: 'list' });
+    const faults: string[] = [];
+    worker.on('fault', ({ message }) => faults.push(message));
+    open.push(
+      () => worker.close({ timeout: 0 }),
+      () => serving.close(),
+    );
+    // 240 MB, of which few are on their way at any time
+    for (let i = 0; i < 120; i++)
+      expect(await serving.ask('large', `s${i}`, '', 60, 10_000), String(faults)).to.have.property('answered', true);
+    expect(faults).to.deep.equal([]);
   });
 
   it('a stream that nobody reads is bounded by bytes: what comes over it is refused', async () => {

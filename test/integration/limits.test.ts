@@ -13,7 +13,7 @@ import {
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { startDistance } from '../support/delay.js';
 import { FaultyProxy } from '../support/proxy.js';
-import { allowDebug } from '../support/servers.js';
+import { allowDebug, startServer } from '../support/servers.js';
 import { Site, Visitor } from '../support/site.js';
 import { stall } from '../support/stall.js';
 import { until } from '../support/until.js';
@@ -168,6 +168,17 @@ describe('limits count only time in which the event loop could read', () => {
 
   it('a Redis 130 ms away each way has sessions saved and page views reported', async () => {
     const distance = await startDistance(redis.port, 130);
+    open.push(() => distance.stop());
+    const site = await siteOf(sessionsOf(distance.url));
+    await Promise.all(Array.from({ length: 8 }, () => visit(site, 3)));
+  });
+
+  it('so has one that takes an answer at a time from a waiting client (Redis 6.2)', async function () {
+    const old = await startServer(this, { name: 'redis-6.2', server: 'redis-6.2', bloom: 'fallback' });
+    open.push(() => old.stop());
+    const near = await createWorker({ redis: old.url });
+    open.push(() => near.close());
+    const distance = await startDistance(old.port, 130);
     open.push(() => distance.stop());
     const site = await siteOf(sessionsOf(distance.url));
     await Promise.all(Array.from({ length: 8 }, () => visit(site, 3)));

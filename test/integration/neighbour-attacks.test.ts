@@ -3,7 +3,9 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, type Worker } from '../../lib/index.js';
 import type { IntelligentSessionError } from '../../lib/errors/errors.js';
+import { WorkerProcess } from '../../demo/worker-process.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
+import { streamKey } from '../../lib/redis/keys.js';
 import { inboxKey, parseChannel } from '../../lib/transport/protocol.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
@@ -190,6 +192,26 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     );
   });
 
+  it('with the publisher role: 60 entries of 8 MB that gathered end no worker, and others’ page views are answered', async function () {
+    this.timeout(120_000);
+    const options = { namespace: 'large:', transport: 'stream', partitions: 1 } as const;
+    const key = streamKey('large:', 0);
+    const large = 'x'.repeat(8 * 1024 * 1024);
+    for (let i = 0; i < 60; i++) await client.xadd(key, '*', 'r1', `pageview:sid:${i}@@@60`, 'p', large);
+    const args = ['--redis', redis.url, '--namespace', 'large:', '--transport', 'stream', '--partitions', '1'];
+    const worker = new WorkerProcess(args, 'ignore', { NODE_OPTIONS: '--max-old-space-size=256' });
+    opened.push(() => worker.stop());
+    await worker.start();
+    const serving = serve(options);
+    // a stream that holds more than 16 MB takes none: it is drained first
+    const answered = async () =>
+      !worker.running ||
+      (await serving.ask('pageview', 'other', '/', { ttlSeconds: 600, timeoutMs: 1_000 })).answered === true;
+    await until('another visitor’s is answered, or the worker has ended', answered, 60_000);
+    expect(worker.running).to.equal(true);
+    expect(await client.xlen(key)).to.be.below(60);
+  });
+
   it('on pub/sub hears and injects nothing where an ACL leaves it its own channels only', async () => {
     await client.call('ACL', 'SETUSER', 'own', 'reset', 'on', '>secret', '~own:*', 'resetchannels', '&own:*', '+@all');
     const own = await account('own');
@@ -310,7 +332,7 @@ describe('an account that may publish and nothing else', () => {
       for (let i = 0; i < 3; i++)
         await serving.ask('featuredpages', 'real', ['/a'], { ttlSeconds: 60, timeoutMs: 10_000 });
       const before = await memory();
-      const pages = JSON.stringify(Array.from({ length: 250 }, (_, i) => `${i}${'x'.repeat(1_000)}`));
+      const pages = JSON.stringify(Array.from({ length: 80 }, (_, i) => `${i}${'€'.repeat(1_000)}`));
       let most = 0;
       for (let round = 0; round < 20; round++) {
         for (const command of ['featuredpages', 'own'])
@@ -324,7 +346,7 @@ describe('an account that may publish and nothing else', () => {
         expect(asked).to.deep.equal({ answered: true, data: ['/a'] });
         let held = 0;
         for (const key of await client.keys('async:inbox:undrained-*'))
-          held += (await client.lindex(key, 0))?.length ?? 0;
+          held += (await client.lindexBuffer(key, 0))?.length ?? 0;
         most = Math.max(most, held);
       }
       expect(faults.join()).to.contain('nobody fetches');

@@ -2,28 +2,27 @@
  * For `node --import`: every connection that the product makes, in this process and in its children, is made as a user that has
  * its role's rights (lib/acl/rights.ts) and no others; what a test connects itself keeps all rights.
  */
+import { appendFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { resolve } from 'node:path';
+import { TLSSocket } from 'node:tls';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import { type AclRole, type AclScope, type RightGroup, rightsOf, type ServerFeatures } from '../../lib/acl/rights.js';
-import { ruleOf, united } from '../../lib/acl/rule.js';
+import type { ServerFeatures } from '../../lib/acl/rights.js';
+import { ruleOf } from '../../lib/acl/rule.js';
 import { versionOf } from '../../lib/acl/server.js';
-import { shardGlob } from '../../lib/transport/pubsub/shard.js';
+import { type Role, rightsOfSuite } from './acl-suite.js';
 
 const PASSWORD = 'a-password-of-the-tests';
-/** An embedded worker's connection has the rights of both (docs/security.md). */
-type Role = Exclude<AclRole, 'publisher'> | 'embedded';
-const ROLES: Record<Role, readonly AclRole[]> = {
-  serving: ['serving'],
-  worker: ['worker'],
-  embedded: ['serving', 'worker'],
-};
-/** The option travels with `duplicate()`, and from a Cluster to its nodes. */
+/** The option travels with `duplicate()`, and is given to the nodes of a Cluster. */
 type Marked = RedisOptions & { aclRole?: Role };
 interface Inside {
   options: Marked;
   condition: { auth?: unknown };
   connector: { connect(...args: unknown[]): Promise<Socket> };
 }
+
+/** Folders whose connections are some role's; a test calls the others itself. */
+const OURS = new RegExp(`${resolve(import.meta.dirname, '../..')}/(dist/)?lib/(?!acl/|bloom|redis/)`);
 
 /** Who makes a connection is told by who calls: undefined for a test. */
 function callerOf(): Role | undefined {
@@ -35,7 +34,9 @@ function callerOf(): Role | undefined {
   if (/SentinelConnector|SentinelWatch\.#connect|\/lib\/acl\//.test(stack)) return undefined;
   if (/\/lib\/serving\/local-executor\./.test(stack)) return 'embedded';
   if (/\/lib\/worker\//.test(stack)) return 'worker';
-  return /\/lib\/(serving|session)\//.test(stack) ? 'serving' : undefined;
+  if (/\/lib\/(serving|session|transport\/replies)\//.test(stack)) return 'serving';
+  if (OURS.test(stack)) throw new Error(`it is not known whose connection this is: ${stack}`);
+  return undefined;
 }
 
 const connect = Redis.prototype.connect;
@@ -51,7 +52,8 @@ Redis.prototype.connect = function (this: Redis, ...args) {
       const become = async () => {
         if (await becomes(stream, role, client.options)) client.condition.auth = [role, PASSWORD];
       };
-      if (stream.connecting) beforeConnected(stream, become);
+      if (stream instanceof TLSSocket) beforeConnected(stream, 'secureConnect', become);
+      else if (stream.connecting) beforeConnected(stream, 'connect', become);
       else await become();
       return stream;
     };
@@ -60,13 +62,13 @@ Redis.prototype.connect = function (this: Redis, ...args) {
 };
 
 /** The client hears that it is connected when this is done; its own limits and its closing count meanwhile. */
-function beforeConnected(stream: Socket, act: () => Promise<void>): void {
+function beforeConnected(stream: Socket, connected: string, act: () => Promise<void>): void {
   const emit = stream.emit.bind(stream) as (event: string | symbol, ...args: unknown[]) => boolean;
   stream.emit = ((event: string | symbol, ...args: unknown[]): boolean => {
-    if (event !== 'connect') return emit(event, ...args);
+    if (event !== connected) return emit(event, ...args);
     stream.emit = emit as Socket['emit'];
     act().then(
-      () => stream.destroyed || emit('connect'),
+      () => stream.destroyed || emit(connected),
       (error) => stream.destroy(error),
     );
     return true;
@@ -76,7 +78,12 @@ function beforeConnected(stream: Socket, act: () => Promise<void>): void {
 const connectCluster = Cluster.prototype.connect;
 Cluster.prototype.connect = function (this: Cluster) {
   const role = callerOf();
-  if (role) Object.assign((this.options.redisOptions ??= {}), { aclRole: role });
+  if (role) {
+    // the pool's are a copy that the constructor has made
+    const { connectionPool } = this as unknown as { connectionPool: { redisOptions: Marked } };
+    for (const options of [(this.options.redisOptions ??= {}), connectionPool.redisOptions])
+      Object.assign(options, { aclRole: role });
+  }
   return connectCluster.apply(this);
 };
 
@@ -85,7 +92,7 @@ const ready = new Set<string>();
 
 /** Makes the role's user, on the connection that it is for: false where the server does not let us. */
 async function becomes(stream: Socket, role: Role, options: Marked): Promise<boolean> {
-  if (stream.destroyed || options.tls) return false;
+  if (stream.destroyed) return false;
   const ask = asking(stream);
   try {
     if (options.password) await ask('AUTH', options.password);
@@ -100,6 +107,7 @@ async function becomes(stream: Socket, role: Role, options: Marked): Promise<boo
       };
       await ask('ACL', 'SETUSER', role, 'reset', 'on', `>${PASSWORD}`, ...ruleOf(rightsOfSuite(role, server), server));
       ready.add(id);
+      if (process.env.ACL_ROLES) appendFileSync(process.env.ACL_ROLES, `${role}\n`);
     }
     return true;
   } catch (error) {
@@ -133,119 +141,6 @@ const asking =
       stream.on('data', hear).on('close', lost).on('error', lost).resume();
     });
   };
-
-/**
- * What the suite's tests name: a user has the rights of all of them. Keys and channels of every namespace are one glob, so
- * that checking them takes no time; patterns that are subscribed to stand as they are.
- */
-const suite = {
-  namespaces: [
-    ...['', 'w:', 'shop:', 'p:', 'once:', 'n:', 'long:', 'far:', 'e:', 'silent:', 'names:', 'flood:', 'embedded:'],
-    ...[
-      'closed:',
-      'by:',
-      'backlog:',
-      'app1:shop:',
-      'app1:',
-      'app:',
-      'a:',
-      'pre:',
-      'x',
-      'test:',
-      'start-kept:',
-      'local:',
-      'there:',
-      'own:',
-      'combos:',
-      'commands-pubsub:',
-      'slow:',
-    ],
-    ...['pubsub', 'stream'].flatMap((transport) => [
-      `${transport}:`,
-      ...['inbox', 'list'].map((replies) => `${transport}-${replies}:`),
-      `stalled-${transport}:`,
-      ...[0, 130].map((ms) => `start-${transport}-${ms}:`),
-    ]),
-  ],
-  prefixes: [
-    'sess:',
-    'admin:',
-    'a[b]*:',
-    'contract:',
-    'sess:a',
-    'sess:a:',
-    'sess%3Aa:',
-    '%sess%3Aa:',
-    'app',
-    'app:',
-    's:',
-    'cart:',
-    'long:',
-  ],
-  keyPrefixes: ['', 'p:', 'app1:', 'app:', 'pre:', '{a}:', '{app}:'],
-  databases: [0, 1, 2, 3, 4, 5, 7],
-  globs: ['*', 'a', '[A-Za-f]*', '[-g-z0-9_%]*', ...['1/3', '2/3', '3/3'].map(shardGlob)],
-  commands: [
-    ...['ok', 'slow', 'send-mail', 'price', 'welcome', 'own', 'my-command', 'close', 'odd', 'never', 'hang', 'shout'],
-    ...[
-      'quick',
-      'nothing',
-      'nothing-later',
-      'no-json',
-      'fail',
-      'kicked',
-      'flooded',
-      'no-such-command',
-      'null',
-      'bigint',
-      'stop',
-      'echo',
-      'checkout',
-      'report',
-      'leak',
-      'forge',
-    ],
-  ],
-};
-
-function rightsOfSuite(role: Role, server: ServerFeatures): RightGroup[] {
-  const one: AclScope = {
-    server,
-    namespace: '*',
-    keyPrefix: '',
-    prefix: 'sess:',
-    db: 0,
-    transport: 'pubsub',
-    replies: 'inbox',
-    cluster: false,
-    sessionGlob: '*',
-    commands: suite.commands,
-    store: new Set(['users', 'near-cache', 'expired-events', 'scan']),
-    bloom: 'auto',
-  };
-  // thousands more would hold Redis for seconds
-  const literal = [
-    ...suite.namespaces.map((namespace) => ({ ...one, namespace })),
-    ...['', 'shop:', 'app1:'].flatMap((namespace) => suite.databases.map((db) => ({ ...one, namespace, db }))),
-    ...suite.globs.map((sessionGlob) => ({ ...one, namespace: '', sessionGlob })),
-  ];
-  const all: AclScope[] = [
-    one,
-    { ...one, cluster: true },
-    { ...one, transport: 'stream', replies: 'list' },
-    ...suite.databases.map((db) => ({ ...one, db })),
-    ...suite.keyPrefixes.flatMap((keyPrefix) =>
-      suite.prefixes.map((prefix) => ({ ...one, keyPrefix, prefix, cluster: true })),
-    ),
-    ...(role === 'serving' ? [] : literal),
-  ];
-  // the contract suite numbers its stores
-  const wide = (group: RightGroup) => ({
-    ...group,
-    keys: group.keys?.map((key) => key.replaceAll('contract:', 'contract*:')) ?? [],
-  });
-  return united(all.flatMap((scope) => ROLES[role].flatMap((each) => rightsOf(each, scope))).map(wide));
-}
 
 // what this process starts does the same
 process.env.NODE_OPTIONS = `--import tsx --import ${import.meta.filename}`;

@@ -82,10 +82,14 @@ export class Inbox {
     this.#again = setTimeout(() => this.client.disconnect(true), REFUSED_MS);
   }
 
-  /** BLMPOP (Redis 7), or BLPOP: one at a time. */
+  /** BLMPOP (Redis 7). BLPOP takes one: the others that came with it are what LPOP, sent before the next BLPOP, finds. */
   async #take(key: string): Promise<readonly string[]> {
     if (this.#many) return (await this.client.blmpop(BLOCK_SECONDS, 1, key, 'LEFT', 'COUNT', AT_ONCE))?.[1] ?? [];
-    const reply = await this.client.blpop(key, BLOCK_SECONDS);
+    const others = this.client.lpop(key, AT_ONCE);
+    const one = this.client.blpop(key, BLOCK_SECONDS);
+    one.catch(() => {}); // told when its turn has come, if it comes
+    for (const text of (await others) ?? []) this.#deliver(text);
+    const reply = await one;
     return reply ? [reply[1]] : [];
   }
 

@@ -14,6 +14,7 @@ import type { RedisTarget } from '../../redis/target.js';
 import type { WorkerMetrics } from '../../intelligence/worker-metrics.js';
 import type { Source, SourceEvents } from '../source.js';
 import { type MessageContext, WorkerTask } from '../worker-task.js';
+import { bytesOf, ReadCount } from './read-count.js';
 
 const script = <Reply>(name: string) => new Script<Reply>(loadScript(`lib/transport/stream/${name}.lua`));
 const lease = script<Time | null>('lease');
@@ -32,7 +33,6 @@ const BEAT_MS = 500;
 /** After so long without it, others take its partitions. */
 const LEASE_MS = 2_000;
 const BLOCK_MS = 200;
-const AT_ONCE = 128;
 /** Read and not finished: the streams themselves keep the rest. */
 const MOST_IN_HAND = 1024;
 const MOST_BYTES = 64 * 1024 * 1024;
@@ -65,6 +65,7 @@ interface Reader {
   readonly client: Redis;
   /** by stream */
   readonly partitions: Map<string, Partition>;
+  readonly count: ReadCount;
   /** the read that is under way */
   turn: Promise<void>;
   /** has the last one failed? */
@@ -262,6 +263,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     const reader: Reader = {
       client: this.target.connect('blocking', key === undefined ? undefined : () => key),
       partitions: new Map(),
+      count: new ReadCount(),
       turn: Promise.resolve(),
       failed: false,
     };
@@ -291,10 +293,10 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   async #read(reader: Reader, open: readonly Partition[]): Promise<void> {
-    const { client, partitions } = reader;
+    const { client, partitions, count: size } = reader;
     await whenReady(client, LEASE_MS);
     await Promise.all(open.map((partition) => partition.recovering && this.#recover(partition)));
-    const count = Math.max(1, Math.min(AT_ONCE, Math.floor(this.#room / open.length)));
+    const count = Math.max(1, Math.min(size.next, Math.floor(this.#room / open.length)));
     const keys = open.map(({ key }) => key);
     const reply = (await client.xreadgroup(
       ...(['GROUP', GROUP, this.options.id, 'COUNT', count, 'BLOCK', BLOCK_MS, 'STREAMS'] as const),
@@ -302,6 +304,8 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       ...keys.map(() => '>'),
     )) as [string, Entry[]][] | null;
     reader.failed = false;
+    const lists = (reply ?? []).map(([, entries]) => entries);
+    if (lists.length > 0) size.came(bytesOf(lists.flat()), Math.max(...lists.map(({ length }) => length)));
     const messages = (reply ?? []).flatMap(([key, entries]) => {
       const partition = partitions.get(key);
       return partition ? this.#messagesOf(partition, entries) : []; // lost meanwhile: its new worker takes them over
@@ -337,10 +341,12 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     const { key, inHand, unacknowledged } = partition;
     let from = '-';
     let taken = 0;
+    const size = new ReadCount();
     do {
       while (this.#room <= 0 && !this.#closed) await once(this.#changed, 'change');
-      const args = [key, GROUP, this.options.id, from, AT_ONCE, MOST_DELIVERIES];
+      const args = [key, GROUP, this.options.id, from, size.next, MOST_DELIVERIES];
       const [last, entries, givenUp, time] = await takeOver.run(this.target.client, args);
+      size.came(bytesOf(entries), size.next);
       partition.offsetMs = offsetOf(time); // perhaps another server's clock
       if (givenUp > 0)
         this.#fault(
