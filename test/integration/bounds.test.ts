@@ -99,7 +99,10 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     );
     // 240 MB, of which few are on their way at any time
     for (let i = 0; i < 120; i++)
-      expect(await serving.ask('large', `s${i}`, '', 60, 10_000), String(faults)).to.have.property('answered', true);
+      expect(
+        await serving.ask('large', `s${i}`, '', { ttlSeconds: 60, timeoutMs: 10_000 }),
+        String(faults),
+      ).to.have.property('answered', true);
     expect(faults).to.deep.equal([]);
   });
 
