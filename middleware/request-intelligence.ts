@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Session, SessionData } from 'express-session';
-import { optionsOf } from '../lib/options/check-arguments.js';
+import { argumentError, optionsOf } from '../lib/options/check-arguments.js';
 import { applicationFault } from '../lib/errors/errors.js';
 import type { CommandCaller, Combo } from '../lib/intelligence/command/descriptor.js';
 import { type CommandMethods, descriptors } from '../lib/intelligence/commands.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
 import type { Executor } from '../lib/serving/executor.js';
+import { type AskOptions, type AskResult, UnansweredError } from './ask-result.js';
 import type { VisitorPolicy } from './visitor-policy.js';
 
 /** A request that went through the middleware; Express' requests are, on plain node:http a cast says so. */
@@ -79,19 +80,53 @@ export class RequestIntelligence implements CommandCaller {
 
   async #askPageview(page?: string): Promise<PageviewReport | undefined> {
     const name = this.context.pageName(page ?? this.context.askedPage(this.req));
-    return (await this.#ask('pageview', name)) as PageviewReport | undefined;
+    const result = await this.#ask('pageview', name, this.context.timeout);
+    // A view of a session that was destroyed meanwhile, or one that was counted before, has no report.
+    return result.answered ? ((result.data ?? undefined) as PageviewReport | undefined) : undefined;
   }
 
-  /** Sends a command of your own that nobody waits for. */
+  /**
+   * Sends a command of your own that nobody waits for. `payload`: a text goes as it is, anything else as JSON, 262,144 bytes at
+   * most. One PUBLISH, or XADD with `transport: 'stream'`; embedded it costs what the command does. Nothing is sent for a visitor
+   * who is not tracked. Throws an OptionError for a wrong argument; what goes wrong later is the event `fault`.
+   */
   send(command: string, payload?: unknown): void {
     this.#countFirst();
     const session = this.#session();
     if (session) this.context.serving.send(command, session.sid, payload, { ttlSeconds: session.ttlSeconds });
   }
 
-  /** Sends a command of your own and waits for its answer; undefined after `timeout` ms. */
-  ask(command: string, payload?: unknown, options?: { timeout?: number | undefined }): Promise<unknown> {
-    const { timeout } = optionsOf('ask', options);
+  /**
+   * Sends a command of your own and waits for its answer: what the command gave, as JSON has it, null where it gave nothing, and
+   * undefined where no answer came in `timeout` ms (1 to a day; the option `timeout`, 100, by default) on top of the way to Redis and
+   * back. With `onUnanswered: 'reject'` the promise rejects with an UnansweredError instead. It rejects with an OptionError for a wrong
+   * argument. Costs what send() does, and one RPUSH of the worker's for the answer.
+   */
+  async ask(command: string, payload?: unknown, options?: AskOptions): Promise<unknown> {
+    const { onUnanswered = 'undefined' } = optionsOf('ask', options);
+    if (onUnanswered !== 'undefined' && onUnanswered !== 'reject')
+      throw argumentError('ask', `"onUnanswered" to be 'undefined' or 'reject'`, onUnanswered);
+    const result = await this.#askInOrder('ask', command, payload, options);
+    if (result.answered) return result.data;
+    if (onUnanswered === 'reject') throw new UnansweredError(command, result);
+    return undefined;
+  }
+
+  /**
+   * As ask(), and says why there is no answer: `{ answered: true, data }`, or `{ answered: false, reason, error }`. Rejects for a wrong
+   * argument only.
+   */
+  async askResult(command: string, payload?: unknown, options?: Pick<AskOptions, 'timeout'>): Promise<AskResult> {
+    return this.#askInOrder('askResult', command, payload, options);
+  }
+
+  #askInOrder(
+    method: string,
+    command: string,
+    payload: unknown,
+    options: Pick<AskOptions, 'timeout'> | undefined,
+  ): Promise<AskResult> {
+    const { timeout = this.context.timeout } = optionsOf(method, options);
     this.#countFirst();
     return this.#ask(command, payload, timeout);
   }
@@ -120,19 +155,17 @@ export class RequestIntelligence implements CommandCaller {
     }
   }
 
-  async #ask(command: string, payload: unknown, timeout = this.context.timeout): Promise<unknown> {
+  async #ask(command: string, payload: unknown, timeoutMs: number): Promise<AskResult> {
     const session = this.#session();
     if (!session) {
-      this.degraded ||= this.policy.tracked && this.req.session === undefined;
-      return undefined;
+      const reason = this.policy.tracked && this.req.session === undefined ? 'no-session' : 'untracked';
+      this.degraded ||= reason === 'no-session';
+      return { answered: false, reason };
     }
-    const answer = await this.context.serving.ask(command, session.sid, payload, {
-      ttlSeconds: session.ttlSeconds,
-      timeoutMs: timeout,
-    });
-    if (answer.answered) return answer.data ?? undefined;
-    this.degraded = true;
-    return undefined;
+    const { sid, ttlSeconds } = session;
+    const answer = await this.context.serving.ask(command, sid, payload, { ttlSeconds, timeoutMs });
+    this.degraded ||= !answer.answered;
+    return answer;
   }
 
   /** The automatic page view of a request that asked nothing: sent at its end if it went well, and nobody waits. */

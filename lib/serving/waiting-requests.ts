@@ -64,7 +64,7 @@ export class WaitingRequests {
 
   /** An answer has arrived. Of one that is not the request's, who waits goes on waiting for its own. */
   answered(item: InboxItem): void {
-    const { id, data, error } = item;
+    const { id, data = null, error } = item;
     const request = this.#waiting.get(id) ?? this.#trials.get(id);
     if (!request) return; // It came too late, or is nobody's.
     const { command, payload } = request.question;

@@ -85,7 +85,8 @@ export function itKnowsItsVisitors(namespace: string, ground: () => Ground): voi
     const { site } = ground();
     const visitor = new Visitor(site.url);
     await visitor.json('/a');
-    expect(await visitor.json('/mark/note-3')).to.equal(true);
+    expect(await visitor.json('/mark/note-3'), 'it was unread').to.equal(true);
+    expect(await visitor.json('/mark/note-3'), 'it had been read').to.equal(false);
     const notes = (await visitor.json('/notes')) as { id: string; seen: boolean }[];
     expect(notes.map(({ id }) => id)).to.deep.equal(items);
     expect(notes.filter(({ seen }) => seen).map(({ id }) => id)).to.deep.equal(['note-3']);
