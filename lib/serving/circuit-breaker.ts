@@ -48,6 +48,9 @@ export interface CircuitNames {
   readonly ownCommand: string | undefined;
 }
 
+/** Whose time-outs opened a circuit: those of all that one or all workers have, of one session, or of one of the application's own commands. */
+export type CircuitScope = 'workers' | 'session' | { readonly ownCommand: string };
+
 /**
  * Spares requests the wait for an answer that does not come: that is the only sign of a worker that is frozen, and in a Cluster
  * of one that is not there. There is one circuit for all workers and one for each route: time-outs of the built-in commands open
@@ -61,8 +64,11 @@ export class CircuitBreakers {
   readonly #ownCommands = new Map<string, Circuit>();
 
   constructor(
-    /** Is told of each circuit that opens or closes, with the application's own command whose circuit opened. */
-    readonly onChange: (state: 'open' | 'closed', ownCommand?: string) => void,
+    readonly hooks: {
+      /** A circuit has opened. */
+      opened(scope: CircuitScope): void;
+      closed(): void;
+    },
   ) {}
 
   /** 'wait': the request waits; 'trial': it does not, but its message asks for an answer; 'pass': neither. */
@@ -73,15 +79,14 @@ export class CircuitBreakers {
   }
 
   timedOut({ route, sid, ownCommand }: CircuitNames): void {
-    const opened =
-      ownCommand === undefined
-        ? [
-            this.#all.timedOut(sid),
-            circuitOf(this.#routes, route).timedOut(sid),
-            circuitOf(this.#sessions, sid).timedOut(),
-          ]
-        : [circuitOf(this.#ownCommands, ownCommand).timedOut()];
-    if (opened.includes(true)) this.onChange('open', ownCommand);
+    if (ownCommand !== undefined) {
+      if (circuitOf(this.#ownCommands, ownCommand).timedOut()) this.hooks.opened({ ownCommand });
+      return;
+    }
+    const ofWorkers = [this.#all.timedOut(sid), circuitOf(this.#routes, route).timedOut(sid)];
+    const ofSession = circuitOf(this.#sessions, sid).timedOut();
+    if (ofWorkers.includes(true)) this.hooks.opened('workers');
+    else if (ofSession) this.hooks.opened('session');
   }
 
   /** Any answer says that the worker is there. */
@@ -90,7 +95,7 @@ export class CircuitBreakers {
     this.#routes.delete(names.route);
     this.#sessions.delete(names.sid);
     if (names.ownCommand !== undefined) this.#ownCommands.delete(names.ownCommand);
-    if (closed.includes(true)) this.onChange('closed');
+    if (closed.includes(true)) this.hooks.closed();
   }
 
   /** How many circuits are open. */

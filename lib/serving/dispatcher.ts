@@ -2,7 +2,7 @@ import { isRead } from '../intelligence/commands.js';
 import { optionsOf } from '../options/check-arguments.js';
 import type { RedisClient } from '../redis/connect.js';
 import { isSendable } from '../redis/keys.js';
-import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished.js';
+import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished-work.js';
 import type { Answer, DegradedReason, Message, Question } from './executor.js';
 import { type HeldRequest, HeldRequests } from './held-requests.js';
 import type { Outcomes } from './outcomes.js';

@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { WarnOnce } from '../errors/warnings.js';
 import type { Availability } from '../redis/availability.js';
-import { tellAway } from '../redis/tell-away.js';
-import { tellFaults } from '../redis/tell-faults.js';
+import { tellAway } from '../redis/log-availability.js';
+import { tellFaults } from '../redis/connection-faults.js';
 import type { ExecutorEvents } from './executor.js';
 
 /** What happens while Redis is away, for the line on the console. */

@@ -1,5 +1,6 @@
 import { keyItem } from '../intelligence/command/keyed-item.js';
 import { builtIn } from '../intelligence/commands.js';
+import { formatPayload } from '../transport/protocol.js';
 
 /** What is sent in a payload's place, and how its answer is read. */
 interface Keyed {
@@ -12,6 +13,8 @@ interface Keyed {
 export function keyItems(secret: string | undefined, command: string, sid: string, payload: unknown): Keyed {
   if (secret === undefined) return { payload };
   const descriptor = builtIn.get(command);
+  // It refuses a payload that is too large before that costs an HMAC for each item.
+  if (descriptor && descriptor.items !== 'none') formatPayload(payload);
   if (descriptor?.items === 'payload') return { payload: keyItem(secret, sid, String(payload)) };
   // A text in a list's place is the name of a combo.
   if (descriptor?.items !== 'list' || !Array.isArray(payload)) return { payload };

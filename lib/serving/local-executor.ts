@@ -18,6 +18,7 @@ import { loopNowMs, onLoopTick } from '../redis/loop-clock.js';
 import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
 import { formatPayload, PUBLISHED_AGE_SECONDS } from '../transport/protocol.js';
+import { commandFault, isUnknown } from './command-fault.js';
 import { Dispatcher, type SendResult } from './dispatcher.js';
 import type { Answer, Executor, Message, Question } from './executor.js';
 import { ExecutorEmitter } from './executor-emitter.js';
@@ -26,7 +27,6 @@ import { LocalTask } from './local-task.js';
 import { Outcomes } from './outcomes.js';
 import { checkRequest } from './request-arguments.js';
 import { RequestIds } from './request-ids.js';
-import { commandFault, isUnknown } from './unanswered.js';
 
 export interface LocalExecutorOptions {
   readonly namespace: string;

@@ -16,7 +16,7 @@ import type { Outbox, Posted } from '../transport/outbox.js';
 import { DEFAULT_PARTITIONS, formatPayload, formatRequestId, replyKey, requestOf } from '../transport/protocol.js';
 import { Inbox } from '../transport/replies/inbox.js';
 import { ReplyLists } from '../transport/replies/lists.js';
-import { CircuitBreakers } from './circuit-breaker.js';
+import { CircuitBreakers, type CircuitScope } from './circuit-breaker.js';
 import { Dispatcher, type SendResult } from './dispatcher.js';
 import type { Answer, Executor, Message, Question } from './executor.js';
 import { ExecutorEmitter } from './executor-emitter.js';
@@ -32,7 +32,7 @@ import {
   type RemoteExecutorOptions,
 } from './remote-executor-options.js';
 import { RequestIds } from './request-ids.js';
-import { Unanswered } from './unanswered.js';
+import { UnansweredWarnings } from './unanswered-warnings.js';
 import { type SentRequest, WaitingRequests } from './waiting-requests.js';
 
 const NO_JSON = new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'An answer was not JSON');
@@ -48,8 +48,11 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   readonly #outcomes = new Outcomes(this, this.#metrics, log);
   readonly #ids = new RequestIds();
   /** Tells on the console why requests go unanswered. */
-  readonly #unanswered: Unanswered;
-  readonly #breakers = new CircuitBreakers((state, ownCommand) => this.#circuitChanged(state, ownCommand));
+  readonly #warnings: UnansweredWarnings;
+  readonly #breakers = new CircuitBreakers({
+    opened: (scope) => this.#circuitOpened(scope),
+    closed: () => this.#circuitChanged('closed'),
+  });
   readonly #waiting = new WaitingRequests(this.#outcomes, this.#breakers, this);
   /** For what is kept of sessions. */
   readonly #keys: RedisClient;
@@ -78,7 +81,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     const target = openTarget(redis);
     this.namespace = namespace;
     this.#keys = target.client;
-    this.#unanswered = new Unanswered({ target, namespace, transport, partitions });
+    this.#warnings = new UnansweredWarnings({ target, namespace, transport, partitions });
     this.#target = transport === 'stream' ? target : target.publisher();
     this.#outbox = outboxOf(this.#target, namespace, target.countsSubscribers, options);
     this.#sending = this.#target.client;
@@ -245,7 +248,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
       request: requestOf(command, sid, formatRequestId(requestId)),
       payload,
       settle: (posted, error) => {
-        if (posted === 'no-worker' && error === undefined) this.#unanswered.noWorker(command);
+        if (posted === 'no-worker' && error === undefined) this.#warnings.noWorker(command);
         settle(posted, error);
       },
     });
@@ -274,11 +277,16 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     return this.#isClosed;
   }
 
-  #circuitChanged(state: 'open' | 'closed', ownCommand?: string): void {
+  #circuitOpened(scope: CircuitScope): void {
+    this.#warnings.noAnswer(scope);
+    this.#circuitChanged('open');
+    // A server that has become a replica takes messages, and no worker listens there.
+    this.#target.leaveReplica().catch((error) => this.emit('fault', redisFault(error)));
+  }
+
+  #circuitChanged(state: 'open' | 'closed'): void {
     log('circuit %s', state);
-    if (state === 'open') this.#unanswered.noAnswer(ownCommand);
     this.emit('circuit', state);
-    if (state === 'open') this.#target.leaveReplica().catch((error) => this.emit('fault', redisFault(error)));
   }
 }
 

@@ -1,13 +1,13 @@
 import { IntelligentSessionError, redisFault } from '../errors/errors.js';
-import { RepeatedLines } from '../errors/repeated-lines.js';
+import { RepeatedLines } from '../errors/deduplicated-log.js';
 import { LoopTimeout } from '../redis/loop-clock.js';
 import type { InboxItem } from '../transport/protocol.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import type { CircuitBreakers, CircuitNames } from './circuit-breaker.js';
+import { commandFault } from './command-fault.js';
 import type { Answer, DegradedReason, Question } from './executor.js';
 import type { ExecutorEmitter } from './executor-emitter.js';
 import type { Outcomes } from './outcomes.js';
-import { commandFault } from './unanswered.js';
 
 const MAX_TRIALS = 100;
 

@@ -1,4 +1,4 @@
-import { lo, murmurHash64A } from '../hash/murmur-hash.js';
+import { murmurHash64A } from '../hash/murmur-hash.js';
 import { kindOf } from '../options/check-options.js';
 import { IntelligentSessionError, OptionError } from '../errors/errors.js';
 import { decodeId, encodeId, isSendable, MAX_ID_LENGTH } from '../redis/keys.js';
@@ -147,8 +147,7 @@ export function parseRequest(text: string): Message {
 
 /** What a session's messages have in common in a stream: which partition they go through. */
 export function partitionOf(sid: string, partitions: number): number {
-  murmurHash64A(Buffer.from(sid), 0, 0);
-  return (lo >>> 0) % partitions;
+  return murmurHash64A(Buffer.from(sid), { lo: 0, hi: 0 }).lo % partitions;
 }
 
 /** The list that answers one request (the paper's form). */

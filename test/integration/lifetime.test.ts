@@ -10,28 +10,13 @@ import { partitionOf } from '../../lib/transport/protocol.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 import { viewsOf } from '../support/views.js';
 
 describe('what is known of a session', () => {
   let redis: PrivateRedis;
   let client: Redis;
-  let opened: (() => unknown)[];
-
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-  });
-  after(async () => {
-    client?.disconnect();
-    await redis?.stop();
-  });
-  beforeEach(async () => {
-    opened = [];
-    await client.flushall();
-  });
-  afterEach(async () => {
-    for (const close of opened.toReversed()) await close();
-  });
+  const opened = useRedis((started) => ({ redis, client } = started));
 
   const worker = async (options: Parameters<typeof createWorker>[0] = {}): Promise<Worker> => {
     const one = await createWorker({ redis: redis.url, ...options });

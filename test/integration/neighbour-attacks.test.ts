@@ -10,6 +10,7 @@ import { inboxKey, parseChannel } from '../../lib/transport/protocol.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 import { viewsOf } from '../support/views.js';
 
 /** What an account of the same Redis can do that has no right to our keys: all of pub/sub, as each account had up to Redis 6.2. */
@@ -17,24 +18,11 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
   let redis: PrivateRedis;
   let client: Redis;
   let neighbour: Redis;
-  let opened: (() => unknown)[];
+  const opened = useRedis((started) => ({ redis, client } = started));
 
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-  });
-  after(async () => {
-    client?.disconnect();
-    await redis?.stop();
-  });
   beforeEach(async () => {
-    opened = [];
-    await client.flushall();
     await client.call('ACL', 'SETUSER', 'neighbour', 'reset', 'on', '>secret', 'allchannels', 'resetkeys', '+@all');
     neighbour = await account('neighbour');
-  });
-  afterEach(async () => {
-    for (const close of opened.toReversed()) await close();
   });
 
   const account = async (username: string): Promise<Redis> => {

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
-import { tellFaults } from '../../lib/redis/tell-faults.js';
+import { tellFaults } from '../../lib/redis/connection-faults.js';
 import { CircuitBreakers } from '../../lib/serving/circuit-breaker.js';
 import { HeldRequests } from '../../lib/serving/held-requests.js';
-import { RepeatedLines } from '../../lib/errors/repeated-lines.js';
+import { RepeatedLines } from '../../lib/errors/deduplicated-log.js';
 import { noteUnanswered } from '../../lib/session/save-session.js';
 import { Throttle } from '../../lib/session/touch-throttle.js';
 
@@ -22,7 +22,7 @@ describe('what a process remembers', () => {
   });
 
   it('of circuits is 1,000 routes, whatever session ids there are', () => {
-    const circuits = new CircuitBreakers(() => {});
+    const circuits = new CircuitBreakers({ opened: () => {}, closed: () => {} });
     for (let route = 0; route < 5_000; route++)
       for (let i = 0; i < 5; i++)
         circuits.timedOut({ route: `r${route}`, sid: `s${route}-${i}`, ownCommand: undefined });

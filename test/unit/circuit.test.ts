@@ -6,7 +6,7 @@ describe('the circuits', () => {
   let circuits: CircuitBreakers;
   beforeEach(() => {
     changes = [];
-    circuits = new CircuitBreakers((state) => changes.push(state));
+    circuits = new CircuitBreakers({ opened: () => changes.push('open'), closed: () => changes.push('closed') });
   });
   let sessions = 0;
   const builtIn = (route: string, sid = `session-${sessions++}`) => ({ route, sid, ownCommand: undefined });
@@ -55,6 +55,15 @@ describe('the circuits', () => {
     expect(circuits.admit(builtIn('a', 'other'), 2)).to.equal('wait');
     circuits.answered(builtIn('a', 'one'));
     expect(circuits.admit(builtIn('a', 'one'), 3)).to.equal('wait');
+  });
+
+  it('say whether it is one session’s alone that opened, as the warning does', () => {
+    const told: unknown[] = [];
+    const some = new CircuitBreakers({ opened: (scope) => told.push(scope), closed: () => {} });
+    for (let i = 0; i < 5; i++) some.timedOut(builtIn('a', 'one'));
+    for (let i = 0; i < 4; i++) some.timedOut(builtIn('a'));
+    for (let i = 0; i < 5; i++) some.timedOut({ ...builtIn('a'), ownCommand: 'own' });
+    expect(told).to.deep.equal(['session', 'workers', { ownCommand: 'own' }]);
   });
 
   it('open for one own command that times out, and for no other', () => {
