@@ -54,6 +54,8 @@ const log = debug('intelligent-session:local');
 /** Carries out commands by scripts that this process sends itself, those of one turn of the event loop in one call. */
 export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly namespace: string;
+  /** They are private, so that no log of this object shows the secret among them. */
+  readonly #options: LocalExecutorOptions;
   readonly #target: RedisTarget;
   readonly #client: RedisClient;
   readonly #availability: Availability;
@@ -76,11 +78,9 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   #stopTicks: (() => void) | undefined;
   #isClosed = false;
 
-  constructor(
-    redis: RedisOption,
-    readonly options: LocalExecutorOptions,
-  ) {
+  constructor(redis: RedisOption, options: LocalExecutorOptions) {
     super();
+    this.#options = options;
     const { maxWaitMs = DEFAULT_MAX_WAIT_MS, tellsAway } = options;
     this.namespace = namespaceOf(redis, options.namespace);
     this.#target = openTarget(redis);
@@ -238,12 +238,12 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   async #makeExecutor(): Promise<ScriptExecutor<LocalTask>> {
     const { activityDays, ...filters } = await this.#shape.read();
     const intelligence = {
-      bloom: await chooseBloomFilter(this.#client, this.options.bloom, filters),
+      bloom: await chooseBloomFilter(this.#client, this.#options.bloom, filters),
       activityDays,
-      combos: new Map(this.options.combos.map(({ name, pages }) => [name, pages])),
-      itemKey: itemKeyOf(this.options.itemSecret),
+      combos: new Map(this.#options.combos.map(({ name, pages }) => [name, pages])),
+      itemKey: itemKeyOf(this.#options.itemSecret),
     };
-    const options = { ...this.options, namespace: this.namespace };
+    const options = { ...this.#options, namespace: this.namespace };
     return new ScriptExecutor<LocalTask>(this.#target, intelligence, options, toCaller, this.#metrics, {
       finished: (task, result) => this.#finished(task, result),
       fault: (error, command, task) => this.#failed(error, command, task),

@@ -67,13 +67,13 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   readonly #availabilities: readonly Availability[];
   readonly #dispatcher: Dispatcher;
   readonly #kept: KeptIntelligence;
+  /** It is private, so that no log of this object shows it. */
+  readonly #itemSecret: string | undefined;
   #isClosed = false;
 
-  constructor(
-    redis: RedisOption,
-    readonly options: RemoteExecutorOptions = {},
-  ) {
+  constructor(redis: RedisOption, options: RemoteExecutorOptions = {}) {
     super();
+    this.#itemSecret = options.itemSecret;
     const { namespace: given = '', transport = 'pubsub', replies = 'inbox', tellsAway } = options;
     const { partitions = DEFAULT_PARTITIONS, maxWaitMs = DEFAULT_MAX_WAIT_MS } = options;
     const namespace = namespaceOf(redis, given);
@@ -119,7 +119,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
 
   send(command: string, sid: string, payload: unknown, options: { readonly ttlSeconds: number }): void {
     checkRequest('send', command, sid, options);
-    const keyed = keyItems(this.options.itemSecret, command, sid, payload);
+    const keyed = keyItems(this.#itemSecret, command, sid, payload);
     this.#dispatcher.send({ command, sid, payload: formatPayload(keyed.payload), ttlSeconds: options.ttlSeconds });
   }
 
@@ -131,7 +131,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   ): Promise<Answer> {
     checkRequest('ask', command, sid, options);
     const { ttlSeconds, timeoutMs } = options;
-    const keyed = keyItems(this.options.itemSecret, command, sid, payload);
+    const keyed = keyItems(this.#itemSecret, command, sid, payload);
     const question = { command, sid, payload: formatPayload(keyed.payload), ttlSeconds, timeoutMs };
     const asked = this.#dispatcher.ask(question);
     const { readAnswer } = keyed;
