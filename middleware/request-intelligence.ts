@@ -9,20 +9,21 @@ import type { Executor } from '../lib/serving/executor.js';
 import { type AskOptions, type AskResult, UnansweredError } from './ask-result.js';
 import type { VisitorPolicy } from './visitor-policy.js';
 
-/** A request that went through the middleware; Express' requests are, on plain node:http a cast says so. */
+/** A request that went through the middleware. Express' requests are of this type; on plain node:http it takes a cast. */
 export interface IntelligentRequest extends IncomingMessage {
   readonly originalUrl?: string;
-  /** not there while the store is away, or where the cookie's path is another */
+  /** It is undefined while the store is away, and where the cookie's path is another. */
   session: Session & Partial<SessionData>;
   sessionID: string;
   intelligence: RequestIntelligence;
 }
 
-/** The session to work for, and what it has left. */
+/** The session for which something is kept. */
 export interface TrackedSession {
   readonly sid: string;
+  /** How long what is kept of it lives from now on. */
   readonly ttlSeconds: number;
-  /** has its cookie come back? */
+  /** Has its cookie come back once? */
   readonly returning: boolean;
 }
 
@@ -30,24 +31,25 @@ export interface TrackedSession {
 export interface RequestContext {
   readonly serving: Executor;
   readonly timeout: number;
-  /** their pages are normalised */
+  /** The option `combos`; each page has its one name. */
   readonly combos: readonly Combo[];
-  /** one name for all spellings of a page */
+  /** Gives the one name of all spellings of a page. */
   readonly pageName: (text: string) => string;
-  /** what pageview() counts */
+  /** The page that pageview() counts. */
   readonly askedPage: (req: IntelligentRequest) => string;
-  /** what counts by itself, or undefined; is the response at its end? */
+  /** The page that counts by itself, or undefined. `ended`: is the response at its end? */
   readonly automaticPage: (req: IntelligentRequest, ended: boolean) => string | undefined;
-  /** undefined: a session that is not stored is not tracked */
+  /** Undefined where there is no session, or one that is not stored. */
   readonly session: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
 }
 
-/** What the commands give to it: `freshPages()`, `notifications()`, `combo()` and so on. */
+/** The methods that the commands bring: `freshPages()`, `notifications()`, `combo()` and so on. */
 export interface RequestIntelligence extends CommandMethods {}
 
 /**
- * `req.intelligence`. Nothing here rejects because Redis or the worker is away: a figure is then undefined, a list comes
- * back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each ask costs one PUBLISH.
+ * `req.intelligence`. Nothing here rejects because Redis or the worker is away, unless it is asked to: a figure is then undefined, a
+ * list comes back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each call that asks costs one PUBLISH
+ * (or XADD) and one RPUSH of the worker's; embedded, a part of a script call.
  */
 export class RequestIntelligence implements CommandCaller {
   /** Did something go unanswered on this request? */
@@ -61,17 +63,18 @@ export class RequestIntelligence implements CommandCaller {
     readonly policy: VisitorPolicy,
   ) {}
 
-  /** The response has ended, or was aborted: what counts by itself is sent, and what is known is renewed. */
+  /** The response has ended, or was aborted: the page view that counts by itself is sent, and what is kept is renewed. */
   end(res: ServerResponse): void {
-    // another middleware may have made the session, and then its own counts
+    // Another middleware may have made the session, and then that one counts.
     if (!this.policy.tracked || this.req.intelligence !== this) return;
     if (res.writableFinished) this.#sendPageview(res);
     this.#renew();
   }
 
   /**
-   * Counts this request's page view, if nothing has yet, and tells what is known: whatever `track` says, and however the
-   * request ends. undefined: no answer, or a session that is not tracked.
+   * Counts this request's page view, whatever `track` says and however the request ends, and gives a report of the visitor (white
+   * paper, "Activity Pattern Monitoring & Personalization"). A second call gives the same report and counts nothing. Undefined: no
+   * answer came within the option `timeout` (100 ms), or the visitor is not tracked.
    */
   pageview(): Promise<PageviewReport | undefined> {
     this.#report ??= this.#askPageview();
@@ -135,7 +138,7 @@ export class RequestIntelligence implements CommandCaller {
     return this.policy.tracked ? this.context.session(this.req, this.policy) : undefined;
   }
 
-  /** The page view goes before what follows. */
+  /** The page view that counts by itself goes before what follows, so that answers know of it. */
   #countFirst(): void {
     const page = this.#automaticPage(false);
     if (page === undefined) return;
@@ -143,7 +146,7 @@ export class RequestIntelligence implements CommandCaller {
     this.#report.catch((error: unknown) => this.context.serving.emit('fault', applicationFault(error)));
   }
 
-  /** The page that counts by itself, if nothing has yet. What `track` throws is told by `fault`, once. */
+  /** The page that counts by itself, if nothing has counted yet. What the function `track` throws is one event `fault`. */
   #automaticPage(ended: boolean): string | undefined {
     if (this.#report || this.#trackFailed || !this.policy.tracked) return undefined;
     try {
@@ -168,7 +171,7 @@ export class RequestIntelligence implements CommandCaller {
     return answer;
   }
 
-  /** The automatic page view of a request that asked nothing: sent at its end if it went well, and nobody waits. */
+  /** Sends the page view of a request that asked nothing, if the request went well. Nobody waits for it. */
   #sendPageview({ statusCode }: ServerResponse): void {
     if (!((statusCode >= 200 && statusCode < 300) || statusCode === 304)) return;
     const page = this.#automaticPage(true);
@@ -176,25 +179,25 @@ export class RequestIntelligence implements CommandCaller {
     try {
       const session = this.#session();
       if (!session) return;
-      this.#report = Promise.resolve(undefined); // counted
+      this.#report = Promise.resolve(undefined); // It is counted.
       this.context.serving.send('pageview', session.sid, this.context.pageName(page), {
         ttlSeconds: session.ttlSeconds,
       });
     } catch (error) {
-      this.context.serving.emit('fault', applicationFault(error)); // the response has gone
+      this.context.serving.emit('fault', applicationFault(error)); // The response has gone.
     }
   }
 
-  /** What is known lives as long as the session: a request without a page view, or whose view nobody took, renews it, too. */
+  /** What is kept lives as long as the session, so a request without a page view, or whose view went unanswered, renews it. */
   #renew(): void {
     try {
       const session = this.#report && !this.degraded ? undefined : this.#session();
       if (session?.returning) this.context.serving.renew(session.sid, session.ttlSeconds);
     } catch (error) {
-      this.context.serving.emit('fault', applicationFault(error)); // of an application's own function; the response has gone
+      this.context.serving.emit('fault', applicationFault(error)); // A function of the application's threw, and the response has gone.
     }
   }
 }
 
-// each command's methods stand in its own folder
+// The methods of a command stand in its own folder.
 for (const { methods } of descriptors) Object.assign(RequestIntelligence.prototype, methods);
