@@ -5,7 +5,7 @@ import { OptionError } from '../errors/errors.js';
 import { checkCommand } from '../transport/protocol.js';
 import { keyPrefixOf, namespaceOf, type RedisOption } from '../redis/connect.js';
 import { SESSION_PREFIX } from '../redis/keys.js';
-import { placeOf } from '../redis/target-of-urls.js';
+import { targetOfUrls } from '../redis/target-of-urls.js';
 import { shardGlob } from '../transport/pubsub/shard.js';
 import { type AclRole, type AclScope, rightsOf, type ServerFeatures, type StoreFeature } from './rights.js';
 import { PASSWORD, ruleOf } from './rule.js';
@@ -80,7 +80,7 @@ export function aclCommand(): Command {
 
 async function print({ redis, sentinel, ...given }: Record<string, unknown>): Promise<void> {
   const flags = checkOptions(schema, given, 'acl');
-  const place = placeOf(redis as string, {
+  const place = targetOfUrls(redis as string, {
     cluster: flags.cluster,
     ...(sentinel !== undefined && { sentinel: sentinel as string }),
   });

@@ -1,5 +1,5 @@
 import type { Cluster, ClusterOptions, RedisOptions } from 'ioredis';
-import { checkedUrl, type NodeRedisOptions, ofNodeRedisOptions } from './caller-options.js';
+import { checkedUrl, type NodeRedisOptions, fromNodeRedisOptions } from './caller-options.js';
 
 interface NodeRedisClusterOptions {
   readonly rootNodes: readonly NodeRedisOptions[];
@@ -7,7 +7,7 @@ interface NodeRedisClusterOptions {
   readonly nodeAddressMap?: ClusterOptions['natMap'];
 }
 
-/** Where node-redis keeps what createCluster() was given (5 and later). */
+/** What node-redis' createCluster() was given, where version 5 and later keep it. */
 function nodeRedisCluster(redis: object): NodeRedisClusterOptions | undefined {
   const { _options } = redis as { _options?: NodeRedisClusterOptions };
   return Array.isArray(_options?.rootNodes) ? _options : undefined;
@@ -24,7 +24,7 @@ function ofNodeUrl(text: string): NodeRedisOptions {
 
 type StartNode = RedisOptions | string | number;
 
-/** A start node's TLS options; a text is what ioredis reads there: a port, host:port or a URL, which stays ioredis' to parse. */
+/** A start node's TLS options. ioredis also takes a text for a node: a port, host:port or a URL. */
 function tlsOfStartNode(node: StartNode): RedisOptions['tls'] {
   if (typeof node === 'object') return node.tls;
   if (typeof node === 'number' || /^\d+$/.test(node)) return undefined;
@@ -35,13 +35,13 @@ function tlsOfStartNode(node: StartNode): RedisOptions['tls'] {
   return url.protocol === 'rediss:' ? {} : undefined;
 }
 
-/** The nodes and options of a Cluster's client, ioredis' or node-redis'. */
+/** The nodes and options of a Cluster's client, of ioredis or of node-redis. */
 export function nodesOf(cluster: Cluster): { nodes: object[]; options: ClusterOptions } {
   const given = nodeRedisCluster(cluster);
   if (!given) {
     const { startupNodes } = cluster as unknown as { startupNodes: StartNode[] };
     const nodes = startupNodes as object[];
-    // ioredis keeps a start node's `tls` to that node, and goes in clear to those that it names
+    // ioredis uses a start node's `tls` for that node only, and connects in clear to the nodes that it learns of
     const ofNodes = startupNodes.map(tlsOfStartNode).find((one) => one !== undefined);
     const tls = cluster.options.redisOptions?.tls ?? ofNodes;
     if (!tls) return { nodes, options: cluster.options };
@@ -50,9 +50,9 @@ export function nodesOf(cluster: Cluster): { nodes: object[]; options: ClusterOp
   const { rootNodes, defaults, nodeAddressMap } = given;
   const nodes = rootNodes.map((node) => {
     const { socket, ...rest } = { ...node, ...(node.url !== undefined && ofNodeUrl(node.url)) };
-    return ofNodeRedisOptions({ ...defaults, ...rest, socket: { ...defaults?.socket, ...node.socket, ...socket } });
+    return fromNodeRedisOptions({ ...defaults, ...rest, socket: { ...defaults?.socket, ...node.socket, ...socket } });
   });
-  // who says it for one node only says it for all, and TLS for any of them
+  // what is said of the first node holds for all, and so does TLS of any node
   const { host: _host, port: _port, path: _path, ...ofFirst } = nodes[0] ?? {};
   const tls = nodes.find((node) => node.tls)?.tls;
   const redisOptions = { ...ofFirst, ...(tls && { tls }) };

@@ -16,7 +16,7 @@ import { Task } from '../intelligence/task.js';
 import { itemKeyOf } from '../intelligence/command/keyed-item.js';
 import { isSendable, MAX_ID_LENGTH } from '../redis/keys.js';
 import type { PromRegistry } from '../metrics/metrics.js';
-import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished-work.js';
+import { CLOSE_TIMEOUT_MS, UnfinishedWork } from '../redis/unfinished-work.js';
 import { boundedTtl } from '../redis/expiry.js';
 import { checkCommand, formatPayload, PUBLISHED_AGE_SECONDS } from '../transport/protocol.js';
 import { Availability } from '../redis/availability.js';
@@ -26,9 +26,9 @@ import { distanceMsOf } from '../redis/liveness.js';
 import { loopNowMs, onLoopTick } from '../redis/loop-clock.js';
 import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { tellAway } from '../redis/log-availability.js';
-import { tellFaults } from '../redis/connection-faults.js';
-import { RepeatedLines } from '../errors/deduplicated-log.js';
+import { logAvailability } from '../redis/log-availability.js';
+import { onConnectionFault } from '../redis/connection-faults.js';
+import { DeduplicatedLog } from '../errors/deduplicated-log.js';
 import { WorkerMetrics } from '../intelligence/worker-metrics.js';
 import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
@@ -109,7 +109,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly #metrics: WorkerMetrics;
   readonly #requests: CommandCounts;
   readonly #held: HeldMessages;
-  readonly #pending: Pending;
+  readonly #pending: UnfinishedWork;
   readonly #renewals: Renewals;
   readonly #waiting = new Set<LocalTask>();
   #executor: ScriptExecutor<LocalTask> | undefined;
@@ -125,7 +125,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   #closed = false;
   #ended = false;
   #closing: Promise<void> | undefined;
-  readonly #faults = new RepeatedLines((text, times) => say('%s (%d)', text, times));
+  readonly #faults = new DeduplicatedLog((text, times) => say('%s (%d)', text, times));
 
   constructor(
     redis: RedisOption,
@@ -139,14 +139,14 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     this.#availability = new Availability(this.#client, maxWaitMs);
     const { tellsAway = true } = options;
     const heard = (reason: Error) => this.#closed || this.emit('away', reason) || !tellsAway;
-    tellAway(this.#availability, WITHOUT_INSIGHT, heard);
+    logAvailability(this.#availability, WITHOUT_INSIGHT, heard);
     this.#availability.on('away', () => this.#giveUp(new Error('not connected')));
     this.#availability.on('back', () => this.emit('back'));
     this.#shape = new SharedShape(this.#client, this.namespace, { ...options, keysItems: true }, (error) =>
       this.emit('fault', error),
     );
     this.#held = new HeldMessages(maxWaitMs);
-    this.#pending = new Pending(this.#client);
+    this.#pending = new UnfinishedWork(this.#client);
     this.#renewals = new Renewals(this.#client, this.namespace);
     this.#metrics = new WorkerMetrics({
       waiting: () => this.#executor?.waiting ?? 0,
@@ -157,7 +157,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       'Requests by command and result (sent, answered, or why not)',
       this.#metrics.metrics,
     );
-    tellFaults(this.#client, (error) => this.emit('fault', error));
+    onConnectionFault(this.#client, (error) => this.emit('fault', error));
     this.#client.on('ready', () => this.#start());
     if (this.#client.status === 'ready') this.#start();
   }

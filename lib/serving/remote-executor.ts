@@ -8,7 +8,7 @@ import { builtIn, isRead } from '../intelligence/commands.js';
 import { commandKeys } from '../intelligence/keys.js';
 import { isSendable, MAX_ID_LENGTH } from '../redis/keys.js';
 import { Metrics, type PromRegistry } from '../metrics/metrics.js';
-import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished-work.js';
+import { CLOSE_TIMEOUT_MS, UnfinishedWork } from '../redis/unfinished-work.js';
 import {
   checkCommand,
   DEFAULT_MESSAGE_AGE_SECONDS,
@@ -28,9 +28,9 @@ import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { openTarget, requireOneServer } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { tellAway } from '../redis/log-availability.js';
-import { tellFaults } from '../redis/connection-faults.js';
-import { RepeatedLines } from '../errors/deduplicated-log.js';
+import { logAvailability } from '../redis/log-availability.js';
+import { onConnectionFault } from '../redis/connection-faults.js';
+import { DeduplicatedLog } from '../errors/deduplicated-log.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit-breaker.js';
 import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
@@ -132,7 +132,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   readonly #probes = new Map<string, Expected & { readonly target: Target }>();
   readonly #answerCheck = new AnswerCheck();
   readonly #items: KeyedItems;
-  readonly #refused = new RepeatedLines((text, times) => {
+  readonly #refused = new DeduplicatedLog((text, times) => {
     const message = times === 1 ? text : `${text} (${times} times within a second)`;
     this.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', message));
   });
@@ -146,7 +146,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   #count = 0;
   #closed = false;
   /** what close() waits for: messages that nobody waits for, and what is to be forgotten */
-  readonly #pending: Pending;
+  readonly #pending: UnfinishedWork;
   #closing: Promise<void> | undefined;
 
   constructor(redis: RedisOption, options: ServingOptions = {}) {
@@ -185,11 +185,11 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     this.#availability = new Availability(this.#sending, maxWaitMs);
     this.#held = new HeldMessages(maxWaitMs);
     this.#sending.on('ready', () => this.#sendHeld());
-    this.#pending = new Pending(this.#sending);
-    tellFaults(this.#sending, (error) => this.emit('fault', error));
+    this.#pending = new UnfinishedWork(this.#sending);
+    onConnectionFault(this.#sending, (error) => this.emit('fault', error));
     const { tellsAway = true } = options;
     const heard = (reason: Error) => this.#closed || this.emit('away', reason) || !tellsAway;
-    tellAway(this.#availability, WITHOUT_INSIGHT, heard);
+    logAvailability(this.#availability, WITHOUT_INSIGHT, heard);
     this.#availability.on('back', () => this.emit('back'));
     const { partitions = DEFAULT_PARTITIONS } = options;
     this.#unanswered = new Unanswered({ target, namespace, transport, partitions });

@@ -44,7 +44,7 @@ export class Unanswered {
   noWorker(command: string): void {
     if (!builtIn.has(command)) this.#noCommand(command);
     else
-      this.#warnings.tell(
+      this.#warnings.warn(
         'INTELLIGENT_SESSION_NO_WORKER',
         `No worker listens to ${this.#place}: nothing is known of visitors until one does. Start one: ${this.#commandLine}`,
       );
@@ -53,7 +53,7 @@ export class Unanswered {
   /** Some requests in a row had no answer in time, where Redis can't say whether anybody listens, or a worker is stuck. */
   noAnswer(ownCommand: string | undefined): void {
     const what = ownCommand === undefined ? '' : ` of the application's command ${shown(ownCommand)}`;
-    this.#warnings.tell(
+    this.#warnings.warn(
       'INTELLIGENT_SESSION_NO_ANSWER',
       `No answer${what} in time from any worker that listens to ${this.#place}, several times in a row. ` +
         this.#advice(ownCommand),
@@ -61,7 +61,7 @@ export class Unanswered {
   }
 
   #noCommand(command: string): void {
-    this.#warnings.tell(
+    this.#warnings.warn(
       'INTELLIGENT_SESSION_UNKNOWN_COMMAND',
       `No worker that listens to ${this.#place} has the command ${shown(command)}: give it to ` +
         'createWorker({ commands }), or to a worker by --commands FILE',

@@ -16,8 +16,8 @@ import { type RedisClient, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { tellAway } from '../redis/log-availability.js';
-import { RepeatedLines } from '../errors/deduplicated-log.js';
+import { logAvailability } from '../redis/log-availability.js';
+import { DeduplicatedLog } from '../errors/deduplicated-log.js';
 import { WarnOnce } from '../errors/warnings.js';
 import { AcknowledgeAndPush } from './acknowledge-and-push.js';
 import { WorkerMetrics } from '../intelligence/worker-metrics.js';
@@ -49,7 +49,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly id = randomBytes(9).toString('base64url');
   readonly #options: ReturnType<typeof resolveWorkerOptions>;
   readonly #log: Logger;
-  readonly #faultLines = new RepeatedLines((text, times) =>
+  readonly #faultLines = new DeduplicatedLog((text, times) =>
     this.#log.warn(times === 1 ? text : `${text} (${times.toLocaleString('en')} times within a second)`),
   );
   readonly #warnings = new WarnOnce();
@@ -150,7 +150,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       throw error instanceof OptionError ? error : redisFault(error);
     }
     const availability = new Availability(this.#client, START_TIMEOUT_MS);
-    tellAway(availability, 'no message is worked on', () => this.#closing !== undefined, this.#options.log);
+    logAvailability(availability, 'no message is worked on', () => this.#closing !== undefined, this.#options.log);
     const { namespace } = this.#options;
     const where = `${this.#target.address()}, database ${this.#target.database}, namespace "${namespace}"`;
     this.#log.info(safeText(`listening at ${where} (${transport}), Bloom filters: ${this.#bloom.implementation}`));
