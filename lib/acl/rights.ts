@@ -16,42 +16,42 @@ import {
 /** An Express process (store and insight); a worker; what only sends messages, without sessions (WIRE.md). */
 export type AclRole = 'serving' | 'worker' | 'publisher';
 
-/** What of the store needs rights of its own. */
+/** The features of the store that need further rights. */
 export type StoreFeature = 'users' | 'near-cache' | 'expired-events' | 'scan';
 
-/** What a server has: see server.ts. */
+/** The features of a server, which server.ts asks for. */
 export interface ServerFeatures {
-  /** major and minor version, as INFO tells it (`redis_version`; Valkey tells 7.2) */
+  /** Major and minor version as INFO gives them in `redis_version`; Valkey says 7.2. */
   readonly version: readonly [major: number, minor: number];
   readonly bloom: 'module' | 'fallback';
   /** BF.CARD, since RedisBloom 2.4.4 */
   readonly bloomCard: boolean;
 }
 
-/** What the rights depend on. */
+/** All that the rights depend on. */
 export interface AclScope {
   readonly server: ServerFeatures;
-  /** with the client's `keyPrefix` before it */
+  /** The client's `keyPrefix` and the namespace. */
   readonly namespace: string;
   readonly keyPrefix: string;
-  /** the store's option */
+  /** The store's option `prefix`. */
   readonly prefix: string;
   readonly db: number;
   readonly transport: 'pubsub' | 'stream';
   readonly replies: 'inbox' | 'list';
   readonly cluster: boolean;
-  /** of a worker on pub/sub: its patterns stand in the ACL as they are */
+  /** A worker's on pub/sub: an ACL has to name its patterns as they are. */
   readonly sessionGlob: string;
-  /** the application's own commands */
+  /** The application's own commands. */
   readonly commands: readonly string[];
   readonly store: ReadonlySet<StoreFeature>;
-  /** the worker's option `bloom` */
+  /** The worker's option `bloom`. */
   readonly bloom: 'auto' | 'module' | 'fallback';
 }
 
 /**
- * Commands, and the keys and channels that they are used on. Keys: `~` read and write, `%R~` read, `%W~` write. Where the
- * server has selectors, each group is one.
+ * Commands, and the keys and channels that they may be used on. `~` before a key means read and write, `%R~` read, `%W~` write.
+ * Where the server has selectors, each group is one.
  */
 export interface RightGroup {
   readonly name: string;
@@ -63,10 +63,10 @@ export interface RightGroup {
 const since = ({ server: { version } }: AclScope, major: number, minor: number): boolean =>
   version[0] > major || (version[0] === major && version[1] >= minor);
 
-/** Some of a list where a condition holds. */
+/** Items for a list where a condition holds, and none otherwise. */
 const some = <T>(condition: boolean, ...items: readonly T[]): readonly T[] => (condition ? items : []);
 
-/** A text as a glob that matches it alone. */
+/** Escapes a text for a glob, so that it matches itself only. */
 const literal = (text: string): string => text.replace(/[*?[\]\\]/g, '\\$&');
 const all = (keys: Iterable<string>): string[] => Array.from(keys, (key) => `~${key}`);
 const SCRIPT = ['eval', 'evalsha'];
@@ -74,7 +74,7 @@ const SCRIPT = ['eval', 'evalsha'];
 const commandNames = ({ commands }: AclScope): string[] => [...builtIn.keys(), ...commands];
 const channelsOf = (scope: AclScope, glob: string): string[] =>
   commandNames(scope).map((command) => patternOf(scope.namespace, command, glob, scope.db));
-/** The white paper's lists, one a request. */
+/** The white paper's reply lists, one for each request. */
 const replyLists = (scope: AclScope): string[] =>
   commandNames(scope).map((command) =>
     replyKey(scope.namespace, { command, sid: '*', rid: '*', request: { id: '*' } }),
@@ -83,14 +83,14 @@ const inboxes = ({ namespace }: AclScope): string => inboxKey(namespace, '*');
 const streams = ({ namespace }: AclScope): string => streamKey(namespace, '*');
 const leases = ({ namespace }: AclScope): string => leaseKey(namespace, '*');
 
-/** What every connection asks for itself: is Redis there, loading, a master, alive; who I am. */
+/** What every connection sends for itself: the handshake, the ready check, and PINGs. */
 const connection = (scope: AclScope): RightGroup => ({
   name: 'connection',
   commands: [
     'ping',
     'info',
     ...some(scope.db !== 0, 'select'),
-    // ioredis says who it is; before 7.2 Redis refuses it, and 6.2 notes that as a violation
+    // ioredis sends its name and version. Redis before 7.2 refuses that, and 6.2 logs the refusal as a violation.
     ...some(since(scope, 7, 2) || !since(scope, 7, 0), 'client|setinfo'),
   ],
 });
@@ -98,7 +98,7 @@ const connection = (scope: AclScope): RightGroup => ({
 const nodes = (scope: AclScope): readonly RightGroup[] =>
   some(scope.cluster, {
     name: 'cluster',
-    // ioredis asks replicas, too, where the slots are
+    // ioredis also asks replicas for the slots
     commands: ['cluster|slots', 'cluster|info', 'asking', 'readonly', 'client|setname'],
   });
 
@@ -110,7 +110,7 @@ function servingGroups(scope: AclScope): RightGroup[] {
   const session = sessionKey(literal(keyPrefix + prefix), '*');
   const ended = (key: string) => formsBeside(literal(endedPrefix(keyPrefix)), key);
   const user = `${literal(keyPrefix + userSessionsPrefix(prefix))}*`;
-  // there is no brace in it but the client's own
+  // only the client's keyPrefix can have a brace here
   const usersEnded = /[{}]/.test(keyPrefix) ? ended(user) : ended(user).slice(0, 1);
   const taking = replies === 'list' ? ['blpop'] : since(scope, 7, 0) ? ['blmpop'] : ['blpop', 'lpop'];
   return [
@@ -126,7 +126,7 @@ function servingGroups(scope: AclScope): RightGroup[] {
       ],
       keys: all([session, ...ended(session)]),
     },
-    // what is sent by its hash is loaded once a connection
+    // scripts that are sent by their hash are loaded at each new connection
     ...some(!cluster || transport === 'pubsub', { name: 'loading', commands: ['script|load'] }),
     ...some(users, {
       name: 'users',
@@ -175,7 +175,7 @@ const BLOOM = {
   module: ['bf.card', 'bf.reserve', 'bf.add', 'bf.exists', 'bf.mexists', 'type', 'getrange'],
 };
 
-/** What the built-in commands' scripts do, by their descriptors: a group each for what is kept, and one for all filters. */
+/** What the built-in commands' scripts use, as their descriptors say: a group for each key, and one for all filters. */
 function insightGroups({ namespace, server }: AclScope): RightGroup[] {
   const keys: Readonly<Record<string, string>> = commandKeys(namespace, '*');
   const expiry = ['pttl', 'pexpire'];
@@ -203,7 +203,7 @@ function workerGroups(scope: AclScope): RightGroup[] {
   const { namespace, transport, bloom, sessionGlob } = scope;
   const stream = transport === 'stream';
   const workers = workersKey(namespace);
-  // who may send chooses whether the answer goes to an inbox or to a list
+  // the sender of a request chooses whether the answer goes to an inbox or to a list
   const answers = [inboxes(scope), ...replyLists(scope)];
   const expiry = ['pttl', 'pexpire'];
   return [
@@ -257,7 +257,7 @@ function publisherGroups(scope: AclScope): RightGroup[] {
     ...nodes(scope),
     ...(scope.transport === 'stream'
       ? [
-          // the worker sets the stream's expiry: a publisher could end it with that right
+          // a publisher with the right to PEXPIRE could delete the stream, so the worker sets its expiry
           { name: 'messages', commands: ['xadd', 'xlen', 'memory|usage'], keys: [`%W~${streams(scope)}`] },
           { name: 'leases', commands: ['exists'], keys: [`%R~${leases(scope)}`] },
         ]
@@ -267,5 +267,5 @@ function publisherGroups(scope: AclScope): RightGroup[] {
 
 const groupsOf = { serving: servingGroups, worker: workerGroups, publisher: publisherGroups };
 
-/** All that a role needs, and nothing else. */
+/** The rights that a role needs, and no others. */
 export const rightsOf = (role: AclRole, scope: AclScope): RightGroup[] => groupsOf[role](scope);
