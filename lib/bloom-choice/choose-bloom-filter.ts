@@ -36,7 +36,8 @@ export async function chooseBloomFilter(
   choice: BloomChoice = 'auto',
   options: BloomOptions = {},
 ): Promise<BloomFilter> {
-  if (typeof (client as Partial<RedisClient> | null)?.call !== 'function')
+  // a function has call(), too
+  if (typeof client !== 'object' || typeof client?.call !== 'function' || typeof client.on !== 'function')
     throw new OptionError('createBloomFilter(): the client should be a Redis or Cluster of ioredis, which stays yours');
   if (!['auto', 'module', 'fallback'].includes(choice))
     throw new OptionError(

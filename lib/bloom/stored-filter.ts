@@ -14,6 +14,7 @@ import { inBatches, itemKeying } from './bloom-items.js';
 import { bloomLua, resolveBloomOptions, resolveShape } from './bloom-options.js';
 import { digestOf, MOST_BYTES, parseForm } from './filter-format.js';
 import { merge } from './merge.js';
+import { argumentError } from '../options/check-arguments.js';
 
 /**
  * What RedisBloom's implementation and the fallback have in common: the options, items in batches, and all that goes by a
@@ -77,10 +78,11 @@ export abstract class StoredFilter implements BloomFilter {
     return merge(this, target, sources);
   }
 
-  async load(key: string, { bytes, ttlMs }: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
+  async load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
+    const { bytes, ttlMs } = checkedDump(dump);
     if (parseForm(bytes).length > MOST_BYTES) throw bloomFault('TOOBIG');
     const watched = new Map([[key, undefined], ...(unchanged ?? [])]);
-    const digests = [...watched.values()].map((dump) => (dump ? digestOf(dump.bytes) : ''));
+    const digests = [...watched.values()].map((one) => (one ? digestOf(one.bytes) : ''));
     const args = [...watched.keys(), ttlMs ?? '', ...digests, ...this.loadArguments(bytes)];
     return Number(await this.attempt(key, () => this.#load.run(this.client, args, watched.size))) === 1;
   }
@@ -104,3 +106,12 @@ export abstract class StoredFilter implements BloomFilter {
 
 /** A filter's remaining time as PTTL tells it: -1 stands for no expiry. */
 export const ttlOf = (pttl: unknown): number | undefined => (Number(pttl) < 0 ? undefined : Number(pttl));
+
+/** What load() was given, which may be anything. */
+function checkedDump(dump: BloomDump): BloomDump {
+  const { bytes, ttlMs } = (dump ?? {}) as Partial<BloomDump>;
+  const isTtl = ttlMs === undefined || (Number.isSafeInteger(ttlMs) && ttlMs >= 0);
+  if (!Buffer.isBuffer(bytes) || !isTtl)
+    throw argumentError('load', 'what dump() gives, bytes in a Buffer and whole milliseconds or none', dump);
+  return { bytes, ttlMs };
+}

@@ -126,7 +126,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   readonly #lists: ReplyLists | undefined;
   readonly #renewals: Renewals;
   readonly #messageAgeMs: number;
-  readonly #circuits = new Circuits((state, command) => this.#circuitChanged(state, command));
+  readonly #circuits = new Circuits((...change) => this.#circuitChanged(...change));
   readonly #waiting = new Map<string, Waiter>();
   /** what asked for an answer that nobody waits for, by id */
   readonly #probes = new Map<string, Expected & { readonly target: Target }>();
@@ -555,9 +555,9 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     return this.#closed ? undefined : this.#sending.status === 'ready';
   }
 
-  #circuitChanged(state: 'open' | 'closed', ownCommand?: string): void {
+  #circuitChanged(state: 'open' | 'closed', ownCommand?: string, oneSession = false): void {
     say('circuit %s', state);
-    if (state === 'open') this.#unanswered.noAnswer(ownCommand);
+    if (state === 'open') this.#unanswered.noAnswer(ownCommand, oneSession);
     this.emit('circuit', state);
     if (state === 'open') this.#target.leaveReplica().catch((error) => this.emit('fault', redisFault(error)));
   }

@@ -22,6 +22,6 @@ export interface Source extends EventEmitter<SourceEvents> {
   finished(message: WorkerTask): void;
   /** Takes no more messages; those that were taken have been emitted. */
   stop(): Promise<void>;
-  /** Closes its connections; what was taken is finished. */
-  close(): Promise<void>;
+  /** Closes its connections; what was taken is finished. `atOnce`: Redis is not waited for, the target's own connection has ended. */
+  close(atOnce?: boolean): Promise<void>;
 }

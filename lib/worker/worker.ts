@@ -1,6 +1,7 @@
 import { optionsOf } from '../options/check-arguments.js';
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import debug from 'debug';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom-choice/choose-bloom-filter.js';
@@ -30,6 +31,8 @@ import type { WorkerTask, MessageContext } from '../transport/worker-task.js';
 
 /** How long Redis may take to answer at start. */
 const START_TIMEOUT_MS = 5_000;
+/** And at an end that is late. */
+const LEAVE_MS = 100;
 
 export interface WorkerEvents {
   /** Listening: at start, and after every reconnection. */
@@ -189,7 +192,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
     else this.#warnings.commandFailed(command, error);
   }
 
-  /** Takes no more messages, finishes what is in hand (at most `timeout` ms), closes. Can be called twice. */
+  /**
+   * Takes no more messages, finishes what is in hand (at most `timeout` ms, and 0.1 s to give back what it reads), closes, whether
+   * Redis answers or not. Can be called twice.
+   */
   close(options?: { timeout?: number | undefined }): Promise<void> {
     const { timeout = 5_000 } = optionsOf('close', options);
     this.#closing ??= this.#close(timeout);
@@ -208,12 +214,14 @@ export class Worker extends EventEmitter<WorkerEvents> {
       await this.#source?.close();
       await this.#client.quit().catch(() => {});
     };
-    await Promise.race([finish(), patience]);
+    const inTime = await Promise.race([finish().then(() => true), patience]);
     clearTimeout(timer);
     this.#shape.close();
     this.#executor?.close();
-    await this.#source?.close();
+    // where an own command is what takes long, others need not wait for the leases of this one; Redis itself may not answer
+    if (!inTime) await Promise.race([this.#source?.close(), pause(LEAVE_MS)]);
     endConnection(this.#client);
+    await this.#source?.close(true);
     this.#faultLines.flush();
     this.emit('close');
   }

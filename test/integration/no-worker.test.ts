@@ -179,7 +179,8 @@ describe('requests that nobody answers, on the console', () => {
       for (let i = 0; i < 6; i++) await visitor.json('/asks');
       await until('it is told', () => warnings.of('NO_ANSWER').length > 0);
       expect(warnings.of('NO_ANSWER')[0])
-        .to.contain('namespace "nobody:" at a cluster')
+        .to.contain('one session')
+        .and.to.contain('namespace "nobody:" at a cluster')
         .and.to.contain('npx intelligent-session worker --redis <URL of a node> --cluster --namespace nobody:');
       expect(warnings.codes).to.deep.equal(['INTELLIGENT_SESSION_NO_ANSWER']);
     });

@@ -88,6 +88,8 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   #beating: Promise<void> = Promise.resolve();
   #stopping = false;
   #closed = false;
+  /** closed without a wait for what is under way */
+  #abandoned = false;
   #acknowledging: NodeJS.Immediate | undefined;
 
   constructor(
@@ -431,14 +433,18 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     if (!this.#closed) this.#schedule();
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
+  async close(atOnce = false): Promise<void> {
+    const wasClosed = this.#closed;
     this.#stopping = true;
     this.#closed = true;
+    this.#abandoned ||= atOnce;
     clearTimeout(this.#timer);
+    this.#changed.emit('change'); // a beat may wait for a read, and a read for room
+    if (atOnce) for (const { client } of this.#readers) endConnection(client);
+    if (wasClosed) return;
     await this.#beating;
     const { namespace, id } = this.options;
-    if (this.target.client.status === 'ready') {
+    if (!this.#abandoned && this.target.client.status === 'ready') {
       const leave = async () => {
         await Promise.all([...this.#owned.values()].map((partition) => this.#release(partition)));
         await workers.run(this.target.client, [workersKey(namespace), id, LEASE_MS, 0]);
@@ -450,6 +456,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   #fault(error: unknown): void {
+    if (this.#abandoned) return; // its connections were ended here
     this.emit('fault', redisFault(error));
   }
 }
