@@ -63,7 +63,7 @@ export class Unanswered {
 
   /** Others may be answered: it says nothing sure of the worker. */
   #noAnswerToOne(): void {
-    this.#warnings.tell(
+    this.#warnings.warn(
       'INTELLIGENT_SESSION_NO_ANSWER',
       `No answer in time to one session's requests from any worker that listens to ${this.#place}, several times in a row: they may ` +
         `wait behind its own long lists while others are answered. ${this.#advice(undefined)}`,
