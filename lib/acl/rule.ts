@@ -1,4 +1,4 @@
-import type { RightGroup, ServerFeatures } from './rights.js';
+import type { RightGroup, ServerFeatures } from './scope.js';
 
 /** The place of the password's SHA-256. Redis refuses it as it stands, so that no user gets a password that everybody knows. */
 export const PASSWORD = '#SHA256-OF-THE-PASSWORD';

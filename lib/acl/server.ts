@@ -2,7 +2,7 @@ import { redisFault, OptionError } from '../errors/errors.js';
 import { type RedisOption, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { openTarget } from '../redis/open-target.js';
-import type { ServerFeatures } from './rights.js';
+import type { ServerFeatures } from './scope.js';
 
 /** How long Redis may take to answer. */
 const TIMEOUT_MS = 5_000;

@@ -47,7 +47,8 @@ describe('where the bin’s Redis is', () => {
 describe('a Cluster’s nodes, as the caller’s client has them', () => {
   const ofIoredis = (...nodes: (string | number | object)[]) =>
     nodesOf(new Cluster(nodes as ClusterNode[], { lazyConnect: true }));
-  const optionsOfNodeRedis = (...rootNodes: { url: string }[]) => nodesOf(createCluster({ rootNodes }) as unknown as Cluster);
+  const optionsOfNodeRedis = (...rootNodes: { url: string }[]) =>
+    nodesOf(createCluster({ rootNodes }) as unknown as Cluster);
 
   it('are all spoken to by TLS where one of them is', () => {
     const given = [
