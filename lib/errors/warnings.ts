@@ -51,8 +51,8 @@ export class WarnOnce {
    */
   unheard(error: unknown, isReady: boolean): void {
     if (error instanceof IntelligentSessionError || error instanceof OptionError) {
-      const ofConnection = /_(REDIS|NOT_READY)$/.test(error.code);
-      if ((ofConnection && !isReady) || error.code === 'ERR_INTELLIGENT_SESSION_CONFLICT') return;
+      const isConnectionFault = /_(REDIS|NOT_READY)$/.test(error.code);
+      if ((isConnectionFault && !isReady) || error.code === 'ERR_INTELLIGENT_SESSION_CONFLICT') return;
       this.warn('INTELLIGENT_SESSION_FAULT', error.message);
     } else {
       const name = error instanceof Error ? error.name : typeof error;

@@ -13,7 +13,7 @@ function nodeRedisCluster(redis: object): NodeRedisClusterOptions | undefined {
   return Array.isArray(_options?.rootNodes) ? _options : undefined;
 }
 
-function ofNodeUrl(text: string): NodeRedisOptions {
+function fromNodeUrl(text: string): NodeRedisOptions {
   const { hostname, port, protocol, username, password } = checkedUrl(text, 'option "client": the URL of a node');
   return {
     socket: { host: hostname, port: Number(port || 6379), ...(protocol === 'rediss:' && { tls: true }) },
@@ -42,19 +42,19 @@ export function nodesOf(cluster: Cluster): { nodes: object[]; options: ClusterOp
     const { startupNodes } = cluster as unknown as { startupNodes: StartNode[] };
     const nodes = startupNodes as object[];
     // ioredis uses a start node's `tls` for that node only, and connects in clear to the nodes that it learns of
-    const ofNodes = startupNodes.map(tlsOfStartNode).find((one) => one !== undefined);
-    const tls = cluster.options.redisOptions?.tls ?? ofNodes;
+    const tlsOfNodes = startupNodes.map(tlsOfStartNode).find((one) => one !== undefined);
+    const tls = cluster.options.redisOptions?.tls ?? tlsOfNodes;
     if (!tls) return { nodes, options: cluster.options };
     return { nodes, options: { ...cluster.options, redisOptions: { ...cluster.options.redisOptions, tls } } };
   }
   const { rootNodes, defaults, nodeAddressMap } = given;
   const nodes = rootNodes.map((node) => {
-    const { socket, ...rest } = { ...node, ...(node.url !== undefined && ofNodeUrl(node.url)) };
+    const { socket, ...rest } = { ...node, ...(node.url !== undefined && fromNodeUrl(node.url)) };
     return fromNodeRedisOptions({ ...defaults, ...rest, socket: { ...defaults?.socket, ...node.socket, ...socket } });
   });
   // what is said of the first node holds for all, and so does TLS of any node
-  const { host: _host, port: _port, path: _path, ...ofFirst } = nodes[0] ?? {};
+  const { host: _host, port: _port, path: _path, ...optionsOfFirst } = nodes[0] ?? {};
   const tls = nodes.find((node) => node.tls)?.tls;
-  const redisOptions = { ...ofFirst, ...(tls && { tls }) };
+  const redisOptions = { ...optionsOfFirst, ...(tls && { tls }) };
   return { nodes, options: { redisOptions, ...(nodeAddressMap && { natMap: nodeAddressMap }) } };
 }

@@ -103,13 +103,13 @@ function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => st
   if (cluster.status === 'ready') start();
   else cluster.once('ready', start);
   // A node that has left the Cluster still answers, but messages published there reach nobody, and none from elsewhere arrive.
-  const left = ({ options }: Redis) => {
-    const isIts = (one: Redis['options']) => one.host === client.options.host && one.port === client.options.port;
-    if (isIts(options) && !cluster.nodes('all').some((node) => isIts(node.options))) client.disconnect(true);
+  const onNodeLeft = ({ options }: Redis) => {
+    const isOurs = (one: Redis['options']) => one.host === client.options.host && one.port === client.options.port;
+    if (isOurs(options) && !cluster.nodes('all').some((node) => isOurs(node.options))) client.disconnect(true);
   };
   if (!server) {
-    cluster.on('-node', left);
-    client.on('end', () => cluster.off('-node', left));
+    cluster.on('-node', onNodeLeft);
+    client.on('end', () => cluster.off('-node', onNodeLeft));
   }
   client.on('close', () => {
     if (server) cluster.refreshSlotsCache();
