@@ -19,9 +19,7 @@ export const channelsOf = (scope: AclScope, glob: string): string[] =>
   commandNames(scope).map((command) => patternOf(scope.namespace, command, glob, scope.db));
 /** The white paper's reply lists, one for each request. */
 export const replyLists = (scope: AclScope): string[] =>
-  commandNames(scope).map((command) =>
-    replyKey(scope.namespace, { command, sid: '*', rid: '*', request: { id: '*' } }),
-  );
+  commandNames(scope).map((command) => replyKey(scope.namespace, { command, sid: '*', rid: '*' }));
 export const inboxes = ({ namespace }: AclScope): string => inboxKey(namespace, '*');
 export const streams = ({ namespace }: AclScope): string => streamKey(namespace, '*');
 export const leases = ({ namespace }: AclScope): string => leaseKey(namespace, '*');
