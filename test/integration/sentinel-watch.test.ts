@@ -114,7 +114,8 @@ describe('the watch over a failover', () => {
       const refused = ((await admin.call('ACL', 'LOG')) as string[][]).map(
         (entry) => entry[entry.indexOf('object') + 1],
       );
-      expect(refused.filter((command) => command !== 'client|setinfo')).to.deep.equal([]);
+      // ioredis says who it is, which Redis 6.2 calls by the command alone
+      expect(refused.filter((command) => !/^client(\|setinfo)?$/.test(command as string))).to.deep.equal([]);
     } finally {
       await store.close();
       admin.disconnect();
