@@ -165,7 +165,7 @@ const held: object[] = [];
 await client.config('SET', 'slowlog-log-slower-than', '200');
 await client.config('SET', 'slowlog-max-len', '1000');
 for (const name of ['ours, pub/sub', 'ours, pub/sub, without RedisBloom']) {
-  const [worker, serving] = (await pairs[name]?.(1)) as [Side, Side];
+  const [worker, serving] = (await pairs[name]!(1)) as [Side, Side];
   await serving.run({ waiting: 64, asks: 2000, send: true, sessions: 50 });
   await client.call('SLOWLOG', 'RESET');
   for (let i = 0; i < 20; i++) await serving.run({ waiting: 64, asks: 640, send: true, sessions: 640 });
@@ -188,7 +188,7 @@ const crowd: object[] = [];
 for (const name of [paper, 'ours, pub/sub', 'ours, stream']) {
   const connected = async () => Number(/connected_clients:(\d+)/.exec(await client.info('clients'))?.[1]);
   const none = await connected();
-  const [worker, serving] = (await pairs[name]?.(256)) as [Side, Side];
+  const [worker, serving] = (await pairs[name]!(256)) as [Side, Side];
   await serving.run({ waiting: 16, asks: 100 });
   let most = await connected();
   let running = true;
@@ -230,7 +230,7 @@ const commands: object[] = [];
 for (const name of [paper, 'ours, pub/sub', 'ours, stream']) {
   const row: Record<string, unknown> = { side: name };
   for (const waiting of [1, 32, 256]) {
-    const [worker, serving] = (await pairs[name]?.(waiting)) as [Side, Side];
+    const [worker, serving] = (await pairs[name]!(waiting)) as [Side, Side];
     await serving.run({ waiting, asks: 1000 });
     const asks = waiting === 1 ? 1000 : 4000;
     const sent = await commandsOf(async () => allAnswered(await serving.run({ waiting, asks })));
@@ -309,7 +309,7 @@ for (const [name, options] of [
   away.push({ 'no worker': name, asks, answered, 'p50 ms': round(p50), 'p99 ms': round(p99) });
 }
 {
-  const [worker, serving] = (await pairs['ours, pub/sub']?.(1)) as [Side, Side];
+  const [worker, serving] = (await pairs['ours, pub/sub']!(1)) as [Side, Side];
   await serving.run({ waiting: 1, asks: 100 });
   worker.child.kill('SIGSTOP');
   const first = await serving.run({ waiting: 1, asks: 5, timeoutMs: 100 });

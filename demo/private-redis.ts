@@ -54,12 +54,12 @@ export async function startPrivateRedis(options: PrivateRedisOptions = {}): Prom
     if (!info) throw new Error('redis-server ended at once');
     return info;
   };
-  const { instance, port: at } = await launch()
-    .catch((error) => {
-      if (systemBinary === undefined) throw new Error(WAYS, { cause: error });
-      throw error;
-    })
-    .finally(() => secret && rm(secret, { recursive: true }));
+  const launched = launch().catch((error) => {
+    throw systemBinary === undefined ? new Error(WAYS, { cause: error }) : error;
+  });
+  await launched.catch(() => {});
+  if (secret) await rm(secret, { recursive: true });
+  const { instance, port: at } = await launched;
   return {
     port: at,
     url: `redis://${password === undefined ? '' : `:${password}@`}127.0.0.1:${at}`,

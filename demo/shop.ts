@@ -17,7 +17,7 @@ export function createShop(
   hosts: readonly string[] = [],
 ): { app: Express; close(): Promise<void> } {
   const app = express();
-  app.engine('ejs', (file, data, done) => void ejs.renderFile(file, data, done));
+  app.engine('ejs', (file, data, done) => ejs.renderFile(file, data, done));
   app.set('view engine', 'ejs').set('views', here('./views')).disable('x-powered-by');
   app.use(secureHeaders, sameOriginOnly(hosts));
   app.use(express.static(here('./public')));
@@ -81,7 +81,7 @@ export function createShop(
       });
   };
   const notFound: RequestHandler = (req, res) =>
-    void res.status(404).render('message', {
+    res.status(404).render('message', {
       title: 'There is no such page',
       text: `Nothing is to be found at ${readable(req.originalUrl)}.`,
     });

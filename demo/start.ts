@@ -42,8 +42,8 @@ async function main(): Promise<void> {
     stopping ??= stopAll(code);
     return stopping;
   };
-  process.once('SIGINT', () => stop()).once('SIGTERM', () => stop());
-  whenParentEnds(stop);
+  process.once('SIGINT', () => void stop()).once('SIGTERM', () => void stop());
+  whenParentEnds(() => void stop());
 
   try {
     // the port first: where it is taken, nothing else has been started

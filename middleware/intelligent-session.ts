@@ -4,7 +4,7 @@ import type { Request, Response } from 'express';
 import session, { type SessionData, type Store } from 'express-session';
 import { optionsOf } from '../lib/options/check-arguments.js';
 import { IntelligentSessionError, OptionError } from '../lib/errors/errors.js';
-import { CLOSE_TIMEOUT_MS } from '../lib/redis/unfinished.js';
+import { CLOSE_TIMEOUT_MS } from '../lib/redis/unfinished-work.js';
 import type { Executor } from '../lib/serving/executor.js';
 import { LocalExecutor } from '../lib/serving/local-executor.js';
 import { ServingLayer } from '../lib/serving/remote-executor.js';

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Session, SessionData } from 'express-session';
 import { optionsOf } from '../lib/options/check-arguments.js';
 import { applicationFault } from '../lib/errors/errors.js';
-import type { Asking, Combo } from '../lib/intelligence/command/descriptor.js';
+import type { CommandCaller, Combo } from '../lib/intelligence/command/descriptor.js';
 import { type CommandMethods, descriptors } from '../lib/intelligence/commands.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
 import type { Executor } from '../lib/serving/executor.js';
@@ -48,7 +48,7 @@ export interface RequestIntelligence extends CommandMethods {}
  * `req.intelligence`. Nothing here rejects because Redis or the worker is away: a figure is then undefined, a list comes
  * back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each ask costs one PUBLISH.
  */
-export class RequestIntelligence implements Asking {
+export class RequestIntelligence implements CommandCaller {
   /** Did something go unanswered on this request? */
   degraded = false;
   #report: Promise<PageviewReport | undefined> | undefined;

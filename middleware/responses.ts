@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { Pending } from '../lib/redis/unfinished.js';
+import { Pending } from '../lib/redis/unfinished-work.js';
 import type { RedisClient } from '../lib/redis/connect.js';
 
 /** The responses that are under way, so that a close() can wait for what they save and send. */

@@ -53,7 +53,7 @@ export async function bareScript(url: string, namespace: string, choice: 'module
   return {
     ask: (sid: string, page: string): Promise<unknown> =>
       new Promise((resolve) => {
-        if (asked.length === 0) setImmediate(flush);
+        if (asked.length === 0) setImmediate(() => void flush());
         asked.push({ sid, page, resolve });
       }),
     close: async () => client.disconnect(),

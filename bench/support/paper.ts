@@ -72,12 +72,12 @@ export async function paperWorker(url: string): Promise<void> {
       activity: [...bits[0].toString(2).padStart(5, '0')].map(Number),
     };
   };
-  subscriber.on('pmessage', async (_pattern: string, channel: string, payload: string) => {
+  const answer = async (channel: string, payload: string) => {
     const [, command, sid = '', rid] = channel.split(':');
     const list = `async:${command}:${sid}:${rid}`;
-    const answer = JSON.stringify(await pageview(sid, payload));
-    client.lpush(list, answer);
-    client.pexpire(list, 500);
-  });
+    const report = JSON.stringify(await pageview(sid, payload));
+    await Promise.all([client.lpush(list, report), client.pexpire(list, 500)]);
+  };
+  subscriber.on('pmessage', (_pattern: string, channel: string, payload: string) => void answer(channel, payload));
   await subscriber.psubscribe('ss:pageview:?*');
 }

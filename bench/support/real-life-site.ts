@@ -26,7 +26,12 @@ function block(ms: number): void {
   for (const end = performance.now() + ms; performance.now() < end;);
 }
 
-const [side, url, loadMs, transport = 'pubsub'] = process.argv.slice(2) as [Side, string, string, 'pubsub' | 'stream'];
+const [side, url, loadMs, transport = 'pubsub'] = process.argv.slice(2) as [
+  Side,
+  string,
+  string,
+  ('pubsub' | 'stream')?,
+];
 const app = express().disable('x-powered-by').disable('etag');
 app.use(sides[side](url, transport));
 block(Number(loadMs));

@@ -99,13 +99,14 @@ else if (what === 'worker') {
   close = () => serving.close();
 }
 let cpu = process.cpuUsage();
-process.on('message', async (message: Run | 'cpu') => {
+const answer = async (message: Run | 'cpu') => {
   if (message === 'cpu') {
     const { user, system } = process.cpuUsage(cpu);
     cpu = process.cpuUsage();
     process.send?.(user + system);
   } else if (ask) process.send?.(await run(ask, send, message));
-});
+};
+process.on('message', (message: Run | 'cpu') => void answer(message));
 process.once('SIGTERM', () => void close().then(() => process.exit(0)));
 process.once('disconnect', () => process.exit(0));
 process.send?.({ ready: true });

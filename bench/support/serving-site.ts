@@ -10,7 +10,7 @@ const { intelligentSession, RedisSessionStore } = (await import(built)) as typeo
 type Kind = 'page view not waited for' | 'page view waited for';
 export type SiteSide = 'sessions only' | Kind | `embedded, ${Kind}`;
 
-const [side, url = ''] = process.argv.slice(2) as [SiteSide, string];
+const [side, url = ''] = process.argv.slice(2) as [SiteSide, string?];
 const cookie = { maxAge: 3_600_000 };
 const app = express().disable('x-powered-by').disable('etag');
 if (side === 'sessions only') {

@@ -79,8 +79,8 @@ app.get('/slow', async (req, res) => {
 app.get('/logout', (req, res) => req.session.destroy(() => void res.json({})));
 app.get('/session', (req, res) => void res.json(req.session));
 app.get('/length', async (_req, res) => {
-  const length = await new Promise((resolve, reject) =>
-    store.length?.((error, n) => (error ? reject(error) : resolve(n))),
+  const length = await new Promise(
+    (resolve, reject) => void store.length?.((error, n) => (error ? reject(error) : resolve(n))),
   );
   res.json({ length });
 });

@@ -4,6 +4,7 @@ import { checkOptions, namespace, transport } from '../options/check-options.js'
 import { OptionError } from '../errors/errors.js';
 import { checkCommand } from '../transport/protocol.js';
 import { keyPrefixOf, namespaceOf, type RedisOption } from '../redis/connect.js';
+import { SESSION_PREFIX } from '../redis/keys.js';
 import { placeOf } from '../redis/target-of-urls.js';
 import { shardGlob } from '../transport/pubsub/shard.js';
 import { type AclRole, type AclScope, rightsOf, type ServerFeatures, type StoreFeature } from './rights.js';
@@ -25,7 +26,7 @@ const schema = v.strictObject({
   role: v.array(v.picklist(ROLES)),
   user: v.optional(word),
   namespace: v.optional(namespace, ''),
-  prefix: v.optional(word, 'sess:'),
+  prefix: v.optional(word, SESSION_PREFIX),
   db: v.optional(v.pipe(v.string(), v.regex(/^\d{1,4}$/, 'a number'), v.transform(Number))),
   transport: v.optional(transport, 'pubsub'),
   replies: v.optional(v.picklist(['inbox', 'list']), 'inbox'),
@@ -61,7 +62,7 @@ export function aclCommand(): Command {
     .option('--server-version <version>', 'no server is asked: it has this version, and filters as --bloom says')
     .option('--db <n>', 'the database (default: the URL’s)')
     .option('--namespace <text>', 'as the processes have it', '')
-    .option('--prefix <text>', 'of the store’s keys', 'sess:')
+    .option('--prefix <text>', 'of the store’s keys', SESSION_PREFIX)
     .addOption(new Option('--transport <how>', 'how requests travel').choices(['pubsub', 'stream']).default('pubsub'))
     .addOption(new Option('--replies <how>', 'how answers come').choices(['inbox', 'list']).default('inbox'))
     .addOption(new Option('--bloom <which>', 'the worker’s').choices(['auto', 'module', 'fallback']).default('auto'))

@@ -6,7 +6,7 @@ import { markNotificationSeen } from './commands/mark-notification-seen/index.js
 import { notifications } from './commands/notifications/index.js';
 import { pageview } from './commands/pageview/index.js';
 
-/** The built-in commands, by the names of their folders. The next one: a folder beside theirs, and a line here. */
+/** The built-in commands, by the names of their folders. The next command is one more folder, and a line here. */
 const folders = {
   pageview,
   'mark-notification-seen': markNotificationSeen,
@@ -17,28 +17,28 @@ const folders = {
 } as const;
 
 type BuiltIn = (typeof folders)[keyof typeof folders];
-/** What is kept of a session, by the last part of its key. */
+/** The last part of a key of what is kept of a session. */
 export type KeptKey = BuiltIn['makes'][number];
 
 type Intersection<Union> = (Union extends unknown ? (one: Union) => void : never) extends (all: infer All) => void
   ? All
   : never;
-/** What the commands give to `req.intelligence`. */
+/** The methods that the commands add to `req.intelligence`. */
 export type CommandMethods = Intersection<BuiltIn['methods']>;
 
 export const descriptors: readonly CommandDescriptor[] = Object.values(folders);
 export const keptKeys: readonly KeptKey[] = Object.values(folders).flatMap(({ makes }) => makes as readonly KeptKey[]);
 
-/** By their names on the wire. */
+/** The built-in commands by their names on the wire. */
 export const builtIn: ReadonlyMap<string, CommandDescriptor> = new Map(descriptors.map((one) => [one.name, one]));
 
-/** Where nobody waits for its answer, nothing is lost without it. */
+/** Does a command only read? Where nobody waits for its answer, nothing is lost without it. */
 export const isRead = (command: string): boolean => builtIn.get(command)?.effect === 'reads';
 
 const everyKey: readonly string[] = [...keptKeys, 'gone'];
 export const keysOf = ({ keys }: CommandDescriptor): readonly string[] => (keys === 'every' ? everyKey : keys);
 
-/** Where a command's Lua is, named from the project's root. */
+/** The files of a command's Lua, named from the project's root. */
 export const luaFiles = (command: CommandDescriptor): string[] => {
   const [folder] = Object.entries(folders).find(([, one]) => one === command) ?? [];
   return command.lua.map((file) => `lib/intelligence/commands/${folder}/${file}`);

@@ -9,7 +9,7 @@ import { type Dropped, TaskQueue } from './task-queue.js';
 
 const MOST_RUNNING = 256;
 
-/** Runs an application's own commands, so many at once; what comes meanwhile waits in a queue of its own. */
+/** Runs an application's own commands, MOST_RUNNING at once; what comes meanwhile waits in a queue of its own. */
 export class OwnCommands<T extends Task> {
   readonly #queue: TaskQueue<T>;
   #running = 0;
@@ -59,10 +59,10 @@ export class OwnCommands<T extends Task> {
       const command = commands.get(task.command);
       if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
       const request = { command: task.command, sid, id, payload, ttlSeconds, keys, redis: this.client };
-      const work = command({ ...request, awaited: awaited && !task.isLate });
+      const work = command({ ...request, awaited: awaited && !task.isExpired });
       const data = await withinMs(work, commandTimeoutMs);
-      // what JSON has no word for (undefined, a function, a symbol) is null
-      if (awaited && !task.isLate) task.answer(JSON.stringify(data) ?? 'null');
+      // JSON.stringify() gives undefined for undefined, a function and a symbol
+      if (awaited && !task.isExpired) task.answer(JSON.stringify(data) ?? 'null');
     } catch (error) {
       result = error instanceof CommandTimeout ? 'timeout' : 'failed';
       fault = error;
@@ -76,7 +76,7 @@ export class OwnCommands<T extends Task> {
 
 class CommandTimeout extends IntelligentSessionError {}
 
-/** What an application's command gives, or an error in time: one that never ends would keep its place for ever. */
+/** The result of an application's command, or an error after so long: one that never ends would keep its place for ever. */
 async function withinMs(work: unknown, limitMs: number): Promise<unknown> {
   if (typeof (work as PromiseLike<unknown> | undefined)?.then !== 'function') return work;
   let timeout: LoopTimeout | undefined;

@@ -7,78 +7,80 @@ import { wasNotSent } from '../redis/lost-connection.js';
 import { tellsOfReplica } from '../redis/roles.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
-import type { Intelligence, ListCommand, ReadCommand } from './command/descriptor.js';
+import type { CommandContext, ListCommand, ReadCommand } from './command/descriptor.js';
 import { descriptors, keysOf, luaFiles } from './commands.js';
 import { commandScript, type ScriptReply, TO_CALLER } from './script.js';
 import type { Task } from './task.js';
 
-/** What becomes of a script's answers: they go back to the caller, or the script itself sends them on. */
+/** The end of the script, which decides what becomes of answers: they return to the caller, or the script itself sends them on. */
 export interface Ending<T extends Task> {
   readonly lua: string;
-  /** For one call: what each message says besides, for the ending's Lua; keys of its own are added to the call's. */
+  /** Is asked once a call: gives the further fields of each message for the ending's Lua. It may add keys of its own to the call's. */
   begin(keys: string[]): ((task: T) => object) | undefined;
-  /** The script has worked on it. */
+  /** Is told of each task that the script has taken. */
   workedOn?(task: T): void;
-  /** What the ending's Lua notes. */
+  /** Is told of the notes of the ending's Lua. */
   noted?(name: string, text: string): void;
 }
 
-/** Answers go back to the caller: an application itself, or a worker in a Cluster. */
+/** Answers return to the caller: an embedded site, or a worker in a Cluster. */
 export const toCaller: Ending<Task> = { lua: TO_CALLER, begin: () => undefined };
 
 /** What became of a message. */
 export type Outcome = 'done' | 'duplicate' | 'gone' | 'failed';
 
-/** What is to be sent again: at once, since a list's rest is to be looked up; or after a pause, since it did not arrive. */
+/** The tasks of a call that are to be sent again, each kind in its order. */
 export interface Unfinished<T extends Task> {
+  /** Lists of which a part was looked up, and what waits behind them: to be sent at once. */
   readonly held: T[];
+  /** What did not reach Redis, as far as is known: to be sent after a pause. */
   readonly unsent: T[];
 }
 
-/** Items of a list that one call looks up at most, fewer where their text is long; the script may do fewer. */
+/** A piece of a list has at most so many items, and fewer where their text is long. The script may look up fewer of them. */
 const PIECE = 256;
 const LEAST_PIECE = 16;
 const PIECE_LENGTH = 16_384;
 
-/** A message whose call got no answer is sent so often: a Redis that is slow for a second loses nothing. */
+/** A message whose calls get no answer is sent so often, so that a Redis that is slow for a second loses nothing. */
 const ATTEMPTS = 5;
 
-/** Turns messages into calls of the script: on one Redis many messages a call, in a Cluster those of one session. */
+/** Carries out tasks by calls of the script: on one Redis many tasks a call, in a Cluster those of one session. */
 export class ScriptCalls<T extends Task> {
   readonly #script: Script<ScriptReply>;
-  /** of the commands that read by themselves */
+  /** the scripts of the commands that only read one key */
   readonly #reads = new Map<ReadCommand, Script<(Buffer | null)[]>>();
-  /** by the command's name */
+  /** the names of a command's keys, by the command's name */
   readonly #keys = new Map(descriptors.map((command) => [command.name, keysOf(command)]));
 
   constructor(
     readonly target: RedisTarget,
-    readonly of: Intelligence,
+    readonly context: CommandContext,
     readonly namespace: string,
     readonly ending: Ending<T>,
     readonly onOutcome: (task: T, outcome: Outcome, fault?: unknown) => void,
-    /** so many items were not taken by full Bloom filters */
+    /** Is told how many items were not added, since their Bloom filters are full. */
     readonly onRefused: (items: number) => void,
   ) {
-    this.#script = commandScript(of, ending.lua);
+    this.#script = commandScript(context, ending.lua);
     for (const command of descriptors)
       if ('read' in command) this.#reads.set(command, new Script(luaFiles(command).map(loadScript).join('\n')));
   }
 
-  /** Works on messages of built-in commands; gives back those that are not finished, in their order. */
+  /** Carries out tasks of built-in commands, and gives back those that are not finished. */
   async run(tasks: readonly T[]): Promise<Unfinished<T>> {
     const reads: Promise<void>[] = [];
     for (const task of tasks) {
       const { builtIn: command } = task;
       if (command && 'read' in command) reads.push(this.#read(task, command));
     }
-    if (reads.length === 0) return this.#work(tasks);
-    const unfinished = await this.#work(tasks.filter(({ builtIn: command }) => !command || !('read' in command)));
+    if (reads.length === 0) return this.#runScript(tasks);
+    const unfinished = await this.#runScript(tasks.filter(({ builtIn: command }) => !command || !('read' in command)));
     await Promise.all(reads);
     return unfinished;
   }
 
-  async #work(tasks: readonly T[]): Promise<Unfinished<T>> {
+  async #runScript(tasks: readonly T[]): Promise<Unfinished<T>> {
     const calls = this.target.inCalls(tasks, ({ sid }) => sid);
     if (calls.length === 1) return this.#send(calls[0] as readonly T[]);
     const unfinished = await Promise.all(calls.map((some) => this.#send(some)));
@@ -88,10 +90,10 @@ export class ScriptCalls<T extends Task> {
     };
   }
 
-  /** What such a command answers is what was before: it may go beside the others. */
+  /** Such a command may go beside the call of the others: it answers what was there before them. */
   async #read(task: T, command: ReadCommand): Promise<void> {
     try {
-      const answerOf = command.read(task.payload, this.of);
+      const answerOf = command.read(task.payload, this.context);
       const keys = keysOf(command).map((name) => intelligenceKey(this.namespace, task.sid, name));
       const script = this.#reads.get(command) as Script<(Buffer | null)[]>;
       const reply = await script.runBuffers(this.target.client, keys).catch((error) => {
@@ -106,20 +108,21 @@ export class ScriptCalls<T extends Task> {
     }
   }
 
-  /** What the command's Lua finds in its message. */
+  /** The fields of a task's message for the command's Lua. */
   #fieldsOf(task: T): object {
     const { builtIn: command } = task;
-    if (command && 'fields' in command) return command.fields(task, this.of);
+    if (command && 'fields' in command) return command.fields(task, this.context);
     if (command && 'list' in command) return this.#pieceOf(task, command);
     throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
   }
 
-  /** The next items of a list, and whether that is all of it. */
+  /** The next piece of a list. */
   #pieceOf(task: T, command: ListCommand): object {
-    task.list ??= { items: command.list(task.payload, this.of), done: 0, parts: [], piece: PIECE };
+    task.list ??= { items: command.list(task.payload, this.context), done: 0, parts: [], piece: PIECE };
     const { items, done, piece } = task.list;
-    const { bloom, itemKey } = this.of;
-    let [end, length] = [done, 0];
+    const { bloom, itemKey } = this.context;
+    let end = done;
+    let length = 0;
     while (end < items.length && end < done + piece && length < PIECE_LENGTH) length += items[end++]?.length ?? 0;
     const some = items.slice(done, end);
     return {
@@ -168,7 +171,7 @@ export class ScriptCalls<T extends Task> {
     return { held, unsent: [] };
   }
 
-  /** false: it is to be sent again, at once. */
+  /** Takes a message's reply; false where the task is to be sent again, at once. */
   #finish(task: T, reply: ScriptReply[number] | undefined): boolean {
     if (typeof reply === 'string') {
       this.ending.workedOn?.(task);
@@ -191,14 +194,14 @@ export class ScriptCalls<T extends Task> {
     return true;
   }
 
-  /** A part of a list was looked up: is that all of it? */
+  /** Takes the answer to a piece of a list; false where there is a rest to be looked up. */
   #takePart(task: T, items: number, text: string): boolean {
     const { list } = task;
     const { builtIn: command } = task;
     if (!list || !command || !('list' in command)) return true;
     list.done += items;
     list.parts.push(text);
-    // what is sent and not looked up costs, too
+    // Sending what is then not looked up costs as well, so the next piece follows what this one achieved.
     list.piece = Math.min(PIECE, Math.max(LEAST_PIECE, 2 * items));
     if (list.done < list.items.length) return false;
     task.answer(command.join(list.parts));
@@ -207,9 +210,9 @@ export class ScriptCalls<T extends Task> {
   }
 
   /**
-   * What Redis refused as a whole failed. Where it can't be known whether it did, a message that writes is tried again, a
-   * stream's until it is known: none counts twice. A read is not, unless it was never sent: Redis may be at it still, and who
-   * waits has gone.
+   * A call that Redis refused has failed. Where nobody knows whether Redis carried it out, a task that writes is tried again, which
+   * counts nothing twice; a stream's task until it is known. A task that only reads is not, unless it was never sent: Redis may still
+   * be busy with it, and whoever waited for it has gone.
    */
   #afterFault(tasks: readonly T[], error: unknown): T[] {
     const unsent: T[] = [];
@@ -225,7 +228,7 @@ export class ScriptCalls<T extends Task> {
 
 const PASSING = /^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MISCONF)/;
 
-/** Was it the connection, or a server that is changing its role, and not what Redis thinks of the call? */
+/** Is it a fault of the connection, or of a server that is changing its role, which may pass, and not Redis' answer to the call? */
 function mayPass(error: unknown): boolean {
   if (error instanceof TypeError || error instanceof RangeError) return false; // ours
   const { name, message } = error as Error;

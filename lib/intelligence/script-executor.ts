@@ -1,90 +1,103 @@
 import { intelligenceKey } from '../redis/keys.js';
 import type { RedisTarget } from '../redis/target.js';
-import type { WorkerMetrics } from './worker-metrics.js';
-import type { Intelligence } from './command/descriptor.js';
+import type { ExecutorMetrics } from './executor-metrics.js';
+import type { CommandContext } from './command/descriptor.js';
 import type { Command } from './own-command.js';
 import { OwnCommands } from './own-commands.js';
 import { type Ending, type Outcome, ScriptCalls } from './script-calls.js';
 import type { Task } from './task.js';
 import { type Dropped, TaskQueue } from './task-queue.js';
 
-/** Calls under way to one server: while Redis works on one, the other's replies are on their way. */
-const IN_FLIGHT = 2;
-/** Messages of one call: 64 page views on the fallback's filters hold Redis for some 1.5 ms. */
-const MOST = 64;
-/** A call is not halved for the other one's sake below this. */
-const HALF = 8;
-/** One session's share of a call while others wait. */
-const SHARE = MOST / 4;
-const PAUSE_MS = 50;
+/** Calls under way to one server: while Redis carries out one of them, the other's replies are on their way. */
+const CALLS_IN_FLIGHT = 2;
+/** What one call carries, in page views: 64 of them on the fallback's filters keep Redis busy for some 1.5 ms. */
+const MAX_BATCH_SIZE = 64;
+const MIN_BATCH_SIZE = 8;
+/** A session's part of a call, so that one that sends much keeps no other waiting. */
+const MAX_SESSION_SHARE = 16;
+/** A call that failed is sent again after this. */
+const RETRY_DELAY_MS = 50;
 
-/** What became of a message, in the end. */
+/**
+ * How much the next call to a server may carry, in page views. While another call is under way, as much as one call takes. While none
+ * is, half of what waits: the other half goes in a second call, whose messages are written while Redis carries out the first. Below
+ * MIN_BATCH_SIZE nothing is halved, since a call costs more than that would save.
+ */
+function nextBatchSize(waiting: number, callsInFlight: number): number {
+  if (callsInFlight > 0) return MAX_BATCH_SIZE;
+  return Math.min(MAX_BATCH_SIZE, Math.max(MIN_BATCH_SIZE, Math.ceil(waiting / 2)));
+}
+
+/** What became of a task in the end. */
 export type Result = Outcome | Dropped | 'timeout';
 
 export interface ScriptExecutorOptions {
   readonly namespace: string;
   readonly commands: ReadonlyMap<string, Command>;
-  /** of an application's own command */
+  /** the time limit of an application's own command */
   readonly commandTimeoutMs: number;
   readonly maxQueue: number;
   readonly maxQueueBytes: number;
 }
 
 export interface ScriptExecutorHooks<T extends Task> {
-  /** It was worked on, or dropped. */
+  /** Is told of each task once: it was carried out, or dropped. */
   finished(task: T, result: Result): void;
   fault(error: unknown, command: string, task?: T): void;
 }
 
-/** The calls to one server: in a Cluster, a node that is slow or away holds up its own sessions only. */
+/** The calls to one server. In a Cluster each master has its own, so that one that is slow or away delays its own sessions only. */
 interface Lane<T> {
-  inFlight: number;
-  /** what failed, till every call that is under way has ended */
+  callsInFlight: number;
+  /** tasks whose calls failed, until all that are under way have ended */
   unsent: T[];
-  pause: NodeJS.Timeout | undefined;
+  retry: NodeJS.Timeout | undefined;
 }
 
+const isFree = ({ callsInFlight, unsent, retry }: Lane<unknown>): boolean =>
+  callsInFlight < CALLS_IN_FLIGHT && unsent.length === 0 && !retry;
+
 /**
- * Carries out commands: what is asked waits in a bounded queue, each session's in its order, and goes to Redis in calls of the
- * script, many messages a call; an application's own commands run beside them.
+ * Carries out tasks. They wait in a bounded queue, each session's in their order, and go to Redis in calls of the script, many a
+ * call. An application's own commands run beside them.
  */
 export class ScriptExecutor<T extends Task> {
   readonly #queue: TaskQueue<T>;
-  readonly #own: OwnCommands<T>;
+  readonly #ownCommands: OwnCommands<T>;
   readonly #calls: ScriptCalls<T>;
-  /** by a master's address; one for a single Redis */
+  /** by the server's address; a single Redis has one */
   readonly #lanes = new Map<string, Lane<T>>();
-  /** whose messages are under way: a session's are in one call at a time, so that what is put back keeps its order */
+  /** The sessions whose tasks are under way. A session's are in one call at a time, so that those that are put back keep their order. */
   readonly #sessionsInFlight = new Set<string>();
   #idle: { promise: Promise<void>; resolve: () => void } | undefined;
 
   constructor(
     readonly target: RedisTarget,
-    readonly of: Intelligence,
+    readonly context: CommandContext,
     readonly options: ScriptExecutorOptions,
     ending: Ending<T>,
-    readonly metrics: WorkerMetrics,
+    readonly metrics: ExecutorMetrics,
     readonly hooks: ScriptExecutorHooks<T>,
   ) {
     const bounds = { messages: options.maxQueue, bytes: options.maxQueueBytes };
     this.#queue = new TaskQueue(bounds, (task, why) => this.#finish(task, why));
-    this.#own = new OwnCommands(target.client, options, bounds, (task, result, fault) => {
+    this.#ownCommands = new OwnCommands(target.client, options, bounds, (task, result, fault) => {
       this.#finish(task, result, fault);
       this.#pump();
     });
     const onOutcome = (task: T, outcome: Outcome, fault?: unknown) => this.#finish(task, outcome, fault);
     const onRefused = (items: number) => metrics.refusedItems.inc(items);
-    this.#calls = new ScriptCalls(target, of, options.namespace, ending, onOutcome, onRefused);
+    this.#calls = new ScriptCalls(target, context, options.namespace, ending, onOutcome, onRefused);
     target.client.on('ready', () => this.#pump());
   }
 
   get waiting(): number {
-    return this.#queue.length + this.#own.waiting;
+    return this.#queue.length + this.#ownCommands.waiting;
   }
 
   take(tasks: readonly T[]): void {
     for (const task of tasks) {
-      if (task.isExpired) this.#finish(task, 'expired');
+      if (task.isTooOld) this.#finish(task, 'too-old');
       else this.#queue.push(task);
     }
     this.#pump();
@@ -105,24 +118,24 @@ export class ScriptExecutor<T extends Task> {
   }
 
   get #busy(): boolean {
-    if (this.waiting + this.#own.running > 0) return true;
-    for (const { inFlight, unsent } of this.#lanes.values()) if (inFlight + unsent.length > 0) return true;
+    if (this.waiting + this.#ownCommands.running > 0) return true;
+    for (const { callsInFlight, unsent } of this.#lanes.values()) if (callsInFlight + unsent.length > 0) return true;
     return false;
   }
 
   close(): void {
-    for (const { pause } of this.#lanes.values()) clearTimeout(pause);
+    for (const { retry } of this.#lanes.values()) clearTimeout(retry);
   }
 
   #pump(): void {
-    // What was heard while the connection comes back waits for it, in its order.
+    // what came while there is no connection waits for it, in its order
     while (this.#queue.length > 0 && this.target.client.status === 'ready') {
       const waiting = this.#queue.length;
-      const { tasks, own, lane } = this.#next();
-      if (this.#queue.length === waiting) break; // all that wait are of sessions or servers that are under way
+      const { tasks, own, lane } = this.#nextCall();
+      if (this.#queue.length === waiting) break; // all that wait belong to sessions or servers with calls under way
       if (tasks.length > 0 && lane) void this.#call(tasks, lane);
-      // after the call: what a session's visitor did before is then done
-      if (own) this.#own.push(own);
+      // it comes after the call, in which what its session did before is counted
+      if (own) this.#ownCommands.push(own);
     }
     if (this.#idle && !this.#busy) {
       this.#idle.resolve();
@@ -134,48 +147,47 @@ export class ScriptExecutor<T extends Task> {
     const server = this.target.serverOf(() => intelligenceKey(this.options.namespace, sid, ''));
     let lane = this.#lanes.get(server);
     if (!lane) {
-      lane = { inFlight: 0, unsent: [], pause: undefined };
+      lane = { callsInFlight: 0, unsent: [], retry: undefined };
       this.#lanes.set(server, lane);
     }
     return lane;
   }
 
-  /** The next call's messages, all to one server, up to an application's command. */
-  #next(): { tasks: T[]; own: T | undefined; lane: Lane<T> | undefined } {
-    let lane: Lane<T> | undefined;
-    let most = MOST;
+  /** The tasks of the next call, all for one server; they end at an application's own command, which is run after them. */
+  #nextCall(): { tasks: T[]; own: T | undefined; lane: Lane<T> | undefined } {
     const tasks: T[] = [];
+    let lane: Lane<T> | undefined;
     let own: T | undefined;
-    let cost = 0;
+    let room = 0;
     for (const sid of this.#queue.sessions()) {
       if (this.#sessionsInFlight.has(sid)) continue;
-      const its = this.#laneOf(sid);
-      if (lane ? its !== lane : its.inFlight >= IN_FLIGHT || its.pause || its.unsent.length > 0) continue;
-      if (!lane) {
-        lane = its;
-        if (lane.inFlight === 0) most = Math.min(MOST, Math.max(HALF, Math.ceil(this.#queue.length / 2)));
+      const sessionsLane = this.#laneOf(sid);
+      if (!lane && isFree(sessionsLane)) {
+        lane = sessionsLane;
+        room = nextBatchSize(this.#queue.length, lane.callsInFlight);
       }
-      for (let share = 0; share < SHARE && cost < most && !own;) {
+      if (sessionsLane !== lane) continue;
+      let share = Math.min(room, MAX_SESSION_SHARE);
+      room -= share;
+      while (share > 0 && !own) {
         const task = this.#queue.shift(sid);
         if (!task) break;
-        const { builtIn: command } = task;
-        if (!command) own = task;
-        else if (command.effect === 'reads' && task.isLate) this.#finish(task, 'late');
+        if (!task.builtIn) own = task;
+        else if (task.builtIn.effect === 'reads' && task.isExpired) this.#finish(task, 'expired');
         else {
           tasks.push(task);
-          const its = command.cost(task.payload, this.of);
-          share += its;
-          cost += its;
+          share -= task.builtIn.cost(task.payload, this.context);
         }
       }
+      room += share;
       this.#queue.defer(sid);
-      if (cost >= most || own) break;
+      if (room <= 0 || own) break;
     }
     return { tasks, own, lane };
   }
 
   async #call(tasks: readonly T[], lane: Lane<T>): Promise<void> {
-    lane.inFlight++;
+    lane.callsInFlight++;
     const started = performance.now();
     this.metrics.queueing.observe((started - (tasks[0]?.heardMs ?? started)) / 1000);
     for (const { sid } of tasks) this.#sessionsInFlight.add(sid);
@@ -183,22 +195,22 @@ export class ScriptExecutor<T extends Task> {
       for (const task of tasks) this.#finish(task, 'failed', error);
       return { held: [], unsent: [] };
     });
-    // what was not sent keeps its session from going another way, where its slot has moved meanwhile
+    // a session of which something was not sent stays under way: its slot may have moved to another server meanwhile
     const kept = new Set(unsent.map(({ sid }) => sid));
     for (const { sid } of tasks) if (!kept.has(sid)) this.#sessionsInFlight.delete(sid);
     this.#queue.unshift(held);
     this.metrics.processing.observe((performance.now() - started) / 1000);
     lane.unsent.push(...unsent);
-    lane.inFlight--;
-    // all that failed goes back at once, in its order, before anything else is sent
-    if (lane.unsent.length > 0 && lane.inFlight === 0) {
+    lane.callsInFlight--;
+    // all that failed goes back together, in its order, before anything else is sent to that server
+    if (lane.unsent.length > 0 && lane.callsInFlight === 0) {
       for (const { sid } of lane.unsent) this.#sessionsInFlight.delete(sid);
       this.#queue.unshift(lane.unsent);
       lane.unsent = [];
-      lane.pause ??= setTimeout(() => {
-        lane.pause = undefined;
+      lane.retry ??= setTimeout(() => {
+        lane.retry = undefined;
         this.#pump();
-      }, PAUSE_MS);
+      }, RETRY_DELAY_MS);
     }
     this.#pump();
   }

@@ -1,19 +1,19 @@
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
-import type { Intelligence } from './command/descriptor.js';
+import type { CommandContext } from './command/descriptor.js';
 import { descriptors, keptKeys, keysOf, luaFiles } from './commands.js';
 
-/** Of a message: its answer, or its outcome and more; then notes on the call (loop.lua). */
+/** For each message its answer, or its outcome with details; behind them come notes on the call (loop.lua). */
 export type ScriptReply = (string | [outcome: string, ...rest: (string | number)[]])[];
 
 const part = (name: string) => loadScript(`lib/intelligence/script/${name}.lua`);
 const quoted = (names: readonly string[]) => `{${names.map((name) => `'${name}'`).join(',')}}`;
 
-/** What becomes of answers, where they go back to the caller. */
+/** The Lua of an ending that returns the answers to the caller. */
 export const TO_CALLER = part('to-caller');
 
-/** The one script that works on messages: the filter's Lua, every command's, an ending, and the loop over the messages. */
-export function commandScript({ bloom }: Pick<Intelligence, 'bloom'>, ending: string): Script<ScriptReply> {
+/** The one script that carries out messages: the Bloom filter's Lua, every command's, an ending, and the loop over the messages. */
+export function commandScript({ bloom }: Pick<CommandContext, 'bloom'>, ending: string): Script<ScriptReply> {
   const scripted = descriptors.filter((command) => !('read' in command));
   const names = scripted.map((command) => `['${command.name}']=${quoted(keysOf(command))}`);
   return new Script(

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
-import { resolveShape } from '../bloom/bloom-filter.js';
-import { newerVersion } from '../errors/errors.js';
+import { resolveShape } from '../bloom/bloom-options.js';
+import { IntelligentSessionError, newerVersion } from '../errors/errors.js';
 import { shapeKey } from '../redis/keys.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
@@ -46,11 +46,13 @@ export class SharedShape {
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
   #isWarned = false;
+  #isFaultTold = false;
 
   constructor(
     readonly client: RedisClient,
     namespace: string,
     readonly own: ShapeOptions,
+    readonly onFault: (error: IntelligentSessionError) => void,
   ) {
     this.#key = shapeKey(namespace);
   }
@@ -68,13 +70,20 @@ export class SharedShape {
   #renew(used: Shape): void {
     if (this.client.status !== 'ready') return;
     this.#share(used).then(
-      (stored) =>
+      (stored) => {
+        this.#isFaultTold = false;
         this.#warnWhereOther(
           stored,
           used,
           'They were stored while this process ran, which keeps its own until it is started again',
-        ),
-      () => {}, // the commands themselves tell that Redis refuses them
+        );
+      },
+      (error) => {
+        // that Redis refuses them, the commands tell themselves; that what is stored can't be read, they don't
+        if (this.#isFaultTold || this.#isClosed || !(error instanceof IntelligentSessionError)) return;
+        this.#isFaultTold = true;
+        this.onFault(error);
+      },
     );
   }
 

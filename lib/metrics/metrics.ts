@@ -118,7 +118,7 @@ class Histogram {
     readonly name: string,
     readonly buckets: readonly number[],
   ) {
-    this.#counts = new Array(buckets.length + 1).fill(0);
+    this.#counts = Array.from({ length: buckets.length + 1 }, () => 0);
   }
 
   observe(value: number): void {

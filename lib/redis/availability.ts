@@ -66,7 +66,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
     if (this.#state === 'ready' && this.target.isWritable()) return READY;
     if (this.#state === 'away') return Promise.reject(this.#reason());
     if (!this.#waiting) {
-      let [resolve, reject] = [() => {}, (_: Error) => {}];
+      let [resolve, reject] = [() => {}, (_error: Error) => {}];
       const promise = new Promise<void>((...settle) => {
         [resolve, reject] = settle;
       });

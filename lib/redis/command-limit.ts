@@ -24,14 +24,13 @@ export class CommandLimit {
 
   /** Limits what is sent through a client, or a node of a Cluster. */
   watch(node: Redis): void {
-    const limits = this;
+    const limit = (command: Pending['command'], connection: Redis) => this.#add(command, connection);
     const send = node.sendCommand;
     node.on('ready', () => this.#connectedOnce.add(addressOf(node)));
     node.sendCommand = function (this: Redis, command: Pending['command'], stream) {
       if (command.isSettled) return command.promise;
       // a handshake is bounded by liveness.ts: nobody's command waits in it, and one that is slow has to come to its end
-      if (this.status !== 'connect' || !Command.checkFlag('HANDSHAKE_COMMANDS', command.name))
-        limits.#add(command, this);
+      if (this.status !== 'connect' || !Command.checkFlag('HANDSHAKE_COMMANDS', command.name)) limit(command, this);
       return send.call(this, command, stream);
     } as Redis['sendCommand'];
   }

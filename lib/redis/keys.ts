@@ -34,6 +34,9 @@ export function decodeId(encoded: string): string {
   );
 }
 
+/** What a session's key begins with, where nobody says otherwise: connect-redis' prefix. */
+export const SESSION_PREFIX = 'sess:';
+
 /** The session itself, as connect-redis names it: the id as it is. */
 export const sessionKey = (prefix: string, sid: string): string => prefix + sid;
 

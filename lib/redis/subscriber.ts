@@ -21,7 +21,7 @@ export class Subscriber extends EventEmitter {
     this.client.on('pmessageBuffer', (_pattern: string, channel: Buffer, payload: Buffer) =>
       this.emit('message', channel.toString(), payload.toString()),
     );
-    this.client.on('ready', () => this.#subscribe(patterns));
+    this.client.on('ready', () => void this.#subscribe(patterns));
     this.client.on('close', () => {
       if (this.subscribed) this.emit('lost');
       this.subscribed = false;

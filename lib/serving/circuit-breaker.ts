@@ -60,8 +60,8 @@ export class Circuits {
   readonly #ownCommands = new Map<string, Circuit>();
 
   constructor(
-    /** with the application's own command whose circuit opened */
-    readonly onChange: (state: 'open' | 'closed', ownCommand?: string) => void,
+    /** with the application's own command whose circuit opened; `oneSession`: of all others only one session's did */
+    readonly onChange: (state: 'open' | 'closed', ownCommand?: string, oneSession?: boolean) => void,
   ) {}
 
   /** 'wait': the request waits; 'probe': it does not, but its message asks for an answer; 'pass': neither. */
@@ -82,7 +82,8 @@ export class Circuits {
             circuitOf(this.#sessions, sid).timedOut(),
           ]
         : [circuitOf(this.#ownCommands, ownCommand).timedOut()];
-    if (opened.includes(true)) this.onChange('open', ownCommand);
+    const [all, ofRoute, ofSession] = opened;
+    if (opened.includes(true)) this.onChange('open', ownCommand, !all && !ofRoute && ofSession === true);
   }
 
   /** Any answer says that the worker is there. */

@@ -1,5 +1,5 @@
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
-import type { Posted } from '../transport/outbox.js';
+import type { PublishResult } from '../transport/publisher.js';
 
 const MOST = 10_000;
 
@@ -7,7 +7,7 @@ export interface Held {
   /** There is a connection. */
   go(): void;
   /** There was none in time, there will be none (`sent`, with the fault), or too many wait (`shed`). */
-  fail(posted: Posted, error?: unknown): void;
+  fail(posted: PublishResult, error?: unknown): void;
 }
 
 /** What waits for a connection, in the order in which it was asked: a bounded number, each for a while. */

@@ -1,4 +1,5 @@
 import { builtIn } from '../intelligence/commands.js';
+import { formatPayload } from '../transport/protocol.js';
 import { keyItem } from '../intelligence/command/keyed-item.js';
 
 /** A message with its items keyed, and how its answer is read. */
@@ -16,6 +17,7 @@ export class KeyedItems {
     const { secret } = this;
     if (secret === undefined) return { payload };
     const descriptor = builtIn.get(command);
+    if (descriptor?.items !== undefined) formatPayload(payload); // refuses what is too large, before it costs an HMAC
     if (descriptor?.items === 'payload') return { payload: keyItem(secret, sid, String(payload)) };
     // a text is a combo's name
     if (descriptor?.items !== 'list' || !Array.isArray(payload)) return { payload };

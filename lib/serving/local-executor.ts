@@ -15,8 +15,8 @@ import { type Result, ScriptExecutor } from '../intelligence/script-executor.js'
 import { Task } from '../intelligence/task.js';
 import { itemKeyOf } from '../intelligence/command/keyed-item.js';
 import { isSendable, MAX_ID_LENGTH } from '../redis/keys.js';
-import type { PromRegistry } from '../metrics/metrics.js';
-import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished.js';
+import { Metrics, type PromRegistry } from '../metrics/metrics.js';
+import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished-work.js';
 import { boundedTtl } from '../redis/expiry.js';
 import { checkCommand, formatPayload, PUBLISHED_AGE_SECONDS } from '../transport/protocol.js';
 import { Availability } from '../redis/availability.js';
@@ -26,10 +26,10 @@ import { distanceMsOf } from '../redis/liveness.js';
 import { loopNowMs, onLoopTick } from '../redis/loop-clock.js';
 import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { tellAway } from '../redis/tell-away.js';
-import { tellFaults } from '../redis/tell-faults.js';
-import { RepeatedLines } from '../errors/repeated-lines.js';
-import { WorkerMetrics } from '../intelligence/worker-metrics.js';
+import { tellAway } from '../redis/log-availability.js';
+import { tellFaults } from '../redis/connection-faults.js';
+import { RepeatedLines } from '../errors/deduplicated-log.js';
+import { ExecutorMetrics } from '../intelligence/executor-metrics.js';
 import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
 import { Renewals } from './renewals.js';
@@ -77,7 +77,7 @@ class LocalTask extends Task {
     this.resolve = ask.resolve;
   }
 
-  get isLate(): boolean {
+  get isExpired(): boolean {
     return this.awaited && this.resolve === undefined;
   }
 
@@ -106,7 +106,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly #target: RedisTarget;
   readonly #client: RedisClient;
   readonly #availability: Availability;
-  readonly #metrics: WorkerMetrics;
+  readonly #metrics = new Metrics();
+  readonly #executorMetrics = new ExecutorMetrics(this.#metrics, () => this.#executor?.waiting ?? 0);
   readonly #requests: CommandCounts;
   readonly #held: HeldMessages;
   readonly #pending: Pending;
@@ -142,18 +143,16 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     tellAway(this.#availability, WITHOUT_INSIGHT, heard);
     this.#availability.on('away', () => this.#giveUp(new Error('not connected')));
     this.#availability.on('back', () => this.emit('back'));
-    this.#shape = new SharedShape(this.#client, this.namespace, { ...options, keysItems: true });
+    this.#shape = new SharedShape(this.#client, this.namespace, { ...options, keysItems: true }, (error) =>
+      this.emit('fault', error),
+    );
     this.#held = new HeldMessages(maxWaitMs);
     this.#pending = new Pending(this.#client);
     this.#renewals = new Renewals(this.#client, this.namespace);
-    this.#metrics = new WorkerMetrics({
-      waiting: () => this.#executor?.waiting ?? 0,
-      listening: () => this.#isReady,
-    });
     this.#requests = new CommandCounts(
       'intelligent_session_requests_total',
       'Requests by command and result (sent, answered, or why not)',
-      this.#metrics.metrics,
+      this.#metrics,
     );
     tellFaults(this.#client, (error) => this.emit('fault', error));
     this.#client.on('ready', () => this.#start());
@@ -378,7 +377,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       itemKey: itemKeyOf(itemSecret),
     };
     const options = { ...this.options, namespace: this.namespace };
-    return new ScriptExecutor<LocalTask>(this.#target, of, options, toCaller, this.#metrics, {
+    return new ScriptExecutor<LocalTask>(this.#target, of, options, toCaller, this.#executorMetrics, {
       finished: (task, result) => this.#finished(task, result),
       fault: (error, command, task) => this.#failed(error, command, task?.payload ?? ''),
     });

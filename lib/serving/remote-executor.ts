@@ -8,7 +8,7 @@ import { builtIn, isRead } from '../intelligence/commands.js';
 import { commandKeys } from '../intelligence/keys.js';
 import { isSendable, MAX_ID_LENGTH } from '../redis/keys.js';
 import { Metrics, type PromRegistry } from '../metrics/metrics.js';
-import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished.js';
+import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished-work.js';
 import {
   checkCommand,
   DEFAULT_MESSAGE_AGE_SECONDS,
@@ -28,16 +28,18 @@ import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { openTarget, requireOneServer } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { tellAway } from '../redis/tell-away.js';
-import { tellFaults } from '../redis/tell-faults.js';
-import { RepeatedLines } from '../errors/repeated-lines.js';
+import { tellAway } from '../redis/log-availability.js';
+import { tellFaults } from '../redis/connection-faults.js';
+import { RepeatedLines } from '../errors/deduplicated-log.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
 import { Circuits, type Target } from './circuit-breaker.js';
 import { type Answer, type DegradedReason, type Executor, ExecutorEmitter, MOST_TIMEOUT_MS } from './executor.js';
 import { type Held, HeldMessages } from './held-messages.js';
 import { Inbox } from '../transport/replies/inbox.js';
 import { KeyedItems } from './keyed-items.js';
-import { type Letter, type Outbox, type Posted, PubSubOutbox, StreamOutbox } from '../transport/outbox.js';
+import { PubSubPublisher } from '../transport/pubsub/publish.js';
+import type { OutgoingMessage, Publisher, PublishResult } from '../transport/publisher.js';
+import { StreamPublisher } from '../transport/stream/publish.js';
 import { Renewals } from './renewals.js';
 import { ReplyLists } from '../transport/replies/lists.js';
 import { commandFault, Unanswered, WITHOUT_INSIGHT } from './unanswered.js';
@@ -115,7 +117,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   readonly #sending: RedisClient;
   /** of what sends */
   readonly #target: RedisTarget;
-  readonly #outbox: Outbox;
+  readonly #publisher: Publisher;
   readonly #availability: Availability;
   readonly #inboxAvailability: Availability | undefined;
   /** what was asked or sent while there was no connection */
@@ -126,7 +128,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   readonly #lists: ReplyLists | undefined;
   readonly #renewals: Renewals;
   readonly #messageAgeMs: number;
-  readonly #circuits = new Circuits((state, command) => this.#circuitChanged(state, command));
+  readonly #circuits = new Circuits((...change) => this.#circuitChanged(...change));
   readonly #waiting = new Map<string, Waiter>();
   /** what asked for an answer that nobody waits for, by id */
   readonly #probes = new Map<string, Expected & { readonly target: Target }>();
@@ -171,7 +173,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
       const { partitions = DEFAULT_PARTITIONS, maxBacklog = DEFAULT_BACKLOG } = options;
       const { maxBacklogBytes = DEFAULT_BACKLOG_BYTES } = options;
       this.#target = target;
-      this.#outbox = new StreamOutbox(target, namespace, {
+      this.#publisher = new StreamPublisher(target, namespace, {
         partitions,
         maxBacklog,
         maxBacklogBytes,
@@ -179,7 +181,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
       });
     } else {
       this.#target = target.publisher();
-      this.#outbox = new PubSubOutbox(this.#target, namespace, target.countsSubscribers);
+      this.#publisher = new PubSubPublisher(this.#target, namespace, target.countsSubscribers);
     }
     this.#sending = this.#target.client;
     this.#availability = new Availability(this.#sending, maxWaitMs);
@@ -228,7 +230,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   /** A message that nobody waits for: held again where it could not be sent. */
   #letter(command: string, sid: string, payload: string, ttlSeconds: number): Held {
     this.#pending.begin();
-    const fail = (posted: Posted, error?: unknown) => {
+    const fail = (posted: PublishResult, error?: unknown) => {
       this.#pending.end();
       if (error !== undefined) this.#degrade(command, this.#closed ? 'closed' : 'redis', error);
       else if (posted === 'shed') this.#degrade(command, 'shed');
@@ -236,14 +238,14 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
       if (posted === 'no-worker' && error === undefined) this.#unanswered.noWorker(command);
       if (command === 'pageview' && posted !== 'sent') this.renew(sid, ttlSeconds); // no worker does
     };
-    const settle = (posted: Posted, error?: unknown) => {
+    const settle = (posted: PublishResult, error?: unknown) => {
       if (!this.#closed && wasNotSent(error)) this.#held.add(held);
       else fail(posted, error);
     };
     const go = () => {
       // an id of this moment: they ascend in the order in which messages leave
-      const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), inbox: '', ttlSeconds }));
-      this.#outbox.post({ sid, request, payload, settle });
+      const request = requestOf(command, sid, formatRequestId({ id: this.#newId(), replyTo: 'nobody', ttlSeconds }));
+      this.#publisher.publish({ sid, request, payload, onPublished: settle });
     };
     const held: Held = { go, fail };
     return held;
@@ -308,7 +310,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
 
   #ask(asked: Asked): Promise<Answer> {
     const { command, sid, payload, ttlSeconds } = asked;
-    const target = { route: this.#outbox.routeOf(sid), sid, ownCommand: builtIn.has(command) ? undefined : command };
+    const target = { route: this.#publisher.routeOf(sid), sid, ownCommand: builtIn.has(command) ? undefined : command };
     const how = this.#circuits.ask(target, performance.now());
     if (how === 'wait')
       return this.#lists ? this.#askByList(this.#lists, asked, target) : this.#askByInbox(asked, target);
@@ -388,10 +390,10 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     return new Promise<Answer>((resolve) => {
       const id = this.#newId();
       const waiter = this.#wait(id, { command, payload }, target, untilMs - loopNowMs(), resolve);
-      const rid = formatRequestId({ id });
+      const rid = formatRequestId({ id, replyTo: 'list' });
       this.#post(asked, start + rid, (posted, error) => this.#posted(waiter, posted, error));
       lists
-        .wait(client, replyKey(this.namespace, { command, sid, rid, request: { id } }), untilMs)
+        .wait(client, replyKey(this.namespace, { command, sid, rid }), untilMs)
         .then((text) => {
           if (text === null) return;
           // this form says no ttl, and the worker has kept it for its own
@@ -408,12 +410,12 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   }
 
   /** What counts and could not be sent goes when the connection is back, though nobody waits for its answer any longer. */
-  #post({ command, sid, payload, ttlSeconds }: Asked, request: Letter['request'], settle: Letter['settle']): void {
-    this.#outbox.post({
+  #post({ command, sid, payload, ttlSeconds }: Asked, request: string, settle: OutgoingMessage['onPublished']): void {
+    this.#publisher.publish({
       sid,
       request,
       payload,
-      settle: (posted, error) => {
+      onPublished: (posted, error) => {
         settle(posted, error);
         if (!this.#closed && !isRead(command) && wasNotSent(error)) this.#send(command, sid, payload, ttlSeconds);
       },
@@ -451,7 +453,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   }
 
   /** What is known once a message has been sent: whether there is anything to wait for. */
-  #posted(waiter: Waiter, posted: Posted, error?: unknown): void {
+  #posted(waiter: Waiter, posted: PublishResult, error?: unknown): void {
     if ((posted === 'sent' && error === undefined) || !this.#waiting.has(waiter.id)) return;
     const reason = error !== undefined || posted === 'sent' ? 'redis' : posted;
     this.#settle(waiter, this.#degrade(waiter.command, reason, error));
@@ -463,7 +465,7 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     const id = this.#newId();
     const nonce = this.#lists ? undefined : randomUUID();
     const left = this.#patienceMs(timeoutMs);
-    const settle = (_: Posted, error?: unknown) => {
+    const settle = (_: PublishResult, error?: unknown) => {
       if (error !== undefined) this.emit('fault', redisFault(error));
     };
     if (this.#probes.size > 100) this.#probes.clear();
@@ -472,8 +474,8 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
       this.#post(asked, start + this.#inboxRid(id, nonce, left, ttlSeconds), settle);
       return;
     }
-    const rid = formatRequestId({ id });
-    const key = replyKey(this.namespace, { command, sid, rid, request: { id } });
+    const rid = formatRequestId({ id, replyTo: 'list' });
+    const key = replyKey(this.namespace, { command, sid, rid });
     const wait = async (lists: ReplyLists) => {
       const client = await lists.take(left).catch(() => undefined);
       if (!client) {
@@ -487,7 +489,9 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
   }
 
   #inboxRid(id: string, nonce: string | undefined, left: number, ttlSeconds: number): string {
-    const rid = { id, inbox: this.#inbox?.name ?? '', budgetMs: Math.ceil(left), ttlSeconds };
+    const inbox = this.#inbox?.name;
+    const replyTo = inbox === undefined ? 'nobody' : { inbox };
+    const rid = { id, replyTo, budgetMs: Math.ceil(left), ttlSeconds } as const;
     return formatRequestId(nonce === undefined ? rid : { ...rid, nonce });
   }
 
@@ -555,9 +559,9 @@ export class ServingLayer extends ExecutorEmitter implements Executor {
     return this.#closed ? undefined : this.#sending.status === 'ready';
   }
 
-  #circuitChanged(state: 'open' | 'closed', ownCommand?: string): void {
+  #circuitChanged(state: 'open' | 'closed', ownCommand?: string, oneSession = false): void {
     say('circuit %s', state);
-    if (state === 'open') this.#unanswered.noAnswer(ownCommand);
+    if (state === 'open') this.#unanswered.noAnswer(ownCommand, oneSession);
     this.emit('circuit', state);
     if (state === 'open') this.#target.leaveReplica().catch((error) => this.emit('fault', redisFault(error)));
   }

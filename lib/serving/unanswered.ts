@@ -51,12 +51,22 @@ export class Unanswered {
   }
 
   /** Some requests in a row had no answer in time, where Redis can't say whether anybody listens, or a worker is stuck. */
-  noAnswer(ownCommand: string | undefined): void {
+  noAnswer(ownCommand: string | undefined, oneSession = false): void {
+    if (oneSession) return this.#noAnswerToOne();
     const what = ownCommand === undefined ? '' : ` of the application's command ${shown(ownCommand)}`;
     this.#warnings.tell(
       'INTELLIGENT_SESSION_NO_ANSWER',
       `No answer${what} in time from any worker that listens to ${this.#place}, several times in a row. ` +
         this.#advice(ownCommand),
+    );
+  }
+
+  /** Others may be answered: it says nothing sure of the worker. */
+  #noAnswerToOne(): void {
+    this.#warnings.tell(
+      'INTELLIGENT_SESSION_NO_ANSWER',
+      `No answer in time to one session's requests from any worker that listens to ${this.#place}, several times in a row: they may ` +
+        `wait behind its own long lists while others are answered. ${this.#advice(undefined)}`,
     );
   }
 

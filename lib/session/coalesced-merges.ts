@@ -131,10 +131,10 @@ export class CoalescedMerges {
     }
     if (flight.sent > 0 && flight.stands === undefined) return;
     flight.merging = true;
-    const next = () => this.#mergeNext(key, flight);
+    const next = () => void this.#mergeNext(key, flight);
     // the answers of one call are all looked at first
     if (flight.sent > 0) setImmediate(next);
-    else void next();
+    else next();
   }
 
   async #mergeNext(key: string, flight: Flight): Promise<void> {

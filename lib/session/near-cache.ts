@@ -38,7 +38,7 @@ export class NearCache extends EventEmitter {
     const sizeCalculation = (text: string, key: string) => 2 * (text.length + key.length);
     this.#texts = new LRUCache({ max, maxSize: maxBytes, sizeCalculation, ttl: this.#ttlMs });
     this.client = target.connect('tracking');
-    this.client.on('ready', () => this.#track(prefix));
+    this.client.on('ready', () => void this.#track(prefix));
     this.client.on('close', () => this.#stop());
     this.client.on('messageBuffer', (_channel: Buffer, keys: unknown) => {
       if (!Array.isArray(keys)) this.clear();

@@ -4,6 +4,7 @@ import { checkOptions, func, refuseWithout, whole } from '../options/check-optio
 import { elsewhereOfStore } from '../options/misplaced-options.js';
 import { OptionError } from '../errors/errors.js';
 import { checkRedis, DEFAULT_MAX_WAIT_MS, defaultRedis, type RedisOption } from '../redis/connect.js';
+import { SESSION_PREFIX } from '../redis/keys.js';
 import { requireOneServer } from '../redis/open-target.js';
 import type { SealOptions } from './encryption.js';
 
@@ -80,7 +81,7 @@ export const schema = v.strictObject({
   client: v.optional(v.any()),
   url: v.optional(v.string()),
   redis: v.optional(v.any()),
-  prefix: v.optional(v.string(), 'sess:'),
+  prefix: v.optional(v.string(), SESSION_PREFIX),
   ttl: v.optional(
     v.custom<number | ((session: SessionData) => number)>(
       (value) => typeof value === 'function' || (Number.isSafeInteger(value) && (value as number) >= 1),

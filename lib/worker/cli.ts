@@ -48,6 +48,7 @@ export function workerCommand(): Command {
     .action(work);
 }
 
+// oxlint-disable-next-line typescript/no-explicit-any -- each flag has been checked
 async function work(flags: Record<string, any>): Promise<void> {
   const { redis, cluster, sentinel, combos, commands, metricsPort, metricsHost, ...plain } = flags;
   if (metricsHost !== undefined && metricsPort === undefined)
@@ -65,7 +66,7 @@ async function work(flags: Record<string, any>): Promise<void> {
   const worker = new Worker(options);
   const server =
     metricsPort === undefined ? undefined : await serveHttp(worker, metricsPort, metricsHost ?? '127.0.0.1');
-  const stop = () => worker.close().then(() => process.exit(0));
+  const stop = () => void worker.close().then(() => process.exit(0));
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
   whenParentEnds(stop);

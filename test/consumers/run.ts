@@ -214,7 +214,7 @@ describe('the packed package', function () {
   it('counts without prom-client, and says what to install to who asks for metrics', async () => {
     expect(await visits('no-metrics.mjs')).to.deep.equal({
       answers: VISITS,
-      codes: new Array(2).fill('ERR_INTELLIGENT_SESSION_METRICS'),
+      codes: Array.from({ length: 2 }, () => 'ERR_INTELLIGENT_SESSION_METRICS'),
     });
     const bin = join(app, 'node_modules/.bin', WORKER[0]);
     const args = [...WORKER.slice(1), '--redis', redis.url, '--metrics-port', '0'];

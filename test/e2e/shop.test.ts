@@ -154,7 +154,7 @@ describe('a visitor’s way through the shop, in Chromium', () => {
       .and.to.contain('<img src=x');
     expect(await page.locator('main img').count()).to.equal(0);
     for (const path of ['/favicon.ico', '/favicon.svg'])
-      expect(await (await fetch(site.url + path)).headers.get('content-type')).to.contain('image/svg+xml');
+      expect((await fetch(site.url + path)).headers.get('content-type')).to.contain('image/svg+xml');
     await page.click('text=Back to the shop');
     expect(await text('h1')).to.equal('For your living room');
   });

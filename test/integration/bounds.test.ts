@@ -2,8 +2,11 @@ import { expect } from 'chai';
 import type { SessionData } from 'express-session';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { createBloomFilter } from '../../lib/bloom/index.js';
+import { createBloomFilter } from '../../lib/bloom-choice/index.js';
+import { OptionError } from '../../lib/errors/errors.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
+import { checkTexts } from '../../lib/options/check-arguments.js';
+import { KeyedItems } from '../../lib/serving/keyed-items.js';
 import { ServingLayer } from '../../lib/serving/remote-executor.js';
 import { pageNames } from '../../middleware/page-name.js';
 import { RequestIntelligence } from '../../middleware/request-intelligence.js';
@@ -72,6 +75,25 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     expect(text.match(/command="name-/g)).to.have.lengthOf(100);
     expect(text).to.contain('requests_total{command="other",result="no-worker"} 200');
     expect(text).to.contain('requests_total{command="pageview",result="no-worker"} 1');
+  });
+
+  it('answers that are fetched by lists of one request each keep no place of those that nobody fetches', async () => {
+    const worker = await createWorker({
+      redis: redis.url,
+      namespace: 'lists:',
+      commands: { large: () => 'x'.repeat(2_000_000) },
+    });
+    const serving = new ServingLayer(redis.url, { namespace: 'lists:', replies: 'list' });
+    const faults: string[] = [];
+    worker.on('fault', ({ message }) => faults.push(message));
+    open.push(
+      () => worker.close({ timeout: 0 }),
+      () => serving.close(),
+    );
+    // 240 MB, of which few are on their way at any time
+    for (let i = 0; i < 120; i++)
+      expect(await serving.ask('large', `s${i}`, '', 60, 10_000), String(faults)).to.have.property('answered', true);
+    expect(faults).to.deep.equal([]);
   });
 
   it('a stream that nobody reads is bounded by bytes: what comes over it is refused', async () => {
@@ -144,7 +166,7 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     ];
     for (const [of, names] of methods)
       for (const name of names)
-        for (const wrong of [undefined, null, 5n, Symbol('s'), [null]])
+        for (const wrong of [undefined, null, 5n, Symbol('s'), [null], new Array(5)])
           for (const args of [[wrong], ['x', wrong], ['x', 'x', wrong]]) {
             // express-session's own regenerate() goes on to a request
             if (name === 'regenerate' && typeof args[0] !== 'undefined' && args[0] !== null) continue;
@@ -164,6 +186,51 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
       .then(() => store.get('x', 5 as never))
       .catch((thrown) => thrown);
     expect(error.message).to.contain('expected a function, or none, got 5');
+  });
+
+  it('createBloomFilter() of what is no client, and load() of what is no dump, are coded errors', async () => {
+    const codeOf = (work: () => Promise<unknown>) =>
+      work().then(
+        () => 'none',
+        (error) => error.code,
+      );
+    for (const wrong of [() => {}, class {}, {}, { call: () => {} }, null, 'redis://127.0.0.1', [], 5])
+      expect(await codeOf(() => createBloomFilter(wrong as never)), String(wrong)).to.match(
+        /^ERR_INTELLIGENT_SESSION_/,
+      );
+    const filter = await createBloomFilter(client, 'fallback');
+    for (const wrong of [
+      undefined,
+      null,
+      5,
+      'bytes',
+      {},
+      { bytes: 'text' },
+      { bytes: Buffer.alloc(100), ttlMs: 'soon' },
+    ])
+      expect(await codeOf(() => filter.load('loaded', wrong as never)), String(wrong)).to.equal(
+        'ERR_INTELLIGENT_SESSION_ARGUMENT',
+      );
+    await filter.add('some', 'item');
+    expect(await filter.load('loaded', (await filter.dump('some')) as never)).to.equal(true);
+  });
+
+  it('a list with holes is a wrong argument, as one with an undefined in it is', () => {
+    for (const wrong of [new Array(5), ['/a', , '/b'], ['/a', undefined]])
+      expect(() => checkTexts('freshPages', wrong)).to.throw(OptionError, 'got undefined among them');
+    expect(checkTexts('freshPages', ['/a'])).to.deep.equal(['/a']);
+    expect(checkTexts('freshPages', [])).to.deep.equal([]);
+  });
+
+  it('what is too large is refused before it is keyed', () => {
+    const keyed = new KeyedItems('a secret of sixteen');
+    for (const [command, payload] of [
+      ['pageview', 'x'.repeat(300_000)],
+      ['mark-notification-seen', 'x'.repeat(300_000)],
+      ['featuredpages', ['x'.repeat(300_000)]],
+    ] as const)
+      expect(() => keyed.of(command, 'sid', payload), command).to.throw(OptionError, 'at most 262144 bytes');
+    expect(keyed.of('pageview', 'sid', '/').payload).to.match(/^#[\w-]{22}$/);
   });
 
   it('a page’s name has at most 1,024 bytes, and another name for another page', () => {

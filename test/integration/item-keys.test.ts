@@ -2,11 +2,12 @@ import { connect } from 'node:net';
 import { expect } from 'chai';
 import express from 'express';
 import { Redis } from 'ioredis';
-import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, type IntelligentSessionOptions, intelligentSession } from '../../lib/index.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 
 const itemSecret = 'a long secret of the site';
 const pages = ['/clinic/oncology', '/clinic/dentist', '/clinic/never'];
@@ -16,23 +17,7 @@ const combos = [{ name: 'clinic', pages: pages.slice(0, 2), suggest: 'a leaflet'
 describe('itemSecret: who has a copy of Redis, or hears its messages', () => {
   let redis: PrivateRedis;
   let client: Redis;
-  let opened: (() => unknown)[];
-
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-  });
-  after(async () => {
-    client?.disconnect();
-    await redis?.stop();
-  });
-  beforeEach(async () => {
-    opened = [];
-    await client.flushall();
-  });
-  afterEach(async () => {
-    for (const close of opened.toReversed()) await close();
-  });
+  const opened = useRedis((started) => ({ redis, client } = started));
 
   const siteOf = async (options: IntelligentSessionOptions) => {
     const given = { redis: redis.url, secret: 'test', timeout: 5000, combos, ...options };

@@ -10,28 +10,13 @@ import { partitionOf } from '../../lib/transport/protocol.js';
 import { ServingLayer } from '../../lib/serving/remote-executor.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 import { viewsOf } from '../support/views.js';
 
 describe('what is known of a session', () => {
   let redis: PrivateRedis;
   let client: Redis;
-  let opened: (() => unknown)[];
-
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-  });
-  after(async () => {
-    client?.disconnect();
-    await redis?.stop();
-  });
-  beforeEach(async () => {
-    opened = [];
-    await client.flushall();
-  });
-  afterEach(async () => {
-    for (const close of opened.toReversed()) await close();
-  });
+  const opened = useRedis((started) => ({ redis, client } = started));
 
   const worker = async (options: Parameters<typeof createWorker>[0] = {}): Promise<Worker> => {
     const one = await createWorker({ redis: redis.url, ...options });
@@ -256,7 +241,7 @@ describe('what is known of a session', () => {
     const one = await worker({ transport: 'stream', maxMessageAgeSeconds: 100 });
     await until('the young one is counted', async () => (await viewsOf(client, '', 'sid')) > 0);
     expect(await viewsOf(client, '', 'sid')).to.equal(1);
-    expect(await count(one, 'command="pageview",result="expired"')).to.equal(2);
+    expect(await count(one, 'command="pageview",result="too-old"')).to.equal(2);
     await until('none is left to do', async () => {
       const [pending] = (await client.xpending(key, 'workers')) as [number];
       return pending === 0;

@@ -3,35 +3,27 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, type Worker } from '../../lib/index.js';
 import type { IntelligentSessionError } from '../../lib/errors/errors.js';
+import { WorkerProcess } from '../../demo/worker-process.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
-import { inboxKey, parseChannel } from '../../lib/transport/protocol.js';
+import { streamKey } from '../../lib/redis/keys.js';
+import { inboxKey, type Message, parseChannel, replyListOf } from '../../lib/transport/protocol.js';
 import { ServingLayer, type ServingOptions } from '../../lib/serving/remote-executor.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 import { viewsOf } from '../support/views.js';
+
+const inboxOf = (message: Message): string => replyListOf('', message)?.key ?? '';
 
 /** What an account of the same Redis can do that has no right to our keys: all of pub/sub, as each account had up to Redis 6.2. */
 describe('a neighbour who may use pub/sub and none of our keys', () => {
   let redis: PrivateRedis;
   let client: Redis;
   let neighbour: Redis;
-  let opened: (() => unknown)[];
+  const opened = useRedis((started) => ({ redis, client } = started));
 
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-  });
-  after(async () => {
-    client?.disconnect();
-    await redis?.stop();
-  });
   beforeEach(async () => {
-    opened = [];
-    await client.flushall();
     await client.call('ACL', 'SETUSER', 'neighbour', 'reset', 'on', '>secret', 'allchannels', 'resetkeys', '+@all');
     neighbour = await account('neighbour');
-  });
-  afterEach(async () => {
-    for (const close of opened.toReversed()) await close();
   });
 
   const account = async (username: string): Promise<Redis> => {
@@ -96,13 +88,13 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     );
     await ears.psubscribe('ss:*');
     const asked = serving.ask('featuredpages', 'sid', ['/a'], 60, 10_000);
-    const { request } = parseChannel('', await heard);
+    const message = parseChannel('', await heard);
     const answer = (data: unknown) => {
-      const { id, nonce } = request;
+      const { id, nonce } = message.request;
       return JSON.stringify({ id, command: 'featuredpages', ...(nonce !== undefined && { nonce }), data });
     };
     const shapeless = [5, 'text', { length: 1 }, [1], [['/a']]].map(answer);
-    await client.rpush(inboxKey('', request.inbox as string), ...shapeless, answer(['/a']));
+    await client.rpush(inboxOf(message), ...shapeless, answer(['/a']));
     expect(await asked).to.deep.equal({ answered: true, data: ['/a'] });
     expect(await refused(serving)).to.equal(shapeless.length);
   });
@@ -110,7 +102,7 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
   it('who knows inbox, sender and number, and heard no request, can’t answer it', async () => {
     await work();
     const serving = serve();
-    let seen: ReturnType<typeof parseChannel> | undefined;
+    let seen: Message | undefined;
     const ears = client.duplicate();
     opened.push(() => ears.disconnect());
     ears.on('pmessage', (_pattern, channel: string) => {
@@ -118,7 +110,8 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     });
     await ears.psubscribe('ss:*');
     await serving.ask('featuredpages', 'sid', ['/a'], 60, 10_000);
-    const { inbox = '', id, nonce } = (seen as ReturnType<typeof parseChannel>).request;
+    const message = seen as Message;
+    const { id, nonce } = message.request;
     expect(nonce).to.match(/^[\w-]{16,64}$/);
     const next = id.replace(/~(\w+)$/, (_, n: string) => `~${(Number.parseInt(n, 36) + 1).toString(36)}`);
     // what they push is there before the request is
@@ -126,7 +119,7 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
       JSON.stringify({ id: next, command: 'featuredpages', ...(one !== undefined && { nonce: one }), data: [] }),
     );
     const asked = serving.ask('featuredpages', 'sid', ['/a'], 60, 10_000);
-    await client.rpush(inboxKey('', inbox), ...forged);
+    await client.rpush(inboxOf(message), ...forged);
     expect(await asked).to.deep.equal({ answered: true, data: ['/a'] });
   });
 
@@ -176,6 +169,25 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
       );
     expect(await neighbour.publish('shop:ss:pageview:sid:1@@@60', '/x'), 'who hears a forged message').to.equal(1);
     expect(await serving.ask('pageview', 'sid', '/a', 60, 10_000)).to.have.nested.property('data.totalPages', 2);
+  });
+
+  it('with the publisher role: 60 entries of 8 MB that gathered end no worker, and others’ page views are answered', async function () {
+    this.timeout(120_000);
+    const options = { namespace: 'large:', transport: 'stream', partitions: 1 } as const;
+    const key = streamKey('large:', 0);
+    const large = 'x'.repeat(8 * 1024 * 1024);
+    for (let i = 0; i < 60; i++) await client.xadd(key, '*', 'r1', `pageview:sid:${i}@@@60`, 'p', large);
+    const args = ['--redis', redis.url, '--namespace', 'large:', '--transport', 'stream', '--partitions', '1'];
+    const worker = new WorkerProcess(args, 'ignore', { NODE_OPTIONS: '--max-old-space-size=256' });
+    opened.push(() => worker.stop());
+    await worker.start();
+    const serving = serve(options);
+    // a stream that holds more than 16 MB takes none: it is drained first
+    const answered = async () =>
+      !worker.running || (await serving.ask('pageview', 'other', '/', 600, 1_000)).answered === true;
+    await until('another visitor’s is answered, or the worker has ended', answered, 60_000);
+    expect(worker.running).to.equal(true);
+    expect(await client.xlen(key)).to.be.below(60);
   });
 
   it('on pub/sub hears and injects nothing where an ACL leaves it its own channels only', async () => {
@@ -298,7 +310,7 @@ describe('an account that may publish and nothing else', () => {
     try {
       for (let i = 0; i < 3; i++) await serving.ask('featuredpages', 'real', ['/a'], 60, 10_000);
       const before = await memory();
-      const pages = JSON.stringify(Array.from({ length: 250 }, (_, i) => `${i}${'x'.repeat(1_000)}`));
+      const pages = JSON.stringify(Array.from({ length: 80 }, (_, i) => `${i}${'€'.repeat(1_000)}`));
       let most = 0;
       for (let round = 0; round < 20; round++) {
         for (const command of ['featuredpages', 'own'])
@@ -312,7 +324,7 @@ describe('an account that may publish and nothing else', () => {
         expect(asked).to.deep.equal({ answered: true, data: ['/a'] });
         let held = 0;
         for (const key of await client.keys('async:inbox:undrained-*'))
-          held += (await client.lindex(key, 0))?.length ?? 0;
+          held += (await client.lindexBuffer(key, 0))?.length ?? 0;
         most = Math.max(most, held);
       }
       expect(faults.join()).to.contain('nobody fetches');

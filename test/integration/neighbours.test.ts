@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import express from 'express';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { createClient, createClientPool, createCluster, createSentinel } from 'redis';
-import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import type { PrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import {
   createWorker,
@@ -19,28 +19,12 @@ import { type PrivateCluster, startCluster } from '../support/cluster.js';
 import { startSentinelTrio } from '../support/sentinel.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 
 describe('applications that share a Redis', () => {
   let redis: PrivateRedis;
   let client: Redis;
-  /** what a test opened, closed after it, the last first */
-  let opened: (() => unknown)[];
-
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-  });
-  after(async () => {
-    client?.disconnect();
-    await redis?.stop();
-  });
-  beforeEach(async () => {
-    opened = [];
-    await client.flushall();
-  });
-  afterEach(async () => {
-    for (const close of opened.toReversed()) await close();
-  });
+  const opened = useRedis((started) => ({ redis, client } = started));
 
   const worker = async (options: Parameters<typeof createWorker>[0]): Promise<Worker> => {
     const one = await createWorker(options);

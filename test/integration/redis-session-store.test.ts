@@ -484,7 +484,7 @@ describe('RedisSessionStore', () => {
         const touch = () =>
           new Promise<void>((resolve, reject) => {
             let same = true;
-            of.touch('c', session, (error) => (error || !same ? reject(error ?? new Error('waited')) : resolve()));
+            void of.touch('c', session, (error) => (error || !same ? reject(error ?? new Error('waited')) : resolve()));
             setImmediate(() => {
               same = false;
             });
@@ -1049,7 +1049,7 @@ describe('RedisSessionStore', () => {
         proxy.hold();
         const began = performance.now();
         const save = (n: number) =>
-          new Promise((resolve) => store.set('line', { cookie: { originalMaxAge: 60_000 }, n } as never, resolve));
+          new Promise((resolve) => void store.set('line', { cookie: { originalMaxAge: 60_000 }, n } as never, resolve));
         for (const error of await Promise.all([1, 2, 3, 4, 5].map(save)))
           expect(error).to.include({ status: 503, code: 'ERR_INTELLIGENT_SESSION_REDIS' });
         expect(performance.now() - began).to.be.within(390, 790);

@@ -22,7 +22,7 @@ import { until } from '../support/until.js';
 
 /** What went wrong elsewhere, as public reports tell it: tried here, each on a real Redis. */
 describe('what others reported', () => {
-  const closing: (() => Promise<unknown> | unknown)[] = [];
+  const closing: (() => unknown)[] = [];
   /** what `fault` told of the site's store, its serving layer and its worker */
   let faults: string[] = [];
 
@@ -429,7 +429,7 @@ describe('what others reported', () => {
       app.get('/new', (req, res) => {
         const { id } = req.session;
         (req.session.regenerate as unknown as () => void)();
-        until('there is another', () => req.session?.id !== id).then(() => res.json({ other: true }));
+        void until('there is another', () => req.session?.id !== id).then(() => res.json({ other: true }));
       });
     });
     await visitor.json('/count');

@@ -704,8 +704,8 @@ describe('a save of RedisSessionStore', () => {
       broken = true;
       const fault = once(store, 'fault');
       // express-session calls it in res.end(), where an error leaves the response without its end
-      await new Promise<void>((resolve, reject) =>
-        store.touch('thrown', session, (error) => (error ? reject(error) : resolve())),
+      await new Promise<void>(
+        (resolve, reject) => void store.touch('thrown', session, (error) => (error ? reject(error) : resolve())),
       );
       expect(await fault).to.deep.equal([theirs]);
       expect(await store.touch('thrown', session).catch((error) => error)).to.equal(theirs);

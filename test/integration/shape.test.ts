@@ -143,6 +143,27 @@ describe('the shape of what a namespace stores', () => {
     expect(warnings.of('SHAPE')).to.deep.equal([]);
   });
 
+  it('that a later version stores while a process runs is a coded fault, told once, and stays as it is', async function () {
+    this.timeout(60_000);
+    const sessions = site();
+    const faults: Error[] = [];
+    const one = await worker();
+    one.on('fault', (error) => faults.push(error));
+    sessions.serving.on('fault', (error) => faults.push(error));
+    await ask(sessions, 'pageview', 'sid', '/');
+    await client.hset(KEY, 'version', '2');
+    const dump = await client.dumpBuffer(KEY);
+    await until('both tell it', () => faults.length === 2, 20_000);
+    // each reads every five seconds, and has nothing new to say
+    const readings = async () => Number(/cmdstat_hgetall:calls=(\d+)/.exec(await client.info('commandstats'))?.[1]);
+    const before = await readings();
+    await until('both have read again', async () => (await readings()) >= before + 2, 20_000);
+    expect(await client.dumpBuffer(KEY)).to.deep.equal(dump);
+    expect(faults.map((error) => (error as { code?: string }).code)).to.deep.equal([VERSION, VERSION]);
+    for (const { message } of faults) expect(message).to.contain(KEY);
+    expect(await ask(sessions, 'pageview', 'sid', '/')).to.have.nested.property('data.totalPages', 2);
+  });
+
   it('tells one itemSecret from another, by a fingerprint that does not say it', async () => {
     await worker(); // has none: who asks keys the items
     await worker({ itemSecret: SECRET });

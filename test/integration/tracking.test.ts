@@ -399,8 +399,9 @@ describe('what is counted', () => {
           Object.assign(session, { visits: visits + 1 });
           if (error || req.url?.startsWith('/quiet')) res.end();
           else
-            Promise.all([intelligence.pageview(), intelligence.freshPages(['/quiet', '/b'])]).then(([report, fresh]) =>
-              res.end(JSON.stringify({ total: report?.totalPages, fresh, visits, degraded: intelligence.degraded })),
+            void Promise.all([intelligence.pageview(), intelligence.freshPages(['/quiet', '/b'])]).then(
+              ([report, fresh]) =>
+                res.end(JSON.stringify({ total: report?.totalPages, fresh, visits, degraded: intelligence.degraded })),
             );
         }),
       );

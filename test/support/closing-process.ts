@@ -44,8 +44,9 @@ const server = createServer(app).listen(0, '127.0.0.1', () => {
   const address = server.address();
   process.send?.(`listening ${typeof address === 'object' && address ? address.port : 0}`);
 });
-process.on('message', async (message) => {
-  if (message !== 'close') return;
+process.on('message', (message) => void (message === 'close' && close()));
+
+async function close(): Promise<void> {
   server.close();
   const started = performance.now();
   await closeAll();
@@ -54,4 +55,4 @@ process.on('message', async (message) => {
   server.closeIdleConnections();
   // the channel to the parent keeps a process alive, too
   process.send?.(`closed ${ms}`, undefined, undefined, () => process.disconnect());
-});
+}

@@ -32,7 +32,13 @@ export const pages: readonly Page[] = [
 ];
 
 /** What else is linked to and from. */
-export const otherPages: readonly Page[] = ['WIRE.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'SECURITY.md'].map(read);
+export const otherPages: readonly Page[] = [
+  'WIRE.md',
+  'ARCHITECTURE.md',
+  'CHANGELOG.md',
+  'SECURITY.md',
+  'CONTRIBUTING.md',
+].map(read);
 
 const FENCE = /^```(\w+)(?: (.+))?\n([^]*?)^```$/gm;
 

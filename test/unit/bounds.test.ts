@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
-import { tellFaults } from '../../lib/redis/tell-faults.js';
+import { tellFaults } from '../../lib/redis/connection-faults.js';
 import { Circuits } from '../../lib/serving/circuit-breaker.js';
 import { HeldMessages } from '../../lib/serving/held-messages.js';
-import { RepeatedLines } from '../../lib/errors/repeated-lines.js';
+import { RepeatedLines } from '../../lib/errors/deduplicated-log.js';
 import { noteUnanswered } from '../../lib/session/save-session.js';
 import { Throttle } from '../../lib/session/touch-throttle.js';
 

@@ -57,6 +57,19 @@ describe('the circuits', () => {
     expect(circuits.ask(builtIn('a', 'one'), 3)).to.equal('wait');
   });
 
+  it('say whether it is one session’s alone that opened, as the warning does', () => {
+    const told: unknown[] = [];
+    const some = new Circuits((state, command, oneSession) => told.push([state, command, oneSession]));
+    for (let i = 0; i < 5; i++) some.timedOut(builtIn('a', 'one'));
+    for (let i = 0; i < 4; i++) some.timedOut(builtIn('a'));
+    for (let i = 0; i < 5; i++) some.timedOut({ ...builtIn('a'), ownCommand: 'own' });
+    expect(told).to.deep.equal([
+      ['open', undefined, true],
+      ['open', undefined, false],
+      ['open', 'own', false],
+    ]);
+  });
+
   it('open for one own command that times out, and for no other', () => {
     const slow = { route: 'a', sid: 's', ownCommand: 'slow' };
     for (let i = 0; i < 5; i++) circuits.timedOut(slow);

@@ -1,4 +1,5 @@
-/** Of what commands answer: the parts that their shapes are made of. */
+// The shapes of answers are checked with these; the texts are what a worker answers where it has no result.
+
 export const isBit = (value: unknown): boolean => value === 0 || value === 1;
 export const isNumber = (value: unknown): boolean => typeof value === 'number';
 export const isBoolean = (value: unknown): boolean => typeof value === 'boolean';

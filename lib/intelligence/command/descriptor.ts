@@ -12,15 +12,16 @@ export interface Combo extends NamedCombo {
   readonly suggest?: unknown;
 }
 
-/** What the built-in commands' arguments are made with. */
-export interface Intelligence {
+/** What a process that carries out commands has: the same for every message. */
+export interface CommandContext {
   readonly bloom: BloomFilter;
   readonly activityDays: number;
+  /** pages by the name of their combo */
   readonly combos: ReadonlyMap<string, readonly string[]>;
   readonly itemKey: ItemKey;
 }
 
-/** One request, as a command's arguments are made of it. */
+/** One message, as the arguments of a command's Lua are made of it. */
 export interface CommandCall {
   readonly sid: string;
   /** unique to the request: `<sender>~<number>`, or anything else */
@@ -28,8 +29,8 @@ export interface CommandCall {
   readonly payload: string;
 }
 
-/** What a command's methods on `req.intelligence` work with: that object itself. */
-export interface Asking {
+/** What the methods that a command adds to `req.intelligence` find there as `this`. */
+export interface CommandCaller {
   /** Sends a command and waits for its answer; undefined where there was none. */
   ask(command: string, payload?: unknown): Promise<unknown>;
   readonly context: {
@@ -40,54 +41,57 @@ export interface Asking {
   };
 }
 
-/** A built-in command: all there is to know of it. Everything else is derived from it in commands.ts. */
+/**
+ * All that there is to know of a built-in command. The metrics' labels, the ACL's rights, which messages are sent again, which keys
+ * expire, and the methods of `req.intelligence` are derived from it.
+ */
 interface Descriptor {
   /** on the wire: 1 to 64 of a-z 0-9 - */
   readonly name: string;
-  /** What only reads is not sent a second time, and nobody's where nobody waits. */
+  /** A command that only reads is not sent a second time, and is dropped where nobody waits for its answer. */
   readonly effect: 'reads' | 'writes';
-  /** Which keys it brings: `<namespace>ss:{<session>}:<name>`. They expire with the session, and go with it. */
+  /** The keys that it creates, by the last part of their names. They expire with the session, and are removed with it. */
   readonly makes: readonly string[];
-  /** Which keys its script takes, of its own and of others': `every` is all that is kept of a session, and `gone`. */
+  /** The keys that its Lua is given, other commands' among them. `every`: all that is kept of a session, and `gone`. */
   readonly keys: readonly string[] | 'every';
-  /** What its Lua does with its keys, by Redis command, or as a Bloom filter: an ACL's rights (lib/acl/rights.ts). */
+  /** The Redis commands that its Lua calls on each key, or `filter` for a Bloom filter's: an ACL's rights follow from it. */
   readonly uses: Readonly<Record<string, readonly string[] | 'filter'>>;
-  /** Its Lua, files in its folder. */
+  /** The files of its Lua, in its folder. */
   readonly lua: readonly string[];
-  /** Where pages or notification ids stand in the payload: the option `itemSecret` keys them before they are sent. */
+  /** Where its payload has pages or notification ids, which the option `itemSecret` replaces by an HMAC before they are sent. */
   readonly items: 'payload' | 'list' | 'none';
-  /** Gives the answer to who sent keyed items in the words that they had; what was not asked about is left out. */
+  /** Puts the original items back into an answer on such items; leaves out what was not asked about. */
   unkeyed?(data: readonly unknown[], nameOf: (key: string) => string | undefined): unknown[];
-  /** How long it holds Redis, as a multiple of a page view at the default options (some 20 µs). */
-  cost(payload: string, of: Intelligence): number;
-  /** Is it what the command answers? Whoever may publish can make a worker answer something else. */
+  /** How long it keeps Redis busy, as a multiple of a page view with the default options (some 20 µs). */
+  cost(payload: string, context: CommandContext): number;
+  /** Has an answer the command's shape? Whoever may publish to Redis can send others. */
   isAnswer(data: unknown): boolean;
-  /** Its part of `req.intelligence`: checks its arguments, and says what there is when nothing was answered. */
-  readonly methods: Readonly<Record<string, (this: Asking, ...args: never[]) => unknown>>;
-  /** for the table in WIRE.md */
+  /** The methods that it adds to `req.intelligence`. They check their arguments, and say what a degraded answer is. */
+  readonly methods: Readonly<Record<string, (this: CommandCaller, ...args: never[]) => unknown>>;
+  /** The command's row in WIRE.md. */
   readonly documented: { readonly payload: string; readonly answer: string };
 }
 
-/** A command whose Lua works on one message. */
+/** A command whose Lua takes one message at once. */
 export interface ScriptCommand extends Descriptor {
-  /** What its Lua finds in its message. A payload that it can't read is a coded error. */
-  readonly fields: (call: CommandCall, of: Intelligence) => object;
+  /** The fields of the message that its Lua gets. Throws a coded error for a payload that has not the command's form. */
+  readonly fields: (call: CommandCall, context: CommandContext) => object;
 }
 
-/** A command on a list, whose Lua works on it in pieces, since one that holds Redis for long holds up everybody. */
+/** A command on a list. Its Lua takes the list in pieces, since a long one would keep Redis from everybody else. */
 export interface ListCommand extends Descriptor {
-  /** A payload that it can't read is a coded error. */
-  readonly list: (payload: string, of: Intelligence) => readonly string[];
-  /** What its Lua finds in its message besides `items`, of some of the list. */
-  readonly fieldsOf?: (some: readonly string[]) => object;
-  /** The answer, of what the pieces gave. */
+  /** The list that a payload has. Throws a coded error for a payload that has none. */
+  readonly list: (payload: string, context: CommandContext) => readonly string[];
+  /** The fields of a piece's message besides `items`. */
+  readonly fieldsOf?: (piece: readonly string[]) => object;
+  /** The whole answer, from the answers to the pieces. */
   readonly join: (parts: readonly string[]) => string;
 }
 
-/** A command that reads one key's bytes, which this process makes sense of: its Lua is a script by itself. */
+/** A command whose Lua is a script by itself, which reads the bytes of one key; this process makes the answer of them. */
 export interface ReadCommand extends Descriptor {
-  /** Checks the payload, a coded error; gives what makes the answer of the script's reply. */
-  readonly read: (payload: string, of: Intelligence) => (reply: readonly (Buffer | null)[]) => string;
+  /** Checks the payload, and gives the function that makes the answer of the script's reply. Throws a coded error. */
+  readonly read: (payload: string, context: CommandContext) => (reply: readonly (Buffer | null)[]) => string;
 }
 
 export type CommandDescriptor = ScriptCommand | ListCommand | ReadCommand;

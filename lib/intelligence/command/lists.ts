@@ -1,14 +1,17 @@
-/** What commands on lists have in common. */
+// What the commands on lists share.
 
-/** Of a payload: what one script call looks up of it at most, and what it costs to send the rest. */
-const MOST = 8;
-const BYTES = 512;
+/** Looking up so many bytes of a list costs as much as a page view, and one call looks up no more than eight times that. */
+const LOOKED_UP_BYTES = 512;
+const MAX_LOOK_UP_COST = 8;
+/** Only sending so many bytes costs as much. */
 const SENT_BYTES = 16_384;
 
-/** A descriptor's `cost` of a payload that is a JSON array. */
-export const listCost = ({ length }: string): number => 1 + Math.min(MOST, length / BYTES) + length / SENT_BYTES;
+/** A descriptor's `cost`, for a payload that is a JSON array. */
+export const listCost = ({ length }: string): number =>
+  1 + Math.min(MAX_LOOK_UP_COST, length / LOOKED_UP_BYTES) + length / SENT_BYTES;
 
-/** Each item as JSON, for an answer that names it. */
+/** The fields of a piece whose answer names its items: each as JSON. */
 export const namesOf = (items: readonly string[]) => ({ names: items.map((item) => JSON.stringify(item)) });
 
+/** Joins the elements of the pieces' arrays into one JSON array. */
 export const joinArray = (parts: readonly string[]): string => `[${parts.filter((text) => text !== '').join(',')}]`;

@@ -4,6 +4,8 @@ import { loadScript } from '../../redis/load-script.js';
 import { Script } from '../../redis/run-script.js';
 import { Undrained } from './undrained.js';
 
+/** PTTL of what is not there. */
+const GONE = -2;
 /** In one call at most, so that none holds Redis for long: answers (Lua's unpack() takes some 8,000), and characters. */
 const MOST_ANSWERS = 1_000;
 const MOST_CHARACTERS = 262_144;
@@ -15,7 +17,8 @@ return wrong or before`,
 
 /** Pushes answers that no script pushes itself: what is answered in one turn of the event loop goes to each list in one RPUSH. */
 export class Replies {
-  readonly undrained = new Undrained();
+  // PTTL is what the scripts ask of these lists, too: a worker's account needs no further right
+  readonly undrained = new Undrained(async (key) => (await this.client.pttl(key)) !== GONE);
   readonly #waiting = new Map<string, { readonly texts: string[]; readonly ttlMs: number }>();
   #scheduled: NodeJS.Immediate | undefined;
 
@@ -25,8 +28,9 @@ export class Replies {
   ) {}
 
   push({ key, ttlMs }: { key: string; ttlMs: number }, text: string): void {
-    if (!this.undrained.allows(key, ttlMs, text.length)) return this.onFault(unpushed(TOO_MUCH));
-    this.undrained.sending += text.length;
+    const bytes = Buffer.byteLength(text);
+    if (!this.undrained.allows(key, ttlMs, bytes)) return this.onFault(unpushed(TOO_MUCH));
+    this.undrained.sending += bytes;
     const list = this.#waiting.get(key);
     if (list) list.texts.push(text);
     else this.#waiting.set(key, { texts: [text], ttlMs });
@@ -38,16 +42,16 @@ export class Replies {
     this.#scheduled = undefined;
     for (const [key, { texts, ttlMs }] of this.#waiting) {
       for (const some of inCalls(texts)) {
-        const length = some.reduce((all, { length }) => all + length, 0);
+        const bytes = some.reduce((all, text) => all + Buffer.byteLength(text), 0);
         const pushed = script.run(this.client, [key, ttlMs, ...some]);
         pushed
           .then((before) => {
             if (typeof before === 'string') this.onFault(unpushed(before));
-            else this.undrained.pushed(key, ttlMs, before, some.length, length);
+            else this.undrained.pushed(key, ttlMs, before, some.length, bytes);
           })
           .catch(this.onFault)
           .finally(() => {
-            this.undrained.sending -= length;
+            this.undrained.sending -= bytes;
           });
       }
     }

@@ -6,6 +6,10 @@ const MOST_INBOX_BYTES = 96 * 1024 * 1024;
 const MOST_UNDRAINED_BYTES = 32 * 1024 * 1024;
 /** An inbox of more answers is not kept alive (push-answers.lua), so that it may have gone rather than been drained. */
 const KEPT = 1_000;
+/** Lists of one request each are looked at from here on: whether somebody has fetched from them. */
+const LOOKED_AT_BYTES = MOST_UNDRAINED_BYTES / 4;
+/** How many of them at a time. */
+const LOOKED_AT_ONCE = 256;
 /** What Redis needs for a list besides its answers. */
 const LIST_BYTES = 200;
 /** Inboxes that are remembered as drained. */
@@ -26,8 +30,12 @@ export class Undrained {
   readonly #inboxes = new Map<string, List>();
   readonly #lists = new Map<string, List>();
   #bytes = 0;
+  #looking = false;
   /** on the way to Redis (replies.ts) */
   sending = 0;
+
+  /** `isThere`: does a list stand in Redis? */
+  constructor(readonly isThere: (key: string) => Promise<boolean>) {}
 
   /** May an answer of so many bytes be pushed there? */
   allows(key: string, ttlMs: number, bytes: number): boolean {
@@ -51,6 +59,20 @@ export class Undrained {
     if (list) this.#drop(lists, key, list);
     lists.set(key, now);
     this.#bytes += this.#drained.has(key) ? 0 : now.bytes + LIST_BYTES;
+    if (lists === this.#lists && this.#bytes > LOOKED_AT_BYTES && !this.#looking) void this.#look();
+  }
+
+  /** One request's list gets nothing more that would tell that it was fetched from: Redis is asked. */
+  async #look(): Promise<void> {
+    this.#looking = true;
+    const some = [...this.#lists].slice(0, LOOKED_AT_ONCE);
+    await Promise.all(
+      some.map(async ([key, list]) => {
+        const isThere = await this.isThere(key).catch(() => true);
+        if (!isThere && this.#lists.get(key) === list) this.#drop(this.#lists, key, list);
+      }),
+    );
+    this.#looking = false;
   }
 
   #isDrained(key: string): void {

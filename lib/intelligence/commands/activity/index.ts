@@ -1,14 +1,19 @@
 import { optionsOf } from '../../../options/check-arguments.js';
 import { IntelligentSessionError, newerVersion, OptionError } from '../../../errors/errors.js';
 import { isBit, isListOf } from '../../command/answers.js';
-import type { Asking, Intelligence, ReadCommand } from '../../command/descriptor.js';
+import type { CommandCaller, CommandContext, ReadCommand } from '../../command/descriptor.js';
 
-/** As activity-ring.lua has them. */
-const [VERSION, HEAD, DAY, MINUTES] = [1, 208, 180, 1440];
-/** So many minutes cost this process as much as a page view. */
+/** The string's form, as activity-ring.lua has it. */
+const ACTIVITY_VERSION = 1;
+const FIRST_DAY_AT = 1;
+const LAST_DAY_AT = 5;
+const HEAD_BYTES = 208;
+const DAY_BYTES = 180;
+const MINUTES_A_DAY = 1440;
+/** Answering so many minutes costs this process as much as a page view. */
 const MINUTES_OF_A_VIEW = 10_080;
 
-/** A bit a minute before the current one. The payload: how many. */
+/** In which of the last minutes there was a page view (white paper, "Activity Pattern Monitoring"). The payload says how many minutes. */
 export const activity = {
   name: 'activity',
   effect: 'reads',
@@ -17,15 +22,18 @@ export const activity = {
   uses: { activity: ['get'] },
   lua: ['activity.lua'],
   items: 'none',
-  read(payload, of) {
-    const minutes = minutesOf(payload, of);
-    return ([seconds, data]) => activityText(data ?? null, Number(seconds), minutes, of.activityDays);
+  read(payload, context) {
+    const minutes = minutesOf(payload, context);
+    return ([seconds, data]) => activityText(data ?? null, Number(seconds), minutes, context.activityDays);
   },
   cost: (payload) => 1 + (/^\d{1,6}$/.test(payload) ? Number(payload) / MINUTES_OF_A_VIEW : 0),
   isAnswer: isListOf(isBit),
   methods: {
-    /** A bit a minute before the current one, oldest first. Degraded: undefined. */
-    async activity(this: Asking, options?: { minutes?: number | undefined }): Promise<number[] | undefined> {
+    /**
+     * In which of the last `minutes` (60) there was a page view: an array of 0 and 1, the oldest minute first, without the current
+     * one. At most 1,440 for each day that is kept (option `activityDays`). Degraded: undefined. TIME and GET, in one script.
+     */
+    async activity(this: CommandCaller, options?: { minutes?: number | undefined }): Promise<number[] | undefined> {
       const { minutes = 60 } = optionsOf('activity', options);
       if (!Number.isInteger(minutes) || minutes < 1)
         throw new OptionError(
@@ -39,38 +47,44 @@ export const activity = {
 } as const satisfies ReadCommand;
 
 /** How many minutes a payload asks for. */
-export function minutesOf(payload: string, { activityDays }: Intelligence): number {
-  const most = activityDays * MINUTES;
+export function minutesOf(payload: string, { activityDays }: CommandContext): number {
+  const most = activityDays * MINUTES_A_DAY;
   if (!/^[1-9]\d{0,5}$/.test(payload) || Number(payload) > most)
     throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', `expected 1 to ${most} minutes`);
   return Number(payload);
 }
 
 /**
- * The last minutes before the current one, oldest first, a JSON array of 0 and 1. Redis gives the bytes and this process
- * reads the bits: a year of them would hold Redis for a third of a second.
+ * The last minutes before the current one, the oldest first, a JSON array of 0 and 1. Redis gives the bytes and this process reads
+ * the bits: to read those of a year would keep Redis busy for a third of a second.
  */
 export function activityText(data: Buffer | null, seconds: number, minutes: number, activityDays: number): string {
   const now = Math.floor(seconds / 60);
-  let bitAt = (_minute: number): number => 0;
-  if (data && data.length > 0) {
-    if (data[0] !== VERSION) throw newerVersion('the activity');
-    if (data.length < HEAD || (data.length - HEAD) % DAY !== 0)
-      throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', 'WRONGTYPE the activity is damaged');
-    const [first, last, slots] = [data.readUInt32LE(1), data.readUInt32LE(5), activityDays + 1];
-    // a ring of another option `activityDays` is none of this one's
-    if ((data.length - HEAD) / DAY === Math.min(last - first + 1, slots))
-      bitAt = (minute) => {
-        const day = Math.floor(minute / MINUTES);
-        if (day < first || day > last || last - day >= slots) return 0;
-        const at = minute % MINUTES;
-        const byte = data[HEAD + ((day - first) % slots) * DAY + (at >> 3)] ?? 0;
-        return (byte >> (7 - (at & 7))) & 1;
-      };
-  }
-  const bits = Buffer.alloc(2 * minutes + 1, ',');
-  bits[0] = 0x5b;
-  for (let i = 0; i < minutes; i++) bits[2 * i + 1] = 0x30 + bitAt(now - minutes + i);
-  bits[2 * minutes] = 0x5d;
-  return bits.toString('latin1');
+  const bitAt = data && data.length > 0 ? bitsOf(data, activityDays) : () => 0;
+  const text = Buffer.alloc(2 * minutes + 1, ',');
+  text.write('[');
+  for (let i = 0; i < minutes; i++) text[2 * i + 1] = ZERO + bitAt(now - minutes + i);
+  text.write(']', 2 * minutes);
+  return text.toString('latin1');
+}
+
+const ZERO = '0'.charCodeAt(0);
+
+/** Reads a session's activity: gives 1 for a minute with a page view, else 0. */
+function bitsOf(data: Buffer, activityDays: number): (minute: number) => number {
+  if (data[0] !== ACTIVITY_VERSION) throw newerVersion('the activity');
+  if (data.length < HEAD_BYTES || (data.length - HEAD_BYTES) % DAY_BYTES !== 0)
+    throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', 'WRONGTYPE the activity is damaged');
+  const first = data.readUInt32LE(FIRST_DAY_AT);
+  const last = data.readUInt32LE(LAST_DAY_AT);
+  const slots = activityDays + 1;
+  // a ring that was made with another option `activityDays` can't be read with this one
+  if ((data.length - HEAD_BYTES) / DAY_BYTES !== Math.min(last - first + 1, slots)) return () => 0;
+  return (minute) => {
+    const day = Math.floor(minute / MINUTES_A_DAY);
+    if (day < first || day > last || last - day >= slots) return 0;
+    const ofDay = minute % MINUTES_A_DAY;
+    const byte = data[HEAD_BYTES + ((day - first) % slots) * DAY_BYTES + (ofDay >> 3)] ?? 0;
+    return (byte >> (7 - (ofDay & 7))) & 1;
+  };
 }

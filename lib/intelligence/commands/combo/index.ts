@@ -3,10 +3,13 @@ import { IntelligentSessionError } from '../../../errors/errors.js';
 import { NO_COMBO } from '../../command/answers.js';
 import { parseStrings } from '../../command/payload.js';
 import { isBit } from '../../command/answers.js';
-import type { Asking, ListCommand } from '../../command/descriptor.js';
+import type { CommandCaller, ListCommand } from '../../command/descriptor.js';
 import { listCost } from '../../command/lists.js';
 
-/** Were all pages of a combo visited? The payload: a JSON array of pages, or the name of one that the worker knows. */
+/**
+ * Were all pages of a combo visited (white paper, "Visited a cluster of pages?")? The payload is a JSON array of pages, or the name of
+ * a combo that the worker knows.
+ */
 export const combo = {
   name: 'combo',
   effect: 'reads',
@@ -20,12 +23,16 @@ export const combo = {
     if (!pages) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMBO);
     return pages;
   },
-  join: () => '1', // the first page that was not visited is the answer at once
+  // a page that was not visited makes the whole answer 0 at once
+  join: () => '1',
   cost: listCost,
   isAnswer: isBit,
   methods: {
-    /** Were all these pages visited? A list of pages, or a combo's name (of the option `combos`, or the worker's). */
-    async combo(this: Asking, pages: readonly string[] | string): Promise<boolean | undefined> {
+    /**
+     * Were all these pages visited? Takes a list of pages, or the name of a combo (of the option `combos`, or of the worker's). A Bloom
+     * filter answers: a false true at its error rate. Degraded: undefined.
+     */
+    async combo(this: CommandCaller, pages: readonly string[] | string): Promise<boolean | undefined> {
       const { combos, pageName } = this.context;
       const known = Array.isArray(pages) ? pages : combos.find(({ name }) => name === pages)?.pages;
       const what = "a combo's name, or a list of pages that is not empty";
@@ -34,8 +41,8 @@ export const combo = {
       return answer === undefined ? undefined : answer === 1;
     },
 
-    /** What the matched combos suggest; one message for all of them. Degraded: []. */
-    async suggestions(this: Asking): Promise<unknown[]> {
+    /** What the combos suggest whose pages were all visited (option `combos`), in their order. One message asks for all. Degraded: []. */
+    async suggestions(this: CommandCaller): Promise<unknown[]> {
       const { combos } = this.context;
       if (combos.length === 0) return [];
       const pages = [...new Set(combos.flatMap((one) => one.pages))];

@@ -1,10 +1,10 @@
 import { checkTexts } from '../../../options/check-arguments.js';
 import { parseStrings } from '../../command/payload.js';
 import { isListOf, isText } from '../../command/answers.js';
-import type { Asking, ListCommand } from '../../command/descriptor.js';
+import type { CommandCaller, ListCommand } from '../../command/descriptor.js';
 import { joinArray, listCost, namesOf } from '../../command/lists.js';
 
-/** The pages of a list that were not yet visited (white paper, "Content Surfacing"); on the wire the paper's name. */
+/** The pages of a list that were not yet visited. On the wire it has the paper's name (white paper, "Content Surfacing"). */
 export const freshPages = {
   name: 'featuredpages',
   effect: 'reads',
@@ -20,8 +20,11 @@ export const freshPages = {
   cost: listCost,
   isAnswer: isListOf(isText),
   methods: {
-    /** The pages of a list that this visitor has not seen, as they were given, in its order. Degraded: all. */
-    async freshPages(this: Asking, pages: readonly string[]): Promise<string[]> {
+    /**
+     * The pages of a list that this visitor has not visited, as they were given and in the list's order. A Bloom filter answers: a fresh
+     * page is missing at its error rate. Degraded: all of them. 10,000 pages at most, looked up in pieces of up to 256.
+     */
+    async freshPages(this: CommandCaller, pages: readonly string[]): Promise<string[]> {
       const names = checkTexts('freshPages', pages).map(this.context.pageName);
       const answer = (await this.ask('featuredpages', [...new Set(names)])) as string[] | undefined;
       if (!answer) return [...pages];

@@ -1,8 +1,8 @@
 import { checkText } from '../../../options/check-arguments.js';
 import { isBit } from '../../command/answers.js';
-import type { Asking, ScriptCommand } from '../../command/descriptor.js';
+import type { CommandCaller, ScriptCommand } from '../../command/descriptor.js';
 
-/** Marks a notification as seen (white paper, "Group Notifications"). The payload: its id. */
+/** Marks a notification as seen (white paper, "Group Notifications"). The payload is its id. */
 export const markNotificationSeen = {
   name: 'mark-notification-seen',
   effect: 'writes',
@@ -16,7 +16,7 @@ export const markNotificationSeen = {
   isAnswer: isBit,
   methods: {
     /** Marks a notification as seen. Resolves with true when the worker has done it. */
-    async markNotificationSeen(this: Asking, id: string): Promise<boolean> {
+    async markNotificationSeen(this: CommandCaller, id: string): Promise<boolean> {
       checkText('markNotificationSeen', id, 'an id, a text that is not empty');
       return (await this.ask('mark-notification-seen', id)) !== undefined;
     },

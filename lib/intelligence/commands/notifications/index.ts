@@ -1,7 +1,7 @@
 import { checkTexts } from '../../../options/check-arguments.js';
 import { parseStrings } from '../../command/payload.js';
 import { isBoolean, isListOf, isText } from '../../command/answers.js';
-import type { Asking, ListCommand } from '../../command/descriptor.js';
+import type { CommandCaller, ListCommand } from '../../command/descriptor.js';
 import { joinArray, listCost, namesOf } from '../../command/lists.js';
 
 export type Notification = string | { readonly id: string };
@@ -17,7 +17,7 @@ const isAnswered = (value: unknown): value is Answered => {
   return isText(id) && isBoolean(seen);
 };
 
-/** Which notifications this visitor has seen (white paper, "Group Notifications"). */
+/** Which notifications of a list were seen (white paper, "Group Notifications"). */
 export const notifications = {
   name: 'notifications',
   effect: 'reads',
@@ -37,8 +37,11 @@ export const notifications = {
   cost: listCost,
   isAnswer: isListOf(isAnswered),
   methods: {
-    /** Each notification with `seen`. Degraded: undefined. */
-    async notifications<T extends Notification>(this: Asking, items: readonly T[]): Promise<Seen<T>[]> {
+    /**
+     * Each notification, in the list's order, with `seen`: has this visitor read it? Takes ids, or objects with an `id`, which are copied. A
+     * Bloom filter answers: a false true at its error rate. Degraded: `seen` is undefined. 10,000 at most.
+     */
+    async notifications<T extends Notification>(this: CommandCaller, items: readonly T[]): Promise<Seen<T>[]> {
       const what = 'a list of ids, or of objects with an id, each a text that is not empty';
       const ids = checkTexts('notifications', Array.isArray(items) ? items.map(idOf) : items, what);
       const answer = (await this.ask('notifications', ids)) as Answered[] | undefined;

@@ -1,69 +1,109 @@
--- What is known of a session's views, one string (WIRE.md, "activity"), to stand before commands:
--- version (one byte), first day u32, last day u32, views u32, distinct pages u32, when it expires u32 (seconds), marks of the last 17 requests
--- counted (11 bytes each, newest first); then a ring of days, a bit a minute, in slots of 180 bytes.
+-- What is known of a session's page views is one string (WIRE.md, "activity"). This file reads and writes it, and stands before
+-- the commands that use it. The string has a head:
+--   version (1 byte); first day, last day, views, unique pages, expiry in seconds (unsigned 32-bit integers, little-endian);
+--   the dedup tokens of the last 17 requests that were counted (11 bytes each, the newest first);
+-- and behind the head a ring of days, a bit a minute. Offsets count from 0.
 local bit, struct = bit, struct
-local RING_VERSION = '\1'
-local MARKS_AT, MARK, MARKS, HEAD, DAY = 21, 11, 187, 208, 180
+local ACTIVITY_VERSION, NUMBERS, NUMBERS_AT = '\1', '<I4I4I4I4I4', 1
+local TOKENS_AT, TOKEN_BYTES = 21, 11 -- the tokens end where the head does
+local SENDER_BYTES = 5 -- of a token; the rest is the request's number among its sender's, six digits to the base 36
+local HEAD_BYTES, DAY_BYTES, MINUTES_A_DAY = 208, 180, 1440
+local EMPTY_HEAD, EMPTY_DAY = ('\0'):rep(HEAD_BYTES), ('\0'):rep(DAY_BYTES)
 
--- first day, last day, views, distinct pages, when it expires; nothing where the string is empty, an error where it is
--- something else, or was written by a version that this one does not know
-local function ring_head(data)
-  if #data == 0 then return end
-  if data:sub(1, 1) ~= RING_VERSION then error({ version = 'the activity' }) end
-  if #data < HEAD or (#data - HEAD) % DAY ~= 0 then error('WRONGTYPE the activity is damaged') end
-  return struct.unpack('<I4I4I4I4I4', data, 2)
+-- Reads the string into a table. An error where it is something else, or where a later version has written it. `slots` is how
+-- many days this process' ring has.
+local function unpack_activity(data, slots)
+  if #data == 0 then return { is_new = true, data = EMPTY_HEAD, slots = slots, views = 0, unique_pages = 0, expires = 0 } end
+  if data:sub(1, 1) ~= ACTIVITY_VERSION then error({ version = 'the activity' }) end
+  if #data < HEAD_BYTES or (#data - HEAD_BYTES) % DAY_BYTES ~= 0 then error('WRONGTYPE the activity is damaged') end
+  local first_day, last_day, views, unique_pages, expires = struct.unpack(NUMBERS, data, NUMBERS_AT + 1)
+  return {
+    data = data, slots = slots, first_day = first_day, last_day = last_day, views = views, unique_pages = unique_pages, expires = expires,
+  }
 end
 
--- Was the ring made for as many slots? Another option `activityDays` makes another ring.
-local function ring_fits(data, first, last, slots)
-  return (#data - HEAD) / DAY == math.min(last - first + 1, slots)
+-- The head, with the token of one more request; the oldest one goes.
+local function pack_head(activity, token)
+  local numbers = struct.pack(NUMBERS, activity.first_day, activity.last_day, activity.views, activity.unique_pages, activity.expires)
+  return ACTIVITY_VERSION .. numbers .. token .. activity.data:sub(TOKENS_AT + 1, HEAD_BYTES - TOKEN_BYTES)
 end
 
--- Was a request counted? A mark is its sender's (5 bytes), and its number among the sender's (6 digits to the base 36).
--- Whoever is not among the marks was counted if it is older than all that are remembered of its sender, and some are not: a
--- sender's requests come in their order, but two workers may hear them, and one of them late.
-local function ring_counted(data, mark)
-  local at = data:find(mark, MARKS_AT + 1, true)
-  while at and at <= HEAD do
-    if (at - MARKS_AT - 1) % MARK == 0 then return true end
-    at = data:find(mark, at + 1, true)
+-- The next place of a text, from `from` on, at which a token begins; nothing where there is none.
+local function find_token(data, text, from)
+  local at = data:find(text, from, true)
+  while at and at <= HEAD_BYTES do
+    if (at - 1 - TOKENS_AT) % TOKEN_BYTES == 0 then return at end
+    at = data:find(text, at + 1, true)
   end
-  local number = tonumber(mark:sub(6), 36)
-  if data:byte(HEAD) == 0 or not number then return false end
-  local sender, older = mark:sub(1, 5), false
-  at = data:find(sender, MARKS_AT + 1, true)
-  while at and at <= HEAD do
-    if (at - MARKS_AT - 1) % MARK == 0 then
-      if number > (tonumber(data:sub(at + 5, at + 10), 36) or 0) then return false end
-      older = true
-    end
-    at = data:find(sender, at + 1, true)
+end
+
+-- Was a request counted? Its token may be among those that are remembered. Where 17 are, and some are its sender's, it was counted
+-- as well if its number is lower than all of those: a sender's requests are numbered in their order, so what comes now was heard
+-- before, by another worker or by this one.
+local function was_counted(activity, token)
+  local data = activity.data
+  if find_token(data, token, TOKENS_AT + 1) then return true end
+  local number = tonumber(token:sub(SENDER_BYTES + 1), 36)
+  if data:byte(HEAD_BYTES) == 0 or not number then return false end
+  local sender = token:sub(1, SENDER_BYTES)
+  local at = find_token(data, sender, TOKENS_AT + 1)
+  local is_older = at ~= nil
+  while at do
+    local other = tonumber(data:sub(at + SENDER_BYTES, at + TOKEN_BYTES - 1), 36)
+    if number > (other or 0) then return false end
+    at = find_token(data, sender, at + 1)
   end
-  return older
+  return is_older
 end
 
--- where a day's slot begins, from 0
-local function ring_slot(first, slots, day) return HEAD + ((day - first) % slots) * DAY end
-
--- 0 or 1
-local function ring_bit(data, first, last, slots, minute)
-  local of = minute % 1440
-  local day = (minute - of) / 1440
-  if day < first or day > last or last - day >= slots then return 0 end
-  local byte = data:byte(ring_slot(first, slots, day) + (of - of % 8) / 8 + 1)
-  return byte and bit.band(bit.rshift(byte, 7 - of % 8), 1) or 0
+-- Has the ring as many slots as this process' rings have? Another option `activityDays` makes another ring.
+local function ring_fits(activity)
+  local days = activity.last_day - activity.first_day + 1
+  return (#activity.data - HEAD_BYTES) / DAY_BYTES == math.min(days, activity.slots)
 end
 
--- the five minutes before a minute of the last day, oldest first, and this one: six bits
-local function ring_six(data, first, last, slots, minute)
-  local from = minute % 1440 - 5
-  if from < 0 then
+-- Where a day's slot begins.
+local function slot_of(activity, day)
+  return HEAD_BYTES + ((day - activity.first_day) % activity.slots) * DAY_BYTES
+end
+
+-- Was there a view in a minute: 1 or 0.
+local function ring_bit(activity, minute)
+  local of_day = minute % MINUTES_A_DAY
+  local day = (minute - of_day) / MINUTES_A_DAY
+  if day < activity.first_day or day > activity.last_day or activity.last_day - day >= activity.slots then return 0 end
+  local byte = activity.data:byte(slot_of(activity, day) + (of_day - of_day % 8) / 8 + 1)
+  return byte and bit.band(bit.rshift(byte, 7 - of_day % 8), 1) or 0
+end
+
+-- The five minutes before a minute of the last day, and this one: six bits, the oldest first. Mostly they stand in two bytes.
+local function last_six_minutes(activity, minute)
+  local from = minute % MINUTES_A_DAY - 5
+  if from < 0 or minute < activity.last_day * MINUTES_A_DAY then
     local bits = 0
-    for ago = 5, 0, -1 do bits = bits * 2 + ring_bit(data, first, last, slots, minute - ago) end
+    for ago = 5, 0, -1 do bits = bits * 2 + ring_bit(activity, minute - ago) end
     return bits
   end
   local low = from % 8
-  local at = ring_slot(first, slots, last) + (from - low) / 8 + 1
-  local one, two = data:byte(at, at + 1)
+  local at = slot_of(activity, activity.last_day) + (from - low) / 8 + 1
+  local one, two = activity.data:byte(at, at + 1)
   return bit.band(bit.rshift(one * 256 + (two or 0), 10 - low), 63)
+end
+
+-- Gives a day a slot, whose bits are 0. 'same': it had one; 'longer': the ring has grown or turned; 'new': it is another ring.
+local function open_day(activity, day)
+  local first_day, last_day, slots = activity.first_day, activity.last_day, activity.slots
+  if activity.is_new or day < first_day or day - last_day >= slots or not ring_fits(activity) then
+    activity.first_day, activity.last_day, activity.data = day, day, activity.data:sub(1, HEAD_BYTES) .. EMPTY_DAY
+    return 'new'
+  end
+  if day <= last_day then return 'same' end
+  -- the days since the last one are empty: up to the ring's end, and then from its beginning
+  local data, days, slot = activity.data, day - last_day, slot_of(activity, last_day + 1)
+  local here = math.min(days, slots - (slot - HEAD_BYTES) / DAY_BYTES)
+  data = data:sub(1, slot) .. EMPTY_DAY:rep(here) .. data:sub(slot + here * DAY_BYTES + 1)
+  local rest = days - here
+  if rest > 0 then data = data:sub(1, HEAD_BYTES) .. EMPTY_DAY:rep(rest) .. data:sub(HEAD_BYTES + rest * DAY_BYTES + 1) end
+  activity.data, activity.last_day = data, day
+  return 'longer'
 end

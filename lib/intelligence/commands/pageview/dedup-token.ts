@@ -1,15 +1,15 @@
 import { LRUCache } from 'lru-cache';
-import { hi, lo, murmurHash64A } from '../../../hash/murmur-hash.js';
+import { murmurHash64A } from '../../../hash/murmur-hash.js';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-/** of a request id `<sender>~<number>`: its number among the sender's, up to 2^30 */
+/** The number in a request id `<sender>~<number>`, which counts the sender's requests: up to 2^30, to the base 36. */
 const NUMBER = /^[0-9a-z]{1,6}$/;
 
 const senders = new LRUCache<string, string>({ max: 1000 });
 
-/** So many bits of a text's hash, six a character. */
+/** A text's hash in so many characters, of six bits each. */
 function letters(text: string, count: number): string {
-  murmurHash64A(Buffer.from(text), 0, 0);
+  const { lo, hi } = murmurHash64A(Buffer.from(text), { lo: 0, hi: 0 });
   let word = '';
   for (let shift = 0; word.length < count; shift += 6)
     word += ALPHABET[(shift < 30 ? lo >>> shift : hi >>> (shift - 30)) & 63];
@@ -17,8 +17,8 @@ function letters(text: string, count: number): string {
 }
 
 /**
- * Eleven characters by which a request that comes twice is known again (activity-ring.lua): five of its sender's hash, and
- * its number as six digits to the base 36; of an id that says neither, ten of its own hash and "!" between.
+ * Eleven characters by which a request that comes twice is recognized (activity-ring.lua): five of its sender's hash, and its
+ * number as six digits to the base 36. An id of another form becomes ten characters of its own hash with a "!" in the middle.
  */
 export function dedupToken(id: string): string {
   const at = id.lastIndexOf('~');

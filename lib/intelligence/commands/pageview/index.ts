@@ -4,7 +4,7 @@ import { dedupToken } from './dedup-token.js';
 
 /** What is known of a visitor after a page view (white paper, "Activity Pattern Monitoring & Personalization"). */
 export interface PageviewReport {
-  /** page views of this session, this one among them */
+  /** page views of this session, with this one */
   readonly totalPages: number;
   /** distinct pages, a HyperLogLog's estimate (standard error 0.81 %) */
   readonly uniquePages: number;
@@ -20,11 +20,11 @@ export interface PageviewReport {
   readonly inactive: boolean;
 }
 
-/** Up to so many days of activity a page view costs one: the ring of days is read whole. */
+/** A page view reads the whole ring of days: beyond so many days it costs more. */
 const RING_DAYS = 25;
 const PAYLOAD_BYTES = 512;
 
-/** Counts a page view. The payload: the page. Its method is RequestIntelligence's own, which counts once a request. */
+/** Counts a page view. The payload is the page. Its method is in RequestIntelligence, which counts one view a request. */
 export const pageview = {
   name: 'pageview',
   effect: 'writes',

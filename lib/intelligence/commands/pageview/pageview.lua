@@ -1,96 +1,81 @@
--- Counts one page view and reads what there is to know (white paper, "Activity Pattern Monitoring").
+-- Counts one page view, and reads what is known of the visitor (white paper, "Activity Pattern Monitoring").
 -- keys     all that is kept of a session, and gone
--- message  item: the page as bloom_add() takes it; page; token: by which the request is known again (see ring_counted()); days
---          of activity kept; again: was it sent before, by a call that got no answer
--- Answer   the report as JSON. Of a call that is sent again, what the lost one counted is reported: whether the page was new is
---          known where all pages were
-local tails = {} -- of this call's reports
-local function tail_of(fresh, new, bits) -- bits: the five minutes, oldest first, and this one
-  local key = bits + (fresh == 1 and 64 or 0) + (new and 128 or 0)
-  if not tails[key] then
-    local five = {}
-    for i = 1, 5 do five[i] = bit.band(bit.rshift(bits, 6 - i), 1) end
-    tails[key] = ',"previouslyVisited":' .. (fresh == 0 and 'true' or 'false') ..
-      ',"activityThisMinute":' .. (bits % 2 == 1 and 'true' or 'false') ..
-      ',"activity":[' .. table.concat(five, ',') ..
-      '],"newToSite":' .. (new and 'true' or 'false') ..
-      ',"inactive":' .. (bits < 2 and 'true' or 'false') .. '}'
+-- message  item: the page as bloom_add() takes it; page; token: by which the request is known again (was_counted()); days: how many
+--          days of activity are kept; again: whether a call that got no answer has sent it before
+-- Answer   the report as JSON. Of a call that is sent again: what the lost one counted. Whether the page was new is then known
+--          only where all pages were.
+local function json_bool(yes) return yes and 'true' or 'false' end
+
+local FIVE_MINUTES = {} -- as JSON, by their bits
+local function five_minutes(bits)
+  if not FIVE_MINUTES[bits] then
+    local list = {}
+    for i = 1, 5 do list[i] = bit.band(bit.rshift(bits, 5 - i), 1) end
+    FIVE_MINUTES[bits] = table.concat(list, ',')
   end
-  return tails[key]
+  return FIVE_MINUTES[bits]
 end
 
-local function counted_before(data, first, last, views, unique, slots)
-  local now = clock()
-  local bits = 0
-  if views > 1 and ring_fits(data, first, last, slots) then
-    local minute = (now - now % 60) / 60
-    for ago = 5, 0, -1 do bits = bits * 2 + ring_bit(data, first, last, slots, minute - ago) end
-  end
-  local fresh = unique == views and 1 or 0
-  return '{"totalPages":' .. views .. ',"uniquePages":' .. unique .. tail_of(fresh, unique == 1 and fresh == 1, bits)
+-- minutes: six bits, the five minutes before this one and this one, oldest first
+local function report(activity, is_fresh, minutes)
+  local this = minutes % 2
+  return '{"totalPages":' .. activity.views .. ',"uniquePages":' .. activity.unique_pages ..
+    ',"previouslyVisited":' .. json_bool(not is_fresh) ..
+    ',"activityThisMinute":' .. json_bool(this == 1) ..
+    ',"activity":[' .. five_minutes((minutes - this) / 2) ..
+    '],"newToSite":' .. json_bool(is_fresh and activity.unique_pages == 1) ..
+    ',"inactive":' .. json_bool(minutes < 2) .. '}'
+end
+
+local function report_of_lost_call(activity, minute)
+  -- its own view has set this minute's bit: of the first view ever, nothing was set before
+  local minutes = activity.views > 1 and ring_fits(activity) and last_six_minutes(activity, minute) or 0
+  return report(activity, activity.unique_pages == activity.views, minutes)
 end
 
 commands['pageview'] = function(keys, message)
-  local activity, pages, visited = keys.activity, keys.pages, keys.visited
-  local token, slots, ttl = message.token, message.days + 1, message.ttl
-
-  -- all types are known before the first write: a key of another type leaves all as it was
-  local data = redis.call('GET', activity) or ''
-  local first, last, views, unique, expires = ring_head(data)
-  if not first then
-    -- where something is known already, the session is not destroyed
+  -- All types are known before the first write, so that a key of another type leaves everything as it was.
+  local activity = unpack_activity(redis.call('GET', keys.activity) or '', message.days + 1)
+  if activity.is_new then
+    -- a session of which something is known is not destroyed
     if redis.call('EXISTS', keys.gone) == 1 then return nil, 'gone' end
-  elseif ring_counted(data, token) then
-    if message.again then return counted_before(data, first, last, views, unique, slots) end
-    return nil, 'duplicate'
+  elseif was_counted(activity, message.token) then
+    if not message.again then return nil, 'duplicate' end
+    return report_of_lost_call(activity, math.floor(clock() / 60))
   end
-  local exists = bloom_check(visited)
-  local added = redis.call('PFADD', pages, message.page) -- writes nothing where it is no HyperLogLog
-  local fresh = bloom_add(visited, message.item, exists)
+  local had_filter = bloom_check(keys.visited)
+  local adds_to_unique = redis.call('PFADD', keys.pages, message.page) == 1 -- an error, and nothing written, where it is no HyperLogLog
+  local is_fresh = bloom_add(keys.visited, message.item, had_filter) == 1
 
   local now = clock()
-  local minute = (now - now % 60) / 60
-  local today = (minute - minute % 1440) / 1440
-  -- Expiries are renewed where the keys would be gone before the session, or where one may be new.
-  local renew = not first or expires - now < ttl / 1000 + 1 or not exists or (fresh == 1 and added == 0)
-  if added == 1 or not first then
-    local count = redis.call('PFCOUNT', pages)
-    renew = renew or count <= unique
-    unique = count
+  local minute = math.floor(now / 60)
+  local today = math.floor(minute / MINUTES_A_DAY)
+  -- Expiries are renewed where the keys would be gone before the session, and where one of them may be new.
+  local renew = activity.is_new or activity.expires - now < message.ttl / 1000 + 1 or not had_filter or (is_fresh and not adds_to_unique)
+  if adds_to_unique or activity.is_new then
+    local unique_pages = redis.call('PFCOUNT', keys.pages)
+    renew = renew or unique_pages <= activity.unique_pages
+    activity.unique_pages = unique_pages
   end
-  views = (views or 0) + 1
-  if renew then expires = now + math.floor(kept_for(ttl) / 1000) end
+  activity.views = activity.views + 1
+  local opened = open_day(activity, today)
+  renew = renew or opened == 'new'
+  if renew then activity.expires = now + math.floor(kept_for(message.ttl) / 1000) end
+  local head = pack_head(activity, message.token)
 
-  local marks = token .. (first and data:sub(MARKS_AT + 1, HEAD - MARK) or ('\0'):rep(MARKS - MARK))
-  local counts = struct.pack('<I4I4I4', views, unique, expires)
-  if not first or today - last >= slots or today < first or not ring_fits(data, first, last, slots) then
-    first, last = today, today
-    data = RING_VERSION .. struct.pack('<I4I4', today, today) .. counts .. marks .. ('\0'):rep(DAY)
-    redis.call('SET', activity, data, 'KEEPTTL')
-    renew = true
-  elseif today > last then
-    -- the days since then, up to the ring's end, and from its beginning
-    local slot, days = ring_slot(first, slots, last + 1), today - last
-    local here = math.min(days, slots - (slot - HEAD) / DAY)
-    data = data:sub(1, slot) .. ('\0'):rep(here * DAY) .. data:sub(slot + here * DAY + 1)
-    if days > here then
-      data = data:sub(1, HEAD) .. ('\0'):rep((days - here) * DAY) .. data:sub(HEAD + (days - here) * DAY + 1)
-    end
-    last = today
-    -- written at its exact size: a string that grows by SETRANGE takes up to twice as much
-    redis.call('SET', activity, RING_VERSION .. struct.pack('<I4I4', first, last) .. counts .. marks .. data:sub(HEAD + 1), 'KEEPTTL')
+  if opened == 'same' then
+    redis.call('SETRANGE', keys.activity, 0, head)
   else
-    redis.call('SETRANGE', activity, 9, counts .. marks)
+    -- written at its exact size: a string that grows by SETRANGE takes up to twice as much
+    redis.call('SET', keys.activity, head .. activity.data:sub(HEAD_BYTES + 1), 'KEEPTTL')
   end
-
-  local bits = ring_six(data, first, last, slots, minute)
-  if bits % 2 == 0 then
-    redis.call('SETBIT', activity, ring_slot(first, slots, today) * 8 + minute % 1440, 1)
+  local minutes = last_six_minutes(activity, minute)
+  if minutes % 2 == 0 then
+    redis.call('SETBIT', keys.activity, slot_of(activity, today) * 8 + minute % MINUTES_A_DAY, 1)
   end
   if renew then
-    local keep = kept_for(ttl)
-    for _, name in ipairs(KEPT) do keep_for(keys[name], keep) end
+    local keep_ms = kept_for(message.ttl)
+    for _, name in ipairs(KEPT) do keep_for(keys[name], keep_ms) end
   end
-  if not message.waits then return end
-  return '{"totalPages":' .. views .. ',"uniquePages":' .. unique .. tail_of(fresh, unique == 1 and fresh == 1, bits)
+  if message.waits then return report(activity, is_fresh, minutes) end
 end
