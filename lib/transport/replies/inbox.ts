@@ -51,16 +51,16 @@ export class Inbox {
   async #drain(name: string): Promise<void> {
     const key = inboxKey(this.namespace, name);
     const read = () => {
-      const reply = this.#take(key);
-      reply.catch(() => {}); // Its fault is told when its turn has come, if it comes.
-      return reply;
+      const replies = this.#take(key);
+      for (const reply of replies) reply.catch(() => {}); // Its fault is told when its turn has come, if it comes.
+      return replies;
     };
     let next = read();
     while (this.name === name && !this.#closed) {
       try {
-        const texts = next;
+        const replies = next;
         next = read();
-        for (const text of await texts) this.#deliver(text);
+        for (const reply of replies) for (const text of await reply) this.#deliver(text);
         this.#refusal = undefined;
       } catch (error) {
         if (/unknown command/i.test(String(error)) && this.#hasBlmpop) {
@@ -85,15 +85,16 @@ export class Inbox {
   }
 
   /** BLMPOP (Redis 7). BLPOP takes one: the others that came with it are found by the LPOP that is sent before the next BLPOP. */
-  async #take(key: string): Promise<readonly string[]> {
+  #take(key: string): readonly Promise<readonly string[]>[] {
+    const { client } = this;
     if (this.#hasBlmpop)
-      return (await this.client.blmpop(BLOCK_SECONDS, 1, key, 'LEFT', 'COUNT', ANSWERS_PER_READ))?.[1] ?? [];
-    const others = this.client.lpop(key, ANSWERS_PER_READ);
-    const one = this.client.blpop(key, BLOCK_SECONDS);
-    one.catch(() => {}); // Its fault is told below, where LPOP has not failed.
-    for (const text of (await others) ?? []) this.#deliver(text);
-    const reply = await one;
-    return reply ? [reply[1]] : [];
+      return [
+        client.blmpop(BLOCK_SECONDS, 1, key, 'LEFT', 'COUNT', ANSWERS_PER_READ).then((reply) => reply?.[1] ?? []),
+      ];
+    return [
+      client.lpop(key, ANSWERS_PER_READ).then((texts) => texts ?? []),
+      client.blpop(key, BLOCK_SECONDS).then((reply) => reply?.slice(1) ?? []),
+    ];
   }
 
   #deliver(text: string): void {
