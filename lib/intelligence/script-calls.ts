@@ -19,12 +19,18 @@ export interface Ending<T extends Task> {
   begin(keys: string[]): ((task: T) => object) | undefined;
   /** Is told of each task that the script has taken. */
   workedOn?(task: T): void;
+  /** The command has failed in the script, which has not told whoever waits. */
+  failed?(task: T): void;
   /** Is told of the notes of the ending's Lua. */
   noted?(name: string, text: string): void;
 }
 
 /** Answers return to the caller: an embedded site, or a worker in a Cluster. */
-export const toCaller: Ending<Task> = { lua: TO_CALLER, begin: () => undefined };
+export const toCaller: Ending<Task> = {
+  lua: TO_CALLER,
+  begin: () => undefined,
+  failed: (task) => task.refuse(FAILED_COMMAND),
+};
 
 /** What became of a message. */
 export type Outcome = 'done' | 'duplicate' | 'gone' | 'failed';
@@ -184,6 +190,7 @@ export class ScriptCalls<T extends Task> {
     this.ending.workedOn?.(task);
     if (outcome === 'part') return this.#takePart(task, Number(detail), String(text));
     if (outcome === 'failed') {
+      this.ending.failed?.(task);
       const error = new Error(String(text));
       const fault = detail === 'version' ? newerVersion(String(text)) : undefined;
       this.onOutcome(task, 'failed', fault ?? (detail === 'bloom' ? bloomFault(error) : redisFault(error)));
