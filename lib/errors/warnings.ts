@@ -1,4 +1,4 @@
-import { helpOf, IntelligentSessionError, OptionError, safeText } from './errors.js';
+import { helpOf, IntelligentSessionError, safeText } from './errors.js';
 
 /** Codes of what is told once on the console; each has its entry in docs/errors.md. */
 export type WarningCode =
@@ -49,7 +49,7 @@ export class WarnOnce {
    * away (`isReady` false) what it refuses says nothing new, and a conflict is the page's to see.
    */
   unheard(error: unknown, isReady: boolean): void {
-    if (error instanceof IntelligentSessionError || error instanceof OptionError) {
+    if (error instanceof IntelligentSessionError) {
       const ofConnection = /_(REDIS|NOT_READY)$/.test(error.code);
       if ((ofConnection && !isReady) || error.code === 'ERR_INTELLIGENT_SESSION_CONFLICT') return;
       this.tell('INTELLIGENT_SESSION_FAULT', error.message);

@@ -1,4 +1,4 @@
-import { faultText, IntelligentSessionError } from '../errors/errors.js';
+import { causeOf, faultText, IntelligentSessionError } from '../errors/errors.js';
 import { LoopTimeout } from './loop-clock.js';
 import { targetOf } from './open-target.js';
 import type { RedisClient } from './client.js';
@@ -29,6 +29,7 @@ export function whenReady(client: RedisClient, timeoutMs: number): Promise<void>
   if (client.status === 'ready') return Promise.resolve();
   return new Promise((resolve, reject) => {
     let last = 'no answer';
+    let cause: unknown;
     const settle = (act: () => void) => {
       timeout.clear();
       client.off('ready', onReady).off('error', onError).off('end', onEnd);
@@ -36,12 +37,15 @@ export function whenReady(client: RedisClient, timeoutMs: number): Promise<void>
     };
     const fail = () =>
       settle(() =>
-        reject(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', noConnection(client, last))),
+        reject(
+          new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', noConnection(client, last), causeOf(cause)),
+        ),
       );
     const onReady = () => settle(resolve);
     const onEnd = fail;
     const onError = (error: Error) => {
       last = faultText(error) || last;
+      cause = error;
     };
     const timeout = new LoopTimeout(fail, timeoutMs);
     client.on('ready', onReady).on('error', onError).on('end', onEnd);

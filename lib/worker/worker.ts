@@ -4,7 +4,7 @@ import { EventEmitter } from 'node:events';
 import debug from 'debug';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom-choice/choose-bloom-filter.js';
-import { applicationFault, IntelligentSessionError, OptionError, redisFault, safeText } from '../errors/errors.js';
+import { applicationFault, IntelligentSessionError, redisFault, safeText } from '../errors/errors.js';
 import { builtIn } from '../intelligence/commands.js';
 import { toCaller } from '../intelligence/script-calls.js';
 import { ScriptExecutor } from '../intelligence/script-executor.js';
@@ -147,7 +147,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       this.#shape.close();
       endConnection(this.#client);
       await this.#source?.close();
-      throw error instanceof OptionError ? error : redisFault(error);
+      throw redisFault(error);
     }
     const availability = new Availability(this.#client, START_TIMEOUT_MS);
     tellAway(availability, 'no message is worked on', () => this.#closing !== undefined, this.#options.log);

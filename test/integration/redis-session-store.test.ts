@@ -6,7 +6,7 @@ import session, { type Session, type SessionData } from 'express-session';
 import { Cluster, Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { RedisSessionStore, type RedisSessionStoreOptions, type Serializer } from '../../lib/index.js';
+import { RedisSessionStore, type RedisSessionStoreOptions, type Serializer, OptionError } from '../../lib/index.js';
 import { startCluster } from '../support/cluster.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { startSentinel } from '../support/sentinel.js';
@@ -654,7 +654,7 @@ describe('RedisSessionStore', () => {
         { client: { isOpen: true, options: { credentialsProvider: {} } } },
       ])
         expect(() => new RedisSessionStore(options as RedisSessionStoreOptions), JSON.stringify(Object.keys(options)))
-          .to.throw(TypeError)
+          .to.throw(OptionError)
           .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
     });
   });

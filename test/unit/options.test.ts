@@ -126,9 +126,9 @@ describe('options', () => {
     ['a command with a bad name', () => createWorker({ commands: { 'A B': () => 1 } }), /command's name/],
   ];
   for (const [title, act, message] of wrong)
-    it(`refuses ${title} at once, with a TypeError that names it`, () => {
+    it(`refuses ${title} at once, with an OptionError that names it`, () => {
       expect(act)
-        .to.throw(TypeError, message)
+        .to.throw(OptionError, message)
         .with.property('code')
         .that.matches(/^ERR_INTELLIGENT_SESSION_/);
     });
