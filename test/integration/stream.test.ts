@@ -132,6 +132,13 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       expect(await client.zrange(workersKey(NS), '0', '-1')).to.deep.equal([second.id]);
     });
 
+    it('a worker that was noted by a clock that was ahead, and is gone, keeps no partition', async () => {
+      await client.zadd(workersKey(NS), Date.now() + 3_600_000, 'gone', '+inf', 'gone-for-ever');
+      const one = await work();
+      await until('it has all', async () => (await holders()).every((holder) => holder === one.id));
+      expect(await client.zrange(workersKey(NS), '0', '-1')).to.deep.equal([one.id]);
+    });
+
     it('a partition that was to be left, and then was not, is read again', async () => {
       let release = () => {};
       const released = new Promise<void>((resolve) => {

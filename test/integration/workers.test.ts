@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
@@ -223,6 +223,27 @@ describe('workers', () => {
     });
   }
 
+  it('give each connection to the metrics one answer, whatever it sends, and take 64 at once', async () => {
+    const server = await serveHttp(await work(), 0, '127.0.0.1');
+    open.push({ close: async () => void server.close() });
+    const { port } = server.address() as { port: number };
+    const socket = connect(port, '127.0.0.1');
+    let text = '';
+    socket.on('data', (data) => {
+      text += String(data);
+    });
+    socket.on('error', () => {}); // what is sent after the answer may find it closed
+    socket.write('GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(5_000));
+    await once(socket, 'close');
+    expect(text.match(/^HTTP\/1\.1 /gm)).to.have.lengthOf(1);
+    expect(text).to.contain('HTTP/1.1 200').and.contain('intelligent_session_worker_listening 1');
+    const sockets = Array.from({ length: 80 }, () => connect(port, '127.0.0.1').on('error', () => {}));
+    let closed = 0;
+    for (const one of sockets) one.on('close', () => closed++);
+    await until('the rest is refused', () => closed === 16);
+    for (const one of sockets) one.destroy();
+  });
+
   it('of a bin serve their metrics on the loopback address alone, unless a host is given', async () => {
     const reserved = createServer().listen(0, '127.0.0.1');
     await once(reserved, 'listening');
@@ -253,6 +274,8 @@ describe('workers', () => {
     const { port } = taken.address() as { port: number };
     const worker = new WorkerProcess(['--redis', redis.url, '--metrics-port', String(port)], 'ignore');
     expect(await worker.start().catch((error: Error) => error.message)).to.contain('exit code 1');
+    const fault = await serveHttp(await work(), port, '127.0.0.1').catch((error: { code: string }) => error);
+    expect(fault).to.have.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
     taken.close();
   });
 });
