@@ -3,13 +3,11 @@ import { LoopTimeout } from './loop-clock.js';
 import { targetOf } from './open-target.js';
 import type { RedisClient } from './client.js';
 
-export { checkRedis, keyPrefixOf, namespaceOf } from './open-target.js';
+export { keyPrefixOf, namespaceOf } from './open-target.js';
 export type { RedisClient, RedisOption } from './client.js';
 
 /** How long a request waits for Redis where the option `maxWaitMs` says nothing. */
 export const DEFAULT_MAX_WAIT_MS = 3_000;
-
-export const defaultRedis = (): string => process.env.REDIS_URL ?? 'redis://127.0.0.1:6379';
 
 /** What Redis and ioredis say in words that help nobody. */
 const CAUSES: readonly (readonly [RegExp, string])[] = [

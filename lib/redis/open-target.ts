@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
-import { kindOf, namespace as namespaceSchema } from '../options/check-options.js';
+import { describeValue } from '../options/check-options.js';
+import { namespace as namespaceSchema } from '../options/checks.js';
 import { OptionError } from '../errors/errors.js';
 import { checkedUrl, isClient, isNodeRedis, isPath, KINDS, ofClient, ofNodeRedis } from './caller-options.js';
 import { clusterTarget, openCluster } from './cluster.js';
@@ -51,15 +52,15 @@ const isCluster = (redis: unknown): redis is Cluster =>
 const isAnyClient = (redis: object): boolean => isNodeRedis(redis) || isClient(redis) || isCluster(redis);
 
 /** An OptionError where this says nothing of where Redis is. */
-export function checkRedis(redis: unknown, of: string, name = 'redis'): asserts redis is RedisOption {
-  const option = `${of}: option "${name}"`;
+export function checkRedis(redis: unknown, caller: string, name = 'redis'): asserts redis is RedisOption {
+  const option = `${caller}: option "${name}"`;
   if (typeof redis === 'string') {
     const from = redis === process.env.REDIS_URL ? `${option} (REDIS_URL)` : option;
     if (!isPath(redis)) checkedUrl(redis, from);
   } else if (typeof redis === 'number')
     throw new OptionError(`${option} should be ${KINDS}; got a number: a port alone is { port: ${redis} }`);
   else if (typeof redis !== 'object' || redis === null || redis instanceof Promise || Array.isArray(redis))
-    throw new OptionError(`${option} should be ${KINDS}; got ${kindOf(redis)}`);
+    throw new OptionError(`${option} should be ${KINDS}; got ${describeValue(redis)}`);
   else if (isAnyClient(redis)) return;
   // it acts as a client, and has no state of a connection
   else if (typeof (redis as Redis).duplicate === 'function')

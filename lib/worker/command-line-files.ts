@@ -61,9 +61,3 @@ export async function readCommands(file: string): Promise<NonNullable<WorkerOpti
     return module.default as NonNullable<WorkerOptions['commands']>;
   throw new OptionError(`--commands: the file ${file} should have a default export that is an object of functions`);
 }
-
-/** What commander says of the command line, without values: one that was put in a wrong place may be a secret. */
-export const withoutValues = (text: string): string =>
-  text
-    .replace(/(unknown option '-[^'=]*)=[^\n]*'/, "$1'")
-    .replace(/argument '[^\n]*' is invalid/, 'argument is invalid');
