@@ -39,15 +39,14 @@ function helpOf(entry: Walkable): string {
   return withoutLinks(facts.length > 0 ? `${sentence} (${facts.join(', ')})` : sentence).replaceAll('`', '');
 }
 
-/** A number where the option takes one, else the text; an error says what the option takes, and never what was given. */
+/** A text where the option takes one, else a number; an error says what the option takes, and never what was given. */
 const parserOf =
   (name: string, entry: Walkable) =>
   (text: string): unknown => {
     const schema = entry as unknown as v.GenericSchema;
-    const number = Number(text);
-    if (text.trim() !== '' && v.is(schema, number)) return number;
     const result = v.safeParse(schema, text);
     if (result.success) return text;
+    if (text.trim() !== '' && v.is(schema, Number(text))) return Number(text);
     throw new OptionError(`${flagOf(name)} should be ${expectedBy(result.issues[0])}`);
   };
 
