@@ -14,8 +14,8 @@ import {
   DEFAULT_BACKLOG,
   DEFAULT_BACKLOG_BYTES,
   DEFAULT_REPLY_CONNECTIONS,
-  type ServingOptions,
-} from '../lib/serving/remote-executor.js';
+  type RemoteExecutorOptions,
+} from '../lib/serving/remote-executor-options.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import {
   executorEntries,
@@ -97,7 +97,7 @@ export interface IntelligentSessionOptions {
    * themselves. Needs `worker: 'external'`.
    * @default 'pubsub'
    */
-  readonly transport?: ServingOptions['transport'];
+  readonly transport?: RemoteExecutorOptions['transport'];
   /**
    * How many streams there are, 1 to 256, the same for site and worker. Needs `worker: 'external'` and `transport:
    * 'stream'`.
@@ -126,7 +126,7 @@ export interface IntelligentSessionOptions {
    * How answers come: one list a process, or, with `'list'`, one a request. Needs `worker: 'external'`.
    * @default 'inbox'
    */
-  readonly replies?: ServingOptions['replies'];
+  readonly replies?: RemoteExecutorOptions['replies'];
   /** How many blocking connections wait for the lists. Needs `worker: 'external'` and `replies: 'list'`. @default 16 */
   readonly replyConnections?: number | undefined;
   /**

@@ -1,6 +1,6 @@
 /** What the schemas of the options say, as docs/options.md and the comments of the options' types show it. */
 import { commandLineSchema as workerFlags } from '../../lib/worker/cli.js';
-import { optionsSchema as bloom } from '../../lib/bloom/bloom-filter.js';
+import { optionsSchema as bloom } from '../../lib/bloom/bloom-options.js';
 import { schema as acl } from '../../lib/acl/cli.js';
 import { flagOf, withoutLinks } from '../../lib/options/flags.js';
 import { factsOf, valueOf, type Walkable, written } from '../../lib/options/option-facts.js';

@@ -38,8 +38,10 @@ export function checkText(method: string, value: unknown, expected: string): ass
 
 export function checkTexts(method: string, list: unknown, expected = 'a list of texts that are not empty'): string[] {
   if (!Array.isArray(list)) throw argumentError(method, expected, list);
-  if (list.every(isText)) return list;
-  throw errorOf(method, expected, `${describeValue(list.find((item) => !isText(item)))} among them`);
+  // every() and find() of a list pass over what was never set, a spread does not.
+  const items: unknown[] = [...list];
+  if (items.every(isText)) return list;
+  throw errorOf(method, expected, `${describeValue(items.find((item) => !isText(item)))} among them`);
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';

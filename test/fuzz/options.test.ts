@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { optionsSchema as bloomSchema, resolveBloomOptions, resolveShape } from '../../lib/bloom/bloom-filter.js';
+import { optionsSchema as bloomSchema, resolveBloomOptions, resolveShape } from '../../lib/bloom/bloom-options.js';
 import { placeOf } from '../../lib/redis/target-of-urls.js';
 import { resolveStoreOptions, schema as storeSchema } from '../../lib/session/options.js';
 import { resolveWorkerOptions, schema as workerSchema } from '../../lib/worker/options.js';

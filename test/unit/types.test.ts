@@ -2,12 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { RequestHandler } from 'express';
 import type { SessionData } from 'express-session';
 import type * as v from 'valibot';
-import type { optionsSchema as bloomSchema } from '../../lib/bloom/bloom-filter.js';
+import type { optionsSchema as bloomSchema } from '../../lib/bloom/bloom-options.js';
 import type { schema as storeSchema } from '../../lib/session/options.js';
 import type { schema as workerSchema } from '../../lib/worker/options.js';
 import type { schema as middlewareSchema } from '../../middleware/options.js';
 import type {
+  AskOptions,
   BloomOptions,
+  DegradedReason,
+  Executor,
   IntelligentRequest,
   IntelligentSession,
   IntelligentSessionOptions,
@@ -77,6 +80,24 @@ describe('types', () => {
     [more, other] satisfies string[];
   });
 
+  it('name what sessions.serving is, and tell the answers of ask() apart', () => {
+    const use = async (sessions: IntelligentSession, { intelligence }: IntelligentRequest) => {
+      const executor: Executor = sessions.serving;
+      executor.on('degraded', (_command, reason: DegradedReason) => reason);
+      const result = await intelligence.askResult('price', '', { timeout: 50 });
+      if (result.answered) result.data satisfies unknown;
+      else if (result.reason === 'failed') result.error satisfies Error | undefined;
+      else result.reason satisfies 'untracked' | 'no-session' | Exclude<DegradedReason, 'failed'>;
+      // @ts-expect-error whether there is data is known once it is known that it was answered
+      result.data;
+      // @ts-expect-error no such word
+      await intelligence.ask('price', '', { onUnanswered: 'throw' });
+      const marked: boolean | undefined = await intelligence.markNotificationSeen('1');
+      return [await intelligence.ask('price', '', { onUnanswered: 'reject', timeout: undefined }), marked];
+    };
+    use satisfies (sessions: IntelligentSession, req: IntelligentRequest) => Promise<unknown>;
+  });
+
   it('let every option that can be left out be undefined (exactOptionalPropertyTypes)', () => {
     type Options = [
       NotUndefined<IntelligentSessionOptions>,
@@ -86,6 +107,7 @@ describe('types', () => {
       NotUndefined<WorkerOptions>,
       NotUndefined<BloomOptions>,
       NotUndefined<PageNameOptions>,
+      NotUndefined<AskOptions>,
     ];
     const none: Options extends never[] ? true : Options = true;
     none satisfies true;
