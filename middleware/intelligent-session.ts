@@ -13,9 +13,10 @@ import { expressSessionOptions } from './express-session-options.js';
 import { guardSerialization } from './guard-serialization.js';
 import { orderError } from './middleware-order.js';
 import { countOpen } from './open-instances.js';
-import { type IntelligentSessionOptions, isStore, resolveOptions } from './options.js';
+import type { IntelligentSessionOptions } from './options.js';
 import { pageNames } from './page-name.js';
 import { type IntelligentRequest, type RequestContext, RequestIntelligence } from './request-intelligence.js';
+import { isStore, resolveOptions } from './resolve-options.js';
 import { Responses } from './responses.js';
 import { trackedSessions } from './tracked-session.js';
 import { askedPage, automaticPage } from './tracking.js';
@@ -77,7 +78,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     secret,
     session: sessionGiven,
     store: storeGiven,
-    timeout,
+    timeoutMs,
     track,
     pages,
     bots,
@@ -102,7 +103,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const fault = (error: Error) => void serving.emit('fault', error);
   const context: RequestContext = {
     serving,
-    timeout,
+    timeoutMs,
     combos,
     pageName,
     askedPage: (req) => askedPage(track, req),

@@ -1,35 +1,24 @@
 import type { SessionOptions, Store } from 'express-session';
 import * as v from 'valibot';
-import { checkOptions, describeValue } from '../lib/options/check-options.js';
 import * as check from '../lib/options/checks.js';
-import { elsewhereInStore, elsewhereOfMiddleware } from '../lib/options/misplaced-options.js';
 import { about, withNeeds } from '../lib/options/option-facts.js';
-import { OptionError } from '../lib/errors/errors.js';
 import type { Combo } from '../lib/intelligence/command/descriptor.js';
 import type { RedisOption } from '../lib/redis/client.js';
-import { namespaceOf } from '../lib/redis/connect.js';
-import { maxWaitMs, redisEntries, resolveRedis } from '../lib/redis/redis-option.js';
+import { maxWaitMs, redisEntries } from '../lib/redis/redis-option.js';
 import {
-  checkReplies,
   DEFAULT_BACKLOG,
   DEFAULT_BACKLOG_BYTES,
   DEFAULT_REPLY_CONNECTIONS,
   type RemoteExecutorOptions,
 } from '../lib/serving/remote-executor-options.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
-import {
-  executorEntries,
-  MAX_QUEUE_BYTES,
-  ownCommands,
-  sharedEntries,
-  type WorkerOptions,
-} from '../lib/worker/options.js';
-import { checkSecret } from './check-secret.js';
+import { executorEntries, sharedEntries, type WorkerOptions } from '../lib/worker/options.js';
 import type { PageNameOptions } from './page-name.js';
 import type { Track } from './tracking.js';
 import { type Bots, declaredBots } from './visitor-policy.js';
 
-type StoreOptions = Omit<RedisSessionStoreOptions, 'redis' | 'client' | 'url'>;
+/** The options of a store that the middleware makes: it has the middleware's Redis. */
+export type StoreOptions = Omit<RedisSessionStoreOptions, 'redis' | 'client' | 'url'>;
 
 /** The comments are those of the schema: `npm run docs:figures` writes them. */
 export interface IntelligentSessionOptions {
@@ -321,54 +310,3 @@ export const schema = v.strictObject({
     about('[Rules for suggestions](combos.md), a list.'),
   ),
 });
-
-const CALLER = 'intelligentSession()';
-
-export function resolveOptions(options: IntelligentSessionOptions) {
-  const checked = checkOptions(schema, options, CALLER, elsewhereOfMiddleware);
-  const { commands, commandTimeoutMs, maxQueue, bloom, errorRate, capacity, expansion, activityDays, ...others } =
-    checked;
-  const { client: _client, url: _url, ...resolved } = others;
-  const local = {
-    ...{ commandTimeoutMs, maxQueue, bloom, errorRate, capacity, expansion, activityDays },
-    commands: ownCommands(commands, CALLER),
-    maxQueueBytes: MAX_QUEUE_BYTES,
-  };
-  // What is wrong is an error before anything is connected.
-  const redis = resolveRedis(checked, CALLER);
-  namespaceOf(redis, resolved.namespace);
-  checkReplies(redis, resolved.replies);
-  const store = storeOf(resolved.store);
-  const secret = resolved.secret ?? process.env.SESSION_SECRET;
-  const none = !secret || secret.length === 0;
-  const production = process.env.NODE_ENV === 'production';
-  if (!none && production) checkSecret(secret);
-  if (none && production)
-    throw new OptionError(
-      'intelligentSession(): set option "secret" or SESSION_SECRET, a long random text that stays the same',
-      'ERR_INTELLIGENT_SESSION_SECRET',
-    );
-  return { ...resolved, redis, store, local, secret: none ? undefined : secret };
-}
-
-/** A store as express-session takes one, or options of ours. */
-function storeOf(store: Store | StoreOptions): Store | StoreOptions {
-  if (isStore(store)) return store;
-  const { length } = Object.keys(store);
-  const methods = ['get', 'set', 'destroy'].filter((name) => typeof (store as never)[name] === 'function');
-  if (methods.length > 0 || (length === 0 && Object.getPrototypeOf(store) !== Object.prototype))
-    throw new OptionError(
-      `${CALLER}: option "store" is no store: express-session needs get(), set(), destroy() and the events of its class Store, ` +
-        `got ${describeValue(store)} with ${methods.join(', ') || 'none of them'}`,
-    );
-  for (const name of Object.keys(store))
-    if (Object.hasOwn(elsewhereInStore, name))
-      throw new OptionError(`${CALLER}: option "store.${name}" ${elsewhereInStore[name]}`);
-  return store;
-}
-
-/** By its looks: its express-session may be another copy. */
-export const isStore = (store: object): store is Store =>
-  ['get', 'set', 'destroy', 'on', 'emit', 'createSession'].every(
-    (name) => typeof (store as never)[name] === 'function',
-  );

@@ -4,7 +4,8 @@ import { optionsSchema as bloomSchema, resolveBloomOptions, resolveShape } from 
 import { placeOf } from '../../lib/redis/target-of-urls.js';
 import { resolveStoreOptions, schema as storeSchema } from '../../lib/session/options.js';
 import { resolveWorkerOptions, schema as workerSchema } from '../../lib/worker/options.js';
-import { resolveOptions, schema as middlewareSchema } from '../../middleware/options.js';
+import { schema as middlewareSchema } from '../../middleware/options.js';
+import { resolveOptions } from '../../middleware/resolve-options.js';
 import { pageNames } from '../../middleware/page-name.js';
 import { anyText, coded, damaged, fuzz, FUZZ_TIMEOUT_MS } from '../support/fuzz.js';
 

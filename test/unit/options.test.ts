@@ -10,7 +10,8 @@ import {
 import * as misplaced from '../../lib/options/misplaced-options.js';
 import { resolveStoreOptions, schema as storeSchema } from '../../lib/session/options.js';
 import { resolveWorkerOptions, schema as workerSchema } from '../../lib/worker/options.js';
-import { resolveOptions, schema as middlewareSchema } from '../../middleware/options.js';
+import { schema as middlewareSchema } from '../../middleware/options.js';
+import { resolveOptions } from '../../middleware/resolve-options.js';
 
 /** As ioredis-mock: it acts as a client, and keeps its data in the process. */
 class Imitation extends EventEmitter {
