@@ -181,6 +181,11 @@ export const sharedEntries = {
   ),
 };
 
+export const namedCombo = v.strictObject({
+  name: v.pipe(v.string(), about("The combo's name.")),
+  pages: v.pipe(check.list(v.string()), about('Its pages.')),
+});
+
 export const schema = v.strictObject({
   ...redisEntries,
   ...sharedEntries,
@@ -202,15 +207,7 @@ export const schema = v.strictObject({
   ),
   ...executorEntries,
   combos: v.pipe(
-    v.optional(
-      check.list(
-        v.strictObject({
-          name: v.pipe(v.string(), about("The combo's name.")),
-          pages: v.pipe(check.list(v.string()), about('Its pages.')),
-        }),
-      ),
-      [],
-    ),
+    v.optional(check.list(namedCombo), []),
     about('[Combos that can be asked for by name](combos.md).', {
       flagText: 'The flag names a JSON file.',
       flag: '<file>',
