@@ -17,7 +17,7 @@ import { askServer, versionOf } from './server.js';
 const ROLES = ['serving', 'worker', 'publisher'] as const satisfies readonly AclRole[];
 const FEATURES = ['users', 'near-cache', 'expired-events', 'scan'] as const satisfies readonly StoreFeature[];
 
-/** What would be more than one word of a rule, or end a selector, stands in no option. */
+/** A text that is one word of a rule and ends no selector. */
 const word = v.pipe(
   v.string(),
   v.regex(/^[^\s()"'\u0000-\u001f]{1,64}$/, '1 to 64 characters without spaces, quotes and brackets'),
@@ -75,8 +75,8 @@ export function aclCommand(): Command {
 
 async function print(given: Record<string, unknown>): Promise<void> {
   const flags = checkOptions(schema, given, 'acl');
-  const place = redisOfFlags(flags, 'acl');
-  const scope = scopeOf(flags, place, await serverOf(flags, place));
+  const target = redisOfFlags(flags, 'acl');
+  const scope = scopeOf(flags, target, await serverOf(flags, target));
   const rule = ruleOf(
     flags.role.flatMap((role) => rightsOf(role, scope)),
     scope.server,
@@ -90,10 +90,10 @@ async function print(given: Record<string, unknown>): Promise<void> {
   );
 }
 
-/** From the server, or from what the flags say of it. */
-async function serverOf({ serverVersion, bloom }: Flags, place: RedisOption): Promise<ServerFeatures> {
+/** Asks the server for its features, or takes them from the flags. */
+async function serverOf({ serverVersion, bloom }: Flags, target: RedisOption): Promise<ServerFeatures> {
   if (serverVersion === undefined) {
-    const server = await askServer(place);
+    const server = await askServer(target);
     if (bloom === 'module' && server.bloom !== 'module')
       throw new OptionError('acl: this server has no module RedisBloom, so its ACLs can’t name its commands');
     return bloom === 'auto' ? server : { ...server, bloom };
@@ -103,7 +103,7 @@ async function serverOf({ serverVersion, bloom }: Flags, place: RedisOption): Pr
   return { version: versionOf(serverVersion), bloom, bloomCard: true };
 }
 
-function scopeOf(flags: Flags, place: RedisOption, server: ServerFeatures): AclScope {
+function scopeOf(flags: Flags, target: RedisOption, server: ServerFeatures): AclScope {
   const { prefix, transport, replies, cluster = false, bloom, commands, sessionGlob, shard, store } = flags;
   for (const command of commands) checkCommand(command);
   if (sessionGlob !== undefined && shard !== undefined)
@@ -116,14 +116,14 @@ function scopeOf(flags: Flags, place: RedisOption, server: ServerFeatures): AclS
     if (cluster && store.includes(feature)) throw new OptionError(`acl: "${feature}" is not for a Cluster`);
   return {
     ...{ server, prefix, transport, replies, cluster, bloom, commands },
-    keyPrefix: keyPrefixOf(place),
-    namespace: namespaceOf(place, flags.namespace),
+    keyPrefix: keyPrefixOf(target),
+    namespace: namespaceOf(target, flags.namespace),
     sessionGlob: sessionGlob ?? (shard === undefined ? '*' : shardGlob(shard)),
-    db: flags.db ?? databaseIn(place),
+    db: flags.db ?? databaseIn(target),
     store: new Set(store),
   };
 }
 
 /** A URL's path is the database. */
-const databaseIn = (place: RedisOption): number =>
-  typeof place === 'string' && URL.canParse(place) ? Number(new URL(place).pathname.slice(1)) || 0 : 0;
+const databaseIn = (target: RedisOption): number =>
+  typeof target === 'string' && URL.canParse(target) ? Number(new URL(target).pathname.slice(1)) || 0 : 0;

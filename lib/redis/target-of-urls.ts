@@ -23,7 +23,7 @@ type RedisFlags = v.InferOutput<v.StrictObjectSchema<typeof redisFlags, undefine
 export function redisOfFlags({ redis, url, cluster, sentinel }: RedisFlags, caller: string): RedisOption {
   if (!cluster && sentinel === undefined) return resolveRedis({ redis, url }, caller);
   const [, urls] = givenRedis({ redis, url }, caller);
-  return placeOf(urls as string, { cluster, sentinel });
+  return targetOfUrls(urls as string, { cluster, sentinel });
 }
 
 interface Kind {
@@ -32,17 +32,17 @@ interface Kind {
 }
 
 /** URLs with commas between them, of one Redis, of a Cluster's nodes, or of Sentinels. */
-export function placeOf(urls: string, { cluster, sentinel }: Kind): RedisOption {
+export function targetOfUrls(urls: string, { cluster, sentinel }: Kind): RedisOption {
   if (cluster && sentinel !== undefined)
     throw new OptionError('--cluster and --sentinel both say what is at the URL: give one of them');
   if (!cluster && sentinel === undefined) return urls;
-  const places = urls.split(',').map((url) => checkedUrl(url, '--redis'));
-  const nodes = places.map(({ hostname, port }) => ({
+  const parsed = urls.split(',').map((url) => checkedUrl(url, '--redis'));
+  const nodes = parsed.map(({ hostname, port }) => ({
     host: hostname.replace(/^\[(.*)\]$/, '$1'),
     port: Number(port || 6379),
   }));
-  const [{ protocol, username, password } = new URL('redis://-')] = places;
-  if (places.some((place) => place.protocol !== protocol))
+  const [{ protocol, username, password } = new URL('redis://-')] = parsed;
+  if (parsed.some((url) => url.protocol !== protocol))
     throw new OptionError('--redis: all URLs should start with redis://, or all with rediss://');
   const options: Pick<RedisOptions, 'username' | 'password' | 'tls'> = {
     ...(username && { username: decodeURIComponent(username) }),

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { optionsSchema as bloomSchema, resolveBloomOptions, resolveShape } from '../../lib/bloom/bloom-options.js';
-import { placeOf } from '../../lib/redis/target-of-urls.js';
+import { targetOfUrls } from '../../lib/redis/target-of-urls.js';
 import { resolveStoreOptions, schema as storeSchema } from '../../lib/session/options.js';
 import { resolveWorkerOptions, schema as workerSchema } from '../../lib/worker/options.js';
 import { schema as middlewareSchema } from '../../middleware/options.js';
@@ -109,7 +109,7 @@ describe('fuzz: options', () => {
       async ([urls, cluster, sentinel]) => {
         const place = await coded(() => {
           try {
-            return placeOf(urls, { cluster, ...(sentinel !== undefined && { sentinel }) });
+            return targetOfUrls(urls, { cluster, ...(sentinel !== undefined && { sentinel }) });
           } catch (error) {
             expect((error as Error).message).to.not.contain('s3cr3t');
             throw error;
