@@ -4,11 +4,11 @@ import { applicationFault, IntelligentSessionError, redisFault } from '../errors
 import type { NamedCombo } from '../intelligence/command/descriptor.js';
 import { itemKeyOf } from '../intelligence/command/keyed-item.js';
 import type { Command } from '../intelligence/own-command.js';
+import { ExecutorMetrics } from '../intelligence/executor-metrics.js';
 import { toCaller } from '../intelligence/script-calls.js';
 import { type Result, ScriptExecutor } from '../intelligence/script-executor.js';
 import { SharedShape } from '../intelligence/shape.js';
-import { WorkerMetrics } from '../intelligence/worker-metrics.js';
-import type { PromRegistry } from '../metrics/metrics.js';
+import { Metrics, type PromRegistry } from '../metrics/metrics.js';
 import { Availability } from '../redis/availability.js';
 import { DEFAULT_MAX_WAIT_MS, namespaceOf, type RedisClient, type RedisOption } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
@@ -59,8 +59,9 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly #target: RedisTarget;
   readonly #client: RedisClient;
   readonly #availability: Availability;
-  readonly #metrics: WorkerMetrics;
-  readonly #outcomes: Outcomes;
+  readonly #metrics = new Metrics();
+  readonly #scriptMetrics = new ExecutorMetrics(this.#metrics, () => this.#scripts?.waiting ?? 0);
+  readonly #outcomes = new Outcomes(this, this.#metrics, log);
   readonly #ids = new RequestIds();
   readonly #dispatcher: Dispatcher;
   readonly #kept: KeptIntelligence;
@@ -85,11 +86,6 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     this.namespace = namespaceOf(redis, options.namespace);
     this.#target = openTarget(redis);
     this.#client = this.#target.client;
-    this.#metrics = new WorkerMetrics({
-      waiting: () => this.#scripts?.waiting ?? 0,
-      listening: () => this.#isReady,
-    });
-    this.#outcomes = new Outcomes(this, this.#metrics.metrics, log);
     this.#availability = new Availability(this.#client, maxWaitMs);
     this.tellOf(this.#availability, tellsAway);
     const carrier = {
@@ -244,7 +240,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       itemKey: itemKeyOf(this.#options.itemSecret),
     };
     const options = { ...this.#options, namespace: this.namespace };
-    return new ScriptExecutor<LocalTask>(this.#target, intelligence, options, toCaller, this.#metrics, {
+    return new ScriptExecutor<LocalTask>(this.#target, intelligence, options, toCaller, this.#scriptMetrics, {
       finished: (task, result) => this.#finished(task, result),
       fault: (error, command, task) => this.#failed(error, command, task),
     });

@@ -25,7 +25,7 @@ export class LocalTask extends Task {
     this.#answered = 'answered' in sender ? sender.answered : undefined;
   }
 
-  get isLate(): boolean {
+  get isExpired(): boolean {
     return this.awaited && this.#answered === undefined;
   }
 

@@ -1,7 +1,9 @@
 import type { RedisOption } from '../redis/connect.js';
 import { requireOneServer } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { type Outbox, PubSubOutbox, StreamOutbox } from '../transport/outbox.js';
+import type { Publisher } from '../transport/publisher.js';
+import { PubSubPublisher } from '../transport/pubsub/publish.js';
+import { StreamPublisher } from '../transport/stream/publish.js';
 import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS, PUBLISHED_AGE_SECONDS } from '../transport/protocol.js';
 
 export interface RemoteExecutorOptions {
@@ -47,15 +49,15 @@ export function messageAgeMsOf({ transport, maxMessageAgeSeconds }: RemoteExecut
 }
 
 /** Which way messages leave. `knowsListeners`: does the server know whether a worker listens, wherever it is connected? */
-export function outboxOf(
+export function publisherOf(
   target: RedisTarget,
   namespace: string,
   knowsListeners: boolean,
   options: RemoteExecutorOptions,
-): Outbox {
+): Publisher {
   const { transport, partitions = DEFAULT_PARTITIONS } = options;
-  if (transport !== 'stream') return new PubSubOutbox(target, namespace, knowsListeners);
+  if (transport !== 'stream') return new PubSubPublisher(target, namespace, knowsListeners);
   const { maxBacklog = DEFAULT_BACKLOG, maxBacklogBytes = DEFAULT_BACKLOG_BYTES } = options;
   const messageAgeMs = messageAgeMsOf(options);
-  return new StreamOutbox(target, namespace, { partitions, maxBacklog, maxBacklogBytes, messageAgeMs });
+  return new StreamPublisher(target, namespace, { partitions, maxBacklog, maxBacklogBytes, messageAgeMs });
 }

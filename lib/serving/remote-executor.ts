@@ -12,8 +12,15 @@ import { loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import type { Outbox, Posted } from '../transport/outbox.js';
-import { DEFAULT_PARTITIONS, formatPayload, formatRequestId, replyKey, requestOf } from '../transport/protocol.js';
+import type { Publisher, PublishResult } from '../transport/publisher.js';
+import {
+  DEFAULT_PARTITIONS,
+  formatPayload,
+  formatRequestId,
+  replyKey,
+  type RequestId,
+  requestOf,
+} from '../transport/protocol.js';
 import { Inbox } from '../transport/replies/inbox.js';
 import { ReplyLists } from '../transport/replies/lists.js';
 import { CircuitBreakers, type CircuitScope } from './circuit-breaker.js';
@@ -28,7 +35,7 @@ import {
   checkReplies,
   DEFAULT_REPLY_CONNECTIONS,
   messageAgeMsOf,
-  outboxOf,
+  publisherOf,
   type RemoteExecutorOptions,
 } from './remote-executor-options.js';
 import { RequestIds } from './request-ids.js';
@@ -59,7 +66,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   /** For messages: where workers listen. */
   readonly #target: RedisTarget;
   readonly #sending: RedisClient;
-  readonly #outbox: Outbox;
+  readonly #publisher: Publisher;
   /** Where answers arrive: one of the two. */
   readonly #inbox: Inbox | undefined;
   readonly #lists: ReplyLists | undefined;
@@ -83,7 +90,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     this.#keys = target.client;
     this.#warnings = new UnansweredWarnings({ target, namespace, transport, partitions });
     this.#target = transport === 'stream' ? target : target.publisher();
-    this.#outbox = outboxOf(this.#target, namespace, target.countsSubscribers, options);
+    this.#publisher = publisherOf(this.#target, namespace, target.countsSubscribers, options);
     this.#sending = this.#target.client;
     const sendingAvailability = new Availability(this.#sending, maxWaitMs);
     this.#availabilities = [sendingAvailability];
@@ -161,18 +168,18 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   #send(message: Message, finished: (result: SendResult, cause?: unknown) => void): void {
     const { command, sid, ttlSeconds } = message;
     // The id is made when the message leaves: ids ascend in the order in which messages do.
-    this.#post(message, { id: this.#ids.next(), inbox: '', ttlSeconds }, (posted, error) => {
+    this.#publish(message, { id: this.#ids.next(), replyTo: 'nobody', ttlSeconds }, (result, error) => {
       if (error !== undefined) return finished(wasNotSent(error) ? 'unsent' : 'redis', error);
       // No worker will renew what is kept of the session.
-      if (posted !== 'sent' && command === 'pageview') this.renew(sid, ttlSeconds);
-      finished(posted);
+      if (result !== 'sent' && command === 'pageview') this.renew(sid, ttlSeconds);
+      finished(result);
     });
   }
 
   #ask(question: Question, answered: (answer: Answer) => void): void {
     const { command, sid } = question;
     const ownCommand = builtIn.has(command) ? undefined : command;
-    const circuits = { route: this.#outbox.routeOf(sid), sid, ownCommand };
+    const circuits = { route: this.#publisher.routeOf(sid), sid, ownCommand };
     const admitted = this.#breakers.admit(circuits, performance.now());
     if (admitted === 'wait') return this.#request({ question, circuits, answered });
     if (admitted === 'trial') this.#request({ question, circuits });
@@ -190,10 +197,9 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     const [id, nonce] = [this.#ids.next(), randomUUID()];
     const leftMs = this.#patienceMs(question);
     this.#waiting.add(id, nonce, request, leftMs);
-    const inbox = this.#inbox?.name ?? '';
-    this.#postRequest(id, request, {
-      ...{ id, inbox, budgetMs: Math.ceil(leftMs), ttlSeconds: question.ttlSeconds, nonce },
-    });
+    const inbox = this.#inbox?.name;
+    const replyTo = inbox === undefined ? 'nobody' : { inbox };
+    this.#publishRequest(request, { id, replyTo, budgetMs: Math.ceil(leftMs), ttlSeconds: question.ttlSeconds, nonce });
   }
 
   async #requestByList(lists: ReplyLists, request: SentRequest): Promise<void> {
@@ -211,8 +217,9 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     }
     const id = this.#ids.next();
     this.#waiting.add(id, undefined, request, untilMs - loopNowMs());
-    this.#postRequest(id, request, { id });
-    const key = replyKey(this.namespace, { command, sid, rid: formatRequestId({ id }), request: { id } });
+    const requestId = { id, replyTo: 'list' } as const;
+    this.#publishRequest(request, requestId);
+    const key = replyKey(this.namespace, { command, sid, rid: formatRequestId(requestId) });
     try {
       const text = await lists.wait(client, key, untilMs);
       if (text === null) return;
@@ -229,27 +236,28 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   }
 
   /** Sends a request whose answer is expected. */
-  #postRequest(id: string, { question }: SentRequest, requestId: Parameters<typeof formatRequestId>[0]): void {
-    this.#post(question, requestId, (posted, error) => {
+  #publishRequest({ question }: SentRequest, requestId: RequestId): void {
+    const { id } = requestId;
+    this.#publish(question, requestId, (result, error) => {
       if (error !== undefined) this.#waiting.unanswered(id, 'redis', error);
-      else if (posted !== 'sent') this.#waiting.unanswered(id, posted);
+      else if (result !== 'sent') this.#waiting.unanswered(id, result);
       // It goes when the connection is back, though nobody waits for its answer any longer.
       if (wasNotSent(error)) this.#dispatcher.sendUnlessRead(question);
     });
   }
 
-  #post(
+  #publish(
     { command, sid, payload }: Message,
-    requestId: Parameters<typeof formatRequestId>[0],
-    settle: (posted: Posted, error?: unknown) => void,
+    requestId: RequestId,
+    onPublished: (result: PublishResult, error?: unknown) => void,
   ): void {
-    this.#outbox.post({
+    this.#publisher.publish({
       sid,
       request: requestOf(command, sid, formatRequestId(requestId)),
       payload,
-      settle: (posted, error) => {
-        if (posted === 'no-worker' && error === undefined) this.#warnings.noWorker(command);
-        settle(posted, error);
+      onPublished: (result, error) => {
+        if (result === 'no-worker' && error === undefined) this.#warnings.noWorker(command);
+        onPublished(result, error);
       },
     });
   }

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { IntelligentSessionError } from '../../lib/index.js';
-import { inboxKey, parseChannel, replyKey } from '../../lib/transport/protocol.js';
+import { parseChannel, type ReplyList, replyListOf } from '../../lib/transport/protocol.js';
 import type { Answer } from '../../lib/serving/executor.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
@@ -82,11 +82,11 @@ for (const replies of ['inbox', 'list'] as const)
       serving.on('fault', (error) => faults.push(error));
       ears.on('pmessage', (_pattern, channel: string) => {
         const message = parseChannel('', channel);
-        const { inbox, id, nonce } = message.request;
+        const { id, nonce } = message.request;
+        const { key, head } = replyListOf('', message) as ReplyList;
         const right = asks.find(([command]) => command === message.command)?.[2];
         const own = { id, command: message.command, nonce };
-        const key = inbox === undefined ? replyKey('', message) : inboxKey('', inbox);
-        const last = inbox === undefined ? JSON.stringify(right) : JSON.stringify({ ...own, data: right });
+        const last = head === undefined ? JSON.stringify(right) : JSON.stringify({ ...own, data: right });
         void client.rpush(key, ...forged.map((one) => textOf(one, own)), last);
       });
       await ears.psubscribe('ss:*');

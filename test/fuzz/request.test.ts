@@ -10,13 +10,13 @@ import { minutesOf } from '../../lib/intelligence/commands/activity/index.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
 import { encodeId, MAX_ID_LENGTH } from '../../lib/redis/keys.js';
 import {
-  answerOf,
   channelOf,
   answerText,
   formatRequestId,
   type Message,
   parseChannel,
   parseRequestId,
+  replyListOf,
 } from '../../lib/transport/protocol.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { until } from '../support/until.js';
@@ -34,7 +34,12 @@ const anyId = fc.oneof(
 );
 const rid = fc.oneof(
   fc
-    .record({ id: anyId, inbox: fc.constantFrom('', 'inbox-1234'), ttlSeconds: fc.nat(), nonce: word })
+    .record({
+      id: anyId,
+      replyTo: fc.constantFrom('nobody' as const, { inbox: 'inbox-1234' }),
+      ttlSeconds: fc.nat(),
+      nonce: word,
+    })
     .map(formatRequestId),
   fc.array(fc.oneof(word, fc.nat().map(String)), { maxLength: 7 }).map((fields) => fields.join('@')),
 );
@@ -101,11 +106,11 @@ function expectWhole(message: Message, data: unknown): void {
     expect(key).to.match(/^ss:\{[^{}:\0-\x1f]+\}:(activity|pages|visited|notified|gone)$/);
     expect(key.slice(4, key.indexOf('}'))).to.equal(encodeId(sid));
   }
-  const answer = answerOf('', message);
+  const answer = replyListOf('', message);
   if (!answer) return;
   expect(answer.key).to.match(/^async:(inbox:[\w-]+|[a-z0-9-]+:[^:]+:[^:]+)$/s);
-  const item = JSON.parse(answerText(answer.head, JSON.stringify(data) ?? 'null'));
-  if (answer.head === '') return;
+  const item = JSON.parse(answerText(answer, JSON.stringify(data) ?? 'null'));
+  if (answer.head === undefined) return;
   expect([item.id, item.command, item.nonce]).to.deep.equal([request.id, message.command, request.nonce]);
 }
 

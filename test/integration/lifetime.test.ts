@@ -246,7 +246,7 @@ describe('what is known of a session', () => {
     const one = await worker({ transport: 'stream', maxMessageAgeSeconds: 100 });
     await until('the young one is counted', async () => (await viewsOf(client, '', 'sid')) > 0);
     expect(await viewsOf(client, '', 'sid')).to.equal(1);
-    expect(await count(one, 'command="pageview",result="expired"')).to.equal(2);
+    expect(await count(one, 'command="pageview",result="too-old"')).to.equal(2);
     await until('none is left to do', async () => {
       const [pending] = (await client.xpending(key, 'workers')) as [number];
       return pending === 0;

@@ -6,12 +6,14 @@ import type { IntelligentSessionError } from '../../lib/errors/errors.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { streamKey } from '../../lib/redis/keys.js';
-import { inboxKey, parseChannel } from '../../lib/transport/protocol.js';
+import { inboxKey, type Message, parseChannel, replyListOf } from '../../lib/transport/protocol.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
 import { viewsOf } from '../support/views.js';
+
+const inboxOf = (message: Message): string => replyListOf('', message)?.key ?? '';
 
 /** What an account of the same Redis can do that has no right to our keys: all of pub/sub, as each account had up to Redis 6.2. */
 describe('a neighbour who may use pub/sub and none of our keys', () => {
@@ -87,13 +89,13 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     );
     await ears.psubscribe('ss:*');
     const asked = serving.ask('featuredpages', 'sid', ['/a'], { ttlSeconds: 60, timeoutMs: 10_000 });
-    const { request } = parseChannel('', await heard);
+    const message = parseChannel('', await heard);
     const answer = (data: unknown) => {
-      const { id, nonce } = request;
+      const { id, nonce } = message.request;
       return JSON.stringify({ id, command: 'featuredpages', ...(nonce !== undefined && { nonce }), data });
     };
     const shapeless = [5, 'text', { length: 1 }, [1], [['/a']]].map(answer);
-    await client.rpush(inboxKey('', request.inbox as string), ...shapeless, answer(['/a']));
+    await client.rpush(inboxOf(message), ...shapeless, answer(['/a']));
     expect(await asked).to.deep.equal({ answered: true, data: ['/a'] });
     expect(await refused(serving)).to.equal(shapeless.length);
   });
@@ -101,7 +103,7 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
   it('who knows inbox, sender and number, and heard no request, can’t answer it', async () => {
     await work();
     const serving = serve();
-    let seen: ReturnType<typeof parseChannel> | undefined;
+    let seen: Message | undefined;
     const ears = client.duplicate();
     opened.push(() => ears.disconnect());
     ears.on('pmessage', (_pattern, channel: string) => {
@@ -109,7 +111,8 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     });
     await ears.psubscribe('ss:*');
     await serving.ask('featuredpages', 'sid', ['/a'], { ttlSeconds: 60, timeoutMs: 10_000 });
-    const { inbox = '', id, nonce } = (seen as ReturnType<typeof parseChannel>).request;
+    const message = seen as Message;
+    const { id, nonce } = message.request;
     expect(nonce).to.match(/^[\w-]{16,64}$/);
     const next = id.replace(/~(\w+)$/, (_, n: string) => `~${(Number.parseInt(n, 36) + 1).toString(36)}`);
     // what they push is there before the request is
@@ -117,7 +120,7 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
       JSON.stringify({ id: next, command: 'featuredpages', ...(one !== undefined && { nonce: one }), data: [] }),
     );
     const asked = serving.ask('featuredpages', 'sid', ['/a'], { ttlSeconds: 60, timeoutMs: 10_000 });
-    await client.rpush(inboxKey('', inbox), ...forged);
+    await client.rpush(inboxOf(message), ...forged);
     expect(await asked).to.deep.equal({ answered: true, data: ['/a'] });
   });
 

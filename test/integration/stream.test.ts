@@ -102,7 +102,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       const view = 'messages_total{command="pageview",result="done"} 1\n';
       await until('the last is counted', async () => (await worker.metrics.metrics()).includes(view));
       expect(await worker.metrics.metrics())
-        .to.contain('messages_total{command="featuredpages",result="late"} 1\n')
+        .to.contain('messages_total{command="featuredpages",result="expired"} 1\n')
         .and.to.contain('messages_total{command="featuredpages",result="done"} 2\n');
       expect(await client.exists(`${NS}async:inbox:late-inbox`)).to.equal(0);
     });
@@ -285,7 +285,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       await client.xreadgroup('GROUP', GROUP, 'dead', 'COUNT', 1, 'STREAMS', key, '>');
       await client.xgroup('CREATECONSUMER', key, GROUP, 'idle');
       const worker = await work();
-      const taken = once(worker, 'taken-over').then(([n]) => n);
+      const taken = once(worker, 'claimed').then(([n]) => n);
       expect(
         await Promise.race([taken, until('it is counted', async () => (await viewsOf(client, NS, sidOf(3))) === 1)]),
       ).to.be.oneOf([1, undefined]);
@@ -401,7 +401,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
     it('goes on with the other partitions where the key of one is not a stream, is ready, and says so once', async () => {
       const lines: string[] = [];
       const log = { info: () => {}, warn: (line: string) => lines.push(line) };
-      const sick = async (n: number) =>
+      const failing = async (n: number) =>
         (await worker.metrics.metrics()).includes(`intelligent_session_worker_failing_partitions ${n}`);
       await client.set(streamKey(NS, 1), 'no stream');
       const worker = await work({ log });
@@ -409,13 +409,13 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       const works = async () => {
         await until('the others are read', async () => {
           const { answered } = await serving.ask('pageview', sidOf(0), '/a', { ttlSeconds: 60, timeoutMs: 1000 });
-          return answered && (await sick(1));
+          return answered && (await failing(1));
         });
         expect(await worker.isReady()).to.equal(true);
       };
       await works();
       await client.del(streamKey(NS, 1));
-      await until('it is read again', () => sick(0));
+      await until('it is read again', () => failing(0));
       expect(await serving.ask('pageview', sidOf(1), '/a', { ttlSeconds: 60, timeoutMs: 1000 })).to.have.property(
         'answered',
         true,

@@ -111,16 +111,16 @@ describe('workers', () => {
     expect(await hear('plain', ['id99', 'id0']), 'of those only the last 17 are known').to.equal(19);
   });
 
-  it('one that Redis kicks counts the gap, and is back by itself', async () => {
+  it('one that Redis kicks counts the time without a subscription, and is back by itself', async () => {
     const worker = await work();
-    const gap = once(worker, 'gap');
+    const lost = once(worker, 'subscription-lost');
     await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-    expect((await gap)[0]).to.be.within(0, 2000);
+    expect((await lost)[0]).to.be.within(0, 2000);
     expect(await ask('kicked')).to.have.nested.property('data.totalPages', 1);
     const metrics = await worker.metrics.metrics();
     expect(metrics)
-      .to.match(/worker_gaps_total 1\n/)
-      .and.to.match(/worker_gap_seconds_total 0\.\d+/);
+      .to.match(/worker_subscription_lost_total 1\n/)
+      .and.to.match(/worker_subscription_lost_seconds_total 0\.\d+/);
   });
 
   it('one whose output buffer overflows is kicked, and is back by itself', async () => {
@@ -128,14 +128,14 @@ describe('workers', () => {
     open.push(proxy);
     await client.config('SET', 'client-output-buffer-limit', 'pubsub 1mb 1mb 1');
     const worker = await work({ redis: proxy.url });
-    const gap = once(worker, 'gap');
+    const lost = once(worker, 'subscription-lost');
     proxy.hold();
     const text = 'x'.repeat(200_000);
     // what fits into the sockets' own buffers does not count
     for (let n = 1; n > 0;) n = await client.publish('ss:pageview:flood:1@@@60', text);
     proxy.cut();
     proxy.release();
-    await gap;
+    await lost;
     await until('it hears again', async () => (await ask('flooded')).answered);
     await client.config('SET', 'client-output-buffer-limit', 'pubsub 32mb 8mb 60');
   });
@@ -152,9 +152,9 @@ describe('workers', () => {
       const line = new RegExp(`messages_total{command="${command}",result="${result}"} (\\d+)`);
       return Number(line.exec(await worker.metrics.metrics())?.[1] ?? 0);
     };
-    const dropped = await count('pageview', 'unawaited');
+    const dropped = await count('pageview', 'no-waiter');
     expect(dropped).to.be.greaterThan(20);
-    await until('every list is dropped', async () => (await count('combo', 'late')) === 60);
+    await until('every list is dropped', async () => (await count('combo', 'expired')) === 60);
     expect(await count('pageview', 'full')).to.equal(0);
     await until('the rest is counted', async () => (await viewsOf(client, '', 'full')) === 150 - dropped);
   });
@@ -179,7 +179,7 @@ describe('workers', () => {
       'intelligent_session_worker_processing_seconds_count 1',
       'intelligent_session_worker_listening 1',
       'intelligent_session_worker_waiting 0',
-      'intelligent_session_worker_gaps_total 0',
+      'intelligent_session_worker_subscription_lost_total 0',
     ])
       expect(text).to.contain(line);
     expect(text).to.not.contain('metrics-sid');

@@ -226,7 +226,7 @@ async function askByPubSub(ground: AclGround): Promise<void> {
   const full = inboxKey(NAMESPACE, 'nobody-drains');
   await admin.rpush(full, ...Array.from({ length: 10_000 }, () => 'old'));
   await admin.pexpire(full, 4900);
-  const rid = formatRequestId({ id: 'x~1', inbox: 'nobody-drains', ttlSeconds: 60 });
+  const rid = formatRequestId({ id: 'x~1', replyTo: { inbox: 'nobody-drains' }, ttlSeconds: 60 });
   await admin.publish(channelOf(NAMESPACE, requestOf('pageview', 'full', rid)), '/');
   await ground.until('it is pushed', async () => (await admin.lindex(full, -1)) !== 'old');
   expect(await admin.llen(full)).to.equal(10_000);
@@ -258,7 +258,7 @@ async function askByStream(ground: AclGround): Promise<void> {
   const key = streamKey(NAMESPACE, 0);
   const entry = (page: string) => [
     'r1',
-    requestOf('pageview', 'early', formatRequestId({ id: `x${page}`, inbox: '', ttlSeconds: 60 })),
+    requestOf('pageview', 'early', formatRequestId({ id: `x${page}`, replyTo: 'nobody', ttlSeconds: 60 })),
     'p',
     page,
   ];
@@ -297,7 +297,7 @@ async function publishAll(ground: AclGround): Promise<void> {
   const publisher = ground.client('publisher');
   expect(await publisher.ping()).to.equal('PONG');
   for (const [i, command] of [...builtIn.keys()].entries()) {
-    const rid = formatRequestId({ id: `x~${i}`, inbox: '', ttlSeconds: 60 });
+    const rid = formatRequestId({ id: `x~${i}`, replyTo: 'nobody', ttlSeconds: 60 });
     const channel = channelOf(NAMESPACE, requestOf(command, 'v', rid), scope.db);
     expect(await publisher.publish(channel, '/'), command).to.equal(1);
   }
@@ -318,7 +318,7 @@ async function addToStream(ground: AclGround): Promise<void> {
   expect(await publisher.xlen(key)).to.equal(0);
   expect(await publisher.memory('USAGE', key)).to.be.a('number');
   expect(await publisher.exists(leaseKey(NAMESPACE, 0))).to.equal(1);
-  const rid = formatRequestId({ id: 'x~1', inbox: '', ttlSeconds: 60 });
+  const rid = formatRequestId({ id: 'x~1', replyTo: 'nobody', ttlSeconds: 60 });
   await publisher.xadd(key, '*', 'r1', requestOf('pageview', 'v', rid), 'p', '/');
   await ground.until('the worker lets it expire', async () => (await admin.pttl(key)) > 0);
   await ground.until('it is counted', async () => (await viewsOf(admin, NAMESPACE, 'v')) === 1);
