@@ -23,6 +23,7 @@ import { Dispatcher, type SendResult } from './dispatcher.js';
 import type { Answer, Executor, Message, Question } from './executor.js';
 import { ExecutorEmitter } from './executor-emitter.js';
 import { KeptIntelligence } from './kept-intelligence.js';
+import { askKeyed, keyItems } from './keyed-items.js';
 import { LocalTask } from './local-task.js';
 import { Outcomes } from './outcomes.js';
 import { checkRequest } from './request-arguments.js';
@@ -60,8 +61,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly #client: RedisClient;
   readonly #availability: Availability;
   readonly #metrics = new Metrics();
-  readonly #scriptMetrics = new ExecutorMetrics(this.#metrics, () => this.#scripts?.waiting ?? 0);
-  readonly #outcomes = new Outcomes(this, this.#metrics, log);
+  readonly #executorMetrics = new ExecutorMetrics(this.#metrics, () => this.#scripts?.waiting ?? 0);
+  readonly #outcomes: Outcomes;
   readonly #ids = new RequestIds();
   readonly #dispatcher: Dispatcher;
   readonly #kept: KeptIntelligence;
@@ -86,6 +87,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     this.namespace = namespaceOf(redis, options.namespace);
     this.#target = openTarget(redis);
     this.#client = this.#target.client;
+    this.#outcomes = new Outcomes(this, this.#metrics, log);
     this.#availability = new Availability(this.#client, maxWaitMs);
     this.tellOf(this.#availability, tellsAway);
     const carrier = {
@@ -111,7 +113,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
 
   send(command: string, sid: string, payload: unknown, options: { readonly ttlSeconds: number }): void {
     checkRequest('send', command, sid, options);
-    this.#dispatcher.send({ command, sid, payload: formatPayload(payload), ttlSeconds: options.ttlSeconds });
+    const keyed = keyItems(this.#options.itemSecret, command, sid, payload);
+    this.#dispatcher.send({ command, sid, payload: formatPayload(keyed.payload), ttlSeconds: options.ttlSeconds });
   }
 
   ask(
@@ -121,8 +124,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     options: { readonly ttlSeconds: number; readonly timeoutMs: number },
   ): Promise<Answer> {
     checkRequest('ask', command, sid, options);
-    const { ttlSeconds, timeoutMs } = options;
-    return this.#dispatcher.ask({ command, sid, payload: formatPayload(payload), ttlSeconds, timeoutMs });
+    const ask = (text: string) => this.#dispatcher.ask({ command, sid, payload: text, ...options });
+    return askKeyed(this.#options.itemSecret, command, sid, payload, ask);
   }
 
   forget(sid: string): void {
@@ -240,7 +243,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       itemKey: itemKeyOf(this.#options.itemSecret),
     };
     const options = { ...this.#options, namespace: this.namespace };
-    return new ScriptExecutor<LocalTask>(this.#target, intelligence, options, toCaller, this.#scriptMetrics, {
+    return new ScriptExecutor<LocalTask>(this.#target, intelligence, options, toCaller, this.#executorMetrics, {
       finished: (task, result) => this.#finished(task, result),
       fault: (error, command, task) => this.#failed(error, command, task),
     });

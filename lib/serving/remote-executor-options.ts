@@ -1,10 +1,10 @@
 import type { RedisOption } from '../redis/connect.js';
 import { requireOneServer } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
+import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS, PUBLISHED_AGE_SECONDS } from '../transport/protocol.js';
 import type { Publisher } from '../transport/publisher.js';
 import { PubSubPublisher } from '../transport/pubsub/publish.js';
 import { StreamPublisher } from '../transport/stream/publish.js';
-import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS, PUBLISHED_AGE_SECONDS } from '../transport/protocol.js';
 
 export interface RemoteExecutorOptions {
   /** Stands before every channel and key, after the client's `keyPrefix`. @default '' */

@@ -12,7 +12,6 @@ import { loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import type { Publisher, PublishResult } from '../transport/publisher.js';
 import {
   DEFAULT_PARTITIONS,
   formatPayload,
@@ -21,6 +20,7 @@ import {
   type RequestId,
   requestOf,
 } from '../transport/protocol.js';
+import type { Publisher, PublishResult } from '../transport/publisher.js';
 import { Inbox } from '../transport/replies/inbox.js';
 import { ReplyLists } from '../transport/replies/lists.js';
 import { CircuitBreakers, type CircuitScope } from './circuit-breaker.js';
@@ -28,7 +28,7 @@ import { Dispatcher, type SendResult } from './dispatcher.js';
 import type { Answer, Executor, Message, Question } from './executor.js';
 import { ExecutorEmitter } from './executor-emitter.js';
 import { KeptIntelligence } from './kept-intelligence.js';
-import { keyItems } from './keyed-items.js';
+import { askKeyed, keyItems } from './keyed-items.js';
 import { Outcomes } from './outcomes.js';
 import { checkRequest } from './request-arguments.js';
 import {
@@ -137,13 +137,8 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     options: { readonly ttlSeconds: number; readonly timeoutMs: number },
   ): Promise<Answer> {
     checkRequest('ask', command, sid, options);
-    const { ttlSeconds, timeoutMs } = options;
-    const keyed = keyItems(this.#itemSecret, command, sid, payload);
-    const question = { command, sid, payload: formatPayload(keyed.payload), ttlSeconds, timeoutMs };
-    const asked = this.#dispatcher.ask(question);
-    const { readAnswer } = keyed;
-    if (!readAnswer) return asked;
-    return asked.then((answer) => (answer.answered ? { answered: true, data: readAnswer(answer.data) } : answer));
+    const ask = (text: string) => this.#dispatcher.ask({ command, sid, payload: text, ...options });
+    return askKeyed(this.#itemSecret, command, sid, payload, ask);
   }
 
   forget(sid: string): void {
@@ -199,7 +194,8 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     this.#waiting.add(id, nonce, request, leftMs);
     const inbox = this.#inbox?.name;
     const replyTo = inbox === undefined ? 'nobody' : { inbox };
-    this.#publishRequest(request, { id, replyTo, budgetMs: Math.ceil(leftMs), ttlSeconds: question.ttlSeconds, nonce });
+    const { ttlSeconds } = question;
+    this.#publishRequest(request, { id, replyTo, budgetMs: Math.ceil(leftMs), ttlSeconds, nonce });
   }
 
   async #requestByList(lists: ReplyLists, request: SentRequest): Promise<void> {
@@ -217,7 +213,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     }
     const id = this.#ids.next();
     this.#waiting.add(id, undefined, request, untilMs - loopNowMs());
-    const requestId = { id, replyTo: 'list' } as const;
+    const requestId: RequestId = { id, replyTo: 'list' };
     this.#publishRequest(request, requestId);
     const key = replyKey(this.namespace, { command, sid, rid: formatRequestId(requestId) });
     try {

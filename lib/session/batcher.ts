@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { writeNow } from '../redis/cork-writes.js';
+import { flushWrites } from '../redis/cork-writes.js';
 import { loadScript } from '../redis/load-script.js';
 import { tellsOfReplica } from '../redis/roles.js';
 import { Script } from '../redis/run-script.js';
@@ -59,9 +59,9 @@ export class Batches {
   }
 
   /** Writes all that was asked so far, before anything else is written: the turn's end is too late for it, or is here. */
-  writeNow(): void {
+  flushWrites(): void {
     this.#flush();
-    writeNow(this.target);
+    flushWrites(this.target);
   }
 
   #add<T extends Reply>(kind: Batch['kind'], key: string, ...args: (string | number)[]): Promise<T> {
@@ -70,7 +70,7 @@ export class Batches {
       this.#batch = { kind, keys: [], args: [], waiting: [] };
       const batch = this.#batch;
       setImmediate(() => {
-        if (this.#batch === batch) this.writeNow();
+        if (this.#batch === batch) this.flushWrites();
       });
     }
     const { keys, args: all, waiting } = this.#batch;

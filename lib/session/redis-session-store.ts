@@ -4,21 +4,21 @@ import { argumentError, checkIsObject, optionsOf } from '../options/check-argume
 import { applicationFault, IntelligentSessionError, newerVersion, redisFault } from '../errors/errors.js';
 import { besideKey, endedPrefix, sessionKey, userSessionsPrefix } from '../redis/keys.js';
 import { Metrics, type PromRegistry } from '../metrics/metrics.js';
-import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished-work.js';
+import { CLOSE_TIMEOUT_MS, UnfinishedWork } from '../redis/unfinished-work.js';
 import { expiredChannel } from '../redis/channels.js';
 import { Availability } from '../redis/availability.js';
 import { keyPrefixOf, type RedisClient } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { wasLost, wasNotSent } from '../redis/lost-connection.js';
-import { gatherWrites } from '../redis/cork-writes.js';
+import { corkWrites } from '../redis/cork-writes.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
-import { type Found, forEachKey, scanPrefix } from '../redis/scan.js';
+import { type FoundKeys, forEachKey, scanPrefix } from '../redis/scan.js';
 import { Subscriber } from '../redis/subscriber.js';
 import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { tellAway } from '../redis/log-availability.js';
-import { tellFaults } from '../redis/connection-faults.js';
+import { logAvailability } from '../redis/log-availability.js';
+import { onConnectionFault } from '../redis/connection-faults.js';
 import { WarnOnce } from '../errors/warnings.js';
 import { WaitLimit } from '../redis/wait-limit.js';
 import { Batches } from './batcher.js';
@@ -119,7 +119,7 @@ export class RedisSessionStore extends Store {
   readonly #warnings = new WarnOnce();
   readonly #waitLimit: WaitLimit;
   /** what close() waits for */
-  readonly #pending: Pending;
+  readonly #pending: UnfinishedWork;
   #closing: Promise<void> | undefined;
   readonly #count = this.#metrics.counter(
     'intelligent_session_store_total',
@@ -147,11 +147,11 @@ export class RedisSessionStore extends Store {
     this.#lifetimes = new Lifetimes(this.#options, this.#codec.call, onInvalid);
     this.#target = openTarget(redis, maxWaitMs);
     this.client = this.#target.client;
-    gatherWrites(this.#target);
-    this.#pending = new Pending(this.client);
-    tellFaults(this.client, (error) => this.#fault(error));
+    corkWrites(this.#target);
+    this.#pending = new UnfinishedWork(this.client);
+    onConnectionFault(this.client, (error) => this.#fault(error));
     this.#availability = new Availability(this.client, maxWaitMs);
-    tellAway(
+    logAvailability(
       this.#availability,
       whenAway === 'pass'
         ? "requests are served without a session (whenAway: 'pass')"
@@ -459,7 +459,7 @@ export class RedisSessionStore extends Store {
     };
     const saving = this.#saver.save(key, saved, state, this.#saver.ttlOf(ttlMs), another || redirects);
     // A browser follows a redirect as soon as it has the answer's head, which express-session writes right after this.
-    if (!view || another || redirects) this.#batches.writeNow();
+    if (!view || another || redirects) this.#batches.flushWrites();
     const [note, stored] = await Promise.allSettled([noting, saving]);
     this.#near?.forget(key);
     if (stored.status === 'rejected') throw stored.reason;
@@ -501,7 +501,7 @@ export class RedisSessionStore extends Store {
     const key = this.#key(sid);
     const saved = { sid, base: mine, held: mine, raw: this.#codec.seal(sid, mine), read, user, since: Date.now() };
     const sent = this.#saver.saveOver(key, raw, saved, state, this.#saver.ttlOf(ttlMs));
-    if (redirects) this.#batches.writeNow();
+    if (redirects) this.#batches.flushWrites();
     const [first, second] = await Promise.allSettled([before, sent]);
     this.#near?.forget(key);
     if (second.status === 'rejected' && wasNotSent(second.reason)) return inLine();
@@ -710,7 +710,7 @@ export class RedisSessionStore extends Store {
     );
   }
 
-  async *#scan(): AsyncGenerator<Found> {
+  async *#scan(): AsyncGenerator<FoundKeys> {
     for await (const { node, keys } of scanPrefix(this.#target, this.#prefix, this.#options.scanCount))
       yield { node, keys: keys.filter((key) => this.#isSession(key)) };
   }

@@ -314,7 +314,8 @@ describe('an account that may publish and nothing else', () => {
     expect(await client.pttl('async:inbox:never-drained')).to.be.below(4_000);
   });
 
-  it('takes no more of Redis’ memory than 32 MB by answers that nobody fetches; who fetches theirs gets them', async () => {
+  it('takes no more of Redis’ memory than 32 MB by answers that nobody fetches; who fetches theirs gets them', async function () {
+    this.timeout(60_000);
     const memory = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1]);
     const serving = new RemoteExecutor(redis.url, {});
     const faults: string[] = [];

@@ -1,6 +1,6 @@
 /** What the suite's tests name, and the rights for it: users of as-acl-user.ts have those of all tests. */
 import { type AclRole, type AclScope, type RightGroup, rightsOf, type ServerFeatures } from '../../lib/acl/rights.js';
-import { united } from '../../lib/acl/rule.js';
+import { mergeGroups } from '../../lib/acl/rule.js';
 import { shardGlob } from '../../lib/transport/pubsub/shard.js';
 
 /** An embedded worker's connection has the rights of both (docs/security.md). */
@@ -78,5 +78,5 @@ export function rightsOfSuite(role: Role, server: ServerFeatures): RightGroup[] 
     ...group,
     keys: group.keys?.map((key) => key.replaceAll('contract:', 'contract*:')) ?? [],
   });
-  return united(all.flatMap((scope) => ROLES[role].flatMap((each) => rightsOf(each, scope))).map(wide));
+  return mergeGroups(all.flatMap((scope) => ROLES[role].flatMap((each) => rightsOf(each, scope))).map(wide));
 }
