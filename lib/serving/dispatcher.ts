@@ -73,7 +73,7 @@ export class Dispatcher {
 
   #send(message: Message): void {
     if (!isSendable(message.sid)) return void this.outcomes.unsendable(message.command);
-    const request = this.#unawaited(message);
+    const request = this.#withoutWaiter(message);
     // Behind an ask that waits for the first connection, so that a session's messages keep their order.
     if (this.#held.isEmpty && this.carrier.canSend()) request.go();
     else this.#held.add(request);
@@ -84,7 +84,8 @@ export class Dispatcher {
     if (!isSendable(sid)) return Promise.resolve(this.outcomes.unsendable(command));
     if (this.#isClosing) return Promise.resolve(this.outcomes.unanswered(command, 'closed'));
     if (this.carrier.canAsk()) return new Promise((resolve) => this.carrier.ask(question, resolve));
-    if (this.carrier.isConnecting()) return new Promise((resolve) => this.#held.add(this.#awaited(question, resolve)));
+    if (this.carrier.isConnecting())
+      return new Promise((resolve) => this.#held.add(this.#withWaiter(question, resolve)));
     this.sendUnlessRead(question);
     return Promise.resolve(this.outcomes.unanswered(command, 'redis'));
   }
@@ -119,7 +120,7 @@ export class Dispatcher {
     end();
   }
 
-  #unawaited(message: Message): HeldRequest {
+  #withoutWaiter(message: Message): HeldRequest {
     const { command } = message;
     this.#unfinished.begin();
     const request: HeldRequest = {
@@ -139,14 +140,14 @@ export class Dispatcher {
     return request;
   }
 
-  #awaited(question: Question, answered: (answer: Answer) => void): HeldRequest {
+  #withWaiter(question: Question, answered: (answer: Answer) => void): HeldRequest {
     const { command } = question;
     return {
       go: () => this.carrier.ask(question, answered),
       fail: (reason, cause) => answered(this.outcomes.unanswered(command, reason, cause)),
       stopWaiting: () => {
         answered(this.outcomes.unanswered(command, 'redis'));
-        return isRead(command) ? undefined : this.#unawaited(question);
+        return isRead(command) ? undefined : this.#withoutWaiter(question);
       },
     };
   }

@@ -66,7 +66,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly #kept: KeptIntelligence;
   /** How the data of the namespace is stored, which its processes agree on. */
   readonly #shape: SharedShape;
-  /** There once the shape has been read, and it is known which Bloom filters the server has. */
+  /** It is there once the shape has been read, and it is known which Bloom filters the server has. */
   #scripts: ScriptExecutor<LocalTask> | undefined;
   /** Redis can be reached, and what is stored can't be used: nobody waits for it. */
   #isRefused = false;

@@ -52,16 +52,16 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     closed: () => this.#circuitChanged('closed'),
   });
   readonly #waiting = new WaitingRequests(this.#outcomes, this.#breakers, this);
-  /** For what is kept of sessions. */
+  /** The client for what is kept of sessions. */
   readonly #keys: RedisClient;
-  /** For messages: where workers listen. */
+  /** Where messages are sent to, and workers listen. */
   readonly #target: RedisTarget;
   readonly #sending: RedisClient;
   readonly #publisher: Publisher;
-  /** Where answers arrive: one of the two. */
+  /** Answers arrive by one of the two. */
   readonly #inbox: Inbox | undefined;
   readonly #lists: ReplyLists | undefined;
-  /** Of the connection that sends, and of the inbox's. */
+  /** The availability of the connection that sends, and of the inbox's. */
   readonly #availabilities: readonly Availability[];
   readonly #dispatcher: Dispatcher;
   readonly #kept: KeptIntelligence;
@@ -237,7 +237,10 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     });
   }
 
-  /** On top of the timeout: the way to Redis and back, and that of a worker that is as far away from it and has just begun to read. */
+  /**
+   * How long an answer is waited for: the timeout, the way to Redis and back, and as much for a worker that is as far away from Redis
+   * and has just begun to read.
+   */
   #patienceMs({ timeoutMs }: Question): number {
     return timeoutMs + 4 * distanceMsOf(this.#target);
   }

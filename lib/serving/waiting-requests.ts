@@ -11,7 +11,7 @@ import type { Outcomes } from './outcomes.js';
 
 const MAX_TRIALS = 100;
 
-/** A request whose answer may come. */
+/** A request that was sent, and whose answer may come. */
 export interface SentRequest {
   readonly question: Question;
   readonly circuits: CircuitNames;
