@@ -7,7 +7,7 @@ import { importModule } from './import-module.js';
 import type { NamedCombo } from '../intelligence/command/descriptor.js';
 import { namedCombo, type WorkerOptions } from './options.js';
 
-/** What the bin reads from files. An error says the file, where and what was expected; nothing that stands in the file. */
+// What the command line reads from files. An error says which file, where, and what was expected: nothing that stands in the file.
 
 const FORM = '[{ "name": "…", "pages": ["…"] }]';
 const TOKEN =
@@ -17,7 +17,7 @@ export async function readCombos(file: string): Promise<NamedCombo[]> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new OptionError(`--combos: the file ${file} can't be read (${error.code})`);
   });
-  return parseCombos(text.replace(/^\uFEFF/, ''), file); // some editors put a byte order mark there
+  return parseCombos(text.replace(/^\uFEFF/, ''), file); // Some editors begin a file with a byte order mark.
 }
 
 export function parseCombos(text: string, file: string): NamedCombo[] {
@@ -35,7 +35,7 @@ export function parseCombos(text: string, file: string): NamedCombo[] {
   );
 }
 
-/** Node says a position for some faults only; for the others, it is where the last whole token ends. */
+/** Where a text is no JSON. Node tells a position for some faults only: for the others it is where the last whole token ends. */
 function placeOfFault(text: string, error: unknown): string {
   const said = /at position (\d+)/.exec((error as Error).message)?.[1];
   const before = text.slice(0, said === undefined ? lastToken(text) : Number(said)).split('\n');
@@ -52,7 +52,7 @@ export async function readCommands(file: string): Promise<NonNullable<WorkerOpti
   const path = resolve(file);
   const module = await importModule(pathToFileURL(path).href).catch((error: unknown) => {
     const { name, code, message } = Object(error) as NodeJS.ErrnoException;
-    // a syntax error's text quotes the file, and its place is told to nobody who catches it
+    // The text of a syntax error quotes the file, and whoever catches it is not told where it is.
     const why = error instanceof SyntaxError ? `${name}: node --check says where` : `${code ?? name}: ${message}`;
     throw new OptionError(`--commands: the file ${file} can't be loaded (${why})`);
   });
