@@ -18,7 +18,7 @@ import {
   parseRequestId,
   replyListOf,
 } from '../../lib/transport/protocol.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
 import { anyText, coded, damaged, fuzz, FUZZ_TIMEOUT_MS, RUNS } from '../support/fuzz.js';
@@ -118,7 +118,7 @@ describe('fuzz: requests to a worker', () => {
   let redis: PrivateRedis;
   let client: Redis;
   let worker: Worker;
-  let serving: ServingLayer;
+  let serving: RemoteExecutor;
   const faults: Error[] = [];
 
   before(async () => {
@@ -126,7 +126,7 @@ describe('fuzz: requests to a worker', () => {
     client = new Redis(redis.url);
     worker = await createWorker({ redis: redis.url, commands: { own: ({ payload }) => payload } });
     worker.on('fault', (error) => faults.push(error));
-    serving = new ServingLayer(redis.url);
+    serving = new RemoteExecutor(redis.url);
   });
   after(async () => {
     await serving?.close();
@@ -137,8 +137,8 @@ describe('fuzz: requests to a worker', () => {
 
   it('touch no other session and no other’s key, and end nothing', async function () {
     this.timeout(FUZZ_TIMEOUT_MS);
-    await serving.ask('pageview', 'victim', '/a', 40_000_000, 10_000);
-    await serving.ask('mark-notification-seen', 'victim', 'n', 40_000_000, 10_000);
+    await serving.ask('pageview', 'victim', '/a', { ttlSeconds: 40_000_000, timeoutMs: 10_000 });
+    await serving.ask('mark-notification-seen', 'victim', 'n', { ttlSeconds: 40_000_000, timeoutMs: 10_000 });
     await client.mset('theirs', 'x', 'sess:victim', '{}', 'ss:victim:visited', 'x');
     await client.rpush('async:own:theirs:1', 'x');
     await client.rpush('async:inbox:inbox-1234', 'x');
@@ -161,7 +161,7 @@ describe('fuzz: requests to a worker', () => {
         const pipeline = client.pipeline();
         for (const [text, data] of all) pipeline.publish(text, data);
         await pipeline.exec();
-        const asked = await serving.ask('combo', 'victim', ['/a'], 60, 9_000);
+        const asked = await serving.ask('combo', 'victim', ['/a'], { ttlSeconds: 60, timeoutMs: 9_000 });
         expect(asked, 'the worker answers').to.deep.equal({ answered: true, data: 1 });
         expect(await stands()).to.deep.equal(before);
         for (const fault of faults) expect(fault, 'a coded fault').to.be.instanceOf(IntelligentSessionError);

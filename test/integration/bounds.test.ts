@@ -6,8 +6,8 @@ import { createBloomFilter } from '../../lib/bloom-choice/index.js';
 import { OptionError } from '../../lib/errors/errors.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
 import { checkTexts } from '../../lib/options/check-arguments.js';
-import { KeyedItems } from '../../lib/serving/keyed-items.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { keyItems } from '../../lib/serving/keyed-items.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { pageNames } from '../../middleware/page-name.js';
 import { RequestIntelligence } from '../../middleware/request-intelligence.js';
 import { useRedis } from '../support/use-redis.js';
@@ -23,14 +23,19 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
       commandTimeoutMs: 200,
       commands: { hang: () => new Promise(() => {}), quick: () => 'here' },
     });
-    const serving = new ServingLayer(redis.url);
+    const serving = new RemoteExecutor(redis.url);
     open.push(
       () => worker.close({ timeout: 0 }),
       () => serving.close(),
     );
-    const hung = Array.from({ length: 256 }, (_, i) => serving.ask('hang', `s${i}`, '', 60, 10_000));
-    expect(await serving.ask('quick', 'visitor', '', 60, 10_000)).to.deep.equal({ answered: true, data: 'here' });
-    for (const answer of await Promise.all(hung)) expect(answer).to.deep.equal({ answered: false });
+    const hung = Array.from({ length: 256 }, (_, i) =>
+      serving.ask('hang', `s${i}`, '', { ttlSeconds: 60, timeoutMs: 10_000 }),
+    );
+    expect(await serving.ask('quick', 'visitor', '', { ttlSeconds: 60, timeoutMs: 10_000 })).to.deep.equal({
+      answered: true,
+      data: 'here',
+    });
+    for (const answer of await Promise.all(hung)) expect(answer).to.include({ answered: false });
     expect(await worker.metrics.metrics()).to.contain('messages_total{command="hang",result="timeout"} 256');
   });
 
@@ -45,10 +50,15 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     });
     open.push(() => sessions.close({ timeout: 0 }));
     const { serving } = sessions;
-    const hung = Array.from({ length: 256 }, (_, i) => serving.ask('hang', `s${i}`, '', 60, 10_000));
-    expect(await serving.ask('quick', 'visitor', '', 60, 10_000)).to.deep.equal({ answered: true, data: 'here' });
-    for (const answer of await Promise.all(hung)) expect(answer).to.deep.equal({ answered: false });
-    for (let i = 0; i < 300; i++) await serving.ask(`name-${i}`, 'visitor', '', 60, 1_000);
+    const hung = Array.from({ length: 256 }, (_, i) =>
+      serving.ask('hang', `s${i}`, '', { ttlSeconds: 60, timeoutMs: 10_000 }),
+    );
+    expect(await serving.ask('quick', 'visitor', '', { ttlSeconds: 60, timeoutMs: 10_000 })).to.deep.equal({
+      answered: true,
+      data: 'here',
+    });
+    for (const answer of await Promise.all(hung)) expect(answer).to.include({ answered: false });
+    for (let i = 0; i < 300; i++) await serving.ask(`name-${i}`, 'visitor', '', { ttlSeconds: 60, timeoutMs: 1_000 });
     const text = await serving.metrics.metrics();
     expect(text).to.match(/command="hang",result="\w+"\} 256/);
     const names = new Set(text.match(/command="(?!other)[^"]*"/g));
@@ -57,10 +67,10 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
   });
 
   it('command names that a visitor chose are "other" in the metrics after the first hundred', async () => {
-    const serving = new ServingLayer(redis.url, { namespace: 'names:' });
+    const serving = new RemoteExecutor(redis.url, { namespace: 'names:' });
     open.push(() => serving.close());
-    for (let i = 0; i < 300; i++) await serving.ask(`name-${i}`, 'visitor', '', 60, 1000);
-    await serving.ask('pageview', 'visitor', '/', 60, 1000);
+    for (let i = 0; i < 300; i++) await serving.ask(`name-${i}`, 'visitor', '', { ttlSeconds: 60, timeoutMs: 1000 });
+    await serving.ask('pageview', 'visitor', '/', { ttlSeconds: 60, timeoutMs: 1000 });
     const text = await serving.metrics.metrics();
     expect(text.match(/command="name-/g)).to.have.lengthOf(100);
     expect(text).to.contain('requests_total{command="other",result="no-worker"} 200');
@@ -73,7 +83,7 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
       namespace: 'lists:',
       commands: { large: () => 'x'.repeat(2_000_000) },
     });
-    const serving = new ServingLayer(redis.url, { namespace: 'lists:', replies: 'list' });
+    const serving = new RemoteExecutor(redis.url, { namespace: 'lists:', replies: 'list' });
     const faults: string[] = [];
     worker.on('fault', ({ message }) => faults.push(message));
     open.push(
@@ -82,13 +92,16 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     );
     // 240 MB, of which few are on their way at any time
     for (let i = 0; i < 120; i++)
-      expect(await serving.ask('large', `s${i}`, '', 60, 10_000), String(faults)).to.have.property('answered', true);
+      expect(
+        await serving.ask('large', `s${i}`, '', { ttlSeconds: 60, timeoutMs: 10_000 }),
+        String(faults),
+      ).to.have.property('answered', true);
     expect(faults).to.deep.equal([]);
   });
 
   it('a stream that nobody reads is bounded by bytes: what comes over it is refused', async () => {
     const maxBacklogBytes = 1024 * 1024;
-    const serving = new ServingLayer(redis.url, {
+    const serving = new RemoteExecutor(redis.url, {
       namespace: 'backlog:',
       transport: 'stream',
       partitions: 1,
@@ -101,7 +114,9 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     });
     for (let i = 0; i < 20; i++)
       await Promise.all(
-        Array.from({ length: 10 }, (_, j) => serving.ask('pageview', `s${j}`, `/${i}${'x'.repeat(15_000)}`, 60, 1000)),
+        Array.from({ length: 10 }, (_, j) =>
+          serving.ask('pageview', `s${j}`, `/${i}${'x'.repeat(15_000)}`, { ttlSeconds: 60, timeoutMs: 1000 }),
+        ),
       );
     expect(await client.memory('USAGE', 'backlog:ss:stream:{0}')).to.be.within(
       maxBacklogBytes / 2,
@@ -213,14 +228,14 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
   });
 
   it('what is too large is refused before it is keyed', () => {
-    const keyed = new KeyedItems('a secret of sixteen');
+    const key = (command: string, payload: unknown) => keyItems('a secret of sixteen', command, 'sid', payload);
     for (const [command, payload] of [
       ['pageview', 'x'.repeat(300_000)],
       ['mark-notification-seen', 'x'.repeat(300_000)],
       ['featuredpages', ['x'.repeat(300_000)]],
     ] as const)
-      expect(() => keyed.of(command, 'sid', payload), command).to.throw(OptionError, 'at most 262144 bytes');
-    expect(keyed.of('pageview', 'sid', '/').payload).to.match(/^#[\w-]{22}$/);
+      expect(() => key(command, payload), command).to.throw(OptionError, 'at most 262144 bytes');
+    expect(key('pageview', '/').payload).to.match(/^#[\w-]{22}$/);
   });
 
   it('a page’s name has at most 1,024 bytes, and another name for another page', () => {

@@ -134,7 +134,7 @@ describe('Redis that is away, on the console', () => {
     const redis = await start();
     const client = new Redis(redis.url);
     open.push(() => client.disconnect());
-    await client.call('ACL', 'SETUSER', 'shop', 'on', '>x', '~*', '&*', '+@all', '-blmpop', '-blpop');
+    await client.call('ACL', 'SETUSER', 'shop', 'on', '>x', '~*', '&*', '+@all', '-@blocking');
     const { sessions, visitor } = await siteOf({ redis: redis.url.replace('//', '//shop:x@') });
     for (let i = 0; i < 3; i++) await visitor.json('/');
     await until('it is told', () => warnings.of('FAULT').length > 0);
@@ -144,7 +144,7 @@ describe('Redis that is away, on the console', () => {
     const before = await connections();
     await until('it was tried some times', async () => (await connections()) > before + 4);
     expect(heard, 'once, until it is otherwise').to.deep.equal([]);
-    expect(warnings.of('FAULT').filter((text) => /NOPERM.*blmpop/i.test(text))).to.have.length(1);
+    expect(warnings.of('FAULT').filter((text) => /NOPERM.*blm?pop/i.test(text))).to.have.length(1);
   });
 
   it('a subscription that Redis refuses is one fault, however often it is tried', async () => {
@@ -204,7 +204,10 @@ describe('Redis that is away, on the console', () => {
   it('an embedded worker leaves that to the store: one line', async () => {
     const redis = await startPrivateRedis();
     const { sessions } = await siteOf({ redis: redis.url, worker: 'embedded' });
-    await until('its worker answers', async () => (await sessions.serving.ask('pageview', 'a', '/', 60, 500)).answered);
+    await until(
+      'its worker answers',
+      async () => (await sessions.serving.ask('pageview', 'a', '/', { ttlSeconds: 60, timeoutMs: 500 })).answered,
+    );
     const back = new Promise((resolve) => sessions.serving.once('back', () => resolve(undefined)));
     await redis.stop();
     await until('it is told', () => warnings.of('REDIS_AWAY').length > 0);
@@ -229,7 +232,7 @@ describe('Redis that is away, on the console', () => {
     const { sessions, visitor } = await siteOf({ redis: redis.url.replace('//', '//shop:x@'), worker: 'embedded' });
     expect(await visitor.json('/')).to.deep.equal({ session: true });
     await until('its worker answers', async () => {
-      const answer = await sessions.serving.ask('pageview', 'someone', '/', 60, 1_000);
+      const answer = await sessions.serving.ask('pageview', 'someone', '/', { ttlSeconds: 60, timeoutMs: 1_000 });
       return answer.answered;
     });
     expect(written).to.deep.equal([]);

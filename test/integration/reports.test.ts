@@ -233,7 +233,7 @@ describe('what others reported', () => {
   // airqo-platform/AirQo-api#201, Volafile/volafile-bugs#131
   it('a Redis whose disk is full: pages read, a change and a logout are errors, and afterwards all is well', async () => {
     const path = folder();
-    const redis = await start('--dir', path, '--save', '3600 1');
+    const redis = await start('--dir', path, '--save', '3600', '1');
     const client = connect(redis);
     const { visitor } = await open({ redis: redis.url });
     await visitor.json('/count');

@@ -7,7 +7,7 @@ import { Gauge } from 'prom-client';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type Worker, type WorkerOptions } from '../../lib/index.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { serveHttp } from '../../lib/worker/http.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { until } from '../support/until.js';
@@ -16,13 +16,13 @@ import { viewsOf } from '../support/views.js';
 describe('workers', () => {
   let redis: PrivateRedis;
   let client: Redis;
-  let serving: ServingLayer;
+  let serving: RemoteExecutor;
   const open: { close(): Promise<unknown> }[] = [];
 
   before(async () => {
     redis = await startPrivateRedis();
     client = new Redis(redis.url);
-    serving = new ServingLayer(redis.url);
+    serving = new RemoteExecutor(redis.url);
   });
   afterEach(async () => {
     await Promise.all(open.splice(0).map((one) => one.close()));
@@ -38,7 +38,7 @@ describe('workers', () => {
     open.push(worker);
     return worker;
   };
-  const ask = (sid: string, page = '/a') => serving.ask('pageview', sid, page, 60, 2000);
+  const ask = (sid: string, page = '/a') => serving.ask('pageview', sid, page, { ttlSeconds: 60, timeoutMs: 2000 });
 
   it('of n shards each session has one, which counts it', async () => {
     const shards = await Promise.all(['1/3', '2/3', '3/3'].map((shard) => work({ shard })));
@@ -67,7 +67,7 @@ describe('workers', () => {
       while (rolling) {
         const asks = Array.from({ length: 20 }, () => {
           const i = sent++;
-          return serving.ask('pageview', `rolling-${i % SESSIONS}`, `/${i % 7}`, 600, 5000);
+          return serving.ask('pageview', `rolling-${i % SESSIONS}`, `/${i % 7}`, { ttlSeconds: 600, timeoutMs: 5000 });
         });
         for (const { answered } of await Promise.all(asks)) expect(answered).to.equal(true);
       }
