@@ -6,7 +6,8 @@ import { OptionError } from '../errors/errors.js';
 import { checkRedis, DEFAULT_MAX_WAIT_MS, defaultRedis, type RedisOption } from '../redis/connect.js';
 import { SESSION_PREFIX } from '../redis/keys.js';
 import { requireOneServer } from '../redis/open-target.js';
-import type { SealOptions } from './encryption.js';
+import { wrapApplicationFunctions } from './application-functions.js';
+import type { EncryptionOptions } from './encryption.js';
 
 /** As connect-redis' users know it; JSON is one. */
 export interface Serializer {
@@ -74,7 +75,7 @@ export interface RedisSessionStoreOptions {
   /** Emits `expired`, where the server's notify-keyspace-events has `Ex`. One more connection. @default false */
   readonly expiredEvents?: boolean | undefined;
   /** Encrypts what is stored: AES-256-GCM. @default none */
-  readonly encryption?: SealOptions | undefined;
+  readonly encryption?: EncryptionOptions | undefined;
 }
 
 export const schema = v.strictObject({
@@ -138,5 +139,5 @@ export function resolveStoreOptions(options: RedisSessionStoreOptions) {
   ]);
   const place: unknown = given.length > 0 ? given[0] : defaultRedis();
   checkRedis(place, of, client !== undefined ? 'client' : url !== undefined ? 'url' : 'redis');
-  return { ...rest, redis: place };
+  return { ...wrapApplicationFunctions(rest), redis: place };
 }
