@@ -18,6 +18,7 @@ import { countOpen } from './open-instances.js';
 import { pageNames } from './page-name.js';
 import { type IntelligentRequest, RequestIntelligence, type RequestContext } from './request-intelligence.js';
 import { Responses } from './responses.js';
+import { onSessionEnd } from './session-ends.js';
 import { askedPage, automaticPage } from './tracking.js';
 import { warnOfUntrustedProxy } from './untrusted-proxy.js';
 import { policyOf, type VisitorPolicy } from './visitor-policy.js';
@@ -114,7 +115,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   // express-session decides once whether it stores what holds nothing; both follow the store, and make the same sessions
   const saving = session({ ...given, saveUninitialized: false });
   const storesEmpty = sessionOptions.saveUninitialized !== false;
-  forgetWith(store, serving);
+  // A session's intelligence goes when the session does, whatever the store.
+  const unsubscribe = onSessionEnd(store, (sid) => serving.forget(sid));
   const fault = (error: Error) => void serving.emit('fault', error);
   let genidTold = false;
 
@@ -146,6 +148,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     const endMs = performance.now() + timeoutMs;
     const left = () => ({ timeout: Math.max(0, endMs - performance.now()) });
     await responses.close(timeoutMs);
+    unsubscribe();
     await Promise.all([serving.close(left()), ours?.close(left())]);
   };
   const closed = countOpen();
@@ -214,15 +217,6 @@ const withoutUndefined = (options: object): object =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 
 const withoutSuggest = ({ name, pages }: { name: string; pages: readonly string[] }) => ({ name, pages });
-
-/** A session's intelligence goes when the session does, whatever the store. */
-function forgetWith(store: Store, serving: Executor): void {
-  const destroy = store.destroy;
-  store.destroy = function (this: Store, sid, callback) {
-    if (typeof sid === 'string') serving.forget(sid);
-    return destroy.call(this, sid, callback);
-  };
-}
 
 /** express-session has checked the signature; a session that was made just now has an id that no cookie holds. */
 function cookieCameBack(req: IntelligentRequest): boolean {
