@@ -261,7 +261,7 @@ const byteItems = texts.map((text) => Buffer.from(text));
 const hashers: Record<string, (i: number) => unknown> = {
   'ours: both hashes of an item, from text': (i) => hashPair(Buffer.from(texts[i] as string)),
   'ours: both hashes of an item, from bytes': (i) => hashPair(byteItems[i] as Buffer),
-  'ours: MurmurHash64A, one, from bytes': (i) => murmurHash64A(byteItems[i] as Buffer, 1, 2),
+  'ours: MurmurHash64A, one, from bytes': (i) => murmurHash64A(byteItems[i] as Buffer, { lo: 1, hi: 2 }),
   'murmurhash (npm): v3, 32 bits, from text': (i) => murmurhash.v3(texts[i] as string),
   'xxhash-wasm (npm): 64 bits, from bytes': (i) => h64Raw(byteItems[i] as Buffer),
   'xxhash-wasm (npm): 64 bits, from text': (i) => h64(texts[i] as string),

@@ -149,8 +149,8 @@ export function createShop(
   app.post('/notifications/:id/seen', async (req, res, next) => {
     const { id } = req.params;
     if (!groupNotifications.some((one) => one.id === id)) return next();
-    const saved = await req.intelligence.markNotificationSeen(id);
-    res.redirect(303, saved ? '/notifications' : `/notifications?unsaved=${id}`);
+    const marked = await req.intelligence.markNotificationSeen(id);
+    res.redirect(303, marked !== undefined ? '/notifications' : `/notifications?unsaved=${id}`);
   });
   app.get('/raw-session-analytics', (req, res) => {
     const { intelligence } = req;

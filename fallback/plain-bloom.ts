@@ -1,111 +1,60 @@
 import { LRUCache } from 'lru-cache';
 import { bloomFault } from '../lib/bloom/bloom-error.js';
-import {
-  type BloomDump,
-  type BloomFilter,
-  type BloomInfo,
-  type BloomItem,
-  type BloomOptions,
-  type BloomShape,
-  type ResolvedShape,
-  blinding,
-  bloomLua,
-  inBatches,
-  resolveBloomOptions,
-  resolveShape,
-  toBytes,
-} from '../lib/bloom/bloom-filter.js';
-import {
-  digestOf,
-  type FilterForm,
-  formHas,
-  isNonScaling,
-  MOST_BYTES,
-  parseForm,
-  positions,
-} from '../lib/bloom/filter-format.js';
-import { merge } from '../lib/bloom/merge.js';
-import { hashPair, hashWords } from '../lib/hash/murmur-hash.js';
-import type { RedisClient } from '../lib/redis/connect.js';
-import { Script, type ScriptArgument } from '../lib/redis/run-script.js';
+import type { BloomDump, BloomInfo, BloomItem, BloomOptions, ResolvedShape } from '../lib/bloom/bloom-filter.js';
+import { areOne, toBytes } from '../lib/bloom/bloom-items.js';
+import { type FilterForm, formHas, isNonScaling, parseForm, positions } from '../lib/bloom/filter-format.js';
+import { StoredFilter, ttlOf } from '../lib/bloom/stored-filter.js';
+import { type HashPair, hashPair } from '../lib/hash/murmur-hash.js';
+import type { RedisClient } from '../lib/redis/client.js';
+import type { Script, ScriptArgument } from '../lib/redis/run-script.js';
 
 const MAGIC = Buffer.from('ISBLOOM1');
-/** Up to here a filter is read whole and asked here: one GETRANGE, whatever the number of items. */
-const SMALL = 4096;
-/** More bits than this are asked for by script: BITFIELD's arguments would cost more. */
-const MOST_PROBES = 256;
-const REMEMBERED = 1000;
+/** A filter of fewer bytes is read by one GETRANGE and checked in this process, however many items there are. */
+const SMALL_BYTES = 4096;
+/** To read more bits than this, a script costs less than BITFIELD's arguments. */
+const MOST_PROBED_BITS = 256;
+const MOST_REMEMBERED_STARTS = 1000;
 
 /** RedisBloom's filter, bit for bit, on plain Redis commands: one string a filter (WIRE.md, "Bloom filter"). */
-export class PlainBloomFilter implements BloomFilter {
+export class PlainBloomFilter extends StoredFilter {
   readonly implementation = 'fallback';
-  readonly lua: string;
-  readonly blind: (item: BloomItem) => string | Buffer;
-  readonly #shape: ResolvedShape;
-  /** bigger filters that were seen, so that the next check needs no look at the header first */
-  readonly #starts = new LRUCache<string, Start>({ max: REMEMBERED });
+  /** Bigger filters that were seen, so that the next check need not look at the header first. */
+  readonly #starts = new LRUCache<string, Start>({ max: MOST_REMEMBERED_STARTS });
   readonly #reserve: Script;
   readonly #add: Script<number[]>;
   readonly #exists: Script<number[]>;
-  readonly #load: Script<number>;
-  readonly #checked: Script<Buffer | null>;
+  readonly #readStart: Script<Buffer | null>;
 
-  constructor(
-    readonly client: RedisClient,
-    options: BloomOptions = {},
-  ) {
-    const { shape, itemSecret } = resolveBloomOptions(options);
-    this.#shape = shape;
-    this.blind = blinding(itemSecret);
-    this.lua = bloomLua(this.#shape, 'fallback/bloom.lua');
-    const script = <Reply>(body: string, keys?: number) => new Script<Reply>(`${this.lua}\n${body}`, keys);
-    this.#add = script(
-      `local r, f = {}, bloom_ready(KEYS[1])
+  constructor(client: RedisClient, options: BloomOptions = {}) {
+    super(client, options, 'fallback/bloom.lua');
+    this.#add = this.script(`local r, f = {}, bloom_ready(KEYS[1])
 for i = 1, #ARGV do r[i], f = bloom_put(f, bloom_item(ARGV[i])) end
-return r`,
-      1,
-    );
-    this.#exists = script(
-      `local items = {}
+return r`);
+    this.#exists = this.script(`local items = {}
 for i = 1, #ARGV do items[i] = bloom_item(ARGV[i]) end
-return (bloom_which(KEYS[1], items))`,
-      1,
-    );
-    this.#reserve = script(
-      `if redis.call('EXISTS', KEYS[1]) == 1 then return redis.error_reply('ERR item exists') end
-bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1')`,
-      1,
-    );
-    this.#load = script('return bloom_load(KEYS, ARGV)');
-    this.#checked = script('return bloom_start(KEYS[1])');
+return (bloom_which(KEYS[1], items))`);
+    this.#reserve = this
+      .script(`if redis.call('EXISTS', KEYS[1]) == 1 then return redis.error_reply('ERR item exists') end
+bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1')`);
+    this.#readStart = this.script('return bloom_start(KEYS[1])');
   }
 
   scriptItem(item: BloomItem): readonly number[] {
-    return hashWords(toBytes(this.blind(item)));
+    return wordsOf(this.#pairOf(item));
   }
 
-  async reserve(key: string, shape: BloomShape = this.#shape): Promise<void> {
-    const { errorRate, capacity, expansion, nonScaling } = resolveShape(shape, this.#shape);
-    await this.#run(this.#reserve, [key, errorRate, capacity, expansion, nonScaling ? 1 : 0]);
+  protected reserveShape(key: string, shape: ResolvedShape): Promise<unknown> {
+    const { errorRate, capacity, expansion, nonScaling } = shape;
+    return this.#run(this.#reserve, [key, errorRate, capacity, expansion, nonScaling ? 1 : 0]);
   }
 
-  async add(key: string, item: BloomItem): Promise<boolean> {
-    return (await this.addMany(key, [item]))[0] as boolean;
+  protected async addBatch(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
+    return areOne(await this.#run(this.#add, [key, ...items.map((item) => bytesOf(this.#pairOf(item)))]));
   }
 
-  addMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
-    return inBatches(items, async (batch) => areOne(await this.#run(this.#add, [key, ...this.#pairs(batch)])));
-  }
-
-  async exists(key: string, item: BloomItem): Promise<boolean> {
-    return (await this.existsMany(key, [item]))[0] as boolean;
-  }
-
-  existsMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
-    return inBatches(items, (batch) => this.#ask(key, this.#pairs(batch)));
-  }
-
-  async #ask(key: string, pairs: readonly Buffer[]): Promise<boolean[]> {
+  /** One read or BITFIELD_RO where that is enough, and else the script. */
+  protected async existsBatch(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
+    const pairs = items.map((item) => this.#pairOf(item));
     const answers = await this.#probe(key, pairs);
     if (answers) return answers;
     if (!this.#starts.has(key)) {
@@ -114,11 +63,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
       const { dump, form } = start;
       if (dump) return pairs.map((pair) => formHas(dump, form, pair));
     }
-    return (await this.#probe(key, pairs)) ?? areOne(await this.#run(this.#exists, [key, ...pairs]));
-  }
-
-  async cardinality(key: string): Promise<number> {
-    return (await this.info(key))?.items ?? 0;
+    return (await this.#probe(key, pairs)) ?? areOne(await this.#run(this.#exists, [key, ...pairs.map(bytesOf)]));
   }
 
   async info(key: string): Promise<BloomInfo | undefined> {
@@ -133,31 +78,27 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
     };
   }
 
-  merge(target: string, sources: readonly string[]): Promise<void> {
-    return merge(this, target, sources);
-  }
-
   async dump(key: string): Promise<BloomDump | undefined> {
-    const [text, ttl] = await this.#try(key, () => Promise.all([this.client.getBuffer(key), this.client.pttl(key)]));
+    const [text, ttl] = await this.attempt(key, () => Promise.all([this.client.getBuffer(key), this.client.pttl(key)]));
     if (text === null || Number(ttl) === -2) return undefined;
     const bytes = afterMagic(text);
     parseForm(bytes);
-    return { bytes, ttlMs: Number(ttl) < 0 ? undefined : Number(ttl) };
+    return { bytes, ttlMs: ttlOf(ttl) };
   }
 
-  async load(key: string, { bytes, ttlMs }: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
-    if (parseForm(bytes).length > MOST_BYTES) throw bloomFault('TOOBIG');
-    const watched = new Map([[key, undefined], ...(unchanged ?? [])]);
-    const digests = [...watched.values()].map((dump) => (dump ? digestOf(dump.bytes) : ''));
-    const args = [...watched.keys(), ttlMs ?? '', ...digests, Buffer.concat([MAGIC, bytes])];
-    return Number(await this.#try(key, () => this.#load.run(this.client, args, watched.size))) === 1;
+  protected loadArguments(bytes: Buffer): ScriptArgument[] {
+    return [Buffer.concat([MAGIC, bytes])];
   }
 
-  /** The start of a filter, all of it where it is small; a bigger one's is checked by the server, and remembered. */
+  protected async holdsOtherForm(key: string): Promise<boolean> {
+    return (await this.client.type(key)) === 'MBbloom--';
+  }
+
+  /** Reads the start of a filter; of a small one that is all. The server checks a bigger one, whose start is remembered. */
   async #start(key: string): Promise<Start | undefined> {
-    const head = await this.#try(key, () => this.client.getrangeBuffer(key, 0, SMALL - 1));
-    const small = head.length < SMALL;
-    const text = small ? head : await this.#try(key, () => this.#checked.runBuffers(this.client, [key]));
+    const head = await this.attempt(key, () => this.client.getrangeBuffer(key, 0, SMALL_BYTES - 1));
+    const small = head.length < SMALL_BYTES;
+    const text = small ? head : await this.attempt(key, () => this.#readStart.runBuffers(this.client, [key]));
     if (!text || text.length === 0) return undefined;
     const bytes = afterMagic(text);
     const start = { text, form: parseForm(bytes, small), dump: small ? bytes : undefined };
@@ -166,22 +107,23 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
   }
 
   /**
-   * Asks a filter whose start is known by one BITFIELD_RO, which reads the magic and the layers' sizes again: undefined
-   * where they are others by now (it has grown, or gone), where none are known, and where there is too much to ask.
+   * Checks items by one BITFIELD_RO where the filter's start is remembered. The command reads the magic and the layers' sizes
+   * again. Gives undefined where they have changed (the filter has grown, or is gone), where the start is not known, and where
+   * there are too many bits to read.
    */
-  async #probe(key: string, pairs: readonly Buffer[]): Promise<boolean[] | undefined> {
+  async #probe(key: string, pairs: readonly HashPair[]): Promise<boolean[] | undefined> {
     const start = this.#starts.get(key);
     if (!start) return undefined;
     const { layers } = start.form;
     const perItem = layers.reduce((sum, { hashes }) => sum + hashes, 0);
-    if (pairs.length * perItem > MOST_PROBES) return undefined;
+    if (pairs.length * perItem > MOST_PROBED_BITS) return undefined;
     const fixed = fixedParts(layers.length);
     const words: (string | number)[] = fixed.flatMap(({ at, bytes }) => ['GET', `u${bytes * 8}`, at * 8]);
     for (const pair of pairs)
       for (const layer of layers)
         for (const b of positions(pair, layer))
           words.push('GET', 'u1', (MAGIC.length + layer.at) * 8 + b + 7 - 2 * (b % 8));
-    const reply = (await this.#try(key, () => this.client.call('BITFIELD_RO', key, ...words))) as number[];
+    const reply = (await this.attempt(key, () => this.client.call('BITFIELD_RO', key, ...words))) as number[];
     if (fixed.some(({ at, bytes }, i) => Number(reply[i]) !== start.text.readUIntBE(at, bytes))) {
       this.#starts.delete(key);
       return undefined;
@@ -197,35 +139,23 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
     });
   }
 
-  #pairs(items: readonly BloomItem[]): Buffer[] {
-    return items.map((item) => hashPair(toBytes(this.blind(item))));
+  #pairOf(item: BloomItem): HashPair {
+    return hashPair(toBytes(this.keyedItem(item)));
   }
 
   #run<Reply>(script: Script<Reply>, args: ScriptArgument[]): Promise<Reply> {
-    return this.#try(String(args[0]), () => script.run(this.client, args));
-  }
-
-  /** A key of another type: which, is worth a look. */
-  async #try<T>(key: string, act: () => Promise<T>): Promise<T> {
-    try {
-      return await act();
-    } catch (error) {
-      const known = bloomFault(error);
-      if (!/WRONGTYPE Operation/.test(String(error))) throw known;
-      const type = await this.client.type(key).catch(() => '');
-      throw type === 'MBbloom--' ? bloomFault('OTHERFORM module') : known;
-    }
+    return this.attempt(String(args[0]), () => script.run(this.client, args));
   }
 }
 
-/** The start of a filter's string, read, and all of it (without the magic) where it is small. */
+/** The start of a filter's string, and what it says; `dump` is all of a small filter, without the magic. */
 interface Start {
   readonly text: Buffer;
   readonly form: FilterForm;
   readonly dump: Buffer | undefined;
 }
 
-/** What must not have changed for a filter's bits to be where they were: the magic's end, layers, their bits and hashes. */
+/** As long as these parts are the same (the magic's end, the layers' number, sizes and hashes), bits are where they were. */
 function fixedParts(layers: number): { at: number; bytes: number }[] {
   const parts = [
     { at: 2, bytes: 6 },
@@ -235,7 +165,14 @@ function fixedParts(layers: number): { at: number; bytes: number }[] {
   return parts;
 }
 
-const areOne = (replies: readonly unknown[]): boolean[] => replies.map((reply) => Number(reply) === 1);
+/** An item as the scripts take it: four numbers of 32 bits, or the same as bytes, little-endian. */
+const wordsOf = ([first, second]: HashPair): number[] => [first.lo, first.hi, second.lo, second.hi];
+
+function bytesOf(pair: HashPair): Buffer {
+  const bytes = Buffer.allocUnsafe(16);
+  for (const [i, word] of wordsOf(pair).entries()) bytes.writeUInt32LE(word, 4 * i);
+  return bytes;
+}
 
 function afterMagic(text: Buffer): Buffer {
   if (!text.subarray(0, MAGIC.length).equals(MAGIC))

@@ -3,6 +3,7 @@ export {
   intelligentSession as default,
   intelligentSession,
 } from '../middleware/intelligent-session.js';
+export { type AskOptions, type AskResult, UnansweredError, type UnansweredReason } from '../middleware/ask-result.js';
 export type { IntelligentSessionOptions } from '../middleware/options.js';
 export type { PageNameOptions } from '../middleware/page-name.js';
 export { type IntelligentRequest, RequestIntelligence } from '../middleware/request-intelligence.js';
@@ -17,7 +18,7 @@ export type { PageviewReport } from './intelligence/commands/pageview/index.js';
 export type { Command, CommandRequest } from './intelligence/own-command.js';
 export { createBloomFilter, createWorker } from './lazy.js';
 export type { RedisOption } from './redis/connect.js';
-export type { DegradedReason } from './serving/executor.js';
+export type { Answer, DegradedReason, Executor, ExecutorEvents } from './serving/executor.js';
 export type { RedisSessionStoreOptions, Serializer } from './session/options.js';
 export { RedisSessionStore } from './session/redis-session-store.js';
 export type { WorkerOptions } from './worker/options.js';

@@ -5,8 +5,8 @@ const CONTROL = /[\u0000-\u001f\u007f]/;
 
 /**
  * A handler for `navigator.sendBeacon('/seen', location.href)`: counts the page that the body names (a path, a URL of this
- * origin, or a name), or the Referer's. Only for a POST of the same origin with at most 2,048 bytes. Answers 204 at once
- * when it has read the body, whatever it was; needs no body parser, and takes the text of one.
+ * origin, or a name), or the Referer's. It counts for a POST of the same origin with at most 2,048 bytes only. It answers 204 when it
+ * has read the body, whatever that was. It needs no body parser, and takes the text that one has read.
  */
 export function beacon(count: (req: IncomingMessage, page: string) => void, fault: (error: Error) => void) {
   return (req: IncomingMessage, res: ServerResponse): void => {
@@ -17,7 +17,7 @@ export function beacon(count: (req: IncomingMessage, page: string) => void, faul
       } catch (error) {
         fault(error as Error);
       }
-      // what is too long is not read
+      // A body that is too long is not read to its end, so the connection can't be used again.
       res.writeHead(204, text === undefined ? { connection: 'close' } : {}).end();
     };
     if (req.method !== 'POST' || !isSameOrigin(req)) answer(undefined);
@@ -25,10 +25,10 @@ export function beacon(count: (req: IncomingMessage, page: string) => void, faul
   };
 }
 
-/** At most MAX_BYTES; undefined where there is more. */
+/** Gives the body's text, or undefined where it has more than MAX_BYTES. */
 function readText(req: IncomingMessage & { body?: unknown }, done: (text: string | undefined) => void): void {
   if (typeof req.body === 'string') return done(Buffer.byteLength(req.body) > MAX_BYTES ? undefined : req.body);
-  if (req.readableEnded || req.destroyed) return done(''); // a parser has read something else
+  if (req.readableEnded || req.destroyed) return done(''); // A parser has read it, as something else than text.
   const chunks: Buffer[] = [];
   let bytes = 0;
   const settle = (text: string | undefined) => {
@@ -48,7 +48,7 @@ function readText(req: IncomingMessage & { body?: unknown }, done: (text: string
 const hostOf = (url: string | undefined): string | undefined =>
   url !== undefined && URL.canParse(url) ? new URL(url).host : undefined;
 
-/** The browser's word; older ones send Origin. A client that says neither is no browser, and speaks for its own session. */
+/** The browser says it; older ones send Origin. A client that says neither is no browser, and speaks for its own session. */
 function isSameOrigin({ headers }: IncomingMessage): boolean {
   const { 'sec-fetch-site': site, origin, host } = headers;
   if (site !== undefined) return site === 'same-origin';
@@ -60,8 +60,8 @@ function pageOf({ headers }: IncomingMessage, text: string): string | undefined 
   const page = text || referer;
   if (page === undefined || page === '' || page.length > MAX_BYTES || CONTROL.test(page)) return undefined;
   if (!/^[a-z][a-z\d+.-]*:\/\//i.test(page)) return page;
-  const there = hostOf(page);
-  // behind a proxy that changes Host, the browser's own headers say where the page is
-  const ours = [host, ...(site === 'same-origin' ? [hostOf(origin), hostOf(referer)] : [])];
-  return there !== undefined && ours.includes(there) ? page : undefined;
+  const pageHost = hostOf(page);
+  // Behind a proxy that changes Host, the browser's own headers say where the page is.
+  const ownHosts = [host, ...(site === 'same-origin' ? [hostOf(origin), hostOf(referer)] : [])];
+  return pageHost !== undefined && ownHosts.includes(pageHost) ? page : undefined;
 }

@@ -5,13 +5,13 @@ const CODE = 'ERR_INTELLIGENT_SESSION_SECRET';
 const WANTED =
   'a random text of 32 bytes or more that nobody else has: node -p "crypto.randomBytes(32).toString(\'base64url\')"';
 
-/** Fewer are guessed from one cookie within hours. */
+/** A secret with fewer characters is guessed from one cookie within hours. */
 const FEWEST_CHARACTERS = 8;
 const FEWEST_DIFFERENT = 4;
-/** As many as the HMAC-SHA256 that signs gives (RFC 2104, 3); OWASP asks for a session's secret to be as hard to guess. */
+/** The length of what HMAC-SHA256 gives, which signs the cookie: a key should be as long (RFC 2104, section 3). */
 const WANTED_BYTES = 32;
 
-/** Of documentation and tutorials, ours too: small letters and digits only. They are the first that are tried. */
+/** Secrets of documentation and tutorials, this package's too, as small letters and digits only: they are the first that are tried. */
 const SAMPLES = new Set(
   (
     'keyboardcat secret mysecret mysecretkey secretkey thesecret topsecret supersecret supersecretkey yoursecret yoursecretkey ' +
@@ -25,11 +25,11 @@ const SAMPLES = new Set(
 
 let warned = false;
 
-/** In production: a secret that can be guessed is an OptionError, one that is short a warning, once a process. */
+/** In production a secret that can be guessed is an OptionError, and one that is short is a warning, once a process. */
 export function checkSecret(secret: string | readonly string[]): void {
   const secrets = typeof secret === 'string' ? [secret] : secret;
   for (const [i, one] of secrets.entries()) {
-    // each of several is accepted: who guesses an old one can sign any cookie
+    // Each of several is accepted, so who guesses an old one can sign any cookie.
     const which = secrets.length > 1 ? `number ${i + 1} of option "secret"` : 'option "secret" or SESSION_SECRET';
     const why = guessable(one);
     if (why) throw new OptionError(`intelligentSession(): ${which} ${why}; wanted: ${WANTED}`, CODE);

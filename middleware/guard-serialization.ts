@@ -6,24 +6,25 @@ import type { IntelligentRequest } from './request-intelligence.js';
 import { promiseMethods } from './session-promises.js';
 
 type Next = (error?: unknown) => void;
-type Tell = (error: Error) => void;
+type Report = (error: Error) => void;
 
 /**
- * express-session compares a session by JSON.stringify() in its res.end(), after it has marked the answer as ended: what
- * JSON can't say (a BigInt, a circular reference, too many levels) throws there, as does a session whose cookie or methods were
- * replaced; the error handler's own res.end() is ignored, and the request hangs, or the process ends. The returned `next`, for
- * express-session, guards its res.end(): a coded error goes to `next`, the session is not saved, and the error handler answers;
- * where that is what answers (a status of 500 or more), `tell` gets it. req.session.save() gives that error to its callback.
+ * express-session compares a session by JSON.stringify() in its res.end(), after it has marked the response as ended. What JSON can't
+ * say (a BigInt, a circular reference, too many levels) throws there, as does a session whose cookie or methods were replaced: then
+ * the error handler's own res.end() is ignored, and the request hangs, or the process ends. So this returns a `next` for
+ * express-session that guards its res.end(): a coded error goes to the application's `next`, the session is not saved, and the error
+ * handler answers. Where the error handler is answering already (a status of 500 or more), `report` gets the error. And
+ * req.session.save() gives it to its callback.
  */
-export function guardSerialization(req: IntelligentRequest, res: ServerResponse, next: Next, tell: Tell): Next {
+export function guardSerialization(req: IntelligentRequest, res: ServerResponse, next: Next, report: Report): Next {
   const plainEnd = res.end;
   let guarded = false;
   return (error) => {
     if (!guarded && res.end !== plainEnd) {
       guarded = true;
-      guard(req, res, plainEnd, next, tell);
+      guard(req, res, plainEnd, next, report);
     }
-    // of a store of the application's, what was stored may be too deep to be compared
+    // A store of the application's may give a session that is too deep to be compared.
     next(error instanceof RangeError ? (faultOf(req, error) ?? error) : error);
   };
 }
@@ -33,7 +34,7 @@ function guard(
   res: ServerResponse,
   plainEnd: ServerResponse['end'],
   next: Next,
-  tell: Tell,
+  report: Report,
 ): void {
   const { end: sessionEnd, writeHead: sessionHead } = res;
   const saves = new GuardedSaves(req);
@@ -43,21 +44,21 @@ function guard(
       return Reflect.apply(sessionHead, this, args);
     } catch (cause) {
       if (!faultOf(req, cause)) throw cause;
-      return Reflect.apply(sessionHead, this, args); // its listeners run once: without the cookie
+      return Reflect.apply(sessionHead, this, args); // Its listeners run once, so this time it sets no cookie.
     }
   } as ServerResponse['writeHead'];
   res.end = function (this: ServerResponse, ...args: unknown[]) {
     try {
-      guardSession(); // the page may have made another one
+      guardSession(); // The page may have made another session.
       if (req.session && isReplaced(req.session)) throw new Error('replaced');
       return saves.throwing(() => Reflect.apply(sessionEnd, this, args));
     } catch (cause) {
       const fault = faultOf(req, cause);
       if (!fault) throw cause;
       res.end = plainEnd;
-      // an error handler is answering already: another error would put the default page in its place
+      // An error handler is answering already: another error would put the default page in its place.
       if (res.statusCode >= 500) {
-        tell(fault);
+        report(fault);
         return Reflect.apply(plainEnd, this, args);
       }
       setImmediate(next, fault);
@@ -67,17 +68,17 @@ function guard(
   guardSession();
 }
 
-/** req.session.save() compares, too, and throws where it has a callback for that. What is too deep is found before it is sent. */
+/** Guards req.session.save(), which compares, too, and throws although it has a callback. What is too deep is found before it is sent. */
 class GuardedSaves {
   #guarded: object | undefined;
-  /** within res.end(), before the head is written: what throws there still goes to the error handler */
+  /** Are we within res.end(), where an error that is thrown still reaches the error handler? */
   #throws = false;
 
   constructor(readonly req: IntelligentRequest) {}
 
   guard(): void {
     const { session } = this.req;
-    // regenerate() makes another one
+    // The same session is guarded once; regenerate() makes another one.
     if (typeof session !== 'object' || session === null || session === this.#guarded) return;
     this.#guarded = session;
     const { save } = session;
@@ -88,8 +89,8 @@ class GuardedSaves {
       try {
         if (isReplaced(this)) throw new Error('replaced');
         if (isTooDeep(JSON.stringify(this) ?? '')) throw unserializable();
-        const told = callback && ((cause?: unknown) => callback(cause ? (faultOf(req, cause) ?? cause) : cause));
-        return Reflect.apply(save, this, [told]);
+        const done = callback && ((cause?: unknown) => callback(cause ? (faultOf(req, cause) ?? cause) : cause));
+        return Reflect.apply(save, this, [done]);
       } catch (cause) {
         const fault = faultOf(req, cause);
         if (!fault || !callback || throws()) throw fault ?? cause;
@@ -110,10 +111,10 @@ class GuardedSaves {
   }
 }
 
-/** What to tell where the session is the reason of an error, else undefined. */
+/** The coded error, where the session is the reason of an error; else undefined. */
 function faultOf({ session }: IntelligentRequest, cause: unknown): IntelligentSessionError | undefined {
   if (cause instanceof IntelligentSessionError && cause.code === 'ERR_INTELLIGENT_SESSION_SERIALIZE') return cause;
-  // a session that was taken away is none that could be the reason
+  // A session that was taken away can't be the reason.
   if (session === undefined || session === null) return undefined;
   if (isReplaced(session)) {
     const error = new IntelligentSessionError(
@@ -124,21 +125,21 @@ function faultOf({ session }: IntelligentRequest, cause: unknown): IntelligentSe
   }
   try {
     const text: string | undefined = JSON.stringify(session);
-    // with a replacer, as express-session does it, the stack is at its end earlier
+    // express-session calls it with a replacer, with which fewer levels fill the stack.
     return text === undefined || (cause instanceof RangeError && isTooDeep(text)) ? unserializable(cause) : undefined;
   } catch {
     return unserializable(cause);
   }
 }
 
-/** express-session calls these in res.end(). */
+/** Has something else taken the place of what express-session calls in res.end()? */
 function isReplaced(session: object): boolean {
   const { touch, save, resetMaxAge, cookie } = session as Record<string, unknown>;
   return (
     [touch, save, resetMaxAge].some((method) => typeof method !== 'function') ||
     typeof cookie !== 'object' ||
     cookie === null ||
-    // an object of a body's, which express-session would set as a cookie without its attributes, or throw at
+    // An object of a request's body, which express-session would set as a cookie without its attributes, or throw at.
     typeof (cookie as { serialize?: unknown }).serialize !== 'function'
   );
 }

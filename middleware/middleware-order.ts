@@ -3,7 +3,7 @@ import { OptionError } from '../lib/errors/errors.js';
 import type { IntelligentRequest } from './request-intelligence.js';
 
 /**
- * What is wrong where another middleware has made the session before this one: its own options would be without effect.
+ * The error of a request whose session another middleware has made before this one, whose own options would be without effect.
  * Undefined where the first one's cookie has a narrower path: then each has sessions of its own.
  */
 export function orderError(

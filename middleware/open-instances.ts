@@ -4,7 +4,7 @@ const MANY = 10;
 let open = 0;
 let warned = false;
 
-/** Counts middlewares that are open: one made in a handler opens connections at each request. Gives what to call at close(). */
+/** Counts the middlewares that are open, since one that is made in a handler opens connections at each request. Returns what close() calls. */
 export function countOpen(): () => void {
   if (++open >= MANY && !warned) {
     warned = true;

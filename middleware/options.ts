@@ -11,8 +11,8 @@ import {
   DEFAULT_BACKLOG,
   DEFAULT_BACKLOG_BYTES,
   DEFAULT_REPLY_CONNECTIONS,
-  type ServingOptions,
-} from '../lib/serving/remote-executor.js';
+  type RemoteExecutorOptions,
+} from '../lib/serving/remote-executor-options.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import { executorEntries, MAX_QUEUE_BYTES, ownCommands, type WorkerOptions } from '../lib/worker/options.js';
 import { checkSecret } from './check-secret.js';
@@ -50,7 +50,7 @@ export interface IntelligentSessionOptions {
    */
   readonly maxWaitMs?: number | undefined;
   /** How requests travel; the same for the worker. @default 'pubsub' */
-  readonly transport?: ServingOptions['transport'];
+  readonly transport?: RemoteExecutorOptions['transport'];
   /** Streams of the transport 'stream'; the same for the worker. @default 16 */
   readonly partitions?: number | undefined;
   /** Messages that each of them holds at most; more are refused. @default 16384 */
@@ -60,7 +60,7 @@ export interface IntelligentSessionOptions {
   /** Seconds for which one of them may wait; the same for the worker. @default 86400 */
   readonly maxMessageAgeSeconds?: number | undefined;
   /** How answers come: one list a process, or the white paper's, one a request. @default 'inbox' */
-  readonly replies?: ServingOptions['replies'];
+  readonly replies?: RemoteExecutorOptions['replies'];
   /** Blocking connections of `replies: 'list'`. @default 16 */
   readonly replyConnections?: number | undefined;
   /**

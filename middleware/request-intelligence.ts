@@ -1,27 +1,29 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Session, SessionData } from 'express-session';
-import { optionsOf } from '../lib/options/check-arguments.js';
+import { argumentError, optionsOf } from '../lib/options/check-arguments.js';
 import { applicationFault } from '../lib/errors/errors.js';
 import type { CommandCaller, Combo } from '../lib/intelligence/command/descriptor.js';
 import { type CommandMethods, descriptors } from '../lib/intelligence/commands.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
 import type { Executor } from '../lib/serving/executor.js';
+import { type AskOptions, type AskResult, UnansweredError } from './ask-result.js';
 import type { VisitorPolicy } from './visitor-policy.js';
 
-/** A request that went through the middleware; Express' requests are, on plain node:http a cast says so. */
+/** A request that went through the middleware. Express' requests are of this type; on plain node:http it takes a cast. */
 export interface IntelligentRequest extends IncomingMessage {
   readonly originalUrl?: string;
-  /** not there while the store is away, or where the cookie's path is another */
+  /** It is undefined while the store is away, and where the cookie's path is another. */
   session: Session & Partial<SessionData>;
   sessionID: string;
   intelligence: RequestIntelligence;
 }
 
-/** The session to work for, and what it has left. */
+/** The session for which something is kept. */
 export interface TrackedSession {
   readonly sid: string;
+  /** How long what is kept of it lives from now on. */
   readonly ttlSeconds: number;
-  /** has its cookie come back? */
+  /** Has its cookie come back once? */
   readonly returning: boolean;
 }
 
@@ -29,24 +31,25 @@ export interface TrackedSession {
 export interface RequestContext {
   readonly serving: Executor;
   readonly timeout: number;
-  /** their pages are normalised */
+  /** The option `combos`; each page has its one name. */
   readonly combos: readonly Combo[];
-  /** one name for all spellings of a page */
+  /** Gives the one name of all spellings of a page. */
   readonly pageName: (text: string) => string;
-  /** what pageview() counts */
+  /** The page that pageview() counts. */
   readonly askedPage: (req: IntelligentRequest) => string;
-  /** what counts by itself, or undefined; is the response at its end? */
+  /** The page that counts by itself, or undefined. `ended`: is the response at its end? */
   readonly automaticPage: (req: IntelligentRequest, ended: boolean) => string | undefined;
-  /** undefined: a session that is not stored is not tracked */
+  /** Undefined where there is no session, or one that is not stored. */
   readonly session: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
 }
 
-/** What the commands give to it: `freshPages()`, `notifications()`, `combo()` and so on. */
+/** The methods that the commands bring: `freshPages()`, `notifications()`, `combo()` and so on. */
 export interface RequestIntelligence extends CommandMethods {}
 
 /**
- * `req.intelligence`. Nothing here rejects because Redis or the worker is away: a figure is then undefined, a list comes
- * back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each ask costs one PUBLISH.
+ * `req.intelligence`. Nothing here rejects because Redis or the worker is away, unless it is asked to: a figure is then undefined, a
+ * list comes back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each call that asks costs one PUBLISH
+ * (or XADD) and one RPUSH of the worker's; embedded, a part of a script call.
  */
 export class RequestIntelligence implements CommandCaller {
   /** Did something go unanswered on this request? */
@@ -60,17 +63,18 @@ export class RequestIntelligence implements CommandCaller {
     readonly policy: VisitorPolicy,
   ) {}
 
-  /** The response has ended, or was aborted: what counts by itself is sent, and what is known is renewed. */
+  /** The response has ended, or was aborted: the page view that counts by itself is sent, and what is kept is renewed. */
   end(res: ServerResponse): void {
-    // another middleware may have made the session, and then its own counts
+    // Another middleware may have made the session, and then that one counts.
     if (!this.policy.tracked || this.req.intelligence !== this) return;
     if (res.writableFinished) this.#sendPageview(res);
     this.#renew();
   }
 
   /**
-   * Counts this request's page view, if nothing has yet, and tells what is known: whatever `track` says, and however the
-   * request ends. undefined: no answer, or a session that is not tracked.
+   * Counts this request's page view, whatever `track` says and however the request ends, and gives a report of the visitor (white
+   * paper, "Activity Pattern Monitoring & Personalization"). A second call gives the same report and counts nothing. Undefined: no
+   * answer came within the option `timeout` (100 ms), or the visitor is not tracked.
    */
   pageview(): Promise<PageviewReport | undefined> {
     this.#report ??= this.#askPageview();
@@ -79,19 +83,53 @@ export class RequestIntelligence implements CommandCaller {
 
   async #askPageview(page?: string): Promise<PageviewReport | undefined> {
     const name = this.context.pageName(page ?? this.context.askedPage(this.req));
-    return (await this.#ask('pageview', name)) as PageviewReport | undefined;
+    const result = await this.#ask('pageview', name, this.context.timeout);
+    // A view of a session that was destroyed meanwhile, or one that was counted before, has no report.
+    return result.answered ? ((result.data ?? undefined) as PageviewReport | undefined) : undefined;
   }
 
-  /** Sends a command of your own that nobody waits for. */
+  /**
+   * Sends a command of your own that nobody waits for. `payload`: a text goes as it is, anything else as JSON, 262,144 bytes at
+   * most. One PUBLISH, or XADD with `transport: 'stream'`; embedded it costs what the command does. Nothing is sent for a visitor
+   * who is not tracked. Throws an OptionError for a wrong argument; what goes wrong later is the event `fault`.
+   */
   send(command: string, payload?: unknown): void {
     this.#countFirst();
     const session = this.#session();
-    if (session) this.context.serving.send(command, session.sid, payload, session.ttlSeconds);
+    if (session) this.context.serving.send(command, session.sid, payload, { ttlSeconds: session.ttlSeconds });
   }
 
-  /** Sends a command of your own and waits for its answer; undefined after `timeout` ms. */
-  ask(command: string, payload?: unknown, options?: { timeout?: number | undefined }): Promise<unknown> {
-    const { timeout } = optionsOf('ask', options);
+  /**
+   * Sends a command of your own and waits for its answer: what the command gave, as JSON has it, null where it gave nothing, and
+   * undefined where no answer came in `timeout` ms (1 to a day; the option `timeout`, 100, by default) on top of the way to Redis and
+   * back. With `onUnanswered: 'reject'` the promise rejects with an UnansweredError instead. It rejects with an OptionError for a wrong
+   * argument. Costs what send() does, and one RPUSH of the worker's for the answer.
+   */
+  async ask(command: string, payload?: unknown, options?: AskOptions): Promise<unknown> {
+    const { onUnanswered = 'undefined' } = optionsOf('ask', options);
+    if (onUnanswered !== 'undefined' && onUnanswered !== 'reject')
+      throw argumentError('ask', `"onUnanswered" to be 'undefined' or 'reject'`, onUnanswered);
+    const result = await this.#askInOrder('ask', command, payload, options);
+    if (result.answered) return result.data;
+    if (onUnanswered === 'reject') throw new UnansweredError(command, result);
+    return undefined;
+  }
+
+  /**
+   * As ask(), and says why there is no answer: `{ answered: true, data }`, or `{ answered: false, reason, error }`. Rejects for a wrong
+   * argument only.
+   */
+  async askResult(command: string, payload?: unknown, options?: Pick<AskOptions, 'timeout'>): Promise<AskResult> {
+    return this.#askInOrder('askResult', command, payload, options);
+  }
+
+  #askInOrder(
+    method: string,
+    command: string,
+    payload: unknown,
+    options: Pick<AskOptions, 'timeout'> | undefined,
+  ): Promise<AskResult> {
+    const { timeout = this.context.timeout } = optionsOf(method, options);
     this.#countFirst();
     return this.#ask(command, payload, timeout);
   }
@@ -100,7 +138,7 @@ export class RequestIntelligence implements CommandCaller {
     return this.policy.tracked ? this.context.session(this.req, this.policy) : undefined;
   }
 
-  /** The page view goes before what follows. */
+  /** The page view that counts by itself goes before what follows, so that answers know of it. */
   #countFirst(): void {
     const page = this.#automaticPage(false);
     if (page === undefined) return;
@@ -108,7 +146,7 @@ export class RequestIntelligence implements CommandCaller {
     this.#report.catch((error: unknown) => this.context.serving.emit('fault', applicationFault(error)));
   }
 
-  /** The page that counts by itself, if nothing has yet. What `track` throws is told by `fault`, once. */
+  /** The page that counts by itself, if nothing has counted yet. What the function `track` throws is one event `fault`. */
   #automaticPage(ended: boolean): string | undefined {
     if (this.#report || this.#trackFailed || !this.policy.tracked) return undefined;
     try {
@@ -120,19 +158,20 @@ export class RequestIntelligence implements CommandCaller {
     }
   }
 
-  async #ask(command: string, payload: unknown, timeout = this.context.timeout): Promise<unknown> {
+  async #ask(command: string, payload: unknown, timeoutMs: number): Promise<AskResult> {
     const session = this.#session();
     if (!session) {
-      this.degraded ||= this.policy.tracked && this.req.session === undefined;
-      return undefined;
+      const reason = this.policy.tracked && this.req.session === undefined ? 'no-session' : 'untracked';
+      this.degraded ||= reason === 'no-session';
+      return { answered: false, reason };
     }
-    const answer = await this.context.serving.ask(command, session.sid, payload, session.ttlSeconds, timeout);
-    if (answer.answered) return answer.data ?? undefined;
-    this.degraded = true;
-    return undefined;
+    const { sid, ttlSeconds } = session;
+    const answer = await this.context.serving.ask(command, sid, payload, { ttlSeconds, timeoutMs });
+    this.degraded ||= !answer.answered;
+    return answer;
   }
 
-  /** The automatic page view of a request that asked nothing: sent at its end if it went well, and nobody waits. */
+  /** Sends the page view of a request that asked nothing, if the request went well. Nobody waits for it. */
   #sendPageview({ statusCode }: ServerResponse): void {
     if (!((statusCode >= 200 && statusCode < 300) || statusCode === 304)) return;
     const page = this.#automaticPage(true);
@@ -140,23 +179,25 @@ export class RequestIntelligence implements CommandCaller {
     try {
       const session = this.#session();
       if (!session) return;
-      this.#report = Promise.resolve(undefined); // counted
-      this.context.serving.send('pageview', session.sid, this.context.pageName(page), session.ttlSeconds);
+      this.#report = Promise.resolve(undefined); // It is counted.
+      this.context.serving.send('pageview', session.sid, this.context.pageName(page), {
+        ttlSeconds: session.ttlSeconds,
+      });
     } catch (error) {
-      this.context.serving.emit('fault', applicationFault(error)); // the response has gone
+      this.context.serving.emit('fault', applicationFault(error)); // The response has gone.
     }
   }
 
-  /** What is known lives as long as the session: a request without a page view, or whose view nobody took, renews it, too. */
+  /** What is kept lives as long as the session, so a request without a page view, or whose view went unanswered, renews it. */
   #renew(): void {
     try {
       const session = this.#report && !this.degraded ? undefined : this.#session();
       if (session?.returning) this.context.serving.renew(session.sid, session.ttlSeconds);
     } catch (error) {
-      this.context.serving.emit('fault', applicationFault(error)); // of an application's own function; the response has gone
+      this.context.serving.emit('fault', applicationFault(error)); // A function of the application's threw, and the response has gone.
     }
   }
 }
 
-// each command's methods stand in its own folder
+// The methods of a command stand in its own folder.
 for (const { methods } of descriptors) Object.assign(RequestIntelligence.prototype, methods);

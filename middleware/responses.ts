@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { Pending } from '../lib/redis/unfinished.js';
+import { Pending } from '../lib/redis/unfinished-work.js';
 import type { RedisClient } from '../lib/redis/connect.js';
 
 /** The responses that are under way, so that a close() can wait for what they save and send. */
@@ -8,14 +8,14 @@ export class Responses {
   readonly #open = new Set<ServerResponse>();
   #closing = false;
 
-  /** With the store's client: where Redis is away, nobody waits. Of a store of the application's own nothing is known. */
+  /** `client` is that of the package's own store: where its Redis is away, close() waits for nothing. */
   constructor(client: RedisClient | undefined) {
     this.#pending = new Pending(client);
   }
 
   /**
-   * Calls `onEnd` when the response has ended or was aborted. A WebSocket's handshake (socket.io, ws) comes with a response
-   * that has no events: it is not waited for, and no page view either.
+   * Calls `onEnd` when the response has ended or was aborted. A WebSocket's handshake (socket.io, ws) comes with a response that has
+   * no events: it is not waited for, and it is no page view.
    */
   add(res: ServerResponse, onEnd: () => void): void {
     if (typeof res.once !== 'function') return;
@@ -37,7 +37,7 @@ export class Responses {
   }
 }
 
-/** server.close() leaves a connection that is kept alive: it would bring one request after the other. */
+/** server.close() leaves connections that are kept alive, which would go on bringing requests. */
 function lastOfItsConnection(res: ServerResponse): void {
   if (!res.headersSent) res.setHeader('Connection', 'close');
 }

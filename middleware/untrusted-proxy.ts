@@ -8,15 +8,15 @@ type Next = (error?: unknown) => void;
 const ADVICE = "app.set('trust proxy', 1), or option session: { proxy: true }";
 
 /**
- * Warns once where a secure cookie is not set, since the request came over http as far as express-session can tell: each page
- * then makes a new session. Gives what to call in `next`'s place.
+ * Warns once where a secure cookie is not set, since the request came over http as far as express-session can tell: each page then
+ * makes a new session. Returns what is to be called in the place of `next`.
  */
 export function warnOfUntrustedProxy(proxyOption: boolean | undefined): (req: IntelligentRequest, next: Next) => Next {
   let warned = false;
   return (req, next) => {
     if (warned) return next;
     return (error) => {
-      // a declared bot is no visitor: a health check comes over http to a site behind a proxy
+      // A declared bot is no visitor: a health check comes over http to a site behind a proxy.
       if (
         !warned &&
         req.session?.cookie.secure === true &&
@@ -39,7 +39,7 @@ function reasonOf(req: IncomingMessage): string {
   );
 }
 
-/** As express-session decides it. */
+/** Decides as express-session does. */
 function isSecure(req: IncomingMessage, proxyOption: boolean | undefined): boolean {
   if ((req.socket as TLSSocket | null)?.encrypted) return true;
   if (proxyOption === true) return protoOf(req) === 'https';

@@ -8,17 +8,17 @@ export type Bots = false | ((req: ExpressRequest) => boolean);
 
 /** How a request is treated, decided once, before its session is read. */
 export interface VisitorPolicy {
-  /** is anything of the intelligence sent for it? */
+  /** Is anything sent for it, and kept? */
   readonly tracked: boolean;
-  /** is a session stored that holds nothing, with its cookie (express-session's saveUninitialized)? */
+  /** Is a session stored, and its cookie set, that holds nothing (express-session's saveUninitialized)? */
   readonly stored: boolean;
 }
 
-/** Visitors share a few user agents, and the list of bots is one long regular expression. */
+/** Remembered, since visitors share a few user agents, and the list of bots is one long regular expression. */
 const known = new LRUCache<string, boolean>({ max: 500 });
 const LONGEST_KNOWN = 512;
 
-/** Bots that say so in their user agent. A request without one says nothing, and is not taken for a bot's. */
+/** Finds bots that say so in their user agent. A request without one says nothing, and is not taken for a bot's. */
 export function declaredBots({ headers: { 'user-agent': agent } }: IncomingMessage): boolean {
   if (agent === undefined) return false;
   let bot = known.get(agent);

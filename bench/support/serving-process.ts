@@ -11,8 +11,8 @@ import { paperServing, paperWorker } from './paper.js';
 // as it is published: a loader that compiles on the way slows every function down
 const dist = (path: string) => new URL(`../../dist/lib/${path}`, import.meta.url).href;
 const { createWorker, intelligentSession } = (await import(dist('index.js'))) as typeof import('../../lib/index.js');
-const { ServingLayer } = (await import(
-  dist('serving/serving-layer.js')
+const { RemoteExecutor } = (await import(
+  dist('serving/remote-executor.js')
 )) as typeof import('../../lib/serving/remote-executor.js');
 
 export interface Run {
@@ -93,9 +93,10 @@ else if (what === 'worker') {
     what === 'embedded'
       ? intelligentSession({ redis, secret: 'of no use but for benchmarks, 32 bytes', worker: 'embedded', ...options })
       : undefined;
-  const serving = sessions?.serving ?? new ServingLayer(redis, options);
-  ask = async (sid, page, timeoutMs) => (await serving.ask('pageview', sid, page, 3600, timeoutMs)).answered;
-  send = (sid, page) => serving.send('pageview', sid, page, 3600);
+  const serving = sessions?.serving ?? new RemoteExecutor(redis, options);
+  ask = async (sid, page, timeoutMs) =>
+    (await serving.ask('pageview', sid, page, { ttlSeconds: 3600, timeoutMs })).answered;
+  send = (sid, page) => serving.send('pageview', sid, page, { ttlSeconds: 3600 });
   close = () => serving.close();
 }
 let cpu = process.cpuUsage();

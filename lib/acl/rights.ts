@@ -76,9 +76,7 @@ const channelsOf = (scope: AclScope, glob: string): string[] =>
   commandNames(scope).map((command) => patternOf(scope.namespace, command, glob, scope.db));
 /** The white paper's lists, one a request. */
 const replyLists = (scope: AclScope): string[] =>
-  commandNames(scope).map((command) =>
-    replyKey(scope.namespace, { command, sid: '*', rid: '*', request: { id: '*' } }),
-  );
+  commandNames(scope).map((command) => replyKey(scope.namespace, { command, sid: '*', rid: '*' }));
 const inboxes = ({ namespace }: AclScope): string => inboxKey(namespace, '*');
 const streams = ({ namespace }: AclScope): string => streamKey(namespace, '*');
 const leases = ({ namespace }: AclScope): string => leaseKey(namespace, '*');

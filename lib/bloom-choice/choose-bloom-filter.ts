@@ -6,10 +6,11 @@ import { RedisBloomFilter } from '../bloom/redis-bloom.js';
 
 export type BloomChoice = 'auto' | 'module' | 'fallback';
 
+/** What each connection's server has said; forgotten when the connection is lost, since the next server may be another. */
 const answers = new WeakMap<RedisClient, Promise<boolean>>();
 const watched = new WeakSet<RedisClient>();
 
-/** Does this connection's server know BF.INSERT (COMMAND INFO, one round trip)? Asked once, and again after a new connection. */
+/** Does this connection's server know BF.INSERT? One round trip (COMMAND INFO) for each time that it connects. */
 function hasModule(client: RedisClient): Promise<boolean> {
   const known = answers.get(client);
   if (known) return known;
@@ -26,13 +27,17 @@ function hasModule(client: RedisClient): Promise<boolean> {
   return answer;
 }
 
-/** `auto` asks the server, whatever its version says. Options: the shape of new filters, and a secret for the items. */
+/**
+ * Makes a Bloom filter: on RedisBloom, on plain Redis, or (`auto`) on RedisBloom where the server has it, which is asked whatever
+ * its version is. The options are the shape of new filters and a secret for the items.
+ */
 export async function chooseBloomFilter(
   client: RedisClient,
   choice: BloomChoice = 'auto',
   options: BloomOptions = {},
 ): Promise<BloomFilter> {
-  if (typeof (client as Partial<RedisClient> | null)?.call !== 'function')
+  // a function has call(), too
+  if (typeof client !== 'object' || typeof client?.call !== 'function' || typeof client.on !== 'function')
     throw new OptionError('createBloomFilter(): the client should be a Redis or Cluster of ioredis, which stays yours');
   if (!['auto', 'module', 'fallback'].includes(choice))
     throw new OptionError(

@@ -1,16 +1,17 @@
 import { createHash } from 'node:crypto';
+import type { HashPair } from '../hash/murmur-hash.js';
 import { bloomFault } from './bloom-error.js';
 
 /** A filter's bytes as BF.SCANDUMP gives them: a header of 20 bytes and 53 a layer, then the layers' bits (WIRE.md). */
 const HEADER = 20;
 const LINK = 53;
 const NON_SCALING = 8;
-/** no rounding to powers of two, 64-bit hashes: what RedisBloom 2 makes */
+/** RedisBloom 2's options for every filter: no rounding to powers of two, and 64-bit hashes. */
 const PLAIN = 5;
 export const MOST_BYTES = 536_000_000;
 const MOST_LAYERS = 1000;
 export const MOST_EXPANSION = 32_768;
-/** as the module rounds them */
+/** Constants with the digits that the module has. */
 const LN2 = 0.693147180559945;
 const LN2_SQUARED = 0.480453013918201;
 
@@ -20,7 +21,7 @@ export interface Layer {
   readonly errorRate: number;
   readonly hashes: number;
   readonly entries: number;
-  /** where its bits begin, in bytes from the dump's first */
+  /** where its bits begin, in bytes from the beginning of the dump */
   readonly at: number;
 }
 
@@ -29,21 +30,21 @@ export interface FilterForm {
   readonly options: number;
   readonly expansion: number;
   readonly layers: readonly Layer[];
-  /** bytes of the whole */
+  /** header and bits, in bytes */
   readonly length: number;
 }
 
 export const isNonScaling = ({ options }: Pick<FilterForm, 'options'>): boolean => options >= NON_SCALING;
 
-/** Reads a header; `whole`: the layers' bits must be there too, no more and no less. Anything odd is a coded error. */
-export function parseForm(bytes: Buffer, whole = true): FilterForm {
+/** Reads a header; where the dump should be complete, the layers' bits have to be there, too. Anything odd is a coded error. */
+export function parseForm(bytes: Buffer, isComplete = true): FilterForm {
   const damaged = () => bloomFault('DAMAGED');
   if (bytes.length < HEADER) throw damaged();
   const n = bytes.readUInt32LE(8);
   if (n < 1 || n > MOST_LAYERS || bytes.length < HEADER + n * LINK) throw damaged();
   const options = bytes.readUInt32LE(12);
   if (options !== PLAIN && options !== PLAIN + NON_SCALING) throw bloomFault('FOREIGN');
-  // one that grows by nothing would get layers that hold nothing, one that grows by more than an option may say, all of the memory
+  // An expansion of 0 would make layers that hold nothing; one over what an option allows would take all of the memory.
   const growth = bytes.readUInt32LE(16);
   if ((options === PLAIN && growth === 0) || growth > MOST_EXPANSION) throw damaged();
   const layers: Layer[] = [];
@@ -57,7 +58,7 @@ export function parseForm(bytes: Buffer, whole = true): FilterForm {
     if (bits !== size * 8 || bits === 0 || !(errorRate > 0 && errorRate < 1)) throw damaged();
     const usual = LN2 * bitsPerItem(errorRate);
     if (hashes < 1 || Math.abs(hashes - usual) > 1.001 || u64(bytes, from + 44) < 1) throw damaged();
-    // entries that the bits are not for: the next layer would be made for as many, times the expansion
+    // The next layer is made for these entries times the expansion, so they have to be those that the bits are for.
     if (Math.abs(bits / bitsFor(u64(bytes, from + 44), errorRate) - 1) > 1e-6) throw damaged();
     layers.push({
       bits,
@@ -69,7 +70,7 @@ export function parseForm(bytes: Buffer, whole = true): FilterForm {
     });
     at += size;
   }
-  if (whole && at !== bytes.length) throw damaged();
+  if (isComplete && at !== bytes.length) throw damaged();
   return {
     items: u64(bytes, 0),
     options,
@@ -79,7 +80,7 @@ export function parseForm(bytes: Buffer, whole = true): FilterForm {
   };
 }
 
-/** The part of a dump before the layers' bits. */
+/** The beginning of a dump, before the layers' bits. */
 export const headerOf = (bytes: Buffer): Buffer => bytes.subarray(0, headerLength(bytes));
 
 /** SHA-1, as Redis' scripts compute it. */
@@ -89,7 +90,7 @@ export const digestOf = (bytes: Buffer): string => createHash('sha1').update(byt
 const headerLength = (bytes: Buffer): number =>
   bytes.length < HEADER ? 0 : HEADER + Math.min(bytes.readUInt32LE(8), MOST_LAYERS) * LINK;
 
-/** Layers (their `at` counts for nothing) and their bits, as one dump. */
+/** Makes a dump of layers and their bits. */
 export function formatDump(
   { options, expansion }: Pick<FilterForm, 'options' | 'expansion'>,
   layers: readonly (Omit<Layer, 'at'> & { readonly data: Buffer })[],
@@ -114,7 +115,7 @@ export function formatDump(
 
 const bitsPerItem = (errorRate: number): number => -(Math.log(errorRate) / LN2_SQUARED);
 
-/** A layer's bits, as the module rounds them. */
+/** How many bits a layer has, rounded as the module does it. */
 const bitsFor = (entries: number, errorRate: number): number =>
   Math.max(64, Math.ceil(Math.floor(entries * bitsPerItem(errorRate)) / 64) * 64);
 
@@ -126,18 +127,15 @@ export function emptyLayer(entries: number, errorRate: number): Omit<Layer, 'at'
   return { bits, count: 0, errorRate, hashes: Math.ceil(LN2 * per), entries, data: Buffer.alloc(bits / 8) };
 }
 
-/** An item's bits in a layer, from its two hashes (16 bytes): (h1 + i * h2) mod 2^64 mod bits, without BigInt. */
-export function positions(pair: Buffer, { bits, hashes }: Pick<Layer, 'bits' | 'hashes'>): number[] {
-  let lo = pair.readUInt32LE(0);
-  let hi = pair.readUInt32LE(4);
-  const lo2 = pair.readUInt32LE(8);
-  const hi2 = pair.readUInt32LE(12);
+/** An item's bits in a layer: bit i is (first + i * second) mod 2^64 mod bits, computed without BigInt. */
+export function positions([first, second]: HashPair, { bits, hashes }: Pick<Layer, 'bits' | 'hashes'>): number[] {
+  let { lo, hi } = first;
   const at: number[] = [];
   for (let i = 0; i < hashes; i++) {
     // bits < 2^37: the remainder times 2^16 stays exact
     at.push(((((((hi % bits) * 65536) % bits) * 65536) % bits) + lo) % bits);
-    lo += lo2;
-    hi += hi2;
+    lo += second.lo;
+    hi += second.hi;
     if (lo >= 4294967296) {
       lo -= 4294967296;
       hi++;
@@ -147,14 +145,14 @@ export function positions(pair: Buffer, { bits, hashes }: Pick<Layer, 'bits' | '
   return at;
 }
 
-/** May the filter hold the item? `dump` is the whole. */
-export function formHas(dump: Buffer, { layers }: FilterForm, pair: Buffer): boolean {
+/** Does a complete dump's filter hold the item, as far as it can tell? */
+export function formHas(dump: Buffer, { layers }: FilterForm, pair: HashPair): boolean {
   return layers.some((layer) =>
     positions(pair, layer).every((b) => ((dump[layer.at + Math.floor(b / 8)] as number) >> (b % 8)) & 1),
   );
 }
 
-/** A number of a header; one that is not exact here is no filter's. */
+/** A number of 64 bits in a header. One that JavaScript can't hold exactly is in no filter that is undamaged. */
 function u64(bytes: Buffer, at: number): number {
   const value = bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 4294967296;
   if (!Number.isSafeInteger(value)) throw bloomFault('DAMAGED');

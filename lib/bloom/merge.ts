@@ -1,24 +1,24 @@
 import { checkList } from '../options/check-arguments.js';
 import { bloomFault } from './bloom-error.js';
 import type { BloomDump, BloomFilter } from './bloom-filter.js';
-import { unite } from './union.js';
+import { unionOf } from './union.js';
 
 const TRIES = 10;
 
-/** BloomFilter.merge, on both implementations: dump all, unite here, load if nothing has changed meanwhile. */
+/** BloomFilter.merge of both implementations: dumps all, makes the union here, and loads it if no filter has changed meanwhile. */
 export async function merge(filter: BloomFilter, target: string, sources: readonly string[]): Promise<void> {
   checkList('merge', sources);
   const keys = [...new Set([target, ...sources])];
   for (let tried = 0; tried < TRIES; tried++) {
     const dumps = await Promise.all(keys.map((key) => filter.dump(key)));
-    const there = dumps.filter((dump): dump is BloomDump => dump !== undefined);
-    if (there.length === 0 || (there.length === 1 && dumps[0])) return;
-    const ttlMs = dumps[0] ? dumps[0].ttlMs : longest(there);
-    const dump = { bytes: unite(there.map(({ bytes }) => bytes)), ttlMs };
+    const existing = dumps.filter((dump): dump is BloomDump => dump !== undefined);
+    if (existing.length === 0 || (existing.length === 1 && dumps[0])) return;
+    const ttlMs = dumps[0] ? dumps[0].ttlMs : longestTtl(existing);
+    const dump = { bytes: unionOf(existing.map(({ bytes }) => bytes)), ttlMs };
     if (await filter.load(target, dump, new Map(keys.map((key, i) => [key, dumps[i]])))) return;
   }
   throw bloomFault('BUSY');
 }
 
-const longest = (dumps: readonly BloomDump[]): number | undefined =>
+const longestTtl = (dumps: readonly BloomDump[]): number | undefined =>
   dumps.some(({ ttlMs }) => ttlMs === undefined) ? undefined : Math.max(...dumps.map(({ ttlMs }) => ttlMs as number));

@@ -1,110 +1,67 @@
 import { targetOf } from '../redis/open-target.js';
-import { anyCommand, Script } from '../redis/run-script.js';
+import { anyCommand, type Script, type ScriptArgument } from '../redis/run-script.js';
 import type { RedisClient } from '../redis/client.js';
 import type { RedisTarget } from '../redis/target.js';
 import { bloomFault } from './bloom-error.js';
-import {
-  type BloomDump,
-  type BloomFilter,
-  type BloomInfo,
-  type BloomItem,
-  type BloomOptions,
-  type BloomShape,
-  type ResolvedShape,
-  blinding,
-  bloomLua,
-  inBatches,
-  resolveBloomOptions,
-  resolveShape,
-} from './bloom-filter.js';
-import { digestOf, headerOf, MOST_BYTES, parseForm } from './filter-format.js';
-import { merge } from './merge.js';
+import type { BloomDump, BloomInfo, BloomItem, BloomOptions, ResolvedShape } from './bloom-filter.js';
+import { areOne } from './bloom-items.js';
+import { headerOf, parseForm } from './filter-format.js';
+import { StoredFilter, ttlOf } from './stored-filter.js';
 
 const MISSING = /not found|does not exist/i;
-/** BF.SCANDUMP's own size of a chunk */
-const CHUNK = 16 * 1024 * 1024;
+/** The size of BF.SCANDUMP's own chunks. */
+const CHUNK_BYTES = 16 * 1024 * 1024;
 
 /** BF.* of the module RedisBloom (also in Redis 8). https://redis.io/docs/latest/commands/bf.add/ */
-export class RedisBloomFilter implements BloomFilter {
+export class RedisBloomFilter extends StoredFilter {
   readonly implementation = 'module';
-  readonly lua: string;
-  readonly blind: (item: BloomItem) => string | Buffer;
-  readonly #shape: ResolvedShape;
   readonly #dump: Script<[number, ...Buffer[]]>;
-  readonly #load: Script<number>;
   readonly #target: RedisTarget;
 
-  constructor(
-    readonly client: RedisClient,
-    options: BloomOptions = {},
-  ) {
-    const { shape, itemSecret } = resolveBloomOptions(options);
+  constructor(client: RedisClient, options: BloomOptions = {}) {
+    super(client, options, 'lib/bloom/redis-bloom.lua');
     this.#target = targetOf(client);
-    this.#shape = shape;
-    this.blind = blinding(itemSecret);
-    this.lua = bloomLua(this.#shape, 'lib/bloom/redis-bloom.lua');
-    this.#dump = new Script(`${this.lua}\nreturn bloom_dump(KEYS[1])`, 1);
-    this.#load = new Script(`${this.lua}\nreturn bloom_load(KEYS, ARGV)`);
+    this.#dump = this.script('return bloom_dump(KEYS[1])');
   }
 
-  /** As text: bytes, and so items of a filter with a secret, are not to be had in JSON. */
+  /** As text: JSON has no bytes, and an item of a filter with a secret is bytes. */
   scriptItem(item: BloomItem): string {
-    const text = this.blind(item);
+    const text = this.keyedItem(item);
     if (typeof text !== 'string') throw new TypeError('a script takes no bytes as an item');
     return text.toWellFormed();
   }
 
-  async reserve(key: string, shape: BloomShape = this.#shape): Promise<void> {
-    const { errorRate, capacity, expansion, nonScaling } = resolveShape(shape, this.#shape);
-    const scaling = nonScaling ? ['NONSCALING'] : ['EXPANSION', expansion];
-    await this.#call('BF.RESERVE', key, errorRate, capacity, ...scaling);
+  protected reserveShape(key: string, shape: ResolvedShape): Promise<unknown> {
+    return this.#call('BF.RESERVE', key, shape.errorRate, shape.capacity, ...scalingOf(shape));
   }
 
-  async add(key: string, item: BloomItem): Promise<boolean> {
-    return (await this.addMany(key, [item]))[0] as boolean;
-  }
-
-  addMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
-    return inBatches(items, (batch) => this.#add(key, batch));
-  }
-
-  async #add(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
-    const { errorRate, capacity, expansion, nonScaling } = this.#shape;
-    const shape = ['CAPACITY', capacity, 'ERROR', errorRate];
-    const scaling = nonScaling ? ['NONSCALING'] : ['EXPANSION', expansion];
-    const args = [...shape, ...scaling, 'ITEMS', ...items.map(this.blind)];
-    const replies = (await this.#call('BF.INSERT', key, ...args)) as unknown[];
+  protected async addBatch(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
+    const { errorRate, capacity } = this.shape;
+    const shape = ['CAPACITY', capacity, 'ERROR', errorRate, ...scalingOf(this.shape)];
+    const replies = await this.#call('BF.INSERT', key, ...shape, 'ITEMS', ...items.map(this.keyedItem));
     for (const reply of replies) if (reply instanceof Error) throw bloomFault(reply);
-    return replies.map((reply) => Number(reply) === 1);
+    return areOne(replies);
   }
 
-  async exists(key: string, item: BloomItem): Promise<boolean> {
-    return (await this.existsMany(key, [item]))[0] as boolean;
+  /** TYPE goes with it in one round trip, since BF.MEXISTS alone takes a string for an empty filter. */
+  protected async existsBatch(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
+    return this.attempt(key, async () => {
+      const [type, replies] = await Promise.all([
+        this.client.type(key),
+        this.#call('BF.MEXISTS', key, ...items.map(this.keyedItem)),
+      ]);
+      if (type !== 'MBbloom--' && type !== 'none') throw new Error('WRONGTYPE');
+      return areOne(replies);
+    });
   }
 
-  /** TYPE goes with it in one round trip: BF.MEXISTS alone takes a string for an empty filter. */
-  existsMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
-    return inBatches(items, (batch) => this.#exists(key, batch));
-  }
-
-  async #exists(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
-    const [type, replies] = await Promise.all([
-      this.client.type(key).catch((error) => {
-        throw bloomFault(error);
-      }),
-      this.#call('BF.MEXISTS', key, ...items.map(this.blind)),
-    ]);
-    if (type !== 'MBbloom--' && type !== 'none') throw await this.#fault(key, 'WRONGTYPE');
-    return (replies as unknown[]).map((reply) => Number(reply) === 1);
-  }
-
-  async cardinality(key: string): Promise<number> {
-    return (await this.info(key))?.items ?? 0;
-  }
-
-  async info(key: string): Promise<BloomInfo | undefined> {
-    try {
-      const reply = (await anyCommand.run(this.client, [key, 'BF.INFO'])) as unknown[];
+  info(key: string): Promise<BloomInfo | undefined> {
+    return this.attempt(key, async () => {
+      const reply = (await anyCommand.run(this.client, [key, 'BF.INFO']).catch((error) => {
+        if (MISSING.test(String(error))) return undefined;
+        throw error;
+      })) as unknown[] | undefined;
+      if (!reply) return undefined;
       const field = (name: string) => reply[reply.indexOf(name) + 1];
       const expansion = field('Expansion rate');
       return {
@@ -113,62 +70,40 @@ export class RedisBloomFilter implements BloomFilter {
         items: Number(field('Number of items inserted')),
         expansion: expansion === null ? undefined : Number(expansion),
       };
-    } catch (error) {
-      if (error instanceof Error && MISSING.test(error.message)) return undefined;
-      throw await this.#fault(key, error);
-    }
+    });
   }
 
-  merge(target: string, sources: readonly string[]): Promise<void> {
-    return merge(this, target, sources);
-  }
-
-  async dump(key: string): Promise<BloomDump | undefined> {
-    try {
+  dump(key: string): Promise<BloomDump | undefined> {
+    return this.attempt(key, async () => {
       const [ttl, ...chunks] = await this.#dump.runBuffers(this.client, [key]);
       if (chunks.length === 0) return undefined;
       const bytes = Buffer.concat(chunks);
       parseForm(bytes);
-      return { bytes, ttlMs: Number(ttl) < 0 ? undefined : Number(ttl) };
-    } catch (error) {
-      throw await this.#fault(key, error);
-    }
+      return { bytes, ttlMs: ttlOf(ttl) };
+    });
   }
 
-  async load(key: string, { bytes, ttlMs }: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
-    const watched = new Map([[key, undefined], ...(unchanged ?? [])]);
-    const digests = [...watched.values()].map((dump) => (dump ? digestOf(dump.bytes) : ''));
-    const chunks: (number | Buffer)[] = [1, headerOf(bytes)];
+  /** The header with iterator 1; then each layer's bytes in chunks, whose iterators are those that BF.SCANDUMP would give. */
+  protected loadArguments(bytes: Buffer): ScriptArgument[] {
+    const chunks: ScriptArgument[] = [1, headerOf(bytes)];
     let iterator = 1;
-    const { layers, length } = parseForm(bytes);
-    if (length > MOST_BYTES) throw bloomFault('TOOBIG');
-    for (const { at, bits } of layers)
-      for (let from = at; from < at + bits / 8; from += CHUNK) {
-        const chunk = bytes.subarray(from, Math.min(from + CHUNK, at + bits / 8));
+    for (const { at, bits } of parseForm(bytes).layers)
+      for (let from = at; from < at + bits / 8; from += CHUNK_BYTES) {
+        const chunk = bytes.subarray(from, Math.min(from + CHUNK_BYTES, at + bits / 8));
         iterator += chunk.length;
         chunks.push(iterator, chunk);
       }
-    try {
-      const args = [...watched.keys(), ttlMs ?? '', ...digests, ...chunks];
-      return Number(await this.#load.run(this.client, args, watched.size)) === 1;
-    } catch (error) {
-      throw await this.#fault(key, error);
-    }
+    return chunks;
   }
 
-  async #call(command: string, key: string, ...args: (string | number | Buffer)[]): Promise<unknown> {
-    try {
-      return await this.#target.callOnKey(command, key, args);
-    } catch (error) {
-      throw await this.#fault(key, error);
-    }
+  protected async holdsOtherForm(key: string): Promise<boolean> {
+    return (await this.client.getrange(key, 0, 6)) === 'ISBLOOM';
   }
 
-  /** A key of another type: which, is worth a look. */
-  async #fault(key: string, cause: unknown): Promise<Error> {
-    const known = bloomFault(cause);
-    if (!/WRONGTYPE/.test(String(cause)) || /OTHERFORM/.test(String(cause))) return known;
-    const head = await this.client.getrange(key, 0, 7).catch(() => '');
-    return head.startsWith('ISBLOOM') ? bloomFault('OTHERFORM fallback') : known;
+  #call(command: string, key: string, ...args: ScriptArgument[]): Promise<unknown[]> {
+    return this.attempt(key, () => this.#target.callOnKey(command, key, args)) as Promise<unknown[]>;
   }
 }
+
+const scalingOf = ({ nonScaling, expansion }: ResolvedShape): ScriptArgument[] =>
+  nonScaling ? ['NONSCALING'] : ['EXPANSION', expansion];

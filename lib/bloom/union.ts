@@ -4,22 +4,23 @@ import { emptyLayer, type FilterForm, formatDump, isNonScaling, type Layer, pars
 type FilledLayer = Omit<Layer, 'at'> & { readonly data: Buffer };
 
 /**
- * One filter that holds what all of them held, in the first one's shape. Layers of one geometry are united (OR) while the
- * fill that comes of it keeps the layer's error rate; the others stay side by side. A layer that nobody adds to any more
- * counts with the rate that its fill gives; the newest, and all that will grow after it, with twice its own.
+ * The union of filters: one filter that holds what all of them held, in the first one's shape. Layers of one geometry are
+ * joined bit by bit as long as the joined layer keeps its error rate; the others stay side by side. In the sum of error rates
+ * a layer that takes no more items counts with the rate of the bits that are set in it; the newest one, together with all that
+ * will grow after it, counts with twice its own rate.
  */
-export function unite(dumps: readonly Buffer[]): Buffer {
+export function unionOf(dumps: readonly Buffer[]): Buffer {
   const filters = dumps.map((bytes) => ({ bytes, form: parseForm(bytes) }));
   const { form } = filters[0] as { form: FilterForm };
   const layers: FilledLayer[] = [];
   for (const { bytes, form } of filters)
     for (const { at, ...layer } of form.layers) {
       const added = { ...layer, data: bytes.subarray(at, at + layer.bits / 8) };
-      const index = layers.findIndex((one) => sameGeometry(one, added) && united(one, added));
+      const index = layers.findIndex((one) => sameGeometry(one, added) && joined(one, added));
       if (index < 0) layers.push(added);
-      else layers[index] = united(layers[index] as FilledLayer, added) as FilledLayer;
+      else layers[index] = joined(layers[index] as FilledLayer, added) as FilledLayer;
     }
-  // The target's first layer stays the first: it tells the error rate. The rest as growth orders them.
+  // The target's first layer stays the first, since it tells the error rate. The others stand as growth would order them.
   const [own, ...rest] = layers as [FilledLayer, ...FilledLayer[]];
   layers.splice(0, layers.length, own, ...rest.sort((a, b) => b.errorRate - a.errorRate || a.entries - b.entries));
 
@@ -30,10 +31,10 @@ export function unite(dumps: readonly Buffer[]): Buffer {
   }
   const allowed = first.errorRate * 2;
   const last = layers.at(-1) as FilledLayer;
-  const sealed = layers.slice(0, -1).reduce((sum, layer) => sum + rateOf(layer), 0);
-  if (sealed + last.errorRate * 2 > allowed * (1 + 1e-9)) {
-    const left = allowed - sealed - rateOf(last);
-    if (left <= 0) throw bloomFault('UNITED');
+  const older = layers.slice(0, -1).reduce((sum, layer) => sum + rateOf(layer), 0);
+  if (older + last.errorRate * 2 > allowed * (1 + 1e-9)) {
+    const left = allowed - older - rateOf(last);
+    if (left <= 0) throw bloomFault('TOOFULL');
     if (last.count === 0) layers.pop();
     layers.push(emptyLayer(last.entries, left / 2));
   }
@@ -43,11 +44,11 @@ export function unite(dumps: readonly Buffer[]): Buffer {
 const sameGeometry = (a: FilledLayer, b: FilledLayer): boolean =>
   a.bits === b.bits && a.hashes === b.hashes && a.errorRate === b.errorRate && a.entries === b.entries;
 
-/** The false positives that a layer's fill gives. */
+/** The rate of false positives, from how many bits of a layer are set. */
 const rateOf = ({ data, bits, hashes }: FilledLayer): number => (ones(data) / bits) ** hashes;
 
-/** Both in one layer, or undefined where that would pass its error rate. One that has all of the other's stays as it is. */
-function united(a: FilledLayer, b: FilledLayer): FilledLayer | undefined {
+/** Two layers as one, or undefined where that would pass the error rate. A layer with all bits of the other stays as it is. */
+function joined(a: FilledLayer, b: FilledLayer): FilledLayer | undefined {
   const data = Buffer.from(a.data);
   for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) | (b.data[i] as number);
   if (data.equals(a.data)) return a;

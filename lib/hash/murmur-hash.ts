@@ -1,80 +1,74 @@
-/**
- * MurmurHash64A (Austin Appleby, public domain), as RedisBloom uses it, in 32-bit halves: no BigInt.
- * The result stands in `lo` and `hi`, so that a hash allocates nothing.
- */
-const M_LO = 0x5bd1e995;
+/** A 64-bit number as its low and its high 32 bits, both unsigned: BigInt would take ten times as long. */
+export interface Uint64 {
+  readonly lo: number;
+  readonly hi: number;
+}
+
+/** MurmurHash64A's multiplier. RedisBloom takes it for the seed of an item's first hash, too. */
+const M: Uint64 = { lo: 0x5bd1e995, hi: 0xc6a4a793 };
 const M_HI = 0xc6a4a793;
+const M_LO = 0x5bd1e995;
+const M_LO_UPPER = 0x5bd1;
+const M_LO_LOWER = 0xe995;
 
-export let lo = 0;
-export let hi = 0;
+/** The low 32 bits of a number times M: its own low bits decide them. */
+const lowTimesM = (lo: number): number => Math.imul(lo, M_LO);
 
-/** (aLo, aHi) * M, mod 2^64, into lo and hi. */
-function timesM(aLo: number, aHi: number): void {
-  const a0 = aLo & 0xffff;
-  const a1 = aLo >>> 16;
-  const b0 = M_LO & 0xffff;
-  const b1 = M_LO >>> 16;
-  const p00 = a0 * b0;
-  const p01 = a0 * b1;
-  const p10 = a1 * b0;
-  const middle = (p00 >>> 16) + (p01 & 0xffff) + (p10 & 0xffff);
-  const carry = a1 * b1 + (p01 >>> 16) + (p10 >>> 16) + (middle >>> 16);
-  lo = (middle << 16) | (p00 & 0xffff) | 0;
-  hi = (carry + Math.imul(aLo, M_HI) + Math.imul(aHi, M_LO)) | 0;
-}
+/** The high 32 bits of a number times M, by products of 16 bits, which are exact. */
+const highTimesM = (lo: number, hi: number): number => {
+  const upper = lo >>> 16;
+  const lower = lo & 0xffff;
+  const left = upper * M_LO_LOWER;
+  const right = lower * M_LO_UPPER;
+  const middle = ((lower * M_LO_LOWER) >>> 16) + (left & 0xffff) + (right & 0xffff);
+  const carried = upper * M_LO_UPPER + (left >>> 16) + (right >>> 16) + (middle >>> 16);
+  return (carried + Math.imul(lo, M_HI) + Math.imul(hi, M_LO)) | 0;
+};
 
-/** Hashes `data` with the 64-bit seed (seedLo, seedHi); read `lo` and `hi` (signed 32-bit) at once. */
-export function murmurHash64A(data: Uint8Array, seedLo: number, seedHi: number): void {
-  const length = data.length;
-  timesM(length | 0, 0);
-  let hLo = seedLo ^ lo;
-  let hHi = seedHi ^ hi;
-  const end = length & ~7;
-  let i = 0;
-  for (; i < end; i += 8) {
-    const kLo =
-      (data[i] as number) |
-      ((data[i + 1] as number) << 8) |
-      ((data[i + 2] as number) << 16) |
-      ((data[i + 3] as number) << 24);
-    const kHi =
-      (data[i + 4] as number) |
-      ((data[i + 5] as number) << 8) |
-      ((data[i + 6] as number) << 16) |
-      ((data[i + 7] as number) << 24);
-    timesM(kLo, kHi);
-    lo ^= hi >>> 15; // k ^= k >> 47
-    timesM(lo, hi);
-    timesM(hLo ^ lo, hHi ^ hi);
-    hLo = lo;
-    hHi = hi;
+/** MurmurHash64A (Austin Appleby, public domain), as RedisBloom uses it. */
+export function murmurHash64A(data: Uint8Array, seed: Uint64): Uint64 {
+  const { length } = data;
+  let lo = seed.lo ^ lowTimesM(length);
+  let hi = seed.hi ^ highTimesM(length, 0);
+  const whole = length & ~7;
+  for (let at = 0; at < whole; at += 8) {
+    const blockLo = word(data, at);
+    const blockHi = highTimesM(blockLo, word(data, at + 4));
+    const mixedLo = lowTimesM(blockLo) ^ (blockHi >>> 15); // block ^ (block >> 47)
+    hi ^= highTimesM(mixedLo, blockHi);
+    lo ^= lowTimesM(mixedLo);
+    hi = highTimesM(lo, hi);
+    lo = lowTimesM(lo);
   }
-  if (i < length) {
-    for (let shift = 0; i < length; i++, shift += 8) {
-      if (shift < 32) hLo ^= (data[i] as number) << shift;
-      else hHi ^= (data[i] as number) << (shift - 32);
-    }
-    timesM(hLo, hHi);
-    hLo = lo;
-    hHi = hi;
+  if (whole < length) {
+    lo ^= partOfWord(data, whole);
+    hi = highTimesM(lo, hi ^ partOfWord(data, whole + 4));
+    lo = lowTimesM(lo);
   }
-  hLo ^= hHi >>> 15;
-  timesM(hLo, hHi);
   lo ^= hi >>> 15;
+  hi = highTimesM(lo, hi);
+  lo = lowTimesM(lo);
+  return { lo: (lo ^ (hi >>> 15)) >>> 0, hi: hi >>> 0 };
 }
 
-/** An item's two hashes, each as its low and its high 32 bits: the first has RedisBloom's seed, the second the first. */
-export function hashWords(data: Uint8Array): [number, number, number, number] {
-  murmurHash64A(data, M_LO | 0, M_HI | 0);
-  const h1Lo = lo;
-  const h1Hi = hi;
-  murmurHash64A(data, h1Lo, h1Hi);
-  return [h1Lo >>> 0, h1Hi >>> 0, lo >>> 0, hi >>> 0];
+/** Four bytes, the lowest first. */
+const word = (data: Uint8Array, at: number): number =>
+  (data[at] as number) |
+  ((data[at + 1] as number) << 8) |
+  ((data[at + 2] as number) << 16) |
+  ((data[at + 3] as number) << 24);
+
+/** The same where the data may end before: bytes that are not there count as 0. */
+function partOfWord(data: Uint8Array, at: number): number {
+  let value = 0;
+  for (let i = Math.min(at + 4, data.length) - 1; i >= at; i--) value = (value << 8) | (data[i] as number);
+  return value;
 }
 
-/** The same as 16 bytes, little-endian. */
-export function hashPair(data: Uint8Array): Buffer {
-  const pair = Buffer.allocUnsafe(16);
-  for (const [i, word] of hashWords(data).entries()) pair.writeUInt32LE(word, 4 * i);
-  return pair;
+/** An item's two hashes, as RedisBloom makes them: the first is the second one's seed. */
+export type HashPair = readonly [first: Uint64, second: Uint64];
+
+export function hashPair(data: Uint8Array): HashPair {
+  const first = murmurHash64A(data, M);
+  return [first, murmurHash64A(data, first)];
 }

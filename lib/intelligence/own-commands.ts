@@ -59,10 +59,10 @@ export class OwnCommands<T extends Task> {
       const command = commands.get(task.command);
       if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
       const request = { command: task.command, sid, id, payload, ttlSeconds, keys, redis: this.client };
-      const work = command({ ...request, awaited: awaited && !task.isLate });
+      const work = command({ ...request, awaited: awaited && !task.isExpired });
       const data = await withinMs(work, commandTimeoutMs);
       // JSON.stringify() gives undefined for undefined, a function and a symbol
-      if (awaited && !task.isLate) task.answer(JSON.stringify(data) ?? 'null');
+      if (awaited && !task.isExpired) task.answer(JSON.stringify(data) ?? 'null');
     } catch (error) {
       result = error instanceof CommandTimeout ? 'timeout' : 'failed';
       fault = error;

@@ -1,6 +1,6 @@
 import { intelligenceKey } from '../redis/keys.js';
 import type { RedisTarget } from '../redis/target.js';
-import type { WorkerMetrics } from './worker-metrics.js';
+import type { ExecutorMetrics } from './executor-metrics.js';
 import type { CommandContext } from './command/descriptor.js';
 import type { Command } from './own-command.js';
 import { OwnCommands } from './own-commands.js';
@@ -76,7 +76,7 @@ export class ScriptExecutor<T extends Task> {
     readonly context: CommandContext,
     readonly options: ScriptExecutorOptions,
     ending: Ending<T>,
-    readonly metrics: WorkerMetrics,
+    readonly metrics: ExecutorMetrics,
     readonly hooks: ScriptExecutorHooks<T>,
   ) {
     const bounds = { messages: options.maxQueue, bytes: options.maxQueueBytes };
@@ -97,7 +97,7 @@ export class ScriptExecutor<T extends Task> {
 
   take(tasks: readonly T[]): void {
     for (const task of tasks) {
-      if (task.isExpired) this.#finish(task, 'expired');
+      if (task.isTooOld) this.#finish(task, 'too-old');
       else this.#queue.push(task);
     }
     this.#pump();
@@ -173,7 +173,7 @@ export class ScriptExecutor<T extends Task> {
         const task = this.#queue.shift(sid);
         if (!task) break;
         if (!task.builtIn) own = task;
-        else if (task.builtIn.effect === 'reads' && task.isLate) this.#finish(task, 'late');
+        else if (task.builtIn.effect === 'reads' && task.isExpired) this.#finish(task, 'expired');
         else {
           tasks.push(task);
           share -= task.builtIn.cost(task.payload, this.context);

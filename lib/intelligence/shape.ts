@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { resolveShape } from '../bloom/bloom-filter.js';
+import { resolveShape } from '../bloom/bloom-options.js';
 import { IntelligentSessionError, newerVersion } from '../errors/errors.js';
 import { shapeKey } from '../redis/keys.js';
 import { loadScript } from '../redis/load-script.js';

@@ -1,10 +1,10 @@
 import type { Task } from './task.js';
 
 /**
- * Why a message was dropped: nobody waits any longer, nobody ever did, there is no room for one more, or it lay in its stream
- * for too long.
+ * Why a message was dropped: who waited for it waits no longer, nobody ever waited, there was no room for it, or it had been kept
+ * for too long before it was heard.
  */
-export type Dropped = 'late' | 'unawaited' | 'full' | 'expired';
+export type Dropped = 'expired' | 'no-waiter' | 'full' | 'too-old';
 
 /** A sweep that made no room is not tried again for so long. */
 const IN_VAIN_MS = 10;
@@ -38,13 +38,13 @@ export class TaskQueue<T extends Task> {
   }
 
   push(task: T): void {
-    // what a stream has given out is bounded where it is read, and never dropped
+    // what is kept elsewhere, too, is bounded where it is read, and never dropped
     if (!task.isKept) {
       if (this.#isFull && task.heardMs - this.#inVainMs >= IN_VAIN_MS) {
         this.#sweep();
         if (this.#isFull) this.#inVainMs = task.heardMs;
       }
-      if (this.#isFull || this.#hasShare(task.sid)) return this.onDrop(task, task.isLate ? 'late' : 'full');
+      if (this.#isFull || this.#hasShare(task.sid)) return this.onDrop(task, task.isExpired ? 'expired' : 'full');
     }
     this.#add(task);
   }
@@ -139,7 +139,7 @@ export class TaskQueue<T extends Task> {
       for (const task of all) if (!gone.has(task)) this.#add(task);
       for (const task of gone) this.onDrop(task, why);
     };
-    drop((task) => task.isLate, 'late');
-    drop((task) => !task.awaited, 'unawaited');
+    drop((task) => task.isExpired, 'expired');
+    drop((task) => !task.awaited, 'no-waiter');
   }
 }

@@ -26,7 +26,7 @@ export abstract class Task {
     readonly id: string,
     readonly payload: string,
     readonly ttlSeconds: number,
-    /** by performance.now(); of a stream: when it was added, if it lay there for a while */
+    /** When it was heard, by performance.now(); or when it was added, where it was kept for a while before. */
     readonly heardMs: number,
   ) {
     this.builtIn = builtIn.get(command);
@@ -35,10 +35,10 @@ export abstract class Task {
   /** Did somebody ask for an answer? */
   abstract readonly awaited: boolean;
   /** Who asked for an answer waits no longer. */
-  abstract readonly isLate: boolean;
+  abstract readonly isExpired: boolean;
 
-  /** It lay somewhere for so long that it is not worked on. */
-  get isExpired(): boolean {
+  /** It was kept for so long before it was heard that it is not worked on. */
+  get isTooOld(): boolean {
     return false;
   }
 

@@ -38,8 +38,10 @@ export function checkText(method: string, value: unknown, what: string): asserts
 
 export function checkTexts(method: string, list: unknown, what = 'a list of texts that are not empty'): string[] {
   const isText = (item: unknown): item is string => typeof item === 'string' && item !== '';
-  if (Array.isArray(list) && list.every(isText)) return list;
+  // every() and find() of a list pass over what was never set, a spread does not
+  const items: unknown[] = Array.isArray(list) ? [...list] : [];
+  if (Array.isArray(list) && items.every(isText)) return list;
   if (!Array.isArray(list)) throw argumentError(method, what, list);
-  const wrong = kindOf(list.find((item) => !isText(item)));
+  const wrong = kindOf(items.find((item) => !isText(item)));
   throw new OptionError(`${method}(): expected ${what}, got ${wrong} among them`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
 }

@@ -1,21 +1,21 @@
-/** So many time-outs without an answer between them, each of another session where it is not one session's circuit. */
+/** A circuit opens after so many time-outs without an answer between them. */
 const TIMEOUTS = 5;
-const PROBE_MS = 100;
-/** Session ids and command names can be anything: what is remembered of them is bounded. */
-const MOST = 1000;
+const TRIAL_EVERY_MS = 100;
+/** Session ids and command names can be anything, so what is remembered of them is bounded. */
+const MAX_CIRCUITS = 1000;
 
-/** Nobody waits while it is open, but one message in 100 ms asks for an answer; the answer closes it. */
+/** While it is open, nobody waits; one message in 100 ms is a half-open trial, whose answer closes it. */
 class Circuit {
   #timeouts = 0;
-  /** whose they are: one visitor who asks much, or asks for long lists, does not open what is others' too */
+  /** Whose time-outs were counted: one visitor who asks much, or for long lists, does not open what is others' too. */
   readonly #sessions = new Set<string>();
-  #probedMs = Number.NEGATIVE_INFINITY;
+  #lastTrialMs = Number.NEGATIVE_INFINITY;
 
   get isOpen(): boolean {
     return this.#timeouts >= TIMEOUTS;
   }
 
-  /** true if this one opened it; with `sid`, a session counts once */
+  /** Counts a time-out, with `sid` one a session. True if this one opened the circuit. */
   timedOut(sid?: string): boolean {
     if (sid !== undefined) {
       if (this.isOpen || this.#sessions.has(sid)) return false;
@@ -24,7 +24,7 @@ class Circuit {
     return ++this.#timeouts === TIMEOUTS;
   }
 
-  /** true if this one closed it */
+  /** True if this answer closed the circuit. */
   answered(): boolean {
     const wasOpen = this.isOpen;
     this.#timeouts = 0;
@@ -32,80 +32,88 @@ class Circuit {
     return wasOpen;
   }
 
-  mayProbe(nowMs: number): boolean {
-    if (nowMs - this.#probedMs < PROBE_MS) return false;
-    this.#probedMs = nowMs;
+  mayTry(nowMs: number): boolean {
+    if (nowMs - this.#lastTrialMs < TRIAL_EVERY_MS) return false;
+    this.#lastTrialMs = nowMs;
     return true;
   }
 }
 
-/** What a request goes by: which worker it reaches, as far as can be told, and which of the application's own commands it is. */
-export interface Target {
+/** Which circuits a request goes through, besides the one of all. */
+export interface CircuitNames {
+  /** The worker that it reaches, as far as can be told. */
   readonly route: string;
   readonly sid: string;
-  /** undefined: a built-in command */
+  /** One of the application's own commands; undefined: a built-in one. */
   readonly ownCommand: string | undefined;
 }
 
+/** Whose time-outs opened a circuit: those of all that one or all workers have, of one session, or of one of the application's own commands. */
+export type CircuitScope = 'workers' | 'session' | { readonly ownCommand: string };
+
 /**
- * Spares requests the wait for an answer that does not come: the only sign of a worker that is frozen, and in a Cluster of
- * one that is not there. One circuit for all workers and one a route (the sessions of one worker, as far as can be told):
- * time-outs of the built-in commands open them, a session's once; and one a session, which may wait behind its own long lists.
- * An application's own command may be slow by itself, so its time-outs say nothing of others: it has a circuit of its own.
+ * Spares requests the wait for an answer that does not come: that is the only sign of a worker that is frozen, and in a Cluster
+ * of one that is not there. There is one circuit for all workers and one for each route: time-outs of the built-in commands open
+ * them, a session's once. There is one for each session, which may wait behind its own long lists. An application's own command
+ * may be slow by itself, so its time-outs say nothing of others: it has a circuit of its own.
  */
-export class Circuits {
+export class CircuitBreakers {
   readonly #all = new Circuit();
   readonly #routes = new Map<string, Circuit>();
   readonly #sessions = new Map<string, Circuit>();
   readonly #ownCommands = new Map<string, Circuit>();
 
   constructor(
-    /** with the application's own command whose circuit opened */
-    readonly onChange: (state: 'open' | 'closed', ownCommand?: string) => void,
+    readonly hooks: {
+      /** A circuit has opened. */
+      opened(scope: CircuitScope): void;
+      closed(): void;
+    },
   ) {}
 
-  /** 'wait': the request waits; 'probe': it does not, but its message asks for an answer; 'pass': neither. */
-  ask({ route, sid, ownCommand }: Target, nowMs: number): 'wait' | 'probe' | 'pass' {
-    const own = ownCommand === undefined ? undefined : this.#ownCommands.get(ownCommand);
-    const mayBeOpen = [this.#all, this.#routes.get(route), this.#sessions.get(sid), own];
-    const open = mayBeOpen.find((circuit) => circuit?.isOpen);
+  /** 'wait': the request waits; 'trial': it does not, but its message asks for an answer; 'pass': neither. */
+  admit(names: CircuitNames, nowMs: number): 'wait' | 'trial' | 'pass' {
+    const open = this.#known(names).find((circuit) => circuit?.isOpen);
     if (!open) return 'wait';
-    return open.mayProbe(nowMs) ? 'probe' : 'pass';
+    return open.mayTry(nowMs) ? 'trial' : 'pass';
   }
 
-  timedOut({ route, sid, ownCommand }: Target): void {
-    const opened =
-      ownCommand === undefined
-        ? [
-            this.#all.timedOut(sid),
-            circuitOf(this.#routes, route).timedOut(sid),
-            circuitOf(this.#sessions, sid).timedOut(),
-          ]
-        : [circuitOf(this.#ownCommands, ownCommand).timedOut()];
-    if (opened.includes(true)) this.onChange('open', ownCommand);
+  timedOut({ route, sid, ownCommand }: CircuitNames): void {
+    if (ownCommand !== undefined) {
+      if (circuitOf(this.#ownCommands, ownCommand).timedOut()) this.hooks.opened({ ownCommand });
+      return;
+    }
+    const ofWorkers = [this.#all.timedOut(sid), circuitOf(this.#routes, route).timedOut(sid)];
+    const ofSession = circuitOf(this.#sessions, sid).timedOut();
+    if (ofWorkers.includes(true)) this.hooks.opened('workers');
+    else if (ofSession) this.hooks.opened('session');
   }
 
   /** Any answer says that the worker is there. */
-  answered({ route, sid, ownCommand }: Target): void {
-    const own = ownCommand === undefined ? undefined : this.#ownCommands.get(ownCommand);
-    const shared = [this.#all, this.#routes.get(route), this.#sessions.get(sid), own];
-    const closed = shared.map((circuit) => circuit?.answered());
-    this.#routes.delete(route);
-    this.#sessions.delete(sid);
-    if (ownCommand !== undefined) this.#ownCommands.delete(ownCommand);
-    if (closed.includes(true)) this.onChange('closed');
+  answered(names: CircuitNames): void {
+    const closed = this.#known(names).map((circuit) => circuit?.answered());
+    this.#routes.delete(names.route);
+    this.#sessions.delete(names.sid);
+    if (names.ownCommand !== undefined) this.#ownCommands.delete(names.ownCommand);
+    if (closed.includes(true)) this.hooks.closed();
   }
 
+  /** How many circuits are open. */
   get open(): number {
     const all = [this.#all, ...this.#routes.values(), ...this.#sessions.values(), ...this.#ownCommands.values()];
     return all.filter((circuit) => circuit.isOpen).length;
+  }
+
+  #known({ route, sid, ownCommand }: CircuitNames): (Circuit | undefined)[] {
+    const own = ownCommand === undefined ? undefined : this.#ownCommands.get(ownCommand);
+    return [this.#all, this.#routes.get(route), this.#sessions.get(sid), own];
   }
 }
 
 function circuitOf(circuits: Map<string, Circuit>, name: string): Circuit {
   const known = circuits.get(name);
   if (known) return known;
-  if (circuits.size >= MOST) circuits.clear();
+  if (circuits.size >= MAX_CIRCUITS) circuits.clear();
   const circuit = new Circuit();
   circuits.set(name, circuit);
   return circuit;

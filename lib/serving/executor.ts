@@ -1,68 +1,85 @@
-import { EventEmitter } from 'node:events';
+import type { EventEmitter } from 'node:events';
 import type { PromRegistry } from '../metrics/metrics.js';
-import { WarnOnce } from '../errors/warnings.js';
 
 /**
  * Why a request went unanswered: no worker listens; none answered in time; none has for some time, so that nobody waited
- * (circuit); the stream is full (shed); every connection of the list form is taken (busy); Redis; the command failed; closed;
- * the session's id can't be sent (session-id).
+ * (`circuit`); the stream or a queue is full (`shed`); every connection of the list form is taken (`busy`); Redis can't be
+ * reached or refused (`redis`); the command failed; the executor is closed; the session's id can't be sent (`session-id`).
  */
 export type DegradedReason =
   'no-worker' | 'timeout' | 'circuit' | 'shed' | 'busy' | 'redis' | 'failed' | 'closed' | 'session-id';
 
-export type Answer = { readonly answered: true; readonly data: unknown } | { readonly answered: false };
+/** What became of a request. `data` is what the command answered, as JSON has it: a command that gave nothing answered null. */
+export type Answer =
+  | { readonly answered: true; readonly data: unknown }
+  | {
+      readonly answered: false;
+      readonly reason: DegradedReason;
+      /** What went wrong, where more is known than the reason. */
+      readonly error?: Error | undefined;
+    };
 
+/** The events of what `sessions.serving` is. */
 export interface ExecutorEvents {
+  /** A request went unanswered, or a message was not sent. */
   degraded: [command: string, reason: DegradedReason];
-  /** Requests wait no longer for an answer ('open'), or do again. */
+  /** Requests no longer wait for an answer ('open'), or wait again ('closed'). */
   circuit: [state: 'open' | 'closed'];
+  /** Something failed at run time. */
   fault: [error: Error];
-  /** Redis can't be reached: requests go unanswered until it is `back`. */
+  /** Redis can't be reached: requests go unanswered until the event `back`. */
   away: [reason: Error];
+  /** Redis can be reached, at first or again. */
   back: [];
 }
 
-/** Carries out commands on what is known of sessions, here (LocalExecutor) or by a worker (ServingLayer). */
-export interface Executor extends EventEmitter<ExecutorEvents> {
-  readonly namespace: string;
-  readonly metrics: PromRegistry;
-  /** Not critical: on its way, and on. A fault is an event. */
-  send(command: string, sid: string, payload: unknown, ttlSeconds: number): void;
-  /** Critical: waits for the answer, at most `timeoutMs` on top of the way to Redis and back. Never rejects for a fault. */
-  ask(command: string, sid: string, payload: unknown, ttlSeconds: number, timeoutMs: number): Promise<Answer>;
-  /** Removes what is kept of a session's intelligence, and leaves word of it. SET and UNLINK. */
-  forget(sid: string): void;
-  /** What is known of a session lives as long as the session, where no page view renews it. */
-  renew(sid: string, ttlSeconds: number): void;
-  /** Finishes what is under way, at most `timeout` ms (5000) and not where Redis is away; closes the connections. */
-  close(options?: { timeout?: number | undefined }): Promise<void>;
+/** A command for one session, as it is sent. */
+export interface Message {
+  readonly command: string;
+  readonly sid: string;
+  /** A text as it was given, anything else as JSON. */
+  readonly payload: string;
+  /** How long what is kept of the session lives from now on. */
+  readonly ttlSeconds: number;
 }
 
-/** A timer takes no more than some 24 days. */
-export const MOST_TIMEOUT_MS = 86_400_000;
+/** A message whose answer is waited for. */
+export interface Question extends Message {
+  /** How long it is waited for, on top of the way to Redis and back. */
+  readonly timeoutMs: number;
+}
 
-/** Events of an executor: a fault that nobody hears is told once; of a Redis that is away, one line tells all. */
-export abstract class ExecutorEmitter extends EventEmitter<ExecutorEvents> {
-  readonly #warnings = new WarnOnce();
-  readonly #emit: (event: string, ...args: unknown[]) => boolean;
-
-  constructor() {
-    super();
-    this.#emit = super.emit.bind(this) as never;
-    // assigned, not overridden: types of later versions of Node say emit() otherwise
-    this.emit = ((event: string, ...args: unknown[]): boolean => {
-      const heard = this.#emit(event, ...args);
-      const { connected } = this;
-      if (event === 'fault' && !heard && connected !== undefined) this.#warnings.unheard(args[0], connected);
-      return heard;
-    }) as never;
-  }
-
-  /** Can commands be sent? undefined after close(): then nothing is told. */
-  protected abstract get connected(): boolean | undefined;
-
-  /** An application's own command threw: where nobody hears, its name is told, and not its text. */
-  protected commandThrew(command: string, error: Error): void {
-    if (!this.#emit('fault', error) && this.connected !== undefined) this.#warnings.commandFailed(command, error);
-  }
+/**
+ * What `sessions.serving` is: it carries out commands on what is known of sessions, by messages to workers (RemoteExecutor) or
+ * in this process (LocalExecutor). A wrong argument throws an OptionError; a fault at run time is an event, and never an error.
+ */
+export interface Executor extends EventEmitter<ExecutorEvents> {
+  /** What stands before every channel and key: the client's `keyPrefix`, then the option `namespace`. */
+  readonly namespace: string;
+  /** A registry of prom-client's. Throws ERR_INTELLIGENT_SESSION_METRICS where prom-client is not installed. */
+  readonly metrics: PromRegistry;
+  /** Sends a command that nobody waits for. One PUBLISH or XADD; embedded, a part of a script call. */
+  send(command: string, sid: string, payload: unknown, options: { readonly ttlSeconds: number }): void;
+  /**
+   * Sends a command and waits for its answer, `timeoutMs` (1 to a day) on top of the way to Redis and back. Never rejects. One
+   * PUBLISH or XADD, and the worker's RPUSH of the answer; embedded, a part of a script call.
+   */
+  ask(
+    command: string,
+    sid: string,
+    payload: unknown,
+    options: { readonly ttlSeconds: number; readonly timeoutMs: number },
+  ): Promise<Answer>;
+  /**
+   * Removes what is kept of a session, and leaves word of it for as long as a message of that session may be on its way: what
+   * comes late is not counted. SET and UNLINK, in one round trip.
+   */
+  forget(sid: string): void;
+  /** Makes what is kept of a session live as long as the session, where no page view does so. One script call, where it is due. */
+  renew(sid: string, ttlSeconds: number): void;
+  /**
+   * Finishes what is under way, for `timeout` ms at most (5000) and not at all where Redis is away, and closes the connections.
+   * Can be called twice.
+   */
+  close(options?: { timeout?: number | undefined }): Promise<void>;
 }

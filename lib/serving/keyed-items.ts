@@ -1,29 +1,42 @@
-import { builtIn } from '../intelligence/commands.js';
 import { keyItem } from '../intelligence/command/keyed-item.js';
+import { builtIn } from '../intelligence/commands.js';
+import { formatPayload } from '../transport/protocol.js';
+import type { Answer } from './executor.js';
 
-/** A message with its items keyed, and how its answer is read. */
+/** What is sent in a payload's place, and how its answer is read. */
 interface Keyed {
   readonly payload: unknown;
-  /** The answer in the asker's own words, where it has keyed items in it. What it did not ask about is left out. */
-  answer?(data: unknown): unknown;
+  /** Gives an answer that has keyed items in it in the words of who asked; what was not asked about is left out. */
+  readonly readAnswer?: (data: unknown) => unknown;
 }
 
-/** Keys the pages and notification ids of built-in commands before they are sent (option `itemSecret`), an HMAC each. */
-export class KeyedItems {
-  constructor(readonly secret: string | undefined) {}
+/** Keys the pages and notification ids of built-in commands before they are sent, with an HMAC each; without a secret, none. */
+export function keyItems(secret: string | undefined, command: string, sid: string, payload: unknown): Keyed {
+  if (secret === undefined) return { payload };
+  const descriptor = builtIn.get(command);
+  // It refuses a payload that is too large before that costs an HMAC for each item.
+  if (descriptor && descriptor.items !== 'none') formatPayload(payload);
+  if (descriptor?.items === 'payload') return { payload: keyItem(secret, sid, String(payload)) };
+  // A text in a list's place is the name of a combo.
+  if (descriptor?.items !== 'list' || !Array.isArray(payload)) return { payload };
+  const items = new Map(payload.map((item: string) => [keyItem(secret, sid, item), item]));
+  const itemOf = (key: string) => items.get(key);
+  return {
+    payload: [...items.keys()],
+    readAnswer: (data) => (Array.isArray(data) ? (descriptor.unkeyed?.(data, itemOf) ?? data) : data),
+  };
+}
 
-  of(command: string, sid: string, payload: unknown): Keyed {
-    const { secret } = this;
-    if (secret === undefined) return { payload };
-    const descriptor = builtIn.get(command);
-    if (descriptor?.items === 'payload') return { payload: keyItem(secret, sid, String(payload)) };
-    // a text is a combo's name
-    if (descriptor?.items !== 'list' || !Array.isArray(payload)) return { payload };
-    const names = new Map(payload.map((item: string) => [keyItem(secret, sid, item), item]));
-    const nameOf = (key: string) => names.get(key);
-    return {
-      payload: [...names.keys()],
-      answer: (data) => (Array.isArray(data) ? (descriptor.unkeyed?.(data, nameOf) ?? data) : data),
-    };
-  }
+/** Asks with keyed items: `ask` is given the payload as text. */
+export function askKeyed(
+  secret: string | undefined,
+  command: string,
+  sid: string,
+  payload: unknown,
+  ask: (payload: string) => Promise<Answer>,
+): Promise<Answer> {
+  const { payload: keyed, readAnswer } = keyItems(secret, command, sid, payload);
+  const asked = ask(formatPayload(keyed));
+  if (!readAnswer) return asked;
+  return asked.then((answer) => (answer.answered ? { answered: true, data: readAnswer(answer.data) } : answer));
 }

@@ -1,4 +1,4 @@
--- Lets what is known of a session live as long as the session: it makes nothing, and shortens nothing.
+-- Makes what is kept of a session live as long as the session. It creates nothing, and shortens nothing.
 -- KEYS  all that is kept of the session
 -- ARGV  ttl of the session in ms
 -- Reply how long all that is there will be, in ms; 0 where nothing is

@@ -5,25 +5,25 @@ import type { RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 
-const REMEMBERED = 50_000;
+const MAX_REMEMBERED = 50_000;
 const script = new Script<number>(loadScript('lib/serving/renew.lua'));
 
-/** Renews the expiry of what is known of sessions (renew.lua), where this process does not know that it lasts. */
+/** Renews the expiry of what is kept of sessions (renew.lua), where this process does not know that it lasts. */
 export class Renewals {
-  /** until when what is known of a session lasts at least, by performance.now() */
-  readonly #untilMs = new LRUCache<string, number>({ max: REMEMBERED });
+  /** Until when what is kept of a session lasts at least, by performance.now(). */
+  readonly #untilMs = new LRUCache<string, number>({ max: MAX_REMEMBERED });
 
   constructor(
     readonly client: RedisClient,
     readonly namespace: string,
   ) {}
 
-  /** One script where it is due, else nothing. */
+  /** One script call where it is due: once in a sixteenth of the ttl at most. */
   renew(sid: string, ttlSeconds: number): Promise<void> | undefined {
     const ttlMs = boundedTtl(ttlSeconds) * 1000;
     const nowMs = performance.now();
     if ((this.#untilMs.get(sid) ?? 0) - nowMs >= ttlMs) return undefined;
-    // what is made meanwhile is kept for as long
+    // What is made while the script runs is kept for as long.
     this.#untilMs.set(sid, nowMs + ttlMs + ttlMs / 16);
     return this.#run(sid, ttlMs, nowMs);
   }

@@ -1,7 +1,7 @@
 import { argumentError } from '../options/check-arguments.js';
 import type { Availability } from '../redis/availability.js';
 import { wasNotSent } from '../redis/lost-connection.js';
-import { Pending } from '../redis/unfinished.js';
+import { Pending } from '../redis/unfinished-work.js';
 import { WaitLimit } from '../redis/wait-limit.js';
 
 export type Callback<T = void> = (error?: unknown, result?: T) => void;

@@ -1,4 +1,4 @@
-import { lo, murmurHash64A } from '../hash/murmur-hash.js';
+import { murmurHash64A } from '../hash/murmur-hash.js';
 import { kindOf } from '../options/check-options.js';
 import { IntelligentSessionError, OptionError } from '../errors/errors.js';
 import { decodeId, encodeId, isSendable, MAX_ID_LENGTH } from '../redis/keys.js';
@@ -27,16 +27,18 @@ const MOST_REQUEST_LENGTH = 64 + 2 * MAX_ID_LENGTH + 2;
 
 const notRequest = (why: string) => new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', why);
 
-/** What a request id says besides its id (WIRE.md, "Request id"). */
+/** Where a request's answer goes: nowhere, since nobody waits; to a list of the request's own (the white paper's form); or to an inbox. */
+export type ReplyTo = 'nobody' | 'list' | { readonly inbox: string };
+
+/** A request's id, and what it says besides (WIRE.md, "Request id"). With a list it says nothing besides. */
 export interface RequestId {
   readonly id: string;
-  /** undefined: the paper's form, a list of its own; '': nobody waits */
-  readonly inbox?: string;
-  /** how long somebody waits, ms from the moment at which a worker hears it: of two processes' clocks none is asked */
+  readonly replyTo: ReplyTo;
+  /** How long somebody waits, ms from the moment at which a worker hears the request: no two machines' clocks are compared. */
   readonly budgetMs?: number;
-  /** what the session has left */
+  /** What the session has left. */
   readonly ttlSeconds?: number;
-  /** random, and repeated in an inbox's answer: who has not heard the request can't answer it */
+  /** Random, and repeated in the answer: who has not heard the request can't answer it. */
   readonly nonce?: string;
 }
 
@@ -47,16 +49,17 @@ export interface Message {
   readonly request: RequestId;
 }
 
-export function formatRequestId({ id, inbox, budgetMs, ttlSeconds, nonce }: RequestId): string {
-  if (inbox === undefined) return encodeId(id);
+export function formatRequestId({ id, replyTo, budgetMs, ttlSeconds, nonce }: RequestId): string {
+  if (replyTo === 'list') return encodeId(id);
+  const inbox = replyTo === 'nobody' ? '' : replyTo.inbox;
   const ttl = ttlSeconds === undefined ? '' : boundedTtl(ttlSeconds);
   return `${encodeId(id)}@${inbox}@${budgetMs ?? ''}@${ttl}${nonce === undefined ? '' : `@${nonce}`}`;
 }
 
 export function parseRequestId(rid: string): RequestId {
   const [id = '', inbox, budget, ttl, nonce] = rid.split('@');
-  const request: { -readonly [Field in keyof RequestId]: RequestId[Field] } = { id: decodeId(id) };
-  if (inbox !== undefined) request.inbox = inbox;
+  const replyTo = inbox === undefined ? 'list' : inbox === '' ? 'nobody' : { inbox };
+  const request: { -readonly [Field in keyof RequestId]: RequestId[Field] } = { id: decodeId(id), replyTo };
   if (inbox && !INBOX.test(inbox)) throw notRequest('an inbox has 8 to 64 of A-Za-z0-9_-');
   if (nonce && !NONCE.test(nonce)) throw notRequest('a nonce has 1 to 64 of A-Za-z0-9_-');
   if (budget && /^\d{1,9}$/.test(budget)) request.budgetMs = Number(budget);
@@ -147,38 +150,50 @@ export function parseRequest(text: string): Message {
 
 /** What a session's messages have in common in a stream: which partition they go through. */
 export function partitionOf(sid: string, partitions: number): number {
-  murmurHash64A(Buffer.from(sid), 0, 0);
-  return (lo >>> 0) % partitions;
+  return murmurHash64A(Buffer.from(sid), { lo: 0, hi: 0 }).lo % partitions;
 }
 
-/** The list that answers one request (the paper's form). */
-export const replyKey = (namespace: string, { command, sid, rid }: Message): string =>
+/** The list of a request that is answered by a list of its own. */
+export const replyKey = (namespace: string, { command, sid, rid }: Omit<Message, 'request'>): string =>
   `${namespace}async:${command}:${encodeId(sid)}:${rid}`;
 
 export const inboxKey = (namespace: string, inbox: string): string => `${namespace}async:inbox:${inbox}`;
 
-/** Where a message's answer goes: undefined where nobody waits. */
-export function answerOf(namespace: string, message: Message) {
-  const { inbox, id, nonce } = message.request;
-  if (inbox === '') return undefined;
-  if (inbox === undefined) return { key: replyKey(namespace, message), head: '', ttlMs: REPLY_TTL_MS };
-  // `id` has been through a channel, and a command's name needs no escaping
-  const repeated = nonce === undefined ? '' : `"nonce":"${nonce}",`;
-  const head = `{"id":${JSON.stringify(id)},"command":"${message.command}",${repeated}`;
-  return { key: inboxKey(namespace, inbox), head, ttlMs: INBOX_TTL_MS };
+/** The list that a request's answer is pushed to. */
+export interface ReplyList {
+  readonly key: string;
+  readonly ttlMs: number;
+  /** What stands before an answer in an inbox, where one of many requests is answered. A list of a request's own has the answer alone. */
+  readonly head: string | undefined;
 }
 
-/** What a worker answers where it failed; the list form has no place for an error: its asker's own timer ends the wait. */
-export const errorText = (head: string, error: string): string => `${head}"error":${JSON.stringify(error)}}`;
+/** Where a message's answer goes: undefined where nobody waits. */
+export function replyListOf(namespace: string, message: Message): ReplyList | undefined {
+  const { replyTo, id, nonce } = message.request;
+  if (replyTo === 'nobody') return undefined;
+  if (replyTo === 'list') return { key: replyKey(namespace, message), ttlMs: REPLY_TTL_MS, head: undefined };
+  // The id has been through a channel and may have any character; a command's name and a nonce need no escaping.
+  const repeated = nonce === undefined ? '' : `"nonce":"${nonce}",`;
+  const head = `{"id":${JSON.stringify(id)},"command":"${message.command}",${repeated}`;
+  return { key: inboxKey(namespace, replyTo.inbox), ttlMs: INBOX_TTL_MS, head };
+}
 
-/** An answer that is JSON, as it stands in a list. */
-export const answerText = (head: string, json: string): string => (head === '' ? json : `${head}"data":${json}}`);
+/** An answer as it stands in its list. */
+export const answerText = ({ head }: ReplyList, json: string): string =>
+  head === undefined ? json : `${head}"data":${json}}`;
 
-/** What stands in an inbox. */
+/**
+ * What stands in the place of an answer where a command failed. A list of a request's own has no form for an error: undefined, and
+ * the asker's own timer ends the wait.
+ */
+export const errorText = ({ head }: ReplyList, error: string): string | undefined =>
+  head === undefined ? undefined : `${head}"error":${JSON.stringify(error)}}`;
+
+/** What stands in an inbox, once it is parsed. */
 export interface InboxItem {
   readonly id: string;
   readonly command: string;
-  /** the request's; a worker that knows of none repeats none */
+  /** The request's nonce; a worker that knows of none repeats none. */
   readonly nonce?: string;
   readonly data?: unknown;
   readonly error?: string;

@@ -25,13 +25,12 @@ export class AcknowledgeAndPush implements Ending<WorkerTask> {
       numbers.set(key, known);
       return known;
     };
-    return ({ replyTo, payload, entry, acknowledged }: WorkerTask): object => {
+    return ({ replyList, payload, entry, acknowledged }: WorkerTask): object => {
       // what answers with more than it was asked with answers with a few kB
-      const answers = replyTo && this.undrained.allows(replyTo.key, replyTo.ttlMs, Buffer.byteLength(payload));
+      const answers = replyList && this.undrained.allows(replyList.key, replyList.ttlMs, Buffer.byteLength(payload));
       if (answers === false) this.onUnpushed(unpushed(TOO_MUCH));
       return {
-        ...(answers && { list: numberOf(replyTo.key) }),
-        ...(answers && replyTo.head !== '' && { head: replyTo.head }),
+        ...(answers && { list: numberOf(replyList.key), head: replyList.head }),
         ...(entry && !acknowledged && { stream: numberOf(entry.stream), entry: entry.id }),
       };
     };

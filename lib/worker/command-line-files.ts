@@ -18,7 +18,7 @@ export async function readCombos(file: string): Promise<NamedCombo[]> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new OptionError(`--combos: the file ${file} can't be read (${error.code})`);
   });
-  return parseCombos(text, file);
+  return parseCombos(text.replace(/^\uFEFF/, ''), file); // some editors put a byte order mark there
 }
 
 export function parseCombos(text: string, file: string): NamedCombo[] {

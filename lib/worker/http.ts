@@ -1,9 +1,13 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import { faultText } from '../errors/errors.js';
+import type { Socket } from 'node:net';
+import { faultText, OptionError } from '../errors/errors.js';
 import type { Worker } from './worker.js';
 
 type Answer = [status: number, type: string, text: string];
+
+/** Connections at once. Each gets one answer and is then closed: whoever sends many requests and reads nothing fills no memory. */
+const MOST_CONNECTIONS = 64;
 
 /**
  * What a cluster manager and Prometheus ask: `/metrics`; `/healthz`, is the process alive; `/readyz`, does the worker
@@ -12,20 +16,34 @@ type Answer = [status: number, type: string, text: string];
 export async function serveHttp(worker: Worker, port: number, host: string): Promise<Server> {
   // before anybody asks: a coded error where prom-client is not installed
   const { metrics } = worker;
+  // those who ask at once share one text
+  let text: Promise<string> | undefined;
+  const metricsText = () => {
+    text ??= metrics.metrics().finally(() => {
+      text = undefined;
+    });
+    return text;
+  };
   const answers: Record<string, () => Promise<Answer>> = {
-    '/metrics': async () => [200, metrics.contentType, await metrics.metrics()],
+    '/metrics': async () => [200, metrics.contentType, await metricsText()],
     '/healthz': async () => [200, 'text/plain', 'ok\n'],
     '/readyz': async () =>
       (await worker.isReady()) ? [200, 'text/plain', 'ready\n'] : [503, 'text/plain', 'does not listen\n'],
   };
   const answerTo = async (path = ''): Promise<Answer> =>
     (await answers[path]?.()) ?? [404, 'text/plain', `${Object.keys(answers).join(', ')}\n`];
+  const answered = new WeakSet<Socket>();
   const server = createServer((req, res) => {
+    if (answered.has(req.socket)) return; // it is being closed
+    answered.add(req.socket);
     void answerTo(req.url?.split('?', 1)[0])
       .catch((error): Answer => [500, 'text/plain', `${faultText(error)}\n`])
-      .then(([status, type, text]) => res.writeHead(status, { 'content-type': type }).end(text));
+      .then(([status, type, body]) => res.writeHead(status, { 'content-type': type, connection: 'close' }).end(body));
   });
+  server.maxConnections = MOST_CONNECTIONS;
   server.listen(port, host);
-  await once(server, 'listening');
+  await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
+    throw new OptionError(`--metrics-port: can't listen at ${host}, port ${port} (${error.code})`);
+  });
   return server;
 }

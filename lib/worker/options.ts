@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { BloomChoice } from '../bloom-choice/choose-bloom-filter.js';
-import { shapeEntries } from '../bloom/bloom-filter.js';
+import { shapeEntries } from '../bloom/bloom-options.js';
 import { checkOptions, func, namespace, refuseWithout, transport, whole } from '../options/check-options.js';
 import { elsewhereOfWorker } from '../options/misplaced-options.js';
 import { OptionError } from '../errors/errors.js';

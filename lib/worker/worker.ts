@@ -1,85 +1,182 @@
-import { optionsOf } from '../options/check-arguments.js';
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import debug from 'debug';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom-choice/choose-bloom-filter.js';
 import { applicationFault, IntelligentSessionError, OptionError, redisFault, safeText } from '../errors/errors.js';
+import { RepeatedLines } from '../errors/deduplicated-log.js';
+import { WarnOnce } from '../errors/warnings.js';
+import type { CommandContext } from '../intelligence/command/descriptor.js';
+import { itemKeyOf } from '../intelligence/command/keyed-item.js';
 import { builtIn } from '../intelligence/commands.js';
+import { ExecutorMetrics } from '../intelligence/executor-metrics.js';
 import { toCaller } from '../intelligence/script-calls.js';
 import { ScriptExecutor } from '../intelligence/script-executor.js';
 import { SharedShape } from '../intelligence/shape.js';
-import { itemKeyOf } from '../intelligence/command/keyed-item.js';
+import { Metrics, type PromRegistry } from '../metrics/metrics.js';
+import { optionsOf } from '../options/check-arguments.js';
 import { Availability } from '../redis/availability.js';
-import type { PromRegistry } from '../metrics/metrics.js';
 import { type RedisClient, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { tellAway } from '../redis/tell-away.js';
-import { RepeatedLines } from '../errors/repeated-lines.js';
-import { WarnOnce } from '../errors/warnings.js';
-import { AcknowledgeAndPush } from './acknowledge-and-push.js';
-import { WorkerMetrics } from '../intelligence/worker-metrics.js';
-import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options.js';
+import { tellAway } from '../redis/log-availability.js';
 import { PubSubSource } from '../transport/pubsub/subscribe.js';
 import { Replies } from '../transport/replies/push.js';
 import type { Source } from '../transport/source.js';
+import { SourceMetrics } from '../transport/source-metrics.js';
 import { StreamSource } from '../transport/stream/consume.js';
-import type { WorkerTask, MessageContext } from '../transport/worker-task.js';
+import type { MessageContext, WorkerTask } from '../transport/worker-task.js';
+import { AcknowledgeAndPush } from './acknowledge-and-push.js';
+import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options.js';
 
 /** How long Redis may take to answer at start. */
 const START_TIMEOUT_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 5_000;
+/** How long Redis may take to give back what a worker reads that has not finished in time. */
+const RELEASE_TIMEOUT_MS = 100;
 
 export interface WorkerEvents {
-  /** Listening: at start, and after every reconnection. */
+  /** It listens: at start, and after every reconnection. */
   ready: [];
   /** One message failed; the worker goes on. */
   fault: [error: Error, command: string];
-  /** The subscription was away for so long; what was published meanwhile was not heard. */
-  gap: [ms: number];
-  /** Messages of a stream that were given out before and not finished. */
-  'taken-over': [messages: number];
+  /** It is subscribed again, after so long without a subscription, ms: what was published meanwhile was not heard. */
+  'subscription-lost': [ms: number];
+  /** It has taken over so many messages of a stream that were given out before and not finished. */
+  claimed: [messages: number];
   close: [];
 }
 
-/** The session microservice: hears requests through Redis, works on the session's keys, answers through Redis. */
+/**
+ * The session microservice. A source hears messages through Redis; an executor keeps them in a bounded queue and carries out
+ * their commands on the sessions' keys; their answers go back through Redis.
+ */
 export class Worker extends EventEmitter<WorkerEvents> {
-  /** who it is among the workers of a stream */
+  /** Who this worker is among the workers of a stream. */
   readonly id = randomBytes(9).toString('base64url');
   readonly #options: ReturnType<typeof resolveWorkerOptions>;
+  readonly #target: RedisTarget;
+  readonly #client: RedisClient;
+  readonly #shape: SharedShape;
+  #bloom: BloomFilter | undefined;
+  #source: Source | undefined;
+  #executor: ScriptExecutor<WorkerTask> | undefined;
+  readonly #replies: Replies;
+  readonly #metrics = new Metrics();
+  readonly #executorMetrics = new ExecutorMetrics(this.#metrics, () => this.#executor?.waiting ?? 0);
+  readonly #sourceMetrics = new SourceMetrics(this.#metrics, () => this.listening);
   readonly #log: Logger;
   readonly #faultLines = new RepeatedLines((text, times) =>
     this.#log.warn(times === 1 ? text : `${text} (${times.toLocaleString('en')} times within a second)`),
   );
   readonly #warnings = new WarnOnce();
-  readonly #target: RedisTarget;
-  readonly #client: RedisClient;
-  readonly #metrics: WorkerMetrics;
-  #source: Source | undefined;
-  #executor: ScriptExecutor<WorkerTask> | undefined;
-  readonly #replies: Replies;
-  readonly #shape: SharedShape;
-  #bloom: BloomFilter | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: WorkerOptions = {}) {
     super();
     this.#options = resolveWorkerOptions(options);
-    const say = debug('intelligent-session:worker');
-    this.#log = this.#options.log ?? { info: say, warn: say };
-    this.#target = openTarget(this.#options.redis);
+    const { redis, namespace, combos, log } = this.#options;
+    const toDebug = debug('intelligent-session:worker');
+    this.#log = log ?? { info: toDebug, warn: toDebug };
+    this.#target = openTarget(redis);
     this.#client = this.#target.client;
-    // what comes unkeyed is a named combo's pages; who asks keys the rest
-    const keysItems = this.#options.combos.length > 0;
-    this.#shape = new SharedShape(this.#client, this.#options.namespace, { ...this.#options, keysItems }, (error) =>
-      this.#fault(error, 'shape'),
-    );
+    // What nobody has keyed before are the pages of named combos: whoever asks keys everything else.
+    const shape = { ...this.#options, keysItems: combos.length > 0 };
+    this.#shape = new SharedShape(this.#client, namespace, shape, (error) => this.#fault(error, 'shape'));
     this.#replies = new Replies(this.#client, (error) => this.#fault(error, 'reply'));
-    this.#metrics = new WorkerMetrics({
-      waiting: () => this.#executor?.waiting ?? 0,
-      listening: () => this.listening,
+  }
+
+  /** Resolves when it listens; rejects if Redis does not answer within 5 s (the message names the address). */
+  async start(): Promise<this> {
+    try {
+      await whenReady(this.#client, START_TIMEOUT_MS);
+      const context = await this.#readContext();
+      this.#refuseClosed();
+      this.#source = this.#makeSource();
+      this.#executor = this.#makeExecutor(this.#source, context);
+      this.#connect(this.#source, this.#executor);
+      await this.#source.start();
+      this.#refuseClosed();
+      this.#source.on('ready', () => this.emit('ready'));
+    } catch (error) {
+      this.#shape.close();
+      endConnection(this.#client);
+      await this.#source?.close();
+      throw error instanceof OptionError ? error : redisFault(error);
+    }
+    this.#tellStart();
+    this.emit('ready');
+    return this;
+  }
+
+  /** What commands need: which Bloom filters there are, and how the namespace's data is read. */
+  async #readContext(): Promise<CommandContext> {
+    const { bloom, combos, itemSecret } = this.#options;
+    const { activityDays, ...filters } = await this.#shape.read();
+    this.#bloom = await chooseBloomFilter(this.#client, bloom, filters);
+    return {
+      bloom: this.#bloom,
+      activityDays,
+      combos: new Map(combos.map(({ name, pages }) => [name, pages])),
+      itemKey: itemKeyOf(itemSecret),
+    };
+  }
+
+  #makeSource(): Source {
+    const { namespace, transport, sessionGlob, commands } = this.#options;
+    const context: MessageContext = { ...this.#options, replies: this.#replies };
+    if (transport === 'stream')
+      return new StreamSource(this.#target, { ...this.#options, id: this.id }, this.#sourceMetrics, context);
+    const names = [...builtIn.keys(), ...commands.keys()];
+    const options = { namespace, sessionGlob, commands: names, startTimeoutMs: START_TIMEOUT_MS };
+    return new PubSubSource(this.#target, options, this.#sourceMetrics, context);
+  }
+
+  #makeExecutor(source: Source, context: CommandContext): ScriptExecutor<WorkerTask> {
+    const ending = this.#target.sharesCalls
+      ? new AcknowledgeAndPush(this.#replies.undrained, (error) => this.#fault(error, 'reply'))
+      : toCaller;
+    return new ScriptExecutor<WorkerTask>(this.#target, context, this.#options, ending, this.#executorMetrics, {
+      finished: (task) => source.finished(task),
+      fault: (error, command) => this.#fault(error, command),
     });
+  }
+
+  #connect(source: Source, executor: ScriptExecutor<WorkerTask>): void {
+    source.on('messages', (tasks) => executor.take(tasks));
+    source.on('claimed', (messages) => this.emit('claimed', messages));
+    source.on('subscription-lost', (ms) => {
+      this.#log.warn(`was not subscribed for ${Math.round(ms)} ms`);
+      this.emit('subscription-lost', ms);
+    });
+    source.on('fault', (error) => {
+      const isMessage = error instanceof IntelligentSessionError && error.code === 'ERR_INTELLIGENT_SESSION_MESSAGE';
+      if (isMessage) this.#executorMetrics.messages.inc('unknown', 'refused');
+      this.#fault(error, this.#options.transport);
+    });
+  }
+
+  #tellStart(): void {
+    const { namespace, transport, log } = this.#options;
+    const availability = new Availability(this.#client, START_TIMEOUT_MS);
+    tellAway(availability, 'no message is worked on', () => this.#closing !== undefined, log);
+    const where = `${this.#target.address()}, database ${this.#target.database}, namespace "${namespace}"`;
+    this.#log.info(safeText(`listening at ${where} (${transport}), Bloom filters: ${this.bloom}`));
+  }
+
+  /**
+   * Is it connected, and subscribed or reading? A subscription or a read that Redis refuses or ends is known at once, a connection
+   * that is silently dead after some 2.5 s (liveness.ts). Costs nothing, however many ask.
+   */
+  get listening(): boolean {
+    return this.#closing === undefined && this.#source?.listening === true && this.#client.status === 'ready';
+  }
+
+  /** `listening`, for a readiness route: no command is sent, so whoever reaches the route can't load Redis through it. */
+  async isReady(): Promise<boolean> {
+    return this.listening;
   }
 
   /** Prometheus metrics, in a registry of its own; without prom-client, an optional peer, an error with the code `METRICS`. */
@@ -92,94 +189,6 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return this.#bloom?.implementation;
   }
 
-  /**
-   * Is it connected, and subscribed or reading? A subscription or a read that Redis refuses or ends is known at once, a connection
-   * that is silently dead after some 2.5 s (liveness.ts). Costs nothing, however many ask.
-   */
-  get listening(): boolean {
-    return this.#closing === undefined && this.#source?.listening === true && this.#client.status === 'ready';
-  }
-
-  /** Resolves when it listens; rejects if Redis does not answer within 5 s (the message names the address). */
-  async start(): Promise<this> {
-    const { transport, bloom, combos, itemSecret } = this.#options;
-    try {
-      await whenReady(this.#client, START_TIMEOUT_MS);
-      const { activityDays, ...filters } = await this.#shape.read();
-      this.#bloom = await chooseBloomFilter(this.#client, bloom, filters);
-      this.#refuseClosed();
-      const source = this.#makeSource();
-      this.#source = source;
-      const of = {
-        bloom: this.#bloom,
-        activityDays,
-        combos: new Map(combos.map(({ name, pages }) => [name, pages])),
-        itemKey: itemKeyOf(itemSecret),
-      };
-      const ending = this.#target.sharesCalls
-        ? new AcknowledgeAndPush(this.#replies.undrained, (error) => this.#fault(error, 'reply'))
-        : toCaller;
-      const executor = new ScriptExecutor<WorkerTask>(this.#target, of, this.#options, ending, this.#metrics, {
-        finished: (task) => source.finished(task),
-        fault: (error, command) => this.#fault(error, command),
-      });
-      this.#executor = executor;
-      source.on('messages', (messages) => executor.take(messages));
-      source.on('fault', (error) => {
-        const isMessage = error instanceof IntelligentSessionError && error.code === 'ERR_INTELLIGENT_SESSION_MESSAGE';
-        if (isMessage) this.#metrics.messages.inc('unknown', 'refused');
-        this.#fault(error, transport);
-      });
-      source.on('gap', (ms) => {
-        this.#metrics.gaps.inc();
-        this.#metrics.gapSeconds.inc(ms / 1000);
-        this.#log.warn(`did not hear for ${Math.round(ms)} ms`);
-        this.emit('gap', ms);
-      });
-      source.on('taken-over', (messages) => {
-        this.#metrics.takenOver.inc(messages);
-        this.emit('taken-over', messages);
-      });
-      await source.start();
-      this.#refuseClosed();
-      source.on('ready', () => this.emit('ready'));
-    } catch (error) {
-      this.#shape.close();
-      endConnection(this.#client);
-      await this.#source?.close();
-      throw error instanceof OptionError ? error : redisFault(error);
-    }
-    const availability = new Availability(this.#client, START_TIMEOUT_MS);
-    tellAway(availability, 'no message is worked on', () => this.#closing !== undefined, this.#options.log);
-    const { namespace } = this.#options;
-    const where = `${this.#target.address()}, database ${this.#target.database}, namespace "${namespace}"`;
-    this.#log.info(safeText(`listening at ${where} (${transport}), Bloom filters: ${this.#bloom.implementation}`));
-    this.emit('ready');
-    return this;
-  }
-
-  /** `listening`, for a readiness route: no command is sent, so whoever reaches the route can't load Redis through it. */
-  async isReady(): Promise<boolean> {
-    return this.listening;
-  }
-
-  /** An answer may still come after close(): what would be opened then, nobody would close. */
-  #refuseClosed(): void {
-    if (this.#closing) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', 'This worker was closed');
-  }
-
-  #makeSource(): Source {
-    const { namespace, transport, sessionGlob, partitions, commands } = this.#options;
-    const context: MessageContext = { ...this.#options, replies: this.#replies };
-    if (transport === 'stream') {
-      const options = { ...this.#options, id: this.id, partitions };
-      return new StreamSource(this.#target, options, this.#metrics, context);
-    }
-    const names = [...builtIn.keys(), ...commands.keys()];
-    const options = { namespace, sessionGlob, startMs: START_TIMEOUT_MS };
-    return new PubSubSource(this.#target, options, names, context);
-  }
-
   #fault(cause: unknown, command: string): void {
     const error = applicationFault(cause);
     this.#faultLines.add(safeText(`${command}: ${error.message}`));
@@ -189,33 +198,44 @@ export class Worker extends EventEmitter<WorkerEvents> {
     else this.#warnings.commandFailed(command, error);
   }
 
-  /** Takes no more messages, finishes what is in hand (at most `timeout` ms), closes. Can be called twice. */
+  /**
+   * Takes no more messages, finishes those that it has (at most `timeout` ms, 5000, and 0.1 s to give back what it reads), closes,
+   * whether Redis answers or not. Can be called twice.
+   */
   close(options?: { timeout?: number | undefined }): Promise<void> {
-    const { timeout = 5_000 } = optionsOf('close', options);
+    const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
     this.#closing ??= this.#close(timeout);
     return this.#closing;
   }
 
-  async #close(timeout: number): Promise<void> {
+  async #close(timeoutMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeout);
+    const timedOut = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
     });
-    const finish = async () => {
-      await this.#source?.stop();
-      await this.#executor?.idle();
-      this.#replies.flush();
-      await this.#source?.close();
-      await this.#client.quit().catch(() => {});
-    };
-    await Promise.race([finish(), patience]);
+    const isFinished = await Promise.race([this.#finish().then(() => true), timedOut]);
     clearTimeout(timer);
     this.#shape.close();
     this.#executor?.close();
-    await this.#source?.close();
+    // Where an application's own command takes long, others need not wait for this worker's leases to end.
+    if (!isFinished) await Promise.race([this.#source?.close(), pause(RELEASE_TIMEOUT_MS)]);
     endConnection(this.#client);
+    this.#source?.abandon();
     this.#faultLines.flush();
     this.emit('close');
+  }
+
+  async #finish(): Promise<void> {
+    await this.#source?.stop();
+    await this.#executor?.idle();
+    this.#replies.flush();
+    await this.#source?.close();
+    await this.#client.quit().catch(() => {});
+  }
+
+  /** close() may be called while start() waits for an answer: what start() opened then, nobody would close. */
+  #refuseClosed(): void {
+    if (this.#closing) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', 'This worker was closed');
   }
 }
 

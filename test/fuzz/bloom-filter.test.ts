@@ -6,7 +6,7 @@ import { PlainBloomFilter } from '../../fallback/plain-bloom.js';
 import { emptyLayer, type FilterForm, formatDump, formHas, parseForm } from '../../lib/bloom/filter-format.js';
 import { hashPair } from '../../lib/hash/murmur-hash.js';
 import { RedisBloomFilter } from '../../lib/bloom/redis-bloom.js';
-import { unite } from '../../lib/bloom/union.js';
+import { unionOf } from '../../lib/bloom/union.js';
 import { coded, damagedBytes, fuzz, FUZZ_TIMEOUT_MS } from '../support/fuzz.js';
 import { flavours, startServer } from '../support/servers.js';
 
@@ -59,7 +59,7 @@ describe('fuzz: a Bloom filter’s bytes', () => {
         const form = await coded(() => parseForm(bytes), BLOOM);
         if (form) expect(head).to.deep.equal(form);
         if (found.includes(bytes)) expect(form, 'none of what was found').to.equal(undefined);
-        if (!form) return void expect(await coded(() => unite([bytes, other]), BLOOM)).to.equal(undefined);
+        if (!form) return void expect(await coded(() => unionOf([bytes, other]), BLOOM)).to.equal(undefined);
         const has = formHas(bytes, form, pair);
         expect(has).to.be.a('boolean');
         for (const both of [
@@ -67,7 +67,7 @@ describe('fuzz: a Bloom filter’s bytes', () => {
           [other, bytes],
           [bytes, bytes],
         ]) {
-          const united = await coded(() => unite(both), BLOOM);
+          const united = await coded(() => unionOf(both), BLOOM);
           if (united && has)
             expect(formHas(united, parseForm(united), pair), 'what one has, the union has').to.equal(true);
         }

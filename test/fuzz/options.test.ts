@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { resolveBloomOptions, resolveShape } from '../../lib/bloom/bloom-filter.js';
+import { resolveBloomOptions, resolveShape } from '../../lib/bloom/bloom-options.js';
 import { placeOf } from '../../lib/redis/target-of-urls.js';
 import { resolveStoreOptions } from '../../lib/session/options.js';
 import { resolveWorkerOptions } from '../../lib/worker/options.js';

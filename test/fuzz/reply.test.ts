@@ -3,9 +3,10 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { IntelligentSessionError } from '../../lib/index.js';
-import { inboxKey, parseChannel, replyKey } from '../../lib/transport/protocol.js';
+import { parseChannel, type ReplyList, replyListOf } from '../../lib/transport/protocol.js';
 import type { Answer } from '../../lib/serving/executor.js';
-import { ServingLayer, type ServingOptions } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
+import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
 import { anyText, damaged, fuzz, FUZZ_TIMEOUT_MS, RUNS } from '../support/fuzz.js';
 
 const report = {
@@ -67,7 +68,7 @@ for (const replies of ['inbox', 'list'] as const)
     let redis: PrivateRedis;
     let client: Redis;
     let ears: Redis;
-    let serving: ServingLayer;
+    let serving: RemoteExecutor;
     /** what comes before the right answer */
     let forged: readonly object[] = [];
     const faults: Error[] = [];
@@ -76,21 +77,21 @@ for (const replies of ['inbox', 'list'] as const)
       redis = await startPrivateRedis();
       client = new Redis(redis.url);
       ears = new Redis(redis.url);
-      const options: ServingOptions = { replies };
-      serving = new ServingLayer(redis.url, options);
+      const options: RemoteExecutorOptions = { replies };
+      serving = new RemoteExecutor(redis.url, options);
       serving.on('fault', (error) => faults.push(error));
       ears.on('pmessage', (_pattern, channel: string) => {
         const message = parseChannel('', channel);
-        const { inbox, id, nonce } = message.request;
+        const { id, nonce } = message.request;
+        const { key, head } = replyListOf('', message) as ReplyList;
         const right = asks.find(([command]) => command === message.command)?.[2];
         const own = { id, command: message.command, nonce };
-        const key = inbox === undefined ? replyKey('', message) : inboxKey('', inbox);
-        const last = inbox === undefined ? JSON.stringify(right) : JSON.stringify({ ...own, data: right });
+        const last = head === undefined ? JSON.stringify(right) : JSON.stringify({ ...own, data: right });
         void client.rpush(key, ...forged.map((one) => textOf(one, own)), last);
       });
       await ears.psubscribe('ss:*');
       forged = [];
-      await serving.ask('combo', 'sid', ['/a'], 60, 9_000); // from now on nonces are required
+      await serving.ask('combo', 'sid', ['/a'], { ttlSeconds: 60, timeoutMs: 9_000 }); // from now on nonces are required
     });
     after(async () => {
       await serving?.close();
@@ -107,7 +108,9 @@ for (const replies of ['inbox', 'list'] as const)
           faults.length = 0;
           forged = some;
           const answers: Answer[] = await Promise.all(
-            asks.map(([command, payload]) => serving.ask(command, 'sid', payload, 60, 9_000)),
+            asks.map(([command, payload]) =>
+              serving.ask(command, 'sid', payload, { ttlSeconds: 60, timeoutMs: 9_000 }),
+            ),
           );
           for (const [i, answer] of answers.entries()) {
             const [command, , , fits] = asks[i] as (typeof asks)[number];

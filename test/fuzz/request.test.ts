@@ -10,15 +10,15 @@ import { minutesOf } from '../../lib/intelligence/commands/activity/index.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
 import { encodeId, MAX_ID_LENGTH } from '../../lib/redis/keys.js';
 import {
-  answerOf,
   channelOf,
   answerText,
   formatRequestId,
   type Message,
   parseChannel,
   parseRequestId,
+  replyListOf,
 } from '../../lib/transport/protocol.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
 import { anyText, coded, damaged, fuzz, FUZZ_TIMEOUT_MS, RUNS } from '../support/fuzz.js';
@@ -34,7 +34,12 @@ const anyId = fc.oneof(
 );
 const rid = fc.oneof(
   fc
-    .record({ id: anyId, inbox: fc.constantFrom('', 'inbox-1234'), ttlSeconds: fc.nat(), nonce: word })
+    .record({
+      id: anyId,
+      replyTo: fc.constantFrom('nobody' as const, { inbox: 'inbox-1234' }),
+      ttlSeconds: fc.nat(),
+      nonce: word,
+    })
     .map(formatRequestId),
   fc.array(fc.oneof(word, fc.nat().map(String)), { maxLength: 7 }).map((fields) => fields.join('@')),
 );
@@ -101,11 +106,11 @@ function expectWhole(message: Message, data: unknown): void {
     expect(key).to.match(/^ss:\{[^{}:\0-\x1f]+\}:(activity|pages|visited|notified|gone)$/);
     expect(key.slice(4, key.indexOf('}'))).to.equal(encodeId(sid));
   }
-  const answer = answerOf('', message);
+  const answer = replyListOf('', message);
   if (!answer) return;
   expect(answer.key).to.match(/^async:(inbox:[\w-]+|[a-z0-9-]+:[^:]+:[^:]+)$/s);
-  const item = JSON.parse(answerText(answer.head, JSON.stringify(data) ?? 'null'));
-  if (answer.head === '') return;
+  const item = JSON.parse(answerText(answer, JSON.stringify(data) ?? 'null'));
+  if (answer.head === undefined) return;
   expect([item.id, item.command, item.nonce]).to.deep.equal([request.id, message.command, request.nonce]);
 }
 
@@ -113,7 +118,7 @@ describe('fuzz: requests to a worker', () => {
   let redis: PrivateRedis;
   let client: Redis;
   let worker: Worker;
-  let serving: ServingLayer;
+  let serving: RemoteExecutor;
   const faults: Error[] = [];
 
   before(async () => {
@@ -121,7 +126,7 @@ describe('fuzz: requests to a worker', () => {
     client = new Redis(redis.url);
     worker = await createWorker({ redis: redis.url, commands: { own: ({ payload }) => payload } });
     worker.on('fault', (error) => faults.push(error));
-    serving = new ServingLayer(redis.url);
+    serving = new RemoteExecutor(redis.url);
   });
   after(async () => {
     await serving?.close();
@@ -132,8 +137,8 @@ describe('fuzz: requests to a worker', () => {
 
   it('touch no other session and no other’s key, and end nothing', async function () {
     this.timeout(FUZZ_TIMEOUT_MS);
-    await serving.ask('pageview', 'victim', '/a', 40_000_000, 10_000);
-    await serving.ask('mark-notification-seen', 'victim', 'n', 40_000_000, 10_000);
+    await serving.ask('pageview', 'victim', '/a', { ttlSeconds: 40_000_000, timeoutMs: 10_000 });
+    await serving.ask('mark-notification-seen', 'victim', 'n', { ttlSeconds: 40_000_000, timeoutMs: 10_000 });
     await client.mset('theirs', 'x', 'sess:victim', '{}', 'ss:victim:visited', 'x');
     await client.rpush('async:own:theirs:1', 'x');
     await client.rpush('async:inbox:inbox-1234', 'x');
@@ -156,7 +161,7 @@ describe('fuzz: requests to a worker', () => {
         const pipeline = client.pipeline();
         for (const [text, data] of all) pipeline.publish(text, data);
         await pipeline.exec();
-        const asked = await serving.ask('combo', 'victim', ['/a'], 60, 9_000);
+        const asked = await serving.ask('combo', 'victim', ['/a'], { ttlSeconds: 60, timeoutMs: 9_000 });
         expect(asked, 'the worker answers').to.deep.equal({ answered: true, data: 1 });
         expect(await stands()).to.deep.equal(before);
         for (const fault of faults) expect(fault, 'a coded fault').to.be.instanceOf(IntelligentSessionError);

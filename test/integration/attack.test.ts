@@ -5,7 +5,7 @@ import { WorkerProcess } from '../../demo/worker-process.js';
 import { createBloomFilter, createWorker, type Worker } from '../../lib/index.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
 import { channelOf, requestOf } from '../../lib/transport/protocol.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { flood } from '../support/flood.js';
 import { flavours, startServer } from '../support/servers.js';
 import { figures } from '../support/traffic.js';
@@ -16,7 +16,7 @@ for (const bloom of ['fallback', 'module'] as const)
     let redis: PrivateRedis;
     let client: Redis;
     let worker: Worker;
-    let serving: ServingLayer;
+    let serving: RemoteExecutor;
     const open: (() => Promise<unknown>)[] = [];
 
     before(async function () {
@@ -26,7 +26,7 @@ for (const bloom of ['fallback', 'module'] as const)
       );
       client = new Redis(redis.url);
       worker = await createWorker({ redis: redis.url, bloom });
-      serving = new ServingLayer(redis.url);
+      serving = new RemoteExecutor(redis.url);
     });
     afterEach(async () => {
       for (const close of open.splice(0).reverse()) await close();
@@ -39,7 +39,7 @@ for (const bloom of ['fallback', 'module'] as const)
     });
 
     const asked = async (command: string, sid: string, payload: unknown, way = serving): Promise<unknown> => {
-      const answer = await way.ask(command, sid, payload, 3600, 10_000);
+      const answer = await way.ask(command, sid, payload, { ttlSeconds: 3600, timeoutMs: 10_000 });
       expect(answer, command).to.have.property('answered', true);
       return answer.answered ? answer.data : undefined;
     };
@@ -80,7 +80,7 @@ for (const bloom of ['fallback', 'module'] as const)
     for (const transport of ['pubsub', 'stream'] as const)
       it(`gets the answer to a list of 10,000 whole, in its order among what was sent (${transport})`, async () => {
         const own = await createWorker({ redis: redis.url, bloom, transport, namespace: 'long:' });
-        const way = new ServingLayer(redis.url, { transport, namespace: 'long:' });
+        const way = new RemoteExecutor(redis.url, { transport, namespace: 'long:' });
         open.push(
           () => own.close(),
           () => way.close(),
@@ -126,7 +126,7 @@ for (const bloom of ['fallback', 'module'] as const)
         namespace: 'once:',
       });
       open.push(() => own.close());
-      const way = new ServingLayer(redis.url, { namespace: 'once:' });
+      const way = new RemoteExecutor(redis.url, { namespace: 'once:' });
       open.push(() => way.close());
       await asked('pageview', 'reader', '/a', way);
       const calls = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await client.info('commandstats'))?.[1]);

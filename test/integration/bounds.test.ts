@@ -3,8 +3,11 @@ import type { SessionData } from 'express-session';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createBloomFilter } from '../../lib/bloom-choice/index.js';
+import { OptionError } from '../../lib/errors/errors.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { checkTexts } from '../../lib/options/check-arguments.js';
+import { keyItems } from '../../lib/serving/keyed-items.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { pageNames } from '../../middleware/page-name.js';
 import { RequestIntelligence } from '../../middleware/request-intelligence.js';
 
@@ -30,14 +33,19 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
       commandTimeoutMs: 200,
       commands: { hang: () => new Promise(() => {}), quick: () => 'here' },
     });
-    const serving = new ServingLayer(redis.url);
+    const serving = new RemoteExecutor(redis.url);
     open.push(
       () => worker.close({ timeout: 0 }),
       () => serving.close(),
     );
-    const hung = Array.from({ length: 256 }, (_, i) => serving.ask('hang', `s${i}`, '', 60, 10_000));
-    expect(await serving.ask('quick', 'visitor', '', 60, 10_000)).to.deep.equal({ answered: true, data: 'here' });
-    for (const answer of await Promise.all(hung)) expect(answer).to.deep.equal({ answered: false });
+    const hung = Array.from({ length: 256 }, (_, i) =>
+      serving.ask('hang', `s${i}`, '', { ttlSeconds: 60, timeoutMs: 10_000 }),
+    );
+    expect(await serving.ask('quick', 'visitor', '', { ttlSeconds: 60, timeoutMs: 10_000 })).to.deep.equal({
+      answered: true,
+      data: 'here',
+    });
+    for (const answer of await Promise.all(hung)) expect(answer).to.include({ answered: false });
     expect(await worker.metrics.metrics()).to.contain('messages_total{command="hang",result="timeout"} 256');
   });
 
@@ -52,10 +60,15 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     });
     open.push(() => sessions.close({ timeout: 0 }));
     const { serving } = sessions;
-    const hung = Array.from({ length: 256 }, (_, i) => serving.ask('hang', `s${i}`, '', 60, 10_000));
-    expect(await serving.ask('quick', 'visitor', '', 60, 10_000)).to.deep.equal({ answered: true, data: 'here' });
-    for (const answer of await Promise.all(hung)) expect(answer).to.deep.equal({ answered: false });
-    for (let i = 0; i < 300; i++) await serving.ask(`name-${i}`, 'visitor', '', 60, 1_000);
+    const hung = Array.from({ length: 256 }, (_, i) =>
+      serving.ask('hang', `s${i}`, '', { ttlSeconds: 60, timeoutMs: 10_000 }),
+    );
+    expect(await serving.ask('quick', 'visitor', '', { ttlSeconds: 60, timeoutMs: 10_000 })).to.deep.equal({
+      answered: true,
+      data: 'here',
+    });
+    for (const answer of await Promise.all(hung)) expect(answer).to.include({ answered: false });
+    for (let i = 0; i < 300; i++) await serving.ask(`name-${i}`, 'visitor', '', { ttlSeconds: 60, timeoutMs: 1_000 });
     const text = await serving.metrics.metrics();
     expect(text).to.match(/command="hang",result="\w+"\} 256/);
     const names = new Set(text.match(/command="(?!other)[^"]*"/g));
@@ -64,10 +77,10 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
   });
 
   it('command names that a visitor chose are "other" in the metrics after the first hundred', async () => {
-    const serving = new ServingLayer(redis.url, { namespace: 'names:' });
+    const serving = new RemoteExecutor(redis.url, { namespace: 'names:' });
     open.push(() => serving.close());
-    for (let i = 0; i < 300; i++) await serving.ask(`name-${i}`, 'visitor', '', 60, 1000);
-    await serving.ask('pageview', 'visitor', '/', 60, 1000);
+    for (let i = 0; i < 300; i++) await serving.ask(`name-${i}`, 'visitor', '', { ttlSeconds: 60, timeoutMs: 1000 });
+    await serving.ask('pageview', 'visitor', '/', { ttlSeconds: 60, timeoutMs: 1000 });
     const text = await serving.metrics.metrics();
     expect(text.match(/command="name-/g)).to.have.lengthOf(100);
     expect(text).to.contain('requests_total{command="other",result="no-worker"} 200');
@@ -80,7 +93,7 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
       namespace: 'lists:',
       commands: { large: () => 'x'.repeat(2_000_000) },
     });
-    const serving = new ServingLayer(redis.url, { namespace: 'lists:', replies: 'list' });
+    const serving = new RemoteExecutor(redis.url, { namespace: 'lists:', replies: 'list' });
     const faults: string[] = [];
     worker.on('fault', ({ message }) => faults.push(message));
     open.push(
@@ -89,13 +102,16 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     );
     // 240 MB, of which few are on their way at any time
     for (let i = 0; i < 120; i++)
-      expect(await serving.ask('large', `s${i}`, '', 60, 10_000), String(faults)).to.have.property('answered', true);
+      expect(
+        await serving.ask('large', `s${i}`, '', { ttlSeconds: 60, timeoutMs: 10_000 }),
+        String(faults),
+      ).to.have.property('answered', true);
     expect(faults).to.deep.equal([]);
   });
 
   it('a stream that nobody reads is bounded by bytes: what comes over it is refused', async () => {
     const maxBacklogBytes = 1024 * 1024;
-    const serving = new ServingLayer(redis.url, {
+    const serving = new RemoteExecutor(redis.url, {
       namespace: 'backlog:',
       transport: 'stream',
       partitions: 1,
@@ -108,7 +124,9 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     });
     for (let i = 0; i < 20; i++)
       await Promise.all(
-        Array.from({ length: 10 }, (_, j) => serving.ask('pageview', `s${j}`, `/${i}${'x'.repeat(15_000)}`, 60, 1000)),
+        Array.from({ length: 10 }, (_, j) =>
+          serving.ask('pageview', `s${j}`, `/${i}${'x'.repeat(15_000)}`, { ttlSeconds: 60, timeoutMs: 1000 }),
+        ),
       );
     expect(await client.memory('USAGE', 'backlog:ss:stream:{0}')).to.be.within(
       maxBacklogBytes / 2,
@@ -163,7 +181,7 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     ];
     for (const [of, names] of methods)
       for (const name of names)
-        for (const wrong of [undefined, null, 5n, Symbol('s'), [null]])
+        for (const wrong of [undefined, null, 5n, Symbol('s'), [null], new Array(5)])
           for (const args of [[wrong], ['x', wrong], ['x', 'x', wrong]]) {
             // express-session's own regenerate() goes on to a request
             if (name === 'regenerate' && typeof args[0] !== 'undefined' && args[0] !== null) continue;
@@ -183,6 +201,51 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
       .then(() => store.get('x', 5 as never))
       .catch((thrown) => thrown);
     expect(error.message).to.contain('expected a function, or none, got 5');
+  });
+
+  it('createBloomFilter() of what is no client, and load() of what is no dump, are coded errors', async () => {
+    const codeOf = (work: () => Promise<unknown>) =>
+      work().then(
+        () => 'none',
+        (error) => error.code,
+      );
+    for (const wrong of [() => {}, class {}, {}, { call: () => {} }, null, 'redis://127.0.0.1', [], 5])
+      expect(await codeOf(() => createBloomFilter(wrong as never)), String(wrong)).to.match(
+        /^ERR_INTELLIGENT_SESSION_/,
+      );
+    const filter = await createBloomFilter(client, 'fallback');
+    for (const wrong of [
+      undefined,
+      null,
+      5,
+      'bytes',
+      {},
+      { bytes: 'text' },
+      { bytes: Buffer.alloc(100), ttlMs: 'soon' },
+    ])
+      expect(await codeOf(() => filter.load('loaded', wrong as never)), String(wrong)).to.equal(
+        'ERR_INTELLIGENT_SESSION_ARGUMENT',
+      );
+    await filter.add('some', 'item');
+    expect(await filter.load('loaded', (await filter.dump('some')) as never)).to.equal(true);
+  });
+
+  it('a list with holes is a wrong argument, as one with an undefined in it is', () => {
+    for (const wrong of [new Array(5), ['/a', , '/b'], ['/a', undefined]])
+      expect(() => checkTexts('freshPages', wrong)).to.throw(OptionError, 'got undefined among them');
+    expect(checkTexts('freshPages', ['/a'])).to.deep.equal(['/a']);
+    expect(checkTexts('freshPages', [])).to.deep.equal([]);
+  });
+
+  it('what is too large is refused before it is keyed', () => {
+    const key = (command: string, payload: unknown) => keyItems('a secret of sixteen', command, 'sid', payload);
+    for (const [command, payload] of [
+      ['pageview', 'x'.repeat(300_000)],
+      ['mark-notification-seen', 'x'.repeat(300_000)],
+      ['featuredpages', ['x'.repeat(300_000)]],
+    ] as const)
+      expect(() => key(command, payload), command).to.throw(OptionError, 'at most 262144 bytes');
+    expect(key('pageview', '/').payload).to.match(/^#[\w-]{22}$/);
   });
 
   it('a page’s name has at most 1,024 bytes, and another name for another page', () => {

@@ -8,7 +8,7 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { streamKey } from '../../lib/redis/keys.js';
-import { intelligentSession } from '../../lib/index.js';
+import { createWorker, intelligentSession } from '../../lib/index.js';
 import { targetOf } from '../../lib/redis/open-target.js';
 import { Inbox } from '../../lib/transport/replies/inbox.js';
 import { Site, Visitor } from '../support/site.js';
@@ -154,6 +154,24 @@ describe('shutting down', () => {
     await response.body?.cancel().catch(() => {});
     await site.close();
   });
+
+  for (const transport of ['stream', 'pubsub'] as const)
+    it(`a worker’s close() keeps its timeout where Redis does not answer any more (${transport})`, async () => {
+      const frozen = await startPrivateRedis();
+      try {
+        const worker = await createWorker({ redis: frozen.url, transport });
+        const faults: Error[] = [];
+        worker.on('fault', (error) => faults.push(error));
+        process.kill(frozen.pid, 'SIGSTOP');
+        const started = performance.now();
+        await worker.close({ timeout: 100 });
+        expect(performance.now() - started).to.be.within(95, 1_500);
+        expect(faults).to.deep.equal([]);
+      } finally {
+        process.kill(frozen.pid, 'SIGCONT');
+        await frozen.stop();
+      }
+    });
 
   it('an inbox that is closed in the moment in which its connection is ready asks for nothing more', async () => {
     const inbox = new Inbox(

@@ -1,22 +1,19 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'chai';
 import express from 'express';
-import session from 'express-session';
 import { Cluster, Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, type IntelligentSession, intelligentSession, type Worker } from '../../lib/index.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { leaseKey, streamKey } from '../../lib/redis/keys.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { combos, itKnowsItsVisitors, shopOf } from '../contract/intelligence.js';
 import { type PrivateCluster, startCluster } from '../support/cluster.js';
+import { BACK_MS, surviveFailover } from '../support/failover.js';
 import { Site } from '../support/site.js';
-import { figures, Traffic } from '../support/traffic.js';
+import { until } from '../support/until.js';
 
 const NAMESPACE = 'test:';
 const PARTITIONS = 16;
-const BACK_MS = 15_000;
-const SLOWEST_MS = 3_000;
 
 /** The server where a serving layer waits for its answers. */
 async function inboxOf(servers: readonly PrivateRedis[]): Promise<PrivateRedis | undefined> {
@@ -27,14 +24,6 @@ async function inboxOf(servers: readonly PrivateRedis[]): Promise<PrivateRedis |
     if (/cmd=blm?pop/.test(clients)) return server;
   }
   return undefined;
-}
-
-async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
-  const lastMs = performance.now() + BACK_MS;
-  while (!(await holds())) {
-    expect(performance.now(), what).to.be.below(lastMs);
-    await pause(50);
-  }
 }
 
 for (const way of ['pubsub', 'stream', 'embedded'] as const)
@@ -97,13 +86,14 @@ for (const way of ['pubsub', 'stream', 'embedded'] as const)
           const ids = await Promise.all(all);
           return [worker, ...others].map((one) => ids.filter((id) => id === one?.id).length);
         };
-        await until(async () => (await shares()).every((share) => share >= 5), 'three shares');
+        await until('three shares', async () => (await shares()).every((share) => share >= 5), BACK_MS);
         const sids = Array.from({ length: 40 }, (_, i) => `shared-${i}`);
-        const ask = async (sid: string) => sessions.serving.ask('pageview', sid, '/a', 60, 2000);
+        const ask = async (sid: string) =>
+          sessions.serving.ask('pageview', sid, '/a', { ttlSeconds: 60, timeoutMs: 2000 });
         for (const answer of await Promise.all(sids.map(ask)))
           expect(answer).to.have.nested.property('data.totalPages', 1);
         await Promise.all(others.map((other) => other.close()));
-        await until(async () => (await shares())[0] === PARTITIONS, 'all back');
+        await until('all back', async () => (await shares())[0] === PARTITIONS, BACK_MS);
         for (const answer of await Promise.all(sids.map(ask)))
           expect(answer).to.have.nested.property('data.totalPages', 2);
       });
@@ -111,14 +101,7 @@ for (const way of ['pubsub', 'stream', 'embedded'] as const)
 
     it('masters die under traffic: every request is answered, and reports come again', async function () {
       this.timeout(90_000);
-      const own = intelligentSession({ redis: client, ...of, secret: 'test' });
-      // sessions elsewhere: what is left are the faults of the intelligence
-      const store = new session.MemoryStore();
-      const apart = intelligentSession({ redis: client, ...of, secret: 'test', store });
-      const traffics = [await Traffic.start(express(), apart), await Traffic.start(express(), own)] as const;
-      const reports = () => Promise.all(traffics.map((traffic) => traffic.reports(BACK_MS)));
-      try {
-        await reports();
+      await surviveFailover({ redis: client, ...of }, async ({ ids, reports }) => {
         const replicated = await cluster.masters();
         const masterOfAny = async (keys: readonly string[]) => {
           const masters = await Promise.all(keys.map((key) => cluster.masterOf(key)));
@@ -127,7 +110,7 @@ for (const way of ['pubsub', 'stream', 'embedded'] as const)
         const held =
           way === 'stream'
             ? Array.from({ length: PARTITIONS }, (_, i) => streamKey(NAMESPACE, i))
-            : traffics.flatMap(({ ids }) => ids.map((id) => intelligenceKeys(NAMESPACE, id).activity));
+            : ids.map((id) => intelligenceKeys(NAMESPACE, id).activity);
         const victims: [what: string, find: () => Promise<PrivateRedis | undefined>][] = [
           [way === 'stream' ? 'partitions' : 'visitors', () => masterOfAny(held)],
         ];
@@ -136,20 +119,12 @@ for (const way of ['pubsub', 'stream', 'embedded'] as const)
           const victim = await find();
           if (!victim) throw new Error(`no master with ${what}`);
           cluster.kill(victim);
-          const back = await reports();
-          figures(`the master of ${what} killed: reports after ${back.map((ms) => ms.toFixed(0)).join(' and ')} ms`);
-          await until(async () => !(await cluster.masters()).includes(victim), 'another master');
+          await reports(`the master of ${what} killed`);
+          await until('another master', async () => !(await cluster.masters()).includes(victim), BACK_MS);
           await reports();
         }
-      } finally {
-        await Traffic.stop(traffics, [own, apart]);
-      }
-      const [elsewhere, here] = traffics;
-      for (const { slowestMs } of traffics) expect(slowestMs).to.be.below(SLOWEST_MS);
-      expect([...elsewhere.statuses.keys()], 'sessions elsewhere').to.deep.equal([200]);
-      // a session that can't be read is the store's 503
-      for (const status of here.statuses.keys()) expect(status).to.be.oneOf([200, 503]);
-      if (worker) await until(() => (worker as Worker).isReady(), 'the worker is ready again');
+      });
+      if (worker) await until('the worker is ready again', () => (worker as Worker).isReady(), BACK_MS);
     });
   });
 
@@ -168,9 +143,9 @@ describe('a node that leaves a Cluster and goes on answering', () => {
     it(`is left by who has ${role} there`, async () => {
       const client = new Cluster([...cluster.nodes], { slotsRefreshInterval: 200 });
       const worker = await createWorker({ redis: client, namespace: NAMESPACE });
-      const serving = new ServingLayer(client, { namespace: NAMESPACE });
-      const ask = async () => (await serving.ask('pageview', 'sid', '/a', 60, 500)).answered;
-      await until(ask, 'it works');
+      const serving = new RemoteExecutor(client, { namespace: NAMESPACE });
+      const ask = async () => (await serving.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 500 })).answered;
+      await until('it works', ask, BACK_MS);
       const nodes = cluster.nodes.map(({ host, port }) => new Redis(port, host));
       try {
         const lists = await Promise.all(nodes.map(async (node) => String(await node.client('LIST'))));
@@ -191,8 +166,8 @@ describe('a node that leaves a Cluster and goes on answering', () => {
         for (const node of staying) await node.call('CLUSTER', 'FORGET', left as string);
         await leaving.call('CLUSTER', 'RESET', 'HARD');
         // who publishes and who listens may both be there, and hear each other till they leave
-        await until(async () => !word.test(String(await leaving.client('LIST'))), 'it is left');
-        await until(ask, 'it works again');
+        await until('it is left', async () => !word.test(String(await leaving.client('LIST'))), BACK_MS);
+        await until('it works again', ask, BACK_MS);
       } finally {
         for (const node of nodes) node.disconnect();
         await serving.close();

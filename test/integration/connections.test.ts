@@ -12,7 +12,7 @@ import {
   RedisSessionStore,
   type RedisSessionStoreOptions,
 } from '../../lib/index.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { until } from '../support/until.js';
 
@@ -50,12 +50,12 @@ describe('a connection is ended by evidence only', () => {
   it('reply lists: connections that nobody uses stay', async () => {
     const worker = await createWorker({ redis: redis.url });
     open.push(() => worker.close());
-    const serving = new ServingLayer(
+    const serving = new RemoteExecutor(
       { host: '127.0.0.1', port: redis.port, connectionName: 'lists' },
       { replies: 'list', replyConnections: 3 },
     );
     open.push(() => serving.close());
-    const asked = [1, 2, 3].map((n) => serving.ask('pageview', `sid-${n}`, '/a', 60, 5000));
+    const asked = [1, 2, 3].map((n) => serving.ask('pageview', `sid-${n}`, '/a', { ttlSeconds: 60, timeoutMs: 5000 }));
     for (const answer of await Promise.all(asked)) expect(answer).to.have.property('answered', true);
     await until('all are four seconds old', async () => {
       const ages = await agesOf('lists');

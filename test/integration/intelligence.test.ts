@@ -66,7 +66,8 @@ for (const flavour of flavours)
     it('spends at most 3 kB on 100 views of 20 pages and 10 notifications on 7 days, and every key expires', async () => {
       const sid = randomBytes(24).toString('base64url');
       const keys = intelligenceKeys(NAMESPACE, sid);
-      const ask = (command: string, payload: string) => sessions.serving.ask(command, sid, payload, 3600, 2000);
+      const ask = (command: string, payload: string) =>
+        sessions.serving.ask(command, sid, payload, { ttlSeconds: 3600, timeoutMs: 2000 });
       await ask('pageview', '/page-0');
       for (let day = 1; day < 7; day++) {
         // Yesterday's view was a day ago: the first and last day in the header, moved back by one.
@@ -88,7 +89,10 @@ for (const flavour of flavours)
         );
       expect(sum).to.be.at.most(3000);
       for (const key of all) expect(await client.ttl(key), key).to.be.within(3600, 3825);
-      const activity = (await sessions.serving.ask('activity', sid, '8640', 60, 2000)) as unknown as { data: number[] };
+      const activity = (await sessions.serving.ask('activity', sid, '8640', {
+        ttlSeconds: 60,
+        timeoutMs: 2000,
+      })) as unknown as { data: number[] };
       expect(
         activity.data.reduce((total, bit) => total + bit, 0),
         'six earlier days',

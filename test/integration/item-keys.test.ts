@@ -2,11 +2,12 @@ import { connect } from 'node:net';
 import { expect } from 'chai';
 import express from 'express';
 import { Redis } from 'ioredis';
-import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, type IntelligentSessionOptions, intelligentSession } from '../../lib/index.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 
 const itemSecret = 'a long secret of the site';
 const pages = ['/clinic/oncology', '/clinic/dentist', '/clinic/never'];
@@ -16,23 +17,7 @@ const combos = [{ name: 'clinic', pages: pages.slice(0, 2), suggest: 'a leaflet'
 describe('itemSecret: who has a copy of Redis, or hears its messages', () => {
   let redis: PrivateRedis;
   let client: Redis;
-  let opened: (() => unknown)[];
-
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-  });
-  after(async () => {
-    client?.disconnect();
-    await redis?.stop();
-  });
-  beforeEach(async () => {
-    opened = [];
-    await client.flushall();
-  });
-  afterEach(async () => {
-    for (const close of opened.toReversed()) await close();
-  });
+  const opened = useRedis((started) => ({ redis, client } = started));
 
   const siteOf = async (options: IntelligentSessionOptions) => {
     const given = { redis: redis.url, secret: 'test', timeout: 5000, combos, ...options };
@@ -65,10 +50,12 @@ describe('itemSecret: who has a copy of Redis, or hears its messages', () => {
     opened.push(() => worker.close());
   };
 
-  for (const transport of ['pubsub', 'stream'] as const)
-    it(`sees no address and no notification's id in any command or answer (${transport})`, async () => {
-      await work({ transport, itemSecret });
-      const site = await siteOf({ transport, itemSecret });
+  for (const way of ['pubsub', 'stream', 'embedded'] as const)
+    it(`sees no address and no notification's id in any command or answer (${way})`, async () => {
+      if (way !== 'embedded') await work({ transport: way, itemSecret });
+      const named = [{ name: 'of the worker', pages: pages.slice(0, 2), suggest: 'a sticker' }];
+      const embedded = { worker: 'embedded', combos: [...combos, ...named] } as const;
+      const site = await siteOf({ itemSecret, ...(way === 'embedded' ? embedded : { transport: way }) });
       // a connection of its own: ioredis 6 loses its place where commands are told while MONITOR is answered
       const monitor = connect(redis.port, '127.0.0.1').setEncoding('utf8');
       opened.push(() => monitor.destroy());
@@ -88,7 +75,7 @@ describe('itemSecret: who has a copy of Redis, or hears its messages', () => {
           { id: 'biopsy-result', seen: true },
           { id: 'invoice-77', seen: false },
         ],
-        suggestions: ['a leaflet'],
+        suggestions: way === 'embedded' ? ['a leaflet', 'a sticker'] : ['a leaflet'],
         combo: true,
         named: true,
         degraded: false,
@@ -141,8 +128,8 @@ describe('itemSecret: who has a copy of Redis, or hears its messages', () => {
     const sessions = intelligentSession({ redis: redis.url, secret: 'test', itemSecret });
     opened.push(() => sessions.close());
     const list = Array.from({ length: 10_000 }, (_, i) => `/${i}`);
-    await sessions.serving.ask('pageview', 'sid', '/7', 60, 5000);
-    const answer = await sessions.serving.ask('featuredpages', 'sid', list, 60, 10_000);
+    await sessions.serving.ask('pageview', 'sid', '/7', { ttlSeconds: 60, timeoutMs: 5000 });
+    const answer = await sessions.serving.ask('featuredpages', 'sid', list, { ttlSeconds: 60, timeoutMs: 10_000 });
     expect(answer.answered && (answer.data as string[]).length).to.be.within(9_999 - 150, 9_999);
   });
 

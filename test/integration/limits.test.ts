@@ -10,7 +10,7 @@ import {
   intelligentSession,
   type Worker,
 } from '../../lib/index.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { startDistance } from '../support/delay.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { allowDebug, startServer } from '../support/servers.js';
@@ -205,14 +205,14 @@ describe('limits count only time in which the event loop could read', () => {
       const namespace = `stalled-${transport}:`;
       for (let round = 0; round < 6; round++) {
         const starting = createWorker({ redis: redis.url, namespace, transport });
-        const serving = new ServingLayer(redis.url, { namespace, transport });
+        const serving = new RemoteExecutor(redis.url, { namespace, transport });
         const reasons: string[] = [];
         serving.on('degraded', (command, reason) => reasons.push(`${command}: ${reason}`));
         await immediate();
         stall(230);
         await starting.then((started) => open.push(() => started.close()));
         open.push(() => serving.close());
-        const ask = (sid: string) => serving.ask('featuredpages', sid, ['/fresh'], 60, 100);
+        const ask = (sid: string) => serving.ask('featuredpages', sid, ['/fresh'], { ttlSeconds: 60, timeoutMs: 100 });
         for (let i = 0; i < 5; i++) expect(await ask(`${round}-${i}`)).to.have.property('answered', true);
         const asked = Array.from({ length: 5 }, (_, i) => ask(`${round}-at-once-${i}`));
         await immediate(); // in a turn of the event loop they are gathered and sent, in the next the worker hears them
@@ -312,13 +312,13 @@ describe('limits count only time in which the event loop could read', () => {
     let asked = 0;
     const askers = Array.from({ length: 12 }, async (_, i) => {
       for (; on; asked++) {
-        await serving.ask('slow', `asker-${i}`, '', 60, 100);
+        await serving.ask('slow', `asker-${i}`, '', { ttlSeconds: 60, timeoutMs: 100 });
         await immediate(); // asks of an open circuit end at once
       }
     });
     let reported = 0;
     for (let i = 0; i < 300 || asked < 60; i++) {
-      const answer = await serving.ask('pageview', `visitor-${i % 10}`, '/a', 60, 1000);
+      const answer = await serving.ask('pageview', `visitor-${i % 10}`, '/a', { ttlSeconds: 60, timeoutMs: 1000 });
       expect(answer).to.have.property('answered', true);
       reported++;
     }

@@ -1,30 +1,21 @@
 import { expect } from 'chai';
 import express, { type NextFunction, type Request, type RequestHandler, type Response } from 'express';
 import session from 'express-session';
-import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import type { PrivateRedis } from '../../demo/private-redis.js';
 import { type IntelligentSessionOptions, intelligentSession } from '../../lib/index.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 import { Warnings } from '../support/warnings.js';
 
 describe('mistakes that show at the first request', () => {
   let redis: PrivateRedis;
   let warnings: Warnings;
-  const open: (() => unknown)[] = [];
-
-  before(async () => {
-    redis = await startPrivateRedis();
-  });
+  const open = useRedis((started) => ({ redis } = started));
   beforeEach(() => {
     warnings = new Warnings();
   });
-  afterEach(async () => {
-    for (const close of open.splice(0).reverse()) await close();
-    warnings.close();
-  });
-  after(async () => {
-    await redis.stop();
-  });
+  afterEach(() => warnings.close());
 
   const sessionsOf = (options: IntelligentSessionOptions = {}) => {
     const sessions = intelligentSession({ secret: 'x', redis: redis.url, worker: 'embedded', ...options });

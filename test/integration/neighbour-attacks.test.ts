@@ -6,34 +6,25 @@ import type { IntelligentSessionError } from '../../lib/errors/errors.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { streamKey } from '../../lib/redis/keys.js';
-import { inboxKey, parseChannel } from '../../lib/transport/protocol.js';
-import { ServingLayer, type ServingOptions } from '../../lib/serving/remote-executor.js';
+import { inboxKey, type Message, parseChannel, replyListOf } from '../../lib/transport/protocol.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
+import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 import { viewsOf } from '../support/views.js';
+
+const inboxOf = (message: Message): string => replyListOf('', message)?.key ?? '';
 
 /** What an account of the same Redis can do that has no right to our keys: all of pub/sub, as each account had up to Redis 6.2. */
 describe('a neighbour who may use pub/sub and none of our keys', () => {
   let redis: PrivateRedis;
   let client: Redis;
   let neighbour: Redis;
-  let opened: (() => unknown)[];
+  const opened = useRedis((started) => ({ redis, client } = started));
 
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-  });
-  after(async () => {
-    client?.disconnect();
-    await redis?.stop();
-  });
   beforeEach(async () => {
-    opened = [];
-    await client.flushall();
     await client.call('ACL', 'SETUSER', 'neighbour', 'reset', 'on', '>secret', 'allchannels', 'resetkeys', '+@all');
     neighbour = await account('neighbour');
-  });
-  afterEach(async () => {
-    for (const close of opened.toReversed()) await close();
   });
 
   const account = async (username: string): Promise<Redis> => {
@@ -42,8 +33,8 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     await one.ping();
     return one;
   };
-  const serve = (options: ServingOptions = {}): ServingLayer => {
-    const serving = new ServingLayer(redis.url, options);
+  const serve = (options: RemoteExecutorOptions = {}): RemoteExecutor => {
+    const serving = new RemoteExecutor(redis.url, options);
     opened.push(() => serving.close());
     return serving;
   };
@@ -52,7 +43,7 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     opened.push(() => worker.close());
     return worker;
   };
-  const refused = async (serving: ServingLayer): Promise<number> =>
+  const refused = async (serving: RemoteExecutor): Promise<number> =>
     Number(/requests_total\{command="\w+",result="refused"\} (\d+)/.exec(await serving.metrics.metrics())?.[1] ?? 0);
 
   /** The neighbour's second connection publishes what `forge` makes of each message that the first one hears. */
@@ -78,7 +69,7 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
         ? [channel.replace('ss:price:', 'ss:featuredpages:'), '["their text"]']
         : undefined,
     );
-    const asked = serving.ask('price', 'sid', '', 60, 10_000);
+    const asked = serving.ask('price', 'sid', '', { ttlSeconds: 60, timeoutMs: 10_000 });
     let settled = false;
     void asked.then(() => {
       settled = true;
@@ -97,14 +88,14 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
       ears.on('pmessage', (_pattern, channel: string) => resolve(channel)),
     );
     await ears.psubscribe('ss:*');
-    const asked = serving.ask('featuredpages', 'sid', ['/a'], 60, 10_000);
-    const { request } = parseChannel('', await heard);
+    const asked = serving.ask('featuredpages', 'sid', ['/a'], { ttlSeconds: 60, timeoutMs: 10_000 });
+    const message = parseChannel('', await heard);
     const answer = (data: unknown) => {
-      const { id, nonce } = request;
+      const { id, nonce } = message.request;
       return JSON.stringify({ id, command: 'featuredpages', ...(nonce !== undefined && { nonce }), data });
     };
     const shapeless = [5, 'text', { length: 1 }, [1], [['/a']]].map(answer);
-    await client.rpush(inboxKey('', request.inbox as string), ...shapeless, answer(['/a']));
+    await client.rpush(inboxOf(message), ...shapeless, answer(['/a']));
     expect(await asked).to.deep.equal({ answered: true, data: ['/a'] });
     expect(await refused(serving)).to.equal(shapeless.length);
   });
@@ -112,23 +103,24 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
   it('who knows inbox, sender and number, and heard no request, can’t answer it', async () => {
     await work();
     const serving = serve();
-    let seen: ReturnType<typeof parseChannel> | undefined;
+    let seen: Message | undefined;
     const ears = client.duplicate();
     opened.push(() => ears.disconnect());
     ears.on('pmessage', (_pattern, channel: string) => {
       seen = parseChannel('', channel);
     });
     await ears.psubscribe('ss:*');
-    await serving.ask('featuredpages', 'sid', ['/a'], 60, 10_000);
-    const { inbox = '', id, nonce } = (seen as ReturnType<typeof parseChannel>).request;
+    await serving.ask('featuredpages', 'sid', ['/a'], { ttlSeconds: 60, timeoutMs: 10_000 });
+    const message = seen as Message;
+    const { id, nonce } = message.request;
     expect(nonce).to.match(/^[\w-]{16,64}$/);
     const next = id.replace(/~(\w+)$/, (_, n: string) => `~${(Number.parseInt(n, 36) + 1).toString(36)}`);
     // what they push is there before the request is
     const forged = [undefined, nonce, 'x'.repeat(22)].map((one) =>
       JSON.stringify({ id: next, command: 'featuredpages', ...(one !== undefined && { nonce: one }), data: [] }),
     );
-    const asked = serving.ask('featuredpages', 'sid', ['/a'], 60, 10_000);
-    await client.rpush(inboxKey('', inbox), ...forged);
+    const asked = serving.ask('featuredpages', 'sid', ['/a'], { ttlSeconds: 60, timeoutMs: 10_000 });
+    await client.rpush(inboxOf(message), ...forged);
     expect(await asked).to.deep.equal({ answered: true, data: ['/a'] });
   });
 
@@ -142,7 +134,10 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     });
     await old.psubscribe('ss:*');
     for (let i = 0; i < 2; i++)
-      expect(await serving.ask('price', 'sid', '', 60, 10_000)).to.deep.equal({ answered: true, data: 7 });
+      expect(await serving.ask('price', 'sid', '', { ttlSeconds: 60, timeoutMs: 10_000 })).to.deep.equal({
+        answered: true,
+        data: 7,
+      });
   });
 
   it('with `stream` hears nothing, and can put nothing into a stream, an inbox or the keys', async () => {
@@ -150,15 +145,20 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     const site = { port: redis.port, username: 'site', password: 'secret' };
     const worker = await createWorker({ redis: site, namespace: 'shop:', transport: 'stream' });
     opened.push(() => worker.close());
-    const serving = new ServingLayer(site, { namespace: 'shop:', transport: 'stream' });
+    const serving = new RemoteExecutor(site, { namespace: 'shop:', transport: 'stream' });
     opened.push(() => serving.close());
     const heard: string[] = [];
     const ears = neighbour.duplicate();
     opened.push(() => ears.disconnect());
     ears.on('pmessage', (_pattern, channel: string) => heard.push(channel));
     await ears.psubscribe('*');
-    expect(await serving.ask('pageview', 'sid', '/a', 60, 10_000)).to.have.nested.property('data.totalPages', 1);
-    expect(await serving.ask('featuredpages', 'sid', ['/a', '/b'], 60, 10_000)).to.have.deep.property('data', ['/b']);
+    expect(await serving.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 10_000 })).to.have.nested.property(
+      'data.totalPages',
+      1,
+    );
+    expect(
+      await serving.ask('featuredpages', 'sid', ['/a', '/b'], { ttlSeconds: 60, timeoutMs: 10_000 }),
+    ).to.have.deep.property('data', ['/b']);
     // whoever listens to everything has heard this one, and would have heard what came before
     await neighbour.publish('mine', '');
     await until('the neighbour hears', () => heard.length > 0);
@@ -177,7 +177,10 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
         /NOPERM|can't access at least one|permissions/,
       );
     expect(await neighbour.publish('shop:ss:pageview:sid:1@@@60', '/x'), 'who hears a forged message').to.equal(1);
-    expect(await serving.ask('pageview', 'sid', '/a', 60, 10_000)).to.have.nested.property('data.totalPages', 2);
+    expect(await serving.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 10_000 })).to.have.nested.property(
+      'data.totalPages',
+      2,
+    );
   });
 
   it('with the publisher role: 60 entries of 8 MB that gathered end no worker, and others’ page views are answered', async function () {
@@ -193,7 +196,8 @@ describe('a neighbour who may use pub/sub and none of our keys', () => {
     const serving = serve(options);
     // a stream that holds more than 16 MB takes none: it is drained first
     const answered = async () =>
-      !worker.running || (await serving.ask('pageview', 'other', '/', 600, 1_000)).answered === true;
+      !worker.running ||
+      (await serving.ask('pageview', 'other', '/', { ttlSeconds: 600, timeoutMs: 1_000 })).answered === true;
     await until('another visitor’s is answered, or the worker has ended', answered, 60_000);
     expect(worker.running).to.equal(true);
     expect(await client.xlen(key)).to.be.below(60);
@@ -310,13 +314,15 @@ describe('an account that may publish and nothing else', () => {
     expect(await client.pttl('async:inbox:never-drained')).to.be.below(4_000);
   });
 
-  it('takes no more of Redis’ memory than 32 MB by answers that nobody fetches; who fetches theirs gets them', async () => {
+  it('takes no more of Redis’ memory than 32 MB by answers that nobody fetches; who fetches theirs gets them', async function () {
+    this.timeout(60_000);
     const memory = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1]);
-    const serving = new ServingLayer(redis.url, {});
+    const serving = new RemoteExecutor(redis.url, {});
     const faults: string[] = [];
     worker.on('fault', ({ message }) => faults.push(message));
     try {
-      for (let i = 0; i < 3; i++) await serving.ask('featuredpages', 'real', ['/a'], 60, 10_000);
+      for (let i = 0; i < 3; i++)
+        await serving.ask('featuredpages', 'real', ['/a'], { ttlSeconds: 60, timeoutMs: 10_000 });
       const before = await memory();
       const pages = JSON.stringify(Array.from({ length: 80 }, (_, i) => `${i}${'€'.repeat(1_000)}`));
       let most = 0;
@@ -328,7 +334,7 @@ describe('an account that may publish and nothing else', () => {
               pages,
             ]),
           );
-        const asked = await serving.ask('featuredpages', 'real', ['/a'], 60, 10_000);
+        const asked = await serving.ask('featuredpages', 'real', ['/a'], { ttlSeconds: 60, timeoutMs: 10_000 });
         expect(asked).to.deep.equal({ answered: true, data: ['/a'] });
         let held = 0;
         for (const key of await client.keys('async:inbox:undrained-*'))

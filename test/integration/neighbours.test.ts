@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import express from 'express';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { createClient, createClientPool, createCluster, createSentinel } from 'redis';
-import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import type { PrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import {
   createWorker,
@@ -13,42 +13,26 @@ import {
 } from '../../lib/index.js';
 import { builtIn } from '../../lib/intelligence/commands.js';
 import type { RedisOption } from '../../lib/redis/connect.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { shopOf } from '../contract/intelligence.js';
 import { type PrivateCluster, startCluster } from '../support/cluster.js';
 import { startSentinelTrio } from '../support/sentinel.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 
 describe('applications that share a Redis', () => {
   let redis: PrivateRedis;
   let client: Redis;
-  /** what a test opened, closed after it, the last first */
-  let opened: (() => unknown)[];
-
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-  });
-  after(async () => {
-    client?.disconnect();
-    await redis?.stop();
-  });
-  beforeEach(async () => {
-    opened = [];
-    await client.flushall();
-  });
-  afterEach(async () => {
-    for (const close of opened.toReversed()) await close();
-  });
+  const opened = useRedis((started) => ({ redis, client } = started));
 
   const worker = async (options: Parameters<typeof createWorker>[0]): Promise<Worker> => {
     const one = await createWorker(options);
     opened.push(() => one.close());
     return one;
   };
-  const serving = (of: RedisOption, options?: ConstructorParameters<typeof ServingLayer>[1]): ServingLayer => {
-    const one = new ServingLayer(of, options);
+  const serving = (of: RedisOption, options?: ConstructorParameters<typeof RemoteExecutor>[1]): RemoteExecutor => {
+    const one = new RemoteExecutor(of, options);
     opened.push(() => one.close());
     return one;
   };
@@ -88,12 +72,17 @@ describe('applications that share a Redis', () => {
         };
         const production = await site('production', 1);
         const staging = await site('staging', 2);
-        expect(await production.ask('send-mail', 'sid', 'a', 60, 2000)).to.deep.equal({
+        expect(await production.ask('send-mail', 'sid', 'a', { ttlSeconds: 60, timeoutMs: 2000 })).to.deep.equal({
           answered: true,
           data: 'production',
         });
-        expect(await production.ask('pageview', 'sid', '/a', 60, 2000)).to.have.nested.property('data.totalPages', 1);
-        expect(await staging.ask('send-mail', 'sid', 'b', 60, 2000)).to.deep.equal({ answered: true, data: 'staging' });
+        expect(
+          await production.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 2000 }),
+        ).to.have.nested.property('data.totalPages', 1);
+        expect(await staging.ask('send-mail', 'sid', 'b', { ttlSeconds: 60, timeoutMs: 2000 })).to.deep.equal({
+          answered: true,
+          data: 'staging',
+        });
         expect(ran).to.deep.equal(['production: a', 'staging: b']);
         expect((await keysOf(2)).filter((key) => key.startsWith('ss:{') && !key.includes('stream'))).to.deep.equal([]);
         expect(await keysOf(1)).to.include('ss:{sid}:activity');
@@ -106,7 +95,9 @@ describe('applications that share a Redis', () => {
       const third = serving(`${redis.url}/3`);
       const reasons: string[] = [];
       third.on('degraded', (_command, reason) => reasons.push(reason));
-      expect(await third.ask('pageview', 'sid', '/a', 60, 60_000)).to.deep.equal({ answered: false });
+      expect(await third.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 60_000 })).to.include({
+        answered: false,
+      });
       expect(reasons).to.deep.equal(['no-worker']);
     });
 
@@ -115,7 +106,8 @@ describe('applications that share a Redis', () => {
       const channels: string[] = [];
       listener.on('pmessage', (_pattern, channel) => channels.push(channel.replace(/:[^:]*$/, '')));
       await listener.psubscribe('*');
-      for (const db of [0, 5]) serving(`${redis.url}/${db}`, { namespace: 'shop:' }).send('pageview', 'sid', '/a', 60);
+      for (const db of [0, 5])
+        serving(`${redis.url}/${db}`, { namespace: 'shop:' }).send('pageview', 'sid', '/a', { ttlSeconds: 60 });
       await until('both were published', () => channels.length === 2);
       expect(channels.toSorted()).to.deep.equal(['shop:ss:pageview:sid', 'shop:ss@5:pageview:sid']);
     });
@@ -172,7 +164,10 @@ describe('applications that share a Redis', () => {
       const lists = serving(one, { replies: 'list' });
       await one.select(5);
       // the first list's connection is opened for this
-      expect(await lists.ask('pageview', 'later', '/a', 60, 2000)).to.have.property('answered', true);
+      expect(await lists.ask('pageview', 'later', '/a', { ttlSeconds: 60, timeoutMs: 2000 })).to.have.property(
+        'answered',
+        true,
+      );
     });
   });
 
@@ -242,7 +237,7 @@ describe('applications that share a Redis', () => {
       ] as [RedisOption, string?][])
         for (const make of [
           () => intelligentSession({ redis: of, secret: 'test', ...(namespace && { namespace }) }),
-          () => new ServingLayer(of, namespace === undefined ? {} : { namespace }),
+          () => new RemoteExecutor(of, namespace === undefined ? {} : { namespace }),
         ])
           expect(make).to.throw(TypeError, '"keyPrefix"').with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
     });
@@ -342,9 +337,12 @@ describe('a Cluster’s client that was made for something else', () => {
     const given = createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${node?.port}` }], useReplicas: true });
     await expectRead(given);
     const worker = await createWorker({ redis: given, namespace: 'n:' });
-    const serving = new ServingLayer(given, { namespace: 'n:' });
+    const serving = new RemoteExecutor(given, { namespace: 'n:' });
     try {
-      expect(await serving.ask('pageview', 'sid', '/a', 60, 2000)).to.have.nested.property('data.totalPages', 1);
+      expect(await serving.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 2000 })).to.have.nested.property(
+        'data.totalPages',
+        1,
+      );
     } finally {
       await serving.close();
       await worker.close();
@@ -357,9 +355,12 @@ describe('a Cluster’s client that was made for something else', () => {
       redisOptions: { db: 0, keyPrefix: 'p:', stringNumbers: true },
     });
     const worker = await createWorker({ redis: client });
-    const serving = new ServingLayer(new Cluster([...cluster.nodes], { lazyConnect: true }), { namespace: 'p:' });
+    const serving = new RemoteExecutor(new Cluster([...cluster.nodes], { lazyConnect: true }), { namespace: 'p:' });
     try {
-      expect(await serving.ask('pageview', 'sid', '/a', 60, 2000)).to.have.nested.property('data.totalPages', 1);
+      expect(await serving.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 2000 })).to.have.nested.property(
+        'data.totalPages',
+        1,
+      );
     } finally {
       await serving.close();
       await worker.close();

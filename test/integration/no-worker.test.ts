@@ -10,26 +10,17 @@ import {
 import { type PrivateCluster, startCluster } from '../support/cluster.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 import { Warnings } from '../support/warnings.js';
 
 describe('requests that nobody answers, on the console', () => {
   let redis: PrivateRedis;
   let warnings: Warnings;
-  const open: (() => unknown)[] = [];
-
-  before(async () => {
-    redis = await startPrivateRedis();
-  });
+  const open = useRedis((started) => ({ redis } = started));
   beforeEach(() => {
     warnings = new Warnings();
   });
-  afterEach(async () => {
-    for (const close of open.splice(0).reverse()) await close();
-    warnings.close();
-  });
-  after(async () => {
-    await redis.stop();
-  });
+  afterEach(() => warnings.close());
 
   const siteOf = async (options: IntelligentSessionOptions = {}) => {
     const sessions = intelligentSession({ secret: 'x', redis: redis.url, ...options });
@@ -188,7 +179,8 @@ describe('requests that nobody answers, on the console', () => {
       for (let i = 0; i < 6; i++) await visitor.json('/asks');
       await until('it is told', () => warnings.of('NO_ANSWER').length > 0);
       expect(warnings.of('NO_ANSWER')[0])
-        .to.contain('namespace "nobody:" at a cluster')
+        .to.contain('one session')
+        .and.to.contain('namespace "nobody:" at a cluster')
         .and.to.contain('npx intelligent-session worker --redis <URL of a node> --cluster --namespace nobody:');
       expect(warnings.codes).to.deep.equal(['INTELLIGENT_SESSION_NO_ANSWER']);
     });

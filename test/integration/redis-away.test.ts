@@ -204,7 +204,10 @@ describe('Redis that is away, on the console', () => {
   it('an embedded worker leaves that to the store: one line', async () => {
     const redis = await startPrivateRedis();
     const { sessions } = await siteOf({ redis: redis.url, worker: 'embedded' });
-    await until('its worker answers', async () => (await sessions.serving.ask('pageview', 'a', '/', 60, 500)).answered);
+    await until(
+      'its worker answers',
+      async () => (await sessions.serving.ask('pageview', 'a', '/', { ttlSeconds: 60, timeoutMs: 500 })).answered,
+    );
     const back = new Promise((resolve) => sessions.serving.once('back', () => resolve(undefined)));
     await redis.stop();
     await until('it is told', () => warnings.of('REDIS_AWAY').length > 0);
@@ -229,7 +232,7 @@ describe('Redis that is away, on the console', () => {
     const { sessions, visitor } = await siteOf({ redis: redis.url.replace('//', '//shop:x@'), worker: 'embedded' });
     expect(await visitor.json('/')).to.deep.equal({ session: true });
     await until('its worker answers', async () => {
-      const answer = await sessions.serving.ask('pageview', 'someone', '/', 60, 1_000);
+      const answer = await sessions.serving.ask('pageview', 'someone', '/', { ttlSeconds: 60, timeoutMs: 1_000 });
       return answer.answered;
     });
     expect(written).to.deep.equal([]);

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createBloomFilter, createWorker, type Worker } from '../../lib/index.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { flavours, startServer } from '../support/servers.js';
 import { figures } from '../support/traffic.js';
 
@@ -22,8 +22,8 @@ for (const bloom of ['fallback', 'module'] as const)
     let client: Redis;
     let worker: Worker;
     let streamWorker: Worker;
-    let serving: ServingLayer;
-    let streams: ServingLayer;
+    let serving: RemoteExecutor;
+    let streams: RemoteExecutor;
 
     before(async function () {
       this.timeout(60_000);
@@ -34,8 +34,8 @@ for (const bloom of ['fallback', 'module'] as const)
       client = new Redis(redis.url);
       worker = await createWorker({ redis: redis.url, bloom, activityDays: DAYS });
       streamWorker = await createWorker({ redis: redis.url, bloom, activityDays: DAYS, transport: 'stream' });
-      serving = new ServingLayer(redis.url);
-      streams = new ServingLayer(redis.url, { transport: 'stream' });
+      serving = new RemoteExecutor(redis.url);
+      streams = new RemoteExecutor(redis.url, { transport: 'stream' });
       await fill();
     });
     after(async () => {
@@ -71,7 +71,7 @@ for (const bloom of ['fallback', 'module'] as const)
     }
 
     const ask = async (command: string, sid: string, payload: unknown, way = serving) => {
-      const answer = await way.ask(command, sid, payload, 3600, 30_000);
+      const answer = await way.ask(command, sid, payload, { ttlSeconds: 3600, timeoutMs: 30_000 });
       expect(answer, command).to.have.property('answered', true);
     };
     const all = (command: string, sids: readonly string[], payload: (i: number) => unknown, way = serving) =>

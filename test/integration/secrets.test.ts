@@ -169,7 +169,7 @@ describe('secrets in what is told', () => {
     try {
       for (const command of ['leak', 'forge']) {
         const fault = once(worker, 'fault');
-        sessions.serving.send(command, 'sid', '/a\nlistening at \u001b[31m', 60);
+        sessions.serving.send(command, 'sid', '/a\nlistening at \u001b[31m', { ttlSeconds: 60 });
         const [error] = await fault;
         expectNoSecret(everythingOf(error), command);
         expect(error.message).to.not.match(/\p{Cc}/u);

@@ -10,7 +10,7 @@ import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.j
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, RedisSessionStore } from '../../lib/index.js';
 import { openTarget } from '../../lib/redis/open-target.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { type Certificate, makeCertificate } from '../support/certificate.js';
 import { freePort } from '../support/free-port.js';
 import { startSentinel } from '../support/sentinel.js';
@@ -97,11 +97,14 @@ describe('TLS with Sentinels', () => {
       const over = { ...options, tls: { ca: certificate.ca } };
       const store = new RedisSessionStore({ redis: over, nearCache: {}, expiredEvents: true });
       const worker = await createWorker({ redis: over, transport });
-      const serving = new ServingLayer(over, { transport, replies });
+      const serving = new RemoteExecutor(over, { transport, replies });
       const owner = new Redis(redis.port, { password: PASSWORD });
       try {
         await store.set('b', session);
-        expect(await serving.ask('pageview', 'sid', '/a', 60, 5000)).to.have.property('answered', true);
+        expect(await serving.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 5000 })).to.have.property(
+          'answered',
+          true,
+        );
         const lines = String(await owner.client('LIST')).split('\n');
         // the Sentinel has two of its own
         expect(lines.filter((line) => line.includes(` laddr=127.0.0.1:${tlsPort} `)).length).to.be.above(7);

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import express from 'express';
 import session from 'express-session';
-import { Redis } from 'ioredis';
-import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import type { Redis } from 'ioredis';
+import type { PrivateRedis } from '../../demo/private-redis.js';
 import {
   type IntelligentSession,
   type IntelligentSessionOptions,
@@ -13,25 +13,15 @@ import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { goneKey } from '../../lib/redis/keys.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 
 describe('what is known of a session goes when the session ends', () => {
   let redis: PrivateRedis;
   let client: Redis;
-  const opened: (() => Promise<unknown>)[] = [];
-
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-    await client.config('SET', 'notify-keyspace-events', 'Ex');
+  const opened = useRedis((started) => {
+    ({ redis, client } = started);
   });
-  afterEach(async () => {
-    for (const close of opened.splice(0).reverse()) await close();
-    await client.flushall();
-  });
-  after(async () => {
-    client.disconnect();
-    await redis.stop();
-  });
+  before(() => client.config('SET', 'notify-keyspace-events', 'Ex'));
 
   const openSessions = (options: IntelligentSessionOptions = {}): IntelligentSession => {
     const sessions = intelligentSession({

@@ -62,7 +62,10 @@ describe('the shape of what a namespace stores', () => {
     return one;
   }
   const ask = (sessions: IntelligentSession, command: string, sid: string, payload: string) =>
-    sessions.serving.ask(command, sid, payload, 3600, 5000) as Promise<{ answered: boolean; data?: any }>;
+    sessions.serving.ask(command, sid, payload, { ttlSeconds: 3600, timeoutMs: 5000 }) as Promise<{
+      answered: boolean;
+      data?: any;
+    }>;
   const told = () => until('it is told', () => warnings.of('SHAPE').length > 0);
 
   it('is the first process’, and has no expiry', async () => {

@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { type IntelligentSessionOptions, intelligentSession, RedisSessionStore } from '../../lib/index.js';
 import { streamKey } from '../../lib/redis/keys.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { Worker } from '../../lib/worker/worker.js';
 import { startDistance } from '../support/delay.js';
 import { Site, Visitor } from '../support/site.js';
@@ -88,7 +88,7 @@ describe('starting', () => {
       const far = await startDistance(redis.port, 40);
       const client = new Redis(redis.url);
       const namespace = `start-order-${transport}:`;
-      const serving = new ServingLayer(far.url, { namespace, transport, partitions: 1 });
+      const serving = new RemoteExecutor(far.url, { namespace, transport, partitions: 1 });
       const heard: { request: string; payload: string }[] = [];
       try {
         const listener = client.duplicate();
@@ -97,10 +97,10 @@ describe('starting', () => {
         listener.on('pmessage', (_pattern, request: string, payload: string) => heard.push({ request, payload }));
         const pages = Array.from({ length: 12 }, (_, i) => `/${i}`);
         // another session's question does not hold this one's order back, nor the other way round
-        const asked = [serving.ask('pageview', 'other', '/other', 60, 1)];
+        const asked = [serving.ask('pageview', 'other', '/other', { ttlSeconds: 60, timeoutMs: 1 })];
         for (const [i, page] of pages.entries())
-          if (i % 3 === 1) serving.send('pageview', 'one', page, 60);
-          else asked.push(serving.ask('pageview', 'one', page, 60, 1));
+          if (i % 3 === 1) serving.send('pageview', 'one', page, { ttlSeconds: 60 });
+          else asked.push(serving.ask('pageview', 'one', page, { ttlSeconds: 60, timeoutMs: 1 }));
         await Promise.all(asked);
         await until('all messages', async () => {
           if (transport === 'stream') {
@@ -159,7 +159,7 @@ describe('starting', () => {
     const sessions = sessionsOf({ redis: await nobodysUrl(), maxWaitMs: 100 });
     const faults: string[] = [];
     sessions.serving.on('fault', ({ message }) => faults.push(message));
-    await sessions.serving.ask('pageview', 'someone', '/', 60, 100);
+    await sessions.serving.ask('pageview', 'someone', '/', { ttlSeconds: 60, timeoutMs: 100 });
     expect(faults.length).to.be.above(0);
     for (const message of faults) expect(message.match(/ERR_INTELLIGENT_SESSION/g)).to.have.length(1);
   });

@@ -6,7 +6,8 @@ import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type Worker } from '../../lib/index.js';
 import { leaseKey, streamKey, workersKey } from '../../lib/redis/keys.js';
 import { GROUP, partitionOf } from '../../lib/transport/protocol.js';
-import { type ServingOptions, ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
+import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
 import type { WorkerOptions } from '../../lib/worker/options.js';
 import { flavours, startServer } from '../support/servers.js';
 import { until } from '../support/until.js';
@@ -40,8 +41,8 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
     });
 
     const options = { namespace: NS, transport: 'stream', partitions: PARTITIONS } as const;
-    const serve = (more: ServingOptions = {}) => {
-      const serving = new ServingLayer(redis.url, { ...options, ...more });
+    const serve = (more: RemoteExecutorOptions = {}) => {
+      const serving = new RemoteExecutor(redis.url, { ...options, ...more });
       open.push(serving);
       return serving;
     };
@@ -59,8 +60,8 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       await work();
       for (let i = 0; i < 50; i++) {
         const sid = `order-${i}`;
-        const view = serving.ask('pageview', sid, '/a', 60, 2000);
-        const fresh = serving.ask('featuredpages', sid, ['/a', '/b'], 60, 2000);
+        const view = serving.ask('pageview', sid, '/a', { ttlSeconds: 60, timeoutMs: 2000 });
+        const fresh = serving.ask('featuredpages', sid, ['/a', '/b'], { ttlSeconds: 60, timeoutMs: 2000 });
         expect(await view).to.have.nested.property('data.totalPages', 1);
         expect(await fresh).to.deep.equal({ answered: true, data: ['/b'] });
       }
@@ -70,8 +71,10 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       const serving = serve();
       const reasons: string[] = [];
       serving.on('degraded', (_command, reason) => reasons.push(reason));
-      for (let i = 0; i < 10; i++) serving.send('pageview', 'early', `/${i}`, 60);
-      expect(await serving.ask('pageview', 'early', '/last', 60, 60_000)).to.deep.equal({ answered: false });
+      for (let i = 0; i < 10; i++) serving.send('pageview', 'early', `/${i}`, { ttlSeconds: 60 });
+      expect(await serving.ask('pageview', 'early', '/last', { ttlSeconds: 60, timeoutMs: 60_000 })).to.include({
+        answered: false,
+      });
       expect(reasons).to.deep.equal(['no-worker']);
       await work();
       await until('eleven views are counted', async () => (await viewsOf(client, NS, 'early')) === 11);
@@ -99,7 +102,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       const view = 'messages_total{command="pageview",result="done"} 1\n';
       await until('the last is counted', async () => (await worker.metrics.metrics()).includes(view));
       expect(await worker.metrics.metrics())
-        .to.contain('messages_total{command="featuredpages",result="late"} 1\n')
+        .to.contain('messages_total{command="featuredpages",result="expired"} 1\n')
         .and.to.contain('messages_total{command="featuredpages",result="done"} 2\n');
       expect(await client.exists(`${NS}async:inbox:late-inbox`)).to.equal(0);
     });
@@ -110,7 +113,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       for (const id of ['1', '2', '1', '2', '3'])
         await client.xadd(streamKey(NS, 0), '*', 'r1', `pageview:${sid}:${id}@@@60`, 'p', '/a');
       await until('three views are counted', async () => (await viewsOf(client, NS, sid)) === 3);
-      const fourth = await serve().ask('pageview', sid, '/b', 60, 2000);
+      const fourth = await serve().ask('pageview', sid, '/b', { ttlSeconds: 60, timeoutMs: 2000 });
       expect(fourth).to.have.nested.property('data.totalPages', 4);
     });
 
@@ -124,12 +127,21 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       });
       const serving = serve();
       const answers = await Promise.all(
-        Array.from({ length: PARTITIONS }, (_, i) => serving.ask('pageview', sidOf(i), '/a', 60, 2000)),
+        Array.from({ length: PARTITIONS }, (_, i) =>
+          serving.ask('pageview', sidOf(i), '/a', { ttlSeconds: 60, timeoutMs: 2000 }),
+        ),
       );
       for (const answer of answers) expect(answer).to.have.nested.property('data.totalPages', 1);
       await first.close();
       await until('the second has all', async () => (await holders()).every((one) => one === second.id));
       expect(await client.zrange(workersKey(NS), '0', '-1')).to.deep.equal([second.id]);
+    });
+
+    it('a worker that was noted by a clock that was ahead, and is gone, keeps no partition', async () => {
+      await client.zadd(workersKey(NS), Date.now() + 3_600_000, 'gone', '+inf', 'gone-for-ever');
+      const one = await work();
+      await until('it has all', async () => (await holders()).every((holder) => holder === one.id));
+      expect(await client.zrange(workersKey(NS), '0', '-1')).to.deep.equal([one.id]);
     });
 
     it('a partition that was to be left, and then was not, is read again', async () => {
@@ -140,7 +152,9 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       const first = await work({ commands: { slow: () => released.then(() => 1) } });
       const serving = serve();
       const slow = Promise.all(
-        Array.from({ length: PARTITIONS }, (_, i) => serving.ask('slow', sidOf(i), '', 60, 10_000)),
+        Array.from({ length: PARTITIONS }, (_, i) =>
+          serving.ask('slow', sidOf(i), '', { ttlSeconds: 60, timeoutMs: 10_000 }),
+        ),
       );
       await until('one is in hand everywhere', async () => {
         const pending = await Promise.all(
@@ -154,7 +168,9 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       release();
       for (const answer of await slow) expect(answer).to.deep.equal({ answered: true, data: 1 });
       for (let i = 0; i < PARTITIONS; i++)
-        expect(await serving.ask('pageview', sidOf(i), '/a', 60, 5000)).to.have.nested.property('data.totalPages', 1);
+        expect(
+          await serving.ask('pageview', sidOf(i), '/a', { ttlSeconds: 60, timeoutMs: 5000 }),
+        ).to.have.nested.property('data.totalPages', 1);
       expect(await holders()).to.deep.equal(Array(PARTITIONS).fill(first.id));
     });
 
@@ -167,7 +183,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       const commands = { slow: () => (runs++, released.then(() => 1)) };
       const first = await work({ commands });
       const serving = serve();
-      const slow = serving.ask('slow', sidOf(1), '', 60, 15_000);
+      const slow = serving.ask('slow', sidOf(1), '', { ttlSeconds: 60, timeoutMs: 15_000 });
       await until('it is at work', () => runs === 1);
       const closing = first.close({ timeout: 15_000 });
       const second = await work({ commands });
@@ -188,7 +204,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
 
     it('a worker that has no room leaves messages in the stream, and drops none', async () => {
       const serving = serve();
-      for (let i = 0; i < 400; i++) serving.send('pageview', `room-${i % 8}`, `/${i}`, 60);
+      for (let i = 0; i < 400; i++) serving.send('pageview', `room-${i % 8}`, `/${i}`, { ttlSeconds: 60 });
       await client.ping();
       await work({ maxQueue: 20 });
       const total = async () => {
@@ -212,7 +228,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       const VIEWS = 4000;
       const SESSIONS = 40;
       for (let i = 0; i < VIEWS; i++) {
-        serving.send('pageview', `killed-${i % SESSIONS}`, `/${i % 10}`, 600);
+        serving.send('pageview', `killed-${i % SESSIONS}`, `/${i % 10}`, { ttlSeconds: 600 });
         // in the middle of it
         if (i === VIEWS / 2) await processes[0]?.stop('SIGKILL');
         if (i % 100 === 0) await client.ping();
@@ -232,7 +248,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       const other = 'analytics';
       await client.xgroup('CREATE', streamKey(NS, 1), other, '0');
       const serving = serve();
-      for (let i = 0; i < 5; i++) await serving.ask('pageview', sidOf(1), `/${i}`, 60, 2000);
+      for (let i = 0; i < 5; i++) await serving.ask('pageview', sidOf(1), `/${i}`, { ttlSeconds: 60, timeoutMs: 2000 });
       const read = (await client.xreadgroup('GROUP', other, 'me', 'COUNT', 3, 'STREAMS', streamKey(NS, 1), '>')) as [
         string,
         [string, string[]][],
@@ -240,7 +256,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       const [, entries] = read[0] as [string, [string, string[]][]];
       await client.xack(streamKey(NS, 1), other, ...entries.slice(1).map(([id]) => id));
       // the first is read by all and unfinished in one group
-      await serving.ask('pageview', sidOf(1), '/more', 60, 2000);
+      await serving.ask('pageview', sidOf(1), '/more', { ttlSeconds: 60, timeoutMs: 2000 });
       await until('the worker has trimmed elsewhere', async () => (await client.xlen(streamKey(NS, 0))) === 0);
       expect(await client.xlen(streamKey(NS, 1))).to.equal(6);
       await client.xack(streamKey(NS, 1), other, entries[0]?.[0] as string);
@@ -251,7 +267,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       const serving = serve({ maxBacklog: 10 });
       const reasons: string[] = [];
       serving.on('degraded', (_command, reason) => reasons.push(reason));
-      for (let i = 0; i < 25; i++) serving.send('pageview', sidOf(2), `/${i}`, 60);
+      for (let i = 0; i < 25; i++) serving.send('pageview', sidOf(2), `/${i}`, { ttlSeconds: 60 });
       await until('all are told', async () => reasons.length === 15);
       expect(new Set(reasons)).to.deep.equal(new Set(['shed']));
       expect(await client.xlen(streamKey(NS, 2))).to.equal(10);
@@ -269,7 +285,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       await client.xreadgroup('GROUP', GROUP, 'dead', 'COUNT', 1, 'STREAMS', key, '>');
       await client.xgroup('CREATECONSUMER', key, GROUP, 'idle');
       const worker = await work();
-      const taken = once(worker, 'taken-over').then(([n]) => n);
+      const taken = once(worker, 'claimed').then(([n]) => n);
       expect(
         await Promise.race([taken, until('it is counted', async () => (await viewsOf(client, NS, sidOf(3))) === 1)]),
       ).to.be.oneOf([1, undefined]);
@@ -311,7 +327,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
         release = resolve;
       });
       const worker = await work({ commands: { slow: async ({ payload }) => (await released, payload.length) } });
-      const answer = serving.ask('slow', sidOf(1), 'four', 60, 5000);
+      const answer = serving.ask('slow', sidOf(1), 'four', { ttlSeconds: 60, timeoutMs: 5000 });
       await until('it is in hand', async () => {
         const [pending] = (await client.xpending(streamKey(NS, 1), GROUP).catch(() => [0])) as [number];
         return pending === 1;
@@ -326,12 +342,14 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
     it('goes on after SCRIPT FLUSH, and after FLUSHALL', async () => {
       const serving = serve();
       await work();
-      await serving.ask('pageview', 'flushed', '/a', 60, 2000);
+      await serving.ask('pageview', 'flushed', '/a', { ttlSeconds: 60, timeoutMs: 2000 });
       await client.script('FLUSH');
-      expect(await serving.ask('pageview', 'flushed', '/a', 60, 2000)).to.have.nested.property('data.totalPages', 2);
+      expect(
+        await serving.ask('pageview', 'flushed', '/a', { ttlSeconds: 60, timeoutMs: 2000 }),
+      ).to.have.nested.property('data.totalPages', 2);
       await client.flushall();
       await until('it counts again, from the beginning', async () => {
-        const answer = await serving.ask('pageview', 'flushed', '/a', 60, 200);
+        const answer = await serving.ask('pageview', 'flushed', '/a', { ttlSeconds: 60, timeoutMs: 200 });
         return answer.answered;
       });
     });
@@ -349,10 +367,13 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       const log = { info: () => {}, warn: (line: string) => lines.push(line) };
       const counts = async (worker: Worker, sid: string) => {
         await until('it counts in that partition', async () => {
-          const { answered } = await serving.ask('pageview', sid, '/a', 60, 1000);
+          const { answered } = await serving.ask('pageview', sid, '/a', { ttlSeconds: 60, timeoutMs: 1000 });
           return answered;
         });
-        expect(await serving.ask('pageview', sidOf(2), '/a', 60, 1000)).to.have.property('answered', true);
+        expect(await serving.ask('pageview', sidOf(2), '/a', { ttlSeconds: 60, timeoutMs: 1000 })).to.have.property(
+          'answered',
+          true,
+        );
         expect(await worker.isReady()).to.equal(true);
       };
       await forge();
@@ -380,22 +401,25 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
     it('goes on with the other partitions where the key of one is not a stream, is ready, and says so once', async () => {
       const lines: string[] = [];
       const log = { info: () => {}, warn: (line: string) => lines.push(line) };
-      const sick = async (n: number) =>
+      const failing = async (n: number) =>
         (await worker.metrics.metrics()).includes(`intelligent_session_worker_failing_partitions ${n}`);
       await client.set(streamKey(NS, 1), 'no stream');
       const worker = await work({ log });
       const serving = serve();
       const works = async () => {
         await until('the others are read', async () => {
-          const { answered } = await serving.ask('pageview', sidOf(0), '/a', 60, 1000);
-          return answered && (await sick(1));
+          const { answered } = await serving.ask('pageview', sidOf(0), '/a', { ttlSeconds: 60, timeoutMs: 1000 });
+          return answered && (await failing(1));
         });
         expect(await worker.isReady()).to.equal(true);
       };
       await works();
       await client.del(streamKey(NS, 1));
-      await until('it is read again', () => sick(0));
-      expect(await serving.ask('pageview', sidOf(1), '/a', 60, 1000)).to.have.property('answered', true);
+      await until('it is read again', () => failing(0));
+      expect(await serving.ask('pageview', sidOf(1), '/a', { ttlSeconds: 60, timeoutMs: 1000 })).to.have.property(
+        'answered',
+        true,
+      );
       await client.set(streamKey(NS, 1), 'no stream');
       await works();
       expect(lines.filter((line) => /WRONGTYPE/.test(line)).length).to.be.within(1, 3);

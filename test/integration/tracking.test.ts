@@ -459,7 +459,7 @@ describe('what is counted', () => {
       const reasons: string[] = [];
       sessions.serving.on('degraded', (command, reason) => reasons.push(`${command} ${reason}`));
       sessions.serving.on('fault', (error) => reasons.push(error.message.split(' (')[0] as string));
-      expect(await new RawVisitor(site).json('/')).to.deep.equal({ fresh: ['/a'], marked: false, degraded: true });
+      expect(await new RawVisitor(site).json('/')).to.deep.equal({ fresh: ['/a'], degraded: true });
       expect(reasons.slice(0, 2)).to.deep.equal(['A session id has 1 to 512 characters', 'pageview session-id']);
       expect(reasons).to.include('my-command session-id');
       const quiet = once(sessions.serving, 'degraded');

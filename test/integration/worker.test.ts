@@ -6,20 +6,20 @@ import { createBloomFilter, createWorker, type Worker } from '../../lib/index.js
 import { keyItem } from '../../lib/intelligence/command/keyed-item.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { shapeKey } from '../../lib/redis/keys.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { flavours, startServer } from '../support/servers.js';
 
 for (const flavour of flavours.filter(({ server }) => server === 'redis-7.0'))
   describe(`the worker’s options on ${flavour.name}`, () => {
     let redis: PrivateRedis;
     let client: Redis;
-    let serving: ServingLayer;
+    let serving: RemoteExecutor;
     let worker: Worker | undefined;
 
     before(async function () {
       redis = await startServer(this, flavour);
       client = new Redis(redis.url);
-      serving = new ServingLayer(redis.url, { namespace: 'w:' });
+      serving = new RemoteExecutor(redis.url, { namespace: 'w:' });
     });
     beforeEach(() => client.del(shapeKey('w:')));
     afterEach(() => worker?.close());
@@ -28,7 +28,8 @@ for (const flavour of flavours.filter(({ server }) => server === 'redis-7.0'))
       client?.disconnect();
       await redis?.stop();
     });
-    const ask = (command: string, sid: string, payload: string) => serving.ask(command, sid, payload, 60, 2000);
+    const ask = (command: string, sid: string, payload: string) =>
+      serving.ask(command, sid, payload, { ttlSeconds: 60, timeoutMs: 2000 });
 
     it('itemSecret: who has the keys and not the secret can’t ask them about a page', async () => {
       const itemSecret = 'a secret of the site';
@@ -62,7 +63,7 @@ for (const flavour of flavours.filter(({ server }) => server === 'redis-7.0'))
     it('a list of more than 10,000 items fails alone; 10,000 are answered', async () => {
       worker = await createWorker({ redis: redis.url, namespace: 'w:' });
       const pages = (count: number) => JSON.stringify(Array.from({ length: count }, (_, i) => `/${i}`));
-      expect(await ask('featuredpages', 'big', pages(30_000))).to.deep.equal({ answered: false });
+      expect(await ask('featuredpages', 'big', pages(30_000))).to.include({ answered: false });
       const answer = (await ask('featuredpages', 'big', pages(10_000))) as { data: string[] };
       expect(answer.data).to.have.lengthOf(10_000);
       expect(await ask('pageview', 'big', '/a')).to.have.nested.property('data.totalPages', 1);
@@ -106,7 +107,7 @@ for (const flavour of flavours.filter(({ server }) => server === 'redis-7.0'))
           await (await createBloomFilter(client, made)).add(visited, '/a');
           worker = await createWorker({ redis: redis.url, namespace: 'w:', bloom: met });
           const fault = once(worker, 'fault') as Promise<[Error, string]>;
-          expect(await ask('pageview', `made-by-${made}`, '/a')).to.deep.equal({ answered: false });
+          expect(await ask('pageview', `made-by-${made}`, '/a')).to.include({ answered: false });
           const [error] = await fault;
           expect(error.message).to.match(/move it with copyFilter/);
           expect(await client.exists(intelligenceKeys('w:', `made-by-${made}`).activity)).to.equal(0);

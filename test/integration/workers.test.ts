@@ -1,12 +1,12 @@
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type Worker, type WorkerOptions } from '../../lib/index.js';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { serveHttp } from '../../lib/worker/http.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { until } from '../support/until.js';
@@ -15,13 +15,13 @@ import { viewsOf } from '../support/views.js';
 describe('workers', () => {
   let redis: PrivateRedis;
   let client: Redis;
-  let serving: ServingLayer;
+  let serving: RemoteExecutor;
   const open: { close(): Promise<unknown> }[] = [];
 
   before(async () => {
     redis = await startPrivateRedis();
     client = new Redis(redis.url);
-    serving = new ServingLayer(redis.url);
+    serving = new RemoteExecutor(redis.url);
   });
   afterEach(async () => {
     await Promise.all(open.splice(0).map((one) => one.close()));
@@ -37,7 +37,7 @@ describe('workers', () => {
     open.push(worker);
     return worker;
   };
-  const ask = (sid: string, page = '/a') => serving.ask('pageview', sid, page, 60, 2000);
+  const ask = (sid: string, page = '/a') => serving.ask('pageview', sid, page, { ttlSeconds: 60, timeoutMs: 2000 });
 
   it('of n shards each session has one, which counts it', async () => {
     const shards = await Promise.all(['1/3', '2/3', '3/3'].map((shard) => work({ shard })));
@@ -66,7 +66,7 @@ describe('workers', () => {
       while (rolling) {
         const asks = Array.from({ length: 20 }, () => {
           const i = sent++;
-          return serving.ask('pageview', `rolling-${i % SESSIONS}`, `/${i % 7}`, 600, 5000);
+          return serving.ask('pageview', `rolling-${i % SESSIONS}`, `/${i % 7}`, { ttlSeconds: 600, timeoutMs: 5000 });
         });
         for (const { answered } of await Promise.all(asks)) expect(answered).to.equal(true);
       }
@@ -111,16 +111,16 @@ describe('workers', () => {
     expect(await hear('plain', ['id99', 'id0']), 'of those only the last 17 are known').to.equal(19);
   });
 
-  it('one that Redis kicks counts the gap, and is back by itself', async () => {
+  it('one that Redis kicks counts the time without a subscription, and is back by itself', async () => {
     const worker = await work();
-    const gap = once(worker, 'gap');
+    const lost = once(worker, 'subscription-lost');
     await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-    expect((await gap)[0]).to.be.within(0, 2000);
+    expect((await lost)[0]).to.be.within(0, 2000);
     expect(await ask('kicked')).to.have.nested.property('data.totalPages', 1);
     const metrics = await worker.metrics.metrics();
     expect(metrics)
-      .to.match(/worker_gaps_total 1\n/)
-      .and.to.match(/worker_gap_seconds_total 0\.\d+/);
+      .to.match(/worker_subscription_lost_total 1\n/)
+      .and.to.match(/worker_subscription_lost_seconds_total 0\.\d+/);
   });
 
   it('one whose output buffer overflows is kicked, and is back by itself', async () => {
@@ -128,14 +128,14 @@ describe('workers', () => {
     open.push(proxy);
     await client.config('SET', 'client-output-buffer-limit', 'pubsub 1mb 1mb 1');
     const worker = await work({ redis: proxy.url });
-    const gap = once(worker, 'gap');
+    const lost = once(worker, 'subscription-lost');
     proxy.hold();
     const text = 'x'.repeat(200_000);
     // what fits into the sockets' own buffers does not count
     for (let n = 1; n > 0;) n = await client.publish('ss:pageview:flood:1@@@60', text);
     proxy.cut();
     proxy.release();
-    await gap;
+    await lost;
     await until('it hears again', async () => (await ask('flooded')).answered);
     await client.config('SET', 'client-output-buffer-limit', 'pubsub 32mb 8mb 60');
   });
@@ -152,9 +152,9 @@ describe('workers', () => {
       const line = new RegExp(`messages_total{command="${command}",result="${result}"} (\\d+)`);
       return Number(line.exec(await worker.metrics.metrics())?.[1] ?? 0);
     };
-    const dropped = await count('pageview', 'unawaited');
+    const dropped = await count('pageview', 'no-waiter');
     expect(dropped).to.be.greaterThan(20);
-    await until('every list is dropped', async () => (await count('combo', 'late')) === 60);
+    await until('every list is dropped', async () => (await count('combo', 'expired')) === 60);
     expect(await count('pageview', 'full')).to.equal(0);
     await until('the rest is counted', async () => (await viewsOf(client, '', 'full')) === 150 - dropped);
   });
@@ -179,7 +179,7 @@ describe('workers', () => {
       'intelligent_session_worker_processing_seconds_count 1',
       'intelligent_session_worker_listening 1',
       'intelligent_session_worker_waiting 0',
-      'intelligent_session_worker_gaps_total 0',
+      'intelligent_session_worker_subscription_lost_total 0',
     ])
       expect(text).to.contain(line);
     expect(text).to.not.contain('metrics-sid');
@@ -223,6 +223,27 @@ describe('workers', () => {
     });
   }
 
+  it('give each connection to the metrics one answer, whatever it sends, and take 64 at once', async () => {
+    const server = await serveHttp(await work(), 0, '127.0.0.1');
+    open.push({ close: async () => void server.close() });
+    const { port } = server.address() as { port: number };
+    const socket = connect(port, '127.0.0.1');
+    let text = '';
+    socket.on('data', (data) => {
+      text += String(data);
+    });
+    socket.on('error', () => {}); // what is sent after the answer may find it closed
+    socket.write('GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(5_000));
+    await once(socket, 'close');
+    expect(text.match(/^HTTP\/1\.1 /gm)).to.have.lengthOf(1);
+    expect(text).to.contain('HTTP/1.1 200').and.contain('intelligent_session_worker_listening 1');
+    const sockets = Array.from({ length: 80 }, () => connect(port, '127.0.0.1').on('error', () => {}));
+    let closed = 0;
+    for (const one of sockets) one.on('close', () => closed++);
+    await until('the rest is refused', () => closed === 16);
+    for (const one of sockets) one.destroy();
+  });
+
   it('of a bin serve their metrics on the loopback address alone, unless a host is given', async () => {
     const reserved = createServer().listen(0, '127.0.0.1');
     await once(reserved, 'listening');
@@ -253,6 +274,8 @@ describe('workers', () => {
     const { port } = taken.address() as { port: number };
     const worker = new WorkerProcess(['--redis', redis.url, '--metrics-port', String(port)], 'ignore');
     expect(await worker.start().catch((error: Error) => error.message)).to.contain('exit code 1');
+    const fault = await serveHttp(await work(), port, '127.0.0.1').catch((error: { code: string }) => error);
+    expect(fault).to.have.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
     taken.close();
   });
 });

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { ServingLayer } from '../../lib/serving/remote-executor.js';
+import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 
 export interface FloodOptions {
   /** distinct addresses that the attacker has asked for before */
@@ -28,13 +28,15 @@ export interface Flooded {
  */
 export async function flood(url: string, options: FloodOptions = {}): Promise<Flooded> {
   const { addresses = 12_000, lists = 30, items = 500, visitors = 10, ms = 3000, namespace = '' } = options;
-  const attacker = new ServingLayer(url, { namespace });
-  const others = new ServingLayer(url, { namespace });
+  const attacker = new RemoteExecutor(url, { namespace });
+  const others = new RemoteExecutor(url, { namespace });
   try {
     const sid = 'attacker';
     for (let i = 0; i < addresses; i += 200) {
       const some = Array.from({ length: Math.min(200, addresses - i) }, (_, j) => `/no-such-page-${i + j}`);
-      await Promise.all(some.map((page) => attacker.ask('pageview', sid, page, 3600, 10_000)));
+      await Promise.all(
+        some.map((page) => attacker.ask('pageview', sid, page, { ttlSeconds: 3600, timeoutMs: 10_000 })),
+      );
     }
     const list = Array.from({ length: items }, (_, i) => `/news/${i}`);
     const until = performance.now() + ms;
@@ -42,7 +44,8 @@ export async function flood(url: string, options: FloodOptions = {}): Promise<Fl
     const times: number[] = [];
     const loading = Array.from({ length: lists }, async () => {
       while (performance.now() < until) {
-        if ((await attacker.ask('featuredpages', sid, list, 3600, 100)).answered) listsAnswered++;
+        if ((await attacker.ask('featuredpages', sid, list, { ttlSeconds: 3600, timeoutMs: 100 })).answered)
+          listsAnswered++;
         else listsUnanswered++;
         await pause(5); // an open circuit answers at once
       }
@@ -50,7 +53,11 @@ export async function flood(url: string, options: FloodOptions = {}): Promise<Fl
     const viewing = Array.from({ length: visitors }, async (_, i) => {
       for (let n = 0; performance.now() < until; n++) {
         const started = performance.now();
-        if ((await others.ask('pageview', `visitor-${i}`, `/page/${n % 20}`, 3600, 100)).answered) answered++;
+        if (
+          (await others.ask('pageview', `visitor-${i}`, `/page/${n % 20}`, { ttlSeconds: 3600, timeoutMs: 100 }))
+            .answered
+        )
+          answered++;
         else unanswered++;
         times.push(performance.now() - started);
         await pause(50);

@@ -1,10 +1,11 @@
 import { expect } from 'chai';
 import type { Session, SessionData } from 'express-session';
-import { Redis } from 'ioredis';
-import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import type { Redis } from 'ioredis';
+import type { PrivateRedis } from '../../demo/private-redis.js';
 import { RedisSessionStore, type RedisSessionStoreOptions, type Serializer } from '../../lib/index.js';
 import { FaultyProxy } from './proxy.js';
 import { until } from './until.js';
+import { useRedis } from './use-redis.js';
 
 /** Session data as express-session stores them. They end at a time, or after so many ms, or with the browser. */
 export const data = (more: object = {}, end?: Date | number): SessionData =>
@@ -61,26 +62,14 @@ export interface FarStore {
   readonly store: RedisSessionStore;
 }
 
-/** A Redis of the describe() that calls this, emptied after each test, and stores on it that are closed after each test. */
+/** A Redis for the tests of a describe, empty before each of them, and stores on it that are closed after each of them. */
 export class StoreGround {
   redis!: PrivateRedis;
   client!: Redis;
-  readonly opened: (() => Promise<unknown>)[] = [];
-
-  constructor() {
-    before(async () => {
-      this.redis = await startPrivateRedis();
-      this.client = new Redis(this.redis.url);
-    });
-    afterEach(async () => {
-      for (const close of this.opened.splice(0).reverse()) await close();
-      await this.client.flushall();
-    });
-    after(async () => {
-      this.client.disconnect();
-      await this.redis.stop();
-    });
-  }
+  readonly opened = useRedis(({ redis, client }) => {
+    this.redis = redis;
+    this.client = client;
+  });
 
   readonly open = (options: RedisSessionStoreOptions = {}): RedisSessionStore => {
     const store = new RedisSessionStore({ ...(options.client ? {} : { url: this.redis.url }), ...options });

@@ -1,28 +1,28 @@
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
-import { tellFaults } from '../../lib/redis/tell-faults.js';
-import { Circuits } from '../../lib/serving/circuit-breaker.js';
-import { HeldMessages } from '../../lib/serving/held-messages.js';
-import { RepeatedLines } from '../../lib/errors/repeated-lines.js';
+import { tellFaults } from '../../lib/redis/connection-faults.js';
+import { CircuitBreakers } from '../../lib/serving/circuit-breaker.js';
+import { HeldRequests } from '../../lib/serving/held-requests.js';
+import { RepeatedLines } from '../../lib/errors/deduplicated-log.js';
 import { keepUnanswered, type SessionState } from '../../lib/session/snapshot.js';
 import { TouchThrottle } from '../../lib/session/touch-throttle.js';
 
 describe('what a process remembers', () => {
   it('of messages that wait for a connection is 10,000: the next is refused', () => {
     const settled: string[] = [];
-    const held = new HeldMessages(600_000);
+    const held = new HeldRequests(600_000);
     const hold = (payload: string) =>
-      held.add({ go: () => {}, fail: (posted) => void settled.push(`${payload} ${posted}`) });
+      held.add({ go: () => {}, fail: (reason) => void settled.push(`${payload} ${reason}`) });
     for (let i = 0; i < 10_000; i++) hold('kept');
     expect(settled).to.deep.equal([]);
     hold('over');
     expect(settled).to.deep.equal(['over shed']);
-    held.fail(new Error('closed'));
+    held.close();
     expect(settled).to.have.lengthOf(10_001);
   });
 
   it('of circuits is 1,000 routes, whatever session ids there are', () => {
-    const circuits = new Circuits(() => {});
+    const circuits = new CircuitBreakers({ opened: () => {}, closed: () => {} });
     for (let route = 0; route < 5_000; route++)
       for (let i = 0; i < 5; i++)
         circuits.timedOut({ route: `r${route}`, sid: `s${route}-${i}`, ownCommand: undefined });

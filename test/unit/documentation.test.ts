@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import type * as v from 'valibot';
 import { fill, plots } from '../../bench/support/documented.js';
-import { optionsSchema as bloomSchema } from '../../lib/bloom/bloom-filter.js';
+import { optionsSchema as bloomSchema } from '../../lib/bloom/bloom-options.js';
 import { schema as storeSchema } from '../../lib/session/options.js';
 import { schema as workerSchema } from '../../lib/worker/options.js';
 import { schema as middlewareSchema } from '../../middleware/options.js';

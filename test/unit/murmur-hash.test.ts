@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { hashPair } from '../../lib/hash/murmur-hash.js';
+import { hashPair, type Uint64 } from '../../lib/hash/murmur-hash.js';
 
 const M = 0xc6a4a7935bd1e995n;
 const MASK = (1n << 64n) - 1n;
@@ -22,6 +22,8 @@ function reference(data: Uint8Array, seed: bigint): bigint {
   return h ^ (h >> 47n);
 }
 
+const toBigInt = ({ lo, hi }: Uint64): bigint => (BigInt(hi) << 32n) | BigInt(lo);
+
 const { hashes }: { hashes: { item: string; h1: string; h2: string }[] } = JSON.parse(
   readFileSync(new URL('../vectors/bloom-filter.json', import.meta.url), 'utf8'),
 );
@@ -30,11 +32,11 @@ describe('MurmurHash64A', () => {
   it('is what the test vectors say', () => {
     expect(hashes.length).to.be.greaterThan(15);
     for (const { item, h1, h2 } of hashes) {
-      const pair = hashPair(Buffer.from(item, 'hex'));
-      expect([pair.readBigUInt64LE(0).toString(16), pair.readBigUInt64LE(8).toString(16)], item).to.deep.equal([
-        h1,
-        h2,
-      ]);
+      const pair = hashPair(Buffer.from(item, 'hex')).map(toBigInt);
+      expect(
+        pair.map((hash) => hash.toString(16)),
+        item,
+      ).to.deep.equal([h1, h2]);
     }
   });
 
@@ -42,9 +44,7 @@ describe('MurmurHash64A', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 70 }), (data) => {
         const h1 = reference(data, M);
-        const pair = hashPair(data);
-        expect(pair.readBigUInt64LE(0)).to.equal(h1);
-        expect(pair.readBigUInt64LE(8)).to.equal(reference(data, h1));
+        expect(hashPair(data).map(toBigInt)).to.deep.equal([h1, reference(data, h1)]);
       }),
       { numRuns: 500 },
     );

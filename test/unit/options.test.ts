@@ -152,7 +152,7 @@ describe('options', () => {
         (error: unknown) => error,
       );
     expect(await of('redis://127.0.0.1')).to.include({ code });
-    const still = await of({ call() {} }, 'fallback', { nonScaling: true, expansion: 3 });
+    const still = await of({ call() {}, on() {} }, 'fallback', { nonScaling: true, expansion: 3 });
     expect(still)
       .to.include({ code })
       .and.property('message')

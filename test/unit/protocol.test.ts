@@ -21,11 +21,11 @@ describe('the wire', () => {
   it('brings any session id through a channel, lone surrogates included', () => {
     fc.assert(
       fc.property(anyString, anyString, (sid, id) => {
-        const rid = formatRequestId({ id, inbox: 'some-box', budgetMs: 12, ttlSeconds: 34 });
+        const rid = formatRequestId({ id, replyTo: { inbox: 'some-box' }, budgetMs: 12, ttlSeconds: 34 });
         const parsed = parseChannel('shop:', channelOf('shop:', requestOf('pageview', sid, rid)));
         expect(parsed.sid).to.equal(sid);
         expect(parsed.command).to.equal('pageview');
-        expect(parsed.request).to.deep.equal({ id, inbox: 'some-box', budgetMs: 12, ttlSeconds: 34 });
+        expect(parsed.request).to.deep.equal({ id, replyTo: { inbox: 'some-box' }, budgetMs: 12, ttlSeconds: 34 });
       }),
     );
   });
@@ -40,15 +40,15 @@ describe('the wire', () => {
   });
 
   it('tells the paper’s request id from one that names an inbox, and from one that nobody waits for', () => {
-    expect(parseRequestId('7')).to.deep.equal({ id: '7' });
+    expect(parseRequestId('7')).to.deep.equal({ id: '7', replyTo: 'list' });
     expect(parseRequestId('7@some-box@2500@600')).to.deep.equal({
       id: '7',
-      inbox: 'some-box',
+      replyTo: { inbox: 'some-box' },
       budgetMs: 2500,
       ttlSeconds: 600,
     });
-    expect(parseRequestId('7@@@600')).to.deep.equal({ id: '7', inbox: '', ttlSeconds: 600 });
-    expect(parseRequestId('7@@x@-1')).to.deep.equal({ id: '7', inbox: '' });
+    expect(parseRequestId('7@@@600')).to.deep.equal({ id: '7', replyTo: 'nobody', ttlSeconds: 600 });
+    expect(parseRequestId('7@@x@-1')).to.deep.equal({ id: '7', replyTo: 'nobody' });
   });
 
   it('refuses a payload over 256 kB and a session id over 512 characters, with a code', () => {

@@ -3,15 +3,15 @@ import fc from 'fast-check';
 import { Task } from '../../lib/intelligence/task.js';
 import { type Dropped, TaskQueue } from '../../lib/intelligence/task-queue.js';
 
-type Kind = 'late' | 'waiting' | 'unawaited';
+type Kind = 'expired' | 'waiting' | 'no-waiter';
 class TestTask extends Task {
   readonly awaited: boolean;
-  readonly isLate: boolean;
+  readonly isExpired: boolean;
 
   constructor(id: number, kind: Kind, heardMs = 0, payload = '', sid = 'sid') {
     super('pageview', sid, String(id), payload, 60, heardMs);
-    this.awaited = kind !== 'unawaited';
-    this.isLate = kind === 'late';
+    this.awaited = kind !== 'no-waiter';
+    this.isExpired = kind === 'expired';
   }
 
   answer(): void {}
@@ -44,26 +44,26 @@ describe('the worker’s queue', () => {
 
   it('at its bound drops what nobody waits for any longer, before what nobody ever waited for', () => {
     const queue = make(10);
-    for (let i = 0; i < 10; i++) queue.push(job(i, (['late', 'unawaited', 'waiting'] as const)[i % 3] as 'late'));
+    for (let i = 0; i < 10; i++) queue.push(job(i, (['expired', 'no-waiter', 'waiting'] as const)[i % 3] as 'expired'));
     queue.push(job(10, 'waiting'));
-    expect(dropped).to.deep.equal([['0', 'late']]);
+    expect(dropped).to.deep.equal([['0', 'expired']]);
     for (let i = 11; i < 14; i++) queue.push(job(i, 'waiting'));
-    expect(dropped.map(([, why]) => why)).to.deep.equal(['late', 'late', 'late', 'late']);
+    expect(dropped.map(([, why]) => why)).to.deep.equal(['expired', 'expired', 'expired', 'expired']);
     for (let i = 14; i < 17; i++) queue.push(job(i, 'waiting'));
     expect(dropped.slice(4)).to.deep.equal([
-      ['1', 'unawaited'],
-      ['4', 'unawaited'],
-      ['7', 'unawaited'],
+      ['1', 'no-waiter'],
+      ['4', 'no-waiter'],
+      ['7', 'no-waiter'],
     ]);
     queue.push(job(17, 'waiting'));
     expect(dropped.at(-1)).to.deep.equal(['17', 'full']);
     expect(queue.length).to.equal(10);
     queue.shift();
-    queue.push(job(18, 'late', 5));
+    queue.push(job(18, 'expired', 5));
     queue.push(job(19, 'waiting', 5));
     expect(dropped.at(-1), 'a sweep in vain is not tried again at once').to.deep.equal(['19', 'full']);
     queue.push(job(20, 'waiting', 20));
-    expect(dropped.at(-1)).to.deep.equal(['18', 'late']);
+    expect(dropped.at(-1)).to.deep.equal(['18', 'expired']);
   });
 
   it('takes sessions in turn, and no more than a quarter of its room from one while others wait', () => {
@@ -91,7 +91,7 @@ describe('the worker’s queue', () => {
   });
 
   it('loses none and keeps the order of what it keeps, whatever comes', () => {
-    const kinds = fc.constantFrom('late', 'waiting', 'unawaited' as const);
+    const kinds = fc.constantFrom('expired', 'waiting', 'no-waiter' as const);
     fc.assert(
       fc.property(
         fc.array(fc.tuple(kinds, fc.boolean()), { maxLength: 300 }),
@@ -101,7 +101,7 @@ describe('the worker’s queue', () => {
           const queue = make(most);
           const taken: string[] = [];
           for (const [i, [kind, take]] of all.entries()) {
-            queue.push(job(i, kind as 'late', i * 20));
+            queue.push(job(i, kind as 'expired', i * 20));
             expect(queue.length).to.be.at.most(most);
             const one = take ? queue.shift() : undefined;
             if (one) taken.push(one.id);

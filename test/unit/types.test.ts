@@ -2,7 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { RequestHandler } from 'express';
 import type { SessionData } from 'express-session';
 import type {
+  AskOptions,
   BloomOptions,
+  DegradedReason,
+  Executor,
   IntelligentRequest,
   IntelligentSession,
   IntelligentSessionOptions,
@@ -48,6 +51,24 @@ describe('types', () => {
     use satisfies (sessions: IntelligentSession, req: IncomingMessage, res: ServerResponse) => unknown;
   });
 
+  it('name what sessions.serving is, and tell the answers of ask() apart', () => {
+    const use = async (sessions: IntelligentSession, { intelligence }: IntelligentRequest) => {
+      const executor: Executor = sessions.serving;
+      executor.on('degraded', (_command, reason: DegradedReason) => reason);
+      const result = await intelligence.askResult('price', '', { timeout: 50 });
+      if (result.answered) result.data satisfies unknown;
+      else if (result.reason === 'failed') result.error satisfies Error | undefined;
+      else result.reason satisfies 'untracked' | 'no-session' | Exclude<DegradedReason, 'failed'>;
+      // @ts-expect-error whether there is data is known once it is known that it was answered
+      result.data;
+      // @ts-expect-error no such word
+      await intelligence.ask('price', '', { onUnanswered: 'throw' });
+      const marked: boolean | undefined = await intelligence.markNotificationSeen('1');
+      return [await intelligence.ask('price', '', { onUnanswered: 'reject', timeout: undefined }), marked];
+    };
+    use satisfies (sessions: IntelligentSession, req: IntelligentRequest) => Promise<unknown>;
+  });
+
   it('let every option that can be left out be undefined (exactOptionalPropertyTypes)', () => {
     type Options = [
       NotUndefined<IntelligentSessionOptions>,
@@ -57,6 +78,7 @@ describe('types', () => {
       NotUndefined<WorkerOptions>,
       NotUndefined<BloomOptions>,
       NotUndefined<PageNameOptions>,
+      NotUndefined<AskOptions>,
     ];
     const none: Options extends never[] ? true : Options = true;
     none satisfies true;

@@ -31,7 +31,7 @@ export interface CommandCall {
 
 /** What the methods that a command adds to `req.intelligence` find there as `this`. */
 export interface CommandCaller {
-  /** Sends a command and waits for its answer; undefined where there was none. */
+  /** Sends a command and waits for its answer: null where the command gave nothing, undefined where none came. */
   ask(command: string, payload?: unknown): Promise<unknown>;
   readonly context: {
     /** One name for all spellings of a page. */

@@ -1,36 +1,48 @@
 import { EventEmitter, once } from 'node:events';
 import { IntelligentSessionError } from '../../errors/errors.js';
-import { checkPayload, parseChannel, patternOf } from '../protocol.js';
 import { loopSignal } from '../../redis/loop-clock.js';
 import { Subscriber } from '../../redis/subscriber.js';
 import type { RedisTarget } from '../../redis/target.js';
+import { checkPayload, parseChannel, patternOf } from '../protocol.js';
 import type { Source, SourceEvents } from '../source.js';
+import type { SourceMetrics } from '../source-metrics.js';
 import { type MessageContext, WorkerTask } from '../worker-task.js';
+
+export interface PubSubSourceOptions {
+  readonly namespace: string;
+  /** Which sessions are this worker's: a Redis glob on the encoded id. */
+  readonly sessionGlob: string;
+  /** Which commands it has. */
+  readonly commands: readonly string[];
+  /** How long Redis may take to subscribe it at start. */
+  readonly startTimeoutMs: number;
+}
 
 /** Messages by pub/sub (the white paper's way): at most once, and what is published while nobody listens is gone. */
 export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   readonly #subscriber: Subscriber;
   readonly #patterns: readonly string[];
   readonly #closed = new AbortController();
-  #messages: WorkerTask[] = [];
-  #deafSinceMs: number | undefined;
+  /** What was heard in this turn of the event loop. */
+  #tasks: WorkerTask[] = [];
+  #lostSinceMs: number | undefined;
 
   constructor(
     readonly target: RedisTarget,
-    readonly options: { namespace: string; sessionGlob: string; startMs: number },
-    commands: Iterable<string>,
+    readonly options: PubSubSourceOptions,
+    readonly metrics: SourceMetrics,
     readonly context: MessageContext,
   ) {
     super();
-    const { namespace, sessionGlob } = options;
-    this.#patterns = Array.from(commands, (command) => patternOf(namespace, command, sessionGlob, target.database));
+    const { namespace, sessionGlob, commands } = options;
+    this.#patterns = commands.map((command) => patternOf(namespace, command, sessionGlob, target.database));
     this.#subscriber = new Subscriber(target, this.#patterns);
     this.#subscriber.on('message', (channel: string, payload: string) => this.#hear(channel, payload));
     this.#subscriber.on('fault', (error: Error) =>
       this.emit('fault', /NOPERM/.test(error.message) ? this.#notAllowed() : error),
     );
     this.#subscriber.on('lost', () => {
-      this.#deafSinceMs ??= performance.now();
+      this.#lostSinceMs ??= performance.now();
     });
   }
 
@@ -39,8 +51,8 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   async start(): Promise<void> {
-    const limit = loopSignal(this.options.startMs);
-    // AbortSignal.any() would hold its signals weakly, and one that nobody holds may never come
+    const limit = loopSignal(this.options.startTimeoutMs);
+    // AbortSignal.any() would hold its signals weakly, and one that nobody else holds might never come.
     this.#closed.signal.addEventListener('abort', () => limit.abort(), { once: true });
     const { signal } = limit;
     await once(this.#subscriber, 'ready', { signal })
@@ -48,38 +60,10 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
         throw this.#notAllowed();
       })
       .finally(() => limit.clear());
-    this.#subscriber.on('ready', () => {
-      if (this.#deafSinceMs !== undefined) this.emit('gap', performance.now() - this.#deafSinceMs);
-      this.#deafSinceMs = undefined;
-      this.emit('ready');
-    });
+    this.#subscriber.on('ready', () => this.#subscribedAgain());
   }
 
-  #notAllowed(): IntelligentSessionError {
-    return new IntelligentSessionError(
-      'ERR_INTELLIGENT_SESSION_NOT_READY',
-      `Redis does not let this worker subscribe: an ACL needs ${this.#patterns.map((one) => `&${one}`).join(' ')}`,
-    );
-  }
-
-  #hear(channel: string, payload: string): void {
-    try {
-      const message = parseChannel(this.options.namespace, channel, this.target.database);
-      checkPayload(payload);
-      // what came in one piece goes on in one piece, and at once: microtasks come after the piece
-      if (this.#messages.length === 0) queueMicrotask(() => this.#pass());
-      this.#messages.push(new WorkerTask(message, payload, performance.now(), this.context));
-    } catch (error) {
-      this.emit('fault', error as Error);
-    }
-  }
-
-  #pass(): void {
-    const messages = this.#messages;
-    this.#messages = [];
-    this.emit('messages', messages);
-  }
-
+  /** Nothing is to be acknowledged. */
   finished(): void {}
 
   stop(): Promise<void> {
@@ -87,7 +71,47 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   async close(): Promise<void> {
+    this.abandon();
+  }
+
+  abandon(): void {
     this.#closed.abort();
     this.#subscriber.close();
+  }
+
+  #subscribedAgain(): void {
+    if (this.#lostSinceMs !== undefined) {
+      const lostMs = performance.now() - this.#lostSinceMs;
+      this.#lostSinceMs = undefined;
+      this.metrics.subscriptionsLost.inc();
+      this.metrics.subscriptionLostSeconds.inc(lostMs / 1000);
+      this.emit('subscription-lost', lostMs);
+    }
+    this.emit('ready');
+  }
+
+  #hear(channel: string, payload: string): void {
+    try {
+      const message = parseChannel(this.options.namespace, channel, this.target.database);
+      checkPayload(payload);
+      // What came in one piece goes on in one piece, and at once: microtasks come after the whole piece.
+      if (this.#tasks.length === 0) queueMicrotask(() => this.#pass());
+      this.#tasks.push(new WorkerTask(message, payload, performance.now(), this.context));
+    } catch (error) {
+      this.emit('fault', error as Error);
+    }
+  }
+
+  #pass(): void {
+    const tasks = this.#tasks;
+    this.#tasks = [];
+    this.emit('messages', tasks);
+  }
+
+  #notAllowed(): IntelligentSessionError {
+    return new IntelligentSessionError(
+      'ERR_INTELLIGENT_SESSION_NOT_READY',
+      `Redis does not let this worker subscribe: an ACL needs ${this.#patterns.map((pattern) => `&${pattern}`).join(' ')}`,
+    );
   }
 }

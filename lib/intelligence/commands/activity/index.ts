@@ -40,7 +40,7 @@ export const activity = {
           'activity(): "minutes" should be a whole number from 1',
           'ERR_INTELLIGENT_SESSION_ARGUMENT',
         );
-      return (await this.ask('activity', String(minutes))) as number[] | undefined;
+      return ((await this.ask('activity', String(minutes))) ?? undefined) as number[] | undefined;
     },
   },
   documented: { payload: 'how many minutes, 1 to 1,440 a day kept (10,080)', answer: 'as many bits, oldest first' },

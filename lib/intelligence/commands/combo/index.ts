@@ -38,7 +38,7 @@ export const combo = {
       const what = "a combo's name, or a list of pages that is not empty";
       if (!known || known.length === 0) checkText('combo', known ?? pages, what);
       const answer = await this.ask('combo', known ? checkTexts('combo', known, what).map(pageName) : pages);
-      return answer === undefined ? undefined : answer === 1;
+      return answer === 1 ? true : answer === 0 ? false : undefined;
     },
 
     /** What the combos suggest whose pages were all visited (option `combos`), in their order. One message asks for all. Degraded: []. */
@@ -46,7 +46,7 @@ export const combo = {
       const { combos } = this.context;
       if (combos.length === 0) return [];
       const pages = [...new Set(combos.flatMap((one) => one.pages))];
-      const answer = (await this.ask('featuredpages', pages)) as string[] | undefined;
+      const answer = (await this.ask('featuredpages', pages)) as string[] | null | undefined;
       if (!answer) return [];
       const fresh = new Set(answer);
       return combos.filter((one) => !one.pages.some((page) => fresh.has(page))).map((one) => one.suggest);

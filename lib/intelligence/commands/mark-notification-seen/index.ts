@@ -15,10 +15,14 @@ export const markNotificationSeen = {
   cost: ({ length }) => 1 + length / 512,
   isAnswer: isBit,
   methods: {
-    /** Marks a notification as seen. Resolves with true when the worker has done it. */
-    async markNotificationSeen(this: CommandCaller, id: string): Promise<boolean> {
+    /**
+     * Marks a notification as seen. True: it was unread; false: it had been read (or is taken for read, by a Bloom filter's false true
+     * at its error rate). Degraded: undefined. One message, which is sent again where the connection was lost before it left.
+     */
+    async markNotificationSeen(this: CommandCaller, id: string): Promise<boolean | undefined> {
       checkText('markNotificationSeen', id, 'an id, a text that is not empty');
-      return (await this.ask('mark-notification-seen', id)) !== undefined;
+      const answer = await this.ask('mark-notification-seen', id);
+      return answer === 1 ? true : answer === 0 ? false : undefined;
     },
   },
   documented: { payload: 'an id', answer: '`1` if it was unread, else `0`' },

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { hi, lo, murmurHash64A } from '../../../hash/murmur-hash.js';
+import { murmurHash64A } from '../../../hash/murmur-hash.js';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 /** The number in a request id `<sender>~<number>`, which counts the sender's requests: up to 2^30, to the base 36. */
@@ -9,7 +9,7 @@ const senders = new LRUCache<string, string>({ max: 1000 });
 
 /** A text's hash in so many characters, of six bits each. */
 function letters(text: string, count: number): string {
-  murmurHash64A(Buffer.from(text), 0, 0);
+  const { lo, hi } = murmurHash64A(Buffer.from(text), { lo: 0, hi: 0 });
   let word = '';
   for (let shift = 0; word.length < count; shift += 6)
     word += ALPHABET[(shift < 30 ? lo >>> shift : hi >>> (shift - 30)) & 63];

@@ -6,6 +6,7 @@ import intelligentSessionToo, {
   type Bots,
   type Combo,
   createWorker,
+  type Executor,
   type IntelligentRequest,
   type IntelligentSession,
   intelligentSession,
@@ -67,6 +68,12 @@ app.get('/', async (req, res) => {
   const fresh: readonly string[] = await req.intelligence.freshPages(['/a', '/b']);
   req.session.userId = String(pages);
   res.json({ fresh, metrics: await sessions.serving.metrics.metrics(), id: req.sessionID });
+});
+const serving: Executor = sessions.serving;
+serving.on('degraded', (command, reason) => console.error(command, reason));
+app.get('/price', async (req, res) => {
+  const result = await req.intelligence.askResult('price', req.path, { timeout: undefined });
+  res.json(result.answered ? result.data : result.reason);
 });
 createServer((req, res) =>
   sessions(req, res, async () => {

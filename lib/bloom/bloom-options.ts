@@ -1,0 +1,58 @@
+import * as v from 'valibot';
+import { checkOptions, refuseWithout, whole } from '../options/check-options.js';
+import { loadScript } from '../redis/load-script.js';
+import type { BloomOptions, BloomShape, ResolvedShape } from './bloom-filter.js';
+import { MOST_EXPANSION } from './filter-format.js';
+
+const rate = v.custom<number>(
+  (value) => typeof value === 'number' && value > 0 && value < 1,
+  'a number over 0 and under 1',
+);
+export const shapeEntries = {
+  errorRate: v.optional(rate, 0.01),
+  capacity: v.optional(whole(1, 2 ** 30), 100),
+  expansion: v.optional(whole(1, MOST_EXPANSION), 2),
+  nonScaling: v.optional(v.boolean(), false),
+};
+const shapeSchema = v.strictObject(shapeEntries);
+const itemSecret = v.custom<string | Uint8Array>(
+  (value) => (typeof value === 'string' || value instanceof Uint8Array) && value.length >= 16,
+  'at least 16 characters or bytes',
+);
+export const optionsSchema = v.strictObject({ ...shapeEntries, itemSecret: v.optional(itemSecret) });
+
+export function resolveBloomOptions(options: BloomOptions) {
+  const { itemSecret, ...shape } = checkOptions(optionsSchema, options, 'createBloomFilter()');
+  refuseWithout('createBloomFilter()', options, !shape.nonScaling, 'nonScaling: false', ['expansion']);
+  return { shape: resolveShape(shape), itemSecret };
+}
+
+export function resolveShape(options: BloomShape, defaults: BloomShape = {}): ResolvedShape {
+  const given = Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined));
+  const resolved = checkOptions(shapeSchema, { ...defaults, ...given }, 'Bloom filter');
+  // RedisBloom notes an expansion of 2 there
+  return resolved.nonScaling ? { ...resolved, expansion: 2 } : resolved;
+}
+
+/** What commands let one filter grow to: every check asks each layer. */
+const MOST_BYTES = 256 * 1024;
+const MOST_LAYERS = 32;
+
+/** How many items a filter of that size holds. The first layer has the size that the options say, even a larger one. */
+function mostItems({ errorRate, capacity, expansion, nonScaling }: ResolvedShape): number {
+  if (nonScaling) return capacity;
+  let [items, bytes, layers, entries, rate] = [0, 28, 0, capacity, errorRate / 2];
+  for (; layers < MOST_LAYERS; layers++, entries *= expansion, rate /= 2) {
+    bytes += 53 + 8 * Math.ceil((entries * -Math.log(rate)) / Math.LN2 ** 2 / 64);
+    if (layers > 0 && bytes > MOST_BYTES) break;
+    items += entries;
+  }
+  return items;
+}
+
+/** The functions of a .lua file, which make new filters of this shape. */
+export function bloomLua(shape: ResolvedShape, file: string): string {
+  const { errorRate, capacity, expansion, nonScaling } = shape;
+  const values = [errorRate, capacity, expansion, nonScaling, mostItems(shape)].join(', ');
+  return `local ERROR_RATE, CAPACITY, EXPANSION, NON_SCALING, MOST_ITEMS = ${values}\n${loadScript(file)}`;
+}

@@ -1,0 +1,117 @@
+import type { RedisClient } from '../redis/client.js';
+import { Script, type ScriptArgument } from '../redis/run-script.js';
+import { bloomFault } from './bloom-error.js';
+import type {
+  BloomDump,
+  BloomFilter,
+  BloomInfo,
+  BloomItem,
+  BloomOptions,
+  BloomShape,
+  ResolvedShape,
+} from './bloom-filter.js';
+import { inBatches, itemKeying } from './bloom-items.js';
+import { bloomLua, resolveBloomOptions, resolveShape } from './bloom-options.js';
+import { digestOf, MOST_BYTES, parseForm } from './filter-format.js';
+import { merge } from './merge.js';
+import { argumentError } from '../options/check-arguments.js';
+
+/**
+ * What RedisBloom's implementation and the fallback have in common: the options, items in batches, and all that goes by a
+ * filter's bytes. How a filter is stored, and what its commands are, each says for itself.
+ */
+export abstract class StoredFilter implements BloomFilter {
+  abstract readonly implementation: 'module' | 'fallback';
+  readonly lua: string;
+  readonly keyedItem: (item: BloomItem) => string | Buffer;
+  protected readonly shape: ResolvedShape;
+  readonly #load: Script<number>;
+
+  constructor(
+    readonly client: RedisClient,
+    options: BloomOptions,
+    luaFile: string,
+  ) {
+    const { shape, itemSecret } = resolveBloomOptions(options);
+    this.shape = shape;
+    this.keyedItem = itemKeying(itemSecret);
+    this.lua = bloomLua(shape, luaFile);
+    this.#load = this.script('return bloom_load(KEYS, ARGV)');
+  }
+
+  abstract scriptItem(item: BloomItem): string | readonly number[];
+  abstract info(key: string): Promise<BloomInfo | undefined>;
+  abstract dump(key: string): Promise<BloomDump | undefined>;
+  protected abstract reserveShape(key: string, shape: ResolvedShape): Promise<unknown>;
+  protected abstract addBatch(key: string, items: readonly BloomItem[]): Promise<boolean[]>;
+  protected abstract existsBatch(key: string, items: readonly BloomItem[]): Promise<boolean[]>;
+  /** A dump as the function bloom_load of its Lua takes it. */
+  protected abstract loadArguments(bytes: Buffer): ScriptArgument[];
+  /** Whether the key, which has another type than expected, holds a filter of the other implementation. */
+  protected abstract holdsOtherForm(key: string): Promise<boolean>;
+
+  async reserve(key: string, shape: BloomShape = this.shape): Promise<void> {
+    await this.reserveShape(key, resolveShape(shape, this.shape));
+  }
+
+  async add(key: string, item: BloomItem): Promise<boolean> {
+    return (await this.addMany(key, [item]))[0] as boolean;
+  }
+
+  addMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
+    return inBatches(items, (batch) => this.addBatch(key, batch));
+  }
+
+  async exists(key: string, item: BloomItem): Promise<boolean> {
+    return (await this.existsMany(key, [item]))[0] as boolean;
+  }
+
+  existsMany(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
+    return inBatches(items, (batch) => this.existsBatch(key, batch));
+  }
+
+  async cardinality(key: string): Promise<number> {
+    return (await this.info(key))?.items ?? 0;
+  }
+
+  merge(target: string, sources: readonly string[]): Promise<void> {
+    return merge(this, target, sources);
+  }
+
+  async load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
+    const { bytes, ttlMs } = checkedDump(dump);
+    if (parseForm(bytes).length > MOST_BYTES) throw bloomFault('TOOBIG');
+    const watched = new Map([[key, undefined], ...(unchanged ?? [])]);
+    const digests = [...watched.values()].map((one) => (one ? digestOf(one.bytes) : ''));
+    const args = [...watched.keys(), ttlMs ?? '', ...digests, ...this.loadArguments(bytes)];
+    return Number(await this.attempt(key, () => this.#load.run(this.client, args, watched.size))) === 1;
+  }
+
+  /** A script that can call the functions of `lua`. */
+  protected script<Reply>(body: string): Script<Reply> {
+    return new Script<Reply>(`${this.lua}\n${body}`);
+  }
+
+  /** Acts on a key; a fault comes in this package's words. */
+  protected async attempt<T>(key: string, act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      const isOtherType = /WRONGTYPE/.test(String(error)) && !/OTHERFORM/.test(String(error));
+      if (!isOtherType || !(await this.holdsOtherForm(key).catch(() => false))) throw bloomFault(error);
+      throw bloomFault(`OTHERFORM ${this.implementation === 'module' ? 'fallback' : 'module'}`);
+    }
+  }
+}
+
+/** A filter's remaining time as PTTL tells it: -1 stands for no expiry. */
+export const ttlOf = (pttl: unknown): number | undefined => (Number(pttl) < 0 ? undefined : Number(pttl));
+
+/** What load() was given, which may be anything. */
+function checkedDump(dump: BloomDump): BloomDump {
+  const { bytes, ttlMs } = (dump ?? {}) as Partial<BloomDump>;
+  const isTtl = ttlMs === undefined || (Number.isSafeInteger(ttlMs) && ttlMs >= 0);
+  if (!Buffer.isBuffer(bytes) || !isTtl)
+    throw argumentError('load', 'what dump() gives, bytes in a Buffer and whole milliseconds or none', dump);
+  return { bytes, ttlMs };
+}

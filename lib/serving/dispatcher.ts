@@ -1,0 +1,126 @@
+import { isRead } from '../intelligence/commands.js';
+import { optionsOf } from '../options/check-arguments.js';
+import type { RedisClient } from '../redis/connect.js';
+import { isSendable } from '../redis/keys.js';
+import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished-work.js';
+import type { Answer, DegradedReason, Message, Question } from './executor.js';
+import { type HeldRequest, HeldRequests } from './held-requests.js';
+import type { Outcomes } from './outcomes.js';
+
+/** What became of a message that nobody waits for; `unsent`: the connection was lost before it left, so it can be sent again. */
+export type SendResult = 'sent' | 'unsent' | DegradedReason;
+
+/** How requests are carried out, once there is a connection. */
+export interface Carrier {
+  /** Can messages be sent? */
+  canSend(): boolean;
+  /** Can messages be sent whose answers arrive? */
+  canAsk(): boolean;
+  /** Is there no connection yet, and may there be one in a moment? */
+  isConnecting(): boolean;
+  send(message: Message, finished: (result: SendResult, cause?: unknown) => void): void;
+  ask(question: Question, answered: (answer: Answer) => void): void;
+}
+
+/**
+ * Brings requests to what carries them out, in the order in which they were made. Where there is no connection, messages that
+ * nobody waits for are held for `holdMs`. An ask waits for the first connection only: once a connection was lost, it goes
+ * unanswered at once, and where its command writes, it is held as a message that nobody waits for.
+ */
+export class Dispatcher {
+  readonly #held: HeldRequests;
+  /** Messages that nobody waits for and removals that have begun: close() waits for them. */
+  readonly #unfinished: Pending;
+  #isClosing = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    client: RedisClient,
+    readonly carrier: Carrier,
+    readonly outcomes: Outcomes,
+    holdMs: number,
+  ) {
+    this.#held = new HeldRequests(holdMs);
+    this.#unfinished = new Pending(client);
+  }
+
+  send(message: Message): void {
+    if (!isSendable(message.sid)) return void this.outcomes.unsendable(message.command);
+    const request = this.#unawaited(message);
+    // Behind an ask that waits for the first connection, so that a session's messages keep their order.
+    if (this.#held.isEmpty && this.carrier.canSend()) request.go();
+    else this.#held.add(request);
+  }
+
+  ask(question: Question): Promise<Answer> {
+    const { command, sid } = question;
+    if (!isSendable(sid)) return Promise.resolve(this.outcomes.unsendable(command));
+    if (this.#isClosing) return Promise.resolve(this.outcomes.unanswered(command, 'closed'));
+    if (this.carrier.canAsk()) return new Promise((resolve) => this.carrier.ask(question, resolve));
+    if (this.carrier.isConnecting()) return new Promise((resolve) => this.#held.add(this.#awaited(question, resolve)));
+    this.sendUnlessRead(question);
+    return Promise.resolve(this.outcomes.unanswered(command, 'redis'));
+  }
+
+  /** Nobody waits for this answer any longer: what writes is sent all the same, and what only reads is of no use. */
+  sendUnlessRead(message: Message): void {
+    if (!isRead(message.command) && !this.#isClosing) this.send(message);
+  }
+
+  /** To be called when what the carrier can do has changed. */
+  connectionChanged(): void {
+    if (!this.carrier.canAsk() && !this.carrier.isConnecting()) this.#held.stopWaiting();
+    if (this.carrier.canAsk() || (this.carrier.canSend() && !this.#held.isAwaited)) this.#held.flush();
+  }
+
+  /** Makes close() wait for it. */
+  track(work: Promise<unknown>): void {
+    this.#unfinished.track(work);
+  }
+
+  /** Waits for what is under way, then fails what is held, and calls `end`, once. */
+  close(options: { timeout?: number | undefined } | undefined, end: () => void): Promise<void> {
+    const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
+    this.#closing ??= this.#close(timeout, end);
+    return this.#closing;
+  }
+
+  async #close(timeoutMs: number, end: () => void): Promise<void> {
+    this.#isClosing = true;
+    await this.#unfinished.settled(timeoutMs);
+    this.#held.close();
+    end();
+  }
+
+  #unawaited(message: Message): HeldRequest {
+    const { command } = message;
+    this.#unfinished.begin();
+    const request: HeldRequest = {
+      go: () =>
+        this.carrier.send(message, (result, cause) => {
+          if (result === 'unsent' && !this.#isClosing) return this.#held.add(request);
+          this.#unfinished.end();
+          // That nobody listens is told on the console: a page that asked nothing is not degraded.
+          if (result === 'sent' || result === 'no-worker') this.outcomes.count(command, result);
+          else this.outcomes.unanswered(command, result === 'unsent' ? 'closed' : result, cause);
+        }),
+      fail: (reason, cause) => {
+        this.#unfinished.end();
+        this.outcomes.unanswered(command, reason, cause);
+      },
+    };
+    return request;
+  }
+
+  #awaited(question: Question, answered: (answer: Answer) => void): HeldRequest {
+    const { command } = question;
+    return {
+      go: () => this.carrier.ask(question, answered),
+      fail: (reason, cause) => answered(this.outcomes.unanswered(command, reason, cause)),
+      stopWaiting: () => {
+        answered(this.outcomes.unanswered(command, 'redis'));
+        return isRead(command) ? undefined : this.#unawaited(question);
+      },
+    };
+  }
+}

@@ -1,0 +1,110 @@
+import { IntelligentSessionError, redisFault } from '../errors/errors.js';
+import { RepeatedLines } from '../errors/deduplicated-log.js';
+import { LoopTimeout } from '../redis/loop-clock.js';
+import type { InboxItem } from '../transport/protocol.js';
+import { AnswerCheck, type Expected } from './answer-check.js';
+import type { CircuitBreakers, CircuitNames } from './circuit-breaker.js';
+import { commandFault } from './command-fault.js';
+import type { Answer, DegradedReason, Question } from './executor.js';
+import type { ExecutorEmitter } from './executor-emitter.js';
+import type { Outcomes } from './outcomes.js';
+
+const MAX_TRIALS = 100;
+
+/** A request whose answer may come. */
+export interface SentRequest {
+  readonly question: Question;
+  readonly circuits: CircuitNames;
+  /** Who waits. A half-open trial has none: its answer only closes the circuit. */
+  readonly answered?: (answer: Answer) => void;
+}
+
+interface Waiting extends SentRequest {
+  readonly expected: Expected;
+  readonly timeout?: LoopTimeout;
+}
+
+/** Requests by their ids, each until its answer has come, its time is up, or it is known that no answer comes. */
+export class WaitingRequests {
+  readonly #waiting = new Map<string, Waiting>();
+  readonly #trials = new Map<string, Waiting>();
+  readonly #answerCheck = new AnswerCheck();
+  readonly #refusals: RepeatedLines;
+
+  constructor(
+    readonly outcomes: Outcomes,
+    readonly breakers: CircuitBreakers,
+    readonly events: ExecutorEmitter,
+  ) {
+    this.#refusals = new RepeatedLines((text, times) => {
+      const message = times === 1 ? text : `${text} (${times} times within a second)`;
+      events.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', message));
+    });
+  }
+
+  /** How many requests somebody waits for. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  has(id: string): boolean {
+    return this.#waiting.has(id) || this.#trials.has(id);
+  }
+
+  add(id: string, nonce: string | undefined, request: SentRequest, timeoutMs: number): void {
+    const expected = { command: request.question.command, nonce };
+    if (request.answered) {
+      const timeout = new LoopTimeout(() => this.#timedOut(id, request), timeoutMs);
+      this.#waiting.set(id, { ...request, expected, timeout });
+    } else {
+      if (this.#trials.size >= MAX_TRIALS) this.#trials.clear();
+      this.#trials.set(id, { ...request, expected });
+    }
+  }
+
+  /** An answer has arrived. Of one that is not the request's, who waits goes on waiting for its own. */
+  answered(item: InboxItem): void {
+    const { id, data = null, error } = item;
+    const request = this.#waiting.get(id) ?? this.#trials.get(id);
+    if (!request) return; // It came too late, or is nobody's.
+    const { command, payload } = request.question;
+    if (!this.#answerCheck.belongs(item, request.expected)) {
+      this.outcomes.count(command, 'refused');
+      this.#refusals.add('An answer was refused: it is not of the request that it names');
+      return;
+    }
+    this.breakers.answered(request.circuits);
+    if (!request.answered) this.#trials.delete(id);
+    else if (error === undefined) this.#end(id, this.outcomes.answered(command, data));
+    else this.unanswered(id, 'failed', commandFault(command, payload, error));
+  }
+
+  /** It is known that no answer comes. */
+  unanswered(id: string, reason: DegradedReason, cause?: unknown): void {
+    const request = this.#waiting.get(id);
+    if (request) this.#end(id, this.outcomes.unanswered(request.question.command, reason, cause));
+    else if (this.#trials.delete(id) && cause !== undefined) this.events.emit('fault', redisFault(cause));
+  }
+
+  /** It is known that no answer comes to any of them. */
+  allUnanswered(reason: DegradedReason): void {
+    for (const id of [...this.#waiting.keys()]) this.unanswered(id, reason);
+  }
+
+  close(): void {
+    this.allUnanswered('closed');
+    this.#refusals.flush();
+  }
+
+  #timedOut(id: string, { circuits }: SentRequest): void {
+    this.unanswered(id, 'timeout');
+    this.breakers.timedOut(circuits);
+  }
+
+  #end(id: string, answer: Answer): void {
+    const request = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    request?.timeout?.clear();
+    request?.answered?.(answer);
+  }
+}

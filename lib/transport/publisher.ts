@@ -1,0 +1,69 @@
+/** What became of a message: it is on its way, as far as is known; nobody listens; or the stream is full. */
+export type PublishResult = 'sent' | 'no-worker' | 'shed';
+
+export interface OutgoingMessage {
+  readonly sid: string;
+  /** `<command>:<sid>:<rid>`, as protocol.ts makes it. */
+  readonly request: string;
+  readonly payload: string;
+  /** Is called once. Where there is an error, it is not known whether the message has left. */
+  readonly onPublished: (result: PublishResult, error?: unknown) => void;
+}
+
+/** How messages leave an Express process: one implementation for each transport. */
+export interface Publisher {
+  /** Those of a session arrive in the order in which they were published. */
+  publish(message: OutgoingMessage): void;
+  /** What may fail together: the sessions of one worker, as far as can be told from here. */
+  routeOf(sid: string): string;
+}
+
+/** In one call at most: the next goes while Redis works on it. A PUBLISH holds Redis for some 2 µs, an XADD for some 3. */
+const MAX_BATCH_MESSAGES = 64;
+/** Payloads of one call: 64 of 256 kB held Redis for 25 ms. */
+const MAX_BATCH_CHARACTERS = 262_144;
+
+/** Sends what a turn of the event loop publishes in few calls. */
+export abstract class BatchingPublisher implements Publisher {
+  #waiting: OutgoingMessage[] = [];
+
+  publish(message: OutgoingMessage): void {
+    if (this.#waiting.length === 0) setImmediate(() => this.#sendAll());
+    this.#waiting.push(message);
+  }
+
+  abstract routeOf(sid: string): string;
+
+  /** Sends messages in one call, and gives the result of each. */
+  protected abstract send(messages: readonly OutgoingMessage[]): Promise<PublishResult[]>;
+
+  /** The messages of each call. */
+  protected *batches(messages: readonly OutgoingMessage[]): Generator<readonly OutgoingMessage[]> {
+    let [from, characters] = [0, 0];
+    for (const [i, { payload }] of messages.entries()) {
+      if (i > from && (i - from >= MAX_BATCH_MESSAGES || characters + payload.length > MAX_BATCH_CHARACTERS)) {
+        yield messages.slice(from, i);
+        [from, characters] = [i, 0];
+      }
+      characters += payload.length;
+    }
+    if (from < messages.length) yield messages.slice(from);
+  }
+
+  #sendAll(): void {
+    const messages = this.#waiting;
+    this.#waiting = [];
+    for (const batch of this.batches(messages)) void this.#sendBatch(batch);
+  }
+
+  async #sendBatch(messages: readonly OutgoingMessage[]): Promise<void> {
+    let results: readonly PublishResult[] = [];
+    let error: unknown;
+    try {
+      results = await this.send(messages);
+    } catch (fault) {
+      error = fault;
+    }
+    for (const [i, { onPublished }] of messages.entries()) onPublished(results[i] ?? 'sent', error);
+  }
+}

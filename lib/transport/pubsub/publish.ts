@@ -1,0 +1,33 @@
+import { loadScript } from '../../redis/load-script.js';
+import { Script } from '../../redis/run-script.js';
+import type { RedisTarget } from '../../redis/target.js';
+import { channelOf } from '../protocol.js';
+import { BatchingPublisher, type OutgoingMessage, type PublishResult } from '../publisher.js';
+
+const script = new Script<number[]>(loadScript('lib/transport/pubsub/publish.lua'), 0);
+
+/** Publishes by pub/sub: a lone message by PUBLISH, several of one turn of the event loop by one script. */
+export class PubSubPublisher extends BatchingPublisher {
+  constructor(
+    readonly target: RedisTarget,
+    readonly namespace: string,
+    /** Does the server know all subscribers? In a Cluster it knows its own, and 0 says nothing. */
+    readonly knowsListeners: boolean,
+  ) {
+    super();
+    target.loadAtReady(script);
+  }
+
+  /** Workers share sessions by glob, and mostly by the first character. */
+  routeOf(sid: string): string {
+    return sid.charAt(0);
+  }
+
+  protected async send(messages: readonly OutgoingMessage[]): Promise<PublishResult[]> {
+    const { client, database } = this.target;
+    const args = messages.flatMap(({ request, payload }) => [channelOf(this.namespace, request, database), payload]);
+    const [channel = '', payload = ''] = args;
+    const heard = messages.length === 1 ? [await client.publish(channel, payload)] : await script.run(client, args);
+    return heard.map((listeners) => (this.knowsListeners && listeners === 0 ? 'no-worker' : 'sent'));
+  }
+}

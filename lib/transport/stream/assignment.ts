@@ -1,0 +1,165 @@
+import debug from 'debug';
+import { IntelligentSessionError } from '../../errors/errors.js';
+import type { RedisClient } from '../../redis/connect.js';
+import { streamKey } from '../../redis/keys.js';
+import type { SourceMetrics } from '../source-metrics.js';
+import type { Acknowledger } from './acknowledge.js';
+import { createGroup } from './group.js';
+import { Leases } from './lease.js';
+import { Membership } from './membership.js';
+import type { OwnedPartitions } from './owned-partitions.js';
+import { Partition } from './partition.js';
+import { trim } from './trim.js';
+
+const log = debug('intelligent-session:stream');
+
+export interface AssignmentOptions {
+  readonly namespace: string;
+  /** Who this worker is among the workers of the streams. */
+  readonly id: string;
+  readonly partitions: number;
+  readonly maxMessageAgeSeconds: number;
+}
+
+export interface AssignmentHooks {
+  /** The partition is this worker's from now on: it may be read. */
+  owned(partition: Partition): void;
+  /** The partition is another worker's from now on, or nobody's. */
+  lost(partition: Partition): void;
+  /** Resolves when the reads that are under way have ended. */
+  readsToEnd(): Promise<void>;
+  fault(error: unknown): void;
+}
+
+/** Which partitions are this worker's: at each heartbeat it takes those of its share, trims its own and leaves the others. */
+export class Assignment {
+  readonly #membership: Membership;
+  readonly #leases: Leases;
+  #isStopping = false;
+  /** What Redis has answered of some partition's stream, in this heartbeat. */
+  readonly #errors: Error[] = [];
+
+  constructor(
+    readonly client: RedisClient,
+    readonly options: AssignmentOptions,
+    readonly metrics: SourceMetrics,
+    readonly partitions: OwnedPartitions,
+    readonly acknowledger: Acknowledger,
+    readonly hooks: AssignmentHooks,
+  ) {
+    this.#membership = new Membership(client, options.namespace, options.id);
+    this.#leases = new Leases(client, options.namespace, options.id);
+  }
+
+  get isStopping(): boolean {
+    return this.#isStopping;
+  }
+
+  /** All are being left: the next heartbeats give them back. */
+  stop(): void {
+    this.#isStopping = true;
+    for (const partition of this.partitions) partition.leave();
+  }
+
+  /** Gives back all partitions at once, whatever is unfinished. */
+  async releaseAll(): Promise<void> {
+    await Promise.all(Array.from(this.partitions, (partition) => this.#release(partition)));
+    await this.#membership.leave();
+  }
+
+  /** One heartbeat. Rejects where the connection fails, or the streams of this worker's whole share. */
+  async beat(): Promise<void> {
+    const members = await (this.#isStopping ? this.#membership.leave() : this.#membership.join());
+    await this.acknowledger.flush().catch((error) => this.hooks.fault(error));
+    const numbers = Array.from({ length: this.options.partitions }, (_, number) => number);
+    this.#errors.length = 0;
+    // A reader that has begun to wait for some partitions comes to another one only after that: so it is told of all together.
+    await Promise.all(numbers.map((number) => this.#attend(number, members))).finally(() => this.partitions.changed());
+    const share = numbers.filter((number) => this.#membership.isShare(number, members));
+    const [error] = this.#errors;
+    if (error && share.every((number) => this.metrics.failingPartitions.has(number))) throw error;
+  }
+
+  /** What is at its key is no stream: it is tried again at the next heartbeat. */
+  forgetUnreadable(partition: Partition): void {
+    this.#forget(partition);
+    this.metrics.failingPartitions.add(partition.number);
+  }
+
+  #forget(partition: Partition): void {
+    this.partitions.delete(partition);
+    this.metrics.lag.delete(partition.number);
+    this.metrics.failingPartitions.delete(partition.number);
+    this.hooks.lost(partition);
+  }
+
+  /** Takes, keeps or leaves one partition. */
+  async #attend(number: number, members: readonly string[]): Promise<void> {
+    const isWanted = () => !this.#isStopping && this.#membership.isShare(number, members);
+    const owned = this.partitions.get(streamKey(this.options.namespace, number));
+    if (!owned && !isWanted()) return void this.metrics.failingPartitions.delete(number);
+    // The lease of one that is being left is renewed, too, until all that was read is finished.
+    const clockOffsetMs = await this.#leases.renew(number);
+    if (clockOffsetMs === undefined) return owned && this.#forget(owned);
+    if (!owned) return this.#alone(number, () => this.#own(number, clockOffsetMs, members));
+    owned.clockOffsetMs = clockOffsetMs;
+    if (!isWanted()) return this.#leave(owned);
+    owned.stay();
+    return this.#alone(number, () => this.#trim(owned, members));
+  }
+
+  /** What Redis answers of one partition's stream fails no other's, and is told once. */
+  async #alone(number: number, work: () => Promise<void>): Promise<void> {
+    const { failingPartitions } = this.metrics;
+    try {
+      await work();
+      failingPartitions.delete(number);
+    } catch (caught) {
+      const error = caught as Error;
+      if (error.name !== 'ReplyError') throw error;
+      if (!failingPartitions.has(number)) this.hooks.fault(error);
+      failingPartitions.add(number);
+      this.#errors.push(error);
+    }
+  }
+
+  async #own(number: number, clockOffsetMs: number, members: readonly string[]): Promise<void> {
+    const partition = new Partition(number, streamKey(this.options.namespace, number), clockOffsetMs);
+    await createGroup(this.client, partition.key);
+    await this.#trim(partition, members);
+    if (this.#isStopping) partition.leave();
+    this.partitions.add(partition);
+    this.hooks.owned(partition);
+    log('worker %s reads partition %d', this.options.id, number);
+  }
+
+  async #trim(partition: Partition, members: readonly string[]): Promise<void> {
+    const { lag, lost } = await trim(this.client, partition, members, this.options.maxMessageAgeSeconds * 1000);
+    this.metrics.lag.set(partition.number, lag);
+    if (lost === undefined) return;
+    this.metrics.streamsMadeAnew.inc();
+    this.metrics.lostMessages.inc(lost);
+    this.hooks.fault(madeAnew(partition.number, lost));
+  }
+
+  /** Reads no more of it, and gives it back when all that was read is finished: else at a later heartbeat. */
+  async #leave(partition: Partition): Promise<void> {
+    partition.leave();
+    await this.hooks.readsToEnd();
+    if (partition.unfinished === 0) await this.#release(partition);
+  }
+
+  async #release(partition: Partition): Promise<void> {
+    await this.acknowledger.flush();
+    this.#forget(partition);
+    await this.#leases.release(partition.number);
+    log('worker %s leaves partition %d', this.options.id, partition.number);
+  }
+}
+
+const madeAnew = (partition: number, lost: number): IntelligentSessionError =>
+  new IntelligentSessionError(
+    'ERR_INTELLIGENT_SESSION_MESSAGE',
+    `partition ${partition} had an entry whose id no clock gives, so that nobody could add to it: it was made anew, ` +
+      `${lost} messages in it are lost`,
+  );

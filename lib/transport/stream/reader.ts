@@ -1,0 +1,168 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import { IntelligentSessionError } from '../../errors/errors.js';
+import { type RedisClient, whenReady } from '../../redis/connect.js';
+import { endConnection } from '../../redis/end-connection.js';
+import { GROUP } from '../protocol.js';
+import { claim, MAX_DELIVERIES } from './claim.js';
+import type { Entry } from './entry.js';
+import { createGroup } from './group.js';
+import { LEASE_MS } from './lease.js';
+import type { OwnedPartitions } from './owned-partitions.js';
+import type { Partition } from './partition.js';
+import { ReadCount } from './read-count.js';
+
+const BLOCK_MS = 200;
+const RETRY_DELAY_MS = 50;
+
+/** What was given out to this worker, in its order: new entries, or some that were claimed. */
+export type GivenOut = readonly (readonly [partition: Partition, entries: readonly Entry[]])[];
+
+export interface ReaderHooks {
+  entries(givenOut: GivenOut): void;
+  /** So many were claimed of one partition, more than none. */
+  claimed(entries: number): void;
+  /** What is at the partition's key is no stream. */
+  unreadable(partition: Partition): void;
+  fault(error: unknown): void;
+}
+
+/** A blocking connection, and the partitions that it reads: all that may be in one call. */
+export class Reader {
+  /** By the stream's key. */
+  readonly partitions = new Map<string, Partition>();
+  readonly #count = new ReadCount();
+  #read: Promise<void> = Promise.resolve();
+  #hasFailed = false;
+  #isStopped = false;
+
+  constructor(
+    /** Blocks; it is closed with the reader. */
+    readonly client: Redis,
+    readonly commands: RedisClient,
+    readonly workerId: string,
+    readonly owned: OwnedPartitions,
+    readonly hooks: ReaderHooks,
+  ) {
+    void this.#run();
+  }
+
+  /** Has its last read failed? One that has nothing to read stands by. */
+  get isDeaf(): boolean {
+    return this.#hasFailed && this.partitions.size > 0;
+  }
+
+  /** Resolves when the read that is under way has ended. */
+  async idle(): Promise<void> {
+    await this.#read;
+  }
+
+  /** Begins no other read, and waits for nothing. */
+  stop(): void {
+    this.#isStopped = true;
+    this.owned.changed();
+  }
+
+  close(): void {
+    this.stop();
+    endConnection(this.client);
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isStopped) {
+      const partitions = [...this.partitions.values()].filter(
+        ({ state }) => state === 'claiming' || state === 'reading',
+      );
+      if (partitions.length > 0 && this.owned.room() > 0) {
+        this.#read = this.#claimAndRead(partitions).catch((error) => this.#recover(error));
+        await this.#read;
+      } else await this.owned.nextChange();
+    }
+  }
+
+  async #claimAndRead(partitions: readonly Partition[]): Promise<void> {
+    await whenReady(this.client, LEASE_MS);
+    const unclaimed = partitions.filter(({ state }) => state === 'claiming');
+    await Promise.all(unclaimed.map((partition) => this.#claim(partition)));
+    await this.#readNew(partitions.filter(({ state }) => state === 'reading'));
+  }
+
+  async #readNew(partitions: readonly Partition[]): Promise<void> {
+    if (partitions.length === 0) return;
+    const count = Math.max(1, Math.min(this.#count.next, Math.floor(this.owned.room() / partitions.length)));
+    const keys = partitions.map(({ key }) => key);
+    const reply = (await this.client.xreadgroup(
+      ...(['GROUP', GROUP, this.workerId, 'COUNT', count, 'BLOCK', BLOCK_MS, 'STREAMS'] as const),
+      ...keys,
+      ...keys.map(() => '>'),
+    )) as [key: string, entries: Entry[]][] | null;
+    this.#hasFailed = false;
+    if (reply === null) return;
+    const lists = reply.map(([, entries]) => entries);
+    this.#count.adapt(lists.flat(), Math.max(...lists.map(({ length }) => length)));
+    const givenOut: [Partition, Entry[]][] = [];
+    for (const [key, entries] of reply) {
+      // Where the partition was lost meanwhile, its new worker claims these.
+      const partition = this.partitions.get(key);
+      if (partition) givenOut.push([partition, entries]);
+    }
+    this.hooks.entries(givenOut);
+  }
+
+  /** Claims what was read and not finished, in its order. */
+  async #claim(partition: Partition): Promise<void> {
+    const count = new ReadCount();
+    let after: string | undefined;
+    let claimed = 0;
+    do {
+      while (this.owned.room() <= 0 && !this.#isStopped) await this.owned.nextChange();
+      const found = await claim(this.commands, partition, this.workerId, after, count.next);
+      count.adapt(found.read, count.next);
+      if (found.givenUp > 0) this.hooks.fault(givenUp(found.givenUp));
+      this.hooks.entries([[partition, found.entries]]);
+      claimed += found.entries.length;
+      after = found.last;
+    } while (after !== undefined && partition.state !== 'lost' && !this.#isStopped);
+    partition.claimed();
+    if (claimed > 0) this.hooks.claimed(claimed);
+  }
+
+  /** A read failed. Its reply may have given out entries: what is pending is claimed before anything new is read. */
+  async #recover(error: unknown): Promise<void> {
+    if (this.#isStopped) return;
+    this.#hasFailed = true;
+    for (const partition of this.partitions.values()) partition.claimAgain();
+    this.hooks.fault(error);
+    try {
+      if (/^(NOGROUP|WRONGTYPE)/.test((error as Error).message)) await this.#createGroups();
+      else if (this.client.status === 'ready') await reconnect(this.client);
+    } catch (another) {
+      this.hooks.fault(another);
+    }
+    if (this.client.status !== 'ready') await whenReady(this.client, LEASE_MS).catch(() => {});
+    await pause(RETRY_DELAY_MS);
+  }
+
+  async #createGroups(): Promise<void> {
+    for (const partition of [...this.partitions.values()])
+      await createGroup(this.commands, partition.key).catch((error: Error) => {
+        if (!error.message.startsWith('WRONGTYPE')) throw error;
+        // One call reads all partitions: without this one, the others are read.
+        this.hooks.unreadable(partition);
+      });
+  }
+}
+
+const givenUp = (entries: number): IntelligentSessionError =>
+  new IntelligentSessionError(
+    'ERR_INTELLIGENT_SESSION_MESSAGE',
+    `${entries} messages were given out ${MAX_DELIVERIES} times and never finished: given up`,
+  );
+
+/** Ends the connection; ioredis makes another one. Resolves when it has ended: until then its status stays `ready`. */
+function reconnect(client: Redis): Promise<void> {
+  return new Promise((resolve) => {
+    client.once('close', resolve);
+    client.disconnect(true);
+  });
+}

@@ -1,0 +1,43 @@
+import { randomBytes } from 'node:crypto';
+import session, { type SessionOptions, type Store } from 'express-session';
+import { OptionError } from '../lib/errors/errors.js';
+import { warn } from '../lib/errors/warnings.js';
+
+/** What express-session is given, but for its store. Throws an OptionError where it would refuse them. */
+export function expressSessionOptions(
+  given: Omit<SessionOptions, 'secret' | 'store'>,
+  secret: string | string[] | undefined,
+): SessionOptions {
+  if (!secret)
+    warn(
+      'INTELLIGENT_SESSION_NO_SECRET',
+      'no secret: set option "secret" or SESSION_SECRET; until then sessions end with this process',
+    );
+  const options = {
+    resave: false,
+    saveUninitialized: true,
+    ...(withoutUndefined(given) as typeof given),
+    secret: secret ?? randomBytes(32).toString('hex'),
+  };
+  check(options);
+  return options;
+}
+
+/** express-session takes an option that is there and undefined for another one than an option that is not there. */
+const withoutUndefined = (options: object): object =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+
+/** express-session throws for wrong options, for some of them at each request only: here it does before anything is connected. */
+function check(options: SessionOptions): void {
+  const NoStore = session.Store as unknown as new () => Store;
+  const Cookie = session.Cookie as unknown as new (options: object) => {
+    serialize(name: string, value: string): string;
+  };
+  try {
+    session({ ...options, store: new NoStore() });
+    const { cookie = {}, name = 'connect.sid' } = options;
+    if (typeof cookie !== 'function') new Cookie(cookie).serialize(name, '');
+  } catch (error) {
+    throw new OptionError(`intelligentSession(): option "session": ${(error as Error).message}`);
+  }
+}

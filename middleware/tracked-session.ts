@@ -1,0 +1,46 @@
+import type { SessionData } from 'express-session';
+import { IntelligentSessionError } from '../lib/errors/errors.js';
+import type { RedisSessionStore } from '../lib/session/redis-session-store.js';
+import type { IntelligentRequest, TrackedSession } from './request-intelligence.js';
+import type { VisitorPolicy } from './visitor-policy.js';
+
+/** How long what is kept of a session lives until its cookie has come back, in seconds. */
+const NEW_SESSION_TTL = 600;
+/** How long it lives where neither the store nor the cookie says. */
+const DEFAULT_TTL = 86_400;
+const NO_TEXT = 'option "session.genid" gives no text: no cookie is set, and nothing is known of visitors';
+
+/**
+ * Finds the session for which a request's intelligence is kept, and what time that session has left. A session that is not stored
+ * has none: express-session would make another one for the visitor's next request.
+ */
+export function trackedSessions(
+  /** The package's own store, which knows how long a session lives; undefined where the application has another. */
+  store: RedisSessionStore | undefined,
+  fault: (error: Error) => void,
+): (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined {
+  let isGenidTold = false;
+  return (req, { stored }) => {
+    if (!req.session) return undefined;
+    // express-session sends no cookie for an id that is no text.
+    if (typeof req.session.id !== 'string' || req.session.id === '') {
+      if (!isGenidTold) fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', NO_TEXT));
+      isGenidTold = true;
+      return undefined;
+    }
+    const returning = cookieCameBack(req);
+    if (!returning && !stored) return undefined;
+    const ttlSeconds = store?.ttlSeconds(req.session, returning) ?? secondsLeft(req.session, returning);
+    return ttlSeconds > 0 ? { sid: req.session.id, ttlSeconds, returning } : undefined;
+  };
+}
+
+/** express-session has checked the signature, and a session that was made just now has an id that no cookie holds. */
+function cookieCameBack(req: IntelligentRequest): boolean {
+  return req.headers.cookie?.includes(encodeURIComponent(req.sessionID)) ?? false;
+}
+
+function secondsLeft({ cookie }: SessionData, returning: boolean): number {
+  const left = cookie.expires ? Math.ceil((new Date(cookie.expires).getTime() - Date.now()) / 1000) : DEFAULT_TTL;
+  return returning ? left : Math.min(left, NEW_SESSION_TTL);
+}
