@@ -109,10 +109,10 @@ export class CoalescedMerges {
     }
     if (writes.sent > 0 && writes.current === undefined) return;
     writes.isMerging = true;
-    const next = () => this.#mergeWaiting(sid, writes);
+    const next = () => void this.#mergeWaiting(sid, writes);
     // The answers of one call arrive together: all of them are looked at before the merge.
     if (writes.sent > 0) setImmediate(next);
-    else void next();
+    else next();
   }
 
   async #mergeWaiting(sid: string, writes: SessionWrites): Promise<void> {

@@ -4,7 +4,7 @@ import type { PromRegistry } from '../metrics/metrics.js';
 import { checkIsObject, optionsOf } from '../options/check-arguments.js';
 import { Availability } from '../redis/availability.js';
 import { expiredChannel } from '../redis/channels.js';
-import { keyPrefixOf, type RedisClient } from '../redis/connect.js';
+import type { RedisClient } from '../redis/client.js';
 import { gatherWrites } from '../redis/cork-writes.js';
 import { endConnection } from '../redis/end-connection.js';
 import { wasLost } from '../redis/lost-connection.js';
@@ -15,23 +15,11 @@ import { tellAway } from '../redis/log-availability.js';
 import { tellFaults } from '../redis/connection-faults.js';
 import { CLOSE_TIMEOUT_MS } from '../redis/unfinished-work.js';
 import { asThrown, throwingAsThrown } from './application-functions.js';
-import { SessionRemover } from './destroy-session.js';
-import { KeyedMutex } from './keyed-mutex.js';
-import { Lifetimes } from './lifetimes.js';
+import { assembleStore } from './assemble-store.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
-import { SessionSaver } from './save-session.js';
-import { SessionCodec } from './session-codec.js';
-import { SessionKeys } from './session-keys.js';
-import { SessionOwners } from './session-owners.js';
-import { SessionRecords } from './session-records.js';
-import { userOfSession } from './session-user.js';
-import { SessionStates } from './snapshot.js';
 import { type Callback, checkCallback, GIVEN_TO_CALLBACK, StoreCalls } from './store-calls.js';
 import { StoreEvents } from './store-events.js';
 import { isWithoutCookie } from './stored-session.js';
-import { SessionToucher } from './touch-session.js';
-import { TouchThrottle } from './touch-throttle.js';
-import { SessionWriter } from './write-session.js';
 
 type SessionWithId = SessionData & { id: string };
 
@@ -47,8 +35,8 @@ const UNLIMITED = { limited: false };
  * page or by the limit of its user's sessions, or has expired (with option `expiredEvents`).
  * Emits `away` (with the reason) when Redis can't be reached and `back` when it can, at first too, whatever `whenAway` says;
  * only with `whenAway: 'pass'` also `disconnect`, upon which express-session passes requests on without a session until
- * `connect`. Emits `fault` with an Error that has neither ids nor data in it. `metrics` counts all of these but `ended`. An `away` or a
- * `fault` that nobody listens to is a warning of the process (docs/errors.md), once.
+ * `connect`. Emits `fault` with an Error that has neither ids nor data in it. An `away` or a `fault` that nobody listens to is a
+ * warning of the process (docs/errors.md), once. `metrics` counts what happens to sessions, and faults.
  */
 export class RedisSessionStore extends Store {
   readonly client: RedisClient;
@@ -56,13 +44,7 @@ export class RedisSessionStore extends Store {
   readonly #events = new StoreEvents((event, argument) => this.emit(event, argument));
   readonly #warnings = new WarnOnce();
   readonly #calls: StoreCalls;
-  readonly #lifetimes: Lifetimes;
-  readonly #states = new SessionStates();
-  readonly #records: SessionRecords;
-  readonly #owners: SessionOwners;
-  readonly #remover: SessionRemover;
-  readonly #saver: SessionSaver;
-  readonly #toucher: SessionToucher;
+  readonly #layers: ReturnType<typeof assembleStore>;
   readonly #expired: Subscriber | undefined;
   #closing: Promise<void> | undefined;
 
@@ -75,34 +57,10 @@ export class RedisSessionStore extends Store {
     gatherWrites(this.#target);
     tellFaults(this.client, (error) => this.#events.fault(error));
     const availability = this.#watchAvailability(whenAway, maxWaitMs);
-    const onFault = (error: unknown) => this.#events.fault(error);
     const waitMs = Math.max(maxWaitMs, this.#target.options.commandTimeout ?? 0);
-    this.#calls = new StoreCalls(availability, waitMs, onFault);
-
-    const onMistake = (what: string) => this.#events.applicationMistake(what);
-    const keys = new SessionKeys(keyPrefixOf(redis), options.prefix);
-    const codec = new SessionCodec(options, keys.prefix);
-    const userOf = userOfSession(options.user, onMistake);
-    this.#lifetimes = new Lifetimes(options, onMistake);
-    this.#records = new SessionRecords(this.#target, keys, codec, this.#states, userOf, this.#events, options);
-    this.#owners = new SessionOwners(this.#records, this.#lifetimes, options);
-    const [throttle, firstSaves] = [new TouchThrottle(), new KeyedMutex()];
-    const [records, owners, lifetimes, calls] = [this.#records, this.#owners, this.#lifetimes, this.#calls];
-    this.#remover = new SessionRemover(records, owners, throttle, firstSaves, calls, options.user !== undefined);
-    this.#toucher = new SessionToucher(records, owners, lifetimes, throttle, this.#remover, options);
-    const onConflict = (sid: string) => this.#events.session('conflict', sid);
-    this.#saver = new SessionSaver(
-      records,
-      new SessionWriter(records, lifetimes, options, onConflict),
-      owners,
-      lifetimes,
-      throttle,
-      this.#remover,
-      firstSaves,
-      calls,
-      options,
-    );
-    if (expiredEvents) this.#expired = this.#watchExpired(keys);
+    this.#calls = new StoreCalls(availability, waitMs, (error) => this.#events.fault(error));
+    this.#layers = assembleStore(options, this.#target, this.#calls, this.#events);
+    if (expiredEvents) this.#expired = this.#watchExpired();
   }
 
   /** Of a fault that nobody listens to, a person reads once. While Redis is away, one line tells it all. */
@@ -122,7 +80,7 @@ export class RedisSessionStore extends Store {
     checkIsObject('createSession', session, 'a session');
     if (isWithoutCookie(session)) session.cookie = this.#newCookie(req) ?? session.cookie;
     const created = super.createSession(req, session);
-    this.#states.share(session, created);
+    this.#layers.states.share(session, created);
     return created;
   }
 
@@ -147,8 +105,8 @@ export class RedisSessionStore extends Store {
   /** GET; nothing where the near cache has it. What can't be read (damaged, another secret) is as if it were not there. */
   override get(sid: string, callback?: Callback<SessionData | null>): Promise<SessionData | null> {
     return this.#calls.run(callback, () => {
-      const cached = this.#records.cached(sid);
-      return cached === undefined ? this.#calls.whenReady(() => this.#records.load(sid), wasLost) : cached;
+      const cached = this.#layers.records.cached(sid);
+      return cached === undefined ? this.#calls.whenReady(() => this.#layers.records.load(sid), wasLost) : cached;
     });
   }
 
@@ -159,8 +117,8 @@ export class RedisSessionStore extends Store {
    * Where Redis is away, a new session that holds nothing is no error to the page, but an event `fault`.
    */
   override set(sid: string, session: SessionData, callback?: Callback): Promise<void> {
-    const ignoresError = this.#saver.isNewAndEmpty(session);
-    return this.#calls.run(callback, () => this.#saver.save(sid, session), { ignoresError });
+    const ignoresError = this.#layers.saver.isNewAndEmpty(session);
+    return this.#calls.run(callback, () => this.#layers.saver.save(sid, session), { ignoresError });
   }
 
   /**
@@ -171,8 +129,8 @@ export class RedisSessionStore extends Store {
     checkCallback('touch', callback);
     const touch = () => {
       checkIsObject('touch', session, 'a session');
-      if (!this.#toucher.isDue(sid, session)) return undefined;
-      return this.#calls.whenReady(() => this.#toucher.touch(sid, session));
+      if (!this.#layers.toucher.isDue(sid, session)) return undefined;
+      return this.#calls.whenReady(() => this.#layers.toucher.touch(sid, session));
     };
     if (!callback) return this.#calls.run(undefined, touch);
     this.#calls.runInBackground(touch);
@@ -182,14 +140,14 @@ export class RedisSessionStore extends Store {
 
   /** One script (destroy.lua), which leaves a tombstone for a minute; HDEL with `user`. */
   override destroy(sid: string, callback?: Callback): Promise<void> {
-    return this.#calls.run(callback, () => this.#remover.destroy(sid));
+    return this.#calls.run(callback, () => this.#layers.remover.destroy(sid));
   }
 
   /** SCAN, and UNLINK in batches, on every master. */
   override clear(callback?: Callback): Promise<void> {
     const clear = async () => {
-      await this.#records.clear();
-      await this.#owners.clear();
+      await this.#layers.records.clear();
+      await this.#layers.owners.clear();
     };
     return this.#calls.run(callback, () => this.#calls.whenReady(clear), UNLIMITED);
   }
@@ -209,7 +167,7 @@ export class RedisSessionStore extends Store {
     const all = async () => {
       await this.#calls.whenReady(async () => {});
       const byId = new Map<string, SessionWithId>();
-      for await (const session of this.#records.scanSessions()) byId.set(session.id, session);
+      for await (const session of this.#layers.records.scanSessions()) byId.set(session.id, session);
       return [...byId.values()];
     };
     return this.#calls.run(callback, all, UNLIMITED);
@@ -218,14 +176,14 @@ export class RedisSessionStore extends Store {
   /** The ids one by one, without holding them all; SCAN may give one twice. */
   async *scanIds(): AsyncGenerator<string, void, undefined> {
     await this.#calls.whenReady(async () => {});
-    for await (const sids of this.#records.scan()) yield* sids;
+    for await (const sids of this.#layers.records.scan()) yield* sids;
   }
 
   /** The sessions one by one, without holding them all; SCAN may give one twice. */
   async *scanSessions(): AsyncGenerator<SessionWithId, void, undefined> {
     await this.#calls.whenReady(async () => {});
     try {
-      yield* this.#records.scanSessions();
+      yield* this.#layers.records.scanSessions();
     } catch (error) {
       throw asThrown(error);
     }
@@ -233,7 +191,7 @@ export class RedisSessionStore extends Store {
 
   /** A user's sessions, each with its id. HKEYS and a GET each, in two round trips. Needs option `user`. */
   sessionsOf(user: string): Promise<SessionWithId[]> {
-    return this.#calls.run(undefined, () => this.#calls.whenReady(() => this.#owners.sessionsOf(user)));
+    return this.#calls.run(undefined, () => this.#calls.whenReady(() => this.#layers.owners.sessionsOf(user)));
   }
 
   /**
@@ -245,15 +203,15 @@ export class RedisSessionStore extends Store {
     return this.#calls.run(undefined, () => {
       const { except = [] } = optionsOf('destroyAllOf', options);
       const kept = new Set(typeof except === 'string' ? [except] : except);
-      const destroy = (sid: string) => this.#remover.destroy(sid);
-      return this.#calls.whenReady(() => this.#owners.destroyAllOf(user, kept, destroy));
+      const destroy = (sid: string) => this.#layers.remover.destroy(sid);
+      return this.#calls.whenReady(() => this.#layers.owners.destroyAllOf(user, kept, destroy));
     });
   }
 
   /** Seconds that this session has left, rounded up: what its intelligence is kept for. */
   ttlSeconds(session: SessionData, returning = false): number {
     checkIsObject('ttlSeconds', session, 'a session');
-    return throwingAsThrown(() => Math.ceil(this.#lifetimes.ms(session, returning) / 1000));
+    return throwingAsThrown(() => Math.ceil(this.#layers.lifetimes.ms(session, returning) / 1000));
   }
 
   /**
@@ -268,7 +226,7 @@ export class RedisSessionStore extends Store {
 
   async #close(timeoutMs: number): Promise<void> {
     await this.#calls.ended(timeoutMs);
-    this.#records.close();
+    this.#layers.records.close();
     this.#expired?.close();
     endConnection(this.client);
   }
@@ -276,7 +234,7 @@ export class RedisSessionStore extends Store {
   #ids(): Promise<string[]> {
     return this.#calls.whenReady(async () => {
       const sids = new Set<string>();
-      for await (const found of this.#records.scan()) for (const sid of found) sids.add(sid);
+      for await (const found of this.#layers.records.scan()) for (const sid of found) sids.add(sid);
       return [...sids];
     });
   }
@@ -301,7 +259,8 @@ export class RedisSessionStore extends Store {
   }
 
   /** Emits `ended` and `expired` when Redis tells that a session has expired. */
-  #watchExpired(keys: SessionKeys): Subscriber {
+  #watchExpired(): Subscriber {
+    const { keys } = this.#layers;
     const expired = new Subscriber(this.#target, [expiredChannel(this.#target.database)]);
     expired.on('message', (_channel, key: string) => {
       if (!keys.isSession(key)) return;

@@ -13,6 +13,18 @@ import type { TouchThrottle } from './touch-throttle.js';
 import type { Noted } from './user-sessions.js';
 import type { SessionWriter } from './write-session.js';
 
+/** What a save needs. */
+interface Layers {
+  readonly records: SessionRecords;
+  readonly writer: SessionWriter;
+  readonly owners: SessionOwners;
+  readonly lifetimes: Lifetimes;
+  readonly throttle: TouchThrottle;
+  readonly remover: SessionRemover;
+  readonly firstSaves: KeyedMutex;
+  readonly calls: StoreCalls;
+}
+
 /** A session as it was when its save was asked for. */
 interface Save {
   readonly sid: string;
@@ -30,37 +42,33 @@ const DAY_MS = 86_400_000;
 /** Saves sessions: in which order, as whose, and what follows from each outcome. */
 export class SessionSaver {
   constructor(
-    readonly records: SessionRecords,
-    readonly writer: SessionWriter,
-    readonly owners: SessionOwners,
-    readonly lifetimes: Lifetimes,
-    readonly throttle: TouchThrottle,
-    readonly remover: SessionRemover,
-    readonly firstSaves: KeyedMutex,
-    readonly calls: StoreCalls,
+    readonly layers: Layers,
     readonly options: { readonly disableTTL: boolean },
   ) {}
 
   /** Is this a session that was not stored so far, and holds nothing? Nobody loses anything where it can't be stored. */
   isNewAndEmpty(session: SessionData): boolean {
     return (
-      typeof session === 'object' && session !== null && !this.records.states.snapshotOf(session) && isEmpty(session)
+      typeof session === 'object' &&
+      session !== null &&
+      !this.layers.records.states.snapshotOf(session) &&
+      isEmpty(session)
     );
   }
 
   /** Saves a session as it is now. Saves of one session object go in the order in which they were asked for. */
   save(sid: string, session: SessionData): Promise<void> {
     checkIsObject('set', session, 'a session');
-    const state = this.records.states.of(session);
+    const state = this.layers.records.states.of(session);
     const asked: Save = {
       sid,
-      text: this.records.codec.stringify(session),
-      user: this.records.userOf(session),
-      leftMs: this.lifetimes.ms(session, state.snapshot?.sid === sid && state.snapshot.wasRead),
+      text: this.layers.records.codec.stringify(session),
+      user: this.layers.records.userOf(session),
+      leftMs: this.layers.lifetimes.ms(session, state.snapshot?.sid === sid && state.snapshot.wasRead),
       isRedirect: isRedirect(session),
     };
-    const save = () => this.calls.whenReady(() => this.#save(asked, state));
-    const saveInTurn = () => (state.snapshot ? save() : this.firstSaves.run(sid, save));
+    const save = () => this.layers.calls.whenReady(() => this.#save(asked, state));
+    const saveInTurn = () => (state.snapshot ? save() : this.layers.firstSaves.run(sid, save));
     const { saving: before, sending } = state;
     let saving: Promise<void>;
     if (!before) saving = saveInTurn();
@@ -77,19 +85,19 @@ export class SessionSaver {
 
   async #save(asked: Save, state: SessionState): Promise<void> {
     const { sid, text, user, leftMs, isRedirect } = asked;
-    const { codec, events } = this.records;
+    const { codec, events } = this.layers.records;
     const snapshot = state.snapshot?.sid === sid ? state.snapshot : undefined;
     // A copy that has run out says nothing of the session, which another request may have renewed.
-    if (leftMs <= 0 && !(snapshot && (await hasRunOut(text, snapshot, codec, this.lifetimes))))
-      return this.remover.remove(sid);
+    if (leftMs <= 0 && !(snapshot && (await hasRunOut(text, snapshot, codec, this.layers.lifetimes))))
+      return this.layers.remover.remove(sid);
     const isNewUser = user !== undefined && user !== snapshot?.user;
     // The note is sent first and the session right behind it: neither waits for the other's answer.
     const noteMs = leftMs > 0 ? leftMs : DAY_MS;
-    const noting = this.owners.note(user, sid, noteMs, { isNew: isNewUser });
+    const noting = this.layers.owners.note(user, sid, noteMs, { isNew: isNewUser });
     const saved = this.#snapshotOf(asked, snapshot?.wasRead ?? false);
-    const writing = this.writer.write(saved, state, leftMs, isNewUser || isRedirect);
+    const writing = this.layers.writer.write(saved, state, leftMs, isNewUser || isRedirect);
     // A browser follows a redirect as soon as it has the answer's head, which express-session writes right after this.
-    if (!snapshot || isNewUser || isRedirect) this.records.writeNow();
+    if (!snapshot || isNewUser || isRedirect) this.layers.records.writeNow();
     const [note, written] = await Promise.allSettled([noting, writing]);
 
     if (written.status === 'rejected') throw written.reason;
@@ -115,13 +123,16 @@ export class SessionSaver {
     noteMs: number,
     noted: Noted | undefined,
   ): Promise<void> {
-    if (asked.user !== undefined && asked.user !== before?.user && noted?.tooLate) return this.remover.remove(sid);
+    if (asked.user !== undefined && asked.user !== before?.user && noted?.tooLate)
+      return this.layers.remover.remove(sid);
     // A merge may make it another user's. The note of the former one stays: readers ask the session whose it is.
-    const latest = user === asked.user ? noted : await this.owners.note(user, sid, noteMs, { isNew: true });
+    const latest = user === asked.user ? noted : await this.layers.owners.note(user, sid, noteMs, { isNew: true });
     if (!latest || user === undefined || user === before?.user) return;
-    const beyond = await this.owners.beyondLimit(user, latest);
+    const beyond = await this.layers.owners.beyondLimit(user, latest);
     // destroy() of this session would wait for this save
-    await Promise.all(beyond.map((each) => (each === sid ? this.remover.remove(each) : this.remover.destroy(each))));
+    await Promise.all(
+      beyond.map((each) => (each === sid ? this.layers.remover.remove(each) : this.layers.remover.destroy(each))),
+    );
   }
 
   /**
@@ -136,8 +147,8 @@ export class SessionSaver {
     saveInTurn: () => Promise<void>,
   ): Promise<void> {
     const saved = this.#snapshotOf(asked, wasRead);
-    const writing = this.writer.writeBehind(expected, saved, state, asked.leftMs);
-    if (asked.isRedirect) this.records.writeNow();
+    const writing = this.layers.writer.writeBehind(expected, saved, state, asked.leftMs);
+    if (asked.isRedirect) this.layers.records.writeNow();
     const [first, second] = await Promise.allSettled([before, writing]);
     if (second.status === 'rejected' && wasNotSent(second.reason)) return saveInTurn();
     if (second.status === 'rejected' || first.status === 'rejected') keepUnanswered(state, saved);
@@ -147,31 +158,31 @@ export class SessionSaver {
   }
 
   #snapshotOf({ sid, text, user }: Save, wasRead: boolean): Snapshot {
-    const storedValue = this.records.codec.encrypt(sid, text);
+    const storedValue = this.layers.records.codec.encrypt(sid, text);
     return { sid, loadedText: text, storedText: text, storedValue, wasRead, user, takenAt: Date.now() };
   }
 
   #remember(saved: Snapshot, state: SessionState): void {
-    this.records.events.count('saved');
+    this.layers.records.events.count('saved');
     state.snapshot = saved;
     state.unanswered = [];
     // A page that saves before its end has not moved its cookie yet: the touch at its end is due.
-    this.throttle.forget(saved.sid);
+    this.layers.throttle.forget(saved.sid);
   }
 
   /** Takes a save back that could not be noted as its user's: destroyAllOf() would not find it. */
   async #takeBack(saved: Snapshot, state: SessionState, before: Snapshot | undefined): Promise<void> {
     keepUnanswered(state, saved);
-    if (!before) return this.records.unlink(saved.sid);
+    if (!before) return this.layers.records.unlink(saved.sid);
     const ttlMs = this.options.disableTTL ? NO_TTL : KEEP_TTL;
-    await this.records.compareAndSet(saved.sid, saved.storedValue, before.storedValue, ttlMs);
+    await this.layers.records.compareAndSet(saved.sid, saved.storedValue, before.storedValue, ttlMs);
   }
 
   /** The session is gone, and its save does not bring it back. */
   async #refuse(sid: string, user: string | undefined): Promise<void> {
-    await this.owners.removeNote(user, sid);
-    this.owners.forgetWhenNoted(sid);
-    this.records.events.session('refused', sid);
+    await this.layers.owners.removeNote(user, sid);
+    this.layers.owners.forgetWhenNoted(sid);
+    this.layers.records.events.session('refused', sid);
   }
 }
 

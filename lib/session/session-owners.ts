@@ -65,7 +65,7 @@ export class SessionOwners {
   async beyondLimit(user: string, noted: Noted): Promise<string[]> {
     const { maxSessionsPerUser } = this.options;
     if (maxSessionsPerUser === undefined) return [];
-    return this.#users.over(user, noted.sessions, maxSessionsPerUser, async (sid) => {
+    return this.#users.beyond(user, noted.sessions, maxSessionsPerUser, async (sid) => {
       const session = await this.records.find(sid);
       return session === undefined ? undefined : ((session && this.#userOf(session)) ?? null);
     });
@@ -74,7 +74,7 @@ export class SessionOwners {
   /** A user's sessions, each with its id. */
   async sessionsOf(user: string): Promise<(SessionData & { id: string })[]> {
     this.#checkUser('sessionsOf', user);
-    const sids = await this.#users.of(user);
+    const sids = await this.#users.list(user);
     const sessions = await Promise.all(sids.map((sid) => this.records.find(sid)));
     return sessions.flatMap((session, i) =>
       session && this.#userOf(session) === user ? [Object.assign(session, { id: sids[i] as string })] : [],
@@ -88,7 +88,7 @@ export class SessionOwners {
     destroy: (sid: string) => Promise<void>,
   ): Promise<number> {
     this.#checkUser('destroyAllOf', user);
-    const sids = (await this.#users.ending(user, [...kept])).filter((sid) => !kept.has(sid));
+    const sids = (await this.#users.listToEnd(user, [...kept])).filter((sid) => !kept.has(sid));
     const destroyed = await Promise.all(
       sids.map(async (sid) => {
         const session = await this.records.find(sid);
