@@ -1,14 +1,14 @@
--- bloom_check, bloom_add and bloom_which on plain Redis: RedisBloom's filter, bit for bit, in one string.
--- ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING (of a new filter) and MOST_ITEMS stand before this text.
--- The string: "ISBLOOM1", then the header that BF.SCANDUMP gives (20 bytes and 53 a layer), then each layer's bytes.
--- What the first KB holds is read whole by one GETRANGE; other layers are asked for bits by BITFIELD, all in one command.
+-- The functions bloom_check, bloom_add, bloom_which and bloom_load on plain Redis: RedisBloom's filter, bit for bit, in a string.
+-- The script begins with ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, of a new filter, and MOST_ITEMS.
+-- The string is "ISBLOOM1", the header that BF.SCANDUMP gives (20 bytes and 53 for each layer), and then each layer's bytes.
+-- One GETRANGE reads the first KB. The bits of layers that lie behind it are read by BITFIELD, all in one command.
 local MAGIC = 'ISBLOOM1'
 local BASE, LINK, PEEK = 28, 53, 1024
-local FIXED = 8 -- the option of a filter that does not scale
+local FIXED = 8 -- in a header's options: the filter does not scale
 local MOST, LAYERS, HASHES = 536000000, 1000, 1100
 local TWO32 = 4294967296
 
--- The filter, or false where there is no key. Of layer i: at[i], where its bytes begin (from 0), bits[i], hashes[i].
+-- Gives the filter, or false where there is no key. Layer i begins at the byte at[i], and has bits[i] and hashes[i].
 local function bloom_open(key)
   local head = redis.pcall('GETRANGE', key, 0, PEEK - 1)
   if type(head) ~= 'string' then
@@ -60,7 +60,7 @@ local function bloom_layer(entries, rate)
   return struct.pack('<I8I8I8ddI4I8', bytes, bytes * 8, 0, rate, per, hashes, entries) .. '\0', bytes
 end
 
--- A string written beyond its end is made at its exact size where there was none: header, and all zeros after it.
+-- Writes the header and zeros behind it. A new string that is first written at its end gets its exact size in memory.
 local function bloom_write(key, head, total)
   redis.call('DEL', key)
   redis.call('SETRANGE', key, total - 1, '\0')
@@ -73,7 +73,7 @@ local function bloom_reserve(key, rate, capacity, growth, nonscaling)
   bloom_write(key, MAGIC .. struct.pack('<I8I4I4I4', 0, 1, options, growth) .. link, BASE + LINK + bytes)
 end
 
--- another layer
+-- Adds a layer, and gives the filter as it then is.
 local function bloom_grow(filter)
   local link, bytes = bloom_layer(filter.entries * filter.growth, filter.rate * 0.5)
   if filter.length + LINK + bytes > MOST or filter.n >= LAYERS then error('ERR TOOBIG') end
@@ -87,8 +87,8 @@ local function bloom_grow(filter)
   return bloom_open(key)
 end
 
--- Bit i of an item in a layer is (h1 + i * h2) mod 2^64 mod bits, numbered in a byte from the lowest. `walk` is a layer's
--- { lo, hi } of h1 + i * h2; this gives the bit that it stands at, and goes one step on by `pair`.
+-- Bit i of an item in a layer is (h1 + i * h2) mod 2^64 mod bits. A byte's bits are numbered from the lowest. `walk` is
+-- { lo, hi } of h1 + i * h2 for one layer; this gives the bit for it, and then adds h2, which `pair` has.
 local function bloom_step(walk, pair, bits)
   local lo, hi, b = walk[1], walk[2]
   if bits < 67108864 then
@@ -105,7 +105,7 @@ local function bloom_step(walk, pair, bits)
   return b
 end
 
--- are all of the item's bits set in a layer that was read?
+-- Are all of the item's bits set in a layer whose bytes have been read?
 local function bloom_in(filter, i, pair)
   local walk, bits, at, head = { pair[1], pair[2] }, filter.bits[i], filter.at[i] + 1, filter.head
   for _ = 1, filter.hashes[i] do
@@ -116,29 +116,29 @@ local function bloom_in(filter, i, pair)
   return true
 end
 
--- 1 if the item may be there, in the layers up to `newest`
+-- Gives 1 if one of the layers up to `newest` may hold the item, else 0.
 local function bloom_has(filter, pair, newest)
   local read = #filter.head
   if read == 0 and filter.length <= PEEK then
     filter.head = redis.call('GETRANGE', filter.key, 0, PEEK - 1)
     read = filter.length
   end
-  local left, walks = {}, {} -- the layers that may have it, and where they stand
+  local open, walks = {}, {} -- the layers that may hold it, and how far each has been read
   for i = newest, 1, -1 do
     if filter.at[i] + filter.bits[i] / 8 > read then
-      left[#left + 1] = i
+      open[#open + 1] = i
       walks[i] = { pair[1], pair[2] }
     elseif bloom_in(filter, i, pair) then
       return 1
     end
   end
-  -- 1 bit of each, then 1, 2, 4, 8 more of those where all were set: half of a full layer's bits are
+  -- Half of a full layer's bits are set: so read one bit of each layer, then 1, 2, 4, 8 more where all so far were set.
   local asked = 0
   filter.cost = filter.cost + 2
-  while #left > 0 do
+  while #open > 0 do
     local step = asked > 1 and asked or 1
     local words, n = { 'BITFIELD', filter.key }, 2
-    for _, i in ipairs(left) do
+    for _, i in ipairs(open) do
       local base = filter.at[i] * 8 + 7
       for _ = asked + 1, math.min(asked + step, filter.hashes[i]) do
         local b = bloom_step(walks[i], pair, filter.bits[i])
@@ -148,7 +148,7 @@ local function bloom_has(filter, pair, newest)
     end
     filter.cost = filter.cost + 3 + n / 3
     local set, next, still = redis.call(unpack(words)), 1, {}
-    for _, i in ipairs(left) do
+    for _, i in ipairs(open) do
       local all = true
       for _ = asked + 1, math.min(asked + step, filter.hashes[i]) do
         all = all and set[next] == 1
@@ -159,12 +159,12 @@ local function bloom_has(filter, pair, newest)
         still[#still + 1] = i
       end
     end
-    left, asked = still, asked + step
+    open, asked = still, asked + step
   end
   return 0
 end
 
--- appends to BITFIELD's words what sets the item's bits in the newest layer
+-- Appends to BITFIELD's words those that set the item's bits in the newest layer.
 local function bloom_mark(filter, pair, words)
   local walk, bits, base, n = { pair[1], pair[2] }, filter.bits[filter.n], filter.at[filter.n] * 8 + 7, #words
   for _ = 1, filter.hashes[filter.n] do
@@ -175,16 +175,16 @@ local function bloom_mark(filter, pair, words)
   return words
 end
 
--- An item is its two hashes in four words of 32 bits, low ones first; as bytes, little-endian.
+-- An item is its two hashes, as four numbers of 32 bits, the low ones first. This reads them from bytes, little-endian.
 local function bloom_item(bytes) return { struct.unpack('<I4I4I4I4', bytes) } end
 
--- which of the items may be there: 0 or 1 for each; how many were looked up, fewer where that costs more than `room`
--- (some 1 µs each); what it cost
-local function bloom_which(key, items, room)
+-- Looks items up. Gives a list of 0 (surely not there) and 1 (may be there); how many items were looked up, which are fewer
+-- where they would cost more than `budget` (in units of some 1 µs); and what it cost.
+local function bloom_which(key, items, budget)
   local reply, filter, done = {}, bloom_open(key), 0
   local cost = 0
   for i = 1, #items do
-    if room and cost >= room then break end
+    if budget and cost >= budget then break end
     done = i
     reply[i] = filter and bloom_has(filter, items[i], filter.n) or 0
     cost = (filter and filter.cost or 0) + i
@@ -192,10 +192,10 @@ local function bloom_which(key, items, room)
   return reply, done, cost
 end
 
--- 1 if the item was not there; and the filter as it then is
+-- Adds an item. Gives 1 if it was new, else 0, and the filter as it then is.
 local function bloom_put(filter, pair)
   local full = filter.count >= filter.entries
-  -- setting the bits of a big newest layer tells whether they were set: no need to look first
+  -- BITFIELD SET tells whether the bits were set, so that a big newest layer need not be read first
   local look = full or filter.length <= PEEK
   if bloom_has(filter, pair, look and filter.n or filter.n - 1) == 1 then return 0, filter end
   if full then
@@ -209,16 +209,16 @@ local function bloom_put(filter, pair)
   end
   filter.size = filter.size + 1
   filter.count = filter.count + 1
-  -- the low halves of the counts, little-endian: 512 MB hold less than 2^32 items
+  -- the low halves of the counts are enough, little-endian: 512 MB hold less than 2^32 items
   local words = { 'BITFIELD', filter.key, 'SET', 'i32', '64', bit.bswap(filter.size),
     'SET', 'i32', (BASE + (filter.n - 1) * LINK + 16) * 8, bit.bswap(filter.count) }
   if look then bloom_mark(filter, pair, words) end
   redis.call(unpack(words))
-  filter.head = '' -- what was read of the bits is no longer so
+  filter.head = '' -- the bits that were read have changed
   return 1, filter
 end
 
--- the filter, made first where there is none
+-- Gives the filter, and makes it first where there is none.
 local function bloom_ready(key, filter)
   filter = filter or bloom_open(key)
   if filter then return filter end
@@ -226,27 +226,30 @@ local function bloom_ready(key, filter)
   return bloom_open(key)
 end
 
--- what bloom_add() is to be told; an error where the key holds something else
+-- Gives what bloom_add() takes as `filter`; an error where the key holds something else.
 local bloom_check = bloom_open
 
-local bloom_refused = 0 -- items that a full filter did not take
+local bloom_refused = 0 -- how many items full filters did not take
 
--- 1 if the item was not there; one that was not is not taken by a filter that has MOST_ITEMS
-local function bloom_add(key, pair, there)
-  local filter = bloom_ready(key, there)
+-- Adds an item and gives 1 if it was new, else 0. `filter` is what bloom_check() gave, if it was called. A filter that has
+-- MOST_ITEMS takes no new item.
+local function bloom_add(key, pair, filter)
+  filter = bloom_ready(key, filter)
   if filter.size < MOST_ITEMS then return (bloom_put(filter, pair)) end
   if bloom_has(filter, pair, filter.n) == 1 then return 0 end
   bloom_refused = bloom_refused + 1
   return 1
 end
 
--- the start of a filter that was found whole
+-- Gives the start of a filter, after all of it has been checked.
 local function bloom_start(key)
   local filter = bloom_open(key)
   return filter and redis.call('GETRANGE', key, 0, BASE + filter.n * LINK - 1)
 end
 
--- KEYS target, then others; ARGV ttl in ms or '', the digest that each key should have or '', then the whole string
+-- Writes a filter if every key is as it was when it was dumped: gives 1, or 0 if one has changed.
+-- KEYS  the target, then the others
+-- ARGV  ttl in ms or ''; for each key the digest that it should have, or ''; then all of the string
 local function bloom_load(keys, argv)
   for i = 1, #keys do
     local filter, digest = bloom_open(keys[i]), ''

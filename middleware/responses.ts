@@ -1,16 +1,16 @@
 import type { ServerResponse } from 'node:http';
-import { Pending } from '../lib/redis/unfinished-work.js';
+import { UnfinishedWork } from '../lib/redis/unfinished-work.js';
 import type { RedisClient } from '../lib/redis/connect.js';
 
 /** The responses that are under way, so that a close() can wait for what they save and send. */
 export class Responses {
-  readonly #pending: Pending;
+  readonly #pending: UnfinishedWork;
   readonly #open = new Set<ServerResponse>();
   #closing = false;
 
   /** `client` is that of the package's own store: where its Redis is away, close() waits for nothing. */
   constructor(client: RedisClient | undefined) {
-    this.#pending = new Pending(client);
+    this.#pending = new UnfinishedWork(client);
   }
 
   /**

@@ -5,7 +5,7 @@ import { OptionError } from '../errors/errors.js';
 import { checkCommand } from '../transport/protocol.js';
 import { keyPrefixOf, namespaceOf, type RedisOption } from '../redis/connect.js';
 import { SESSION_PREFIX } from '../redis/keys.js';
-import { placeOf } from '../redis/target-of-urls.js';
+import { targetOfUrls } from '../redis/target-of-urls.js';
 import { shardGlob } from '../transport/pubsub/shard.js';
 import { type AclRole, type AclScope, rightsOf, type ServerFeatures, type StoreFeature } from './rights.js';
 import { PASSWORD, ruleOf } from './rule.js';
@@ -14,7 +14,7 @@ import { askServer, versionOf } from './server.js';
 const ROLES = ['serving', 'worker', 'publisher'] as const satisfies readonly AclRole[];
 const FEATURES = ['users', 'near-cache', 'expired-events', 'scan'] as const satisfies readonly StoreFeature[];
 
-/** What would be more than one word of a rule, or end a selector, stands in no option. */
+/** A text that is one word of a rule and ends no selector. */
 const word = v.pipe(
   v.string(),
   v.regex(/^[^\s()"'\u0000-\u001f]{1,64}$/, '1 to 64 characters without spaces, quotes and brackets'),
@@ -80,11 +80,11 @@ export function aclCommand(): Command {
 
 async function print({ redis, sentinel, ...given }: Record<string, unknown>): Promise<void> {
   const flags = checkOptions(schema, given, 'acl');
-  const place = placeOf(redis as string, {
+  const target = targetOfUrls(redis as string, {
     cluster: flags.cluster,
     ...(sentinel !== undefined && { sentinel: sentinel as string }),
   });
-  const scope = scopeOf(flags, place, await serverOf(flags, place));
+  const scope = scopeOf(flags, target, await serverOf(flags, target));
   const rule = ruleOf(
     flags.role.flatMap((role) => rightsOf(role, scope)),
     scope.server,
@@ -98,10 +98,10 @@ async function print({ redis, sentinel, ...given }: Record<string, unknown>): Pr
   );
 }
 
-/** From the server, or from what the flags say of it. */
-async function serverOf({ serverVersion, bloom }: Flags, place: RedisOption): Promise<ServerFeatures> {
+/** Asks the server for its features, or takes them from the flags. */
+async function serverOf({ serverVersion, bloom }: Flags, target: RedisOption): Promise<ServerFeatures> {
   if (serverVersion === undefined) {
-    const server = await askServer(place);
+    const server = await askServer(target);
     if (bloom === 'module' && server.bloom !== 'module')
       throw new OptionError('acl: this server has no module RedisBloom, so its ACLs can’t name its commands');
     return bloom === 'auto' ? server : { ...server, bloom };
@@ -111,7 +111,7 @@ async function serverOf({ serverVersion, bloom }: Flags, place: RedisOption): Pr
   return { version: versionOf(serverVersion), bloom, bloomCard: true };
 }
 
-function scopeOf(flags: Flags, place: RedisOption, server: ServerFeatures): AclScope {
+function scopeOf(flags: Flags, target: RedisOption, server: ServerFeatures): AclScope {
   const { role: _, user: __, serverVersion: ___, format: ____, sessionGlob, shard, ...scope } = flags;
   for (const command of scope.commands) checkCommand(command);
   if (sessionGlob !== undefined && shard !== undefined)
@@ -122,18 +122,18 @@ function scopeOf(flags: Flags, place: RedisOption, server: ServerFeatures): AclS
     throw new OptionError('acl: "--store" is for the role serving: nobody else has the store');
   for (const feature of ['near-cache', 'expired-events'] as const)
     if (scope.cluster && scope.store.includes(feature)) throw new OptionError(`acl: "${feature}" is not for a Cluster`);
-  const keyPrefix = keyPrefixOf(place);
+  const keyPrefix = keyPrefixOf(target);
   return {
     ...scope,
     server,
     keyPrefix,
-    namespace: namespaceOf(place, scope.namespace),
+    namespace: namespaceOf(target, scope.namespace),
     sessionGlob: sessionGlob ?? (shard === undefined ? '*' : shardGlob(shard)),
-    db: scope.db ?? databaseIn(place),
+    db: scope.db ?? databaseIn(target),
     store: new Set(scope.store),
   };
 }
 
 /** A URL's path is the database. */
-const databaseIn = (place: RedisOption): number =>
-  typeof place === 'string' && URL.canParse(place) ? Number(new URL(place).pathname.slice(1)) || 0 : 0;
+const databaseIn = (target: RedisOption): number =>
+  typeof target === 'string' && URL.canParse(target) ? Number(new URL(target).pathname.slice(1)) || 0 : 0;

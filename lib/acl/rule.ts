@@ -1,12 +1,12 @@
-import type { RightGroup, ServerFeatures } from './rights.js';
+import type { RightGroup, ServerFeatures } from './scope.js';
 
-/** Stands where the password's SHA-256 goes; no Redis takes it, so that no user is made with a password that everybody knows. */
+/** The place of the password's SHA-256. Redis refuses it as it stands, so that no user gets a password that everybody knows. */
 export const PASSWORD = '#SHA256-OF-THE-PASSWORD';
 
 const unique = (words: Iterable<string>): string[] => [...new Set(words)];
 
-/** Groups of one name together: of two roles, or of two namespaces, that one user has. */
-export function united(groups: readonly RightGroup[]): RightGroup[] {
+/** Makes one group of all with the same name, where one user has several roles or namespaces. */
+export function mergeGroups(groups: readonly RightGroup[]): RightGroup[] {
   const byName = new Map<string, RightGroup>();
   for (const group of groups) {
     const { name, commands, keys = [], channels = [] } = group;
@@ -29,8 +29,9 @@ const words = ({ commands, keys = [], channels = [] }: RightGroup): string[] => 
 ];
 
 /**
- * The words of a rule, after `ACL SETUSER <user>`, without a password. Since Redis 7 each group that has keys or channels is a
- * selector: a command is for its own keys only. Before, all are one, and `%R~` and `%W~` are `~`.
+ * The words of a rule that follow `ACL SETUSER <user>`, without a password. Since Redis 7 each group with keys or channels is a
+ * selector, so that its commands are allowed on its own keys only. Earlier versions get one rule of all groups, with `~` for
+ * `%R~` and `%W~`.
  * https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
  */
 export function ruleOf(groups: readonly RightGroup[], { version }: Pick<ServerFeatures, 'version'>): string[] {

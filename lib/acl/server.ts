@@ -2,12 +2,12 @@ import { redisFault, OptionError } from '../errors/errors.js';
 import { type RedisOption, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { openTarget } from '../redis/open-target.js';
-import type { ServerFeatures } from './rights.js';
+import type { ServerFeatures } from './scope.js';
 
 /** How long Redis may take to answer. */
 const TIMEOUT_MS = 5_000;
 
-/** What a version can: channels in ACLs and GETDEL are there since 6.2. */
+/** Reads a version. Before 6.2 there were no channels in ACLs, and no GETDEL. */
 export function versionOf(text: string): ServerFeatures['version'] {
   const [, major, minor] = /^(\d{1,4})\.(\d{1,4})/.exec(text) ?? [];
   const version = [Number(major), Number(minor)] as const;
@@ -16,7 +16,7 @@ export function versionOf(text: string): ServerFeatures['version'] {
   return version;
 }
 
-/** Asks a server what it has: INFO, COMMAND INFO; of a Cluster, one of its masters. Rejects where it does not answer in 5 s. */
+/** Asks a server, or a master of a Cluster, for its features: INFO, COMMAND INFO. Rejects where it does not answer within 5 s. */
 export async function askServer(redis: RedisOption): Promise<ServerFeatures> {
   const target = openTarget(redis);
   try {

@@ -1,7 +1,8 @@
--- bloom_check, bloom_add and bloom_which on RedisBloom. ERROR_RATE, CAPACITY, EXPANSION, NON_SCALING and
--- MOST_ITEMS stand before.
--- A key of another type is an error: BF.MEXISTS alone would answer 0.
--- Gives how many items are there, or false where there is no key.
+-- The functions bloom_check, bloom_add, bloom_which, bloom_dump and bloom_load on RedisBloom.
+-- The script begins with ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, of a new filter, and MOST_ITEMS.
+
+-- Gives a filter's number of items, or false where there is no key. A key of another type is an error: BF.MEXISTS alone would
+-- answer 0.
 local function bloom_check(key)
   local items = redis.pcall('BF.CARD', key) -- since RedisBloom 2.4.4
   if type(items) == 'number' and items > 0 then return items end
@@ -12,14 +13,14 @@ local function bloom_check(key)
   error('WRONGTYPE not a Bloom filter but a ' .. kind)
 end
 
-local bloom_refused = 0 -- items that a full filter did not take
+local bloom_refused = 0 -- how many items full filters did not take
 
--- 1 if the item was not there; `there`: what bloom_check() said, if it was asked. An item that was not there is not taken
--- by a filter that has MOST_ITEMS.
-local function bloom_add(key, item, there)
-  if there == nil then there = bloom_check(key) end
-  if there then
-    if there < MOST_ITEMS then return redis.call('BF.ADD', key, item) end
+-- Adds an item and gives 1 if it was new, else 0. `count` is what bloom_check() gave, if it was called. A filter that has
+-- MOST_ITEMS takes no new item.
+local function bloom_add(key, item, count)
+  if count == nil then count = bloom_check(key) end
+  if count then
+    if count < MOST_ITEMS then return redis.call('BF.ADD', key, item) end
     if redis.call('BF.EXISTS', key, item) == 1 then return 0 end
     bloom_refused = bloom_refused + 1
     return 1
@@ -30,20 +31,20 @@ local function bloom_add(key, item, there)
   return redis.call('BF.ADD', key, item)
 end
 
--- which of the items may be there: 0 or 1 for each; how many were looked up, fewer where that costs more than `room`
--- (some 1 µs each); what it cost
-local function bloom_which(key, items, room)
-  local reply, there, many = {}, bloom_check(key), #items
-  if room then many = math.min(many, math.max(0, math.floor(room / 2))) end
-  for i = 1, many, 4000 do -- Lua's unpack takes some 8,000
+-- Looks items up. Gives a list of 0 (surely not there) and 1 (may be there); how many items were looked up, which are fewer
+-- where they would cost more than `budget` (in units of some 1 µs); and what it cost.
+local function bloom_which(key, items, budget)
+  local reply, count, many = {}, bloom_check(key), #items
+  if budget then many = math.min(many, math.max(0, math.floor(budget / 2))) end
+  for i = 1, many, 4000 do -- Lua's unpack takes some 8,000 at most
     local last = math.min(many, i + 3999)
-    local part = there and redis.call('BF.MEXISTS', key, unpack(items, i, last))
+    local part = count and redis.call('BF.MEXISTS', key, unpack(items, i, last))
     for j = i, last do reply[j] = part and part[j - i + 1] or 0 end
   end
   return reply, many, 2 * many
 end
 
--- { ttl in ms, chunks... }, at one moment
+-- Gives { ttl in ms, chunks... }, all of one moment.
 local function bloom_dump(key)
   local reply, cursor, bytes = { redis.call('PTTL', key) }, 0, 0
   if not bloom_check(key) then return reply end
@@ -59,7 +60,9 @@ local function bloom_dump(key)
   return reply
 end
 
--- KEYS target, then others; ARGV ttl in ms or '', the digest that each key should have or '', then cursor and chunk by turns
+-- Writes a filter if every key is as it was when it was dumped: gives 1, or 0 if one has changed.
+-- KEYS  the target, then the others
+-- ARGV  ttl in ms or ''; for each key the digest that it should have, or ''; then iterators and chunks by turns
 local function bloom_load(keys, argv)
   for i = 1, #keys do
     local digest = ''

@@ -1,38 +1,38 @@
-const EVERY_MS = 1_000;
-/** Texts told apart within a second; what comes over it counts as one. */
+const INTERVAL_MS = 1_000;
+/** How many texts are told apart within an interval; all further ones count as one. */
 const MOST_TEXTS = 100;
 const OTHERS = 'other faults';
 
-/** Says each text at most once a second: who sends a thousand bad messages fills no log. What was held back is counted. */
-export class RepeatedLines {
-  /** how often a text came since it was said */
-  readonly #held = new Map<string, number>();
+/** Logs each text at most once a second and counts its repetitions, so that a thousand bad messages fill no log. */
+export class DeduplicatedLog {
+  /** how often each text has come since it was logged */
+  readonly #repetitions = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(readonly say: (text: string, times: number) => void) {}
+  constructor(readonly log: (text: string, times: number) => void) {}
 
   add(text: string): void {
-    const key = this.#held.has(text) || this.#held.size < MOST_TEXTS ? text : OTHERS;
-    const held = this.#held.get(key);
-    this.#held.set(key, held === undefined ? 0 : held + 1);
-    if (held === undefined) this.say(key, 1);
-    this.#timer ??= setTimeout(() => this.#tell(), EVERY_MS).unref();
+    const key = this.#repetitions.has(text) || this.#repetitions.size < MOST_TEXTS ? text : OTHERS;
+    const times = this.#repetitions.get(key);
+    this.#repetitions.set(key, times === undefined ? 0 : times + 1);
+    if (times === undefined) this.log(key, 1);
+    this.#timer ??= setTimeout(() => this.#endInterval(), INTERVAL_MS).unref();
   }
 
-  /** What was held back is said now. */
+  /** Logs at once what has been repeated. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const held = [...this.#held];
-    this.#held.clear();
-    for (const [text, times] of held) if (times > 0) this.say(text, times);
+    const texts = [...this.#repetitions];
+    this.#repetitions.clear();
+    for (const [text, times] of texts) if (times > 0) this.log(text, times);
   }
 
-  #tell(): void {
-    const repeated = [...this.#held].filter(([, times]) => times > 0).map(([text]) => text);
+  #endInterval(): void {
+    const repeated = [...this.#repetitions].filter(([, times]) => times > 0).map(([text]) => text);
     this.flush();
-    // what was said just now is not said again for another second
-    for (const text of repeated) this.#held.set(text, 0);
-    if (repeated.length > 0) this.#timer = setTimeout(() => this.#tell(), EVERY_MS).unref();
+    // a text that has just been logged is not logged again for another interval
+    for (const text of repeated) this.#repetitions.set(text, 0);
+    if (repeated.length > 0) this.#timer = setTimeout(() => this.#endInterval(), INTERVAL_MS).unref();
   }
 }

@@ -1,6 +1,6 @@
 import { helpOf, IntelligentSessionError, OptionError, safeText } from './errors.js';
 
-/** Codes of what is told once on the console; each has its entry in docs/errors.md. */
+/** The codes of warnings; each has its entry in docs/errors.md. */
 export type WarningCode =
   | 'INTELLIGENT_SESSION_REDIS_AWAY'
   | 'INTELLIGENT_SESSION_REDIS_BACK'
@@ -22,22 +22,23 @@ export function warn(code: WarningCode, message: string): void {
   process.emitWarning(safeText(text), { code });
 }
 
-const MOST_TOLD = 16;
+const MOST_WARNINGS = 16;
 
-/** Tells each thing once, and so many things at the most: names may come from outside. */
+/** Gives each warning once, and only so many of them, since names in them may come from outside. */
 export class WarnOnce {
-  readonly #told = new Set<string>();
+  readonly #given = new Set<string>();
 
-  tell(code: WarningCode, message: string, what = message): void {
-    const key = `${code} ${what}`;
-    if (this.#told.has(key) || this.#told.size >= MOST_TOLD) return;
-    this.#told.add(key);
+  /** `subject` is what the warning is about, where another message about it is no reason to warn again. */
+  warn(code: WarningCode, message: string, subject = message): void {
+    const key = `${code} ${subject}`;
+    if (this.#given.has(key) || this.#given.size >= MOST_WARNINGS) return;
+    this.#given.add(key);
     warn(code, message);
   }
 
-  /** A command of the application's threw, and nobody hears of it. */
+  /** A command of the application threw, and nobody listens to `fault`. */
   commandFailed(command: string, { name }: Error): void {
-    this.tell(
+    this.warn(
       'INTELLIGENT_SESSION_COMMAND_FAILED',
       `The application's command ${shown(command)} threw an error (${name}): listen to the event "fault", or give a worker the ` +
         'option "log", to see it',
@@ -45,21 +46,21 @@ export class WarnOnce {
   }
 
   /**
-   * A fault that nobody listens to. Of an application's own error only the kind is told: its text may hold data. With Redis
-   * away (`isReady` false) what it refuses says nothing new, and a conflict is the page's to see.
+   * A fault that nobody listens to. Of an application's own error only the class is named, since its text may hold data. While
+   * Redis is away (`isReady` is false) its refusals say nothing new, and the page sees a conflict by itself.
    */
   unheard(error: unknown, isReady: boolean): void {
     if (error instanceof IntelligentSessionError || error instanceof OptionError) {
-      const ofConnection = /_(REDIS|NOT_READY)$/.test(error.code);
-      if ((ofConnection && !isReady) || error.code === 'ERR_INTELLIGENT_SESSION_CONFLICT') return;
-      this.tell('INTELLIGENT_SESSION_FAULT', error.message);
+      const isConnectionFault = /_(REDIS|NOT_READY)$/.test(error.code);
+      if ((isConnectionFault && !isReady) || error.code === 'ERR_INTELLIGENT_SESSION_CONFLICT') return;
+      this.warn('INTELLIGENT_SESSION_FAULT', error.message);
     } else {
       const name = error instanceof Error ? error.name : typeof error;
       const message = `a function of the application threw an error (${name}): listen to the event "fault" to see it`;
-      this.tell('INTELLIGENT_SESSION_FAULT', message);
+      this.warn('INTELLIGENT_SESSION_FAULT', message);
     }
   }
 }
 
-/** A name that an application gave, as a warning shows it: short, and nothing that a terminal would act on. */
+/** A name that an application gave, as a warning shows it: shortened, and without what a terminal would act on. */
 export const shown = (name: string): string => JSON.stringify(name.slice(0, 64).replace(/[^\x20-\x7e]/g, '?'));

@@ -8,13 +8,13 @@ type Labels = Readonly<Record<string, string | number>>;
 interface Value {
   readonly labels: Labels;
   readonly value: number;
-  /** of a histogram: `<name>_bucket`, `<name>_sum` or `<name>_count` */
+  /** The name of one of a histogram's series: `<name>_bucket`, `<name>_sum` or `<name>_count`. */
   readonly metricName?: string;
 }
 
 /**
- * What is counted, with or without prom-client: counting needs no library, and who asks for `registry` gets one of
- * prom-client's that reads these numbers, made the first time. Where prom-client is not installed, that is a coded error.
+ * Counts with or without prom-client. Counting needs no library; `registry` is a registry of prom-client's that reads these
+ * numbers, made when it is first asked for. Where prom-client is not installed, asking for it is a coded error.
  */
 export class Metrics {
   readonly #metrics: { name: string; help: string; type: 'counter' | 'gauge' | 'histogram'; values(): Value[] }[] = [];
@@ -26,7 +26,7 @@ export class Metrics {
     return counter;
   }
 
-  /** One number, or one for each value of a label, as it is when somebody looks. */
+  /** A number, or one for each value of a label, which `now` gives whenever the metrics are read. */
   gauge(name: string, help: string, now: () => number, labelName?: undefined): void;
   gauge(name: string, help: string, now: () => ReadonlyMap<string | number, number>, labelName: string): void;
   gauge(name: string, help: string, now: () => number | ReadonlyMap<string | number, number>, labelName = ''): void {
@@ -38,7 +38,7 @@ export class Metrics {
     this.#metrics.push({ name, help, type: 'gauge', values });
   }
 
-  /** `buckets`: upper bounds, ascending. */
+  /** The buckets are given by their upper bounds, in ascending order. */
   histogram(name: string, help: string, buckets: readonly number[]): Histogram {
     const histogram = new Histogram(name, buckets);
     this.#metrics.push({ name, help, type: 'histogram', values: () => histogram.values() });
@@ -53,7 +53,7 @@ export class Metrics {
   #makeRegistry(): PromRegistry {
     const registry = newRegistry();
     for (const { values, ...metric } of this.#metrics) {
-      // what a registry asks of a metric; its types want the classes of prom-client
+      // all that a registry uses of a metric; its types require prom-client's own classes
       const readable = {
         ...metric,
         aggregator: 'sum',
@@ -65,7 +65,7 @@ export class Metrics {
   }
 }
 
-/** In the package, prom-client is loaded here and not before: `LATE` in build.ts. */
+/** The package loads prom-client here and not before: see `LAZY` in build.ts. */
 function newRegistry(): PromRegistry {
   try {
     return new Registry();
@@ -90,11 +90,11 @@ class Counter {
   readonly #counts = new Map<string, Count>();
 
   constructor(readonly labelNames: readonly string[]) {
-    // what has no labels is there from the start, as 0
+    // a counter without labels is there from the start, as 0
     if (labelNames.length === 0) this.of();
   }
 
-  /** The count of these labels' values, in the order of their names; whoever counts often keeps it. */
+  /** The count for these labels' values, in the order of their names. Code that counts often keeps the result. */
   of(...labels: string[]): Count {
     const key = labels.join('\n');
     let count = this.#counts.get(key);

@@ -15,8 +15,8 @@ export interface AvailabilityEvents {
 }
 
 /**
- * Whether Redis can be reached, and how long a caller waits until that is known: for the first connection up to a limit,
- * for one that was lost a moment, and for one that gave no sign of life not at all.
+ * Knows whether Redis can be reached, and says how long a caller waits until that is known: up to a limit for the first
+ * connection, a moment for a connection that was lost, and not at all for one that has stopped answering.
  */
 export class Availability extends EventEmitter<AvailabilityEvents> {
   #state: 'connecting' | 'ready' | 'lost' | 'away' = 'connecting';
@@ -36,7 +36,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
     else this.#awayAfter(firstConnectionMs);
     client.on('error', (error) => {
       const text = faultText(error);
-      // what follows upon a connection's end says nothing of its reason
+      // the errors that follow the end of a connection do not tell its reason
       if (text !== '' && !/Stream isn't writeable|Connection is closed/.test(text)) this.#lastError = text;
       this.#dead ||= error instanceof DeadConnectionError;
     });
@@ -56,12 +56,12 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
     return this.#state;
   }
 
-  /** The place and the last fault of the connection, for a person to read. */
+  /** The address and the last fault of the connection, for a person to read. */
   get why(): string {
     return noConnection(this.client, this.#lastError);
   }
 
-  /** Resolves when commands can be sent; rejects with what is known of the fault when Redis is away. */
+  /** Resolves when commands can be sent. Rejects, with the last known fault, when Redis is away. */
   ready(): Promise<void> {
     if (this.#state === 'ready' && this.target.isWritable()) return READY;
     if (this.#state === 'away') return Promise.reject(this.#reason());
@@ -70,7 +70,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
       const promise = new Promise<void>((...settle) => {
         [resolve, reject] = settle;
       });
-      promise.catch(() => {}); // who waits is told
+      promise.catch(() => {}); // whoever waits gets the rejection
       this.#waiting = { promise, resolve, reject };
     }
     return this.#waiting.promise;

@@ -1,30 +1,30 @@
 import type { Redis, RedisOptions } from 'ioredis';
 import { OptionError } from '../errors/errors.js';
 
-/** What is looked at of a node-redis client or Cluster (5 and later): where it goes, and as whom. It is not used itself. */
+/** A client or Cluster of node-redis (5 and later). Only its address and credentials are read; it is not used itself. */
 export interface NodeRedisClient {
   readonly isOpen: boolean;
   readonly options?: unknown;
 }
 
-/** What a caller's client may have set for itself, and a connection of ours must not have: ARCHITECTURE.md, "Connections". */
-export const notTakenOver = {
-  // a replica lags behind, and refuses what is written
+/** Options of a caller's client that our connections must not have, and what they have instead: ARCHITECTURE.md, "Connections". */
+export const overriddenOptions = {
+  // a replica lags behind, and refuses writes
   role: 'master',
   readOnly: false,
   monitor: false,
-  // replies in the form that is read here
+  // the form of replies that is read here
   replyMapping: 'legacy',
-  // a script may have the name of a command
+  // a caller's script may have the name of a command
   scripts: undefined,
   himportFieldsets: undefined,
-  // a stack for every command
+  // it would make a stack trace for every command
   showFriendlyErrorStack: false,
-  // one that gives up would end the connection for good
+  // a strategy that gives up would end the connection for good
   sentinelRetryStrategy: (times: number) => Math.min(times * 10, 250),
 } as const satisfies RedisOptions;
 
-// By their looks: a caller's ioredis may be another copy, or another version, of ours.
+// Clients are recognized by their properties: a caller's ioredis may be another copy or version than ours.
 export const isClient = (redis: object): redis is Redis =>
   'status' in redis && typeof (redis as Redis).duplicate === 'function' && typeof (redis as Redis).options === 'object';
 export const isNodeRedis = (redis: object): redis is NodeRedisClient => 'isOpen' in redis;
@@ -32,18 +32,20 @@ export const isNodeRedis = (redis: object): redis is NodeRedisClient => 'isOpen'
 /** A socket in the file system: ioredis' form, or unix://. */
 export const isPath = (text: string): boolean => /^(unix:\/\/)?\//.test(text);
 
-export const KINDS =
+export const ACCEPTED_FORMS =
   "a URL as redis://127.0.0.1:6379 (rediss:// with TLS), a socket's path, ioredis' options ({ host, port }), or a client of " +
   'ioredis or node-redis';
 
-/** A URL as it stands, or an OptionError without it: Node's error would carry the password into logs. */
+/** Parses a URL. The OptionError does not repeat it, as Node's own error would: a URL may hold a password. */
 export function checkedUrl(text: string, option = 'option "redis"'): URL {
   if (!/^rediss?:\/\//.test(text))
-    throw new OptionError(`${option} should be ${KINDS}; got ${text === '' ? 'an empty text' : 'a text that is none'}`);
+    throw new OptionError(
+      `${option} should be ${ACCEPTED_FORMS}; got ${text === '' ? 'an empty text' : 'a text that is none'}`,
+    );
   try {
     const url = new URL(text);
     decodeURIComponent(url.username + url.password);
-    // a password with / or # or ? in it ends the host there: its beginning would be looked up, and told, as a host or a port
+    // A password with / or # or ? in it ends the host there, and its beginning would be looked up, and logged, as a host.
     if (!/^\/?\d*$/.test(url.pathname) || /@/.test(url.hash + [...url.searchParams.keys()].join('')))
       throw new TypeError('another form');
     return url;
@@ -55,18 +57,18 @@ export function checkedUrl(text: string, option = 'option "redis"'): URL {
   }
 }
 
-/** A URL without the options of ours in its query, which ioredis would let win; how long to wait is the caller's to say. */
-export function ofUrlWithout(url: string, ours: RedisOptions): string {
+/** A URL without those options in its query that we set: ioredis would prefer the URL's. Timeouts stay the caller's. */
+export function urlWithoutOptions(url: string, ours: RedisOptions): string {
   if (!url.includes('?') || !URL.canParse(url)) return url;
   const parsed = new URL(url);
   for (const name of Object.keys(ours)) if (!name.endsWith('Timeout')) parsed.searchParams.delete(name);
   return parsed.href;
 }
 
-/** The options that a client was made with, and the database that it is in by now: `select()` may have changed it. */
-export function ofClient(client: Redis): RedisOptions {
+/** The options that a client was made with, and its present database, which `select()` may have changed. */
+export function optionsOfClient(client: Redis): RedisOptions {
   const { condition, prevCondition } = client as unknown as Record<string, { select?: number } | null | undefined>;
-  // while it connects anew, the one before says where it goes back to
+  // while the client reconnects, `prevCondition` says which database it will return to
   return { ...client.options, db: (prevCondition ?? condition)?.select ?? client.options.db ?? 0 };
 }
 
@@ -88,23 +90,23 @@ export interface NodeRedisOptions {
   readonly credentialsProvider?: unknown;
 }
 
-const OF_NODE_REDIS = 'option "client": of node-redis, ';
+const NODE_REDIS_OPTION = 'option "client": of node-redis, ';
 
-export function ofNodeRedis(client: NodeRedisClient): RedisOptions {
+export function optionsOfNodeRedis(client: NodeRedisClient): RedisOptions {
   const { options } = client;
   if (!options) {
     if ('getMasterNode' in client)
       throw new OptionError(
-        `${OF_NODE_REDIS}a Sentinel's client does not say where it goes: give { sentinels: [{ host, port }], name } instead`,
+        `${NODE_REDIS_OPTION}a Sentinel's client does not say where it goes: give { sentinels: [{ host, port }], name } instead`,
       );
     throw new OptionError(
-      `${OF_NODE_REDIS}a client made by createClient() or createCluster(); of a pool, the URL that it was made with`,
+      `${NODE_REDIS_OPTION}a client made by createClient() or createCluster(); of a pool, the URL that it was made with`,
     );
   }
-  return ofNodeRedisOptions(options as NodeRedisOptions);
+  return fromNodeRedisOptions(options as NodeRedisOptions);
 }
 
-export function ofNodeRedisOptions({
+export function fromNodeRedisOptions({
   socket,
   username,
   password,
@@ -113,7 +115,7 @@ export function ofNodeRedisOptions({
   ...more
 }: NodeRedisOptions): RedisOptions {
   if (more.credentialsProvider && password === undefined)
-    throw new OptionError(`${OF_NODE_REDIS}no client with a credentialsProvider; give ioredis options instead`);
+    throw new OptionError(`${NODE_REDIS_OPTION}no client with a credentialsProvider; give ioredis options instead`);
   return {
     ...(socket?.path ? { path: socket.path } : { host: socket?.host ?? '127.0.0.1', port: socket?.port ?? 6379 }),
     ...(socket?.family !== undefined && { family: socket.family }),
@@ -128,7 +130,7 @@ export function ofNodeRedisOptions({
   };
 }
 
-/** What a socket's options say besides where it goes, which each node says for itself. */
+/** The TLS options of a socket, without its address: in a Cluster each node has its own. */
 function tlsOf(socket: object): object {
   const { host: _host, port: _port, path: _path, ...rest } = socket as Record<string, unknown>;
   return rest;

@@ -4,5 +4,5 @@ import type { NodeRedisClient } from './caller-options.js';
 /** A URL, ioredis' options (Sentinel's among them), or a client, which is duplicated and never closed. */
 export type RedisOption = string | RedisOptions | Redis | Cluster | NodeRedisClient;
 
-/** What commands can be sent to. */
+/** A client that commands can be sent with. */
 export type RedisClient = Redis | Cluster;

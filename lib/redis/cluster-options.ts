@@ -1,5 +1,5 @@
 import type { Cluster, ClusterOptions, RedisOptions } from 'ioredis';
-import { checkedUrl, type NodeRedisOptions, ofNodeRedisOptions } from './caller-options.js';
+import { checkedUrl, type NodeRedisOptions, fromNodeRedisOptions } from './caller-options.js';
 
 interface NodeRedisClusterOptions {
   readonly rootNodes: readonly NodeRedisOptions[];
@@ -7,13 +7,13 @@ interface NodeRedisClusterOptions {
   readonly nodeAddressMap?: ClusterOptions['natMap'];
 }
 
-/** Where node-redis keeps what createCluster() was given (5 and later). */
+/** What node-redis' createCluster() was given, where version 5 and later keep it. */
 function nodeRedisCluster(redis: object): NodeRedisClusterOptions | undefined {
   const { _options } = redis as { _options?: NodeRedisClusterOptions };
   return Array.isArray(_options?.rootNodes) ? _options : undefined;
 }
 
-function ofNodeUrl(text: string): NodeRedisOptions {
+function fromNodeUrl(text: string): NodeRedisOptions {
   const { hostname, port, protocol, username, password } = checkedUrl(text, 'option "client": the URL of a node');
   return {
     socket: { host: hostname, port: Number(port || 6379), ...(protocol === 'rediss:' && { tls: true }) },
@@ -24,7 +24,7 @@ function ofNodeUrl(text: string): NodeRedisOptions {
 
 type StartNode = RedisOptions | string | number;
 
-/** A start node's TLS options; a text is what ioredis reads there: a port, host:port or a URL, which stays ioredis' to parse. */
+/** A start node's TLS options. ioredis also takes a text for a node: a port, host:port or a URL. */
 function tlsOfStartNode(node: StartNode): RedisOptions['tls'] {
   if (typeof node === 'object') return node.tls;
   if (typeof node === 'number' || /^\d+$/.test(node)) return undefined;
@@ -35,26 +35,26 @@ function tlsOfStartNode(node: StartNode): RedisOptions['tls'] {
   return url.protocol === 'rediss:' ? {} : undefined;
 }
 
-/** The nodes and options of a Cluster's client, ioredis' or node-redis'. */
+/** The nodes and options of a Cluster's client, of ioredis or of node-redis. */
 export function nodesOf(cluster: Cluster): { nodes: object[]; options: ClusterOptions } {
   const given = nodeRedisCluster(cluster);
   if (!given) {
     const { startupNodes } = cluster as unknown as { startupNodes: StartNode[] };
     const nodes = startupNodes as object[];
-    // ioredis keeps a start node's `tls` to that node, and goes in clear to those that it names
-    const ofNodes = startupNodes.map(tlsOfStartNode).find((one) => one !== undefined);
-    const tls = cluster.options.redisOptions?.tls ?? ofNodes;
+    // ioredis uses a start node's `tls` for that node only, and connects in clear to the nodes that it learns of
+    const tlsOfNodes = startupNodes.map(tlsOfStartNode).find((one) => one !== undefined);
+    const tls = cluster.options.redisOptions?.tls ?? tlsOfNodes;
     if (!tls) return { nodes, options: cluster.options };
     return { nodes, options: { ...cluster.options, redisOptions: { ...cluster.options.redisOptions, tls } } };
   }
   const { rootNodes, defaults, nodeAddressMap } = given;
   const nodes = rootNodes.map((node) => {
-    const { socket, ...rest } = { ...node, ...(node.url !== undefined && ofNodeUrl(node.url)) };
-    return ofNodeRedisOptions({ ...defaults, ...rest, socket: { ...defaults?.socket, ...node.socket, ...socket } });
+    const { socket, ...rest } = { ...node, ...(node.url !== undefined && fromNodeUrl(node.url)) };
+    return fromNodeRedisOptions({ ...defaults, ...rest, socket: { ...defaults?.socket, ...node.socket, ...socket } });
   });
-  // who says it for one node only says it for all, and TLS for any of them
-  const { host: _host, port: _port, path: _path, ...ofFirst } = nodes[0] ?? {};
+  // what is said of the first node holds for all, and so does TLS of any node
+  const { host: _host, port: _port, path: _path, ...optionsOfFirst } = nodes[0] ?? {};
   const tls = nodes.find((node) => node.tls)?.tls;
-  const redisOptions = { ...ofFirst, ...(tls && { tls }) };
+  const redisOptions = { ...optionsOfFirst, ...(tls && { tls }) };
   return { nodes, options: { redisOptions, ...(nodeAddressMap && { natMap: nodeAddressMap }) } };
 }

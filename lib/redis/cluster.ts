@@ -1,6 +1,6 @@
 import calculateSlot from 'cluster-key-slot';
 import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
-import { notTakenOver } from './caller-options.js';
+import { overriddenOptions } from './caller-options.js';
 import { nodesOf } from './cluster-options.js';
 import { CommandLimit } from './command-limit.js';
 import { oneServer } from './one-server.js';
@@ -9,8 +9,8 @@ import { roleOptions } from './roles.js';
 import { anyCommand } from './run-script.js';
 import type { RedisTarget } from './target.js';
 
-/** What a caller's client may have set for itself, and ours must not have: see `notTakenOver`. */
-const notTakenOverOfCluster = {
+/** Options of a caller's Cluster that ours must not have: see `overriddenOptions`. */
+const overriddenClusterOptions = {
   scaleReads: 'master',
   scripts: undefined,
   showFriendlyErrorStack: false,
@@ -20,20 +20,20 @@ const notTakenOverOfCluster = {
   lazyConnect: false,
 } as const satisfies ClusterOptions;
 
-/** How often nodes are asked for, where the caller does not say: who only listens hears of no change otherwise. */
+/** How often the Cluster's nodes are looked up, where the caller says nothing: a subscriber learns of no change otherwise. */
 const SLOTS_REFRESH_MS = 10_000;
 
-/** A client of ours to the place of a caller's. */
+/** Opens a client of ours for the Cluster that a caller's client is connected to. */
 export function openCluster(given: Cluster, limitMs: number | undefined): RedisTarget {
-  const settings = { ...roleOptions.commands, ...notTakenOver, db: 0 };
+  const settings = { ...roleOptions.commands, ...overriddenOptions, db: 0 };
   const { nodes, options } = nodesOf(given);
   const client = new Cluster(nodes as ClusterNode[], {
     ...options,
-    ...notTakenOverOfCluster,
+    ...overriddenClusterOptions,
     slotsRefreshInterval: options.slotsRefreshInterval ?? SLOTS_REFRESH_MS,
     redisOptions: { ...options.redisOptions, ...settings },
     clusterRetryStrategy: settings.retryStrategy as (times: number) => number,
-    // A Cluster connects to each node at its first use, and without a queue refuses what comes meanwhile, its own check too.
+    // ioredis connects to a node when it is first used. Without a queue it would refuse that first command, even its own check.
     enableOfflineQueue: true,
   });
   const limit = new CommandLimit(options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
@@ -44,7 +44,7 @@ export function openCluster(given: Cluster, limitMs: number | undefined): RedisT
   return clusterTarget(client.on('error', () => {}));
 }
 
-/** Each node has the keys of its slots, and nothing orders what two of them do. */
+/** The target of a Cluster: each node holds the keys of its slots, and nothing orders the work of two nodes. */
 export function clusterTarget(client: Cluster): RedisTarget {
   const serverOf = (key: () => string) => client.slots[calculateSlot(key())]?.[0] ?? '';
   const open = (settings: RedisOptions, key?: () => string) =>
@@ -102,14 +102,14 @@ function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => st
   };
   if (cluster.status === 'ready') start();
   else cluster.once('ready', start);
-  // one that has left the Cluster answers still, and what is published there reaches nobody, nor hears it what is published elsewhere
-  const left = ({ options }: Redis) => {
-    const isIts = (one: Redis['options']) => one.host === client.options.host && one.port === client.options.port;
-    if (isIts(options) && !cluster.nodes('all').some((node) => isIts(node.options))) client.disconnect(true);
+  // A node that has left the Cluster still answers, but messages published there reach nobody, and none from elsewhere arrive.
+  const onNodeLeft = ({ options }: Redis) => {
+    const isOurs = (one: Redis['options']) => one.host === client.options.host && one.port === client.options.port;
+    if (isOurs(options) && !cluster.nodes('all').some((node) => isOurs(node.options))) client.disconnect(true);
   };
   if (!server) {
-    cluster.on('-node', left);
-    client.on('end', () => cluster.off('-node', left));
+    cluster.on('-node', onNodeLeft);
+    client.on('end', () => cluster.off('-node', onNodeLeft));
   }
   client.on('close', () => {
     if (server) cluster.refreshSlotsCache();

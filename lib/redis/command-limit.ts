@@ -2,7 +2,7 @@ import { Command, type Redis } from 'ioredis';
 import { reconnectMsOf } from './liveness.js';
 import { loopNowMs, onLoopTick } from './loop-clock.js';
 
-interface Pending {
+interface UnfinishedWork {
   readonly command: Command & { readonly isSettled: boolean; reject(error: Error): void };
   dueMs: number;
   node: Redis;
@@ -16,7 +16,7 @@ interface Pending {
  * ioredis' own `commandTimeout` is a timer, which after a stall fires before the answer that has arrived is read.
  */
 export class CommandLimit {
-  readonly #pending = new Map<Pending['command'], Pending>();
+  readonly #pending = new Map<UnfinishedWork['command'], UnfinishedWork>();
   readonly #connectedOnce = new Set<string>();
   #stop: (() => void) | undefined;
 
@@ -24,10 +24,10 @@ export class CommandLimit {
 
   /** Limits what is sent through a client, or a node of a Cluster. */
   watch(node: Redis): void {
-    const limit = (command: Pending['command'], connection: Redis) => this.#add(command, connection);
+    const limit = (command: UnfinishedWork['command'], connection: Redis) => this.#add(command, connection);
     const send = node.sendCommand;
     node.on('ready', () => this.#connectedOnce.add(addressOf(node)));
-    node.sendCommand = function (this: Redis, command: Pending['command'], stream) {
+    node.sendCommand = function (this: Redis, command: UnfinishedWork['command'], stream) {
       if (command.isSettled) return command.promise;
       // a handshake is bounded by liveness.ts: nobody's command waits in it, and one that is slow has to come to its end
       if (this.status !== 'connect' || !Command.checkFlag('HANDSHAKE_COMMANDS', command.name)) limit(command, this);
@@ -35,7 +35,7 @@ export class CommandLimit {
     } as Redis['sendCommand'];
   }
 
-  #add(command: Pending['command'], node: Redis): void {
+  #add(command: UnfinishedWork['command'], node: Redis): void {
     const known = this.#pending.get(command);
     if (known) {
       // a Cluster sends it again: its node was lost, or has another master by now
@@ -48,7 +48,7 @@ export class CommandLimit {
     this.#stop ??= onLoopTick(() => this.#check());
   }
 
-  #hasLostItsNode(pending: Pending): void {
+  #hasLostItsNode(pending: UnfinishedWork): void {
     if (pending.lost) return;
     pending.lost = true;
     pending.dueMs = Math.min(pending.dueMs, loopNowMs() + reconnectMsOf({ masters: () => [pending.node] }));

@@ -11,20 +11,20 @@ export const DEFAULT_MAX_WAIT_MS = 3_000;
 
 export const defaultRedis = (): string => process.env.REDIS_URL ?? 'redis://127.0.0.1:6379';
 
-/** What Redis and ioredis say in words that help nobody. */
+/** Errors of Redis and ioredis that do not say what to do, in words that do. */
 const CAUSES: readonly (readonly [RegExp, string])[] = [
   [/^NOAUTH/, 'NOAUTH, it asks for a password and none was given'],
   [/^Unknown RESP type/, 'what answers there is no Redis (another port?)'],
   [/^no answer$/, 'no answer (a firewall, or TLS on one side only?)'],
 ];
 
-/** Where there is no connection to, and why, for a person to read. */
+/** Says, for a person to read, which Redis can't be reached, and why. */
 export function noConnection(client: RedisClient, cause: string): string {
   const why = CAUSES.find(([pattern]) => pattern.test(cause))?.[1] ?? cause.replace(/\.$/, '');
   return `No connection to Redis at ${targetOf(client).address()}: ${why}`;
 }
 
-/** Resolves when commands can be sent; rejects with the last fault after `timeoutMs` of the loop's clock. */
+/** Resolves when commands can be sent. Rejects with the last fault after `timeoutMs`, counted by the event loop's clock. */
 export function whenReady(client: RedisClient, timeoutMs: number): Promise<void> {
   if (client.status === 'ready') return Promise.resolve();
   return new Promise((resolve, reject) => {

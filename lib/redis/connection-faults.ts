@@ -4,30 +4,31 @@ import type { RedisClient } from './client.js';
 const MOST_REASONS = 16;
 
 /**
- * Tells why a connection does not come about (a wrong password, a proxy that has no INFO, too many clients, nobody there):
- * each reason once, until the connection is ready again.
+ * Calls `listener` with the reason why a connection does not come about (a wrong password, a proxy that has no INFO, too many
+ * clients, nobody there): once for each reason, until the connection is ready again.
  */
-export function tellFaults(client: RedisClient, tell: (error: Error) => void): void {
-  const told = new Set<string>();
-  /** has this attempt an end that is known: it is ready, or its error was told? */
-  let known = false;
-  const tellOnce = (cause: unknown) => {
+export function onConnectionFault(client: RedisClient, listener: (error: Error) => void): void {
+  const reported = new Set<string>();
+  /** Whether the present attempt's outcome is known: the connection is ready, or its error was reported. */
+  let outcomeKnown = false;
+  const reportOnce = (cause: unknown) => {
     const error = redisFault(cause);
-    if (told.has(error.message) || told.size >= MOST_REASONS) return;
-    told.add(error.message);
-    tell(error);
+    if (reported.has(error.message) || reported.size >= MOST_REASONS) return;
+    reported.add(error.message);
+    listener(error);
   };
   client.on('ready', () => {
-    known = true;
-    told.clear();
+    outcomeKnown = true;
+    reported.clear();
   });
   client.on('error', (cause) => {
-    known = true;
-    tellOnce(cause);
+    outcomeKnown = true;
+    reportOnce(cause);
   });
   client.on('close', () => {
-    if (client.status === 'end') return; // it was ended here
-    if (!known) tellOnce('the connection was closed before it was ready (too many clients, or TLS on one side only?)');
-    known = false;
+    if (client.status === 'end') return; // this process has ended it
+    if (!outcomeKnown)
+      reportOnce('the connection was closed before it was ready (too many clients, or TLS on one side only?)');
+    outcomeKnown = false;
   });
 }

@@ -1,13 +1,13 @@
 import type { Redis } from 'ioredis';
 import type { RedisTarget } from './target.js';
 
-/** So much goes at once: Redis works on it while the rest of the turn goes on here. */
-const ENOUGH_BYTES = 4096;
+/** So many bytes are written before the turn ends: Redis can begin with them. */
+const WRITE_BYTES = 4096;
 
-/** What a turn of the event loop sends goes out in a few writes: ioredis alone makes a system call of every command. */
-export const gatherWrites = (target: RedisTarget): void => target.eachConnection(gather);
+/** Writes all commands of one turn of the event loop together. ioredis alone makes a system call for every command. */
+export const corkWrites = (target: RedisTarget): void => target.eachConnection(corkConnection);
 
-function gather(client: Redis): void {
+function corkConnection(client: Redis): void {
   const send = client.sendCommand;
   client.sendCommand = function (this: Redis, command, stream) {
     const socket = this.stream;
@@ -16,7 +16,7 @@ function gather(client: Redis): void {
       setImmediate(() => socket.uncork());
     }
     const sent = send.call(this, command, stream);
-    if (socket && socket.writableLength > ENOUGH_BYTES) {
+    if (socket && socket.writableLength > WRITE_BYTES) {
       socket.uncork();
       socket.cork();
     }
@@ -24,7 +24,7 @@ function gather(client: Redis): void {
   };
 }
 
-/** Writes what was gathered so far. */
-export function writeNow(target: RedisTarget): void {
+/** Writes at once what this turn has sent so far. */
+export function flushWrites(target: RedisTarget): void {
   for (const { stream } of target.masters()) stream?.uncork();
 }

@@ -1,8 +1,8 @@
 import type { RedisClient } from './client.js';
 
 /**
- * Ends a connection for good. ioredis' disconnect() leaves a client that is between two attempts without an event: whoever
- * waits for that client would wait for as long as his timer lasts.
+ * Ends a connection for good. ioredis' disconnect() emits no event for a client that is between two attempts, so that
+ * whoever waits for one would wait until a timer ends.
  */
 export function endConnection(client: RedisClient): void {
   const between = client.status === 'reconnecting';

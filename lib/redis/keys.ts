@@ -6,7 +6,7 @@ export const MAX_ID_LENGTH = 512;
 
 const UNSAFE = /[%:@{}\u0000-\u001f\u007f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
-/** What most ids are made of: nothing to encode. */
+/** The characters of most ids: there is nothing to encode. */
 const SAFE = /^[\w.~-]*$/;
 
 /** Makes an id safe for a channel or key: what would break a split or a hash tag is percent-encoded. Injective. */
@@ -20,7 +20,7 @@ export function encodeId(id: string): string {
   });
 }
 
-/** Can an id be sent? An application's own genid() may give anything. */
+/** Is an id of a length that can be sent? An application's own genid() may give anything. */
 export const isSendable = (id: string): boolean => {
   if (id.length > MAX_ID_LENGTH) return false;
   const { length } = encodeId(id);
@@ -40,26 +40,26 @@ export const SESSION_PREFIX = 'sess:';
 /** The session itself, as connect-redis names it: the id as it is. */
 export const sessionKey = (prefix: string, sid: string): string => prefix + sid;
 
-/** A key of what is kept of a session; all of a session's share a hash tag, so they are in one slot of a Cluster. */
+/** A key with data about a session. All of a session's keys share a hash tag, so that a Cluster has them in one slot. */
 export const intelligenceKey = (namespace: string, sid: string, name: string): string =>
   intelligencePrefix(namespace, sid) + name;
 
-/** What all of them begin with. */
+/** The beginning of all these keys of a session. */
 export const intelligencePrefix = (namespace: string, sid: string): string => `${namespace}ss:{${encodeId(sid)}}:`;
 
-/** String, empty: the session was destroyed. */
+/** An empty string that says that the session was destroyed. */
 export const goneKey = (namespace: string, sid: string): string => intelligenceKey(namespace, sid, 'gone');
 
 /**
- * Stands before a user, encoded as an id, in the key of which sessions are theirs, a hash: outside the sessions' own prefix, so
- * that no SCAN takes it for one. It always ends in a colon, and a user has none: `sess:` and `sess:a` share no key.
+ * The prefix of the hash that lists a user's sessions; userInKey() follows it. It is outside the sessions' own prefix, so that
+ * no SCAN takes it for a session. It ends in a colon, which an encoded user has none of: `sess:` and `sess:a` share no key.
  */
 export const userSessionsPrefix = (prefix: string): string =>
   `users:${/^[^%]*:$/.test(prefix) ? prefix : `%${encodeId(prefix)}:`}`;
 
 /**
- * A user in that key: encoded as an id, and where that is longer than an id may be, `%s` and its SHA-256 (base64url). No
- * encoded id has a percent sign before an s, so that no user's key is another's.
+ * A user in that key: encoded as an id, or, where that is longer than an id may be, `%s` and its SHA-256 (base64url). An encoded
+ * id has no percent sign before an s, so that two users never have one key.
  */
 export function userInKey(user: string): string {
   const encoded = encodeId(user);
@@ -68,38 +68,38 @@ export function userInKey(user: string): string {
 }
 
 /**
- * A key that stands beside another: in the same slot of a Cluster whatever braces there are in it, and outside its prefix,
- * so that no SCAN takes it for one of those.
+ * A companion of another key: in the same slot of a Cluster, whatever braces the key has, and outside its prefix, so that no
+ * SCAN takes it for a session.
  */
 export function besideKey(prefix: string, key: string): string {
   const slot = calculateSlot(key);
-  const [whole, own] = formsBeside(prefix, key);
-  if (calculateSlot(whole) === slot) return whole;
-  if (calculateSlot(own) === slot) return own; // it has a hash tag
-  // A lone brace can be put into no tag: some number that comes to the same slot.
+  const [tagged, untagged] = formsBeside(prefix, key);
+  if (calculateSlot(tagged) === slot) return tagged;
+  if (calculateSlot(untagged) === slot) return untagged; // the key has a hash tag of its own
+  // A key with a lone brace can't be a hash tag. Some number has the same slot.
   for (let n = 0; n < 1_000_000; n++) if (calculateSlot(`{${n}}`) === slot) return formsBeside(prefix, key, n)[2];
-  return whole;
+  return tagged;
 }
 
-/** The forms that besideKey() gives; of a glob, with `*` as the number, globs that match them all. */
+/** The forms that besideKey() chooses from. With a glob for the key, and `*` as the number, they match all such keys. */
 export const formsBeside = (prefix: string, key: string, n: number | '*' = '*') =>
   [`${prefix}{${key}}`, `${prefix}${key}`, `${prefix}{${n}}${key}`] as const;
 
-/** Stands before the key of what says, for a while, that a session, or all of a user's, were ended. */
+/** The prefix of a key that says for a while that a session was ended, or all of a user's sessions. */
 export const endedPrefix = (keyPrefix: string): string => `${keyPrefix}ended:`;
 
-/** Its number; in a glob for all of them, a star. */
+/** A partition's number, or a star in a glob for all of them. */
 type Partition = number | '*';
 
-/** The streams of the transport `stream`; a partition's keys share its hash tag, so the partitions spread over a Cluster. */
+/** A partition's stream, of the transport `stream`. A partition's keys share its hash tag, so partitions spread over a Cluster. */
 export const streamKey = (namespace: string, partition: Partition): string => `${namespace}ss:stream:{${partition}}`;
 
-/** Which worker reads a partition: its id, a string that expires. */
+/** The lease of a partition: the id of the worker that reads it, a string that expires. */
 export const leaseKey = (namespace: string, partition: Partition): string =>
   `${streamKey(namespace, partition)}:worker`;
 
-/** The streams' workers: a sorted set by when they were last seen, ms. */
+/** The workers of the streams: a sorted set of their ids by when they were last seen, ms. */
 export const workersKey = (namespace: string): string => `${namespace}ss:workers`;
 
-/** How a namespace's stored data is read: a hash. No session's key is called so, since those have a brace after `ss:`. */
+/** The hash that says how a namespace's stored data is read. No session has such a key: those have a brace after `ss:`. */
 export const shapeKey = (namespace: string): string => `${namespace}ss:shape`;

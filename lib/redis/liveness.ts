@@ -3,21 +3,21 @@ import type { Redis } from 'ioredis';
 import { loopNowMs, onLoopTick } from './loop-clock.js';
 import type { RedisTarget } from './target.js';
 
-/** A connection on which nothing has arrived for so long is asked with a PING: sooner where commands wait for answers. */
+/** A PING is sent where nothing has arrived for so long: sooner where commands wait for answers. */
 const PING_BUSY_MS = 500;
 const PING_IDLE_MS = 1_000;
-/** A PING that has no answer after so long, while nothing else arrives either, means a dead connection. */
+/** Where neither a PING's answer nor anything else arrives for so long, the connection is dead. */
 const UNANSWERED_MS = 1_500;
-/** A blocking command answers at least twice a second, and so does a handshake: nothing at all for so long is the same. */
+/** A blocking command answers at least twice a second, and so does a handshake: silence for so long means the same. */
 const SILENT_MS = 2_000;
-/** How long the network may take to connect, where the caller's options do not say: ioredis has a default of its own. */
+/** How long connecting may take where the caller's options say nothing, that is, where ioredis has its default. */
 const CONNECT_MS = 3_000;
 const IOREDIS_CONNECT_MS = 10_000;
-/** The distance is the shortest of so many round trips: the others were waiting for something. */
+/** The distance is the shortest of so many round trips, since the longer ones waited for something else. */
 const ROUND_TRIPS = 8;
 const MEASURE_EVERY_MS = 10_000;
 
-/** What a connection that was judged dead ends with. */
+/** The error that a dead connection is ended with. */
 export class DeadConnectionError extends Error {
   override readonly name = 'DeadConnectionError';
   constructor(silentMs: number, stream?: Redis['stream']) {
@@ -29,8 +29,8 @@ export class DeadConnectionError extends Error {
 }
 
 /**
- * Ends connections on which nothing arrives any more, so that ioredis makes new ones: by an unanswered PING, never because
- * one command is slow. All times are the loop's (loop-clock.ts), so a stall of this process is not held against Redis.
+ * Ends connections on which nothing arrives any more, so that ioredis makes new ones. The reason is always an unanswered PING or
+ * silence, never one slow command. Times are the event loop's (loop-clock.ts), so that a stall of this process does not count.
  */
 class Liveness {
   readonly #stop: () => void;
@@ -39,16 +39,16 @@ class Liveness {
   distanceMs = 0;
   #stream: Redis['stream'] | undefined;
   #bytesRead = 0;
-  /** since when nothing was received */
+  /** When something was last received. */
   #silentSinceMs = loopNowMs();
-  /** when nothing was in hand last, so that no answer was due */
+  /** When no command was last waiting for an answer. */
   #idleMs = loopNowMs();
   #pingSentMs: number | undefined;
   #measuredMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     readonly client: Redis,
-    /** a connection that waits in blocking commands can't be asked with a PING meanwhile */
+    /** A connection that waits in a blocking command answers no PING meanwhile. */
     readonly blocking: boolean,
   ) {
     this.#stop = onLoopTick(() => this.#check());
@@ -80,19 +80,22 @@ class Liveness {
       return;
     }
     const silentMs = nowMs - this.#silentSinceMs;
-    const inHand = (client as unknown as { commandQueue: { length: number } }).commandQueue.length > 0;
-    if (!inHand) this.#idleMs = nowMs;
+    const isAnswerDue = (client as unknown as { commandQueue: { length: number } }).commandQueue.length > 0;
+    if (!isAnswerDue) this.#idleMs = nowMs;
     if (client.status === 'connecting') {
       // a caller's own limit wins, and ioredis keeps it
       if (silentMs >= CONNECT_MS && client.options.connectTimeout === IOREDIS_CONNECT_MS) this.#destroy(silentMs);
     } else if (client.status !== 'ready' || !stream.writable) {
-      // one that the other side has ended takes nothing more, and is not closed while it reads nothing
+      // a connection that the other side has ended takes no more commands, and is closed only when something is read
       if (silentMs >= SILENT_MS) this.#destroy(silentMs);
     } else if (this.#pingSentMs !== undefined) {
       if (Math.min(silentMs, nowMs - this.#pingSentMs) >= UNANSWERED_MS) this.#destroy(silentMs);
-    } else if (this.blocking && inHand) {
+    } else if (this.blocking && isAnswerDue) {
       if (Math.min(silentMs, nowMs - this.#idleMs) >= SILENT_MS) this.#destroy(silentMs);
-    } else if (silentMs >= (inHand ? PING_BUSY_MS : PING_IDLE_MS) || nowMs - this.#measuredMs >= MEASURE_EVERY_MS) {
+    } else if (
+      silentMs >= (isAnswerDue ? PING_BUSY_MS : PING_IDLE_MS) ||
+      nowMs - this.#measuredMs >= MEASURE_EVERY_MS
+    ) {
       this.#ping();
     }
   }
@@ -124,16 +127,16 @@ class Liveness {
 
 const watched = new WeakMap<Redis, Liveness>();
 
-/** Watches a connection for as long as it is used; `blocking`: it waits in blocking commands. */
+/** Watches a connection for as long as it is used; `blocking` says that it waits in blocking commands. */
 export function watchLiveness(client: Redis, blocking = false): void {
   watched.set(client, new Liveness(client, blocking));
 }
 
 type Servers = Pick<RedisTarget, 'masters'>;
 
-/** How far away Redis is: the shortest of the last round trips, ms; of several servers, to the farthest. */
+/** How far away Redis is: the shortest of the last round trips, ms; of several servers, that to the farthest. */
 export const distanceMsOf = (target: Servers): number =>
   Math.max(0, ...target.masters().map((client) => watched.get(client)?.distanceMs ?? 0));
 
-/** How long a connection that was lost may take to be back, ms: connecting takes four ways there and back. */
+/** How long a lost connection may take to be back, ms: connecting takes four round trips. */
 export const reconnectMsOf = (target: Servers): number => 250 + 4 * distanceMsOf(target);

@@ -1,34 +1,34 @@
 import { warn } from '../errors/warnings.js';
 import type { Availability } from './availability.js';
 
-interface Lines {
+interface Log {
   warn(line: string): void;
   info(line: string): void;
 }
 
-const onConsole: Lines = {
+const onConsole: Log = {
   warn: (line) => warn('INTELLIGENT_SESSION_REDIS_AWAY', line),
   info: (line) => warn('INTELLIGENT_SESSION_REDIS_BACK', line),
 };
 
 /**
- * Tells a person that Redis is away, with the reason and what happens `now`, and that it is back: a line each, where `heard`
- * says that nobody else took it.
+ * Writes one line when Redis is away, with the reason and the consequence, and one when it is back. It writes nothing where
+ * `isHandled` says that the application listens to the event itself.
  */
-export function tellAway(
+export function logAvailability(
   availability: Availability,
-  now: string,
-  heard: (reason: Error) => boolean,
-  lines: Lines = onConsole,
+  consequence: string,
+  isHandled: (reason: Error) => boolean,
+  log: Log = onConsole,
 ): void {
-  let told = false;
+  let logged = false;
   availability.on('away', (reason) => {
-    if (heard(reason)) return;
-    told = true;
-    lines.warn(`${availability.why}. Until there is one, ${now}`);
+    if (isHandled(reason)) return;
+    logged = true;
+    log.warn(`${availability.why}. Until there is one, ${consequence}`);
   });
   availability.on('back', () => {
-    if (told) lines.info(`Redis at ${availability.target.address()} is there again`);
-    told = false;
+    if (logged) log.info(`Redis at ${availability.target.address()} is there again`);
+    logged = false;
   });
 }

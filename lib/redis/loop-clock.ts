@@ -1,5 +1,5 @@
 const TICK_MS = 20;
-/** No tick counts for more: while the event loop is blocked nothing can be read, so the rest of a stall is nobody's delay. */
+/** No tick counts for more: while the event loop is blocked nothing can be read, so a stall is not Redis' delay. */
 const LONGEST_TICK_MS = 40;
 
 let elapsedMs = 0;
@@ -53,7 +53,7 @@ export class LoopTimeout {
   #timer: NodeJS.Timeout | undefined;
   #turn: NodeJS.Immediate | undefined;
 
-  /** One that is not `held` keeps no process alive. */
+  /** A timeout that is not `held` keeps no process alive. */
   constructor(
     readonly callback: () => void,
     ms: number,

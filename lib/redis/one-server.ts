@@ -1,22 +1,22 @@
 import { Redis, type RedisOptions } from 'ioredis';
-import { isPath, notTakenOver, ofUrlWithout } from './caller-options.js';
+import { isPath, overriddenOptions, urlWithoutOptions } from './caller-options.js';
 import { prepare } from './prepare-connection.js';
 import { roleOptions } from './roles.js';
 import type { RedisTarget } from './target.js';
 
-/** A connection to a URL, to a socket's path, or by ioredis' options. */
-export function connectServer(place: string | RedisOptions, settings: RedisOptions): Redis {
-  const ours = { ...settings, ...notTakenOver };
-  if (typeof place !== 'string') return new Redis({ ...place, ...ours });
-  if (isPath(place)) return new Redis({ path: place.replace(/^unix:\/\//, ''), ...ours });
-  return new Redis(ofUrlWithout(place, ours), ours);
+/** Connects to a URL, to a socket's path, or by ioredis' options. */
+export function connectServer(connection: string | RedisOptions, settings: RedisOptions): Redis {
+  const ours = { ...settings, ...overriddenOptions };
+  if (typeof connection !== 'string') return new Redis({ ...connection, ...ours });
+  if (isPath(connection)) return new Redis({ path: connection.replace(/^unix:\/\//, ''), ...ours });
+  return new Redis(urlWithoutOptions(connection, ours), ours);
 }
 
-/** What the master of Sentinels says otherwise. */
-type Called = Pick<RedisTarget, 'address' | 'commandLine'>;
+/** How messages name the server: a master that Sentinels name has another address than its own. */
+type Naming = Pick<RedisTarget, 'address' | 'commandLine'>;
 
-/** One server has every key. `open` is how it is connected to; without `given`, so is the client. */
-export function oneServer(open: (settings: RedisOptions) => Redis, given?: Redis, called?: Called): RedisTarget {
+/** The target of one server, which has every key. `open` connects to it; the client is `given`, or opened as well. */
+export function oneServer(open: (settings: RedisOptions) => Redis, given?: Redis, naming?: Naming): RedisTarget {
   const connect: RedisTarget['connect'] = (role) => prepare(open(roleOptions[role]), role);
   const client = given ?? connect('commands');
   const { options } = client;
@@ -33,7 +33,7 @@ export function oneServer(open: (settings: RedisOptions) => Redis, given?: Redis
       const [scheme, secret] = [options.tls ? 'rediss' : 'redis', options.password ? '…@' : ''];
       return `--redis ${scheme}://${secret}${target.address()}${target.database === 0 ? '' : `/${target.database}`}`;
     },
-    ...called,
+    ...naming,
     masters: () => [client],
     isWritable: () => client.stream?.writable === true,
     inCalls: (items) => [items],

@@ -2,7 +2,15 @@ import * as v from 'valibot';
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { kindOf, namespace as namespaceSchema } from '../options/check-options.js';
 import { OptionError } from '../errors/errors.js';
-import { checkedUrl, isClient, isNodeRedis, isPath, KINDS, ofClient, ofNodeRedis } from './caller-options.js';
+import {
+  checkedUrl,
+  isClient,
+  isNodeRedis,
+  isPath,
+  ACCEPTED_FORMS,
+  optionsOfClient,
+  optionsOfNodeRedis,
+} from './caller-options.js';
 import { clusterTarget, openCluster } from './cluster.js';
 import { CommandLimit } from './command-limit.js';
 import { connectServer, oneServer } from './one-server.js';
@@ -10,38 +18,38 @@ import { masterOfSentinels } from './sentinel.js';
 import type { RedisClient, RedisOption } from './client.js';
 import type { RedisTarget } from './target.js';
 
-/** Opens a client for commands. One that has no answer after `limitMs` is an error; else it waits as long as the connection lives. */
+/** Opens a client for commands. A command that has no answer after `limitMs` fails; without a limit it waits as long as the connection lives. */
 export function openTarget(redis: RedisOption, limitMs?: number): RedisTarget {
   if (isCluster(redis)) return openCluster(redis, limitMs);
-  const target = serverAt(placeOf(redis));
+  const target = serverAt(connectionOf(redis));
   // a caller's own limit wins
   if (limitMs !== undefined && target.options.commandTimeout === undefined)
     target.eachConnection((client) => new CommandLimit(limitMs).watch(client));
   return target;
 }
 
-/** Where a client goes that is open. */
+/** The target of a client that is open. */
 export const targetOf = (client: RedisClient): RedisTarget =>
-  isCluster(client) ? clusterTarget(client) : serverAt(ofClient(client), client);
+  isCluster(client) ? clusterTarget(client) : serverAt(optionsOfClient(client), client);
 
-function serverAt(place: string | RedisOptions, client?: Redis): RedisTarget {
-  if (typeof place === 'object' && place.sentinels?.length) return masterOfSentinels(place, client);
-  return oneServer((settings) => connectServer(place, settings), client);
+function serverAt(connection: string | RedisOptions, client?: Redis): RedisTarget {
+  if (typeof connection === 'object' && connection.sentinels?.length) return masterOfSentinels(connection, client);
+  return oneServer((settings) => connectServer(connection, settings), client);
 }
 
-/** As it is now, whatever a caller's client does later. */
-function placeOf(redis: Exclude<RedisOption, Cluster>): string | RedisOptions {
+/** How to connect where the option says, as things are now: a caller's client may change its own later. */
+function connectionOf(redis: Exclude<RedisOption, Cluster>): string | RedisOptions {
   if (typeof redis === 'string') return redis;
-  if (isNodeRedis(redis)) return ofNodeRedis(redis);
-  return isClient(redis) ? ofClient(redis) : redis;
+  if (isNodeRedis(redis)) return optionsOfNodeRedis(redis);
+  return isClient(redis) ? optionsOfClient(redis) : redis;
 }
 
-/** An OptionError with this text where there is more than one server. */
+/** Throws an OptionError with this text where Redis is a Cluster. */
 export function requireOneServer(redis: unknown, message: string): void {
   if (isCluster(redis)) throw new OptionError(message);
 }
 
-// By their looks: a caller's ioredis may be another copy, or another version, of ours.
+// Recognized by its properties, as in caller-options.ts.
 const isCluster = (redis: unknown): redis is Cluster =>
   typeof redis === 'object' &&
   redis !== null &&
@@ -50,33 +58,33 @@ const isCluster = (redis: unknown): redis is Cluster =>
 
 const isAnyClient = (redis: object): boolean => isNodeRedis(redis) || isClient(redis) || isCluster(redis);
 
-/** An OptionError where this says nothing of where Redis is. */
-export function checkRedis(redis: unknown, of: string, name = 'redis'): asserts redis is RedisOption {
-  const option = `${of}: option "${name}"`;
+/** Throws an OptionError where the option does not say where Redis is. `owner` is whose option it is. */
+export function checkRedis(redis: unknown, owner: string, name = 'redis'): asserts redis is RedisOption {
+  const option = `${owner}: option "${name}"`;
   if (typeof redis === 'string') {
-    const from = redis === process.env.REDIS_URL ? `${option} (REDIS_URL)` : option;
-    if (!isPath(redis)) checkedUrl(redis, from);
+    const source = redis === process.env.REDIS_URL ? `${option} (REDIS_URL)` : option;
+    if (!isPath(redis)) checkedUrl(redis, source);
   } else if (typeof redis === 'number')
-    throw new OptionError(`${option} should be ${KINDS}; got a number: a port alone is { port: ${redis} }`);
+    throw new OptionError(`${option} should be ${ACCEPTED_FORMS}; got a number: a port alone is { port: ${redis} }`);
   else if (typeof redis !== 'object' || redis === null || redis instanceof Promise || Array.isArray(redis))
-    throw new OptionError(`${option} should be ${KINDS}; got ${kindOf(redis)}`);
+    throw new OptionError(`${option} should be ${ACCEPTED_FORMS}; got ${kindOf(redis)}`);
   else if (isAnyClient(redis)) return;
-  // it acts as a client, and has no state of a connection
+  // it behaves like a client, and has no connection
   else if (typeof (redis as Redis).duplicate === 'function')
     throw new OptionError(
       `${option} is a client without a connection of its own (ioredis-mock?). Connections are made anew to the same place, so ` +
         'in tests, too, there has to be a Redis: start one on a free port',
     );
-  else if (!PLACES.some((key) => key in redis))
-    throw new OptionError(`${option} should be ${KINDS}; got an object that is none of them`);
-  // ioredis would send another name than a number, and end the process when it is refused
+  else if (!CONNECTION_FIELDS.some((key) => key in redis))
+    throw new OptionError(`${option} should be ${ACCEPTED_FORMS}; got an object that is none of them`);
+  // ioredis would send a name as well, and the refusal would end the process
   else if (!/^\d{1,9}$/.test(String((redis as RedisOptions).db ?? 0)))
     throw new OptionError(`${option}: a database has a number, and no name`);
 }
 
-const PLACES = ['host', 'port', 'path', 'sentinels', 'db', 'username', 'password', 'tls'];
+const CONNECTION_FIELDS = ['host', 'port', 'path', 'sentinels', 'db', 'username', 'password', 'tls'];
 
-/** What stands before every key of a caller's client: keys are named in whole here. */
+/** The `keyPrefix` of a caller's client. Our connections have none, so it becomes part of our key names. */
 export function keyPrefixOf(redis: RedisOption): string {
   const prefix = givenKeyPrefix(redis) ?? '';
   if (typeof prefix === 'string') return prefix;
@@ -89,7 +97,7 @@ function givenKeyPrefix(redis: RedisOption): unknown {
   return (isAnyClient(redis) ? (redis as Redis).options : (redis as RedisOptions)).keyPrefix;
 }
 
-/** What stands before every channel and key: the client's `keyPrefix`, then the namespace. */
+/** The prefix of every channel and key: the client's `keyPrefix`, then the namespace. */
 export function namespaceOf(redis: RedisOption, namespace: string): string {
   const keyPrefix = keyPrefixOf(redis);
   if (v.is(namespaceSchema, keyPrefix + namespace)) return keyPrefix + namespace;

@@ -3,8 +3,8 @@ import type { Redis } from 'ioredis';
 type InfoCallback = (error?: Error | null, text?: string) => void;
 
 /**
- * An account that may not ask INFO (on managed Redis many may not) is ready as soon as it is connected. ioredis goes on as
- * well, but writes on the console at each connection of each process.
+ * Makes an account that may not use INFO (many on managed Redis may not) ready as soon as it is connected. ioredis by itself
+ * does the same, but writes to the console at each connection.
  */
 export function allowNoInfo(client: Redis): void {
   const { info } = client as unknown as { info(...args: unknown[]): Promise<string> };

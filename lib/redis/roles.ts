@@ -2,13 +2,13 @@ import type { RedisOptions } from 'ioredis';
 
 export type Role = 'commands' | 'blocking' | 'subscriber' | 'tracking';
 
-/** A server that has become a replica: by itself, or as Redis 6.2 tells it of a command in a script. */
+/** Does the error say that the server has become a replica? Redis 6.2 wraps it where a script sent the command. */
 export const tellsOfReplica = (message: string): boolean =>
   /^(READONLY|UNBLOCKED)|^(@user_script|ERR Error running script).*-READONLY/.test(message);
 
 /**
- * Every role: nothing waits unseen, nothing is sent twice, it comes back by itself. What has no limit here is bounded by
- * liveness.ts, which ends a dead connection and so every command on it. ARCHITECTURE.md, "Connections".
+ * For every role: no command waits in a queue, none is sent twice, and the connection comes back by itself. liveness.ts bounds
+ * what has no limit here: it ends a dead connection, and with it every command on it. ARCHITECTURE.md, "Connections".
  */
 const everyRole: RedisOptions = {
   enableOfflineQueue: false,
@@ -19,16 +19,16 @@ const everyRole: RedisOptions = {
   retryStrategy: (times) => Math.min(20 * 2 ** Math.min(times, 5), 250) + Math.random() * 20,
   reconnectOnError: (error) => tellsOfReplica(error.message),
   lazyConnect: false,
-  // a connection that is given up waits no longer for the other side; ioredis' timer keeps the process, too
+  // how long an ended connection waits for the other side; ioredis' timer for that keeps the process alive
   disconnectTimeout: 50,
-  // what a caller's own client may have otherwise
+  // defaults that a caller's own client may have changed
   keyPrefix: '',
   stringNumbers: false,
   enableAutoPipelining: false,
   blockingTimeout: undefined,
 };
 
-/** A caller's own limits for commands are not for connections that wait on purpose. */
+/** Connections that wait on purpose do not have a caller's limits for commands. */
 const waiting: RedisOptions = { ...everyRole, commandTimeout: undefined, socketTimeout: undefined };
 
 export const roleOptions: Record<Role, RedisOptions> = {
@@ -38,5 +38,5 @@ export const roleOptions: Record<Role, RedisOptions> = {
   tracking: { ...waiting, protocol: 2 },
 };
 
-/** Sentinels that do not answer are passed over after this, where the caller says nothing. */
+/** How long a Sentinel may take to answer, where the caller says nothing; then the next one is asked. */
 export const SENTINEL_COMMAND_MS = 1_000;

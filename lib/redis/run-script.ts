@@ -4,7 +4,7 @@ import type { RedisClient } from './client.js';
 
 export type ScriptArgument = string | number | Buffer;
 
-/** A Lua script, sent by its hash and loaded where the server does not know it (first use, SCRIPT FLUSH, failover). */
+/** A Lua script. It is sent by its hash, and by its text where the server does not know it (first use, SCRIPT FLUSH, failover). */
 export class Script<Reply = unknown> {
   readonly #sha: string;
   constructor(
@@ -23,19 +23,19 @@ export class Script<Reply = unknown> {
     }
   }
 
-  /** By its text: it keeps its place among the commands of the connection, whether the server knows it or not. */
+  /** Sends the text, so that the call keeps its place among the connection's commands, whether the server knows it or not. */
   async eval(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
     return (await client.eval(this.lua, keys, ...keysAndArguments)) as Reply;
   }
 
-  /** Loads it wherever `client` is connected anew, before anything else is sent there: calls then keep their order. */
+  /** Loads the script whenever `client` connects, before anything else is sent there, so that calls keep their order. */
   loadAtReady(client: Redis): void {
-    const load = () => void client.script('LOAD', this.lua).catch(() => {}); // a call will tell
+    const load = () => void client.script('LOAD', this.lua).catch(() => {}); // the first call will fail, too
     client.on('ready', load);
     if (client.status === 'ready') load();
   }
 
-  /** The same, its texts as bytes. */
+  /** Like run(), with the texts of the reply as bytes. */
   async runBuffers(client: RedisClient, keysAndArguments: readonly ScriptArgument[]): Promise<Reply> {
     const bytes = client as unknown as Bytes;
     try {
@@ -47,10 +47,10 @@ export class Script<Reply = unknown> {
   }
 }
 
-/** One command on one key, which ioredis need not know: the key is the script's. */
+/** Sends a command that ioredis does not know, on one key: ioredis finds the node by the script's key. */
 export const anyCommand = new Script('return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))');
 
-/** What ioredis has and its types have not. */
+/** Methods that ioredis has and its types lack. */
 type Bytes = Record<
   'evalshaBuffer' | 'evalBuffer',
   (script: string, keys: number, ...rest: ScriptArgument[]) => Promise<unknown>

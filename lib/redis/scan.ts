@@ -2,13 +2,13 @@ import type { Redis } from 'ioredis';
 import type { RedisTarget } from './target.js';
 
 /** Some keys, and the server that holds them. */
-export interface Found {
+export interface FoundKeys {
   readonly node: Redis;
   readonly keys: readonly string[];
 }
 
-/** The keys that begin with a text, from every master, some at a time; SCAN may give one twice. */
-export async function* scanPrefix(target: RedisTarget, prefix: string, count: number): AsyncGenerator<Found> {
+/** Finds the keys that begin with a prefix, on every master, some at a time. SCAN may give a key twice. */
+export async function* scanPrefix(target: RedisTarget, prefix: string, count: number): AsyncGenerator<FoundKeys> {
   const match = `${prefix.replace(/[*?[\]\\^-]/g, '\\$&')}*`;
   for (const node of target.masters()) {
     let cursor = '0';
@@ -20,8 +20,8 @@ export async function* scanPrefix(target: RedisTarget, prefix: string, count: nu
   }
 }
 
-/** One command for each key, in one round trip: the replies, or the first error. */
-export async function forEachKey({ node, keys }: Found, command: 'get' | 'unlink'): Promise<unknown[]> {
+/** Sends one command for each key, all in one round trip. Gives the replies, or throws the first error. */
+export async function forEachKey({ node, keys }: FoundKeys, command: 'get' | 'unlink'): Promise<unknown[]> {
   const replies = (await node.pipeline(keys.map((key) => [command, key])).exec()) ?? [];
   return replies.map(([error, reply]) => {
     if (error) throw error;

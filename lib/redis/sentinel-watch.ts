@@ -6,26 +6,26 @@ import { watchLiveness } from './liveness.js';
 
 const debug = createDebug('intelligent-session:sentinel');
 
-/** How long a Sentinel may take to take a connection. */
+/** How long it may take to connect to a Sentinel. */
 const CONNECT_MS = 1000;
-/** Before the next Sentinel is tried; after all of them were, the longer pause. */
+/** The pause before the next Sentinel is tried, and the longer one after all of them were. */
 const NEXT_MS = 50;
 const ROUND_MS = 500;
-/** Other Sentinels hear of a failover from the one that led it, within the two seconds of their hello messages. */
+/** How long other Sentinels may give the old address: they hear of a failover within two seconds, by hello messages. */
 const LAG_MS = 5000;
 
 /** A client of ours, and the address (host:port, before natMap) that a Sentinel gave it last. */
 interface Member {
   readonly client: Redis;
-  at: string | undefined;
+  address: string | undefined;
 }
 
-/** Watches that are in use: clients of the same Sentinels and master share one. */
+/** The watches in use: clients of the same Sentinels and master share one. */
 const watches: SentinelWatch[] = [];
 
 /**
- * A client to the master that Sentinels know. While it is not closed, this process has one connection to one of them, and
- * on `+switch-master` every such client is connected anew: a demoted master goes on taking writes for some ten seconds.
+ * Connects to the master that Sentinels name. As long as such clients are open, this process has one connection to one of the
+ * Sentinels, and on `+switch-master` it reconnects every such client: a demoted master takes writes for some ten seconds more.
  */
 export function connectBySentinel(options: RedisOptions & { replyMapping: 'legacy' }): Redis {
   if (options.role === 'slave') return new Redis(options);
@@ -34,14 +34,14 @@ export function connectBySentinel(options: RedisOptions & { replyMapping: 'legac
   const watch = SentinelWatch.of(options);
   const client: Redis = new Redis({
     ...options,
-    // ioredis calls this with every address that a Sentinel gives it, last of all the one that it then connects to
+    // ioredis calls this with every address that a Sentinel gives, and connects to the last one
     natMap: (given: string) => {
-      member.at = watch.newestOf(given);
-      const mapped = typeof natMap === 'function' ? natMap(member.at) : natMap?.[member.at];
-      return mapped ?? (member.at === given ? null : placeOf(member.at));
+      member.address = watch.newestOf(given);
+      const mapped = typeof natMap === 'function' ? natMap(member.address) : natMap?.[member.address];
+      return mapped ?? (member.address === given ? null : hostAndPort(member.address));
     },
   });
-  const member: Member = { client, at: undefined };
+  const member: Member = { client, address: undefined };
   watch.join(member);
   return client;
 }
@@ -49,7 +49,7 @@ export function connectBySentinel(options: RedisOptions & { replyMapping: 'legac
 class SentinelWatch {
   readonly #members = new Set<Member>();
   readonly #access: ReturnType<typeof accessOf>;
-  /** the last failover: until Sentinels that have not heard of it yet can be expected to have */
+  /** The last failover, which counts until all Sentinels should have heard of it. */
   #switched: { readonly from: string; readonly to: string; readonly untilMs: number } | undefined;
   #sentinel: Redis | undefined;
   #tried = 0;
@@ -71,9 +71,9 @@ class SentinelWatch {
   join(member: Member): void {
     this.#members.add(member);
     const { client } = member;
-    // it may have been on its way to the old master when the failover was told
+    // it may have been connecting to the old master when the failover was announced
     client.on('ready', () => {
-      if (member.at !== undefined && this.newestOf(member.at) !== member.at) client.stream.destroy();
+      if (member.address !== undefined && this.newestOf(member.address) !== member.address) client.stream.destroy();
     });
     client.once('end', () => {
       this.#members.delete(member);
@@ -82,7 +82,7 @@ class SentinelWatch {
     if (!this.#sentinel && !this.#next) this.#connect();
   }
 
-  /** The address itself, or the new master's where a Sentinel that is behind gave the old one. */
+  /** The address itself, or the new master's where a Sentinel that has not heard of the failover gave the old one. */
   newestOf(address: string): string {
     const { from, to, untilMs } = this.#switched ?? {};
     return to !== undefined && address === from && performance.now() < (untilMs as number) ? to : address;
@@ -122,7 +122,7 @@ class SentinelWatch {
       });
   }
 
-  /** Both commands leave in one turn: what was missed until the subscription stands is in the answer. */
+  /** Both commands leave in one turn: the answer has any failover from before the subscription. */
   async #listen(sentinel: Redis): Promise<void> {
     try {
       const { name } = this.#access;
@@ -146,10 +146,10 @@ class SentinelWatch {
     this.#moveTo(to);
   }
 
-  /** A connection that is made elsewhere is dropped, with what it has in hand: an old master's answer promises nothing. */
+  /** Drops connections to other addresses, with their unanswered commands: an old master's answer promises nothing. */
   #moveTo(master: string): void {
-    for (const { client, at } of this.#members)
-      if (at !== master && (client.status === 'ready' || client.status === 'connect')) client.stream.destroy();
+    for (const { client, address } of this.#members)
+      if (address !== master && (client.status === 'ready' || client.status === 'connect')) client.stream.destroy();
   }
 
   #close(): void {
@@ -158,12 +158,12 @@ class SentinelWatch {
     const sentinel = this.#sentinel;
     this.#sentinel = undefined;
     sentinel?.disconnect();
-    const at = watches.indexOf(this);
-    if (at !== -1) watches.splice(at, 1);
+    const index = watches.indexOf(this);
+    if (index !== -1) watches.splice(index, 1);
   }
 }
 
-/** What two clients have in common where one watch serves both. */
+/** The options that clients of one watch have in common. */
 const accessOf = (options: RedisOptions) => ({
   sentinels: options.sentinels ?? [],
   name: options.name ?? '',
@@ -173,7 +173,7 @@ const accessOf = (options: RedisOptions) => ({
   family: options.family,
 });
 
-function placeOf(address: string): { host: string; port: number } {
+function hostAndPort(address: string): { host: string; port: number } {
   const colon = address.lastIndexOf(':');
   return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
 }

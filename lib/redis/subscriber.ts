@@ -5,15 +5,15 @@ import { endConnection } from './end-connection.js';
 import type { RedisTarget } from './target.js';
 
 /**
- * One connection that listens to patterns: subscribed anew whenever it is ready (ioredis' own resubscribing can fail
- * unseen and leave a deaf connection); a dead link is found by liveness.ts.
- * Of a Cluster, at one of its nodes: each gets what is published at any. Emits `message` (channel, payload), `ready`,
- * `lost` (the subscription) and `fault` (Error): each reason once, until it is subscribed again.
+ * A connection that is subscribed to patterns. It subscribes whenever it becomes ready, since ioredis' own resubscribing can
+ * fail unnoticed; liveness.ts finds a dead connection. In a Cluster it goes to any node: each gets what is published at any.
+ * Emits `message` (channel, payload), `ready`, `lost` (the subscription), and `fault` (Error), each reason once until it is
+ * subscribed again.
  */
 export class Subscriber extends EventEmitter {
   readonly client: Redis;
   subscribed = false;
-  #told: string | undefined;
+  #reported: string | undefined;
 
   constructor(target: RedisTarget, patterns: readonly string[]) {
     super();
@@ -32,17 +32,17 @@ export class Subscriber extends EventEmitter {
     try {
       await this.client.psubscribe(...patterns);
       this.subscribed = true;
-      this.#told = undefined;
+      this.#reported = undefined;
       this.emit('ready');
     } catch (cause) {
       const error = redisFault(cause);
-      if (error.message !== this.#told) this.emit('fault', error);
-      this.#told = error.message;
+      if (error.message !== this.#reported) this.emit('fault', error);
+      this.#reported = error.message;
       if (this.client.status === 'ready') this.client.disconnect(true);
     }
   }
 
-  /** Hears nothing more; what came before has been emitted. */
+  /** Stops listening. What came before has been emitted. */
   async unsubscribe(): Promise<void> {
     this.subscribed = false;
     await this.client.punsubscribe().catch(() => {});

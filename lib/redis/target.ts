@@ -4,43 +4,43 @@ import type { Role } from './roles.js';
 import type { Script, ScriptArgument } from './run-script.js';
 
 /**
- * Where Redis is, with a client for commands, and how it is used there: one server, one that Sentinels name, or a Cluster.
- * Which it is, is decided once, in open-target.ts; who needs to know what differs asks for that by its name.
+ * A Redis to work with: one server, the master that Sentinels name, or a Cluster, with a client for commands. Which of them it
+ * is, is decided once, in open-target.ts. Code that depends on a difference asks for that difference, by the fields below.
  */
 export interface RedisTarget {
-  /** Takes commands on single keys; who opened the target closes it. */
+  /** Takes commands on single keys. Whoever opened the target closes it. */
   readonly client: RedisClient;
-  /** of each connection */
+  /** The options of each connection. */
   readonly options: RedisOptions;
   readonly database: number;
-  /** May a call have keys of several sessions, and streams and lists beside them? */
+  /** May one script call have keys of several sessions, and streams and lists beside them? */
   readonly sharesCalls: boolean;
-  /** Is what is sent for one key done before what is sent later for another? */
+  /** Are commands on different keys carried out in the order in which they are sent? */
   readonly ordersKeys: boolean;
-  /** Does PUBLISH say how many heard it, wherever they listen? */
+  /** Does PUBLISH count all subscribers, wherever they are connected? */
   readonly countsSubscribers: boolean;
-  /** host:port, for messages: never a password */
+  /** host:port, for messages; it never has a password. */
   address(): string;
-  /** what a worker's command line says of it, without a password */
+  /** How a worker's command line names this Redis, without a password. */
   commandLine(): string;
   /** The servers that hold the keys: a SCAN is each one's own. */
   masters(): readonly Redis[];
-  /** ioredis calls a connection ready until it is closed, also when the other side has ended it. */
+  /** Can the connection be written to? ioredis calls it ready until it is closed, even when the other side has ended it. */
   isWritable(): boolean;
-  /** What may go in one call: everything, or what has the same hash tag. */
+  /** Splits items into script calls: one call for all, or one for each hash tag. */
   inCalls<T>(items: readonly T[], tagOf: (item: T) => string): readonly (readonly T[])[];
-  /** The server that has a key: a call to one that is slow or away keeps nothing waiting that is another's. */
+  /** Names the server that has a key, so that calls to one that is slow or away hold up no calls to the others. */
   serverOf(key: () => string): string;
-  /** A command whose key ioredis does not know: it neither prefixes it nor finds its node. */
+  /** Sends a command whose key ioredis does not recognize: ioredis alone would not find its node. */
   callOnKey(command: string, key: string, args: readonly ScriptArgument[]): Promise<unknown>;
-  /** Loads a script at each new connection, where its first call would else lose its place among the others. */
+  /** Loads a script at each new connection, where its first call would otherwise lose its place among the others. */
   loadAtReady(script: Pick<Script, 'loadAtReady'>): void;
-  /** Each connection for commands that there is, or comes to be. */
+  /** Calls back for each connection for commands, present or future. */
   eachConnection(act: (connection: Redis) => void): void;
-  /** One more connection to the same place; the caller owns it and closes it. `key` names what its server should hold. */
+  /** Opens one more connection, which the caller closes. In a Cluster it goes to the node that holds `key`. */
   connect(role: Role, key?: () => string): Redis;
-  /** Where to publish: over one connection, so that a session's messages keep their order. */
+  /** The target to publish at, over one connection, so that a session's messages keep their order. */
   publisher(): RedisTarget;
-  /** Connects anew where the server has become a replica, which takes a PUBLISH without an error. ROLE */
+  /** Reconnects where the server has become a replica, which takes a PUBLISH without an error. Asks with ROLE. */
   leaveReplica(): Promise<void>;
 }

@@ -1,17 +1,17 @@
 import type { RedisClient } from './connect.js';
 
-/** How long a close() waits at most for what is under way, ms. */
+/** The longest that a close() waits for unfinished work, ms. */
 export const CLOSE_TIMEOUT_MS = 5_000;
 
-/** Counts what has begun and has not ended, so that a close() can wait for it. */
-export class Pending {
+/** Counts work that has begun and not ended, so that a close() can wait for it. */
+export class UnfinishedWork {
   #count = 0;
   #connected: boolean;
-  /** Is Redis away, as far as is known? A first connection that is still on its way is not. */
+  /** Whether Redis is known to be away: not while the first connection is being made. */
   #away = false;
   readonly #waiting = new Set<() => void>();
 
-  /** With the client that the work needs, if one is needed: while Redis is away, nobody waits for it. */
+  /** `client` is the one that the work needs, if it needs one: nobody waits for work while Redis is away. */
   constructor(client?: RedisClient) {
     this.#connected = client === undefined || client.status === 'ready';
     client?.on('ready', () => {
@@ -19,10 +19,10 @@ export class Pending {
     });
     const lost = () => {
       [this.#connected, this.#away] = [false, true];
-      this.#tell();
+      this.#wake();
     };
     client?.on('close', lost);
-    // Sentinels that can't be reached are an error, and no close
+    // where no Sentinel can be reached, there is an error and no `close`
     client?.on('error', () => {
       if (client.status !== 'ready') lost();
     });
@@ -33,7 +33,7 @@ export class Pending {
   }
 
   end(): void {
-    if (--this.#count === 0) this.#tell();
+    if (--this.#count === 0) this.#wake();
   }
 
   track(work: Promise<unknown>): void {
@@ -43,14 +43,14 @@ export class Pending {
   }
 
   /**
-   * Resolves when everything has ended, after `timeoutMs`, or where Redis is away: at once then. A connection that is lost
-   * meanwhile ends by itself what needed it.
+   * Resolves when all work has ended, after `timeoutMs`, or at once where Redis is away. When the connection is lost meanwhile,
+   * the work that needs it fails by itself.
    */
   async settled(timeoutMs: number): Promise<void> {
     const endMs = performance.now() + timeoutMs;
     const wasConnected = this.#connected;
     while (!(this.#away && !wasConnected)) {
-      // What has just ended may begin something else: a session that was read is saved in the same turn.
+      // Work that has just ended may begin other work: a session that was read is saved in the same turn.
       if (this.#count === 0) await new Promise((resolve) => setImmediate(resolve));
       const leftMs = endMs - performance.now();
       if (this.#count === 0 || leftMs <= 0) return;
@@ -66,7 +66,7 @@ export class Pending {
     }
   }
 
-  #tell(): void {
+  #wake(): void {
     for (const done of [...this.#waiting]) done();
   }
 }

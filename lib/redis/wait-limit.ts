@@ -5,9 +5,9 @@ interface Wait {
   readonly onLate: () => void;
 }
 
-/** Tells those who have waited for `limitMs` of the loop's clock, however many commands and connections they wait for. */
+/** Calls back whoever has waited for `limitMs` of the loop's clock, whatever number of commands and connections that takes. */
 export class WaitLimit {
-  /** the oldest first, which is due first: all have the same limit */
+  /** The oldest stands first and is due first, since all have the same limit. */
   readonly #waits = new Set<Wait>();
   #stop: (() => void) | undefined;
 

@@ -2,7 +2,7 @@ import { isRead } from '../intelligence/commands.js';
 import { optionsOf } from '../options/check-arguments.js';
 import type { RedisClient } from '../redis/connect.js';
 import { isSendable } from '../redis/keys.js';
-import { CLOSE_TIMEOUT_MS, Pending } from '../redis/unfinished-work.js';
+import { CLOSE_TIMEOUT_MS, UnfinishedWork } from '../redis/unfinished-work.js';
 import type { Answer, DegradedReason, Message, Question } from './executor.js';
 import { type HeldRequest, HeldRequests } from './held-requests.js';
 import type { Outcomes } from './outcomes.js';
@@ -30,7 +30,7 @@ export interface Carrier {
 export class Dispatcher {
   readonly #held: HeldRequests;
   /** Messages that nobody waits for and removals that have begun: close() waits for them. */
-  readonly #unfinished: Pending;
+  readonly #unfinished: UnfinishedWork;
   #isClosing = false;
   #closing: Promise<void> | undefined;
 
@@ -41,7 +41,7 @@ export class Dispatcher {
     holdMs: number,
   ) {
     this.#held = new HeldRequests(holdMs);
-    this.#unfinished = new Pending(client);
+    this.#unfinished = new UnfinishedWork(client);
   }
 
   send(message: Message): void {

@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { WarnOnce } from '../errors/warnings.js';
 import type { Availability } from '../redis/availability.js';
-import { tellAway } from '../redis/log-availability.js';
-import { tellFaults } from '../redis/connection-faults.js';
+import { logAvailability } from '../redis/log-availability.js';
+import { onConnectionFault } from '../redis/connection-faults.js';
 import type { ExecutorEvents } from './executor.js';
 
 /** What happens while Redis is away, for the line on the console. */
@@ -34,9 +34,9 @@ export abstract class ExecutorEmitter extends EventEmitter<ExecutorEvents> {
 
   /** Tells what happens to a connection. With `tellsAway` false, a store on the same Redis says on the console that it is away. */
   protected tellOf(availability: Availability, tellsAway = true): void {
-    tellFaults(availability.client, (error) => this.emit('fault', error));
+    onConnectionFault(availability.client, (error) => this.emit('fault', error));
     const isHeard = (reason: Error) => this.isClosed || this.emit('away', reason) || !tellsAway;
-    tellAway(availability, WITHOUT_INSIGHT, isHeard);
+    logAvailability(availability, WITHOUT_INSIGHT, isHeard);
     availability.on('back', () => this.emit('back'));
   }
 

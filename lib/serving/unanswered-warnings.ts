@@ -21,12 +21,12 @@ export class UnansweredWarnings {
   /** Nobody listens to this command, as far as Redis says. */
   noWorker(command: string): void {
     if (builtIn.has(command))
-      this.#warnings.tell(
+      this.#warnings.warn(
         'INTELLIGENT_SESSION_NO_WORKER',
         `No worker listens to ${this.#place}: nothing is known of visitors until one does. Start one: ${this.#commandLine}`,
       );
     else
-      this.#warnings.tell(
+      this.#warnings.warn(
         'INTELLIGENT_SESSION_UNKNOWN_COMMAND',
         `No worker that listens to ${this.#place} has the command ${shown(command)}: give it to ` +
           'createWorker({ commands }), or to a worker by --commands FILE',
@@ -47,7 +47,7 @@ export class UnansweredWarnings {
   }
 
   #noAnswer(what: string, why: string): void {
-    this.#warnings.tell(
+    this.#warnings.warn(
       'INTELLIGENT_SESSION_NO_ANSWER',
       `No answer${what} in time from any worker that listens to ${this.#place}, several times in a row${why}`,
     );

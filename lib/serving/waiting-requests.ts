@@ -1,5 +1,5 @@
 import { IntelligentSessionError, redisFault } from '../errors/errors.js';
-import { RepeatedLines } from '../errors/deduplicated-log.js';
+import { DeduplicatedLog } from '../errors/deduplicated-log.js';
 import { LoopTimeout } from '../redis/loop-clock.js';
 import type { InboxItem } from '../transport/protocol.js';
 import { AnswerCheck, type Expected } from './answer-check.js';
@@ -29,14 +29,14 @@ export class WaitingRequests {
   readonly #waiting = new Map<string, Waiting>();
   readonly #trials = new Map<string, Waiting>();
   readonly #answerCheck = new AnswerCheck();
-  readonly #refusals: RepeatedLines;
+  readonly #refusals: DeduplicatedLog;
 
   constructor(
     readonly outcomes: Outcomes,
     readonly breakers: CircuitBreakers,
     readonly events: ExecutorEmitter,
   ) {
-    this.#refusals = new RepeatedLines((text, times) => {
+    this.#refusals = new DeduplicatedLog((text, times) => {
       const message = times === 1 ? text : `${text} (${times} times within a second)`;
       events.emit('fault', new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', message));
     });

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { RedisClient } from '../redis/client.js';
-import { writeNow } from '../redis/cork-writes.js';
+import { flushWrites } from '../redis/cork-writes.js';
 import { loadScript } from '../redis/load-script.js';
 import { tellsOfReplica } from '../redis/roles.js';
 import { Script } from '../redis/run-script.js';
@@ -65,9 +65,9 @@ export class Batcher {
   }
 
   /** Sends the batch, and writes all that was sent in this turn of the event loop to the socket, without waiting for its end. */
-  writeNow(): void {
+  flushWrites(): void {
     this.flush();
-    writeNow(this.target);
+    flushWrites(this.target);
   }
 
   #add<T extends Reply>(kind: Batch['kind'], key: string, ...args: (string | number)[]): Promise<T> {
@@ -81,7 +81,7 @@ export class Batcher {
   #begin(kind: Batch['kind']): Batch {
     const batch: Batch = { kind, keys: [], args: [], callers: [] };
     setImmediate(() => {
-      if (this.#batch === batch) this.writeNow();
+      if (this.#batch === batch) this.flushWrites();
     });
     return batch;
   }

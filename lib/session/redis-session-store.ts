@@ -5,14 +5,14 @@ import { checkIsObject, optionsOf } from '../options/check-arguments.js';
 import { Availability } from '../redis/availability.js';
 import { expiredChannel } from '../redis/channels.js';
 import type { RedisClient } from '../redis/client.js';
-import { gatherWrites } from '../redis/cork-writes.js';
+import { corkWrites } from '../redis/cork-writes.js';
 import { endConnection } from '../redis/end-connection.js';
 import { wasLost } from '../redis/lost-connection.js';
 import { openTarget } from '../redis/open-target.js';
 import { Subscriber } from '../redis/subscriber.js';
 import type { RedisTarget } from '../redis/target.js';
-import { tellAway } from '../redis/log-availability.js';
-import { tellFaults } from '../redis/connection-faults.js';
+import { logAvailability } from '../redis/log-availability.js';
+import { onConnectionFault } from '../redis/connection-faults.js';
 import { CLOSE_TIMEOUT_MS } from '../redis/unfinished-work.js';
 import { asThrown, throwingAsThrown } from './application-functions.js';
 import { assembleStore } from './assemble-store.js';
@@ -54,8 +54,8 @@ export class RedisSessionStore extends Store {
     const { redis, expiredEvents, whenAway, maxWaitMs } = options;
     this.#target = openTarget(redis, maxWaitMs);
     this.client = this.#target.client;
-    gatherWrites(this.#target);
-    tellFaults(this.client, (error) => this.#events.fault(error));
+    corkWrites(this.#target);
+    onConnectionFault(this.client, (error) => this.#events.fault(error));
     const availability = this.#watchAvailability(whenAway, maxWaitMs);
     const waitMs = Math.max(maxWaitMs, this.#target.options.commandTimeout ?? 0);
     this.#calls = new StoreCalls(availability, waitMs, (error) => this.#events.fault(error));
@@ -242,7 +242,7 @@ export class RedisSessionStore extends Store {
   /** Tells express-session and the application when Redis can't be reached, and when it can again. */
   #watchAvailability(whenAway: 'pass' | 'error', maxWaitMs: number): Availability {
     const availability = new Availability(this.client, maxWaitMs);
-    tellAway(
+    logAvailability(
       availability,
       whenAway === 'pass'
         ? "requests are served without a session (whenAway: 'pass')"

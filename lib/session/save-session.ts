@@ -97,7 +97,7 @@ export class SessionSaver {
     const saved = this.#snapshotOf(asked, snapshot?.wasRead ?? false);
     const writing = this.layers.writer.write(saved, state, leftMs, isNewUser || isRedirect);
     // A browser follows a redirect as soon as it has the answer's head, which express-session writes right after this.
-    if (!snapshot || isNewUser || isRedirect) this.layers.records.writeNow();
+    if (!snapshot || isNewUser || isRedirect) this.layers.records.flushWrites();
     const [note, written] = await Promise.allSettled([noting, writing]);
 
     if (written.status === 'rejected') throw written.reason;
@@ -148,7 +148,7 @@ export class SessionSaver {
   ): Promise<void> {
     const saved = this.#snapshotOf(asked, wasRead);
     const writing = this.layers.writer.writeBehind(expected, saved, state, asked.leftMs);
-    if (asked.isRedirect) this.layers.records.writeNow();
+    if (asked.isRedirect) this.layers.records.flushWrites();
     const [first, second] = await Promise.allSettled([before, writing]);
     if (second.status === 'rejected' && wasNotSent(second.reason)) return saveInTurn();
     if (second.status === 'rejected' || first.status === 'rejected') keepUnanswered(state, saved);

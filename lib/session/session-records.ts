@@ -124,8 +124,8 @@ export class SessionRecords {
   }
 
   /** Sends at once what was asked for so far in this turn of the event loop. */
-  writeNow(): void {
-    this.#batcher.writeNow();
+  flushWrites(): void {
+    this.#batcher.flushWrites();
   }
 
   /** PEXPIRE: is the session there? */

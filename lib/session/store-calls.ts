@@ -1,7 +1,7 @@
 import { argumentError } from '../options/check-arguments.js';
 import type { Availability } from '../redis/availability.js';
 import { wasNotSent } from '../redis/lost-connection.js';
-import { Pending } from '../redis/unfinished-work.js';
+import { UnfinishedWork } from '../redis/unfinished-work.js';
 import { WaitLimit } from '../redis/wait-limit.js';
 
 export type Callback<T = void> = (error?: unknown, result?: T) => void;
@@ -26,7 +26,7 @@ interface CallOptions {
  * commands behind it wait for a Redis that can be reached.
  */
 export class StoreCalls {
-  readonly #pending: Pending;
+  readonly #unfinished: UnfinishedWork;
   readonly #waitLimit: WaitLimit;
 
   constructor(
@@ -35,7 +35,7 @@ export class StoreCalls {
     /** Reports an error, and returns it as the caller gets it. */
     readonly onFault: (cause: unknown) => Error,
   ) {
-    this.#pending = new Pending(availability.client);
+    this.#unfinished = new UnfinishedWork(availability.client);
     this.#waitLimit = new WaitLimit(maxWaitMs);
   }
 
@@ -65,7 +65,7 @@ export class StoreCalls {
     } catch (error) {
       result = Promise.reject(error);
     }
-    this.#pending.track(result);
+    this.#unfinished.track(result);
     if (!callback) return this.#asPromise(result);
     this.#giveTo(callback, result, options);
     return GIVEN_TO_CALLBACK as Promise<T>;
@@ -75,7 +75,7 @@ export class StoreCalls {
   runInBackground(work: () => Promise<unknown> | undefined): void {
     try {
       const result = work()?.catch((error) => this.onFault(error));
-      if (result) this.#pending.track(result);
+      if (result) this.#unfinished.track(result);
     } catch (error) {
       this.onFault(error);
     }
@@ -83,7 +83,7 @@ export class StoreCalls {
 
   /** Resolves when all calls have ended, after `timeoutMs`, or where Redis is away. */
   ended(timeoutMs: number): Promise<void> {
-    return this.#pending.settled(timeoutMs);
+    return this.#unfinished.settled(timeoutMs);
   }
 
   #asPromise<T>(result: Promise<T>): Promise<T> {

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { OptionError, safeText } from '../errors/errors.js';
-import { placeOf } from '../redis/target-of-urls.js';
+import { targetOfUrls } from '../redis/target-of-urls.js';
 import { whenParentEnds } from './when-parent-ends.js';
 import { readCombos, readCommands, withoutValues } from './command-line-files.js';
 import { serveHttp } from './http.js';
@@ -55,7 +55,7 @@ async function work(flags: Record<string, any>): Promise<void> {
     throw new OptionError('--metrics-host is without effect: it needs --metrics-port');
   const options: WorkerOptions = {
     ...plain,
-    redis: placeOf(redis, { cluster, sentinel }),
+    redis: targetOfUrls(redis, { cluster, sentinel }),
     ...(combos !== undefined && { combos: await readCombos(combos) }),
     ...(commands !== undefined && { commands: await readCommands(commands) }),
     log: {

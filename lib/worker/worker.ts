@@ -5,7 +5,7 @@ import debug from 'debug';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom-choice/choose-bloom-filter.js';
 import { applicationFault, IntelligentSessionError, OptionError, redisFault, safeText } from '../errors/errors.js';
-import { RepeatedLines } from '../errors/deduplicated-log.js';
+import { DeduplicatedLog } from '../errors/deduplicated-log.js';
 import { WarnOnce } from '../errors/warnings.js';
 import type { CommandContext } from '../intelligence/command/descriptor.js';
 import { itemKeyOf } from '../intelligence/command/keyed-item.js';
@@ -21,7 +21,7 @@ import { type RedisClient, whenReady } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { tellAway } from '../redis/log-availability.js';
+import { logAvailability } from '../redis/log-availability.js';
 import { PubSubSource } from '../transport/pubsub/subscribe.js';
 import { Replies } from '../transport/replies/push.js';
 import type { Source } from '../transport/source.js';
@@ -68,7 +68,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #executorMetrics = new ExecutorMetrics(this.#metrics, () => this.#executor?.waiting ?? 0);
   readonly #sourceMetrics = new SourceMetrics(this.#metrics, () => this.listening);
   readonly #log: Logger;
-  readonly #faultLines = new RepeatedLines((text, times) =>
+  readonly #faultLines = new DeduplicatedLog((text, times) =>
     this.#log.warn(times === 1 ? text : `${text} (${times.toLocaleString('en')} times within a second)`),
   );
   readonly #warnings = new WarnOnce();
@@ -161,7 +161,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #tellStart(): void {
     const { namespace, transport, log } = this.#options;
     const availability = new Availability(this.#client, START_TIMEOUT_MS);
-    tellAway(availability, 'no message is worked on', () => this.#closing !== undefined, log);
+    logAvailability(availability, 'no message is worked on', () => this.#closing !== undefined, log);
     const where = `${this.#target.address()}, database ${this.#target.database}, namespace "${namespace}"`;
     this.#log.info(safeText(`listening at ${where} (${transport}), Bloom filters: ${this.bloom}`));
   }

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { resolveBloomOptions, resolveShape } from '../../lib/bloom/bloom-options.js';
-import { placeOf } from '../../lib/redis/target-of-urls.js';
+import { targetOfUrls } from '../../lib/redis/target-of-urls.js';
 import { resolveStoreOptions } from '../../lib/session/options.js';
 import { resolveWorkerOptions } from '../../lib/worker/options.js';
 import { resolveOptions } from '../../middleware/options.js';
@@ -181,7 +181,7 @@ describe('fuzz: options', () => {
       async ([urls, cluster, sentinel]) => {
         const place = await coded(() => {
           try {
-            return placeOf(urls, { cluster, ...(sentinel !== undefined && { sentinel }) });
+            return targetOfUrls(urls, { cluster, ...(sentinel !== undefined && { sentinel }) });
           } catch (error) {
             expect((error as Error).message).to.not.contain('s3cr3t');
             throw error;

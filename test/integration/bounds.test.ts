@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { SessionData } from 'express-session';
-import { Redis } from 'ioredis';
-import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import type { Redis } from 'ioredis';
+import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createBloomFilter } from '../../lib/bloom-choice/index.js';
 import { OptionError } from '../../lib/errors/errors.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
@@ -10,22 +10,12 @@ import { keyItems } from '../../lib/serving/keyed-items.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { pageNames } from '../../middleware/page-name.js';
 import { RequestIntelligence } from '../../middleware/request-intelligence.js';
+import { useRedis } from '../support/use-redis.js';
 
 describe('bounds of what careless code and a visitor can leave behind', () => {
   let redis: PrivateRedis;
   let client: Redis;
-  const open: (() => Promise<unknown>)[] = [];
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-  });
-  afterEach(async () => {
-    for (const close of open.splice(0).reverse()) await close();
-  });
-  after(async () => {
-    client.disconnect();
-    await redis.stop();
-  });
+  const open = useRedis((started) => ({ redis, client } = started));
 
   it('256 own commands that never end do not keep their places: the next are worked on, and the hung are counted', async () => {
     const worker = await createWorker({

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
-import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import type { PrivateRedis } from '../../demo/private-redis.js';
 import {
   createWorker,
   type IntelligentSessionOptions,
@@ -15,25 +15,14 @@ import {
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 
 const session = { cookie: { originalMaxAge: 60_000 } } as never;
 
 describe('a connection is ended by evidence only', () => {
   let redis: PrivateRedis;
   let client: Redis;
-  const open: (() => unknown)[] = [];
-
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-  });
-  afterEach(async () => {
-    for (const close of open.splice(0).reverse()) await close();
-  });
-  after(async () => {
-    client.disconnect();
-    await redis.stop();
-  });
+  const open = useRedis((started) => ({ redis, client } = started));
 
   const storeOf = (options: RedisSessionStoreOptions): RedisSessionStore => {
     const store = new RedisSessionStore(options);

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import calculateSlot from 'cluster-key-slot';
 import express from 'express';
 import { Cluster, Redis } from 'ioredis';
-import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import type { PrivateRedis } from '../../demo/private-redis.js';
 import {
   createWorker,
   type IntelligentSession,
@@ -20,6 +20,7 @@ import { Site } from '../support/site.js';
 import { stall } from '../support/stall.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
+import { useRedis } from '../support/use-redis.js';
 
 const NAMESPACE = 'local:';
 const embedded = { worker: 'embedded', secret: 'test', namespace: NAMESPACE } as const;
@@ -109,20 +110,7 @@ describe('the intelligent session on a Cluster, without a worker process', () =>
 describe('commands that the application carries out itself', () => {
   let redis: PrivateRedis;
   let client: Redis;
-  const open: (() => Promise<unknown>)[] = [];
-
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-  });
-  afterEach(async () => {
-    for (const close of open.splice(0).reverse()) await close();
-    await client.flushall();
-  });
-  after(async () => {
-    client.disconnect();
-    await redis.stop();
-  });
+  const open = useRedis((started) => ({ redis, client } = started));
   const sessionsOf = (options: IntelligentSessionOptions = {}) => {
     const sessions = intelligentSession({ redis: redis.url, ...embedded, ...options });
     open.push(() => sessions.close());

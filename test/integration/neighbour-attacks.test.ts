@@ -233,6 +233,7 @@ describe('an account that may publish and nothing else', () => {
       'reset',
       'on',
       '>secret',
+      'resetchannels',
       '&ss:*',
       'resetkeys',
       '+publish',

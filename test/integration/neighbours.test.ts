@@ -173,7 +173,18 @@ describe('applications that share a Redis', () => {
 
   describe('each with a keyPrefix of its own', () => {
     beforeEach(async () => {
-      await client.call('ACL', 'SETUSER', 'app1', 'reset', 'on', '>secret', '~app1:*', '&app1:*', '+@all');
+      await client.call(
+        'ACL',
+        'SETUSER',
+        'app1',
+        'reset',
+        'on',
+        '>secret',
+        '~app1:*',
+        'resetchannels',
+        '&app1:*',
+        '+@all',
+      );
       // who subscribes needs each pattern as it stands
       for (const namespace of ['app1:', 'app1:shop:'])
         for (const command of builtIn.keys())

@@ -134,7 +134,7 @@ describe('Redis that is away, on the console', () => {
     const redis = await start();
     const client = new Redis(redis.url);
     open.push(() => client.disconnect());
-    await client.call('ACL', 'SETUSER', 'shop', 'on', '>x', '~*', '&*', '+@all', '-blmpop', '-blpop');
+    await client.call('ACL', 'SETUSER', 'shop', 'on', '>x', '~*', '&*', '+@all', '-@blocking');
     const { sessions, visitor } = await siteOf({ redis: redis.url.replace('//', '//shop:x@') });
     for (let i = 0; i < 3; i++) await visitor.json('/');
     await until('it is told', () => warnings.of('FAULT').length > 0);
@@ -144,7 +144,7 @@ describe('Redis that is away, on the console', () => {
     const before = await connections();
     await until('it was tried some times', async () => (await connections()) > before + 4);
     expect(heard, 'once, until it is otherwise').to.deep.equal([]);
-    expect(warnings.of('FAULT').filter((text) => /NOPERM.*blmpop/i.test(text))).to.have.length(1);
+    expect(warnings.of('FAULT').filter((text) => /NOPERM.*blm?pop/i.test(text))).to.have.length(1);
   });
 
   it('a subscription that Redis refuses is one fault, however often it is tried', async () => {

@@ -15,7 +15,7 @@ import {
   OptionError,
   RedisSessionStore,
 } from '../../lib/index.js';
-import { placeOf } from '../../lib/redis/target-of-urls.js';
+import { targetOfUrls } from '../../lib/redis/target-of-urls.js';
 import { allowDebug } from '../support/servers.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
@@ -181,7 +181,7 @@ describe('what others reported', () => {
     closing.push(() => store.close());
     expect(await store.length()).to.equal(0);
     for (const url of [at(password), at('a%zz')]) {
-      for (const act of [() => new RedisSessionStore({ url }), () => placeOf(url, { sentinel: 'shop' })])
+      for (const act of [() => new RedisSessionStore({ url }), () => targetOfUrls(url, { sentinel: 'shop' })])
         expect(act)
           .to.throw(OptionError, /encodeURIComponent/)
           .and.not.have.property('input');
@@ -194,7 +194,7 @@ describe('what others reported', () => {
     const store = new RedisSessionStore({ url: `redis://[::1]:${redis.port}` });
     closing.push(() => store.close());
     expect(await store.length()).to.equal(0);
-    const place = placeOf('redis://[::1]:26379', { sentinel: 'shop' });
+    const place = targetOfUrls('redis://[::1]:26379', { sentinel: 'shop' });
     expect(place).to.deep.include({ sentinels: [{ host: '::1', port: 26379 }] });
   });
 
@@ -233,7 +233,7 @@ describe('what others reported', () => {
   // airqo-platform/AirQo-api#201, Volafile/volafile-bugs#131
   it('a Redis whose disk is full: pages read, a change and a logout are errors, and afterwards all is well', async () => {
     const path = folder();
-    const redis = await start('--dir', path, '--save', '3600 1');
+    const redis = await start('--dir', path, '--save', '3600', '1');
     const client = connect(redis);
     const { visitor } = await open({ redis: redis.url });
     await visitor.json('/count');

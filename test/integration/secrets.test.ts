@@ -7,7 +7,7 @@ import { Cluster, ReplyError } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { applicationFault, hidePasswords, OptionError, redisFault } from '../../lib/errors/errors.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
-import { placeOf } from '../../lib/redis/target-of-urls.js';
+import { targetOfUrls } from '../../lib/redis/target-of-urls.js';
 import { Site, Visitor } from '../support/site.js';
 
 const SECRET = 'recognisable-5ecret';
@@ -124,8 +124,8 @@ describe('secrets in what is told', () => {
     const ways: Record<string, (text: string) => unknown> = {
       redis: (text) => intelligentSession({ redis: text, secret: 's' }),
       store: (text) => new RedisSessionStore({ url: text }),
-      '--cluster': (text) => placeOf(text, { cluster: true }),
-      '--sentinel': (text) => placeOf(`redis://a,${text}`, { sentinel: 'main' }),
+      '--cluster': (text) => targetOfUrls(text, { cluster: true }),
+      '--sentinel': (text) => targetOfUrls(`redis://a,${text}`, { sentinel: 'main' }),
       Cluster: (text) => new RedisSessionStore({ client: new Cluster([text], { lazyConnect: true }) }),
       REDIS_URL: (text) => {
         const before = process.env.REDIS_URL;

@@ -2,31 +2,20 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import express from 'express';
 import type { SessionData } from 'express-session';
-import { Redis } from 'ioredis';
-import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
+import type { Redis } from 'ioredis';
+import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
 import { streamKey, workersKey } from '../../lib/redis/keys.js';
 import { GROUP, MAX_PAYLOAD_BYTES } from '../../lib/transport/protocol.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
 
 /** What SECURITY.md and docs/security.md say and no other test holds. */
 describe('what the security pages say', () => {
   let redis: PrivateRedis;
   let client: Redis;
-  const open: (() => Promise<unknown>)[] = [];
-  before(async () => {
-    redis = await startPrivateRedis();
-    client = new Redis(redis.url);
-  });
-  afterEach(async () => {
-    for (const close of open.splice(0).reverse()) await close();
-    await client.flushall();
-  });
-  after(async () => {
-    client?.disconnect();
-    await redis?.stop();
-  });
+  const open = useRedis((started) => ({ redis, client } = started));
 
   it('who may write Redis can put back an older encrypted record of the same session', async () => {
     const store = new RedisSessionStore({ url: redis.url, encryption: { secrets: ['a secret of sixteen'] } });

@@ -9,6 +9,10 @@ import { createWorker } from '../../lib/index.js';
 import type { DegradedReason } from '../../lib/serving/executor.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
+import { targetOf } from '../../lib/redis/open-target.js';
+import { inboxKey } from '../../lib/transport/protocol.js';
+import { Inbox } from '../../lib/transport/replies/inbox.js';
+import { startServer } from '../support/servers.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
 
@@ -59,6 +63,34 @@ describe('the serving layer', () => {
       for (const answer of answers) expect(answer).to.have.nested.property('data.totalPages', 1);
       // the worker's two, the commands, and the inbox or the pool
       expect(await connections()).to.be.at.most(before + 2 + 1 + (replies === 'inbox' ? 1 : 8));
+    });
+
+  for (const server of ['redis-7.0', 'redis-6.2'] as const)
+    it(`hears answers that came together in their order (${server})`, async function () {
+      const own = await startServer(this, { name: server, server, bloom: 'fallback' });
+      const admin = new Redis(own.url);
+      const heard: string[] = [];
+      const inbox = new Inbox(
+        targetOf(admin),
+        '',
+        ({ id }) => heard.push(id),
+        () => {},
+      );
+      try {
+        const waits = async () => /cmd=bl\w*pop/.test(String(await admin.client('LIST')));
+        const sent = Array.from({ length: 600 }, (_, i) => String(i));
+        for (let i = 0; i < sent.length; i += 200) {
+          await until('it waits', waits);
+          const key = inboxKey('', inbox.name as string);
+          await admin.rpush(key, ...sent.slice(i, i + 200).map((id) => JSON.stringify({ id })));
+          await until('it has heard them', () => heard.length === i + 200);
+        }
+        expect(heard).to.deep.equal(sent);
+      } finally {
+        inbox.close();
+        admin.disconnect();
+        await own.stop();
+      }
     });
 
   it('by list: where every connection is taken, a page view is sent all the same, and the page goes on', async () => {

@@ -1,6 +1,6 @@
 /** What the suite's tests name, and the rights for it: users of as-acl-user.ts have those of all tests. */
 import { type AclRole, type AclScope, type RightGroup, rightsOf, type ServerFeatures } from '../../lib/acl/rights.js';
-import { united } from '../../lib/acl/rule.js';
+import { mergeGroups } from '../../lib/acl/rule.js';
 import { shardGlob } from '../../lib/transport/pubsub/shard.js';
 
 /** An embedded worker's connection has the rights of both (docs/security.md). */
@@ -20,9 +20,11 @@ const suite = {
   namespaces: [
     '',
     ...words(
-      'a: admin: app: app1: app1:shop: backlog: by: closed: combos: e: embedded: far: first: flood: here: local: long:',
+      'a: admin: app: app1: app1:shop: backlog: by: closed: combos: e: embedded: far: first: flood: here: large: lists: local:',
     ),
-    ...words('n: names: nobody: once: own: p: pre: s: second: shape: shop: silent: slow: stop: test: there: v: w: x'),
+    ...words(
+      'long: n: names: nobody: once: own: p: pre: s: second: shape: shop: silent: slow: stop: test: there: v: w: x',
+    ),
     ...words('start-kept: start-0: start-130:'),
     ...['pubsub', 'stream'].flatMap((transport) => [
       ...[`${transport}:`, `commands-${transport}:`, `stalled-${transport}:`, `start-order-${transport}:`],
@@ -37,7 +39,7 @@ const suite = {
     ...words(
       'ok slow send-mail price welcome own my-command close odd never hang shout quick nothing nothing-later no-json',
     ),
-    ...words('fail kicked flooded no-such-command null bigint stop echo checkout report leak forge'),
+    ...words('fail kicked flooded no-such-command null bigint stop echo checkout report leak forge large'),
   ],
 };
 
@@ -78,5 +80,5 @@ export function rightsOfSuite(role: Role, server: ServerFeatures): RightGroup[] 
     ...group,
     keys: group.keys?.map((key) => key.replaceAll('contract:', 'contract*:')) ?? [],
   });
-  return united(all.flatMap((scope) => ROLES[role].flatMap((each) => rightsOf(each, scope))).map(wide));
+  return mergeGroups(all.flatMap((scope) => ROLES[role].flatMap((each) => rightsOf(each, scope))).map(wide));
 }

@@ -87,8 +87,9 @@ Cluster.prototype.connect = function (this: Cluster) {
   return connectCluster.apply(this);
 };
 
-/** Servers that have the users, by run_id. */
+/** Servers that have a user, by run_id and role; a server is busy with a long rule, so that one connection makes it for all. */
 const ready = new Set<string>();
+const making = new Map<string, Promise<unknown>>();
 
 /** Makes the role's user, on the connection that it is for: false where the server does not let us. */
 async function becomes(stream: Socket, role: Role, options: Marked): Promise<boolean> {
@@ -98,22 +99,35 @@ async function becomes(stream: Socket, role: Role, options: Marked): Promise<boo
     if (options.password) await ask('AUTH', options.password);
     const info = await ask('INFO', 'server');
     const id = `${/run_id:(\w+)/.exec(info)?.[1]} ${role}`;
-    if (!ready.has(id)) {
-      const module = /name=bf,/.test(await ask('INFO', 'modules'));
-      const server: ServerFeatures = {
-        version: versionOf(/redis_version:(\S+)/.exec(info)?.[1] ?? ''),
-        bloom: module ? 'module' : 'fallback',
-        bloomCard: true,
-      };
-      await ask('ACL', 'SETUSER', role, 'reset', 'on', `>${PASSWORD}`, ...ruleOf(rightsOfSuite(role, server), server));
-      ready.add(id);
-      if (process.env.ACL_ROLES) appendFileSync(process.env.ACL_ROLES, `${role}\n`);
+    while (!ready.has(id)) {
+      const other = making.get(id);
+      const made = other ?? makeUser(ask, role, info);
+      if (!other) making.set(id, made);
+      try {
+        await made;
+        ready.add(id);
+      } catch (error) {
+        if (!other) throw error;
+      } finally {
+        if (!other) making.delete(id);
+      }
     }
     return true;
   } catch (error) {
     if (!/^-(NOAUTH|WRONGPASS|LOADING)|closed/.test(String(error))) throw error;
     return false; // as the test wants it
   }
+}
+
+async function makeUser(ask: ReturnType<typeof asking>, role: Role, info: string): Promise<void> {
+  const module = /name=bf,/.test(await ask('INFO', 'modules'));
+  const server: ServerFeatures = {
+    version: versionOf(/redis_version:(\S+)/.exec(info)?.[1] ?? ''),
+    bloom: module ? 'module' : 'fallback',
+    bloomCard: true,
+  };
+  await ask('ACL', 'SETUSER', role, 'reset', 'on', `>${PASSWORD}`, ...ruleOf(rightsOfSuite(role, server), server));
+  if (process.env.ACL_ROLES) appendFileSync(process.env.ACL_ROLES, `${role}\n`);
 }
 
 /** One command after the other on a plain connection: a reply is a line, or a text of so many bytes. */

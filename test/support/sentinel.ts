@@ -76,7 +76,7 @@ export async function startSentinelTrio(): Promise<SentinelTrio> {
     const master = keep(await startPrivateRedis({ args }));
     const replica = keep(
       await startPrivateRedis({
-        args: [...args, '--dbfilename', 'replica.rdb', '--replicaof', `127.0.0.1 ${master.port}`],
+        args: [...args, '--dbfilename', 'replica.rdb', '--replicaof', '127.0.0.1', `${master.port}`],
       }),
     );
     const sentinels = [];

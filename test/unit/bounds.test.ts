@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
-import { tellFaults } from '../../lib/redis/connection-faults.js';
+import { onConnectionFault } from '../../lib/redis/connection-faults.js';
 import { CircuitBreakers } from '../../lib/serving/circuit-breaker.js';
 import { HeldRequests } from '../../lib/serving/held-requests.js';
-import { RepeatedLines } from '../../lib/errors/deduplicated-log.js';
+import { DeduplicatedLog } from '../../lib/errors/deduplicated-log.js';
 import { keepUnanswered, type SessionState } from '../../lib/session/snapshot.js';
 import { TouchThrottle } from '../../lib/session/touch-throttle.js';
 
@@ -31,7 +31,7 @@ describe('what a process remembers', () => {
 
   it('of faults to tell is 100 texts a second: the others are told as one', () => {
     const said = new Map<string, number>();
-    const lines = new RepeatedLines((text, times) => said.set(text, (said.get(text) ?? 0) + times));
+    const lines = new DeduplicatedLog((text, times) => said.set(text, (said.get(text) ?? 0) + times));
     for (let i = 0; i < 5_000; i++) lines.add(`fault ${i}`);
     lines.flush();
     expect(said.size).to.equal(101);
@@ -51,7 +51,7 @@ describe('what a process remembers', () => {
   it('of reasons why a connection does not come about is 16, until it is there', () => {
     const client = new Redis({ lazyConnect: true });
     const told: string[] = [];
-    tellFaults(client, ({ message }) => told.push(message));
+    onConnectionFault(client, ({ message }) => told.push(message));
     for (let i = 0; i < 1_000; i++) client.emit('error', new Error(`reason ${i}`));
     expect(told).to.have.lengthOf(16);
     client.emit('ready');

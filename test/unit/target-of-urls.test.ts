@@ -2,16 +2,16 @@ import { expect } from 'chai';
 import { Cluster, type ClusterNode } from 'ioredis';
 import { createCluster } from 'redis';
 import { nodesOf } from '../../lib/redis/cluster-options.js';
-import { placeOf } from '../../lib/redis/target-of-urls.js';
+import { targetOfUrls } from '../../lib/redis/target-of-urls.js';
 import { targetOf } from '../../lib/redis/open-target.js';
 
 describe('where the bin’s Redis is', () => {
   it('is a URL as it stands', () => {
-    expect(placeOf('redis://h:1', {})).to.equal('redis://h:1');
+    expect(targetOfUrls('redis://h:1', {})).to.equal('redis://h:1');
   });
 
   it('is a master that Sentinels watch, with the credentials of the first URL', () => {
-    expect(placeOf('redis://u:p%40ss@a:1,redis://b', { sentinel: 'main' })).to.deep.equal({
+    expect(targetOfUrls('redis://u:p%40ss@a:1,redis://b', { sentinel: 'main' })).to.deep.equal({
       sentinels: [
         { host: 'a', port: 1 },
         { host: 'b', port: 6379 },
@@ -23,22 +23,22 @@ describe('where the bin’s Redis is', () => {
   });
 
   it('is a Cluster, by some of its nodes, over TLS where the URL says so; nothing is connected yet', () => {
-    const cluster = placeOf('rediss://:secret@a:1,rediss://b:2', { cluster: true }) as Cluster;
+    const cluster = targetOfUrls('rediss://:secret@a:1,rediss://b:2', { cluster: true }) as Cluster;
     expect(cluster.status).to.equal('wait');
     expect(cluster.options.redisOptions).to.deep.equal({ password: 'secret', tls: {} });
     expect(targetOf(cluster).address()).to.not.contain('secret');
   });
 
   it('with Sentinels is reached by TLS where the URLs say so, and nowhere half', () => {
-    expect(placeOf('rediss://:secret@a:1,rediss://b:2', { sentinel: 'main' })).to.have.deep.property('tls', {});
+    expect(targetOfUrls('rediss://:secret@a:1,rediss://b:2', { sentinel: 'main' })).to.have.deep.property('tls', {});
     for (const urls of ['redis://a,rediss://b', 'rediss://a,redis://b'])
       for (const how of [{ sentinel: 'main' }, { cluster: true }])
-        expect(() => placeOf(urls, how), urls).to.throw(TypeError, '--redis: all URLs');
+        expect(() => targetOfUrls(urls, how), urls).to.throw(TypeError, '--redis: all URLs');
   });
 
   it('refuses what is no URL', () => {
     for (const url of ['nothing', 'host:1', 'redis://a,b', 'http://a'])
-      expect(() => placeOf(url, { cluster: true }), url)
+      expect(() => targetOfUrls(url, { cluster: true }), url)
         .to.throw(TypeError, '--redis')
         .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
   });
@@ -47,14 +47,15 @@ describe('where the bin’s Redis is', () => {
 describe('a Cluster’s nodes, as the caller’s client has them', () => {
   const ofIoredis = (...nodes: (string | number | object)[]) =>
     nodesOf(new Cluster(nodes as ClusterNode[], { lazyConnect: true }));
-  const ofNodeRedis = (...rootNodes: { url: string }[]) => nodesOf(createCluster({ rootNodes }) as unknown as Cluster);
+  const optionsOfNodeRedis = (...rootNodes: { url: string }[]) =>
+    nodesOf(createCluster({ rootNodes }) as unknown as Cluster);
 
   it('are all spoken to by TLS where one of them is', () => {
     const given = [
       ofIoredis('rediss://:secret@a:1', 'b:2'),
       ofIoredis({ host: 'a' }, { host: 'b', tls: {} }),
-      ofNodeRedis({ url: 'redis://a:1' }, { url: 'rediss://b:2' }),
-      ofNodeRedis({ url: 'rediss://a:1' }, { url: 'redis://b:2' }),
+      optionsOfNodeRedis({ url: 'redis://a:1' }, { url: 'rediss://b:2' }),
+      optionsOfNodeRedis({ url: 'rediss://a:1' }, { url: 'redis://b:2' }),
     ];
     for (const { options } of given) expect(options.redisOptions?.tls, JSON.stringify(options)).to.be.an('object');
   });

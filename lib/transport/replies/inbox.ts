@@ -49,16 +49,16 @@ export class Inbox {
   async #drain(name: string): Promise<void> {
     const key = inboxKey(this.namespace, name);
     const read = () => {
-      const reply = this.#take(key);
-      reply.catch(() => {}); // told when its turn has come, if it comes
-      return reply;
+      const replies = this.#take(key);
+      for (const reply of replies) reply.catch(() => {}); // told when its turn has come, if it comes
+      return replies;
     };
     let next = read();
     while (this.name === name && !this.#closed) {
       try {
-        const texts = next;
+        const replies = next;
         next = read();
-        for (const text of await texts) this.#deliver(text);
+        for (const reply of replies) for (const text of await reply) this.#deliver(text);
         this.#told = undefined;
       } catch (error) {
         if (/unknown command/i.test(String(error)) && this.#many) {
@@ -83,14 +83,14 @@ export class Inbox {
   }
 
   /** BLMPOP (Redis 7). BLPOP takes one: the others that came with it are what LPOP, sent before the next BLPOP, finds. */
-  async #take(key: string): Promise<readonly string[]> {
-    if (this.#many) return (await this.client.blmpop(BLOCK_SECONDS, 1, key, 'LEFT', 'COUNT', AT_ONCE))?.[1] ?? [];
-    const others = this.client.lpop(key, AT_ONCE);
-    const one = this.client.blpop(key, BLOCK_SECONDS);
-    one.catch(() => {}); // told when its turn has come, if it comes
-    for (const text of (await others) ?? []) this.#deliver(text);
-    const reply = await one;
-    return reply ? [reply[1]] : [];
+  #take(key: string): readonly Promise<readonly string[]>[] {
+    const { client } = this;
+    if (this.#many)
+      return [client.blmpop(BLOCK_SECONDS, 1, key, 'LEFT', 'COUNT', AT_ONCE).then((reply) => reply?.[1] ?? [])];
+    return [
+      client.lpop(key, AT_ONCE).then((texts) => texts ?? []),
+      client.blpop(key, BLOCK_SECONDS).then((reply) => reply?.slice(1) ?? []),
+    ];
   }
 
   #deliver(text: string): void {

@@ -1,0 +1,101 @@
+import { commandKeys, intelligenceKeys } from '../intelligence/keys.js';
+import { expiredChannel, INVALIDATIONS } from '../redis/channels.js';
+import { endedPrefix, formsBeside, sessionKey, userSessionsPrefix } from '../redis/keys.js';
+import type { AclScope, RightGroup } from './scope.js';
+import {
+  all,
+  channelsOf,
+  clock,
+  connection,
+  inboxes,
+  leases,
+  literal,
+  nodes,
+  replyLists,
+  SCRIPT,
+  since,
+  some,
+  streams,
+} from './shared-rights.js';
+
+/** The rights of an Express process: its store's and its requests'. */
+export function servingGroups(scope: AclScope): RightGroup[] {
+  const { namespace, keyPrefix, prefix, transport, cluster, replies, store, db } = scope;
+  const users = store.has('users');
+  const session = sessionKey(literal(keyPrefix + prefix), '*');
+  const ended = (key: string) => formsBeside(literal(endedPrefix(keyPrefix)), key);
+  const user = `${literal(keyPrefix + userSessionsPrefix(prefix))}*`;
+  // only the client's keyPrefix can have a brace here
+  const usersEnded = /[{}]/.test(keyPrefix) ? ended(user) : ended(user).slice(0, 1);
+  const taking = replies === 'list' ? ['blpop'] : since(scope, 7, 0) ? ['blmpop'] : ['blpop', 'lpop'];
+  return [
+    connection(scope),
+    ...nodes(scope),
+    ...some(users, clock),
+    {
+      name: 'sessions',
+      commands: [
+        ...['get', 'set', 'exists', 'pttl', 'pexpire', 'unlink', ...SCRIPT],
+        ...some(users, 'getdel'),
+        ...some(!cluster, 'mget'),
+      ],
+      keys: all([session, ...ended(session)]),
+    },
+    // scripts that are sent by their hash are loaded at each new connection
+    ...some(!cluster || transport === 'pubsub', { name: 'loading', commands: ['script|load'] }),
+    ...some(users, {
+      name: 'users',
+      commands: [
+        ...['hgetall', 'hset', 'hdel', 'hkeys', 'pttl', 'pexpire', 'persist', ...SCRIPT],
+        ...some(cluster, 'rpush', 'ltrim', 'lrange'),
+        ...some(store.has('scan'), 'unlink'),
+      ],
+      keys: all([user, ...(cluster ? usersEnded : [])]),
+    }),
+    ...some(store.has('scan'), { name: 'scan', commands: ['scan'] }),
+    ...some(store.has('near-cache'), {
+      name: 'near-cache',
+      commands: ['client|id', 'client|tracking', 'subscribe'],
+      channels: [INVALIDATIONS],
+    }),
+    ...some(store.has('expired-events'), {
+      name: 'expired-events',
+      commands: ['psubscribe'],
+      channels: [expiredChannel(db)],
+    }),
+    ...(transport === 'stream'
+      ? [
+          { name: 'adding', commands: SCRIPT, keys: all([streams(scope), leases(scope)]) },
+          { name: 'messages', commands: ['xadd', 'xlen', 'memory|usage', 'pexpire'], keys: [`%W~${streams(scope)}`] },
+          { name: 'leases', commands: ['exists'], keys: [`%R~${leases(scope)}`] },
+        ]
+      : [{ name: 'messages', commands: ['publish'], channels: channelsOf(scope, '*') }]),
+    {
+      name: 'answers',
+      commands: taking,
+      keys: all(replies === 'inbox' ? [inboxes(scope)] : replyLists(scope)),
+    },
+    {
+      name: 'insight',
+      commands: ['pttl', 'pexpire', 'unlink', ...SCRIPT],
+      keys: all(Object.values(intelligenceKeys(namespace, '*'))),
+    },
+    { name: 'gone', commands: ['set'], keys: [`%W~${commandKeys(namespace, '*').gone}`] },
+    ...some(!cluster, { name: 'role', commands: ['role'] }),
+  ];
+}
+
+/** The rights of what only sends messages, without sessions. */
+export function publisherGroups(scope: AclScope): RightGroup[] {
+  return [
+    connection(scope),
+    ...nodes(scope),
+    ...(scope.transport === 'stream'
+      ? [
+          // a publisher with the right to PEXPIRE could delete the stream, so the worker sets its expiry
+          { name: 'messages', commands: ['xadd', 'xlen', 'memory|usage'], keys: [`%W~${streams(scope)}`] },
+          { name: 'leases', commands: ['exists'], keys: [`%R~${leases(scope)}`] },
+        ]
+      : [{ name: 'messages', commands: ['publish'], channels: channelsOf(scope, '*') }]),
+  ];
+}

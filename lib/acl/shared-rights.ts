@@ -1,0 +1,46 @@
+import { builtIn } from '../intelligence/commands.js';
+import { leaseKey, streamKey } from '../redis/keys.js';
+import { inboxKey, patternOf, replyKey } from '../transport/protocol.js';
+import type { AclScope, RightGroup } from './scope.js';
+
+export const since = ({ server: { version } }: AclScope, major: number, minor: number): boolean =>
+  version[0] > major || (version[0] === major && version[1] >= minor);
+
+/** Items for a list where a condition holds, and none otherwise. */
+export const some = <T>(condition: boolean, ...items: readonly T[]): readonly T[] => (condition ? items : []);
+
+/** Escapes a text for a glob, so that it matches itself only. */
+export const literal = (text: string): string => text.replace(/[*?[\]\\]/g, '\\$&');
+export const all = (keys: Iterable<string>): string[] => Array.from(keys, (key) => `~${key}`);
+export const SCRIPT = ['eval', 'evalsha'];
+
+const commandNames = ({ commands }: AclScope): string[] => [...builtIn.keys(), ...commands];
+export const channelsOf = (scope: AclScope, glob: string): string[] =>
+  commandNames(scope).map((command) => patternOf(scope.namespace, command, glob, scope.db));
+/** The white paper's reply lists, one for each request. */
+export const replyLists = (scope: AclScope): string[] =>
+  commandNames(scope).map((command) => replyKey(scope.namespace, { command, sid: '*', rid: '*' }));
+export const inboxes = ({ namespace }: AclScope): string => inboxKey(namespace, '*');
+export const streams = ({ namespace }: AclScope): string => streamKey(namespace, '*');
+export const leases = ({ namespace }: AclScope): string => leaseKey(namespace, '*');
+
+/** What every connection sends for itself: the handshake, the ready check, and PINGs. */
+export const connection = (scope: AclScope): RightGroup => ({
+  name: 'connection',
+  commands: [
+    'ping',
+    'info',
+    ...some(scope.db !== 0, 'select'),
+    // ioredis sends its name and version. Redis before 7.2 refuses that, and 6.2 logs the refusal as a violation.
+    ...some(since(scope, 7, 2) || !since(scope, 7, 0), 'client|setinfo'),
+  ],
+});
+
+export const nodes = (scope: AclScope): readonly RightGroup[] =>
+  some(scope.cluster, {
+    name: 'cluster',
+    // ioredis also asks replicas for the slots
+    commands: ['cluster|slots', 'cluster|info', 'asking', 'readonly', 'client|setname'],
+  });
+
+export const clock: RightGroup = { name: 'clock', commands: ['time'] };

@@ -1,0 +1,99 @@
+import { descriptors, keptKeys } from '../intelligence/commands.js';
+import { commandKeys } from '../intelligence/keys.js';
+import { shapeKey, workersKey } from '../redis/keys.js';
+import type { AclScope, RightGroup } from './scope.js';
+import {
+  all,
+  channelsOf,
+  clock,
+  connection,
+  inboxes,
+  leases,
+  nodes,
+  replyLists,
+  SCRIPT,
+  some,
+  streams,
+} from './shared-rights.js';
+
+const BLOOM = {
+  fallback: ['getrange', 'setrange', 'strlen', 'bitfield', 'del', 'type'],
+  module: ['bf.card', 'bf.reserve', 'bf.add', 'bf.exists', 'bf.mexists', 'type', 'getrange'],
+};
+
+/** What the built-in commands' scripts use, as their descriptors say: a group for each key, and one for all filters. */
+function insightGroups({ namespace, server }: AclScope): RightGroup[] {
+  const keys: Readonly<Record<string, string>> = commandKeys(namespace, '*');
+  const expiry = ['pttl', 'pexpire'];
+  const filter = [...BLOOM[server.bloom], ...some(server.bloom === 'module' && !server.bloomCard, 'bf.info')];
+  const used = descriptors.flatMap(({ uses }) => Object.entries(uses));
+  const groups = [...new Set(used.map(([name]) => name))].map((name) => {
+    const commands = new Set(used.flatMap(([key, how]) => (key !== name ? [] : how === 'filter' ? filter : how)));
+    const isKept = (keptKeys as readonly string[]).includes(name);
+    const isFilter = used.some(([key, how]) => key === name && how === 'filter');
+    return {
+      name: isFilter ? 'filters' : name,
+      commands: [...commands, ...(isKept ? expiry : [])],
+      keys: [`${isKept ? '~' : '%R~'}${keys[name]}`],
+    };
+  });
+  const [filters, others] = [
+    groups.filter(({ name }) => name === 'filters'),
+    groups.filter(({ name }) => name !== 'filters'),
+  ];
+  const all = { name: 'filters', commands: filters[0]?.commands ?? [], keys: filters.flatMap((group) => group.keys) };
+  return [...others, all];
+}
+
+/** The rights of a worker. */
+export function workerGroups(scope: AclScope): RightGroup[] {
+  const { namespace, transport, bloom, sessionGlob } = scope;
+  const stream = transport === 'stream';
+  const workers = workersKey(namespace);
+  // the sender of a request chooses whether the answer goes to an inbox or to a list
+  const answers = [inboxes(scope), ...replyLists(scope)];
+  const expiry = ['pttl', 'pexpire'];
+  return [
+    connection(scope),
+    ...nodes(scope),
+    clock,
+    ...some(bloom !== 'fallback', { name: 'module', commands: ['command|info'] }),
+    {
+      name: 'scripts',
+      commands: SCRIPT,
+      keys: all([
+        shapeKey(namespace),
+        ...Object.values(commandKeys(namespace, '*')),
+        ...answers,
+        ...some(stream, streams(scope), leases(scope), workers),
+      ]),
+    },
+    { name: 'shape', commands: ['hset', 'hgetall'], keys: [`~${shapeKey(namespace)}`] },
+    ...insightGroups(scope),
+    { name: 'answers', commands: ['rpush', 'ltrim', ...expiry], keys: all(answers) },
+    ...(stream
+      ? [
+          {
+            name: 'messages',
+            commands: [
+              ...['xgroup|create', 'xgroup|delconsumer', 'xreadgroup', 'xack', 'xpending', 'xrange', 'xclaim'],
+              ...['xinfo|stream', 'xinfo|groups', 'xinfo|consumers', 'xtrim', 'xlen', 'pexpire'],
+            ],
+            keys: all([streams(scope)]),
+          },
+          { name: 'leases', commands: ['get', 'set', 'del'], keys: all([leases(scope)]) },
+          {
+            name: 'workers',
+            commands: ['zadd', 'zrem', 'zremrangebyscore', 'zrange', 'pexpire'],
+            keys: all([workers]),
+          },
+        ]
+      : [
+          {
+            name: 'messages',
+            commands: ['psubscribe', 'punsubscribe'],
+            channels: channelsOf(scope, sessionGlob),
+          },
+        ]),
+  ];
+}
