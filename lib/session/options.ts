@@ -9,7 +9,8 @@ import type { RedisOption } from '../redis/client.js';
 import { SESSION_PREFIX } from '../redis/keys.js';
 import { requireOneServer } from '../redis/open-target.js';
 import { maxWaitMs, redisEntries, resolveRedis } from '../redis/redis-option.js';
-import type { SealOptions } from './encryption.js';
+import { wrapApplicationFunctions } from './application-functions.js';
+import type { EncryptionOptions } from './encryption.js';
 
 /** As connect-redis' users know it; JSON is one. */
 export interface Serializer {
@@ -95,13 +96,13 @@ export interface RedisSessionStoreOptions {
   /** How many sessions a user may have; those that were idle longest are ended. Needs `user`. @default none */
   readonly maxSessionsPerUser?: number | undefined;
   /**
-   * Emits `expired` where Redis' `notify-keyspace-events` has `Ex`, best effort, over one more connection. It is for
-   * one Redis, or one that Sentinels name, and not for a Cluster.
+   * Emits `expired` where Redis' `notify-keyspace-events` has `Ex`, best effort, over one more connection. What is
+   * known of the session goes at once then. It is for one Redis, or one that Sentinels name, and not for a Cluster.
    * @default false
    */
   readonly expiredEvents?: boolean | undefined;
   /** Encrypts what is stored, with AES-256-GCM. @default none */
-  readonly encryption?: SealOptions | undefined;
+  readonly encryption?: EncryptionOptions | undefined;
 }
 
 export const schema = v.strictObject({
@@ -193,7 +194,7 @@ export const schema = v.strictObject({
   expiredEvents: v.pipe(
     v.optional(v.boolean(), false),
     about("Emits `expired` where Redis' `notify-keyspace-events` has `Ex`, best effort, over one more connection.", {
-      more: 'It is for one Redis, or one that Sentinels name, and not for a Cluster.',
+      more: 'What is known of the session goes at once then. It is for one Redis, or one that Sentinels name, and not for a Cluster.',
     }),
   ),
   encryption: v.pipe(
@@ -223,5 +224,5 @@ export function resolveStoreOptions(options: RedisSessionStoreOptions) {
   for (const option of ['nearCache', 'expiredEvents'] as const)
     if (rest[option])
       requireOneServer(place, `${CALLER}: option "${option}" is for one Redis (or Sentinel), not for a Cluster`);
-  return { ...rest, redis: place };
+  return { ...wrapApplicationFunctions(rest), redis: place };
 }
