@@ -17,7 +17,7 @@ export interface CommandRequest {
 }
 
 /**
- * Does what a message asks and returns the answer: anything that JSON can say; nothing, too: then ask() gives undefined at
- * once. What it throws is logged and counted, and the asker goes on without.
+ * Does what a message asks and returns the answer, anything that JSON can say. A command that returns nothing answers, too, and ask()
+ * gives null. What it throws is logged and counted, and the asker goes on without an answer.
  */
 export type Command = (request: CommandRequest) => unknown;

@@ -48,7 +48,7 @@ export interface CircuitNames {
   readonly ownCommand: string | undefined;
 }
 
-/** Whose time-outs opened a circuit: those of all that one or all workers have, of one session, or of one of the application's own commands. */
+/** Whose time-outs opened a circuit: those of several sessions (`workers`), of one session, or of an application's own command. */
 export type CircuitScope = 'workers' | 'session' | { readonly ownCommand: string };
 
 /**

@@ -2,10 +2,13 @@ import { isRead } from '../intelligence/commands.js';
 import { optionsOf } from '../options/check-arguments.js';
 import type { RedisClient } from '../redis/connect.js';
 import { isSendable } from '../redis/keys.js';
+import { formatPayload } from '../transport/protocol.js';
 import { CLOSE_TIMEOUT_MS, UnfinishedWork } from '../redis/unfinished-work.js';
 import type { Answer, DegradedReason, Message, Question } from './executor.js';
 import { type HeldRequest, HeldRequests } from './held-requests.js';
+import { keyItems } from './keyed-items.js';
 import type { Outcomes } from './outcomes.js';
+import { checkRequest } from './request-arguments.js';
 
 /** What became of a message that nobody waits for; `unsent`: the connection was lost before it left, so it can be sent again. */
 export type SendResult = 'sent' | 'unsent' | DegradedReason;
@@ -23,12 +26,13 @@ export interface Carrier {
 }
 
 /**
- * Brings requests to what carries them out, in the order in which they were made. Where there is no connection, messages that
+ * Checks requests, and brings them to what carries them out, in the order in which they were made. Where there is no connection, messages that
  * nobody waits for are held for `holdMs`. An ask waits for the first connection only: once a connection was lost, it goes
  * unanswered at once, and where its command writes, it is held as a message that nobody waits for.
  */
 export class Dispatcher {
   readonly #held: HeldRequests;
+  readonly #itemSecret: string | undefined;
   /** Messages that nobody waits for and removals that have begun: close() waits for them. */
   readonly #unfinished: UnfinishedWork;
   #isClosing = false;
@@ -38,33 +42,57 @@ export class Dispatcher {
     client: RedisClient,
     readonly carrier: Carrier,
     readonly outcomes: Outcomes,
+    /** With it, pages and notification ids are keyed before they leave. It is private, so that no log of an executor shows it. */
+    itemSecret: string | undefined,
     holdMs: number,
   ) {
+    this.#itemSecret = itemSecret;
     this.#held = new HeldRequests(holdMs);
     this.#unfinished = new UnfinishedWork(client);
   }
 
-  send(message: Message): void {
+  send(command: string, sid: string, payload: unknown, options: { readonly ttlSeconds: number }): void {
+    checkRequest('send', command, sid, options);
+    const keyed = keyItems(this.#itemSecret, command, sid, payload);
+    this.#send({ command, sid, payload: formatPayload(keyed.payload), ttlSeconds: options.ttlSeconds });
+  }
+
+  ask(
+    command: string,
+    sid: string,
+    payload: unknown,
+    options: { readonly ttlSeconds: number; readonly timeoutMs: number },
+  ): Promise<Answer> {
+    checkRequest('ask', command, sid, options);
+    const { ttlSeconds, timeoutMs } = options;
+    const { payload: keyed, readAnswer } = keyItems(this.#itemSecret, command, sid, payload);
+    const asked = this.#ask({ command, sid, payload: formatPayload(keyed), ttlSeconds, timeoutMs });
+    if (!readAnswer) return asked;
+    return asked.then((answer) => (answer.answered ? { answered: true, data: readAnswer(answer.data) } : answer));
+  }
+
+  #send(message: Message): void {
     if (!isSendable(message.sid)) return void this.outcomes.unsendable(message.command);
-    const request = this.#unawaited(message);
+    const request = this.#withoutWaiter(message);
     // Behind an ask that waits for the first connection, so that a session's messages keep their order.
     if (this.#held.isEmpty && this.carrier.canSend()) request.go();
     else this.#held.add(request);
   }
 
-  ask(question: Question): Promise<Answer> {
+  #ask(question: Question): Promise<Answer> {
     const { command, sid } = question;
     if (!isSendable(sid)) return Promise.resolve(this.outcomes.unsendable(command));
     if (this.#isClosing) return Promise.resolve(this.outcomes.unanswered(command, 'closed'));
     if (this.carrier.canAsk()) return new Promise((resolve) => this.carrier.ask(question, resolve));
-    if (this.carrier.isConnecting()) return new Promise((resolve) => this.#held.add(this.#awaited(question, resolve)));
+    if (this.carrier.isConnecting())
+      return new Promise((resolve) => this.#held.add(this.#withWaiter(question, resolve)));
     this.sendUnlessRead(question);
     return Promise.resolve(this.outcomes.unanswered(command, 'redis'));
   }
 
   /** Nobody waits for this answer any longer: what writes is sent all the same, and what only reads is of no use. */
   sendUnlessRead(message: Message): void {
-    if (!isRead(message.command) && !this.#isClosing) this.send(message);
+    if (!isRead(message.command) && !this.#isClosing) this.#send(message);
   }
 
   /** To be called when what the carrier can do has changed. */
@@ -92,7 +120,7 @@ export class Dispatcher {
     end();
   }
 
-  #unawaited(message: Message): HeldRequest {
+  #withoutWaiter(message: Message): HeldRequest {
     const { command } = message;
     this.#unfinished.begin();
     const request: HeldRequest = {
@@ -112,14 +140,14 @@ export class Dispatcher {
     return request;
   }
 
-  #awaited(question: Question, answered: (answer: Answer) => void): HeldRequest {
+  #withWaiter(question: Question, answered: (answer: Answer) => void): HeldRequest {
     const { command } = question;
     return {
       go: () => this.carrier.ask(question, answered),
       fail: (reason, cause) => answered(this.outcomes.unanswered(command, reason, cause)),
       stopWaiting: () => {
         answered(this.outcomes.unanswered(command, 'redis'));
-        return isRead(command) ? undefined : this.#unawaited(question);
+        return isRead(command) ? undefined : this.#withoutWaiter(question);
       },
     };
   }

@@ -43,11 +43,14 @@ export class HeldRequests {
 
   /** Nobody waits for answers any longer; what is to be sent all the same keeps its turn. */
   stopWaiting(): void {
-    this.#entries = this.#entries.flatMap((entry) => {
-      if (!entry.request.stopWaiting) return entry;
-      const request = entry.request.stopWaiting();
-      return request ? { request, dueMs: entry.dueMs } : [];
+    const entries = this.#entries;
+    this.#entries = [];
+    const kept = entries.flatMap(({ request, dueMs }) => {
+      const other = request.stopWaiting ? request.stopWaiting() : request;
+      return other ? { request: other, dueMs } : [];
     });
+    // Who hears that nobody waits may have sent something meanwhile.
+    this.#entries = [...kept, ...this.#entries];
   }
 
   /** There is a connection: all go, before anything that comes after them. */

@@ -1,7 +1,6 @@
 import { keyItem } from '../intelligence/command/keyed-item.js';
 import { builtIn } from '../intelligence/commands.js';
 import { formatPayload } from '../transport/protocol.js';
-import type { Answer } from './executor.js';
 
 /** What is sent in a payload's place, and how its answer is read. */
 interface Keyed {
@@ -25,18 +24,4 @@ export function keyItems(secret: string | undefined, command: string, sid: strin
     payload: [...items.keys()],
     readAnswer: (data) => (Array.isArray(data) ? (descriptor.unkeyed?.(data, itemOf) ?? data) : data),
   };
-}
-
-/** Asks with keyed items: `ask` is given the payload as text. */
-export function askKeyed(
-  secret: string | undefined,
-  command: string,
-  sid: string,
-  payload: unknown,
-  ask: (payload: string) => Promise<Answer>,
-): Promise<Answer> {
-  const { payload: keyed, readAnswer } = keyItems(secret, command, sid, payload);
-  const asked = ask(formatPayload(keyed));
-  if (!readAnswer) return asked;
-  return asked.then((answer) => (answer.answered ? { answered: true, data: readAnswer(answer.data) } : answer));
 }

@@ -17,16 +17,14 @@ import { distanceMsOf } from '../redis/liveness.js';
 import { loopNowMs, onLoopTick } from '../redis/loop-clock.js';
 import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { formatPayload, PUBLISHED_AGE_SECONDS } from '../transport/protocol.js';
+import { PUBLISHED_AGE_SECONDS } from '../transport/protocol.js';
 import { commandFault, isUnknown } from './command-fault.js';
 import { Dispatcher, type SendResult } from './dispatcher.js';
 import type { Answer, Executor, Message, Question } from './executor.js';
 import { ExecutorEmitter } from './executor-emitter.js';
 import { KeptIntelligence } from './kept-intelligence.js';
-import { askKeyed, keyItems } from './keyed-items.js';
 import { LocalTask } from './local-task.js';
 import { Outcomes } from './outcomes.js';
-import { checkRequest } from './request-arguments.js';
 import { RequestIds } from './request-ids.js';
 
 export interface LocalExecutorOptions {
@@ -68,7 +66,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly #kept: KeptIntelligence;
   /** How the data of the namespace is stored, which its processes agree on. */
   readonly #shape: SharedShape;
-  /** There once the shape has been read, and it is known which Bloom filters the server has. */
+  /** It is there once the shape has been read, and it is known which Bloom filters the server has. */
   #scripts: ScriptExecutor<LocalTask> | undefined;
   /** Redis can be reached, and what is stored can't be used: nobody waits for it. */
   #isRefused = false;
@@ -97,7 +95,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       send: (message: Message, finished: (result: SendResult) => void) => this.#take(message, { finished }),
       ask: (question: Question, answered: (answer: Answer) => void) => this.#ask(question, answered),
     };
-    this.#dispatcher = new Dispatcher(this.#client, carrier, this.#outcomes, maxWaitMs);
+    this.#dispatcher = new Dispatcher(this.#client, carrier, this.#outcomes, options.itemSecret, maxWaitMs);
     this.#availability.on('away', () => this.#dispatcher.connectionChanged());
     const messageAgeMs = PUBLISHED_AGE_SECONDS * 1000;
     this.#kept = new KeptIntelligence(this.#client, this.namespace, this.#dispatcher, this.#outcomes, messageAgeMs);
@@ -111,21 +109,12 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     return this.#metrics.registry;
   }
 
-  send(command: string, sid: string, payload: unknown, options: { readonly ttlSeconds: number }): void {
-    checkRequest('send', command, sid, options);
-    const keyed = keyItems(this.#options.itemSecret, command, sid, payload);
-    this.#dispatcher.send({ command, sid, payload: formatPayload(keyed.payload), ttlSeconds: options.ttlSeconds });
+  send(...request: Parameters<Executor['send']>): void {
+    this.#dispatcher.send(...request);
   }
 
-  ask(
-    command: string,
-    sid: string,
-    payload: unknown,
-    options: { readonly ttlSeconds: number; readonly timeoutMs: number },
-  ): Promise<Answer> {
-    checkRequest('ask', command, sid, options);
-    const ask = (text: string) => this.#dispatcher.ask({ command, sid, payload: text, ...options });
-    return askKeyed(this.#options.itemSecret, command, sid, payload, ask);
+  ask(...request: Parameters<Executor['ask']>): Promise<Answer> {
+    return this.#dispatcher.ask(...request);
   }
 
   forget(sid: string): void {

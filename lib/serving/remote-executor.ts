@@ -12,14 +12,7 @@ import { loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import {
-  DEFAULT_PARTITIONS,
-  formatPayload,
-  formatRequestId,
-  replyKey,
-  type RequestId,
-  requestOf,
-} from '../transport/protocol.js';
+import { DEFAULT_PARTITIONS, formatRequestId, replyKey, type RequestId, requestOf } from '../transport/protocol.js';
 import type { Publisher, PublishResult } from '../transport/publisher.js';
 import { Inbox } from '../transport/replies/inbox.js';
 import { ReplyLists } from '../transport/replies/lists.js';
@@ -28,9 +21,7 @@ import { Dispatcher, type SendResult } from './dispatcher.js';
 import type { Answer, Executor, Message, Question } from './executor.js';
 import { ExecutorEmitter } from './executor-emitter.js';
 import { KeptIntelligence } from './kept-intelligence.js';
-import { askKeyed, keyItems } from './keyed-items.js';
 import { Outcomes } from './outcomes.js';
-import { checkRequest } from './request-arguments.js';
 import {
   checkReplies,
   DEFAULT_REPLY_CONNECTIONS,
@@ -61,26 +52,23 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     closed: () => this.#circuitChanged('closed'),
   });
   readonly #waiting = new WaitingRequests(this.#outcomes, this.#breakers, this);
-  /** For what is kept of sessions. */
+  /** The client for what is kept of sessions. */
   readonly #keys: RedisClient;
-  /** For messages: where workers listen. */
+  /** Where messages are sent to, and workers listen. */
   readonly #target: RedisTarget;
   readonly #sending: RedisClient;
   readonly #publisher: Publisher;
-  /** Where answers arrive: one of the two. */
+  /** Answers arrive by one of the two. */
   readonly #inbox: Inbox | undefined;
   readonly #lists: ReplyLists | undefined;
-  /** Of the connection that sends, and of the inbox's. */
+  /** The availability of the connection that sends, and of the inbox's. */
   readonly #availabilities: readonly Availability[];
   readonly #dispatcher: Dispatcher;
   readonly #kept: KeptIntelligence;
-  /** It is private, so that no log of this object shows it. */
-  readonly #itemSecret: string | undefined;
   #isClosed = false;
 
   constructor(redis: RedisOption, options: RemoteExecutorOptions = {}) {
     super();
-    this.#itemSecret = options.itemSecret;
     const { namespace: given = '', transport = 'pubsub', replies = 'inbox', tellsAway } = options;
     const { partitions = DEFAULT_PARTITIONS, maxWaitMs = DEFAULT_MAX_WAIT_MS } = options;
     const namespace = namespaceOf(redis, given);
@@ -109,7 +97,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
         this.#send(message, finished),
       ask: (question: Question, answered: (answer: Answer) => void) => this.#ask(question, answered),
     };
-    this.#dispatcher = new Dispatcher(this.#sending, carrier, this.#outcomes, maxWaitMs);
+    this.#dispatcher = new Dispatcher(this.#sending, carrier, this.#outcomes, options.itemSecret, maxWaitMs);
     for (const availability of this.#availabilities) {
       availability.on('back', () => this.#dispatcher.connectionChanged());
       availability.on('away', () => this.#dispatcher.connectionChanged());
@@ -124,21 +112,12 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     return this.#metrics.registry;
   }
 
-  send(command: string, sid: string, payload: unknown, options: { readonly ttlSeconds: number }): void {
-    checkRequest('send', command, sid, options);
-    const keyed = keyItems(this.#itemSecret, command, sid, payload);
-    this.#dispatcher.send({ command, sid, payload: formatPayload(keyed.payload), ttlSeconds: options.ttlSeconds });
+  send(...request: Parameters<Executor['send']>): void {
+    this.#dispatcher.send(...request);
   }
 
-  ask(
-    command: string,
-    sid: string,
-    payload: unknown,
-    options: { readonly ttlSeconds: number; readonly timeoutMs: number },
-  ): Promise<Answer> {
-    checkRequest('ask', command, sid, options);
-    const ask = (text: string) => this.#dispatcher.ask({ command, sid, payload: text, ...options });
-    return askKeyed(this.#itemSecret, command, sid, payload, ask);
+  ask(...request: Parameters<Executor['ask']>): Promise<Answer> {
+    return this.#dispatcher.ask(...request);
   }
 
   forget(sid: string): void {
@@ -258,7 +237,10 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     });
   }
 
-  /** On top of the timeout: the way to Redis and back, and that of a worker that is as far away from it and has just begun to read. */
+  /**
+   * How long an answer is waited for: the timeout, the way to Redis and back, and as much for a worker that is as far away from Redis
+   * and has just begun to read.
+   */
   #patienceMs({ timeoutMs }: Question): number {
     return timeoutMs + 4 * distanceMsOf(this.#target);
   }

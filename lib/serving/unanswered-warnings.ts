@@ -6,7 +6,7 @@ import type { CircuitScope } from './circuit-breaker.js';
 /** Where messages go. */
 export interface Route {
   readonly target: RedisTarget;
-  /** With the client's `keyPrefix`. */
+  /** The client's `keyPrefix` is part of it. */
   readonly namespace: string;
   readonly transport: 'pubsub' | 'stream';
   readonly partitions: number;

@@ -11,7 +11,7 @@ import type { Outcomes } from './outcomes.js';
 
 const MAX_TRIALS = 100;
 
-/** A request whose answer may come. */
+/** A request that was sent, and whose answer may come. */
 export interface SentRequest {
   readonly question: Question;
   readonly circuits: CircuitNames;
@@ -19,7 +19,8 @@ export interface SentRequest {
   readonly answered?: (answer: Answer) => void;
 }
 
-interface Waiting extends SentRequest {
+interface Waiting {
+  readonly request: SentRequest;
   readonly expected: Expected;
   readonly timeout?: LoopTimeout;
 }
@@ -47,42 +48,39 @@ export class WaitingRequests {
     return this.#waiting.size;
   }
 
-  has(id: string): boolean {
-    return this.#waiting.has(id) || this.#trials.has(id);
-  }
-
   add(id: string, nonce: string | undefined, request: SentRequest, timeoutMs: number): void {
     const expected = { command: request.question.command, nonce };
     if (request.answered) {
       const timeout = new LoopTimeout(() => this.#timedOut(id, request), timeoutMs);
-      this.#waiting.set(id, { ...request, expected, timeout });
+      this.#waiting.set(id, { request, expected, timeout });
     } else {
       if (this.#trials.size >= MAX_TRIALS) this.#trials.clear();
-      this.#trials.set(id, { ...request, expected });
+      this.#trials.set(id, { request, expected });
     }
   }
 
   /** An answer has arrived. Of one that is not the request's, who waits goes on waiting for its own. */
   answered(item: InboxItem): void {
     const { id, data = null, error } = item;
-    const request = this.#waiting.get(id) ?? this.#trials.get(id);
-    if (!request) return; // It came too late, or is nobody's.
-    const { command, payload } = request.question;
-    if (!this.#answerCheck.belongs(item, request.expected)) {
+    const waiting = this.#waiting.get(id) ?? this.#trials.get(id);
+    if (!waiting) return; // It came too late, or is nobody's.
+    const { question, circuits, answered } = waiting.request;
+    const { command, payload } = question;
+    if (!this.#answerCheck.belongs(item, waiting.expected)) {
       this.outcomes.count(command, 'refused');
       this.#refusals.add('An answer was refused: it is not of the request that it names');
       return;
     }
-    this.breakers.answered(request.circuits);
-    if (!request.answered) this.#trials.delete(id);
+    this.breakers.answered(circuits);
+    if (!answered) this.#trials.delete(id);
     else if (error === undefined) this.#end(id, this.outcomes.answered(command, data));
     else this.unanswered(id, 'failed', commandFault(command, payload, error));
   }
 
   /** It is known that no answer comes. */
   unanswered(id: string, reason: DegradedReason, cause?: unknown): void {
-    const request = this.#waiting.get(id);
-    if (request) this.#end(id, this.outcomes.unanswered(request.question.command, reason, cause));
+    const waiting = this.#waiting.get(id);
+    if (waiting) this.#end(id, this.outcomes.unanswered(waiting.request.question.command, reason, cause));
     else if (this.#trials.delete(id) && cause !== undefined) this.events.emit('fault', redisFault(cause));
   }
 
@@ -102,9 +100,9 @@ export class WaitingRequests {
   }
 
   #end(id: string, answer: Answer): void {
-    const request = this.#waiting.get(id);
+    const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
-    request?.timeout?.clear();
-    request?.answered?.(answer);
+    waiting?.timeout?.clear();
+    waiting?.request.answered?.(answer);
   }
 }

@@ -1,5 +1,5 @@
 import { murmurHash64A } from '../hash/murmur-hash.js';
-import { kindOf } from '../options/check-options.js';
+import { describeValue } from '../options/check-options.js';
 import { IntelligentSessionError, OptionError } from '../errors/errors.js';
 import { decodeId, encodeId, isSendable, MAX_ID_LENGTH } from '../redis/keys.js';
 import { boundedTtl, MOST_TTL_SECONDS } from '../redis/expiry.js';
@@ -71,7 +71,7 @@ export function parseRequestId(rid: string): RequestId {
 export function checkCommand(command: unknown): asserts command is string {
   if (typeof command !== 'string' || !COMMAND.test(command))
     throw new OptionError(
-      `A command's name is 1 to 64 of a-z 0-9 -, got ${typeof command === 'string' ? JSON.stringify(command.slice(0, 80)) : kindOf(command)}`,
+      `A command's name is 1 to 64 of a-z 0-9 -, got ${typeof command === 'string' ? JSON.stringify(command.slice(0, 80)) : describeValue(command)}`,
       'ERR_INTELLIGENT_SESSION_ARGUMENT',
     );
 }

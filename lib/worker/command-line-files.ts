@@ -5,11 +5,10 @@ import * as v from 'valibot';
 import { OptionError } from '../errors/errors.js';
 import { importModule } from './import-module.js';
 import type { NamedCombo } from '../intelligence/command/descriptor.js';
-import type { WorkerOptions } from './options.js';
+import { namedCombo, type WorkerOptions } from './options.js';
 
 // What the command line reads from files. An error says which file, where, and what was expected: nothing that stands in the file.
 
-const combo = v.strictObject({ name: v.string(), pages: v.array(v.string()) });
 const FORM = '[{ "name": "…", "pages": ["…"] }]';
 const TOKEN =
   /[ \t\r\n]*(?:[{}[\]:,]|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)/y;
@@ -29,7 +28,7 @@ export function parseCombos(text: string, file: string): NamedCombo[] {
     throw new OptionError(`--combos: the file ${file} is no JSON, ${placeOfFault(text, error)}: expected ${FORM}`);
   }
   if (!Array.isArray(found)) throw new OptionError(`--combos: the file ${file} holds no array: expected ${FORM}`);
-  const wrong = found.findIndex((entry) => !v.is(combo, entry));
+  const wrong = found.findIndex((entry) => !v.is(namedCombo, entry));
   if (wrong === -1) return found as NamedCombo[];
   throw new OptionError(
     `--combos: the file ${file}, entry ${wrong + 1}: expected a name, pages, and nothing else: ${FORM}`,
@@ -61,9 +60,3 @@ export async function readCommands(file: string): Promise<NonNullable<WorkerOpti
     return module.default as NonNullable<WorkerOptions['commands']>;
   throw new OptionError(`--commands: the file ${file} should have a default export that is an object of functions`);
 }
-
-/** What commander says of the command line, without values: one that was given in a wrong place may be a secret. */
-export const withoutValues = (text: string): string =>
-  text
-    .replace(/(unknown option '-[^'=]*)=[^\n]*'/, "$1'")
-    .replace(/argument '[^\n]*' is invalid/, 'argument is invalid');

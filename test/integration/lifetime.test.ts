@@ -309,13 +309,13 @@ describe('a command of an application', () => {
     }
   });
 
-  it('gives undefined to the page, which is not degraded', async () => {
+  it('gives null to the page, which is not degraded', async () => {
     const sessions = intelligentSession({ redis: redis.url, secret: 'test', namespace: 'p:', timeout: 10_000 });
     const worker = await createWorker({ redis: redis.url, namespace: 'p:', commands });
     const app = express().use(sessions);
     app.get('/', async (req, res) => {
       const answer = await req.intelligence.ask('nothing');
-      res.json({ none: answer === undefined, degraded: req.intelligence.degraded });
+      res.json({ none: answer === null, degraded: req.intelligence.degraded });
     });
     const site = await Site.open(app);
     try {

@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
-import { createWorker } from '../../lib/index.js';
+import { createWorker, OptionError } from '../../lib/index.js';
 import type { DegradedReason } from '../../lib/serving/executor.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
@@ -114,7 +114,7 @@ describe('the serving layer', () => {
   it('by list on a Cluster is refused at once, with the reason', () => {
     const cluster = { isCluster: true, startupNodes: [], options: {} };
     expect(() => new RemoteExecutor(cluster as never, { replies: 'list' }))
-      .to.throw(TypeError, '"replies"')
+      .to.throw(OptionError, '"replies"')
       .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
   });
 
@@ -261,7 +261,7 @@ describe('the serving layer', () => {
       await until('both are counted', async () => (await viewsOf(client, '', 'unsent')) === 2);
     });
 
-  it('by list: a page view that probes an open circuit, and finds no connection free, is sent all the same', async () => {
+  it('by list: a page view that tries an open circuit, and finds no connection free, is sent all the same', async () => {
     const heard: string[] = [];
     const deaf = new Redis(redis.url);
     open.push({ close: async () => deaf.disconnect() });
@@ -269,19 +269,19 @@ describe('the serving layer', () => {
     deaf.on('pmessage', (_pattern, _channel, payload) => heard.push(payload));
     const { serving, reasons } = serve({ replies: 'list', replyConnections: 1 });
     await until('five have timed out', async () => {
-      await serving.ask('pageview', 'probed', 'timed out', { ttlSeconds: 60, timeoutMs: 30 });
+      await serving.ask('pageview', 'tried', 'timed out', { ttlSeconds: 60, timeoutMs: 30 });
       return reasons.includes('circuit');
     });
     const isTaken = async () => / flags=b /.test(String(await client.client('LIST')));
     await until('the connection is free', async () => !(await isTaken()));
-    await until('a probe has it', async () => {
-      await serving.ask('slow', 'probed', 'slow', { ttlSeconds: 60, timeoutMs: 5000 });
+    await until('a trial has it', async () => {
+      await serving.ask('slow', 'tried', 'slow', { ttlSeconds: 60, timeoutMs: 5000 });
       return isTaken();
     });
     let asked = 0;
     const end = performance.now() + 350;
-    await until('it is time for three probes more', async () => {
-      await serving.ask('pageview', 'probed', `/${asked++}`, { ttlSeconds: 60, timeoutMs: 30 });
+    await until('it is time for three trials more', async () => {
+      await serving.ask('pageview', 'tried', `/${asked++}`, { ttlSeconds: 60, timeoutMs: 30 });
       return performance.now() > end;
     });
     expect(new Set(reasons.slice(reasons.indexOf('circuit')))).to.deep.equal(new Set(['circuit']));
@@ -292,7 +292,7 @@ describe('the serving layer', () => {
     const { serving } = serve();
     for (const timeout of [Number.POSITIVE_INFINITY, Number.NaN, 0, -1, 1e12, '100' as never])
       expect(() => serving.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: timeout }), String(timeout))
-        .to.throw(TypeError, '"timeout"')
+        .to.throw(OptionError, '"timeout"')
         .with.property('code', 'ERR_INTELLIGENT_SESSION_ARGUMENT');
   });
 });
