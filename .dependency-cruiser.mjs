@@ -72,6 +72,13 @@ export default {
       to: { path: source, pathNot: entries, reachable: false },
     },
     {
+      name: 'a command knows no Redis',
+      comment: 'A command says what its script takes and gives. The executor sends it.',
+      severity: 'error',
+      from: { path: '^lib/intelligence/commands/[^/]+/' },
+      to: { path: '^(lib/(redis|bloom|bloom-choice|metrics)|fallback)/|(^|/)node_modules/ioredis/' },
+    },
+    {
       name: 'only the middleware knows Express',
       severity: 'error',
       from: { path: source, pathNot: '^middleware/' },

@@ -39,7 +39,7 @@ const LAZY = {
   'lib/metrics/metrics.js': ['prom-client'],
   'lib/transport/replies/lists.js': ['generic-pool'],
   'lib/redis/open-target.js': ['./cluster.js', './sentinel.js'],
-  'lib/session/redis-session-store.js': ['./near-cache.js'],
+  'lib/session/session-records.js': ['./near-cache.js'],
 };
 for (const [file, modules] of Object.entries(LAZY)) {
   let text = readFileSync(`dist/${file}`, 'utf8');

@@ -13,10 +13,12 @@ import { expressSessionOptions } from './express-session-options.js';
 import { guardSerialization } from './guard-serialization.js';
 import { orderError } from './middleware-order.js';
 import { countOpen } from './open-instances.js';
-import { type IntelligentSessionOptions, isStore, resolveOptions } from './options.js';
+import type { IntelligentSessionOptions } from './options.js';
 import { pageNames } from './page-name.js';
 import { type IntelligentRequest, type RequestContext, RequestIntelligence } from './request-intelligence.js';
+import { isStore, resolveOptions } from './resolve-options.js';
 import { Responses } from './responses.js';
+import { onSessionEnd } from './session-ends.js';
 import { trackedSessions } from './tracked-session.js';
 import { askedPage, automaticPage } from './tracking.js';
 import { warnOfUntrustedProxy } from './untrusted-proxy.js';
@@ -77,7 +79,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     secret,
     session: sessionGiven,
     store: storeGiven,
-    timeout,
+    timeoutMs,
     track,
     pages,
     bots,
@@ -98,11 +100,12 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     worker === 'embedded'
       ? new LocalExecutor(redis, { ...executorOptions, ...local, tellsAway, combos: combos.map(withoutSuggest) })
       : new RemoteExecutor(redis, { ...executorOptions, tellsAway });
-  forgetWith(store, serving);
+  // What is kept of a session goes when the session does, whatever the store.
+  const unsubscribe = onSessionEnd(store, (sid) => serving.forget(sid));
   const fault = (error: Error) => void serving.emit('fault', error);
   const context: RequestContext = {
     serving,
-    timeout,
+    timeoutMs,
     combos,
     pageName,
     askedPage: (req) => askedPage(track, req),
@@ -121,6 +124,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     const endMs = performance.now() + timeoutMs;
     const left = () => ({ timeout: Math.max(0, endMs - performance.now()) });
     await responses.close(timeoutMs);
+    unsubscribe();
     await Promise.all([serving.close(left()), ownStore?.close(left())]);
   });
   return Object.assign(handler, { store, serving, beacon: () => beacon(countSeen, fault), close });
@@ -176,12 +180,3 @@ function closeOnce(work: (timeoutMs: number) => Promise<void>): IntelligentSessi
 
 /** What a combo suggests is the application's own affair: who carries out commands needs its name and its pages. */
 const withoutSuggest = ({ name, pages }: { name: string; pages: readonly string[] }) => ({ name, pages });
-
-/** What is kept of a session goes when the session is destroyed, whatever the store. */
-function forgetWith(store: Store, serving: Executor): void {
-  const destroy = store.destroy;
-  store.destroy = function (this: Store, sid, callback) {
-    if (typeof sid === 'string') serving.forget(sid);
-    return destroy.call(this, sid, callback);
-  };
-}

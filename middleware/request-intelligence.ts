@@ -30,7 +30,7 @@ export interface TrackedSession {
 /** What one request needs to know of the middleware. */
 export interface RequestContext {
   readonly serving: Executor;
-  readonly timeout: number;
+  readonly timeoutMs: number;
   /** The option `combos`; each page has its one name. */
   readonly combos: readonly Combo[];
   /** Gives the one name of all spellings of a page. */
@@ -83,7 +83,7 @@ export class RequestIntelligence implements CommandCaller {
 
   async #askPageview(page?: string): Promise<PageviewReport | undefined> {
     const name = this.context.pageName(page ?? this.context.askedPage(this.req));
-    const result = await this.#ask('pageview', name, this.context.timeout);
+    const result = await this.#ask('pageview', name, this.context.timeoutMs);
     // A view of a session that was destroyed meanwhile, or one that was counted before, has no report.
     return result.answered ? ((result.data ?? undefined) as PageviewReport | undefined) : undefined;
   }
@@ -129,7 +129,7 @@ export class RequestIntelligence implements CommandCaller {
     payload: unknown,
     options: Pick<AskOptions, 'timeout'> | undefined,
   ): Promise<AskResult> {
-    const { timeout = this.context.timeout } = optionsOf(method, options);
+    const { timeout = this.context.timeoutMs } = optionsOf(method, options);
     this.#countFirst();
     return this.#ask(command, payload, timeout);
   }

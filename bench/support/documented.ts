@@ -1,6 +1,7 @@
 /** The figures of bench/results as README and docs/figures.md show them: tables in Markdown, and plots. */
 import { descriptors } from '../../lib/intelligence/commands.js';
 import { bloomTables } from './bloom-tables.js';
+import { optionTables } from './option-tables.js';
 import { plot } from './plot.js';
 import { CONNECT_REDIS, markdown, PATTERN, PUBSUB, Results, type Row, short, whole } from './results.js';
 import { asks, commands, rate, servingTables } from './serving-tables.js';
@@ -94,7 +95,13 @@ const MARKED = /(<!-- figures: ([\w-]+) -->\n)[^]*?(<!-- end of figures -->)/g;
 
 /** A page with its tables filled in. */
 export function fill(page: string): string {
-  const tables = [{ main: mainTable(), commands: commandsTable() }, servingTables(), storeTables(), bloomTables()];
+  const tables = [
+    { main: mainTable(), commands: commandsTable() },
+    optionTables(),
+    servingTables(),
+    storeTables(),
+    bloomTables(),
+  ];
   const all: Record<string, string> = Object.assign({}, ...tables);
   return page.replace(MARKED, (_, before: string, name: string, after: string) => {
     const table = all[name];

@@ -1,11 +1,14 @@
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import * as v from 'valibot';
-import { checkOptions, namespace, transport } from '../options/check-options.js';
+import { checkOptions } from '../options/check-options.js';
+import * as check from '../options/checks.js';
+import { addFlags } from '../options/flags.js';
+import { about } from '../options/option-facts.js';
 import { OptionError } from '../errors/errors.js';
 import { checkCommand } from '../transport/protocol.js';
 import { keyPrefixOf, namespaceOf, type RedisOption } from '../redis/connect.js';
 import { SESSION_PREFIX } from '../redis/keys.js';
-import { targetOfUrls } from '../redis/target-of-urls.js';
+import { redisFlags, redisOfFlags } from '../redis/target-of-urls.js';
 import { shardGlob } from '../transport/pubsub/shard.js';
 import { type AclRole, type AclScope, rightsOf, type ServerFeatures, type StoreFeature } from './rights.js';
 import { PASSWORD, ruleOf } from './rule.js';
@@ -20,70 +23,59 @@ const word = v.pipe(
   v.regex(/^[^\s()"'\u0000-\u001f]{1,64}$/, '1 to 64 characters without spaces, quotes and brackets'),
 );
 const glob = v.pipe(v.string(), v.regex(/^[^:\s()"']{1,256}$/, 'a glob of 1 to 256 characters, no ":"'));
-const list = <T extends v.GenericSchema>(item: T) => v.optional(v.array(item), []);
 
-const schema = v.strictObject({
-  role: v.array(v.picklist(ROLES)),
-  user: v.optional(word),
-  namespace: v.optional(namespace, ''),
-  prefix: v.optional(word, SESSION_PREFIX),
-  db: v.optional(v.pipe(v.string(), v.regex(/^\d{1,4}$/, 'a number'), v.transform(Number))),
-  transport: v.optional(transport, 'pubsub'),
-  replies: v.optional(v.picklist(['inbox', 'list']), 'inbox'),
-  cluster: v.optional(v.boolean(), false),
-  bloom: v.optional(v.picklist(['auto', 'module', 'fallback']), 'auto'),
-  commands: list(v.string()),
-  sessionGlob: v.optional(glob),
-  shard: v.optional(v.string()),
-  store: list(v.picklist(FEATURES)),
-  serverVersion: v.optional(v.string()),
-  format: v.optional(v.picklist(['setuser', 'aclfile']), 'setuser'),
+export const schema = v.strictObject({
+  role: v.pipe(
+    check.list(v.picklist(ROLES), 1),
+    about('Whose rule it is; several roles are those of one user (an embedded worker).', { flag: '<role...>' }),
+  ),
+  user: v.pipe(
+    v.optional(word),
+    about("The ACL user's name.", { flag: '<name>', defaultText: '`intelligent-session-` and the roles' }),
+  ),
+  ...redisFlags,
+  serverVersion: v.pipe(
+    v.optional(v.string()),
+    about('No server is asked: it has this version, and filters as `--bloom` says.', { flag: '<version>' }),
+  ),
+  db: v.pipe(v.optional(check.integer(0, 9999)), about('The database.', { flag: '<n>', defaultText: "the URL's" })),
+  namespace: v.pipe(
+    v.optional(check.namespace, ''),
+    about('The namespace, as the processes have it.', { flag: '<text>' }),
+  ),
+  prefix: v.pipe(v.optional(word, SESSION_PREFIX), about("Stands before each session's key.", { flag: '<text>' })),
+  transport: v.pipe(v.optional(check.transport, 'pubsub'), about('How messages travel.', { flag: '<how>' })),
+  replies: v.pipe(v.optional(check.replies, 'inbox'), about('How answers come.', { flag: '<how>' })),
+  bloom: v.pipe(v.optional(check.bloom, 'auto'), about("The worker's Bloom filters.", { flag: '<which>' })),
+  commands: v.pipe(
+    v.optional(check.list(v.string()), []),
+    about("The application's own commands.", { flag: '<name...>' }),
+  ),
+  sessionGlob: v.pipe(v.optional(glob), about("The worker's glob, with pub/sub.", { flag: '<glob>' })),
+  shard: v.pipe(v.optional(v.string()), about("The worker's shard, with pub/sub.", { flag: '<i/n>' })),
+  store: v.pipe(
+    v.optional(check.list(v.picklist(FEATURES)), []),
+    about('What else the store does.', { flag: '<feature...>' }),
+  ),
+  format: v.pipe(
+    v.optional(v.picklist(['setuser', 'aclfile']), 'setuser'),
+    about('Whether the rule is for redis-cli or for an aclfile.', { flag: '<which>' }),
+  ),
 });
 
 type Flags = v.InferOutput<typeof schema>;
 
 /** `intelligent-session acl`: prints the ACL rule of a role, for this server. */
 export function aclCommand(): Command {
-  return new Command('acl')
-    .description('Prints the ACL rule with which a role can do its work, and nothing else.')
-    .addOption(
-      new Option('--role <role...>', 'whose; several are one user’s (an embedded worker)')
-        .choices(ROLES)
-        .makeOptionMandatory(),
-    )
-    .option('--user <name>', 'the ACL user’s name (default: intelligent-session- and the roles)')
-    .addOption(
-      new Option('--redis <url>', 'the server that is asked what it has')
-        .env('REDIS_URL')
-        .default('redis://127.0.0.1:6379'),
-    )
-    .option('--cluster', 'the Redis at that URL is a node of a Cluster')
-    .option('--sentinel <name>', 'that URL is a Sentinel’s; the name of the master that it watches')
-    .option('--server-version <version>', 'no server is asked: it has this version, and filters as --bloom says')
-    .option('--db <n>', 'the database (default: the URL’s)')
-    .option('--namespace <text>', 'as the processes have it', '')
-    .option('--prefix <text>', 'of the store’s keys', SESSION_PREFIX)
-    .addOption(new Option('--transport <how>', 'how requests travel').choices(['pubsub', 'stream']).default('pubsub'))
-    .addOption(new Option('--replies <how>', 'how answers come').choices(['inbox', 'list']).default('inbox'))
-    .addOption(new Option('--bloom <which>', 'the worker’s').choices(['auto', 'module', 'fallback']).default('auto'))
-    .option('--commands <name...>', 'the application’s own commands')
-    .option('--session-glob <glob>', 'the worker’s (pubsub)')
-    .option('--shard <i/n>', 'the worker’s (pubsub)')
-    .addOption(new Option('--store <feature...>', 'what else the store does').choices(FEATURES))
-    .addOption(
-      new Option('--format <which>', 'for redis-cli, or for an aclfile')
-        .choices(['setuser', 'aclfile'])
-        .default('setuser'),
-    )
-    .action(print);
+  const command = new Command('acl').description(
+    'Prints the ACL rule with which a role can do its work, and nothing else.',
+  );
+  return addFlags(command, schema).action(print);
 }
 
-async function print({ redis, sentinel, ...given }: Record<string, unknown>): Promise<void> {
+async function print(given: Record<string, unknown>): Promise<void> {
   const flags = checkOptions(schema, given, 'acl');
-  const target = targetOfUrls(redis as string, {
-    cluster: flags.cluster,
-    ...(sentinel !== undefined && { sentinel: sentinel as string }),
-  });
+  const target = redisOfFlags(flags, 'acl');
   const scope = scopeOf(flags, target, await serverOf(flags, target));
   const rule = ruleOf(
     flags.role.flatMap((role) => rightsOf(role, scope)),
@@ -112,25 +104,23 @@ async function serverOf({ serverVersion, bloom }: Flags, target: RedisOption): P
 }
 
 function scopeOf(flags: Flags, target: RedisOption, server: ServerFeatures): AclScope {
-  const { role: _, user: __, serverVersion: ___, format: ____, sessionGlob, shard, ...scope } = flags;
-  for (const command of scope.commands) checkCommand(command);
+  const { prefix, transport, replies, cluster = false, bloom, commands, sessionGlob, shard, store } = flags;
+  for (const command of commands) checkCommand(command);
   if (sessionGlob !== undefined && shard !== undefined)
     throw new OptionError('acl: "--session-glob" and "--shard" both say which sessions: give one of them');
-  if ((sessionGlob ?? shard) !== undefined && (!flags.role.includes('worker') || flags.transport === 'stream'))
+  if ((sessionGlob ?? shard) !== undefined && (!flags.role.includes('worker') || transport === 'stream'))
     throw new OptionError('acl: "--session-glob" and "--shard" are for a worker on pub/sub');
-  if (scope.store.length > 0 && !flags.role.includes('serving'))
+  if (store.length > 0 && !flags.role.includes('serving'))
     throw new OptionError('acl: "--store" is for the role serving: nobody else has the store');
   for (const feature of ['near-cache', 'expired-events'] as const)
-    if (scope.cluster && scope.store.includes(feature)) throw new OptionError(`acl: "${feature}" is not for a Cluster`);
-  const keyPrefix = keyPrefixOf(target);
+    if (cluster && store.includes(feature)) throw new OptionError(`acl: "${feature}" is not for a Cluster`);
   return {
-    ...scope,
-    server,
-    keyPrefix,
-    namespace: namespaceOf(target, scope.namespace),
+    ...{ server, prefix, transport, replies, cluster, bloom, commands },
+    keyPrefix: keyPrefixOf(target),
+    namespace: namespaceOf(target, flags.namespace),
     sessionGlob: sessionGlob ?? (shard === undefined ? '*' : shardGlob(shard)),
-    db: scope.db ?? databaseIn(target),
-    store: new Set(scope.store),
+    db: flags.db ?? databaseIn(target),
+    store: new Set(store),
   };
 }
 

@@ -33,7 +33,7 @@ export async function askServer(redis: RedisOption): Promise<ServerFeatures> {
       bloomCard: has(known[1]),
     };
   } catch (error) {
-    throw error instanceof OptionError ? error : redisFault(error);
+    throw redisFault(error);
   } finally {
     endConnection(target.client);
   }

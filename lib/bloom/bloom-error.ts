@@ -1,4 +1,4 @@
-import { IntelligentSessionError, redisFault } from '../errors/errors.js';
+import { causeOf, IntelligentSessionError, redisFault } from '../errors/errors.js';
 
 const advice = 'open it with that one, or move it with copyFilter()';
 
@@ -23,6 +23,6 @@ export function bloomFault(cause: unknown): IntelligentSessionError {
   const message = cause instanceof Error ? cause.message : String(cause);
   const found = messages.find(([pattern]) => pattern.test(message));
   return found
-    ? new IntelligentSessionError('ERR_INTELLIGENT_SESSION_BLOOM', `Bloom filter: ${found[1]}`)
+    ? new IntelligentSessionError('ERR_INTELLIGENT_SESSION_BLOOM', `Bloom filter: ${found[1]}`, causeOf(cause))
     : redisFault(cause);
 }

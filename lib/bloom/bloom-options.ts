@@ -1,5 +1,7 @@
 import * as v from 'valibot';
-import { checkOptions, refuseWithout, whole } from '../options/check-options.js';
+import { checkOptions } from '../options/check-options.js';
+import { integer } from '../options/checks.js';
+import { about, withNeeds } from '../options/option-facts.js';
 import { loadScript } from '../redis/load-script.js';
 import type { BloomOptions, BloomShape, ResolvedShape } from './bloom-filter.js';
 import { MOST_EXPANSION } from './filter-format.js';
@@ -9,21 +11,45 @@ const rate = v.custom<number>(
   'a number over 0 and under 1',
 );
 export const shapeEntries = {
-  errorRate: v.optional(rate, 0.01),
-  capacity: v.optional(whole(1, 2 ** 30), 100),
-  expansion: v.optional(whole(1, MOST_EXPANSION), 2),
-  nonScaling: v.optional(v.boolean(), false),
+  errorRate: v.pipe(
+    v.optional(rate, 0.01),
+    about('Rate of false positives of a whole Bloom filter, over 0 and under 1.', { flag: '<rate>' }),
+  ),
+  capacity: v.pipe(
+    v.optional(integer(1, 2 ** 30), 100),
+    about('Items in the first layer of a Bloom filter, 1 to 2^30.', { flag: '<items>' }),
+  ),
+  expansion: v.pipe(
+    v.optional(integer(1, MOST_EXPANSION), 2),
+    about('Entries of each further layer, as a multiple of the one before, 1 to 32768.', { flag: '<factor>' }),
+  ),
 };
-const shapeSchema = v.strictObject(shapeEntries);
+const nonScaling = v.pipe(
+  v.optional(v.boolean(), false),
+  about('The filter has one layer only, and an add to a full one is an error.'),
+);
+const shapeSchema = v.strictObject({ ...shapeEntries, nonScaling });
 const itemSecret = v.custom<string | Uint8Array>(
   (value) => (typeof value === 'string' || value instanceof Uint8Array) && value.length >= 16,
   'at least 16 characters or bytes',
 );
-export const optionsSchema = v.strictObject({ ...shapeEntries, itemSecret: v.optional(itemSecret) });
+export const optionsSchema = v.strictObject({
+  ...shapeEntries,
+  ...withNeeds({ expansion: shapeEntries.expansion }, { nonScaling: false }),
+  nonScaling,
+  itemSecret: v.pipe(
+    v.optional(itemSecret),
+    about(
+      'What stands in the filter for an item is its HMAC-SHA256 with this secret, 16 characters or bytes at least.',
+      {
+        more: "Who has the filter and not the secret can't ask it about anything. Another secret is another filter.",
+      },
+    ),
+  ),
+});
 
 export function resolveBloomOptions(options: BloomOptions) {
   const { itemSecret, ...shape } = checkOptions(optionsSchema, options, 'createBloomFilter()');
-  refuseWithout('createBloomFilter()', options, !shape.nonScaling, 'nonScaling: false', ['expansion']);
   return { shape: resolveShape(shape), itemSecret };
 }
 

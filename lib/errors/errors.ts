@@ -19,25 +19,23 @@ export type ErrorCode =
   | 'ERR_INTELLIGENT_SESSION_METRICS'
   | 'ERR_INTELLIGENT_SESSION_VERSION';
 
-/** An error of this package: `code` says which, the message says what to do. */
+/** An error of this package: `code` says which, the message says what to do, `cause` what it was made of, without secrets. */
 export class IntelligentSessionError extends Error {
   override readonly name: string = 'IntelligentSessionError';
   constructor(
     readonly code: ErrorCode,
     message: string,
+    options?: { readonly cause?: unknown },
   ) {
-    super(`${safeText(message)} (${code}, see ${helpOf(code)})`);
+    super(`${safeText(message)} (${code}, see ${helpOf(code)})`, options);
   }
 }
 
-/** A mistake of the caller's: a wrong option or argument. Thrown at once, before anything is sent. */
-export class OptionError extends TypeError {
+/** A mistake of the caller's: a wrong option or argument. It is thrown at once, before anything is sent. */
+export class OptionError extends IntelligentSessionError {
   override readonly name: string = 'OptionError';
-  constructor(
-    message: string,
-    readonly code: ErrorCode = 'ERR_INTELLIGENT_SESSION_OPTION',
-  ) {
-    super(`${safeText(message)} (${code}, see ${helpOf(code)})`);
+  constructor(message: string, code: ErrorCode = 'ERR_INTELLIGENT_SESSION_OPTION') {
+    super(code, message);
   }
 }
 
@@ -159,10 +157,38 @@ function carriesCommand(error: unknown, depth = 0): boolean {
   return [cause, errors, previousErrors, lastNodeError].flat().some((inner) => carriesCommand(inner, depth + 1));
 }
 
-/** A fault of Redis or of the way to it, as an error of this package. */
+/** A fault of Redis or of the way to it, as an error of this package; its cause is a copy that carries no command. */
 export function redisFault(cause: unknown): IntelligentSessionError {
   if (cause instanceof IntelligentSessionError) return cause;
-  return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', `Redis: ${faultText(cause)}`);
+  const message = `Redis: ${faultText(cause)}`;
+  return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', message, causeOf(cause));
+}
+
+/** As the last argument of an error: what it was made of, undefined where that is no Error. */
+export const causeOf = (cause: unknown): { cause: Error } | undefined =>
+  cause instanceof Error ? { cause: withoutCommand(cause) } : undefined;
+
+/**
+ * A copy of an error for a person to read: its name, message, code, stack and causes. ioredis and Node attach commands with their
+ * arguments, addresses and input, in fields that a log would show; a new field is left out until it is known here.
+ */
+function withoutCommand(error: Error, outer: readonly string[] = [], depth = 0): Error {
+  const secrets = [...outer, ...argumentsOf(error)];
+  const clean = (text: unknown) => safeText(secrets.reduce(without, textOf(text)));
+  const { code, cause, lastNodeError } = error as { code?: unknown; cause?: unknown; lastNodeError?: unknown };
+  const inner = cause ?? lastNodeError;
+  const copy: NodeJS.ErrnoException = new Error(
+    secrets.reduce(without, faultText(error)),
+    inner instanceof Error && depth < 8 ? { cause: withoutCommand(inner, secrets, depth + 1) } : undefined,
+  );
+  const name = clean(error.name);
+  const frames = textOf(error.stack)
+    .split('\n')
+    .filter((line) => /^ {4}at /.test(line));
+  Object.defineProperty(copy, 'name', { value: name, configurable: true, writable: true });
+  copy.stack = [`${name}: ${copy.message}`, ...frames.map(clean)].join('\n');
+  if (typeof code === 'string') copy.code = clean(code);
+  return copy;
 }
 
 /** Stored data whose form this version does not know: it is neither read nor written over. */

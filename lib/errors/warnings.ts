@@ -1,4 +1,4 @@
-import { helpOf, IntelligentSessionError, OptionError, safeText } from './errors.js';
+import { helpOf, IntelligentSessionError, safeText } from './errors.js';
 
 /** The codes of warnings; each has its entry in docs/errors.md. */
 export type WarningCode =
@@ -50,7 +50,7 @@ export class WarnOnce {
    * Redis is away (`isReady` is false) its refusals say nothing new, and the page sees a conflict by itself.
    */
   unheard(error: unknown, isReady: boolean): void {
-    if (error instanceof IntelligentSessionError || error instanceof OptionError) {
+    if (error instanceof IntelligentSessionError) {
       const isConnectionFault = /_(REDIS|NOT_READY)$/.test(error.code);
       if ((isConnectionFault && !isReady) || error.code === 'ERR_INTELLIGENT_SESSION_CONFLICT') return;
       this.warn('INTELLIGENT_SESSION_FAULT', error.message);

@@ -5,9 +5,9 @@ export interface Uint64 {
 }
 
 /** MurmurHash64A's multiplier. RedisBloom takes it for the seed of an item's first hash, too. */
-const M: Uint64 = { lo: 0x5bd1e995, hi: 0xc6a4a793 };
-const M_HI = 0xc6a4a793;
 const M_LO = 0x5bd1e995;
+const M_HI = 0xc6a4a793;
+const M: Uint64 = { lo: M_LO, hi: M_HI };
 const M_LO_UPPER = 0x5bd1;
 const M_LO_LOWER = 0xe995;
 
@@ -30,8 +30,8 @@ export function murmurHash64A(data: Uint8Array, seed: Uint64): Uint64 {
   const { length } = data;
   let lo = seed.lo ^ lowTimesM(length);
   let hi = seed.hi ^ highTimesM(length, 0);
-  const whole = length & ~7;
-  for (let at = 0; at < whole; at += 8) {
+  const end = length & ~7;
+  for (let at = 0; at < end; at += 8) {
     const blockLo = word(data, at);
     const blockHi = highTimesM(blockLo, word(data, at + 4));
     const mixedLo = lowTimesM(blockLo) ^ (blockHi >>> 15); // block ^ (block >> 47)
@@ -40,9 +40,9 @@ export function murmurHash64A(data: Uint8Array, seed: Uint64): Uint64 {
     hi = highTimesM(lo, hi);
     lo = lowTimesM(lo);
   }
-  if (whole < length) {
-    lo ^= partOfWord(data, whole);
-    hi = highTimesM(lo, hi ^ partOfWord(data, whole + 4));
+  if (end < length) {
+    lo ^= partOfWord(data, end);
+    hi = highTimesM(lo, hi ^ partOfWord(data, end + 4));
     lo = lowTimesM(lo);
   }
   lo ^= hi >>> 15;

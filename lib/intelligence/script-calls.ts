@@ -1,5 +1,5 @@
 import { bloomFault } from '../bloom/bloom-error.js';
-import { IntelligentSessionError, newerVersion, redisFault } from '../errors/errors.js';
+import { IntelligentSessionError, newerVersion, OptionError, redisFault } from '../errors/errors.js';
 import { intelligenceKey, intelligencePrefix } from '../redis/keys.js';
 import { FAILED_COMMAND, NO_COMMAND } from './command/answers.js';
 import { loadScript } from '../redis/load-script.js';
@@ -230,7 +230,8 @@ const PASSING = /^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MISCO
 
 /** Is it a fault of the connection, or of a server that is changing its role, which may pass, and not Redis' answer to the call? */
 function mayPass(error: unknown): boolean {
-  if (error instanceof TypeError || error instanceof RangeError) return false; // ours
+  // ours
+  if (error instanceof OptionError || error instanceof TypeError || error instanceof RangeError) return false;
   const { name, message } = error as Error;
   return name !== 'ReplyError' || PASSING.test(message) || tellsOfReplica(message);
 }

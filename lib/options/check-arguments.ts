@@ -1,11 +1,14 @@
-import { kindOf } from './check-options.js';
-import { IntelligentSessionError, OptionError } from '../errors/errors.js';
+import { OptionError } from '../errors/errors.js';
+import { describeValue } from './check-options.js';
 
-/** What a public method was given, against what it expects: a coded error says both, and repeats no text. */
-export const argumentError = (method: string, expected: string, got: unknown): OptionError =>
-  new OptionError(`${method}(): expected ${expected}, got ${kindOf(got)}`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
+/** The error for an argument of a public method: it says what was expected, and repeats no text. */
+export const argumentError = (method: string, expected: string, given: unknown): OptionError =>
+  errorOf(method, expected, describeValue(given));
 
-/** A method's options: null is as none. */
+const errorOf = (method: string, expected: string, given: string): OptionError =>
+  new OptionError(`${method}(): expected ${expected}, got ${given}`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
+
+/** The options of a method, where null counts as none. */
 export function optionsOf<T extends object>(method: string, options: T | null | undefined): Partial<T> {
   if (options === undefined || options === null) return {};
   if (typeof options !== 'object' || Array.isArray(options)) throw argumentError(method, 'options, an object', options);
@@ -25,23 +28,20 @@ export function checkList(method: string, list: unknown): asserts list is readon
   if (!Array.isArray(list)) throw argumentError(method, 'a list', list);
 }
 
-/** Of the store, whose errors a page gets with a status. */
-export function checkIsObject(method: string, value: unknown, what: string): void {
-  if (typeof value === 'object' && value !== null) return;
-  const message = `${method}(): expected ${what}, got ${kindOf(value)}`;
-  throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', message);
+export function checkIsObject(method: string, value: unknown, expected: string): void {
+  if (typeof value !== 'object' || value === null) throw argumentError(method, expected, value);
 }
 
-export function checkText(method: string, value: unknown, what: string): asserts value is string {
-  if (typeof value !== 'string' || value === '') throw argumentError(method, what, value);
+export function checkText(method: string, value: unknown, expected: string): asserts value is string {
+  if (!isText(value)) throw argumentError(method, expected, value);
 }
 
-export function checkTexts(method: string, list: unknown, what = 'a list of texts that are not empty'): string[] {
-  const isText = (item: unknown): item is string => typeof item === 'string' && item !== '';
-  // every() and find() of a list pass over what was never set, a spread does not
-  const items: unknown[] = Array.isArray(list) ? [...list] : [];
-  if (Array.isArray(list) && items.every(isText)) return list;
-  if (!Array.isArray(list)) throw argumentError(method, what, list);
-  const wrong = kindOf(items.find((item) => !isText(item)));
-  throw new OptionError(`${method}(): expected ${what}, got ${wrong} among them`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
+export function checkTexts(method: string, list: unknown, expected = 'a list of texts that are not empty'): string[] {
+  if (!Array.isArray(list)) throw argumentError(method, expected, list);
+  // every() and find() of a list pass over what was never set, a spread does not.
+  const items: unknown[] = [...list];
+  if (items.every(isText)) return list;
+  throw errorOf(method, expected, `${describeValue(items.find((item) => !isText(item)))} among them`);
 }
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';

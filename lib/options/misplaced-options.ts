@@ -1,54 +1,49 @@
 import type { Elsewhere } from './check-options.js';
 
-/** Where options stand that people give in another place: to intelligentSession(), to the store alone, or to a worker. */
-const each = (names: string, where: (name: string) => string): Elsewhere =>
-  Object.fromEntries(names.split(' ').map((name) => [name, where(name)]));
+// Options that people give to something else than what takes them. The lists are compared with the schemas by a test.
 
-const SESSION = 'cookie genid name key proxy resave rolling saveUninitialized unset';
-const STORE =
+export const SESSION = 'cookie genid name key proxy resave rolling saveUninitialized unset'.split(' ');
+export const STORE = (
   'prefix ttl newSessionTtl serializer scanCount disableTTL disableTouch touchAfter saveMode whenAway nearCache user ' +
-  'maxSessionsPerUser expiredEvents encryption';
-const REDIS = 'host port username password db tls sentinels';
-const WORKER = 'sessionGlob shard ttlSeconds log';
-const MIDDLEWARE = 'namespace track pages bots timeout transport worker combos itemSecret';
+  'maxSessionsPerUser expiredEvents encryption'
+).split(' ');
+export const WORKER = 'sessionGlob shard ttlSeconds log'.split(' ');
+export const MIDDLEWARE = 'namespace track pages bots timeout transport worker combos itemSecret'.split(' ');
+const CONNECTION = 'host port username password db tls sentinels'.split(' ');
 
-const inRedis = each(REDIS, (name) => `belongs to Redis: redis: { ${name}: … }`);
-const beside = (name: string) => `stands beside "session": intelligentSession({ ${name}, session: { … } })`;
+const each = (names: readonly string[], place: (name: string) => string): Elsewhere =>
+  Object.fromEntries(names.map((name) => [name, place(name)]));
+
+const inRedis = each(CONNECTION, (name) => `belongs to Redis: redis: { ${name}: … }`);
+const inSession = each(SESSION, (name) => `belongs in "session": intelligentSession({ session: { ${name}: … } })`);
+const inMiddleware = (name: string) => `belongs to intelligentSession({ ${name}: … })`;
+const besideSession = (name: string) => `stands beside "session": intelligentSession({ ${name}, session: { … } })`;
 const besideStore = (name: string) => `stands beside "store": intelligentSession({ ${name}, store: { … } })`;
 
 export const elsewhereOfMiddleware: Elsewhere = {
   ...inRedis,
-  ...each(SESSION, (name) => `belongs in "session": intelligentSession({ session: { ${name}: … } })`),
+  ...inSession,
   ...each(STORE, (name) => `belongs in "store": intelligentSession({ store: { ${name}: … } })`),
   ...each(WORKER, (name) => `belongs to a worker: createWorker({ ${name}: … })`),
-  ...each('client url', () => 'is called "redis" here'),
-  'session.secret': beside('secret'),
-  'session.store': beside('store'),
+  'session.secret': besideSession('secret'),
+  'session.store': besideSession('store'),
 };
 
-/** Of the option `store`. */
+/** For the middleware's option `store`. */
 export const elsewhereInStore: Elsewhere = {
-  redis: besideStore('redis'),
-  ...each(
-    'client url',
-    () => 'is called "redis", and stands beside "store": intelligentSession({ redis, store: { … } })',
-  ),
-  ...each(`secret ${MIDDLEWARE}`, besideStore),
-  ...each(SESSION, (name) => `belongs in "session": intelligentSession({ session: { ${name}: … } })`),
+  ...each(['redis', 'client', 'url', 'secret', ...MIDDLEWARE], besideStore),
+  ...inSession,
 };
 
 export const elsewhereOfStore: Elsewhere = {
   ...inRedis,
-  ...each(`secret ${SESSION}`, (name) => `belongs to express-session: session({ store, ${name}: … })`),
-  ...each(MIDDLEWARE, (name) => `belongs to intelligentSession({ ${name}: … }), which makes its store itself`),
+  ...each(['secret', ...SESSION], (name) => `belongs to express-session: session({ store, ${name}: … })`),
+  ...each(MIDDLEWARE, (name) => `${inMiddleware(name)}, which makes its store itself`),
 };
 
 export const elsewhereOfWorker: Elsewhere = {
   ...inRedis,
-  ...each('client url', () => 'is called "redis" here'),
-  ...each(`secret session store track pages bots timeout ${SESSION}`, (name) => {
-    const { [name]: where = `belongs to intelligentSession({ ${name}: … })` } = elsewhereOfMiddleware;
-    return where;
-  }),
-  ...each('metricsPort metricsHost', () => 'is of the command line; in code there is worker.metrics'),
+  ...inSession,
+  ...each('secret session store track pages bots timeout'.split(' '), inMiddleware),
+  ...each(['metricsPort', 'metricsHost'], () => 'is of the command line; in code there is worker.metrics'),
 };

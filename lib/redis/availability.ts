@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { faultText, IntelligentSessionError } from '../errors/errors.js';
+import { causeOf, faultText, IntelligentSessionError } from '../errors/errors.js';
 import { noConnection } from './connect.js';
 import { DeadConnectionError, reconnectMsOf } from './liveness.js';
 import { LoopTimeout } from './loop-clock.js';
@@ -21,6 +21,7 @@ export interface AvailabilityEvents {
 export class Availability extends EventEmitter<AvailabilityEvents> {
   #state: 'connecting' | 'ready' | 'lost' | 'away' = 'connecting';
   #lastError = 'no answer';
+  #cause: Error | undefined;
   #dead = false;
   #timeout: LoopTimeout | undefined;
   #waiting: { promise: Promise<void>; resolve(): void; reject(error: Error): void } | undefined;
@@ -37,7 +38,8 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
     client.on('error', (error) => {
       const text = faultText(error);
       // the errors that follow the end of a connection do not tell its reason
-      if (text !== '' && !/Stream isn't writeable|Connection is closed/.test(text)) this.#lastError = text;
+      if (text !== '' && !/Stream isn't writeable|Connection is closed/.test(text))
+        [this.#lastError, this.#cause] = [text, error];
       this.#dead ||= error instanceof DeadConnectionError;
     });
     client.on('ready', () => this.#ready());
@@ -101,7 +103,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
   }
 
   #reason(): IntelligentSessionError {
-    return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', this.why);
+    return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', this.why, causeOf(this.#cause));
   }
 }
 

@@ -1,15 +1,13 @@
-import { faultText, IntelligentSessionError } from '../errors/errors.js';
+import { causeOf, faultText, IntelligentSessionError } from '../errors/errors.js';
 import { LoopTimeout } from './loop-clock.js';
 import { targetOf } from './open-target.js';
 import type { RedisClient } from './client.js';
 
-export { checkRedis, keyPrefixOf, namespaceOf } from './open-target.js';
+export { keyPrefixOf, namespaceOf } from './open-target.js';
 export type { RedisClient, RedisOption } from './client.js';
 
 /** How long a request waits for Redis where the option `maxWaitMs` says nothing. */
 export const DEFAULT_MAX_WAIT_MS = 3_000;
-
-export const defaultRedis = (): string => process.env.REDIS_URL ?? 'redis://127.0.0.1:6379';
 
 /** Errors of Redis and ioredis that do not say what to do, in words that do. */
 const CAUSES: readonly (readonly [RegExp, string])[] = [
@@ -29,6 +27,7 @@ export function whenReady(client: RedisClient, timeoutMs: number): Promise<void>
   if (client.status === 'ready') return Promise.resolve();
   return new Promise((resolve, reject) => {
     let last = 'no answer';
+    let cause: unknown;
     const settle = (act: () => void) => {
       timeout.clear();
       client.off('ready', onReady).off('error', onError).off('end', onEnd);
@@ -36,12 +35,15 @@ export function whenReady(client: RedisClient, timeoutMs: number): Promise<void>
     };
     const fail = () =>
       settle(() =>
-        reject(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', noConnection(client, last))),
+        reject(
+          new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', noConnection(client, last), causeOf(cause)),
+        ),
       );
     const onReady = () => settle(resolve);
     const onEnd = fail;
     const onError = (error: Error) => {
       last = faultText(error) || last;
+      cause = error;
     };
     const timeout = new LoopTimeout(fail, timeoutMs);
     client.on('ready', onReady).on('error', onError).on('end', onEnd);

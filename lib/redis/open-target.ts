@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
-import { kindOf, namespace as namespaceSchema } from '../options/check-options.js';
+import { describeValue } from '../options/check-options.js';
+import { namespace as namespaceSchema } from '../options/checks.js';
 import { OptionError } from '../errors/errors.js';
 import {
   checkedUrl,
@@ -67,7 +68,7 @@ export function checkRedis(redis: unknown, owner: string, name = 'redis'): asser
   } else if (typeof redis === 'number')
     throw new OptionError(`${option} should be ${ACCEPTED_FORMS}; got a number: a port alone is { port: ${redis} }`);
   else if (typeof redis !== 'object' || redis === null || redis instanceof Promise || Array.isArray(redis))
-    throw new OptionError(`${option} should be ${ACCEPTED_FORMS}; got ${kindOf(redis)}`);
+    throw new OptionError(`${option} should be ${ACCEPTED_FORMS}; got ${describeValue(redis)}`);
   else if (isAnyClient(redis)) return;
   // it behaves like a client, and has no connection
   else if (typeof (redis as Redis).duplicate === 'function')

@@ -15,12 +15,11 @@ export class Script<Reply = unknown> {
   }
 
   async run(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
-    try {
-      return (await client.evalsha(this.#sha, keys, ...keysAndArguments)) as Reply;
-    } catch (error) {
-      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      return (await client.eval(this.lua, keys, ...keysAndArguments)) as Reply;
-    }
+    const reply = client.evalsha(this.#sha, keys, ...keysAndArguments).catch((error) => {
+      if (!isUnknownScript(error)) throw error;
+      return client.eval(this.lua, keys, ...keysAndArguments);
+    });
+    return (await reply) as Reply;
   }
 
   /** Sends the text, so that the call keeps its place among the connection's commands, whether the server knows it or not. */
@@ -38,14 +37,15 @@ export class Script<Reply = unknown> {
   /** Like run(), with the texts of the reply as bytes. */
   async runBuffers(client: RedisClient, keysAndArguments: readonly ScriptArgument[]): Promise<Reply> {
     const bytes = client as unknown as Bytes;
-    try {
-      return (await bytes.evalshaBuffer(this.#sha, this.keys, ...keysAndArguments)) as Reply;
-    } catch (error) {
-      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      return (await bytes.evalBuffer(this.lua, this.keys, ...keysAndArguments)) as Reply;
-    }
+    const reply = bytes.evalshaBuffer(this.#sha, this.keys, ...keysAndArguments).catch((error) => {
+      if (!isUnknownScript(error)) throw error;
+      return bytes.evalBuffer(this.lua, this.keys, ...keysAndArguments);
+    });
+    return (await reply) as Reply;
   }
 }
+
+const isUnknownScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT');
 
 /** Sends a command that ioredis does not know, on one key: ioredis finds the node by the script's key. */
 export const anyCommand = new Script('return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))');

@@ -1,9 +1,10 @@
 import type { RedisOptions } from 'ioredis';
 
 /**
- * Options with Sentinels, so that TLS is spoken wherever the caller asks for it. ioredis alone follows `tls` to the nodes that
- * Sentinels name only with `enableTLSForSentinelMode`, and that only with `tls`: with one of them, it sends the password in clear.
- * Who sets `enableTLSForSentinelMode` says of the Sentinels by `sentinelTLS`, as with ioredis; else `tls` is for them, too.
+ * Options with Sentinels, completed so that TLS is used wherever the caller asks for it. ioredis uses TLS for the nodes that
+ * Sentinels name only where both `tls` and `enableTLSForSentinelMode` are set; with one of them it sends the password in clear.
+ * A caller who sets `enableTLSForSentinelMode` chooses TLS for the Sentinels by `sentinelTLS`, as with ioredis; for others `tls`
+ * is for the Sentinels, too.
  */
 export function tlsWithSentinels(options: RedisOptions): RedisOptions {
   const { tls, sentinelTLS, enableTLSForSentinelMode } = options;

@@ -1,13 +1,38 @@
 import { Cluster, type RedisOptions } from 'ioredis';
+import * as v from 'valibot';
 import { OptionError } from '../errors/errors.js';
+import { about } from '../options/option-facts.js';
 import { checkedUrl } from './caller-options.js';
 import type { RedisOption } from './client.js';
+import { givenRedis, redisEntries, resolveRedis } from './redis-option.js';
 
-/** The Redis that a command line names by its URLs, separated by commas: one server, a Cluster's nodes, or Sentinels. */
-export function targetOfUrls(
-  urls: string,
-  { cluster, sentinel }: { cluster?: boolean; sentinel?: string },
-): RedisOption {
+/** The flags of a command line that say where Redis is. */
+export const redisFlags = {
+  redis: redisEntries.redis,
+  url: redisEntries.url,
+  cluster: v.pipe(v.optional(v.boolean()), about('The Redis at that URL is a node of a Cluster.', { flag: '' })),
+  sentinel: v.pipe(
+    v.optional(v.string()),
+    about("That URL is a Sentinel's, and this is the name of the master that it watches.", { flag: '<name>' }),
+  ),
+};
+
+type RedisFlags = v.InferOutput<v.StrictObjectSchema<typeof redisFlags, undefined>>;
+
+/** Where a command line says that Redis is; an OptionError where nothing can be there. */
+export function redisOfFlags({ redis, url, cluster, sentinel }: RedisFlags, caller: string): RedisOption {
+  if (!cluster && sentinel === undefined) return resolveRedis({ redis, url }, caller);
+  const [, urls] = givenRedis({ redis, url }, caller);
+  return targetOfUrls(urls as string, { cluster, sentinel });
+}
+
+interface Kind {
+  readonly cluster?: boolean | undefined;
+  readonly sentinel?: string | undefined;
+}
+
+/** URLs with commas between them, of one Redis, of a Cluster's nodes, or of Sentinels. */
+export function targetOfUrls(urls: string, { cluster, sentinel }: Kind): RedisOption {
   if (cluster && sentinel !== undefined)
     throw new OptionError('--cluster and --sentinel both say what is at the URL: give one of them');
   if (!cluster && sentinel === undefined) return urls;
@@ -25,6 +50,6 @@ export function targetOfUrls(
     ...(protocol === 'rediss:' && { tls: {} }),
   };
   if (sentinel !== undefined) return { ...options, sentinels: nodes, name: sentinel };
-  // this one never connects: clients of ours are made with its options
+  // It never connects itself: our own clients are made like it.
   return new Cluster(nodes, { lazyConnect: true, redisOptions: options });
 }

@@ -1,261 +1,223 @@
 import type { SessionData } from 'express-session';
 import { IntelligentSessionError } from '../errors/errors.js';
-import type { Batches } from './batcher.js';
 import type { Lifetimes } from './lifetimes.js';
-import { type Changes, differAt, differences, mergeInto } from './merge-session.js';
+import { type Changes, differences } from './merge-session.js';
+import { MergeTarget, ParsedTexts } from './merge-target.js';
 import type { RedisSessionStoreOptions } from './options.js';
-import type { Outcome, View } from './save-session.js';
-import { type SessionCodec, unserializable } from './session-codec.js';
-
-/** A ttl of a save: the session never expires; it keeps the expiry that it has. */
-export const NO_TTL = 0;
-export const KEEP_TTL = -1;
+import { type Changed, KEEP_TTL, NO_TTL, type SaveOutcome } from './save-outcome.js';
+import { unserializable } from './session-codec.js';
+import type { SessionRecords } from './session-records.js';
+import type { Snapshot } from './snapshot.js';
 
 const TRIES = 100;
 
-/** A save that waits until it can be merged with what stands there. */
-interface Waiting {
-  /** becomes the view: what it was merged into is put into it */
-  readonly saved: View;
-  readonly view: View | undefined;
-  readonly unanswered: readonly View[];
-  /** what may stand there: where it does not, Redis says what does */
-  readonly there: string;
-  readonly resolve: (outcome: Outcome) => void;
+/** A save that waits until it can be merged with what stands in Redis. */
+export interface MergeRequest {
+  /** What becomes the snapshot of the session object: the merged text is put into it. */
+  readonly saved: Snapshot;
+  readonly snapshot: Snapshot | undefined;
+  readonly unanswered: readonly Snapshot[];
+}
+
+interface WaitingMerge extends MergeRequest {
+  /** A value that Redis may hold. If it does not, its answer says what it holds. */
+  readonly expected: string;
+  readonly resolve: (outcome: SaveOutcome) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** One that is being merged. */
-interface Merging extends Waiting {
+interface PreparedMerge extends WaitingMerge {
   readonly changes: Changes;
-  /** texts that are no conflict where they stand: what this request read, or may have written */
-  readonly known: string[];
-  told: boolean;
+  /** Texts that are no conflict where they stand in Redis: what this request has read, or may have written. */
+  readonly knownTexts: string[];
+  hasReportedConflict: boolean;
 }
 
 /** What this process saves of one session at present. */
-interface Flight {
-  /** saves that were sent without a merge and have no answer yet, and what the first of them expects to find */
+interface SessionWrites {
+  /** How many saves were sent without a merge and have no answer yet; the first of them expects `expected`. */
   sent: number;
   readonly expected: string;
-  /** what stands in Redis, by the last answer */
-  stands?: string | undefined;
-  merging: boolean;
-  waiting: Waiting[];
-}
-
-/** Sessions by their texts, each parsed once: only for reading. */
-class ParsedOnce {
-  readonly #sessions = new Map<string, Promise<SessionData>>();
-
-  constructor(readonly codec: SessionCodec) {}
-
-  read(text: string): Promise<SessionData> {
-    let session = this.#sessions.get(text);
-    if (!session) {
-      session = this.codec.read(text);
-      this.#sessions.set(text, session);
-    }
-    return session;
-  }
+  /** The value in Redis by the last answer; undefined where that is not known. */
+  current?: string | undefined;
+  isMerging: boolean;
+  waiting: WaitingMerge[];
 }
 
 /**
  * Saves of one session by this process, a compare-and-set each. While one is under way, the others would lose against it: they
- * wait for its answer, and are then put over what stands there, one after the other, and written as one. So 200 at once cost
- * as many writes as two, and none is acknowledged before it has been written.
+ * wait for its answer, and are then merged into what stands in Redis, one after the other, and written as one. So 200 at once
+ * cost as many writes as two, and none is acknowledged before it has been written.
  */
 export class CoalescedMerges {
-  readonly #flights = new Map<string, Flight>();
+  readonly #writes = new Map<string, SessionWrites>();
 
   constructor(
-    readonly batches: Batches,
-    readonly codec: SessionCodec,
+    readonly records: SessionRecords,
     readonly lifetimes: Lifetimes,
     readonly options: { readonly saveMode: RedisSessionStoreOptions['saveMode']; readonly disableTTL: boolean },
     readonly onConflict: (sid: string) => void,
   ) {}
 
-  /** Would a save that expects this text have to wait? One that is `urgent` does only where it is sure to lose. */
-  isTaken(key: string, expected: string, urgent: boolean): boolean {
-    const flight = this.#flights.get(key);
-    return flight !== undefined && (!urgent || (flight.sent > 0 && flight.expected === expected));
+  /** Has a save with this expectation to wait for another one? One that is `urgent` has to only where it is sure to lose. */
+  hasToWait(sid: string, expected: string, urgent: boolean): boolean {
+    const writes = this.#writes.get(sid);
+    return writes !== undefined && (!urgent || (writes.sent > 0 && writes.expected === expected));
   }
 
-  /** Saves without a merge, at once: 1 if it was saved, 0 if the session is gone, else the value that stands there. */
-  async send(key: string, expected: string, raw: string, ttlMs: number): Promise<number | string> {
-    const flight = this.#flight(key, expected);
-    flight.sent++;
+  /** Saves at once, without a merge. */
+  async send(sid: string, expected: string, value: string, ttlMs: number): Promise<'saved' | 'gone' | Changed> {
+    const writes = this.#writesOf(sid, expected);
+    writes.sent++;
     try {
-      const reply = await this.batches.save(key, expected, raw, ttlMs);
-      flight.stands = reply === 1 ? raw : reply === 0 ? undefined : String(reply);
-      return reply;
+      const outcome = await this.records.compareAndSet(sid, expected, value, ttlMs);
+      writes.current = outcome === 'saved' ? value : outcome === 'gone' ? undefined : outcome.current;
+      return outcome;
     } finally {
-      flight.sent--;
-      this.#proceed(key, flight);
+      writes.sent--;
+      this.#proceed(sid, writes);
     }
   }
 
-  /** Saves what this request changed over what stands there; `there`: that, where it is known. */
-  merge(
-    key: string,
-    there: string | undefined,
-    saved: View,
-    view: View | undefined,
-    unanswered: readonly View[],
-  ): Promise<Outcome> {
+  /** Saves what this request changed over what stands in Redis: `current`, where it is known. */
+  merge(request: MergeRequest, current?: string): Promise<SaveOutcome> {
+    const { sid } = request.saved;
     return new Promise((resolve, reject) => {
-      const mayStand = there ?? view?.raw ?? '';
-      const flight = this.#flight(key, mayStand);
-      if (there !== undefined && !flight.merging) flight.stands = there;
-      flight.waiting.push({ saved, view, unanswered, there: mayStand, resolve, reject });
-      this.#proceed(key, flight);
+      const expected = current ?? request.snapshot?.storedValue ?? '';
+      const writes = this.#writesOf(sid, expected);
+      if (current !== undefined && !writes.isMerging) writes.current = current;
+      writes.waiting.push({ ...request, expected, resolve, reject });
+      this.#proceed(sid, writes);
     });
   }
 
-  #flight(key: string, expected: string): Flight {
-    let flight = this.#flights.get(key);
-    if (!flight) {
-      flight = { sent: 0, expected, merging: false, waiting: [] };
-      this.#flights.set(key, flight);
+  #writesOf(sid: string, expected: string): SessionWrites {
+    let writes = this.#writes.get(sid);
+    if (!writes) {
+      writes = { sent: 0, expected, isMerging: false, waiting: [] };
+      this.#writes.set(sid, writes);
     }
-    return flight;
+    return writes;
   }
 
-  /** Begins the next merge where nothing has to be waited for. */
-  #proceed(key: string, flight: Flight): void {
-    if (flight.merging) return;
-    if (flight.waiting.length === 0) {
-      if (flight.sent === 0) this.#flights.delete(key);
+  /** Begins the next merge, unless there is an answer to wait for. */
+  #proceed(sid: string, writes: SessionWrites): void {
+    if (writes.isMerging) return;
+    if (writes.waiting.length === 0) {
+      if (writes.sent === 0) this.#writes.delete(sid);
       return;
     }
-    if (flight.sent > 0 && flight.stands === undefined) return;
-    flight.merging = true;
-    const next = () => void this.#mergeNext(key, flight);
-    // the answers of one call are all looked at first
-    if (flight.sent > 0) setImmediate(next);
+    if (writes.sent > 0 && writes.current === undefined) return;
+    writes.isMerging = true;
+    const next = () => void this.#mergeWaiting(sid, writes);
+    // The answers of one call arrive together: all of them are looked at before the merge.
+    if (writes.sent > 0) setImmediate(next);
     else next();
   }
 
-  async #mergeNext(key: string, flight: Flight): Promise<void> {
-    const waiting = flight.waiting.splice(0);
+  async #mergeWaiting(sid: string, writes: SessionWrites): Promise<void> {
+    const waiting = writes.waiting.splice(0);
     try {
-      await this.#mergeAll(key, waiting, flight);
+      await this.#merge(sid, waiting, writes);
     } catch (error) {
-      flight.stands = undefined;
+      writes.current = undefined;
       const reason = reasonOf(error);
-      for (const one of waiting) one.reject(reason); // a second time, for some: that is nothing
+      for (const one of waiting) one.reject(reason); // of those that have their outcome, this changes nothing
     }
-    flight.merging = false;
-    this.#proceed(key, flight);
+    writes.isMerging = false;
+    this.#proceed(sid, writes);
   }
 
-  async #mergeAll(key: string, waiting: readonly Waiting[], flight: Flight): Promise<void> {
-    const parsed = new ParsedOnce(this.codec);
-    const settle = (outcome: Outcome, stands?: string) => {
-      flight.stands = stands;
+  /** Merges and writes, again where another process wrote meanwhile, until all that wait have their outcome. */
+  async #merge(sid: string, waiting: readonly WaitingMerge[], writes: SessionWrites): Promise<void> {
+    const parsed = new ParsedTexts(this.records.codec);
+    let merging = await this.#prepareAll(waiting, parsed);
+    const end = (outcome: SaveOutcome, current?: string) => {
+      writes.current = current;
       for (const one of merging) one.resolve(outcome);
     };
-    let merging: Merging[] = [];
+    let expected = writes.current ?? merging.at(-1)?.expected ?? '';
+    for (let tried = 0; tried <= TRIES && merging.length > 0; tried++) {
+      const text = this.records.codec.decrypt(sid, expected);
+      if (text === undefined) return end('unreadable');
+      const target = new MergeTarget(text, await this.records.codec.read(text), parsed);
+      const { merged, ttlMs } = await this.#mergeInto(target, merging, tried === TRIES);
+      merging = merged;
+      if (merging.length === 0) return;
+      const value = this.#putResult(sid, target.session, merging);
+      const outcome = await this.records.compareAndSet(sid, expected, value, this.options.disableTTL ? NO_TTL : ttlMs);
+      if (outcome === 'saved') return end('saved', value);
+      if (outcome === 'gone') return end('gone');
+      // What stands there is not equal to itself: it is no text, and can't be merged with.
+      if (outcome.current === expected) return end('unreadable');
+      for (const { snapshot, knownTexts } of merging) if (snapshot) knownTexts[knownTexts.length - 1] = text;
+      expected = outcome.current;
+    }
+  }
+
+  /** Merges one after the other. Those that conflict where that is an error are rejected; the ttl is the last one's. */
+  async #mergeInto(
+    target: MergeTarget,
+    merging: readonly PreparedMerge[],
+    isLastTry: boolean,
+  ): Promise<{ merged: PreparedMerge[]; ttlMs: number }> {
+    const merged: PreparedMerge[] = [];
+    let ttlMs = KEEP_TTL;
+    for (const one of merging)
+      try {
+        // A touch moves the cookie and nothing else, and a save of this request may stand there: neither is a conflict.
+        const isConflict = await target.differsFromAll(one.knownTexts);
+        if (isConflict && !one.hasReportedConflict) this.onConflict(one.saved.sid);
+        one.hasReportedConflict ||= isConflict;
+        if ((isConflict && this.options.saveMode === 'reject') || isLastTry) throw conflictError();
+        target.merge(one.changes);
+        const leftMs = this.lifetimes.ms(target.session, one.saved.wasRead);
+        if (leftMs > 0) ttlMs = leftMs;
+        merged.push(one);
+      } catch (error) {
+        one.reject(reasonOf(error)); // a listener of `conflict` that throws fails no other save
+      }
+    return { merged, ttlMs };
+  }
+
+  /** Puts what was merged into the snapshots of those that were, and returns the value to store. */
+  #putResult(sid: string, session: SessionData, merged: readonly PreparedMerge[]): string {
+    const storedText = this.records.codec.stringify(session);
+    const storedValue = this.records.codec.encrypt(sid, storedText);
+    const user = this.records.userOf(session);
+    for (const { saved } of merged) Object.assign(saved, { storedText, storedValue, user });
+    return storedValue;
+  }
+
+  async #prepareAll(waiting: readonly WaitingMerge[], parsed: ParsedTexts): Promise<PreparedMerge[]> {
+    const prepared: PreparedMerge[] = [];
     for (const one of waiting)
       try {
-        merging.push(await this.#prepare(one, parsed));
+        prepared.push(await this.#prepare(one, parsed));
       } catch (error) {
         one.reject(reasonOf(error));
       }
-    let expected = flight.stands ?? merging.at(-1)?.there ?? '';
-    for (let tried = 0; tried <= TRIES && merging[0]; tried++) {
-      const { sid } = merging[0].saved;
-      const text = this.codec.open(sid, expected);
-      if (text === undefined) return settle('unreadable');
-      const theirs = await this.codec.read(text);
-      const stood = new Standing(text, theirs, parsed);
-      let ttlMs = KEEP_TTL;
-      const left: Merging[] = [];
-      for (const one of merging) {
-        try {
-          // A touch moves the cookie and nothing else, and a save of this request's own may stand there: neither is a conflict.
-          const conflict = await stood.differsFrom(one.known);
-          if (conflict && !one.told) this.onConflict(sid);
-          one.told ||= conflict;
-          if ((conflict && this.options.saveMode === 'reject') || tried === TRIES) throw conflictError();
-          stood.put(one.changes);
-          const leftMs = this.lifetimes.ms(theirs, one.saved.read);
-          if (leftMs > 0) ttlMs = leftMs;
-          left.push(one);
-        } catch (error) {
-          one.reject(reasonOf(error)); // its own: a listener that throws fails no other save
-        }
-      }
-      merging = left;
-      if (merging.length === 0) return;
-      const held = this.codec.stringify(theirs);
-      const raw = this.codec.seal(sid, held);
-      const user = this.codec.userOf(theirs);
-      for (const { saved } of merging) Object.assign(saved, { held, raw, user });
-      const reply = await this.batches.save(key, expected, raw, this.options.disableTTL ? NO_TTL : ttlMs);
-      if (reply === 1) return settle('saved', raw);
-      if (reply === 0) return settle('gone');
-      // no text, and so never equal to itself: it can't be merged with
-      if (reply === expected) return settle('unreadable');
-      for (const { view, known } of merging) if (view) known[known.length - 1] = text;
-      expected = String(reply);
-    }
+    return prepared;
   }
 
-  async #prepare(one: Waiting, parsed: ParsedOnce): Promise<Merging> {
-    const { saved, view } = one;
-    const unanswered = await Promise.all(one.unanswered.map(({ base }) => parsed.read(base)));
-    const known = one.unanswered.map(({ held }) => held);
-    if (view) known.push(view.held);
-    const apart = view && unanswered.length === 0 ? this.codec.parseDifferences(view.base, saved.base) : undefined;
-    const mine = apart?.mine ?? (await this.codec.read(saved.base));
-    const base = apart?.base ?? (view ? await parsed.read(view.base) : ({ cookie: mine.cookie } as SessionData));
-    const changes = { base, mine, keys: differences(base, mine), unanswered };
-    return { ...one, known, changes, told: false };
+  async #prepare(waiting: WaitingMerge, parsed: ParsedTexts): Promise<PreparedMerge> {
+    const { codec } = this.records;
+    const { saved: mine, snapshot } = waiting;
+    const unanswered = await Promise.all(waiting.unanswered.map((one) => parsed.read(one.loadedText)));
+    const knownTexts = waiting.unanswered.map((one) => one.storedText);
+    if (snapshot) knownTexts.push(snapshot.storedText);
+    const differing =
+      snapshot && unanswered.length === 0 ? codec.parseDifferences(snapshot.loadedText, mine.loadedText) : undefined;
+    const saved = differing?.after ?? (await codec.read(mine.loadedText));
+    const loaded =
+      differing?.before ??
+      (snapshot ? await parsed.read(snapshot.loadedText) : ({ cookie: saved.cookie } as SessionData));
+    const changes = { loaded, saved, keys: differences(loaded, saved), unanswered };
+    return { ...waiting, knownTexts, changes, hasReportedConflict: false };
   }
 }
 
-/** What stands there, and what was put over it so far. */
-class Standing {
-  readonly #stood: SessionData;
-  /** by a text that is known: the keys in which what stood there differs from it */
-  readonly #differences = new Map<string, readonly string[]>();
-  readonly #put = new Set<string>();
-
-  constructor(
-    readonly text: string,
-    readonly session: SessionData,
-    readonly parsed: ParsedOnce,
-  ) {
-    this.#stood = { ...session };
-  }
-
-  put(changes: Changes): void {
-    for (const key of mergeInto(this.session, changes)) this.#put.add(key);
-  }
-
-  /** Does it differ from all of these texts in anything but the cookie? */
-  async differsFrom(texts: readonly string[]): Promise<boolean> {
-    for (const text of texts) if (!(await this.#differsFrom(text))) return false;
-    return true;
-  }
-
-  async #differsFrom(text: string): Promise<boolean> {
-    if (text === this.text && this.#put.size === 0) return false;
-    const known = await this.parsed.read(text);
-    let differs = this.#differences.get(text);
-    if (!differs) {
-      differs = text === this.text ? [] : differences(known, this.#stood);
-      this.#differences.set(text, differs);
-    }
-    if (differs.some((key) => !this.#put.has(key))) return true;
-    for (const key of this.#put) if (differAt(known, this.session, key)) return true;
-    return false;
-  }
-}
-
-/** Of a serializer of the application's, a session may be too deep to be compared. */
+/** A session that a serializer of the application can read may be too deep to be compared. */
 const reasonOf = (error: unknown): unknown => (error instanceof RangeError ? unserializable(error) : error);
 
 const conflictError = (): IntelligentSessionError =>

@@ -1,21 +1,21 @@
-/** Work that stands in line by a name, in this process: each begins when the one before has ended, however it did. */
-export class Lines {
+/** Mutual exclusion by key within this process: work of the same key runs in the order in which it was asked for. */
+export class KeyedMutex {
   readonly #tails = new Map<string, Promise<unknown>>();
 
-  join<T>(name: string, act: () => Promise<T>): Promise<T> {
-    const before = this.#tails.get(name);
-    const run = before ? before.then(act, act) : act();
-    this.#tails.set(name, run);
-    const leave = () => {
-      if (this.#tails.get(name) === run) this.#tails.delete(name);
+  /** Runs `work` when all earlier work of the key has ended, with success or not. */
+  run<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const result = this.after(key, work);
+    this.#tails.set(key, result);
+    const release = () => {
+      if (this.#tails.get(key) === result) this.#tails.delete(key);
     };
-    run.then(leave, leave);
-    return run;
+    result.then(release, release);
+    return result;
   }
 
-  /** After what stands in line now; at once where nothing does. */
-  after<T>(name: string, act: () => Promise<T>): Promise<T> {
-    const before = this.#tails.get(name);
-    return before ? before.then(act, act) : act();
+  /** Runs `work` after all that the key has so far, at once where it has none. Later work does not wait for it. */
+  after<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#tails.get(key);
+    return before ? before.then(work, work) : work();
   }
 }

@@ -7,9 +7,9 @@ type Options = Pick<
   'ttl' | 'newSessionTtl' | 'touchAfter' | 'disableTouch' | 'disableTTL'
 >;
 
-/** For a session whose own end, or ttl function, says nothing. */
+/** Seconds for a session of which the ttl function says nothing sensible. */
 const DEFAULT_TTL = 86_400;
-/** Nothing lives for longer in Redis, whatever a cookie or a ttl function says. */
+/** Nothing lives longer than this in Redis, whatever a cookie or a ttl function says. */
 const MOST_MS = MOST_TTL_SECONDS * 1000;
 const MOST_DAYS = MOST_TTL_SECONDS / 86_400;
 /** express-session lets maxAge slip by a millisecond now and then. */
@@ -20,7 +20,7 @@ export const isEmpty = (session: SessionData): boolean => Object.keys(session).e
 
 export type Cookie = SessionData['cookie'] | undefined;
 
-/** When a cookie says that it ends, in ms; undefined where it does not, NaN where that is no date. */
+/** When a cookie ends, in ms since 1970; undefined where it does not say it, NaN where it says what is no date. */
 export const endOf = (cookie: Cookie): number | undefined =>
   cookie?.expires ? new Date(cookie.expires).getTime() : undefined;
 
@@ -28,19 +28,17 @@ export const endOf = (cookie: Cookie): number | undefined =>
 export class Lifetimes {
   constructor(
     readonly options: Options,
-    /** calls an application's own function */
-    readonly call: <T>(act: () => T) => T,
-    /** is told what is no time to live; the default is taken instead */
+    /** Is told what is no time to live: the default is taken instead. */
     readonly onInvalid: (what: string) => void,
   ) {}
 
-  /** What this session has left, whole ms; 0 or less: it has ended. `returning`: its cookie has come back. */
+  /** What this session has left, in whole ms; 0 or less where it has ended. `returning` says that its cookie has come back. */
   ms(session: SessionData, returning: boolean): number {
     const { newSessionTtl, disableTouch, disableTTL } = this.options;
-    // only where a touch will lengthen it
+    // A provisional lifetime is for sessions that a touch will lengthen.
     const provisional = !returning && isEmpty(session) && !disableTouch && !disableTTL;
     const ms = this.#ms(session);
-    // a cookie of exactly so long has slipped at times
+    // the end of a cookie that lives for exactly so long may have slipped
     if (ms > MOST_MS + SLIP_MS && !disableTTL)
       this.onInvalid(
         `a session is to live for more than ${MOST_DAYS} days: ${MOST_DAYS} are taken instead, as browsers do`,
@@ -48,8 +46,8 @@ export class Lifetimes {
     return Math.floor(Math.min(ms, provisional ? newSessionTtl * 1000 : MOST_MS, MOST_MS));
   }
 
-  /** How long a session is meant to live, in seconds. */
-  mark(session: SessionData): number {
+  /** For how many seconds a session is meant to live in all; 0 where its cookie does not say it. */
+  lifetimeSeconds(session: SessionData): number {
     if (typeof this.options.ttl === 'function') return this.#seconds(session);
     return Math.round((session.cookie?.originalMaxAge ?? 0) / 1000) || 0;
   }
@@ -61,15 +59,15 @@ export class Lifetimes {
   }
 
   /**
-   * Has this cookie merely run out: was its end, when this request read or last moved it, still to come? If not, the
-   * application has ended the session. `known` are its cookies as they were read and stored, `since` when that was.
+   * Has this cookie merely run out? It has if its end was still to come when this request read or last moved it; else the
+   * application has ended the session. `known` are its cookies as they were read and stored, `takenAt` says when, in ms.
    */
-  ranOut(cookie: Cookie, known: readonly Cookie[], since: number): boolean {
+  ranOut(cookie: Cookie, known: readonly Cookie[], takenAt: number): boolean {
     const end = endOf(cookie);
     if (end === undefined || !(end <= Date.now())) return false;
     if (known.some((one) => endOf(one) === end)) return true;
     const lives = cookie?.originalMaxAge ?? 0;
-    return lives > 0 && end - lives >= since - SLIP_MS;
+    return lives > 0 && end - lives >= takenAt - SLIP_MS;
   }
 
   #ms(session: SessionData): number {
@@ -84,7 +82,7 @@ export class Lifetimes {
 
   #seconds(session: SessionData): number {
     const ttl = this.options.ttl as (session: SessionData) => unknown;
-    const seconds = this.call(() => ttl(session));
+    const seconds = ttl(session);
     if (typeof seconds === 'number' && Number.isFinite(seconds)) return seconds;
     // a promise that nobody waits for must not end the process when it is rejected
     if (seconds instanceof Promise) seconds.catch(() => {});

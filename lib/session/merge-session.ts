@@ -4,64 +4,71 @@ import { type Cookie, endOf } from './lifetimes.js';
 
 type Values = Record<string, unknown>;
 const valuesOf = (session: SessionData): Values => session as unknown as Values;
-const own = (of: Values, key: string): unknown => (Object.hasOwn(of, key) ? of[key] : undefined);
+const own = (values: Values, key: string): unknown => (Object.hasOwn(values, key) ? values[key] : undefined);
 
+/** Do two sessions differ in a top-level key? */
 export const differAt = (a: SessionData, b: SessionData, key: string): boolean =>
   Object.hasOwn(a, key) !== Object.hasOwn(b, key) || !isDeepStrictEqual(own(valuesOf(a), key), own(valuesOf(b), key));
 
-/** The top-level keys in which two sessions differ, deleted ones among them; the cookie is not one. */
+/** The top-level keys in which two sessions differ, also those that only one has. The cookie is not compared. */
 export function differences(a: SessionData, b: SessionData): string[] {
   const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
   keys.delete('cookie');
   return [...keys].filter((key) => differAt(a, b, key));
 }
 
-/** What a request changed. All as it is when it has been stored and read again, so that a Date and its text are the same. */
+/**
+ * What a request changed. All sessions are here as they are when they have been stored and read again, so that a Date and its
+ * text are the same.
+ */
 export interface Changes {
-  /** what the request read, at least where `mine` differs from it */
-  readonly base: SessionData;
-  readonly mine: SessionData;
-  /** the top-level keys in which the two differ */
+  /** The session that the request loaded, at least where `saved` differs from it. */
+  readonly loaded: SessionData;
+  readonly saved: SessionData;
+  /** The top-level keys in which the two differ. */
   readonly keys: readonly string[];
   /**
-   * This request's own earlier saves that got no answer: where what stands there has a value of theirs, that value is this
-   * request's own, and not another's.
+   * Earlier saves of this request that got no answer. A value of theirs that stands in Redis now is this request's own, and
+   * not another's.
    */
   readonly unanswered: readonly SessionData[];
 }
 
 /**
- * Puts a request's changes over a session that another request saved meanwhile; the top-level keys that it put or deleted.
+ * Puts a request's changes over the session that stands in Redis now, and returns the top-level keys that it wrote or deleted.
  * The cookie is this request's, as the browser gets it, but for its end (see mergeCookies).
  */
-export function mergeInto(theirs: SessionData, { base, mine, keys, unanswered }: Changes): readonly string[] {
-  const written = unanswered.flatMap((one) => differences(base, one).filter((key) => !differAt(one, theirs, key)));
-  const merged = valuesOf(theirs);
+export function mergeInto(current: SessionData, { loaded, saved, keys, unanswered }: Changes): readonly string[] {
+  const written = unanswered.flatMap((one) => differences(loaded, one).filter((key) => !differAt(one, current, key)));
+  const values = valuesOf(current);
   const changed = written.length === 0 ? keys : [...new Set([...keys, ...written])];
   for (const key of changed)
-    if (Object.hasOwn(mine, key)) define(merged, key, own(valuesOf(mine), key));
-    else delete merged[key];
-  merged.cookie = mergeCookies(base.cookie, mine.cookie, theirs.cookie);
+    if (Object.hasOwn(saved, key)) define(values, key, own(valuesOf(saved), key));
+    else delete values[key];
+  values.cookie = mergeCookies(loaded.cookie, saved.cookie, current.cookie);
   return changed;
 }
 
-/** So much more or less is another lifetime: express-session lets maxAge slip by a millisecond now and then. */
+/** A difference from which on two lifetimes are two: express-session lets maxAge slip by a millisecond now and then. */
 const ANOTHER_MS = 1000;
 
-/** This request's cookie; where it did not change how long the session lives, the later end, and a kind that others chose. */
-function mergeCookies(base: Cookie, mine: Cookie, theirs: Cookie): Cookie {
-  if (!mine || !theirs) return mine;
-  const [was, end, other] = [endOf(base), endOf(mine), endOf(theirs)];
-  const changed =
-    (was === undefined) !== (end === undefined) ||
-    Math.abs((base?.originalMaxAge ?? 0) - (mine.originalMaxAge ?? 0)) >= ANOTHER_MS;
-  if (changed) return mine;
-  const keptKind = (was === undefined) === (other === undefined);
-  if (keptKind && !(other !== undefined && end !== undefined && other > end)) return mine;
-  return { ...mine, expires: theirs.expires ?? null, originalMaxAge: theirs.originalMaxAge };
+/**
+ * The cookie of this request. Where the request did not change how long the session lives, the later of two ends holds, and so
+ * does another request's choice of whether the cookie has an end at all.
+ */
+function mergeCookies(loaded: Cookie, saved: Cookie, current: Cookie): Cookie {
+  if (!saved || !current) return saved;
+  const [loadedEnd, savedEnd, currentEnd] = [endOf(loaded), endOf(saved), endOf(current)];
+  const hasChangedLifetime =
+    (loadedEnd === undefined) !== (savedEnd === undefined) ||
+    Math.abs((loaded?.originalMaxAge ?? 0) - (saved.originalMaxAge ?? 0)) >= ANOTHER_MS;
+  if (hasChangedLifetime) return saved;
+  const hasSameKind = (loadedEnd === undefined) === (currentEnd === undefined);
+  if (hasSameKind && !(currentEnd !== undefined && savedEnd !== undefined && currentEnd > savedEnd)) return saved;
+  return { ...saved, expires: current.expires ?? null, originalMaxAge: current.originalMaxAge };
 }
 
-/** A key of any name, `__proto__` too, as JSON.parse makes it. */
-function define(of: Values, key: string, value: unknown): void {
-  Object.defineProperty(of, key, { value, enumerable: true, configurable: true, writable: true });
+/** Sets a key of any name, `__proto__` too, as JSON.parse() does. */
+function define(values: Values, key: string, value: unknown): void {
+  Object.defineProperty(values, key, { value, enumerable: true, configurable: true, writable: true });
 }

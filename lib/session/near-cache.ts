@@ -7,24 +7,27 @@ import { endConnection } from '../redis/end-connection.js';
 import type { RedisTarget } from '../redis/target.js';
 
 const PING_MS = 15;
-/** Everything that was written this long ago has been heard of, or nothing is served. */
+/** Nothing is served unless everything that was written this long ago has been heard of. */
 const FRESH_MS = 50;
 
 /**
- * Sessions' stored texts in this process. Redis says which keys were written (CLIENT TRACKING, broadcast for the prefix, on
+ * Sessions' stored values in this process. Redis says which keys were written (CLIENT TRACKING, broadcast for the prefix, on
  * one connection that it is redirected to: https://redis.io/docs/latest/commands/client-tracking/). What is here is served
  * only while that connection's last answered PING was sent less than 50 ms ago: the answer stands behind everything that
  * was written before it. Emits `fault`.
  */
 export class NearCache extends EventEmitter {
   readonly client: Redis;
-  readonly #texts: LRUCache<string, string>;
-  /** reads under way, by key: one that a write crosses is not kept; bounded, since a read may find nothing, or fail */
+  readonly #values: LRUCache<string, string>;
+  /**
+   * Reads under way, by key. A read that a write crosses loses its token, and is not kept. Their number is bounded, since a
+   * read that finds nothing, or fails, stays here.
+   */
   readonly #reads: LRUCache<string, symbol>;
-  #heardUpTo = Number.NEGATIVE_INFINITY;
-  #timer: NodeJS.Timeout | undefined;
-
   readonly #ttlMs: number;
+  /** Everything that was written until then has been heard of; by performance.now(). */
+  #heardUpToMs = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(
     target: RedisTarget,
@@ -34,9 +37,9 @@ export class NearCache extends EventEmitter {
     super();
     this.#ttlMs = ttl * 1000;
     this.#reads = new LRUCache({ max });
-    // a text with one character beyond Latin-1 takes two bytes for each
-    const sizeCalculation = (text: string, key: string) => 2 * (text.length + key.length);
-    this.#texts = new LRUCache({ max, maxSize: maxBytes, sizeCalculation, ttl: this.#ttlMs });
+    // a string with one character beyond Latin-1 takes two bytes for each
+    const sizeCalculation = (value: string, key: string) => 2 * (value.length + key.length);
+    this.#values = new LRUCache({ max, maxSize: maxBytes, sizeCalculation, ttl: this.#ttlMs });
     this.client = target.connect('tracking');
     this.client.on('ready', () => void this.#track(prefix));
     this.client.on('close', () => this.#stop());
@@ -46,33 +49,33 @@ export class NearCache extends EventEmitter {
     });
   }
 
-  /** The text under a key, if it is here and surely of the last 50 ms. */
+  /** The value of a key, if it is here and was surely the value within the last 50 ms. */
   get(key: string): string | undefined {
-    return performance.now() - this.#heardUpTo <= FRESH_MS ? this.#texts.get(key) : undefined;
+    return performance.now() - this.#heardUpToMs <= FRESH_MS ? this.#values.get(key) : undefined;
   }
 
-  /** Before a read: what was read is kept by this mark, if nobody writes the key meanwhile. */
+  /** Before a read: gives the token by which the value is kept if nobody writes the key meanwhile. */
   begin(key: string): symbol {
-    const mark = Symbol();
-    this.#reads.set(key, mark);
-    return mark;
+    const token = Symbol();
+    this.#reads.set(key, token);
+    return token;
   }
 
-  /** After a read: keeps the text for as long as the session has left. */
-  keep(key: string, mark: symbol, text: string, leftMs: number): void {
-    if (this.#reads.get(key) !== mark) return;
+  /** After a read: keeps the value for as long as the session has left. */
+  keep(key: string, token: symbol, value: string, leftMs: number): void {
+    if (this.#reads.get(key) !== token) return;
     this.#reads.delete(key);
-    if (leftMs > 0 && this.#timer) this.#texts.set(key, text, { ttl: Math.max(1, Math.min(this.#ttlMs, leftMs)) });
+    if (leftMs > 0 && this.#timer) this.#values.set(key, value, { ttl: Math.max(1, Math.min(this.#ttlMs, leftMs)) });
   }
 
   /** The key was written, or is about to be. */
   forget(key: string): void {
-    this.#texts.delete(key);
+    this.#values.delete(key);
     this.#reads.delete(key);
   }
 
   clear(): void {
-    this.#texts.clear();
+    this.#values.clear();
     this.#reads.clear();
   }
 
@@ -98,7 +101,7 @@ export class NearCache extends EventEmitter {
     const sent = performance.now();
     this.client.ping().then(
       () => {
-        if (this.#timer) this.#heardUpTo = sent;
+        if (this.#timer) this.#heardUpToMs = sent;
       },
       () => {},
     );
@@ -107,7 +110,7 @@ export class NearCache extends EventEmitter {
   #stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
-    this.#heardUpTo = Number.NEGATIVE_INFINITY;
+    this.#heardUpToMs = Number.NEGATIVE_INFINITY;
     this.clear();
   }
 }

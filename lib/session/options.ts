@@ -1,12 +1,16 @@
 import type { SessionData } from 'express-session';
 import * as v from 'valibot';
-import { checkOptions, func, refuseWithout, whole } from '../options/check-options.js';
+import { checkOptions } from '../options/check-options.js';
+import { functionOf, integer, list, objectWith } from '../options/checks.js';
 import { elsewhereOfStore } from '../options/misplaced-options.js';
+import { about } from '../options/option-facts.js';
 import { OptionError } from '../errors/errors.js';
-import { checkRedis, DEFAULT_MAX_WAIT_MS, defaultRedis, type RedisOption } from '../redis/connect.js';
+import type { RedisOption } from '../redis/client.js';
 import { SESSION_PREFIX } from '../redis/keys.js';
 import { requireOneServer } from '../redis/open-target.js';
-import type { SealOptions } from './encryption.js';
+import { maxWaitMs, redisEntries, resolveRedis } from '../redis/redis-option.js';
+import { wrapApplicationFunctions } from './application-functions.js';
+import type { EncryptionOptions } from './encryption.js';
 
 /** As connect-redis' users know it; JSON is one. */
 export interface Serializer {
@@ -14,129 +18,211 @@ export interface Serializer {
   stringify(session: SessionData): string;
 }
 
+type Ttl = number | ((session: SessionData) => number);
+type User = (session: SessionData) => string | number | null | undefined;
+
+/** The comments are those of the schema: `npm run docs:figures` writes them. */
 export interface RedisSessionStoreOptions {
-  /** An ioredis Redis or Cluster, or a node-redis client: a connection of our own is made to the same place. */
-  readonly client?: RedisOption | undefined;
-  /** Instead of `client`: where Redis is. @default REDIS_URL, or redis://127.0.0.1:6379 */
-  readonly url?: string | undefined;
-  /** Instead of `client`: a URL, ioredis' options, or a client. */
+  /**
+   * Where Redis is. A URL, the path of a socket, ioredis' options (Sentinel's among them), or a client of yours, an
+   * ioredis Redis or Cluster or one of node-redis: connections of our own are made to the same place, and it is never
+   * closed.
+   * @default REDIS_URL, or redis://127.0.0.1:6379
+   */
   readonly redis?: RedisOption | undefined;
+  /** The same as `redis`, by connect-redis' name. Only one of the three is given. @default none */
+  readonly client?: RedisOption | undefined;
+  /** The same as `redis`, by the name that a URL often has. Only one of the three is given. @default none */
+  readonly url?: string | undefined;
   /** Stands before each session's key. @default 'sess:' */
   readonly prefix?: string | undefined;
   /**
-   * Seconds to keep a session whose cookie has no expiry; a function of the session rules them all: 0 or less ends the session,
-   * what is no finite number counts as 86400, with one event `fault`. @default 86400
+   * How long a session is kept whose cookie has no expiry. A function of the session decides for all of them: 0 or less
+   * ends the session, and what is no finite number counts as 86400, with one event `fault`. Unit: seconds.
+   * @default 86400
    */
-  readonly ttl?: number | ((session: SessionData) => number) | undefined;
-  /** Seconds to keep a new session that holds nothing, until its cookie comes back. @default 600 */
+  readonly ttl?: Ttl | undefined;
+  /** How long a new session that holds nothing is kept, until its cookie comes back. Unit: seconds. @default 600 */
   readonly newSessionTtl?: number | undefined;
-  /** @default JSON */
+  /** An object with `parse()` and `stringify()`, between sessions and texts. @default JSON */
   readonly serializer?: Serializer | undefined;
-  /** Keys asked for in one SCAN. @default 100 */
+  /** How many keys one SCAN asks for. @default 100 */
   readonly scanCount?: number | undefined;
   /** Sessions never expire. @default false */
   readonly disableTTL?: boolean | undefined;
-  /** A read does not renew the expiry. @default false */
+  /** Reading a session does not renew its expiry. @default false */
   readonly disableTouch?: boolean | undefined;
   /**
-   * Seconds in which this process renews a session's expiry at most once; at most a quarter of its ttl.
-   * @default a hundredth of its ttl, at most 300
+   * A process renews a session's expiry at most once in this time. It is at most a quarter of the ttl. Needs
+   * `disableTouch: false` and `disableTTL: false`. Unit: seconds.
+   * @default 1 % of the session's ttl, at most 300
    */
   readonly touchAfter?: number | undefined;
   /**
-   * When a session was changed by another request since this one read it: `merge` puts this request's changes (its
-   * top-level keys) over it, `overwrite` forgets the other's, `reject` is an error with status 409: a page sees it if it
-   * awaits `req.session.save()`, at its end express-session has sent the answer already. @default 'merge'
+   * What happens when another request has changed the session since this one read it. `'merge'` puts this request's
+   * changes (its top-level keys) over what is stored, with `'overwrite'` the last save wins, and `'reject'` is an error
+   * with status 409: a page sees it if it awaits `req.session.save()`, because at its end express-session has sent the
+   * answer already.
+   * @default 'merge'
    */
   readonly saveMode?: 'merge' | 'overwrite' | 'reject' | undefined;
   /**
-   * How long a request may wait for Redis, ms: for the first connection, and for the answer to a command. Time in which this
-   * process could not read does not count. A Redis that gives no sign of life for some 2 s is away: then nobody waits until
-   * it is back. A client's own `commandTimeout` comes before it. @default 3000
+   * How long a request may wait for Redis: for the first connection, to read its session, and as long again to save it.
+   * Time in which this process could not read does not count. A Redis that gives no sign of life for some 2 s is away:
+   * then nobody waits until it is back. A client's own `commandTimeout` comes before it. Unit: ms.
+   * @default 3000
    */
   readonly maxWaitMs?: number | undefined;
-  /** While Redis is away: `pass` serves without a session, `error` calls next(error) with status 503. @default 'pass' */
+  /**
+   * What happens while Redis is away. `'pass'` serves without a session (`req.session` is undefined), `'error'` calls
+   * `next(error)` with status 503: `passOnStoreError: true` and `false` of express-rate-limit.
+   * @default 'pass'
+   */
   readonly whenAway?: 'pass' | 'error' | undefined;
   /**
-   * Serves sessions from this process, kept right by CLIENT TRACKING. `max` sessions (10000), `maxBytes` in
-   * all (64 MB; two for each character), `ttl` seconds (60). @default none
+   * Serves sessions from this process, kept right by CLIENT TRACKING. An empty object has all its defaults. It is for
+   * one Redis, or one that Sentinels name, and not for a Cluster.
+   * @default none
    */
   readonly nearCache?:
     | { readonly max?: number | undefined; readonly maxBytes?: number | undefined; readonly ttl?: number | undefined }
     | undefined;
   /**
-   * Whose session is it? Makes sessionsOf() and destroyAllOf() possible. A promise, NaN, a list or a plain object is nobody, with one
-   * event `fault`. @default none
+   * A function of the session that gives its user, as a text or a number. It makes `sessionsOf()` and `destroyAllOf()`
+   * possible. A promise, NaN, a list or a plain object is nobody, with one event `fault`.
+   * @default none
    */
-  readonly user?: ((session: SessionData) => string | number | null | undefined) | undefined;
-  /** Sessions that a user may have; those that this limit ends were idle longest. Needs `user`. @default no limit */
+  readonly user?: User | undefined;
+  /** How many sessions a user may have; those that were idle longest are ended. Needs `user`. @default none */
   readonly maxSessionsPerUser?: number | undefined;
-  /** Emits `expired`, where the server's notify-keyspace-events has `Ex`. One more connection. @default false */
+  /**
+   * Emits `expired` where Redis' `notify-keyspace-events` has `Ex`, best effort, over one more connection. What is
+   * known of the session goes at once then. It is for one Redis, or one that Sentinels name, and not for a Cluster.
+   * @default false
+   */
   readonly expiredEvents?: boolean | undefined;
-  /** Encrypts what is stored: AES-256-GCM. @default none */
-  readonly encryption?: SealOptions | undefined;
+  /** Encrypts what is stored, with AES-256-GCM. @default none */
+  readonly encryption?: EncryptionOptions | undefined;
 }
 
 export const schema = v.strictObject({
-  client: v.optional(v.any()),
-  url: v.optional(v.string()),
-  redis: v.optional(v.any()),
-  prefix: v.optional(v.string(), SESSION_PREFIX),
-  ttl: v.optional(
-    v.custom<number | ((session: SessionData) => number)>(
-      (value) => typeof value === 'function' || (Number.isSafeInteger(value) && (value as number) >= 1),
-      'a whole number of seconds from 1, or a function',
+  ...redisEntries,
+  prefix: v.pipe(v.optional(v.string(), SESSION_PREFIX), about("Stands before each session's key.")),
+  ttl: v.pipe(
+    v.optional(
+      v.custom<Ttl>(
+        (value) => typeof value === 'function' || (Number.isSafeInteger(value) && (value as number) >= 1),
+        'a whole number of seconds from 1, or a function',
+      ),
+      86_400,
     ),
-    86_400,
-  ),
-  newSessionTtl: v.optional(whole(1), 600),
-  serializer: v.optional(
-    v.custom<Serializer>(
-      (value) =>
-        typeof (value as Serializer)?.parse === 'function' && typeof (value as Serializer).stringify === 'function',
-      'an object with parse() and stringify()',
-    ),
-    () => JSON as Serializer,
-  ),
-  scanCount: v.optional(whole(1, 100_000), 100),
-  disableTTL: v.optional(v.boolean(), false),
-  disableTouch: v.optional(v.boolean(), false),
-  touchAfter: v.optional(whole(0)),
-  saveMode: v.optional(v.picklist(['merge', 'overwrite', 'reject']), 'merge'),
-  maxWaitMs: v.optional(whole(1, 600_000), DEFAULT_MAX_WAIT_MS),
-  whenAway: v.optional(v.picklist(['pass', 'error']), 'pass'),
-  nearCache: v.optional(
-    v.strictObject({
-      max: v.optional(whole(1, 10_000_000), 10_000),
-      maxBytes: v.optional(whole(1), 64 * 1024 * 1024),
-      ttl: v.optional(whole(1, 86_400), 60),
+    about('How long a session is kept whose cookie has no expiry.', {
+      unit: 'seconds',
+      more:
+        'A function of the session decides for all of them: 0 or less ends the session, and what is no finite number counts as 86400, ' +
+        'with one event `fault`.',
     }),
   ),
-  user: v.optional(func<(session: SessionData) => string | number | null | undefined>()),
-  maxSessionsPerUser: v.optional(whole(1)),
-  expiredEvents: v.optional(v.boolean(), false),
-  encryption: v.optional(
-    v.strictObject({
-      secrets: v.pipe(v.array(v.pipe(v.string(), v.minLength(16))), v.minLength(1)),
-      acceptPlain: v.optional(v.boolean(), false),
+  newSessionTtl: v.pipe(
+    v.optional(integer(1), 600),
+    about('How long a new session that holds nothing is kept, until its cookie comes back.', { unit: 'seconds' }),
+  ),
+  serializer: v.pipe(
+    v.optional(objectWith<Serializer>('parse', 'stringify'), () => JSON as Serializer),
+    about('An object with `parse()` and `stringify()`, between sessions and texts.', { defaultText: '`JSON`' }),
+  ),
+  scanCount: v.pipe(v.optional(integer(1, 100_000), 100), about('How many keys one SCAN asks for.')),
+  disableTTL: v.pipe(v.optional(v.boolean(), false), about('Sessions never expire.')),
+  disableTouch: v.pipe(v.optional(v.boolean(), false), about('Reading a session does not renew its expiry.')),
+  touchAfter: v.pipe(
+    v.optional(integer(0)),
+    about("A process renews a session's expiry at most once in this time.", {
+      unit: 'seconds',
+      more: 'It is at most a quarter of the ttl.',
+      defaultText: "1 % of the session's ttl, at most 300",
+      needs: { disableTouch: false, disableTTL: false },
     }),
+  ),
+  saveMode: v.pipe(
+    v.optional(v.picklist(['merge', 'overwrite', 'reject']), 'merge'),
+    about(
+      'What happens when [another request has changed the session](sessions.md#two-requests-at-once) since this one read it.',
+      {
+        more:
+          "`'merge'` puts this request's changes (its top-level keys) over what is stored, with `'overwrite'` the last save wins, and " +
+          "`'reject'` is an error with status 409: a page sees it if it awaits `req.session.save()`, because at its end express-session " +
+          'has sent the answer already.',
+      },
+    ),
+  ),
+  maxWaitMs,
+  whenAway: v.pipe(
+    v.optional(v.picklist(['pass', 'error']), 'pass'),
+    about('What happens [while Redis is away](degraded-mode.md#when-redis-is-slow-or-away).', {
+      more:
+        "`'pass'` serves without a session (`req.session` is undefined), `'error'` calls `next(error)` with status 503: " +
+        '`passOnStoreError: true` and `false` of express-rate-limit.',
+    }),
+  ),
+  nearCache: v.pipe(
+    v.optional(
+      v.strictObject({
+        max: v.pipe(v.optional(integer(1, 10_000_000), 10_000), about('How many sessions this process keeps at most.')),
+        maxBytes: v.pipe(
+          v.optional(integer(1), 64 * 1024 * 1024),
+          about('What they take at most, two bytes for each character.', { unit: 'bytes' }),
+        ),
+        ttl: v.pipe(v.optional(integer(1, 86_400), 60), about('How long one is kept.', { unit: 'seconds' })),
+      }),
+    ),
+    about('[Serves sessions from this process](sessions.md#the-near-cache), kept right by CLIENT TRACKING.', {
+      more: 'An empty object has all its defaults. It is for one Redis, or one that Sentinels name, and not for a Cluster.',
+    }),
+  ),
+  user: v.pipe(
+    v.optional(functionOf<User>()),
+    about('A function of the session that gives its [user](sessions.md#users), as a text or a number.', {
+      more:
+        'It makes `sessionsOf()` and `destroyAllOf()` possible. A promise, NaN, a list or a plain object is nobody, with one event ' +
+        '`fault`.',
+    }),
+  ),
+  maxSessionsPerUser: v.pipe(
+    v.optional(integer(1)),
+    about('How many sessions a user may have; those that were idle longest are ended.', { more: 'Needs `user`.' }),
+  ),
+  expiredEvents: v.pipe(
+    v.optional(v.boolean(), false),
+    about("Emits `expired` where Redis' `notify-keyspace-events` has `Ex`, best effort, over one more connection.", {
+      more: 'What is known of the session goes at once then. It is for one Redis, or one that Sentinels name, and not for a Cluster.',
+    }),
+  ),
+  encryption: v.pipe(
+    v.optional(
+      v.strictObject({
+        secrets: v.pipe(
+          list(v.pipe(v.string(), v.minLength(16)), 1),
+          about('Secrets of 16 characters each at least: the first encrypts, and all decrypt.'),
+        ),
+        acceptPlain: v.pipe(
+          v.optional(v.boolean(), false),
+          about('Sessions that were stored before encryption was switched on are read, too.'),
+        ),
+      }),
+    ),
+    about('[Encrypts what is stored](sessions.md#encryption), with AES-256-GCM.'),
   ),
 });
 
+const CALLER = 'RedisSessionStore';
+
 export function resolveStoreOptions(options: RedisSessionStoreOptions) {
-  const of = 'RedisSessionStore';
-  const { client, url, redis, ...rest } = checkOptions(schema, options, of, elsewhereOfStore);
-  const given = [client, url, redis].filter((one) => one !== undefined);
-  if (given.length > 1) throw new OptionError(`${of}: options "client", "url" and "redis" are one: give one of them`);
+  const { client, url, redis, ...rest } = checkOptions(schema, options, CALLER, elsewhereOfStore);
+  const place = resolveRedis({ client, url, redis }, CALLER);
   if (rest.maxSessionsPerUser !== undefined && !rest.user)
-    throw new OptionError(`${of}: option "maxSessionsPerUser" needs option "user"`);
+    throw new OptionError(`${CALLER}: option "maxSessionsPerUser" needs option "user"`);
   for (const option of ['nearCache', 'expiredEvents'] as const)
     if (rest[option])
-      requireOneServer(given[0], `${of}: option "${option}" is for one Redis (or Sentinel), not for a Cluster`);
-  refuseWithout(of, options, !rest.disableTouch && !rest.disableTTL, 'disableTouch: false and disableTTL: false', [
-    'touchAfter',
-  ]);
-  const place: unknown = given.length > 0 ? given[0] : defaultRedis();
-  checkRedis(place, of, client !== undefined ? 'client' : url !== undefined ? 'url' : 'redis');
-  return { ...rest, redis: place };
+      requireOneServer(place, `${CALLER}: option "${option}" is for one Redis (or Sentinel), not for a Cluster`);
+  return { ...wrapApplicationFunctions(rest), redis: place };
 }

@@ -1,139 +1,194 @@
-import { IntelligentSessionError } from '../errors/errors.js';
-import { besideKey } from '../redis/keys.js';
-import { loadScript } from '../redis/load-script.js';
+import type { SessionData } from 'express-session';
+import { checkIsObject } from '../options/check-arguments.js';
 import { wasNotSent } from '../redis/lost-connection.js';
-import { Script } from '../redis/run-script.js';
-import type { Batches } from './batcher.js';
-import { CoalescedMerges, KEEP_TTL, NO_TTL } from './coalesced-merges.js';
-import type { Lifetimes } from './lifetimes.js';
-import type { RedisSessionStoreOptions } from './options.js';
-import type { SessionCodec } from './session-codec.js';
+import type { SessionRemover } from './destroy-session.js';
+import type { KeyedMutex } from './keyed-mutex.js';
+import { isEmpty, type Lifetimes } from './lifetimes.js';
+import { KEEP_TTL, NO_TTL } from './save-outcome.js';
+import type { SessionOwners } from './session-owners.js';
+import type { SessionRecords } from './session-records.js';
+import { hasRunOut, keepUnanswered, type SessionState, type Snapshot } from './snapshot.js';
+import type { StoreCalls } from './store-calls.js';
+import type { TouchThrottle } from './touch-throttle.js';
+import type { Noted } from './user-sessions.js';
+import type { SessionWriter } from './write-session.js';
 
-/** What a session object is based on. */
-export interface View {
+/** What a save needs. */
+interface Layers {
+  readonly records: SessionRecords;
+  readonly writer: SessionWriter;
+  readonly owners: SessionOwners;
+  readonly lifetimes: Lifetimes;
+  readonly throttle: TouchThrottle;
+  readonly remover: SessionRemover;
+  readonly firstSaves: KeyedMutex;
+  readonly calls: StoreCalls;
+}
+
+/** A session as it was when its save was asked for. */
+interface Save {
   readonly sid: string;
-  /** the text that this request read, or saved last */
-  readonly base: string;
-  /** the text that is in Redis, as far as is known; it differs from `base` after a merge or a touch */
-  held: string;
-  /** the same as it is stored */
-  raw: string;
-  /** has it been read, so that its cookie has come back? */
-  readonly read: boolean;
-  /** whose the held one is */
-  user: string | undefined;
-  /** when this was made, ms */
-  readonly since: number;
+  readonly text: string;
+  readonly user: string | undefined;
+  /** how long the session has left; 0 or less: it has ended */
+  readonly leftMs: number;
+  /** The response is a redirect: the browser asks for another page at once. */
+  readonly isRedirect: boolean;
 }
 
-/** What is known of a session object. */
-export interface State {
-  view?: View;
-  /** saves since then that got no answer: each may stand in Redis or not */
-  unanswered?: View[];
-  /** the save that it is in */
-  saving?: Promise<void> | undefined;
-  /** what that one has sent, and waits for the answer to */
-  sending?: View | undefined;
-}
+/** How long a note is kept of a session whose end is not known. */
+const DAY_MS = 86_400_000;
 
-/** Saved; gone, and so left alone; or what stands there can't be read, and is left alone too. */
-export type Outcome = 'saved' | 'gone' | 'unreadable';
-
-/** How long a tombstone stays, and for how long it is surely there for what was sent before the session ended. */
-export const TOMBSTONE_MS = 60_000;
-const TOMBSTONE_SURE_MS = 50_000;
-
-const UNANSWERED = 20;
-
-/** Keeps a save that may stand in Redis or not. */
-export function noteUnanswered(state: State, saved: View): void {
-  const unanswered = state.unanswered?.filter(({ sid }) => sid === saved.sid) ?? [];
-  if (unanswered.length >= UNANSWERED) unanswered.splice(1, 1);
-  state.unanswered = [...unanswered, saved];
-}
-
-const saveUnanswered = new Script<number | string>(loadScript('lib/session/save-unanswered.lua'), 2);
-
-/** Saves sessions as saveMode says, each upon what this request read or may have written itself. */
+/** Saves sessions: in which order, as whose, and what follows from each outcome. */
 export class SessionSaver {
-  readonly #merges: CoalescedMerges;
-
   constructor(
-    readonly batches: Batches,
-    codec: SessionCodec,
-    lifetimes: Lifetimes,
-    readonly options: { readonly saveMode: RedisSessionStoreOptions['saveMode']; readonly disableTTL: boolean },
-    /** stands before a tombstone's key */
-    readonly endedPrefix: string,
-    onConflict: (sid: string) => void,
-  ) {
-    this.#merges = new CoalescedMerges(batches, codec, lifetimes, options, onConflict);
+    readonly layers: Layers,
+    readonly options: { readonly disableTTL: boolean },
+  ) {}
+
+  /** Is this a session that was not stored so far, and holds nothing? Nobody loses anything where it can't be stored. */
+  isNewAndEmpty(session: SessionData): boolean {
+    return (
+      typeof session === 'object' &&
+      session !== null &&
+      !this.layers.records.states.snapshotOf(session) &&
+      isEmpty(session)
+    );
+  }
+
+  /** Saves a session as it is now. Saves of one session object go in the order in which they were asked for. */
+  save(sid: string, session: SessionData): Promise<void> {
+    checkIsObject('set', session, 'a session');
+    const state = this.layers.records.states.of(session);
+    const asked: Save = {
+      sid,
+      text: this.layers.records.codec.stringify(session),
+      user: this.layers.records.userOf(session),
+      leftMs: this.layers.lifetimes.ms(session, state.snapshot?.sid === sid && state.snapshot.wasRead),
+      isRedirect: isRedirect(session),
+    };
+    const save = () => this.layers.calls.whenReady(() => this.#save(asked, state));
+    const saveInTurn = () => (state.snapshot ? save() : this.layers.firstSaves.run(sid, save));
+    const { saving: before, sending } = state;
+    let saving: Promise<void>;
+    if (!before) saving = saveInTurn();
+    else if (sending?.sid === sid && sending.user === asked.user && asked.leftMs > 0)
+      saving = this.#saveBehind(before, sending, asked, state, saveInTurn);
+    else saving = before.then(saveInTurn, saveInTurn);
+    state.saving = saving;
+    const ended = () => {
+      if (state.saving === saving) state.saving = undefined;
+    };
+    saving.then(ended, ended);
+    return saving;
+  }
+
+  async #save(asked: Save, state: SessionState): Promise<void> {
+    const { sid, text, user, leftMs, isRedirect } = asked;
+    const { codec, events } = this.layers.records;
+    const snapshot = state.snapshot?.sid === sid ? state.snapshot : undefined;
+    // A copy that has run out says nothing of the session, which another request may have renewed.
+    if (leftMs <= 0 && !(snapshot && (await hasRunOut(text, snapshot, codec, this.layers.lifetimes))))
+      return this.layers.remover.remove(sid);
+    const isNewUser = user !== undefined && user !== snapshot?.user;
+    // The note is sent first and the session right behind it: neither waits for the other's answer.
+    const noteMs = leftMs > 0 ? leftMs : DAY_MS;
+    const noting = this.layers.owners.note(user, sid, noteMs, { isNew: isNewUser });
+    const saved = this.#snapshotOf(asked, snapshot?.wasRead ?? false);
+    const writing = this.layers.writer.write(saved, state, leftMs, isNewUser || isRedirect);
+    // A browser follows a redirect as soon as it has the answer's head, which express-session writes right after this.
+    if (!snapshot || isNewUser || isRedirect) this.layers.records.flushWrites();
+    const [note, written] = await Promise.allSettled([noting, writing]);
+
+    if (written.status === 'rejected') throw written.reason;
+    if (written.value === 'unreadable') return void events.unreadable();
+    if (written.value === 'gone') return this.#refuse(sid, user);
+    if (note.status === 'rejected') {
+      if (isNewUser) {
+        await this.#takeBack(saved, state, snapshot);
+        throw note.reason;
+      }
+      events.fault(note.reason); // The session is noted from before, and due to be noted again.
+    }
+    if (!snapshot) events.session('created', sid);
+    this.#remember(saved, state);
+    await this.#afterSave(saved, snapshot, asked, noteMs, note.status === 'fulfilled' ? note.value : undefined);
+  }
+
+  /** What follows for the user to whom the session belongs now. */
+  async #afterSave(
+    { sid, user }: Snapshot,
+    before: Snapshot | undefined,
+    asked: Save,
+    noteMs: number,
+    noted: Noted | undefined,
+  ): Promise<void> {
+    if (asked.user !== undefined && asked.user !== before?.user && noted?.tooLate)
+      return this.layers.remover.remove(sid);
+    // A merge may make it another user's. The note of the former one stays: readers ask the session whose it is.
+    const latest = user === asked.user ? noted : await this.layers.owners.note(user, sid, noteMs, { isNew: true });
+    if (!latest || user === undefined || user === before?.user) return;
+    const beyond = await this.layers.owners.beyondLimit(user, latest);
+    // destroy() of this session would wait for this save
+    await Promise.all(
+      beyond.map((each) => (each === sid ? this.layers.remover.remove(each) : this.layers.remover.destroy(each))),
+    );
   }
 
   /**
-   * `saved` is what becomes the view; a merge makes another text of it. What is sent is sent at once; one that would lose
-   * against another save of this process waits for that one. `urgent`: only where it is sure to lose.
+   * Saves while the save before has no answer yet: this one is sent right behind it, upon what that one writes, so that the
+   * page after a redirect finds it. Where the first fails, or is merged, this one is made again in its turn.
    */
-  async save(key: string, saved: View, state: State, ttlMs: number, urgent: boolean): Promise<Outcome> {
-    try {
-      return await this.#save(key, saved, state, ttlMs, urgent);
-    } catch (error) {
-      // what was refused counts too: it never stands there
-      if (!(error instanceof IntelligentSessionError) && !wasNotSent(error)) noteUnanswered(state, saved);
-      throw error;
-    } finally {
-      if (state.sending === saved) state.sending = undefined;
-    }
+  async #saveBehind(
+    before: Promise<void>,
+    { storedValue: expected, wasRead }: Snapshot,
+    asked: Save,
+    state: SessionState,
+    saveInTurn: () => Promise<void>,
+  ): Promise<void> {
+    const saved = this.#snapshotOf(asked, wasRead);
+    const writing = this.layers.writer.writeBehind(expected, saved, state, asked.leftMs);
+    if (asked.isRedirect) this.layers.records.flushWrites();
+    const [first, second] = await Promise.allSettled([before, writing]);
+    if (second.status === 'rejected' && wasNotSent(second.reason)) return saveInTurn();
+    if (second.status === 'rejected' || first.status === 'rejected') keepUnanswered(state, saved);
+    if (second.status === 'rejected') throw second.reason;
+    if (first.status === 'rejected' || !second.value) return saveInTurn();
+    this.#remember(saved, state);
   }
 
-  /** Saves over what is about to stand there: was it saved? */
-  async saveOver(key: string, raw: string, saved: View, state: State, ttlMs: number): Promise<boolean> {
-    state.sending = saved;
-    try {
-      return (await this.batches.save(key, raw, saved.raw, ttlMs)) === 1;
-    } finally {
-      if (state.sending === saved) state.sending = undefined;
-    }
+  #snapshotOf({ sid, text, user }: Save, wasRead: boolean): Snapshot {
+    const storedValue = this.layers.records.codec.encrypt(sid, text);
+    return { sid, loadedText: text, storedText: text, storedValue, wasRead, user, takenAt: Date.now() };
   }
 
-  async #save(key: string, saved: View, state: State, ttlMs: number, urgent: boolean): Promise<Outcome> {
-    const { sid } = saved;
-    const view = state.view?.sid === sid ? state.view : undefined;
-    const unanswered = state.unanswered?.filter((one) => one.sid === sid) ?? [];
-    const overwrite = this.options.saveMode === 'overwrite';
-    const over = (there?: string) => this.#merges.merge(key, there, saved, view, unanswered);
-
-    if (!view && unanswered[0]) {
-      const mayBeAbsent = Date.now() - unanswered[0].since < TOMBSTONE_SURE_MS ? 1 : 0;
-      const raws = unanswered.map(({ raw }) => raw);
-      const reply = await saveUnanswered.run(this.batches.inOrder, [
-        ...[key, besideKey(this.endedPrefix, key), saved.raw, ttlMs, mayBeAbsent],
-        ...raws,
-      ]);
-      if (reply === 1) return 'saved';
-      if (reply === 0) return 'gone';
-      return overwrite ? this.#set(key, saved.raw, ttlMs, true) : over(String(reply));
-    }
-    // after a merge or a touch, what stands there is not what this request read
-    if (view && !overwrite && view.held !== view.base) return over(view.raw);
-    if (view && !overwrite && this.#merges.isTaken(key, view.raw, urgent)) return over();
-    state.sending = saved;
-    if (!view || overwrite) return this.#set(key, saved.raw, ttlMs, view !== undefined);
-    const reply = await this.#merges.send(key, view.raw, saved.raw, ttlMs);
-    if (state.sending === saved) state.sending = undefined;
-    if (reply === 1) return 'saved';
-    return reply === 0 ? 'gone' : over(String(reply));
+  #remember(saved: Snapshot, state: SessionState): void {
+    this.layers.records.events.count('saved');
+    state.snapshot = saved;
+    state.unanswered = [];
+    // A page that saves before its end has not moved its cookie yet: the touch at its end is due.
+    this.layers.throttle.forget(saved.sid);
   }
 
-  async #set(key: string, raw: string, ttlMs: number, ifThere: boolean): Promise<Outcome> {
-    const expiry = ttlMs === KEEP_TTL ? ['KEEPTTL'] : ttlMs === NO_TTL ? [] : ['PX', ttlMs];
-    const reply = await this.batches.inOrder.call('SET', key, raw, ...expiry, ...(ifThere ? ['XX'] : []));
-    return reply === null ? 'gone' : 'saved';
+  /** Takes a save back that could not be noted as its user's: destroyAllOf() would not find it. */
+  async #takeBack(saved: Snapshot, state: SessionState, before: Snapshot | undefined): Promise<void> {
+    keepUnanswered(state, saved);
+    if (!before) return this.layers.records.unlink(saved.sid);
+    const ttlMs = this.options.disableTTL ? NO_TTL : KEEP_TTL;
+    await this.layers.records.compareAndSet(saved.sid, saved.storedValue, before.storedValue, ttlMs);
   }
-  /** What a session that has so long left is stored with; one that has run out keeps the expiry that it has. */
-  ttlOf(leftMs: number): number {
-    if (this.options.disableTTL) return NO_TTL;
-    return leftMs > 0 ? leftMs : KEEP_TTL;
+
+  /** The session is gone, and its save does not bring it back. */
+  async #refuse(sid: string, user: string | undefined): Promise<void> {
+    await this.layers.owners.removeNote(user, sid);
+    this.layers.owners.forgetWhenNoted(sid);
+    this.layers.records.events.session('refused', sid);
   }
+}
+
+/** Does the page that saves this session answer with a redirect? */
+function isRedirect(session: SessionData): boolean {
+  const { req } = session as { req?: { res?: { statusCode?: number } } };
+  const status = req?.res?.statusCode ?? 200;
+  return status >= 300 && status < 400;
 }

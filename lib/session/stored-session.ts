@@ -1,11 +1,11 @@
 import type { SessionData } from 'express-session';
 
-/** Cookies that a session was given here, since what is stored has none. */
+/** Cookies that were given here to sessions that were stored without one. */
 const given = new WeakSet<object>();
 
 /**
- * What is stored as a session that express-session can take, its data as they are; undefined for what is none (a list, a
- * number, a text, null). Another program may have written it: without a cookie of express-session's, it is given one.
+ * A stored value as a session that express-session can take, with its data as they are; undefined for what is no session (a
+ * list, a number, a text, null). Another program may have written it: where it has no cookie of express-session's, it gets one.
  */
 export function asSession(value: unknown): SessionData | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
@@ -18,13 +18,13 @@ export function asSession(value: unknown): SessionData | undefined {
   return session;
 }
 
-/** Was this session stored without a cookie? Then a site's own cookie options say how its cookie is. */
+/** Was this session stored without a cookie? Then the cookie options of the site say how its cookie is. */
 export const isWithoutCookie = ({ cookie }: SessionData): boolean => given.has(cookie);
 
 const isAbsent = (value: unknown): boolean => value === undefined || value === null;
 const isText = (value: unknown): boolean => isAbsent(value) || typeof value === 'string';
 
-/** Neither express-session nor its cookie throws for it. */
+/** Is this a cookie for which neither express-session nor its Cookie throws? */
 function isCookie(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || Object.hasOwn(value, '__proto__'))
     return false;

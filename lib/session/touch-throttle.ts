@@ -2,19 +2,22 @@ import { LRUCache } from 'lru-cache';
 
 const REMEMBERED = 50_000;
 
-/** What this process does for a session at most once in a while, unless its mark (how long it lives) has become another. */
-export class Throttle {
-  readonly #done = new LRUCache<string, number>({ max: REMEMBERED, ttl: 1 });
+/** Lets this process touch a session once in a while only, unless the session's lifetime has changed since. */
+export class TouchThrottle {
+  /** Session id to the lifetime, in seconds, that the session had when it was touched. */
+  readonly #touched = new LRUCache<string, number>({ max: REMEMBERED, ttl: 1 });
 
-  isDue(sid: string, mark: number): boolean {
-    return this.#done.get(sid) !== mark;
+  isDue(sid: string, lifetimeSeconds: number): boolean {
+    return this.#touched.get(sid) !== lifetimeSeconds;
   }
 
-  done(sid: string, mark: number, afterMs: number): void {
-    if (afterMs >= 1) this.#done.set(sid, mark, { ttl: Math.floor(afterMs) });
+  /** The session has been touched, and is due again in `pauseMs`. */
+  touched(sid: string, lifetimeSeconds: number, pauseMs: number): void {
+    if (pauseMs >= 1) this.#touched.set(sid, lifetimeSeconds, { ttl: Math.floor(pauseMs) });
   }
 
+  /** The session is due at its next touch. */
   forget(sid: string): void {
-    this.#done.delete(sid);
+    this.#touched.delete(sid);
   }
 }

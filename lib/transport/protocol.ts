@@ -1,20 +1,20 @@
 import { murmurHash64A } from '../hash/murmur-hash.js';
-import { kindOf } from '../options/check-options.js';
+import { describeValue } from '../options/check-options.js';
 import { IntelligentSessionError, OptionError } from '../errors/errors.js';
 import { decodeId, encodeId, isSendable, MAX_ID_LENGTH } from '../redis/keys.js';
 import { boundedTtl, MOST_TTL_SECONDS } from '../redis/expiry.js';
 
-/** A reply that nobody fetched is gone after this. */
+/** A list of one request that nobody fetches the answer from is gone after this. */
 export const REPLY_TTL_MS = 500;
 /** An inbox that nobody drains is gone after this. */
 export const INBOX_TTL_MS = 5_000;
 export const MAX_PAYLOAD_BYTES = 262_144;
 
-/** Streams of the transport `stream`, where nobody says otherwise: enough for as many workers, or a Cluster's masters. */
+/** How many streams the transport `stream` spreads over by default: as many workers, or a Cluster's masters, can share them. */
 export const DEFAULT_PARTITIONS = 16;
-/** A message that waits in a stream for longer is not worked on, where nobody says otherwise. */
+/** A message that has waited in a stream for longer is not worked on, by default. */
 export const DEFAULT_MESSAGE_AGE_SECONDS = 86_400;
-/** One that was published is not worked on much later than that: a worker's queue is bounded. */
+/** A message that was published is not worked on much later than that, since a worker's queue is bounded. */
 export const PUBLISHED_AGE_SECONDS = 60;
 /** The streams' consumer group. */
 export const GROUP = 'workers';
@@ -22,7 +22,7 @@ export const GROUP = 'workers';
 const COMMAND = /^[a-z0-9-]{1,64}$/;
 const NONCE = /^[\w-]{1,64}$/;
 const INBOX = /^[\w-]{8,64}$/;
-/** A command, a session's id, a request's id and two colons. */
+/** The length of a command, a session's id, a request's id and two colons. */
 const MOST_REQUEST_LENGTH = 64 + 2 * MAX_ID_LENGTH + 2;
 
 const notRequest = (why: string) => new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', why);
@@ -71,17 +71,17 @@ export function parseRequestId(rid: string): RequestId {
 export function checkCommand(command: unknown): asserts command is string {
   if (typeof command !== 'string' || !COMMAND.test(command))
     throw new OptionError(
-      `A command's name is 1 to 64 of a-z 0-9 -, got ${typeof command === 'string' ? JSON.stringify(command.slice(0, 80)) : kindOf(command)}`,
+      `A command's name is 1 to 64 of a-z 0-9 -, got ${typeof command === 'string' ? JSON.stringify(command.slice(0, 80)) : describeValue(command)}`,
       'ERR_INTELLIGENT_SESSION_ARGUMENT',
     );
 }
 
-/** A character is three bytes at most. */
+/** A character of a string has three bytes of UTF-8 at most, so that most payloads need no counting. */
 const isTooLong = (payload: string): boolean =>
   payload.length > MAX_PAYLOAD_BYTES ||
   (payload.length > MAX_PAYLOAD_BYTES / 3 && Buffer.byteLength(payload) > MAX_PAYLOAD_BYTES);
 
-/** Refuses a payload that nobody of ours would have sent. */
+/** Refuses a payload that no process of this package would have sent. */
 export function checkPayload(payload: string): void {
   if (isTooLong(payload)) throw notRequest(`a payload is at most ${MAX_PAYLOAD_BYTES} bytes`);
 }
@@ -105,15 +105,15 @@ function jsonOf(payload: unknown): string {
   }
 }
 
-/** What stands before every request's channel: with the database's number where it is not 0, since pub/sub knows of none. */
+/** The beginning of every request's channel: with the database's number where it is not 0, since pub/sub knows of no databases. */
 const channelStart = (namespace: string, db: number): string => `${namespace}ss${db === 0 ? '' : `@${db}`}:`;
 
 /** Where a request is published. */
 export const channelOf = (namespace: string, request: string, db = 0): string => channelStart(namespace, db) + request;
 
-/** See parseRequest(). */
+/** What a channel and a stream's entry say of a request: `<command>:<sid>:<rid>`, see parseRequest(). */
 export function requestOf(command: string, sid: string, rid: string): string {
-  // encoded it is not shorter
+  // Encoding makes no id shorter: one that is too long need not be encoded.
   const id = sid.length > MAX_ID_LENGTH ? sid : encodeId(sid);
   if (id.length === 0 || id.length > MAX_ID_LENGTH)
     throw new OptionError(`A session id has 1 to ${MAX_ID_LENGTH} characters`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
@@ -132,8 +132,8 @@ export function parseChannel(namespace: string, channel: string, db = 0): Messag
 }
 
 /**
- * `<command>:<sid>:<rid>`: a channel without its beginning, and what stands in a stream's entry. Whoever may publish can send
- * anything: what is not of the sizes and forms of WIRE.md is a coded error that repeats nothing of it.
+ * Reads `<command>:<sid>:<rid>`: a channel without its beginning, and the first value of a stream's entry. Whoever may publish can
+ * send anything: what is not of the sizes and forms of WIRE.md is a coded error that repeats nothing of it.
  */
 export function parseRequest(text: string): Message {
   if (text.length > MOST_REQUEST_LENGTH) throw notRequest('A request is too long');
@@ -142,13 +142,13 @@ export function parseRequest(text: string): Message {
   if (sid.length > MAX_ID_LENGTH || rid.length > MAX_ID_LENGTH)
     throw notRequest(`A session's id and a request's have at most ${MAX_ID_LENGTH} characters`);
   const message = { command, sid: decodeId(sid), rid, request: parseRequestId(rid) };
-  // one that was not encoded by its sender is longer where we encode it, in keys
+  // An id that its sender did not encode is longer once it is encoded, as in keys.
   if (!isSendable(message.sid))
     throw notRequest(`A session's id has at most ${MAX_ID_LENGTH} characters as it is encoded`);
   return message;
 }
 
-/** What a session's messages have in common in a stream: which partition they go through. */
+/** The partition of the streams that all messages of a session go through. */
 export function partitionOf(sid: string, partitions: number): number {
   return murmurHash64A(Buffer.from(sid), { lo: 0, hi: 0 }).lo % partitions;
 }

@@ -1,7 +1,8 @@
--- The ending of a worker's script on one Redis: an entry of a stream is acknowledged where it is worked on, and answers are
--- pushed here, one RPUSH a list. Before it stand push-answers.lua and GROUP, the streams' consumer group.
--- A message says besides: list, where its answer goes, a number of KEYS; head, what stands before the answer, none for the
--- answer alone; of a stream's: stream, a number of KEYS, and entry, its id (none where it was acknowledged before).
+-- The ending of a worker's script on one Redis. It acknowledges an entry of a stream before its message is worked on, and pushes the
+-- answers, one RPUSH a list. Before it stand push-answers.lua and GROUP, the streams' consumer group.
+-- Each message has these fields besides: list, the number among KEYS of the list that its answer goes to (none: nobody waits); head,
+-- what stands before the answer (none: the answer stands alone); where it is of a stream and not acknowledged yet, stream, a number
+-- among KEYS, and entry, its id.
 -- Notes: { 'unpushed', why }; { 'pushed', expiry, how many were there before, how many are new, their bytes, and the list's key }
 local lists, order = {}, {}
 
@@ -35,7 +36,7 @@ local function finish(note)
     local key = KEYS[order[i]]
     local wrong, before = push_answers(key, list.ttl, list)
     if wrong then
-      note('unpushed', wrong) -- who waits for it goes without, what was done is done
+      note('unpushed', wrong) -- who waits gets no answer; what was done stays done
     else
       local bytes = 0
       for j = 1, #list do bytes = bytes + #list[j] end

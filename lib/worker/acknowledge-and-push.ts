@@ -5,7 +5,7 @@ import { TOO_MUCH, unpushed } from '../transport/replies/push.js';
 import type { Undrained } from '../transport/replies/undrained.js';
 import type { WorkerTask } from '../transport/worker-task.js';
 
-/** The ending of a worker's script on one Redis: it takes a stream's entry off the group's list, and pushes the answer. */
+/** The ending of a worker's script on one Redis: the script itself acknowledges a stream's entry, and pushes the answer. */
 export class AcknowledgeAndPush implements Ending<WorkerTask> {
   readonly lua = [
     loadScript('lib/transport/replies/push-answers.lua'),
@@ -19,18 +19,19 @@ export class AcknowledgeAndPush implements Ending<WorkerTask> {
   ) {}
 
   begin(keys: string[]) {
+    /** The place of a list or a stream among the call's keys, which it has once. */
     const numbers = new Map<string, number>();
     const numberOf = (key: string): number => {
-      const known = numbers.get(key) ?? keys.push(key);
-      numbers.set(key, known);
-      return known;
+      const number = numbers.get(key) ?? keys.push(key);
+      numbers.set(key, number);
+      return number;
     };
     return ({ replyList, payload, entry, acknowledged }: WorkerTask): object => {
-      // what answers with more than it was asked with answers with a few kB
-      const answers = replyList && this.undrained.allows(replyList.key, replyList.ttlMs, Buffer.byteLength(payload));
-      if (answers === false) this.onUnpushed(unpushed(TOO_MUCH));
+      // The answer's size is not known yet. One that is longer than its message has a few kB.
+      const isAllowed = replyList && this.undrained.allows(replyList.key, replyList.ttlMs, Buffer.byteLength(payload));
+      if (isAllowed === false) this.onUnpushed(unpushed(TOO_MUCH));
       return {
-        ...(answers && { list: numberOf(replyList.key), head: replyList.head }),
+        ...(isAllowed && { list: numberOf(replyList.key), head: replyList.head }),
         ...(entry && !acknowledged && { stream: numberOf(entry.stream), entry: entry.id }),
       };
     };

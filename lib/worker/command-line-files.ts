@@ -5,11 +5,10 @@ import * as v from 'valibot';
 import { OptionError } from '../errors/errors.js';
 import { importModule } from './import-module.js';
 import type { NamedCombo } from '../intelligence/command/descriptor.js';
-import type { WorkerOptions } from './options.js';
+import { namedCombo, type WorkerOptions } from './options.js';
 
-/** What the bin reads from files. An error says the file, where and what was expected; nothing that stands in the file. */
+// What the command line reads from files. An error says which file, where, and what was expected: nothing that stands in the file.
 
-const combo = v.strictObject({ name: v.string(), pages: v.array(v.string()) });
 const FORM = '[{ "name": "…", "pages": ["…"] }]';
 const TOKEN =
   /[ \t\r\n]*(?:[{}[\]:,]|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)/y;
@@ -18,7 +17,7 @@ export async function readCombos(file: string): Promise<NamedCombo[]> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new OptionError(`--combos: the file ${file} can't be read (${error.code})`);
   });
-  return parseCombos(text.replace(/^\uFEFF/, ''), file); // some editors put a byte order mark there
+  return parseCombos(text.replace(/^\uFEFF/, ''), file); // Some editors begin a file with a byte order mark.
 }
 
 export function parseCombos(text: string, file: string): NamedCombo[] {
@@ -29,14 +28,14 @@ export function parseCombos(text: string, file: string): NamedCombo[] {
     throw new OptionError(`--combos: the file ${file} is no JSON, ${placeOfFault(text, error)}: expected ${FORM}`);
   }
   if (!Array.isArray(found)) throw new OptionError(`--combos: the file ${file} holds no array: expected ${FORM}`);
-  const wrong = found.findIndex((entry) => !v.is(combo, entry));
+  const wrong = found.findIndex((entry) => !v.is(namedCombo, entry));
   if (wrong === -1) return found as NamedCombo[];
   throw new OptionError(
     `--combos: the file ${file}, entry ${wrong + 1}: expected a name, pages, and nothing else: ${FORM}`,
   );
 }
 
-/** Node says a position for some faults only; for the others, it is where the last whole token ends. */
+/** Where a text is no JSON. Node tells a position for some faults only: for the others it is where the last whole token ends. */
 function placeOfFault(text: string, error: unknown): string {
   const said = /at position (\d+)/.exec((error as Error).message)?.[1];
   const before = text.slice(0, said === undefined ? lastToken(text) : Number(said)).split('\n');
@@ -53,7 +52,7 @@ export async function readCommands(file: string): Promise<NonNullable<WorkerOpti
   const path = resolve(file);
   const module = await importModule(pathToFileURL(path).href).catch((error: unknown) => {
     const { name, code, message } = Object(error) as NodeJS.ErrnoException;
-    // a syntax error's text quotes the file, and its place is told to nobody who catches it
+    // The text of a syntax error quotes the file, and whoever catches it is not told where it is.
     const why = error instanceof SyntaxError ? `${name}: node --check says where` : `${code ?? name}: ${message}`;
     throw new OptionError(`--commands: the file ${file} can't be loaded (${why})`);
   });
@@ -61,9 +60,3 @@ export async function readCommands(file: string): Promise<NonNullable<WorkerOpti
     return module.default as NonNullable<WorkerOptions['commands']>;
   throw new OptionError(`--commands: the file ${file} should have a default export that is an object of functions`);
 }
-
-/** What commander says of the command line, without values: one that was put in a wrong place may be a secret. */
-export const withoutValues = (text: string): string =>
-  text
-    .replace(/(unknown option '-[^'=]*)=[^\n]*'/, "$1'")
-    .replace(/argument '[^\n]*' is invalid/, 'argument is invalid');

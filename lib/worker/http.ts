@@ -6,17 +6,17 @@ import type { Worker } from './worker.js';
 
 type Answer = [status: number, type: string, text: string];
 
-/** Connections at once. Each gets one answer and is then closed: whoever sends many requests and reads nothing fills no memory. */
+/** So many connections at once. Each gets one answer and is then closed: whoever sends many requests and reads nothing fills no memory. */
 const MOST_CONNECTIONS = 64;
 
 /**
- * What a cluster manager and Prometheus ask: `/metrics`; `/healthz`, is the process alive; `/readyz`, does the worker
- * listen (503 if not). No id and no payload is in any of them.
+ * Serves what Prometheus and a cluster manager ask: `/metrics`; `/healthz`: is the process alive; `/readyz`: does the worker
+ * listen (503 where it does not). No id and no payload is in any answer.
  */
 export async function serveHttp(worker: Worker, port: number, host: string): Promise<Server> {
-  // before anybody asks: a coded error where prom-client is not installed
+  // Where prom-client is not installed, this is a coded error before anybody asks.
   const { metrics } = worker;
-  // those who ask at once share one text
+  // Those who ask at the same time share one text.
   let text: Promise<string> | undefined;
   const metricsText = () => {
     text ??= metrics.metrics().finally(() => {
@@ -34,7 +34,7 @@ export async function serveHttp(worker: Worker, port: number, host: string): Pro
     (await answers[path]?.()) ?? [404, 'text/plain', `${Object.keys(answers).join(', ')}\n`];
   const answered = new WeakSet<Socket>();
   const server = createServer((req, res) => {
-    if (answered.has(req.socket)) return; // it is being closed
+    if (answered.has(req.socket)) return; // The connection is being closed.
     answered.add(req.socket);
     void answerTo(req.url?.split('?', 1)[0])
       .catch((error): Answer => [500, 'text/plain', `${faultText(error)}\n`])

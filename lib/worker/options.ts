@@ -1,15 +1,19 @@
 import * as v from 'valibot';
 import type { BloomChoice } from '../bloom-choice/choose-bloom-filter.js';
 import { shapeEntries } from '../bloom/bloom-options.js';
-import { checkOptions, func, namespace, refuseWithout, transport, whole } from '../options/check-options.js';
+import { checkOptions } from '../options/check-options.js';
+import * as check from '../options/checks.js';
 import { elsewhereOfWorker } from '../options/misplaced-options.js';
+import { about } from '../options/option-facts.js';
 import { OptionError } from '../errors/errors.js';
 import type { NamedCombo } from '../intelligence/command/descriptor.js';
 import { builtIn } from '../intelligence/commands.js';
 import type { Command } from '../intelligence/own-command.js';
 import { MOST_ACTIVITY_DAYS } from '../intelligence/shape.js';
 import { checkCommand, DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../transport/protocol.js';
-import { checkRedis, defaultRedis, namespaceOf, type RedisOption } from '../redis/connect.js';
+import type { RedisOption } from '../redis/client.js';
+import { namespaceOf } from '../redis/connect.js';
+import { redisEntries, resolveRedis } from '../redis/redis-option.js';
 import { shardGlob } from '../transport/pubsub/shard.js';
 
 /** Payloads of what waits, in all. */
@@ -20,91 +24,220 @@ export interface Logger {
   warn(message: string): void;
 }
 
+/** The comments are those of the schema: `npm run docs:figures` writes them. */
 export interface WorkerOptions {
-  /** Where Redis is. @default REDIS_URL, or redis://127.0.0.1:6379 */
+  /**
+   * Where Redis is. A URL, the path of a socket, ioredis' options (Sentinel's among them), or a client of yours, an
+   * ioredis Redis or Cluster or one of node-redis: connections of our own are made to the same place, and it is never
+   * closed.
+   * @default REDIS_URL, or redis://127.0.0.1:6379
+   */
   readonly redis?: RedisOption | undefined;
-  /** Stands before every channel and key, after the client's `keyPrefix`; together the same on both sides. @default '' */
+  /** The same as `redis`, by connect-redis' name. Only one of the three is given. @default none */
+  readonly client?: RedisOption | undefined;
+  /** The same as `redis`, by the name that a URL often has. Only one of the three is given. @default none */
+  readonly url?: string | undefined;
+  /**
+   * Stands before every channel and key of the intelligence, after a client's `keyPrefix`. Together they are the same
+   * for site and worker.
+   * @default ''
+   */
   readonly namespace?: string | undefined;
   /**
-   * How messages come: 'pubsub' (at most once; workers share sessions by glob), or 'stream' (kept till they are worked on;
-   * workers share by themselves). The same on both sides. @default 'pubsub'
+   * How messages travel, by pub/sub or by streams, the same for site and worker. `'pubsub'` is at most once, and
+   * workers share sessions by glob; of `'stream'`, messages are kept till they are worked on, and workers share by
+   * themselves.
+   * @default 'pubsub'
    */
   readonly transport?: 'pubsub' | 'stream' | undefined;
-  /** Which sessions are this worker's: a Redis glob on the encoded id, at most 256 characters. @default '*' */
+  /**
+   * Which sessions are this worker's, by a glob on the encoded id, at most 256 characters. Needs `transport: 'pubsub'`.
+   * @default all
+   */
   readonly sessionGlob?: string | undefined;
-  /** The same for the i-th of n workers: '1/4'. It writes the glob. @default all sessions */
+  /** The same for one of several workers, as 1/4. Needs `transport: 'pubsub'`. @default all */
   readonly shard?: string | undefined;
-  /** Streams that the transport 'stream' spreads over, 1 to 256; the same on both sides. @default 16 */
+  /** How many streams there are, 1 to 256, the same for site and worker. Needs `transport: 'stream'`. @default 16 */
   readonly partitions?: number | undefined;
   /**
-   * Seconds that a message of the transport 'stream' may have waited: an older one is dropped and counted; the same on both
-   * sides. @default 86400
+   * A message of a stream that has waited longer is dropped, the same for site and worker. Needs `transport: 'stream'`.
+   * Unit: seconds.
+   * @default 86400
    */
   readonly maxMessageAgeSeconds?: number | undefined;
-  /** Messages heard and not yet worked on; what comes over it is dropped, see docs/transports.md. @default 20000 */
+  /** How many messages may wait to be worked on; more are dropped. @default 20000 */
   readonly maxQueue?: number | undefined;
-  /** An own command that takes longer is counted (`timeout`), answered with an error, and its place is free; ms. @default 30000 */
+  /**
+   * How long a command of your own may take. One that takes longer is counted (`timeout`) and answered with an error,
+   * and its place is free. Unit: ms.
+   * @default 30000
+   */
   readonly commandTimeoutMs?: number | undefined;
-  /** The application's own commands, by name. */
+  /** Commands of your own, by name. @default {} */
   readonly commands?: Readonly<Record<string, Command>> | undefined;
-  /** Combos that `combo('name')` can ask for. */
+  /** Combos that can be asked for by name. @default [] */
   readonly combos?: readonly NamedCombo[] | undefined;
-  /** RedisBloom, plain Redis, or what the server has. @default 'auto' */
+  /**
+   * Bloom filters of RedisBloom (`'module'`), in plain Redis (`'fallback'`), or what the server has.
+   * @default 'auto'
+   */
   readonly bloom?: BloomChoice | undefined;
-  /** Bloom filters' error rate. @default 0.01 */
+  /** Rate of false positives of a whole Bloom filter, over 0 and under 1. @default 0.01 */
   readonly errorRate?: number | undefined;
-  /** Bloom filters' first capacity. @default 100 */
+  /** Items in the first layer of a Bloom filter, 1 to 2^30. @default 100 */
   readonly capacity?: number | undefined;
-  /** Bloom filters' expansion. @default 2 */
+  /** Entries of each further layer, as a multiple of the one before, 1 to 32768. @default 2 */
   readonly expansion?: number | undefined;
   /**
-   * Keys pages and notification ids before they go into filters and page counts, each by its session (HMAC-SHA256), 16
-   * characters at least: who reads Redis can't ask them about a known page. What intelligentSession() has keyed by the same
-   * option stays as it is; with it messages don't say them either. Another secret forgets what was seen. @default none
+   * Keys pages and notification ids where the site has not done it, 16 characters at least. Each is keyed by its
+   * session (HMAC-SHA256) before it goes into filters and page counts: who reads Redis can't ask about a known page
+   * (SECURITY.md). What the site has keyed by the same option stays as it is. Another secret forgets what was seen.
+   * @default none
    */
   readonly itemSecret?: string | undefined;
-  /** Days of activity kept. @default 7 */
+  /** How many days of activity are kept, 1 to 366. Unit: days. @default 7 */
   readonly activityDays?: number | undefined;
-  /** How long a session's intelligence is kept where the request does not say. @default 86400 */
+  /** How long a session's intelligence is kept where a message does not say. Unit: seconds. @default 86400 */
   readonly ttlSeconds?: number | undefined;
-  /** Where to say things. @default the debug namespace intelligent-session:worker */
+  /**
+   * An object with `info()` and `warn()`, which is told what the worker does. Without it, `DEBUG` shows that.
+   * @default none
+   */
   readonly log?: Logger | undefined;
 }
 
-/** Of whoever carries out commands, a worker or the application itself. */
+/** What a process that carries out commands has, a worker or the application itself. */
 export const executorEntries = {
-  maxQueue: v.optional(whole(1, 10_000_000), 20_000),
-  commandTimeoutMs: v.optional(whole(1, 3_600_000), 30_000),
-  commands: v.optional(v.record(v.string(), func<Command>()), {}),
-  bloom: v.optional(v.picklist(['auto', 'module', 'fallback']), 'auto'),
-  errorRate: shapeEntries.errorRate,
-  capacity: shapeEntries.capacity,
-  expansion: shapeEntries.expansion,
-  activityDays: v.optional(whole(1, MOST_ACTIVITY_DAYS), 7),
+  maxQueue: v.pipe(
+    v.optional(check.integer(1, 10_000_000), 20_000),
+    about('How many messages may wait to be worked on; [more are dropped](transports.md).', { flag: '<n>' }),
+  ),
+  commandTimeoutMs: v.pipe(
+    v.optional(check.integer(1, 3_600_000), 30_000),
+    about('How long a command of your own may take.', {
+      unit: 'ms',
+      more: 'One that takes longer is counted (`timeout`) and answered with an error, and its place is free.',
+      flag: '<n>',
+    }),
+  ),
+  commands: v.pipe(
+    v.optional(v.record(v.string(), check.functionOf<Command>()), {}),
+    about('[Commands of your own](commands.md), by name.', {
+      flagText: 'The flag names an ES module whose default export they are.',
+      flag: '<file>',
+    }),
+  ),
+  bloom: v.pipe(
+    v.optional(check.bloom, 'auto'),
+    about(
+      "[Bloom filters](bloom-filters.md) of RedisBloom (`'module'`), in plain Redis (`'fallback'`), or what the server has.",
+      {
+        flag: '<which>',
+      },
+    ),
+  ),
+  ...shapeEntries,
+  activityDays: v.pipe(
+    v.optional(check.integer(1, MOST_ACTIVITY_DAYS), 7),
+    about(`How many days of [activity](activity.md) are kept, 1 to ${MOST_ACTIVITY_DAYS}.`, { unit: 'days' }),
+  ),
 };
 
-export const schema = v.strictObject({
-  ...executorEntries,
-  redis: v.optional(v.any(), defaultRedis),
-  namespace: v.optional(namespace, ''),
-  transport: v.optional(transport, 'pubsub'),
-  sessionGlob: v.optional(v.pipe(v.string(), v.regex(/^[^:\s]{1,256}$/, 'a glob of 1 to 256 characters, no ":"'))),
-  shard: v.optional(v.string()),
-  partitions: v.optional(whole(1, 256), DEFAULT_PARTITIONS),
-  maxMessageAgeSeconds: v.optional(whole(1, 2 ** 31), DEFAULT_MESSAGE_AGE_SECONDS),
-  combos: v.optional(v.array(v.strictObject({ name: v.string(), pages: v.array(v.string()) })), []),
-  itemSecret: v.optional(v.pipe(v.string(), v.minLength(16))),
-  ttlSeconds: v.optional(whole(1, 2 ** 31), 86_400),
-  log: v.optional(
-    v.custom<Logger>(
-      (value) =>
-        typeof (value as Logger | null)?.info === 'function' && typeof (value as Logger | null)?.warn === 'function',
-      'an object with info() and warn()',
+/** What the site and its workers have to have alike. */
+export const sharedEntries = {
+  namespace: v.pipe(
+    v.optional(check.namespace, ''),
+    about("Stands before every channel and key of the intelligence, after a client's `keyPrefix`.", {
+      more: 'Together they are [the same for site and worker](transports.md#several-sites-on-one-redis).',
+      flag: '<text>',
+    }),
+  ),
+  transport: v.pipe(
+    v.optional(check.transport, 'pubsub'),
+    about(
+      'How messages travel, [by pub/sub or by streams](transports.md#pubsub-or-streams), the same for site and worker.',
+      {
+        more:
+          "`'pubsub'` is at most once, and workers share sessions by glob; of `'stream'`, messages are kept till they are worked on, and " +
+          'workers share by themselves.',
+        flag: '<how>',
+      },
     ),
+  ),
+  partitions: v.pipe(
+    v.optional(check.integer(1, 256), DEFAULT_PARTITIONS),
+    about('How many streams there are, 1 to 256, the same for site and worker.', {
+      flag: '<n>',
+      needs: { transport: 'stream' },
+    }),
+  ),
+  maxMessageAgeSeconds: v.pipe(
+    v.optional(check.integer(1, 2 ** 31), DEFAULT_MESSAGE_AGE_SECONDS),
+    about('A message of a stream that has waited longer is dropped, the same for site and worker.', {
+      unit: 'seconds',
+      flag: '<n>',
+      needs: { transport: 'stream' },
+    }),
+  ),
+};
+
+export const namedCombo = v.strictObject({
+  name: v.pipe(v.string(), about("The combo's name.")),
+  pages: v.pipe(check.list(v.string()), about('Its pages.')),
+});
+
+export const schema = v.strictObject({
+  ...redisEntries,
+  ...sharedEntries,
+  sessionGlob: v.pipe(
+    v.optional(v.pipe(v.string(), v.regex(/^[^:\s]{1,256}$/, 'a glob of 1 to 256 characters, no ":"'))),
+    about("Which sessions are this worker's, by a glob on the encoded id, at most 256 characters.", {
+      needs: { transport: 'pubsub' },
+      defaultText: 'all',
+      flag: '<glob>',
+    }),
+  ),
+  shard: v.pipe(
+    v.optional(v.string()),
+    about('The same for [one of several workers](transports.md#share-the-visitors-among-workers), as 1/4.', {
+      needs: { transport: 'pubsub' },
+      defaultText: 'all',
+      flag: '<i/n>',
+    }),
+  ),
+  ...executorEntries,
+  combos: v.pipe(
+    v.optional(check.list(namedCombo), []),
+    about('[Combos that can be asked for by name](combos.md).', {
+      flagText: 'The flag names a JSON file.',
+      flag: '<file>',
+    }),
+  ),
+  itemSecret: v.pipe(
+    v.optional(check.itemSecret),
+    about('Keys pages and notification ids where the site has not done it, 16 characters at least.', {
+      more:
+        "Each is keyed by its session (HMAC-SHA256) before it goes into filters and page counts: who reads Redis can't ask about a known " +
+        'page ([SECURITY.md](../SECURITY.md#what-redis-owner-learns)). What the site has keyed by the same option stays as it is. Another ' +
+        'secret forgets what was seen.',
+      flagText: '`INTELLIGENT_SESSION_ITEM_SECRET` in the environment is better than the flag.',
+      flag: '<text>',
+      environment: 'INTELLIGENT_SESSION_ITEM_SECRET',
+    }),
+  ),
+  ttlSeconds: v.pipe(
+    v.optional(check.integer(1, 2 ** 31), 86_400),
+    about("How long a session's intelligence is kept where a message does not say.", { unit: 'seconds' }),
+  ),
+  log: v.pipe(
+    v.optional(check.objectWith<Logger>('info', 'warn')),
+    about('An object with `info()` and `warn()`, which is told what the worker does.', {
+      more: 'Without it, [`DEBUG`](metrics.md#logs) shows that.',
+    }),
   ),
 });
 
-const OF = 'createWorker()';
+const CALLER = 'createWorker()';
 
 /** Commands by name; an OptionError for a name that no message can carry, or that is taken. */
 export function ownCommands(commands: Readonly<Record<string, Command>>, caller: string): ReadonlyMap<string, Command> {
@@ -116,18 +249,16 @@ export function ownCommands(commands: Readonly<Record<string, Command>>, caller:
 }
 
 export function resolveWorkerOptions(options: WorkerOptions) {
-  const { sessionGlob, shard, ...resolved } = checkOptions(schema, options, OF, elsewhereOfWorker);
-  const ofStream = ['partitions', 'maxMessageAgeSeconds'];
-  refuseWithout(OF, options, resolved.transport === 'stream', "transport: 'stream'", ofStream);
-  checkRedis(resolved.redis, OF);
-  const commands = ownCommands(resolved.commands, OF);
+  const checked = checkOptions(schema, options, CALLER, elsewhereOfWorker);
+  const { sessionGlob, shard, redis: _redis, client: _client, url: _url, ...resolved } = checked;
+  const redis = resolveRedis(checked, CALLER);
+  const commands = ownCommands(resolved.commands, CALLER);
   if (sessionGlob !== undefined && shard !== undefined)
     throw new OptionError('createWorker(): "sessionGlob" and "shard" both say which sessions: give one of them');
-  if (resolved.transport === 'stream' && (sessionGlob ?? shard) !== undefined)
-    throw new OptionError('createWorker(): workers of a stream share by themselves: no "sessionGlob", no "shard"');
   return {
     ...resolved,
-    namespace: namespaceOf(resolved.redis, resolved.namespace),
+    redis,
+    namespace: namespaceOf(redis, resolved.namespace),
     sessionGlob: sessionGlob ?? (shard === undefined ? '*' : shardGlob(shard)),
     commands,
     maxQueueBytes: MAX_QUEUE_BYTES,

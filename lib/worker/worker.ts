@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import debug from 'debug';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../bloom-choice/choose-bloom-filter.js';
-import { applicationFault, IntelligentSessionError, OptionError, redisFault, safeText } from '../errors/errors.js';
+import { applicationFault, IntelligentSessionError, redisFault, safeText } from '../errors/errors.js';
 import { DeduplicatedLog } from '../errors/deduplicated-log.js';
 import { WarnOnce } from '../errors/warnings.js';
 import type { CommandContext } from '../intelligence/command/descriptor.js';
@@ -104,7 +104,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       this.#shape.close();
       endConnection(this.#client);
       await this.#source?.close();
-      throw error instanceof OptionError ? error : redisFault(error);
+      throw redisFault(error);
     }
     this.#tellStart();
     this.emit('ready');

@@ -1,10 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { resolveBloomOptions, resolveShape } from '../../lib/bloom/bloom-options.js';
+import { optionsSchema as bloomSchema, resolveBloomOptions, resolveShape } from '../../lib/bloom/bloom-options.js';
 import { targetOfUrls } from '../../lib/redis/target-of-urls.js';
-import { resolveStoreOptions } from '../../lib/session/options.js';
-import { resolveWorkerOptions } from '../../lib/worker/options.js';
-import { resolveOptions } from '../../middleware/options.js';
+import { resolveStoreOptions, schema as storeSchema } from '../../lib/session/options.js';
+import { resolveWorkerOptions, schema as workerSchema } from '../../lib/worker/options.js';
+import { schema as middlewareSchema } from '../../middleware/options.js';
+import { resolveOptions } from '../../middleware/resolve-options.js';
 import { pageNames } from '../../middleware/page-name.js';
 import { anyText, coded, damaged, fuzz, FUZZ_TIMEOUT_MS } from '../support/fuzz.js';
 
@@ -65,92 +66,19 @@ const of = (...names: string[]): fc.Arbitrary<unknown> =>
         .map((pairs) => Object.fromEntries(pairs)),
     ),
   );
-const store = of(
-  ...[
-    'client',
-    'url',
-    'redis',
-    'prefix',
-    'ttl',
-    'newSessionTtl',
-    'serializer',
-    'scanCount',
-    'disableTTL',
-    'disableTouch',
-  ],
-  ...[
-    'touchAfter',
-    'saveMode',
-    'maxWaitMs',
-    'whenAway',
-    'nearCache',
-    'user',
-    'maxSessionsPerUser',
-    'expiredEvents',
-    'encryption',
-  ],
-);
-const worker = of(
-  ...[
-    'redis',
-    'namespace',
-    'transport',
-    'sessionGlob',
-    'shard',
-    'partitions',
-    'maxMessageAgeSeconds',
-    'maxQueue',
-    'commandTimeoutMs',
-  ],
-  ...[
-    'commands',
-    'combos',
-    'bloom',
-    'errorRate',
-    'capacity',
-    'expansion',
-    'itemSecret',
-    'activityDays',
-    'ttlSeconds',
-    'log',
-  ],
-);
-const middleware = of(
-  ...[
-    'redis',
-    'secret',
-    'namespace',
-    'session',
-    'store',
-    'track',
-    'pages',
-    'bots',
-    'timeout',
-    'maxWaitMs',
-    'transport',
-    'partitions',
-  ],
-  ...[
-    'maxBacklog',
-    'maxBacklogBytes',
-    'maxMessageAgeSeconds',
-    'replies',
-    'replyConnections',
-    'worker',
-    'bloom',
-    'itemSecret',
-    'combos',
-  ],
-);
-const shape = of('errorRate', 'capacity', 'expansion', 'nonScaling', 'itemSecret');
+const namesOf = ({ entries }: { entries: object }): string[] => Object.keys(entries);
+const store = of(...namesOf(storeSchema));
+const worker = of(...namesOf(workerSchema));
+const middleware = of(...namesOf(middlewareSchema));
+const bloom = of(...namesOf(bloomSchema));
 
 describe('fuzz: options', () => {
   const resolvers: [title: string, options: fc.Arbitrary<unknown>, resolve: (options: never) => unknown][] = [
     ['of the store', store, resolveStoreOptions],
     ['of a worker', worker, resolveWorkerOptions],
     ['of the middleware', middleware, resolveOptions],
-    ['of a Bloom filter', shape, resolveBloomOptions],
-    ['of a Bloom filter’s shape', shape, resolveShape],
+    ['of a Bloom filter', bloom, resolveBloomOptions],
+    ['of a Bloom filter’s shape', bloom, resolveShape],
   ];
   for (const [title, options, resolve] of resolvers)
     it(`${title} are taken, or refused by a coded error in one line`, async function () {

@@ -152,7 +152,7 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     const bloom = await createBloomFilter(client);
     const around = {
       serving: sessions.serving,
-      timeout: 1,
+      timeoutMs: 1,
       combos: [],
       pageName: String,
       automaticPage: () => undefined,

@@ -11,6 +11,7 @@ import {
   intelligentSession,
   RedisSessionStore,
   type RedisSessionStoreOptions,
+  OptionError,
 } from '../../lib/index.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { FaultyProxy } from '../support/proxy.js';
@@ -152,7 +153,7 @@ describe('a connection is ended by evidence only', () => {
     };
     for (const [name, options] of Object.entries(wrong))
       expect(() => intelligentSession({ redis: redis.url, secret: 'x', ...options }), name)
-        .to.throw(TypeError)
+        .to.throw(OptionError)
         .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
     // a connection that was begun would be there before this one
     const later = new Redis(redis.url);

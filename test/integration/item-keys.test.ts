@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import express from 'express';
 import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
-import { createWorker, type IntelligentSessionOptions, intelligentSession } from '../../lib/index.js';
+import { createWorker, type IntelligentSessionOptions, intelligentSession, OptionError } from '../../lib/index.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
@@ -135,7 +135,7 @@ describe('itemSecret: who has a copy of Redis, or hears its messages', () => {
 
   it('hears at start of a secret that is too short', () => {
     expect(() => intelligentSession({ redis: redis.url, secret: 'test', itemSecret: 'short' }))
-      .to.throw(TypeError, 'itemSecret')
+      .to.throw(OptionError, 'itemSecret')
       .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
   });
 });

@@ -10,6 +10,7 @@ import {
   intelligentSession,
   RedisSessionStore,
   type Worker,
+  OptionError,
 } from '../../lib/index.js';
 import { builtIn } from '../../lib/intelligence/commands.js';
 import type { RedisOption } from '../../lib/redis/connect.js';
@@ -250,7 +251,7 @@ describe('applications that share a Redis', () => {
           () => intelligentSession({ redis: of, secret: 'test', ...(namespace && { namespace }) }),
           () => new RemoteExecutor(of, namespace === undefined ? {} : { namespace }),
         ])
-          expect(make).to.throw(TypeError, '"keyPrefix"').with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
+          expect(make).to.throw(OptionError, '"keyPrefix"').with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
     });
   });
 
@@ -285,7 +286,7 @@ describe('applications that share a Redis', () => {
         [pool, 'the URL'],
       ] as const)
         expect(() => new RedisSessionStore({ client: one as unknown as RedisOption }))
-          .to.throw(TypeError, text)
+          .to.throw(OptionError, text)
           .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
     });
   });

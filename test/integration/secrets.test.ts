@@ -5,7 +5,13 @@ import { expect } from 'chai';
 import express from 'express';
 import { Cluster, ReplyError } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { applicationFault, hidePasswords, OptionError, redisFault } from '../../lib/errors/errors.js';
+import {
+  applicationFault,
+  hidePasswords,
+  IntelligentSessionError,
+  OptionError,
+  redisFault,
+} from '../../lib/errors/errors.js';
 import { createWorker, intelligentSession, RedisSessionStore } from '../../lib/index.js';
 import { targetOfUrls } from '../../lib/redis/target-of-urls.js';
 import { Site, Visitor } from '../support/site.js';
@@ -62,6 +68,27 @@ describe('secrets in what is told', () => {
     expectNoSecret(everythingOf(applicationFault(held)), 'an application’s error with it inside');
     const own = new Error('of an application');
     expect(applicationFault(own)).to.equal(own);
+  });
+
+  it('an error’s cause says what it was, with its code, stack and causes, and carries no command', () => {
+    const command = { name: 'auth', args: [USER, SECRET] };
+    const refused = Object.assign(new Error(`connect ECONNREFUSED ${SECRET}`), {
+      ...{ code: 'ECONNREFUSED', address: SECRET, command },
+    });
+    const thrown = Object.assign(new ReplyError(`ERR unknown command 'X', with args beginning with: '${SECRET}'`), {
+      ...{ command, input: SECRET, lastNodeError: refused },
+    });
+    const fault = redisFault(thrown);
+    expectNoSecret(everythingOf(fault), 'the fault');
+    const cause = fault.cause as Error & { cause: NodeJS.ErrnoException };
+    expect(cause).to.include({ name: 'ReplyError', message: "ERR unknown command 'X'" });
+    expect(cause.stack).to.match(/^ReplyError: ERR unknown command 'X'\n {4}at /);
+    expect(cause.cause).to.include({ code: 'ECONNREFUSED', message: 'connect ECONNREFUSED …' });
+    expect(Object.keys(cause.cause)).to.deep.equal(['code']);
+  });
+
+  it('an OptionError is an error of the package', () => {
+    expect(new OptionError('x')).to.be.instanceOf(IntelligentSessionError).and.have.property('name', 'OptionError');
   });
 
   it('an error’s text writes no line of its own, and nothing that a terminal acts on', () => {

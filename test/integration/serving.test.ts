@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
-import { createWorker } from '../../lib/index.js';
+import { createWorker, OptionError } from '../../lib/index.js';
 import type { DegradedReason } from '../../lib/serving/executor.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
@@ -114,7 +114,7 @@ describe('the serving layer', () => {
   it('by list on a Cluster is refused at once, with the reason', () => {
     const cluster = { isCluster: true, startupNodes: [], options: {} };
     expect(() => new RemoteExecutor(cluster as never, { replies: 'list' }))
-      .to.throw(TypeError, '"replies"')
+      .to.throw(OptionError, '"replies"')
       .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
   });
 
@@ -292,7 +292,7 @@ describe('the serving layer', () => {
     const { serving } = serve();
     for (const timeout of [Number.POSITIVE_INFINITY, Number.NaN, 0, -1, 1e12, '100' as never])
       expect(() => serving.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: timeout }), String(timeout))
-        .to.throw(TypeError, '"timeout"')
+        .to.throw(OptionError, '"timeout"')
         .with.property('code', 'ERR_INTELLIGENT_SESSION_ARGUMENT');
   });
 });

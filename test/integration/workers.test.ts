@@ -3,6 +3,7 @@ import { connect, createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
+import { Gauge } from 'prom-client';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type Worker, type WorkerOptions } from '../../lib/index.js';
@@ -190,6 +191,20 @@ describe('workers', () => {
     expect(await get('/healthz')).to.have.property('status', 200);
     await client.call('ACL', 'SETUSER', 'default', 'allchannels');
     await until('it is ready again', async () => (await get('/readyz')).status === 200);
+  });
+
+  it('answer 500 where a metric of the application can’t be read, and go on', async () => {
+    const worker = await work();
+    const collect = () => {
+      throw new Error('the shelf is empty');
+    };
+    worker.metrics.registerMetric(new Gauge({ name: 'shelf', help: 'Things on the shelf', registers: [], collect }));
+    const server = await serveHttp(worker, 0, '127.0.0.1');
+    open.push({ close: async () => server.close() });
+    const { port } = server.address() as { port: number };
+    const response = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: AbortSignal.timeout(5_000) });
+    expect([response.status, await response.text()]).to.deep.equal([500, 'the shelf is empty\n']);
+    expect(await fetch(`http://127.0.0.1:${port}/healthz`)).to.have.property('status', 200);
   });
 
   for (const transport of ['pubsub', 'stream'] as const) {

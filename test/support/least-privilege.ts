@@ -36,7 +36,10 @@ const CANNOT: Readonly<Record<string, string>> = {
 };
 const SERVERS = ['redis-7.0', 'redis-6.2', 'redis-8.2', 'valkey-9.1'];
 /** What CI runs on each server; and tests that start a server of each kind themselves: on one PATH they have been on all. */
-const SAMPLE = ['test/integration/serving.test.ts', 'test/integration/redis-session-store.test.ts'];
+const SAMPLE = [
+  ...['serving', 'redis-session-store', 'connect-redis', 'session-encryption', 'session-merges', 'session-users'],
+  ...['session-writes', 'store-away'],
+].map((name) => `test/integration/${name}.test.ts`);
 const ONCE = ['test/integration/intelligence.test.ts', 'test/integration/stream.test.ts'];
 /** The servers that are fetched are built without TLS. */
 const TLS = ['test/integration/sentinel-tls.test.ts'];

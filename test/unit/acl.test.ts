@@ -94,9 +94,9 @@ describe('ACL rules', () => {
   for (const [line, why] of [
     ['--role worker --server-version 7.0', /--bloom/],
     ['--role worker --server-version 5.0 --bloom fallback', /6\.2/],
-    ['--role worker --server-version 7.0 --bloom fallback --prefix a)b', /"prefix"/],
-    ['--role worker --server-version 7.0 --bloom fallback --user a(b', /"user"/],
-    ['--role worker --server-version 7.0 --bloom fallback --namespace a*', /"namespace"/],
+    ['--role worker --server-version 7.0 --bloom fallback --prefix a)b', /^--prefix should be /],
+    ['--role worker --server-version 7.0 --bloom fallback --user a(b', /^--user should be /],
+    ['--role worker --server-version 7.0 --bloom fallback --namespace a*', /^--namespace should be /],
     ['--role worker --server-version 7.0 --bloom fallback --shard 1/2 --session-glob a*', /--shard/],
     ['--role serving --server-version 7.0 --bloom fallback --cluster --store near-cache', /Cluster/],
     ['--role publisher --server-version 7.0 --bloom fallback --shard 1/2', /--shard/],

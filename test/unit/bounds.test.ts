@@ -4,8 +4,8 @@ import { onConnectionFault } from '../../lib/redis/connection-faults.js';
 import { CircuitBreakers } from '../../lib/serving/circuit-breaker.js';
 import { HeldRequests } from '../../lib/serving/held-requests.js';
 import { DeduplicatedLog } from '../../lib/errors/deduplicated-log.js';
-import { noteUnanswered } from '../../lib/session/save-session.js';
-import { Throttle } from '../../lib/session/touch-throttle.js';
+import { keepUnanswered, type SessionState } from '../../lib/session/snapshot.js';
+import { TouchThrottle } from '../../lib/session/touch-throttle.js';
 
 describe('what a process remembers', () => {
   it('of messages that wait for a connection is 10,000: the next is refused', () => {
@@ -39,8 +39,8 @@ describe('what a process remembers', () => {
   });
 
   it('of sessions that were touched is 50,000: the one that is forgotten is only touched again', () => {
-    const throttle = new Throttle();
-    for (let i = 0; i <= 50_000; i++) throttle.done(`s${i}`, 1, 600_000);
+    const throttle = new TouchThrottle();
+    for (let i = 0; i <= 50_000; i++) throttle.touched(`s${i}`, 1, 600_000);
     expect([throttle.isDue('s0', 1), throttle.isDue('s1', 1), throttle.isDue('s50000', 1)]).to.deep.equal([
       true,
       false,
@@ -60,10 +60,13 @@ describe('what a process remembers', () => {
   });
 
   it('of saves of a session that got no answer is 20, the first among them', () => {
-    const state: Parameters<typeof noteUnanswered>[0] = {};
-    const saved = (held: string) => ({ sid: 's', base: '', held, raw: held, read: true, user: undefined, since: 0 });
-    for (let i = 0; i < 1_000; i++) noteUnanswered(state, saved(String(i)));
-    const held = state.unanswered?.map((one) => one.held);
+    const state: SessionState = {};
+    const saved = (storedText: string) => ({
+      ...{ sid: 's', loadedText: '', storedText, storedValue: storedText },
+      ...{ wasRead: true, user: undefined, takenAt: 0 },
+    });
+    for (let i = 0; i < 1_000; i++) keepUnanswered(state, saved(String(i)));
+    const held = state.unanswered?.map((one) => one.storedText);
     expect(held).to.have.lengthOf(20);
     expect([held?.[0], held?.at(-1)]).to.deep.equal(['0', '999']);
   });

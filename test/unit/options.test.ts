@@ -7,6 +7,11 @@ import {
   OptionError,
   RedisSessionStore,
 } from '../../lib/index.js';
+import * as misplaced from '../../lib/options/misplaced-options.js';
+import { resolveStoreOptions, schema as storeSchema } from '../../lib/session/options.js';
+import { resolveWorkerOptions, schema as workerSchema } from '../../lib/worker/options.js';
+import { schema as middlewareSchema } from '../../middleware/options.js';
+import { resolveOptions } from '../../middleware/resolve-options.js';
 
 /** As ioredis-mock: it acts as a client, and keeps its data in the process. */
 class Imitation extends EventEmitter {
@@ -88,6 +93,27 @@ describe('options', () => {
     ['null', () => new RedisSessionStore({ client: null as never }), /"client" should be a URL.*got null/],
     ['what has no connection', () => sessions({ redis: new Imitation() }), /"redis" is a client without a connection/],
     ['the same for a worker', () => createWorker({ redis: new Imitation() as never }), /a client without a connection/],
+    [
+      'a client and a URL',
+      () => sessions({ client: { port: 1 }, url: 'redis://x' }),
+      /"redis", "client" and "url" are one/,
+    ],
+    [
+      'a worker’s redis and client',
+      () => createWorker({ redis: 'redis://x', client: { port: 1 } }),
+      /"redis", "client" and "url" are one/,
+    ],
+    [
+      'a store’s redis and url',
+      () => new RedisSessionStore({ redis: 'redis://x', url: 'redis://x' }),
+      /"redis", "client" and "url" are one/,
+    ],
+    ['a URL of something else as url', () => sessions({ url: 'http://x' }), /"url" should be a URL as redis:/],
+    [
+      'a number as a worker’s client',
+      () => createWorker({ client: 6400 as never }),
+      /"client" should be a URL.*port alone/,
+    ],
     // other kinds
     [
       'a page as track',
@@ -126,12 +152,33 @@ describe('options', () => {
     ['a command with a bad name', () => createWorker({ commands: { 'A B': () => 1 } }), /command's name/],
   ];
   for (const [title, act, message] of wrong)
-    it(`refuses ${title} at once, with a TypeError that names it`, () => {
+    it(`refuses ${title} at once, with an OptionError that names it`, () => {
       expect(act)
-        .to.throw(TypeError, message)
+        .to.throw(OptionError, message)
         .with.property('code')
         .that.matches(/^ERR_INTELLIGENT_SESSION_/);
     });
+
+  it('has the same Redis under each of the three names, of the middleware, the store and a worker', () => {
+    for (const resolve of [resolveOptions, resolveStoreOptions, resolveWorkerOptions])
+      for (const name of ['redis', 'client', 'url']) {
+        const resolved: object = resolve({ [name]: 'redis://one:1' });
+        expect(resolved).to.have.property('redis', 'redis://one:1');
+        expect(resolved).to.not.have.any.keys('client', 'url');
+      }
+  });
+
+  it('knows options by the names that the schemas have, where it tells that one belongs elsewhere', () => {
+    const { session, store, worker, middleware } = {
+      session: middlewareSchema.entries.session.wrapped.entries,
+      ...{ store: storeSchema.entries, worker: workerSchema.entries, middleware: middlewareSchema.entries },
+    };
+    expect(misplaced.SESSION).to.have.members(Object.keys(session));
+    // those of the same name at the top of intelligentSession() can't be misplaced there
+    expect(misplaced.STORE).to.have.members(Object.keys(store).filter((name) => !Object.hasOwn(middleware, name)));
+    expect(Object.keys(worker)).to.include.members(misplaced.WORKER);
+    expect(Object.keys(middleware)).to.include.members(misplaced.MIDDLEWARE);
+  });
 
   it('an empty REDIS_URL is an error that names it', () => {
     const { REDIS_URL: before } = process.env;

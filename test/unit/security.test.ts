@@ -27,8 +27,12 @@ function valueOf(file: string, name: string): number {
   const lua = /local SHORT, LONGEST = (\d+), (\d+)/.exec(source);
   if (lua) return Number(lua[name === 'SHORT' ? 1 : 2]);
   const constant = new RegExp(`const ${name} = ([^;]+);`).exec(source)?.[1];
-  const option = new RegExp(`^ +${name}: v\\.optional\\(whole\\([^)]*\\), ([^)]+)\\)`, 'm').exec(source)?.[1];
+  const option = new RegExp(
+    `^ +${name}: v\\.pipe\\(\\s*v\\.optional\\((?:check\\.)?\\w+\\([^)]*\\), ([^)]+)\\)`,
+    'm',
+  ).exec(source)?.[1];
   const text = (constant ?? option ?? '').trim();
+  if (text === '') throw new Error(`${file} has no ${name}`);
   return text.split('*').reduce((product, factor) => {
     const [dividend = '', divisor = '1'] = factor.split('/').map((part) => part.trim());
     const number = /^[\d_]+$/.test(dividend) ? Number(dividend.replaceAll('_', '')) : valueOf(file, dividend);

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { OptionError } from '../../lib/errors/errors.js';
 import fc from 'fast-check';
 import { shardGlob } from '../../lib/transport/pubsub/shard.js';
 
@@ -31,7 +32,7 @@ describe('a shard', () => {
   for (const shard of ['0/2', '3/2', '1/65', '1', 'a/b', '1/0', ''])
     it(`refuses ${JSON.stringify(shard)}`, () => {
       expect(() => shardGlob(shard))
-        .to.throw(TypeError, '"shard"')
+        .to.throw(OptionError, '"shard"')
         .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
     });
 });

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { OptionError } from '../../lib/errors/errors.js';
 import { Cluster, type ClusterNode } from 'ioredis';
 import { createCluster } from 'redis';
 import { nodesOf } from '../../lib/redis/cluster-options.js';
@@ -33,13 +34,13 @@ describe('where the bin’s Redis is', () => {
     expect(targetOfUrls('rediss://:secret@a:1,rediss://b:2', { sentinel: 'main' })).to.have.deep.property('tls', {});
     for (const urls of ['redis://a,rediss://b', 'rediss://a,redis://b'])
       for (const how of [{ sentinel: 'main' }, { cluster: true }])
-        expect(() => targetOfUrls(urls, how), urls).to.throw(TypeError, '--redis: all URLs');
+        expect(() => targetOfUrls(urls, how), urls).to.throw(OptionError, '--redis: all URLs');
   });
 
   it('refuses what is no URL', () => {
     for (const url of ['nothing', 'host:1', 'redis://a,b', 'http://a'])
       expect(() => targetOfUrls(url, { cluster: true }), url)
-        .to.throw(TypeError, '--redis')
+        .to.throw(OptionError, '--redis')
         .with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
   });
 });

@@ -1,6 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { RequestHandler } from 'express';
 import type { SessionData } from 'express-session';
+import type * as v from 'valibot';
+import type { optionsSchema as bloomSchema } from '../../lib/bloom/bloom-options.js';
+import type { schema as storeSchema } from '../../lib/session/options.js';
+import type { schema as workerSchema } from '../../lib/worker/options.js';
+import type { schema as middlewareSchema } from '../../middleware/options.js';
 import type {
   AskOptions,
   BloomOptions,
@@ -19,6 +24,14 @@ import type {
 type NotUndefined<T> = {
   [K in keyof T]-?: object extends Pick<T, K> ? ({ [P in K]: undefined } extends Pick<T, K> ? never : K) : never;
 }[keyof T];
+
+/** True where a type and what its schema takes have the same options, and each takes the same values; else those that differ. */
+type Agrees<Type, Taken> = [Differences<Type, Taken>] extends [never] ? true : Differences<Type, Taken>;
+type Differences<Type, Taken> =
+  | Exclude<keyof Type, keyof Taken>
+  | Exclude<keyof Taken, keyof Type>
+  | { [K in keyof Type & keyof Taken]-?: Alike<Type[K], Taken[K]> extends true ? never : K }[keyof Type & keyof Taken];
+type Alike<A, B> = [A, B] extends [B, A] ? true : false;
 
 declare module 'express-session' {
   interface SessionData {
@@ -49,6 +62,22 @@ describe('types', () => {
       return [handlers, intelligent, (req as IntelligentRequest).intelligence.degraded satisfies boolean];
     };
     use satisfies (sessions: IntelligentSession, req: IncomingMessage, res: ServerResponse) => unknown;
+  });
+
+  it('have the options that the schemas take, and no others', () => {
+    type Store = v.InferInput<typeof storeSchema>;
+    const near: Agrees<NonNullable<RedisSessionStoreOptions['nearCache']>, NonNullable<Store['nearCache']>> = true;
+    const secrets: Agrees<NonNullable<RedisSessionStoreOptions['encryption']>, NonNullable<Store['encryption']>> = true;
+    const store: Agrees<RedisSessionStoreOptions, Store> = true;
+    const worker: Agrees<WorkerOptions, v.InferInput<typeof workerSchema>> = true;
+    const middleware: Agrees<IntelligentSessionOptions, v.InferInput<typeof middlewareSchema>> = true;
+    const pages: Agrees<PageNameOptions, NonNullable<v.InferInput<typeof middlewareSchema>['pages']>> = true;
+    const bloom: Agrees<BloomOptions, v.InferInput<typeof bloomSchema>> = true;
+    [near, secrets, store, worker, middleware, pages, bloom] satisfies true[];
+    // what is not alike is named
+    const more: Agrees<WorkerOptions & { readonly more?: number }, v.InferInput<typeof workerSchema>> = 'more';
+    const other: Agrees<Omit<WorkerOptions, 'shard'> & { readonly shard?: number }, WorkerOptions> = 'shard';
+    [more, other] satisfies string[];
   });
 
   it('name what sessions.serving is, and tell the answers of ask() apart', () => {

@@ -6,24 +6,26 @@ import { endConnection } from '../../redis/end-connection.js';
 import type { RedisTarget } from '../../redis/target.js';
 
 const BLOCK_SECONDS = 0.5;
-const AT_ONCE = 256;
-const REFUSED_MS = 100;
+/** One BLMPOP takes so many. */
+const ANSWERS_PER_READ = 256;
+const RETRY_DELAY_MS = 100;
 
 /**
- * Where answers arrive: one list and one blocking connection for the whole process, however many wait.
- * Each connection gets a list of a new name: a dead connection that Redis still believes in would swallow the next reply.
+ * Where answers arrive: one list and one blocking connection for the whole process, however many requests wait. Each connection
+ * has a list of a new name: a dead connection that Redis still believes in would swallow the next answer.
  */
 export class Inbox {
   readonly client: Redis;
-  /** the current list's name; undefined while there is no connection */
+  /** The list's name; undefined while there is no connection. */
   name: string | undefined;
-  /** the next connection's, to the node of a Cluster that will hold it */
-  #next = newName();
+  /** The name of the next connection's list: a Cluster's node that will hold the list is connected to. */
+  #nextName = newName();
   #closed = false;
-  #again: NodeJS.Timeout | undefined;
-  #many = true;
-  /** why Redis refuses to wait, told once until it does wait */
-  #told: string | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  /** Does Redis know BLMPOP? */
+  #hasBlmpop = true;
+  /** Why Redis refused the last read: the same reason is told once, until a read succeeds. */
+  #refusal: string | undefined;
 
   constructor(
     target: RedisTarget,
@@ -31,26 +33,26 @@ export class Inbox {
     readonly onItem: (item: InboxItem) => void,
     readonly onLost: (cause?: unknown) => void,
   ) {
-    this.client = target.connect('blocking', () => inboxKey(namespace, this.#next));
-    // before connect()'s own listener has chosen the next node
+    this.client = target.connect('blocking', () => inboxKey(namespace, this.#nextName));
+    // This listener comes before connect()'s own, which chooses the next node by the name.
     this.client.prependListener('close', () => {
       this.name = undefined;
-      this.#next = newName();
+      this.#nextName = newName();
       this.onLost();
     });
     this.client.on('ready', () => {
-      if (this.#closed) return; // the event comes a moment after what it tells of
-      this.name = this.#next;
+      if (this.#closed) return; // The event comes a moment after the connection.
+      this.name = this.#nextName;
       void this.#drain(this.name);
     });
   }
 
-  /** One BLMPOP stands behind the other: while the answers of one are delivered here, Redis fills the next. */
+  /** One read is always sent before the answers of the last one are delivered, so that Redis fills it meanwhile. */
   async #drain(name: string): Promise<void> {
     const key = inboxKey(this.namespace, name);
     const read = () => {
       const replies = this.#take(key);
-      for (const reply of replies) reply.catch(() => {}); // told when its turn has come, if it comes
+      for (const reply of replies) reply.catch(() => {}); // Its fault is told when its turn has come, if it comes.
       return replies;
     };
     let next = read();
@@ -59,13 +61,13 @@ export class Inbox {
         const replies = next;
         next = read();
         for (const reply of replies) for (const text of await reply) this.#deliver(text);
-        this.#told = undefined;
+        this.#refusal = undefined;
       } catch (error) {
-        if (/unknown command/i.test(String(error)) && this.#many) {
-          this.#many = false;
+        if (/unknown command/i.test(String(error)) && this.#hasBlmpop) {
+          this.#hasBlmpop = false;
           next = read();
         } else {
-          // its status stays `ready` until it is closed: going on here would leave the event loop no turn to close it in
+          // The status stays `ready` until the connection is closed: going on here would leave no turn to close it in.
           if (this.client.status === 'ready') this.#refused(error);
           return;
         }
@@ -73,22 +75,24 @@ export class Inbox {
     }
   }
 
-  /** Redis refuses to wait (its role has changed, or an ACL): told, and tried again with a new connection. */
+  /** Redis refuses to wait (its role has changed, or an ACL forbids it): that is told, and a new connection tries again. */
   #refused(error: unknown): void {
     this.name = undefined;
     const text = faultText(error);
-    this.onLost(text === this.#told ? undefined : error);
-    this.#told = text;
-    this.#again = setTimeout(() => this.client.disconnect(true), REFUSED_MS);
+    this.onLost(text === this.#refusal ? undefined : error);
+    this.#refusal = text;
+    this.#retry = setTimeout(() => this.client.disconnect(true), RETRY_DELAY_MS);
   }
 
-  /** BLMPOP (Redis 7). BLPOP takes one: the others that came with it are what LPOP, sent before the next BLPOP, finds. */
+  /** BLMPOP (Redis 7). BLPOP takes one: the others that came with it are found by the LPOP that is sent before the next BLPOP. */
   #take(key: string): readonly Promise<readonly string[]>[] {
     const { client } = this;
-    if (this.#many)
-      return [client.blmpop(BLOCK_SECONDS, 1, key, 'LEFT', 'COUNT', AT_ONCE).then((reply) => reply?.[1] ?? [])];
+    if (this.#hasBlmpop)
+      return [
+        client.blmpop(BLOCK_SECONDS, 1, key, 'LEFT', 'COUNT', ANSWERS_PER_READ).then((reply) => reply?.[1] ?? []),
+      ];
     return [
-      client.lpop(key, AT_ONCE).then((texts) => texts ?? []),
+      client.lpop(key, ANSWERS_PER_READ).then((texts) => texts ?? []),
       client.blpop(key, BLOCK_SECONDS).then((reply) => reply?.slice(1) ?? []),
     ];
   }
@@ -98,14 +102,14 @@ export class Inbox {
     try {
       item = JSON.parse(text) as InboxItem;
     } catch {
-      return; // not from a worker
+      return; // No worker sends that.
     }
     if (typeof item?.id === 'string') this.onItem(item);
   }
 
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#again);
+    clearTimeout(this.#retry);
     endConnection(this.client);
   }
 }

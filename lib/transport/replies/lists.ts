@@ -6,11 +6,11 @@ import { LoopTimeout, loopNowMs } from '../../redis/loop-clock.js';
 import type { RedisTarget } from '../../redis/target.js';
 
 const BLOCK_SECONDS = 0.5;
-/** Requests that may wait for a connection, and for how long at most. */
+/** So many requests may wait for a connection, and for so long at most. */
 const MOST_WAITING = 1_000;
 const MOST_WAIT_MS = 1_000;
 
-/** The white paper's way of waiting: a list and a blocked connection for every request, of a pool that never outgrows its size. */
+/** The white paper's way of waiting: a list for every request, and a blocking connection from a pool of a fixed size. */
 export class ReplyLists {
   readonly #clients = new Set<Redis>();
   readonly #pool: Pool<Redis>;
@@ -42,24 +42,24 @@ export class ReplyLists {
 
   /** A free connection, within `timeoutMs`; rejects where there is none. */
   async take(timeoutMs: number): Promise<Redis> {
-    let late = false;
+    let isGivenUp = false;
     let timeout: LoopTimeout | undefined;
-    const patience = new Promise<never>((_, reject) => {
+    const timedOut = new Promise<never>((_, reject) => {
       timeout = new LoopTimeout(() => {
-        late = true;
+        isGivenUp = true;
         reject(new Error('no connection was free in time'));
       }, timeoutMs);
     });
     const taken = this.#pool.acquire().then((client) => {
-      if (late) void this.#pool.release(client);
+      if (isGivenUp) void this.#pool.release(client);
       return client;
     });
-    return Promise.race([taken, patience]).finally(() => timeout?.clear());
+    return Promise.race([taken, timedOut]).finally(() => timeout?.clear());
   }
 
   /**
-   * What arrives on a list until `untilMs` (of the loop's clock); null: nothing. The connection is free again then, which is
-   * later than the asker's own timer: Redis looks for BLPOPs that time out ten times a second.
+   * Resolves with what arrives on a list until `untilMs` (of the loop's clock), or with null. Frees the connection then, which may be
+   * later than the asker's own timer: Redis looks ten times a second for BLPOPs that have timed out.
    */
   async wait(client: Redis, key: string, untilMs: number): Promise<string | null> {
     try {
@@ -75,7 +75,7 @@ export class ReplyLists {
 
   close(): void {
     for (const client of this.#clients) endConnection(client);
-    // those who wait get an error; connections go as they come back
+    // Whoever waits for a connection gets an error; connections are closed as they come back.
     void this.#pool.drain().then(() => this.#pool.clear());
   }
 }

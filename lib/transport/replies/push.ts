@@ -2,11 +2,12 @@ import { IntelligentSessionError } from '../../errors/errors.js';
 import type { RedisClient } from '../../redis/connect.js';
 import { loadScript } from '../../redis/load-script.js';
 import { Script } from '../../redis/run-script.js';
+import type { ReplyList } from '../protocol.js';
 import { Undrained } from './undrained.js';
 
-/** PTTL of what is not there. */
-const GONE = -2;
-/** In one call at most, so that none holds Redis for long: answers (Lua's unpack() takes some 8,000), and characters. */
+/** What PTTL answers of a key that is not there. */
+const NO_KEY = -2;
+/** One call has no more answers and characters than that, so that none holds Redis for long. Lua's unpack() takes some 8,000. */
 const MOST_ANSWERS = 1_000;
 const MOST_CHARACTERS = 262_144;
 const script = new Script<string | number>(
@@ -15,10 +16,11 @@ local wrong, before = push_answers(KEYS[1], tonumber(ARGV[1]), { unpack(ARGV, 2)
 return wrong or before`,
 );
 
-/** Pushes answers that no script pushes itself: what is answered in one turn of the event loop goes to each list in one RPUSH. */
+/** Pushes the answers that no script pushes itself: those of one turn of the event loop go to each list in one RPUSH. */
 export class Replies {
-  // PTTL is what the scripts ask of these lists, too: a worker's account needs no further right
-  readonly undrained = new Undrained(async (key) => (await this.client.pttl(key)) !== GONE);
+  // PTTL is what the scripts ask of these lists, too: a worker's account needs no further right.
+  readonly undrained = new Undrained(async (key) => (await this.client.pttl(key)) !== NO_KEY);
+  /** By the list's key. */
   readonly #waiting = new Map<string, { readonly texts: string[]; readonly ttlMs: number }>();
   #scheduled: NodeJS.Immediate | undefined;
 
@@ -27,7 +29,7 @@ export class Replies {
     readonly onFault: (error: unknown) => void,
   ) {}
 
-  push({ key, ttlMs }: { key: string; ttlMs: number }, text: string): void {
+  push({ key, ttlMs }: Pick<ReplyList, 'key' | 'ttlMs'>, text: string): void {
     const bytes = Buffer.byteLength(text);
     if (!this.undrained.allows(key, ttlMs, bytes)) return this.onFault(unpushed(TOO_MUCH));
     this.undrained.sending += bytes;
@@ -37,45 +39,46 @@ export class Replies {
     this.#scheduled ??= setImmediate(() => this.flush());
   }
 
+  /** Sends what waits, without waiting for the end of the turn. */
   flush(): void {
     clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
-    for (const [key, { texts, ttlMs }] of this.#waiting) {
-      for (const some of inCalls(texts)) {
-        const bytes = some.reduce((all, text) => all + Buffer.byteLength(text), 0);
-        const pushed = script.run(this.client, [key, ttlMs, ...some]);
-        pushed
-          .then((before) => {
-            if (typeof before === 'string') this.onFault(unpushed(before));
-            else this.undrained.pushed(key, ttlMs, before, some.length, bytes);
-          })
-          .catch(this.onFault)
-          .finally(() => {
-            this.undrained.sending -= bytes;
-          });
-      }
-    }
+    for (const [key, { texts, ttlMs }] of this.#waiting)
+      for (const batch of batchesOf(texts)) void this.#send(key, ttlMs, batch);
     this.#waiting.clear();
+  }
+
+  async #send(key: string, ttlMs: number, texts: readonly string[]): Promise<void> {
+    const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+    try {
+      const before = await script.run(this.client, [key, ttlMs, ...texts]);
+      if (typeof before === 'string') this.onFault(unpushed(before));
+      else this.undrained.pushed(key, ttlMs, before, texts.length, bytes);
+    } catch (error) {
+      this.onFault(error);
+    } finally {
+      this.undrained.sending -= bytes;
+    }
   }
 }
 
-/** See Undrained. */
+/** Why an answer is not pushed that Undrained does not allow. */
 export const TOO_MUCH = 'too much lies in lists that nobody fetches answers from';
 
-/** Why an answer was not pushed: mostly a message that names somebody else's list. */
+/** Why an answer was not pushed: mostly since a message names somebody else's list. */
 export const unpushed = (why: string): IntelligentSessionError =>
   new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', `An answer was not pushed: ${why}`);
 
-function* inCalls(texts: readonly string[]): Generator<readonly string[]> {
-  let some: string[] = [];
-  let length = 0;
+function* batchesOf(texts: readonly string[]): Generator<readonly string[]> {
+  let batch: string[] = [];
+  let characters = 0;
   for (const text of texts) {
-    if (some.length > 0 && (some.length >= MOST_ANSWERS || length + text.length > MOST_CHARACTERS)) {
-      yield some;
-      [some, length] = [[], 0];
+    if (batch.length > 0 && (batch.length >= MOST_ANSWERS || characters + text.length > MOST_CHARACTERS)) {
+      yield batch;
+      [batch, characters] = [[], 0];
     }
-    some.push(text);
-    length += text.length;
+    batch.push(text);
+    characters += text.length;
   }
-  if (some.length > 0) yield some;
+  if (batch.length > 0) yield batch;
 }

@@ -1,41 +1,44 @@
 import { INBOX_TTL_MS, REPLY_TTL_MS } from '../protocol.js';
 
-/** Bytes that stay in one inbox that is slow to be drained: 64 answers of a year's activity are 67 MB. */
+/** One inbox that is slow to be drained holds so many bytes at most: 64 answers of a year's activity are 67 MB. */
 const MOST_INBOX_BYTES = 96 * 1024 * 1024;
-/** Bytes in all lists of which nobody has been seen to fetch anything. */
+/** All lists together from which nobody has been seen to fetch anything hold so many bytes at most. */
 const MOST_UNDRAINED_BYTES = 32 * 1024 * 1024;
-/** An inbox of more answers is not kept alive (push-answers.lua), so that it may have gone rather than been drained. */
-const KEPT = 1_000;
-/** Lists of one request each are looked at from here on: whether somebody has fetched from them. */
-const LOOKED_AT_BYTES = MOST_UNDRAINED_BYTES / 4;
-/** How many of them at a time. */
-const LOOKED_AT_ONCE = 256;
+/** An inbox of more answers is not kept alive (push-answers.lua): one that is shorter than before may have expired. */
+const KEPT_ALIVE = 1_000;
+/** From so many bytes on, Redis is asked whether somebody has fetched from the lists of single requests. */
+const CHECKED_FROM_BYTES = MOST_UNDRAINED_BYTES / 4;
+const LISTS_PER_CHECK = 256;
 /** What Redis needs for a list besides its answers. */
 const LIST_BYTES = 200;
-/** Inboxes that are remembered as drained. */
+/** So many inboxes are remembered as drained. */
 const MOST_INBOXES = 10_000;
 
+/** A list as it was after the last push. */
 interface List {
-  bytes: number;
-  length: number;
-  atMs: number;
+  readonly bytes: number;
+  readonly length: number;
+  readonly pushedMs: number;
 }
 
 /**
- * What this worker's answers take in Redis until they are fetched. Who may only publish can name any inbox and fetch from none:
- * an expiry bounds no memory, this does. Whoever has fetched something from an inbox is not kept waiting by that.
+ * Bounds what this worker's answers take in Redis until they are fetched. Whoever may publish can name any inbox, and fetch from
+ * none; that the lists expire bounds no memory. An inbox from which somebody has been seen to fetch has a bound of its own.
  */
 export class Undrained {
+  /** The inboxes from which somebody has been seen to fetch. */
   readonly #drained = new Set<string>();
+  /** By key, the list first that was pushed to longest ago. */
   readonly #inboxes = new Map<string, List>();
   readonly #lists = new Map<string, List>();
+  /** In all lists that are not drained. */
   #bytes = 0;
-  #looking = false;
-  /** on the way to Redis (replies.ts) */
+  #isChecking = false;
+  /** How many bytes are on their way to Redis (push.ts). */
   sending = 0;
 
-  /** `isThere`: does a list stand in Redis? */
-  constructor(readonly isThere: (key: string) => Promise<boolean>) {}
+  /** `exists`: does Redis have the list? */
+  constructor(readonly exists: (key: string) => Promise<boolean>) {}
 
   /** May an answer of so many bytes be pushed there? */
   allows(key: string, ttlMs: number, bytes: number): boolean {
@@ -46,36 +49,37 @@ export class Undrained {
     return this.#drained.has(key) || this.#bytes + this.sending + bytes <= MOST_UNDRAINED_BYTES;
   }
 
-  /** `count` answers of so many bytes were pushed behind `before` that were there. */
+  /** To be told of each push: `count` answers of so many bytes now stand behind `before` others. */
   pushed(key: string, ttlMs: number, before: number, count: number, bytes: number): void {
     const lists = ttlMs === REPLY_TTL_MS ? this.#lists : this.#inboxes;
     const list = lists.get(key);
-    const atMs = performance.now();
-    // another worker's answers may be among them: what is left is reckoned by the share of answers that is
+    const pushedMs = performance.now();
+    // Another worker's answers may be among those that are left: their bytes are estimated by their number.
     const share = list === undefined ? 0 : Math.min(1, before / list.length);
-    if (list && share < 1 && list.length <= KEPT && atMs - list.atMs < INBOX_TTL_MS / 2) this.#isDrained(key);
+    if (list && share < 1 && list.length <= KEPT_ALIVE && pushedMs - list.pushedMs < INBOX_TTL_MS / 2)
+      this.#setDrained(key);
     const left = list === undefined ? 0 : list.bytes * share;
-    const now = { bytes: left + bytes, length: before + count, atMs };
+    const now = { bytes: left + bytes, length: before + count, pushedMs };
     if (list) this.#drop(lists, key, list);
     lists.set(key, now);
     this.#bytes += this.#drained.has(key) ? 0 : now.bytes + LIST_BYTES;
-    if (lists === this.#lists && this.#bytes > LOOKED_AT_BYTES && !this.#looking) void this.#look();
+    if (lists === this.#lists && this.#bytes > CHECKED_FROM_BYTES && !this.#isChecking) void this.#check();
   }
 
-  /** One request's list gets nothing more that would tell that it was fetched from: Redis is asked. */
-  async #look(): Promise<void> {
-    this.#looking = true;
-    const some = [...this.#lists].slice(0, LOOKED_AT_ONCE);
+  /** Nothing more is pushed to a single request's list, so no push tells that it was fetched from: Redis is asked. */
+  async #check(): Promise<void> {
+    this.#isChecking = true;
+    const oldest = [...this.#lists].slice(0, LISTS_PER_CHECK);
     await Promise.all(
-      some.map(async ([key, list]) => {
-        const isThere = await this.isThere(key).catch(() => true);
-        if (!isThere && this.#lists.get(key) === list) this.#drop(this.#lists, key, list);
+      oldest.map(async ([key, list]) => {
+        const exists = await this.exists(key).catch(() => true);
+        if (!exists && this.#lists.get(key) === list) this.#drop(this.#lists, key, list);
       }),
     );
-    this.#looking = false;
+    this.#isChecking = false;
   }
 
-  #isDrained(key: string): void {
+  #setDrained(key: string): void {
     const list = this.#inboxes.get(key);
     if (this.#drained.has(key) || !list) return;
     this.#bytes -= list.bytes + LIST_BYTES;
@@ -89,11 +93,11 @@ export class Undrained {
     if (!this.#drained.has(key)) this.#bytes = Math.max(0, this.#bytes - bytes - LIST_BYTES);
   }
 
-  /** The oldest stand first. */
+  /** Forgets the lists that have expired. */
   #forget(lists: Map<string, List>, ttlMs: number): void {
     const nowMs = performance.now();
     for (const [key, list] of lists) {
-      if (nowMs - list.atMs < ttlMs) return;
+      if (nowMs - list.pushedMs < ttlMs) return;
       this.#drop(lists, key, list);
     }
   }

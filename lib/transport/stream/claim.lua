@@ -1,10 +1,11 @@
--- Takes over what was read from a partition and not finished, in its order. What was given out many times is given up: it may
--- be what ends its workers. What is this worker's already is not given out again.
+-- Claims what was read from a partition and not finished, in its order. An entry that was given out many times is given up: it may
+-- be what ends its workers. One that is this worker's already is given, and not counted as given out again.
 -- KEYS  stream
--- ARGV  group; consumer; after which entry ('-': from the first); how many at most; how many times at most
+-- ARGV  group; consumer; the entry after which to begin ('-': the first); how many entries to look at, at most; how often an entry is
+--       given out at most
 -- Reply the last entry looked at (or '' where there are no more); entries; how many were given up; Redis' clock (TIME)
 local from = ARGV[3] == '-' and '-' or '(' .. ARGV[3]
-local entries, given, last = {}, 0, ''
+local entries, given_up, last = {}, 0, ''
 for _, pending in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], from, '+', ARGV[4])) do
   last = pending[1]
   local found
@@ -13,7 +14,7 @@ for _, pending in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], from, '+', ARG
   elseif pending[4] < tonumber(ARGV[5]) then
     found = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, last)
   else
-    given = given + 1
+    given_up = given_up + 1
   end
   if found and found[1] then
     entries[#entries + 1] = found[1]
@@ -21,4 +22,4 @@ for _, pending in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], from, '+', ARG
     redis.call('XACK', KEYS[1], ARGV[1], last)
   end
 end
-return { last, entries, given, redis.call('TIME') }
+return { last, entries, given_up, redis.call('TIME') }

@@ -1,17 +1,18 @@
--- Adds messages to partitions, each up to its bound: what nobody has read is never trimmed, what comes over it is refused.
+-- Adds messages to partitions. What nobody has read is never trimmed: what comes over a partition's bounds is refused.
 -- KEYS  of each partition: stream; its worker's lease
 -- ARGV  the bounds, messages and bytes (MEMORY USAGE, by a sample of 5 nodes); the messages' maximum age in ms, after which a
 --       stream that nobody adds to and no worker reads is gone; then of each message: partition, 1 for the first two keys; request; payload
 -- Reply of each message: 0 refused (also where a forged id has used up all ids, until a worker makes the stream anew), 1 added and no worker reads there, 2 added
-local room, worker, reply = {}, {}, {}
-local function size(key) return redis.call('MEMORY', 'USAGE', key) or 0 end
-local bytes = {}
+
+-- By partition: for how many messages and bytes there is room, and whether a worker reads it (1 or 0).
+local room, bytes, worker = {}, {}, {}
+local reply = {}
 for i = 4, #ARGV, 3 do
   local p = tonumber(ARGV[i])
   local stream = KEYS[p * 2 - 1]
   if not room[p] then
     room[p] = tonumber(ARGV[1]) - redis.call('XLEN', stream)
-    bytes[p] = tonumber(ARGV[2]) - size(stream)
+    bytes[p] = tonumber(ARGV[2]) - (redis.call('MEMORY', 'USAGE', stream) or 0)
     worker[p] = redis.call('EXISTS', KEYS[p * 2])
   end
   local own = #ARGV[i + 1] + #ARGV[i + 2]

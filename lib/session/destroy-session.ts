@@ -1,0 +1,36 @@
+import type { KeyedMutex } from './keyed-mutex.js';
+import type { SessionOwners } from './session-owners.js';
+import type { SessionRecords } from './session-records.js';
+import type { StoreCalls } from './store-calls.js';
+import type { TouchThrottle } from './touch-throttle.js';
+
+/** Removes sessions, with all that this process and Redis have noted of them. */
+export class SessionRemover {
+  constructor(
+    readonly records: SessionRecords,
+    readonly owners: SessionOwners,
+    readonly throttle: TouchThrottle,
+    readonly firstSaves: KeyedMutex,
+    readonly calls: StoreCalls,
+    /** Is there an option that says whose a session is? */
+    readonly hasUsers: boolean,
+  ) {}
+
+  /** Removes a session after a first save of it that is under way here: it would be stored after its end. */
+  destroy(sid: string): Promise<void> {
+    return this.firstSaves.after(sid, () => this.calls.whenReady(() => this.remove(sid)));
+  }
+
+  /** Removes a session now. One that is being saved is removed by its save. */
+  async remove(sid: string): Promise<void> {
+    const { records, owners } = this;
+    if (typeof sid === 'string') records.events.ended(sid);
+    this.throttle.forget(sid);
+    owners.forgetWhenNoted(sid);
+    const removed = await records.destroy(sid, this.hasUsers);
+    // Its value says whose the session was.
+    const session = typeof removed === 'string' ? await records.parse(sid, removed) : null;
+    if (session) await owners.removeNote(records.states.snapshotOf(session)?.user, sid);
+    if (removed !== null && removed !== 0) records.events.session('destroyed', sid);
+  }
+}

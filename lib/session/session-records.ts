@@ -1,0 +1,233 @@
+import type { SessionData } from 'express-session';
+import { loadScript } from '../redis/load-script.js';
+import { Script } from '../redis/run-script.js';
+import { forEachKey, scanPrefix } from '../redis/scan.js';
+import type { RedisTarget } from '../redis/target.js';
+import { Batcher } from './batcher.js';
+import { NearCache } from './near-cache.js';
+import type { resolveStoreOptions } from './options.js';
+import { type Changed, KEEP_TTL, NO_TTL, outcomeOf } from './save-outcome.js';
+import type { SessionCodec } from './session-codec.js';
+import type { SessionKeys } from './session-keys.js';
+import type { SessionStates } from './snapshot.js';
+import type { StoreEvents } from './store-events.js';
+
+type Options = Pick<ReturnType<typeof resolveStoreOptions>, 'nearCache' | 'ttl' | 'disableTTL' | 'scanCount'>;
+
+/** How long a tombstone stays. */
+const TOMBSTONE_MS = 60_000;
+
+const touchScript = new Script<number>(loadScript('lib/session/touch.lua'));
+const destroyScript = new Script<string | number | null>(loadScript('lib/session/destroy.lua'), 2);
+const saveUnansweredScript = new Script<number | string>(loadScript('lib/session/save-unanswered.lua'), 2);
+
+/**
+ * Sessions as records in Redis. Every command on a session's key is here, with what belongs to it: reads and saves of one turn
+ * of the event loop share a call, values are decrypted and parsed, and a write takes the session out of the near cache.
+ */
+export class SessionRecords {
+  readonly #batcher: Batcher;
+  readonly #near: NearCache | undefined;
+
+  constructor(
+    readonly target: RedisTarget,
+    readonly keys: SessionKeys,
+    readonly codec: SessionCodec,
+    readonly states: SessionStates,
+    readonly userOf: (session: SessionData) => string | undefined,
+    readonly events: StoreEvents,
+    readonly options: Options,
+  ) {
+    this.#batcher = new Batcher(target);
+    if (!options.nearCache) return;
+    this.#near = new NearCache(target, keys.prefix, options.nearCache);
+    this.#near.on('fault', (error) => events.fault(error));
+  }
+
+  /** The session if the near cache has it; else undefined. */
+  cached(sid: string): SessionData | null | Promise<SessionData | null> | undefined {
+    const value = this.#near?.get(this.keys.of(sid));
+    if (value === undefined) return undefined;
+    this.events.count('near');
+    return this.parse(sid, value);
+  }
+
+  /** The session in Redis, which the near cache then has; null where there is none, or none that can be read. */
+  async load(sid: string): Promise<SessionData | null> {
+    const key = this.keys.of(sid);
+    const token = this.#near?.begin(key);
+    const value = await this.#batcher.get(key);
+    if (value === null) {
+      this.events.count('absent');
+      return null;
+    }
+    this.events.count('read');
+    const session = await this.parse(sid, value);
+    if (token && session) this.#keepNear(key, token, value, session);
+    return session;
+  }
+
+  /** The session in Redis: undefined where there is none, null where it can't be read. */
+  async find(sid: string): Promise<SessionData | null | undefined> {
+    const value = await this.value(sid);
+    return value === null ? undefined : this.parse(sid, value);
+  }
+
+  /** The stored value. */
+  value(sid: string): Promise<string | null> {
+    return this.#batcher.get(this.keys.of(sid));
+  }
+
+  /** A stored value as a session with its snapshot; null where it can't be read. At once, if the serializer parses at once. */
+  parse(sid: string, value: string): SessionData | null | Promise<SessionData | null> {
+    const text = this.codec.decrypt(sid, value);
+    if (text === undefined) return this.events.unreadable();
+    let session: SessionData | Promise<SessionData>;
+    try {
+      session = this.codec.parse(text);
+    } catch {
+      return this.events.unreadable();
+    }
+    const remember = (read: SessionData) => this.#remember(sid, read, text, value);
+    if (!(session instanceof Promise)) return remember(session);
+    return session.catch(() => null).then((read) => (read ? remember(read) : this.events.unreadable()));
+  }
+
+  /** Saves where `expected` stands. */
+  compareAndSet(sid: string, expected: string, value: string, ttlMs: number): Promise<'saved' | 'gone' | Changed> {
+    return this.#write(sid, async (key) => outcomeOf(await this.#batcher.save(key, expected, value, ttlMs)));
+  }
+
+  /** Saves whatever stands there; `onlyExisting`: unless the session is gone. */
+  async put(sid: string, value: string, ttlMs: number, onlyExisting: boolean): Promise<'saved' | 'gone'> {
+    const expiry = ttlMs === KEEP_TTL ? ['KEEPTTL'] : ttlMs === NO_TTL ? [] : ['PX', ttlMs];
+    const condition = onlyExisting ? ['XX'] : [];
+    const reply = await this.#write(sid, (key) =>
+      this.#batcher.flush().call('SET', key, value, ...expiry, ...condition),
+    );
+    return reply === null ? 'gone' : 'saved';
+  }
+
+  /** Saves a new session again whose earlier saves got no answer: where one of them stands, or none where that may be. */
+  saveUnanswered(
+    sid: string,
+    value: string,
+    ttlMs: number,
+    mayBeAbsent: boolean,
+    unanswered: readonly string[],
+  ): Promise<'saved' | 'gone' | Changed> {
+    return this.#write(sid, async (key) => {
+      const keys = [key, this.keys.tombstoneOf(sid)];
+      const args = [value, ttlMs, mayBeAbsent ? 1 : 0, ...unanswered];
+      return outcomeOf(await saveUnansweredScript.run(this.#batcher.flush(), [...keys, ...args]));
+    });
+  }
+
+  /** Sends at once what was asked for so far in this turn of the event loop. */
+  flushWrites(): void {
+    this.#batcher.flushWrites();
+  }
+
+  /** PEXPIRE: is the session there? */
+  async expire(sid: string, ttlMs: number): Promise<boolean> {
+    return (await this.#batcher.flush().pexpire(this.keys.of(sid), ttlMs)) === 1;
+  }
+
+  /** Renews the expiry and, where `expected` stands, the value (touch.lua): was the value replaced? */
+  async touch(sid: string, expected: string, value: string, ttlMs: number): Promise<boolean> {
+    const reply = await this.#write(sid, (key) =>
+      touchScript.run(this.#batcher.flush(), [key, expected, value, ttlMs]),
+    );
+    return reply === 1;
+  }
+
+  /** UNLINK */
+  async unlink(sid: string): Promise<void> {
+    await this.#write(sid, (key) => this.#batcher.flush().unlink(key));
+  }
+
+  /** Removes the session, and leaves a tombstone: the value that was there, if it is wanted, else how many were there. */
+  destroy(sid: string, wantsValue: boolean): Promise<string | number | null> {
+    return this.#write(sid, async (key) => {
+      const client = this.#batcher.flush();
+      try {
+        const args = [TOMBSTONE_MS, wantsValue ? 1 : 0];
+        return await destroyScript.eval(client, [key, this.keys.tombstoneOf(sid), ...args]);
+      } catch (error) {
+        // A Redis user who may not write a tombstone logs out all the same.
+        if (!(error instanceof Error && /^(NOPERM|CROSSSLOT)/.test(error.message))) throw error;
+        this.events.applicationMistake(
+          'this Redis user may not write the keys "ended:*": a save that got no answer may undo a logout',
+        );
+        return wantsValue ? client.getdel(key) : client.unlink(key);
+      }
+    });
+  }
+
+  /** The ids of all sessions, some at a time. SCAN may give one twice. */
+  async *scan(): AsyncGenerator<readonly string[]> {
+    for await (const { keys } of this.#scanKeys()) yield keys.map((key) => this.keys.sidOf(key));
+  }
+
+  /** All sessions that can be read, each with its id. SCAN may give one twice. */
+  async *scanSessions(): AsyncGenerator<SessionData & { id: string }> {
+    for await (const found of this.#scanKeys())
+      for (const [i, value] of (await forEachKey(found, 'get')).entries()) {
+        const id = this.keys.sidOf(found.keys[i] as string);
+        const session = typeof value === 'string' ? await this.parse(id, value) : null;
+        if (session) yield Object.assign(session, { id });
+      }
+  }
+
+  /** Removes all sessions, and leaves no tombstones. */
+  async clear(): Promise<void> {
+    for await (const found of this.#scanKeys()) await forEachKey(found, 'unlink');
+    this.#near?.clear();
+  }
+
+  close(): void {
+    this.#near?.close();
+  }
+
+  /** Every write of a value is made here. A read that it crosses must not be kept: it may have the value of before. */
+  async #write<T>(sid: string, command: (key: string) => Promise<T>): Promise<T> {
+    const key = this.keys.of(sid);
+    this.#near?.forget(key);
+    try {
+      return await command(key);
+    } finally {
+      this.#near?.forget(key);
+    }
+  }
+
+  async *#scanKeys() {
+    for await (const { node, keys } of scanPrefix(this.target, this.keys.prefix, this.options.scanCount))
+      yield { node, keys: keys.filter((key) => this.keys.isSession(key)) };
+  }
+
+  #remember(sid: string, session: SessionData, text: string, value: string): SessionData {
+    this.states.of(session).snapshot = {
+      sid,
+      loadedText: text,
+      storedText: text,
+      storedValue: value,
+      wasRead: true,
+      user: this.userOf(session),
+      takenAt: Date.now(),
+    };
+    return session;
+  }
+
+  /** Keeps a value until its session ends: Redis does not tell of an expiry before it removes the key. */
+  #keepNear(key: string, token: symbol, value: string, session: SessionData): void {
+    const { ttl, disableTTL } = this.options;
+    const { expires } = session.cookie ?? {};
+    if (expires && typeof ttl === 'number' && !disableTTL)
+      this.#near?.keep(key, token, value, new Date(expires).getTime() - Date.now());
+    else
+      this.target.client.pttl(key).then(
+        (leftMs) => this.#near?.keep(key, token, value, leftMs === -1 ? Number.POSITIVE_INFINITY : leftMs),
+        (error) => this.events.fault(error),
+      );
+  }
+}

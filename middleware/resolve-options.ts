@@ -1,0 +1,61 @@
+import type { Store } from 'express-session';
+import { checkOptions, describeValue } from '../lib/options/check-options.js';
+import { elsewhereInStore, elsewhereOfMiddleware } from '../lib/options/misplaced-options.js';
+import { OptionError } from '../lib/errors/errors.js';
+import { namespaceOf } from '../lib/redis/connect.js';
+import { resolveRedis } from '../lib/redis/redis-option.js';
+import { checkReplies } from '../lib/serving/remote-executor-options.js';
+import { MAX_QUEUE_BYTES, ownCommands } from '../lib/worker/options.js';
+import { checkSecret } from './check-secret.js';
+import { type IntelligentSessionOptions, schema, type StoreOptions } from './options.js';
+
+const CALLER = 'intelligentSession()';
+
+/** Options with their defaults, checked: whatever is wrong is an error before anything is connected. */
+export function resolveOptions(options: IntelligentSessionOptions) {
+  const checked = checkOptions(schema, options, CALLER, elsewhereOfMiddleware);
+  const { commands, commandTimeoutMs, maxQueue, bloom, errorRate, capacity, expansion, activityDays, ...others } =
+    checked;
+  const { client: _client, url: _url, timeout: timeoutMs, ...resolved } = others;
+  const local = {
+    ...{ commandTimeoutMs, maxQueue, bloom, errorRate, capacity, expansion, activityDays },
+    commands: ownCommands(commands, CALLER),
+    maxQueueBytes: MAX_QUEUE_BYTES,
+  };
+  const redis = resolveRedis(checked, CALLER);
+  namespaceOf(redis, resolved.namespace);
+  checkReplies(redis, resolved.replies);
+  const store = storeOf(resolved.store);
+  const secret = resolved.secret ?? process.env.SESSION_SECRET;
+  const none = !secret || secret.length === 0;
+  const production = process.env.NODE_ENV === 'production';
+  if (!none && production) checkSecret(secret);
+  if (none && production)
+    throw new OptionError(
+      'intelligentSession(): set option "secret" or SESSION_SECRET, a long random text that stays the same',
+      'ERR_INTELLIGENT_SESSION_SECRET',
+    );
+  return { ...resolved, timeoutMs, redis, store, local, secret: none ? undefined : secret };
+}
+
+/** A store as express-session takes one, or options of ours. */
+function storeOf(store: Store | StoreOptions): Store | StoreOptions {
+  if (isStore(store)) return store;
+  const { length } = Object.keys(store);
+  const methods = ['get', 'set', 'destroy'].filter((name) => typeof (store as never)[name] === 'function');
+  if (methods.length > 0 || (length === 0 && Object.getPrototypeOf(store) !== Object.prototype))
+    throw new OptionError(
+      `${CALLER}: option "store" is no store: express-session needs get(), set(), destroy() and the events of its class Store, ` +
+        `got ${describeValue(store)} with ${methods.join(', ') || 'none of them'}`,
+    );
+  for (const name of Object.keys(store))
+    if (Object.hasOwn(elsewhereInStore, name))
+      throw new OptionError(`${CALLER}: option "store.${name}" ${elsewhereInStore[name]}`);
+  return store;
+}
+
+/** By its looks: its express-session may be another copy. */
+export const isStore = (store: object): store is Store =>
+  ['get', 'set', 'destroy', 'on', 'emit', 'createSession'].every(
+    (name) => typeof (store as never)[name] === 'function',
+  );
