@@ -189,8 +189,8 @@ export class RedisSessionStore extends Store {
     }
   }
 
-  /** A user's sessions, each with its id. HKEYS and a GET each, in two round trips. Needs option `user`. */
-  sessionsOf(user: string): Promise<SessionWithId[]> {
+  /** A user's sessions, each with its id. The user is what the option `user` gives. HKEYS and a GET each, in two round trips. Needs option `user`. */
+  sessionsOf(user: string | number): Promise<SessionWithId[]> {
     return this.#calls.run(undefined, () => this.#calls.whenReady(() => this.#layers.owners.sessionsOf(user)));
   }
 
@@ -199,7 +199,7 @@ export class RedisSessionStore extends Store {
    * many GETs and destroy() as there are sessions. One that can't be read is destroyed too; one that is another's by now is
    * not.
    */
-  destroyAllOf(user: string, options?: { except?: string | readonly string[] | undefined }): Promise<number> {
+  destroyAllOf(user: string | number, options?: { except?: string | readonly string[] | undefined }): Promise<number> {
     return this.#calls.run(undefined, () => {
       const { except = [] } = optionsOf('destroyAllOf', options);
       const kept = new Set(typeof except === 'string' ? [except] : except);

@@ -6,6 +6,7 @@ import { forEachKey, scanPrefix } from '../redis/scan.js';
 import type { Lifetimes } from './lifetimes.js';
 import type { resolveStoreOptions } from './options.js';
 import type { SessionRecords } from './session-records.js';
+import { userIdOf } from './session-user.js';
 import { type Noted, STORED_BY_MS, UserSessions } from './user-sessions.js';
 
 type Options = Pick<ReturnType<typeof resolveStoreOptions>, 'user' | 'maxSessionsPerUser' | 'disableTTL' | 'scanCount'>;
@@ -72,8 +73,8 @@ export class SessionOwners {
   }
 
   /** A user's sessions, each with its id. */
-  async sessionsOf(user: string): Promise<(SessionData & { id: string })[]> {
-    this.#checkUser('sessionsOf', user);
+  async sessionsOf(given: string | number): Promise<(SessionData & { id: string })[]> {
+    const user = this.#checkedUser('sessionsOf', given);
     const sids = await this.#users.list(user);
     const sessions = await Promise.all(sids.map((sid) => this.records.find(sid)));
     return sessions.flatMap((session, i) =>
@@ -83,11 +84,11 @@ export class SessionOwners {
 
   /** Destroys a user's sessions but for those that are `kept`: how many. */
   async destroyAllOf(
-    user: string,
+    given: string | number,
     kept: ReadonlySet<string>,
     destroy: (sid: string) => Promise<void>,
   ): Promise<number> {
-    this.#checkUser('destroyAllOf', user);
+    const user = this.#checkedUser('destroyAllOf', given);
     const sids = (await this.#users.listToEnd(user, [...kept])).filter((sid) => !kept.has(sid));
     const destroyed = await Promise.all(
       sids.map(async (sid) => {
@@ -115,10 +116,12 @@ export class SessionOwners {
     return this.records.states.snapshotOf(session)?.user;
   }
 
-  /** Nothing would be found, or ended, of a user that is no text. */
-  #checkUser(method: string, user: unknown): void {
+  /** A user as the option `user` names them. Of anything else nothing would be found, or ended, and nobody would know why. */
+  #checkedUser(method: string, user: unknown): string {
     if (!this.options.user) throw misuse('RedisSessionStore has no option "user"');
-    if (typeof user !== 'string') throw misuse(`${method}(): expected a user, as a text, got ${describeValue(user)}`);
+    const id = typeof user === 'string' ? user : userIdOf(user);
+    if (id !== undefined) return id;
+    throw misuse(`${method}(): expected a user, a text or a number, got ${describeValue(user)}`);
   }
 }
 

@@ -16,7 +16,7 @@ export function userOfSession(
   return (session) => {
     const user: unknown = option(session);
     if (user === undefined || user === null || user === '' || user === false) return undefined;
-    const id = callApplication(() => idOf(user));
+    const id = callApplication(() => userIdOf(user));
     if (id !== undefined && id !== '') return id;
     // a promise that nobody waits for must not end the process when it is rejected
     if (user instanceof Promise) user.catch(() => {});
@@ -31,7 +31,7 @@ const { toString: objectToString } = Object.prototype;
  * An id as a text. It is a text, a number, or an object with a toString() of its own, as MongoDB's ObjectId. The toString() of
  * JavaScript's own objects does not say whose a session is: a list that holds another user's id must not become that user.
  */
-function idOf(user: unknown): string | undefined {
+export function userIdOf(user: unknown): string | undefined {
   if (typeof user === 'string' || typeof user === 'bigint') return String(user);
   if (typeof user === 'number') return Number.isFinite(user) ? String(user) : undefined;
   if (typeof user !== 'object' || user === null || Array.isArray(user)) return undefined;

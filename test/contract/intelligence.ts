@@ -184,7 +184,7 @@ export function itKnowsItsVisitors(namespace: string, ground: () => Ground): voi
       expect(
         await sessions.serving.ask(command, 'foreign-string', payload, { ttlSeconds: 60, timeoutMs: 2000 }),
         command,
-      ).to.include({ answered: false });
+      ).to.include({ answered: false, reason: 'failed' });
     expect(await client.mget(visited, notified)).to.deep.equal(['text', 'text']);
   });
 }

@@ -188,7 +188,8 @@ describe('RedisSessionStore', () => {
       withStore({ user: (of) => of.userId as number | null }, async (of) => {
         await of.set('1', data({ userId: 7 }));
         await of.set('2', data({ userId: null }));
-        expect((await of.sessionsOf('7')).map(({ id }) => id)).to.deep.equal(['1']);
+        for (const user of ['7', 7]) expect((await of.sessionsOf(user)).map(({ id }) => id)).to.deep.equal(['1']);
+        expect(await of.sessionsOf(Number.NaN).catch(({ code }) => code)).to.equal('ERR_INTELLIGENT_SESSION_ARGUMENT');
         expect(await client.keys('users:*')).to.deep.equal(['users:sess:7']);
       }));
 
