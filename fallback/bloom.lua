@@ -1,5 +1,5 @@
 -- The functions bloom_check, bloom_add, bloom_which and bloom_load on plain Redis: RedisBloom's filter, bit for bit, in a string.
--- The script begins with ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, of a new filter, and MOST_ITEMS.
+-- The script begins with ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, of a new filter, and MAX_ITEMS.
 -- The string is "ISBLOOM1", the header that BF.SCANDUMP gives (20 bytes and 53 for each layer), and then each layer's bytes.
 -- One GETRANGE reads the first KB. The bits of layers that lie behind it are read by BITFIELD, all in one command.
 local MAGIC = 'ISBLOOM1'
@@ -232,10 +232,10 @@ local bloom_check = bloom_open
 local bloom_refused = 0 -- how many items full filters did not take
 
 -- Adds an item and gives 1 if it was new, else 0. `filter` is what bloom_check() gave, if it was called. A filter that has
--- MOST_ITEMS takes no new item.
+-- MAX_ITEMS takes no new item.
 local function bloom_add(key, pair, filter)
   filter = bloom_ready(key, filter)
-  if filter.size < MOST_ITEMS then return (bloom_put(filter, pair)) end
+  if filter.size < MAX_ITEMS then return (bloom_put(filter, pair)) end
   if bloom_has(filter, pair, filter.n) == 1 then return 0 end
   bloom_refused = bloom_refused + 1
   return 1

@@ -12,14 +12,14 @@ const MAGIC = Buffer.from('ISBLOOM1');
 /** A filter of fewer bytes is read by one GETRANGE and checked in this process, however many items there are. */
 const SMALL_BYTES = 4096;
 /** To read more bits than this, a script costs less than BITFIELD's arguments. */
-const MOST_PROBED_BITS = 256;
-const MOST_REMEMBERED_STARTS = 1000;
+const MAX_PROBED_BITS = 256;
+const MAX_REMEMBERED_STARTS = 1000;
 
 /** RedisBloom's filter, bit for bit, on plain Redis commands: one string a filter (WIRE.md, "Bloom filter"). */
 export class PlainBloomFilter extends StoredFilter {
   readonly implementation = 'fallback';
   /** Bigger filters that were seen, so that the next check need not look at the header first. */
-  readonly #starts = new LRUCache<string, Start>({ max: MOST_REMEMBERED_STARTS });
+  readonly #starts = new LRUCache<string, Start>({ max: MAX_REMEMBERED_STARTS });
   readonly #reserve: Script;
   readonly #add: Script<number[]>;
   readonly #exists: Script<number[]>;
@@ -116,7 +116,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
     if (!start) return undefined;
     const { layers } = start.form;
     const perItem = layers.reduce((sum, { hashes }) => sum + hashes, 0);
-    if (pairs.length * perItem > MOST_PROBED_BITS) return undefined;
+    if (pairs.length * perItem > MAX_PROBED_BITS) return undefined;
     const fixed = fixedParts(layers.length);
     const words: (string | number)[] = fixed.flatMap(({ at, bytes }) => ['GET', `u${bytes * 8}`, at * 8]);
     for (const pair of pairs)

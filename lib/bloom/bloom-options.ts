@@ -4,7 +4,7 @@ import { integer } from '../options/checks.js';
 import { about, withNeeds } from '../options/option-facts.js';
 import { loadScript } from '../redis/load-script.js';
 import type { BloomOptions, BloomShape, ResolvedShape } from './bloom-filter.js';
-import { MOST_EXPANSION } from './filter-format.js';
+import { MAX_EXPANSION } from './filter-format.js';
 
 const rate = v.custom<number>(
   (value) => typeof value === 'number' && value > 0 && value < 1,
@@ -20,7 +20,7 @@ export const shapeEntries = {
     about('Items in the first layer of a Bloom filter, 1 to 2^30.', { flag: '<items>' }),
   ),
   expansion: v.pipe(
-    v.optional(integer(1, MOST_EXPANSION), 2),
+    v.optional(integer(1, MAX_EXPANSION), 2),
     about('Entries of each further layer, as a multiple of the one before, 1 to 32768.', { flag: '<factor>' }),
   ),
 };
@@ -61,16 +61,16 @@ export function resolveShape(options: BloomShape, defaults: BloomShape = {}): Re
 }
 
 /** What commands let one filter grow to: every check asks each layer. */
-const MOST_BYTES = 256 * 1024;
-const MOST_LAYERS = 32;
+const MAX_COMMAND_FILTER_BYTES = 256 * 1024;
+const MAX_COMMAND_FILTER_LAYERS = 32;
 
 /** How many items a filter of that size holds. The first layer has the size that the options say, even a larger one. */
 function mostItems({ errorRate, capacity, expansion, nonScaling }: ResolvedShape): number {
   if (nonScaling) return capacity;
   let [items, bytes, layers, entries, rate] = [0, 28, 0, capacity, errorRate / 2];
-  for (; layers < MOST_LAYERS; layers++, entries *= expansion, rate /= 2) {
+  for (; layers < MAX_COMMAND_FILTER_LAYERS; layers++, entries *= expansion, rate /= 2) {
     bytes += 53 + 8 * Math.ceil((entries * -Math.log(rate)) / Math.LN2 ** 2 / 64);
-    if (layers > 0 && bytes > MOST_BYTES) break;
+    if (layers > 0 && bytes > MAX_COMMAND_FILTER_BYTES) break;
     items += entries;
   }
   return items;
@@ -80,5 +80,5 @@ function mostItems({ errorRate, capacity, expansion, nonScaling }: ResolvedShape
 export function bloomLua(shape: ResolvedShape, file: string): string {
   const { errorRate, capacity, expansion, nonScaling } = shape;
   const values = [errorRate, capacity, expansion, nonScaling, mostItems(shape)].join(', ');
-  return `local ERROR_RATE, CAPACITY, EXPANSION, NON_SCALING, MOST_ITEMS = ${values}\n${loadScript(file)}`;
+  return `local ERROR_RATE, CAPACITY, EXPANSION, NON_SCALING, MAX_ITEMS = ${values}\n${loadScript(file)}`;
 }

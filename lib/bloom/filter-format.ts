@@ -8,9 +8,9 @@ const LINK = 53;
 const NON_SCALING = 8;
 /** RedisBloom 2's options for every filter: no rounding to powers of two, and 64-bit hashes. */
 const PLAIN = 5;
-export const MOST_BYTES = 536_000_000;
-const MOST_LAYERS = 1000;
-export const MOST_EXPANSION = 32_768;
+export const MAX_FILTER_BYTES = 536_000_000;
+const MAX_DUMP_LAYERS = 1000;
+export const MAX_EXPANSION = 32_768;
 /** Constants with the digits that the module has. */
 const LN2 = 0.693147180559945;
 const LN2_SQUARED = 0.480453013918201;
@@ -41,12 +41,12 @@ export function parseForm(bytes: Buffer, isComplete = true): FilterForm {
   const damaged = () => bloomFault('DAMAGED');
   if (bytes.length < HEADER) throw damaged();
   const n = bytes.readUInt32LE(8);
-  if (n < 1 || n > MOST_LAYERS || bytes.length < HEADER + n * LINK) throw damaged();
+  if (n < 1 || n > MAX_DUMP_LAYERS || bytes.length < HEADER + n * LINK) throw damaged();
   const options = bytes.readUInt32LE(12);
   if (options !== PLAIN && options !== PLAIN + NON_SCALING) throw bloomFault('FOREIGN');
   // An expansion of 0 would make layers that hold nothing; one over what an option allows would take all of the memory.
   const growth = bytes.readUInt32LE(16);
-  if ((options === PLAIN && growth === 0) || growth > MOST_EXPANSION) throw damaged();
+  if ((options === PLAIN && growth === 0) || growth > MAX_EXPANSION) throw damaged();
   const layers: Layer[] = [];
   let at = HEADER + n * LINK;
   for (let i = 0; i < n; i++) {
@@ -88,7 +88,7 @@ export const digestOf = (bytes: Buffer): string => createHash('sha1').update(byt
 
 /** Bytes of a dump's header, by its start; 0 for less than a start. */
 const headerLength = (bytes: Buffer): number =>
-  bytes.length < HEADER ? 0 : HEADER + Math.min(bytes.readUInt32LE(8), MOST_LAYERS) * LINK;
+  bytes.length < HEADER ? 0 : HEADER + Math.min(bytes.readUInt32LE(8), MAX_DUMP_LAYERS) * LINK;
 
 /** Makes a dump of layers and their bits. */
 export function formatDump(
@@ -123,7 +123,7 @@ const bitsFor = (entries: number, errorRate: number): number =>
 export function emptyLayer(entries: number, errorRate: number): Omit<Layer, 'at'> & { readonly data: Buffer } {
   const per = bitsPerItem(errorRate);
   const bits = bitsFor(entries, errorRate);
-  if (bits / 8 > MOST_BYTES) throw bloomFault('TOOBIG');
+  if (bits / 8 > MAX_FILTER_BYTES) throw bloomFault('TOOBIG');
   return { bits, count: 0, errorRate, hashes: Math.ceil(LN2 * per), entries, data: Buffer.alloc(bits / 8) };
 }
 

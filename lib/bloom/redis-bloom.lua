@@ -1,5 +1,5 @@
 -- The functions bloom_check, bloom_add, bloom_which, bloom_dump and bloom_load on RedisBloom.
--- The script begins with ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, of a new filter, and MOST_ITEMS.
+-- The script begins with ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, of a new filter, and MAX_ITEMS.
 
 -- Gives a filter's number of items, or false where there is no key. A key of another type is an error: BF.MEXISTS alone would
 -- answer 0.
@@ -16,11 +16,11 @@ end
 local bloom_refused = 0 -- how many items full filters did not take
 
 -- Adds an item and gives 1 if it was new, else 0. `count` is what bloom_check() gave, if it was called. A filter that has
--- MOST_ITEMS takes no new item.
+-- MAX_ITEMS takes no new item.
 local function bloom_add(key, item, count)
   if count == nil then count = bloom_check(key) end
   if count then
-    if count < MOST_ITEMS then return redis.call('BF.ADD', key, item) end
+    if count < MAX_ITEMS then return redis.call('BF.ADD', key, item) end
     if redis.call('BF.EXISTS', key, item) == 1 then return 0 end
     bloom_refused = bloom_refused + 1
     return 1

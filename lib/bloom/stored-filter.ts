@@ -12,7 +12,7 @@ import type {
 } from './bloom-filter.js';
 import { inBatches, itemKeying } from './bloom-items.js';
 import { bloomLua, resolveBloomOptions, resolveShape } from './bloom-options.js';
-import { digestOf, MOST_BYTES, parseForm } from './filter-format.js';
+import { digestOf, MAX_FILTER_BYTES, parseForm } from './filter-format.js';
 import { merge } from './merge.js';
 import { argumentError } from '../options/check-arguments.js';
 
@@ -80,7 +80,7 @@ export abstract class StoredFilter implements BloomFilter {
 
   async load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
     const { bytes, ttlMs } = checkedDump(dump);
-    if (parseForm(bytes).length > MOST_BYTES) throw bloomFault('TOOBIG');
+    if (parseForm(bytes).length > MAX_FILTER_BYTES) throw bloomFault('TOOBIG');
     const watched = new Map([[key, undefined], ...(unchanged ?? [])]);
     const digests = [...watched.values()].map((one) => (one ? digestOf(one.bytes) : ''));
     const args = [...watched.keys(), ttlMs ?? '', ...digests, ...this.loadArguments(bytes)];

@@ -1,6 +1,6 @@
 const INTERVAL_MS = 1_000;
 /** How many texts are told apart within an interval; all further ones count as one. */
-const MOST_TEXTS = 100;
+const MAX_TEXTS = 100;
 const OTHERS = 'other faults';
 
 /** Logs each text at most once a second and counts its repetitions, so that a thousand bad messages fill no log. */
@@ -12,7 +12,7 @@ export class DeduplicatedLog {
   constructor(readonly log: (text: string, times: number) => void) {}
 
   add(text: string): void {
-    const key = this.#repetitions.has(text) || this.#repetitions.size < MOST_TEXTS ? text : OTHERS;
+    const key = this.#repetitions.has(text) || this.#repetitions.size < MAX_TEXTS ? text : OTHERS;
     const times = this.#repetitions.get(key);
     this.#repetitions.set(key, times === undefined ? 0 : times + 1);
     if (times === undefined) this.log(key, 1);

@@ -22,7 +22,7 @@ export function warn(code: WarningCode, message: string): void {
   process.emitWarning(safeText(text), { code });
 }
 
-const MOST_WARNINGS = 16;
+const MAX_WARNINGS = 16;
 
 /** Gives each warning once, and only so many of them, since names in them may come from outside. */
 export class WarnOnce {
@@ -31,7 +31,7 @@ export class WarnOnce {
   /** `subject` is what the warning is about, where another message about it is no reason to warn again. */
   warn(code: WarningCode, message: string, subject = message): void {
     const key = `${code} ${subject}`;
-    if (this.#given.has(key) || this.#given.size >= MOST_WARNINGS) return;
+    if (this.#given.has(key) || this.#given.size >= MAX_WARNINGS) return;
     this.#given.add(key);
     warn(code, message);
   }

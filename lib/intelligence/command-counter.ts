@@ -2,14 +2,14 @@ import type { Count, Counter, Metrics } from '../metrics/metrics.js';
 import { builtIn } from './commands.js';
 
 /** A command's name may be what a visitor chose: those after so many are "other". */
-const MOST_COMMANDS = 100;
+const MAX_COMMANDS = 100;
 
 /** A counter by command and result whose children are looked up once: finding one by its labels costs more than counting. */
 export class CommandCounts {
   readonly #counter: Counter;
-  /** by command, then by result */
-  /** of the commands after those */
+  /** The counts of all commands after the first MAX_COMMANDS, by result. */
   readonly #others = new Map<string, Count>();
+  /** The counts by command, then by result. */
   readonly #children = new Map<string, Map<string, Count>>();
 
   constructor(name: string, help: string, metrics: Metrics) {
@@ -28,7 +28,7 @@ export class CommandCounts {
   }
 
   #childrenOf(command: string): Map<string, Count> {
-    if (builtIn.has(command) || this.#children.size < MOST_COMMANDS) {
+    if (builtIn.has(command) || this.#children.size < MAX_COMMANDS) {
       const counts = new Map<string, Count>();
       this.#children.set(command, counts);
       return counts;

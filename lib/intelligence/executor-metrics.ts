@@ -1,9 +1,9 @@
 import type { Metrics } from '../metrics/metrics.js';
 import { CommandCounts } from './command-counter.js';
 
-const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/** What whoever carries out commands counts. No label carries an id or a payload. */
+/** The metrics of a process that carries out commands: a worker, or an embedded site. No label carries an id or a payload. */
 export class ExecutorMetrics {
   readonly messages: CommandCounts;
   readonly processing;
@@ -20,12 +20,12 @@ export class ExecutorMetrics {
     this.processing = metrics.histogram(
       'intelligent_session_worker_processing_seconds',
       'From the sending of a script call to its reply',
-      SECONDS,
+      BUCKETS_SECONDS,
     );
     this.queueing = metrics.histogram(
       'intelligent_session_worker_queueing_seconds',
-      'From when a message was heard, or added where it was kept, to its script call; of each call, the first one’s',
-      SECONDS,
+      'From when a message was heard, or added where it was kept, to its script call; measured for the first message of each call',
+      BUCKETS_SECONDS,
     );
     this.refusedItems = metrics
       .counter(

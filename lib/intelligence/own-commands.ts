@@ -7,9 +7,9 @@ import type { Command } from './own-command.js';
 import type { Task } from './task.js';
 import { type Dropped, TaskQueue } from './task-queue.js';
 
-const MOST_RUNNING = 256;
+const MAX_RUNNING = 256;
 
-/** Runs an application's own commands, MOST_RUNNING at once; what comes meanwhile waits in a queue of its own. */
+/** Runs an application's own commands, MAX_RUNNING at once; what comes meanwhile waits in a queue of its own. */
 export class OwnCommands<T extends Task> {
   readonly #queue: TaskQueue<T>;
   #running = 0;
@@ -41,7 +41,7 @@ export class OwnCommands<T extends Task> {
   }
 
   #start(): void {
-    while (this.#running < MOST_RUNNING) {
+    while (this.#running < MAX_RUNNING) {
       const task = this.#queue.shift();
       if (!task) return;
       void this.#run(task);

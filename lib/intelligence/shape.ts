@@ -21,7 +21,7 @@ export interface Shape {
 const OPTIONS = ['activityDays', 'errorRate', 'capacity', 'expansion'] as const;
 type Numbers = [number, number, number, number];
 /** As the options have it. */
-export const MOST_ACTIVITY_DAYS = 366;
+export const MAX_ACTIVITY_DAYS = 366;
 
 export interface ShapeOptions extends Shape {
   readonly itemSecret?: string | undefined;
@@ -105,7 +105,7 @@ export class SharedShape {
     for (let i = 0; i < reply.length; i += 2) stored.set(reply[i] as string, reply[i + 1] as string);
     if (stored.get('version') !== VERSION) throw this.#unknown();
     const [activityDays, errorRate, capacity, expansion] = OPTIONS.map((name) => Number(stored.get(name))) as Numbers;
-    const isWhole = Number.isInteger(activityDays) && activityDays >= 1 && activityDays <= MOST_ACTIVITY_DAYS;
+    const isWhole = Number.isInteger(activityDays) && activityDays >= 1 && activityDays <= MAX_ACTIVITY_DAYS;
     if (!isWhole || !isBloomShape({ errorRate, capacity, expansion })) throw this.#unknown();
     return { activityDays, errorRate, capacity, expansion, itemKey: stored.get('itemKey') };
   }

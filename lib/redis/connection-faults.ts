@@ -1,7 +1,7 @@
 import { redisFault } from '../errors/errors.js';
 import type { RedisClient } from './client.js';
 
-const MOST_REASONS = 16;
+const MAX_REASONS = 16;
 
 /**
  * Calls `listener` with the reason why a connection does not come about (a wrong password, a proxy that has no INFO, too many
@@ -13,7 +13,7 @@ export function onConnectionFault(client: RedisClient, listener: (error: Error) 
   let outcomeKnown = false;
   const reportOnce = (cause: unknown) => {
     const error = redisFault(cause);
-    if (reported.has(error.message) || reported.size >= MOST_REASONS) return;
+    if (reported.has(error.message) || reported.size >= MAX_REASONS) return;
     reported.add(error.message);
     listener(error);
   };

@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto';
 
-/** Numbers have six digits to the base 36. */
+/** The highest number: a dedup token has room for six digits to the base 36 (dedup-token.ts). */
 const LAST_NUMBER = 36 ** 6 - 1;
 
-/** The ids of an executor's requests, `<sender>~<number>`: in ascending order, by which it is known what was counted before. */
+/**
+ * Makes the ids of a process' requests, `<sender>~<number>`. The numbers ascend, so that whoever carries a request out knows one that it
+ * has counted before, also when it comes late (was_counted() in activity-ring.lua).
+ */
 export class RequestIds {
   #sender = newSender();
   #number = 0;
@@ -15,4 +18,5 @@ export class RequestIds {
   }
 }
 
+/** 48 random bits: no two processes take the same. */
 const newSender = (): string => randomBytes(6).toString('base64url');

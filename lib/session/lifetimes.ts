@@ -1,5 +1,5 @@
 import type { SessionData } from 'express-session';
-import { MOST_TTL_SECONDS } from '../redis/expiry.js';
+import { MAX_TTL_SECONDS } from '../redis/expiry.js';
 import type { resolveStoreOptions } from './options.js';
 
 type Options = Pick<
@@ -10,8 +10,8 @@ type Options = Pick<
 /** Seconds for a session of which the ttl function says nothing sensible. */
 const DEFAULT_TTL = 86_400;
 /** Nothing lives longer than this in Redis, whatever a cookie or a ttl function says. */
-const MOST_MS = MOST_TTL_SECONDS * 1000;
-const MOST_DAYS = MOST_TTL_SECONDS / 86_400;
+const MAX_MS = MAX_TTL_SECONDS * 1000;
+const MAX_DAYS = MAX_TTL_SECONDS / 86_400;
 /** express-session lets maxAge slip by a millisecond now and then. */
 const SLIP_MS = 100;
 
@@ -39,11 +39,11 @@ export class Lifetimes {
     const provisional = !returning && isEmpty(session) && !disableTouch && !disableTTL;
     const ms = this.#ms(session);
     // the end of a cookie that lives for exactly so long may have slipped
-    if (ms > MOST_MS + SLIP_MS && !disableTTL)
+    if (ms > MAX_MS + SLIP_MS && !disableTTL)
       this.onInvalid(
-        `a session is to live for more than ${MOST_DAYS} days: ${MOST_DAYS} are taken instead, as browsers do`,
+        `a session is to live for more than ${MAX_DAYS} days: ${MAX_DAYS} are taken instead, as browsers do`,
       );
-    return Math.floor(Math.min(ms, provisional ? newSessionTtl * 1000 : MOST_MS, MOST_MS));
+    return Math.floor(Math.min(ms, provisional ? newSessionTtl * 1000 : MAX_MS, MAX_MS));
   }
 
   /** For how many seconds a session is meant to live in all; 0 where its cookie does not say it. */

@@ -14,7 +14,7 @@ import type { StoreEvents } from './store-events.js';
 
 type Options = Pick<ReturnType<typeof resolveStoreOptions>, 'nearCache' | 'ttl' | 'disableTTL' | 'scanCount'>;
 
-/** How long a tombstone stays. */
+/** A tombstone stays for as long as a save that got no answer may still be tried again: it keeps that from undoing the logout. */
 const TOMBSTONE_MS = 60_000;
 
 const touchScript = new Script<number>(loadScript('lib/session/touch.lua'));
@@ -93,12 +93,12 @@ export class SessionRecords {
     return session.catch(() => null).then((read) => (read ? remember(read) : this.events.unreadable()));
   }
 
-  /** Saves where `expected` stands. */
+  /** Saves if the stored value still equals `expected`. */
   compareAndSet(sid: string, expected: string, value: string, ttlMs: number): Promise<'saved' | 'gone' | Changed> {
     return this.#write(sid, async (key) => outcomeOf(await this.#batcher.save(key, expected, value, ttlMs)));
   }
 
-  /** Saves whatever stands there; `onlyExisting`: unless the session is gone. */
+  /** Saves whatever is stored (SET); `onlyExisting`: only if there is a session (SET XX). */
   async put(sid: string, value: string, ttlMs: number, onlyExisting: boolean): Promise<'saved' | 'gone'> {
     const expiry = ttlMs === KEEP_TTL ? ['KEEPTTL'] : ttlMs === NO_TTL ? [] : ['PX', ttlMs];
     const condition = onlyExisting ? ['XX'] : [];
@@ -108,7 +108,10 @@ export class SessionRecords {
     return reply === null ? 'gone' : 'saved';
   }
 
-  /** Saves a new session again whose earlier saves got no answer: where one of them stands, or none where that may be. */
+  /**
+   * Saves a new session again whose earlier saves got no answer: if what is stored equals one of them, or nothing is stored and that
+   * may be.
+   */
   saveUnanswered(
     sid: string,
     value: string,
@@ -133,7 +136,7 @@ export class SessionRecords {
     return (await this.#batcher.flush().pexpire(this.keys.of(sid), ttlMs)) === 1;
   }
 
-  /** Renews the expiry and, where `expected` stands, the value (touch.lua): was the value replaced? */
+  /** Renews the expiry and, if the stored value still equals `expected`, replaces it (touch.lua): was it replaced? */
   async touch(sid: string, expected: string, value: string, ttlMs: number): Promise<boolean> {
     const reply = await this.#write(sid, (key) =>
       touchScript.run(this.#batcher.flush(), [key, expected, value, ttlMs]),
@@ -189,7 +192,7 @@ export class SessionRecords {
     this.#near?.close();
   }
 
-  /** Every write of a value is made here. A read that it crosses must not be kept: it may have the value of before. */
+  /** Every write of a value is made here. It is taken out of the near cache before and after: a read meanwhile may have the old value. */
   async #write<T>(sid: string, command: (key: string) => Promise<T>): Promise<T> {
     const key = this.keys.of(sid);
     this.#near?.forget(key);

@@ -2,7 +2,7 @@ import { murmurHash64A } from '../hash/murmur-hash.js';
 import { describeValue } from '../options/check-options.js';
 import { IntelligentSessionError, OptionError } from '../errors/errors.js';
 import { decodeId, encodeId, isSendable, MAX_ID_LENGTH } from '../redis/keys.js';
-import { boundedTtl, MOST_TTL_SECONDS } from '../redis/expiry.js';
+import { boundedTtl, MAX_TTL_SECONDS } from '../redis/expiry.js';
 
 /** A list of one request that nobody fetches the answer from is gone after this. */
 export const REPLY_TTL_MS = 500;
@@ -23,7 +23,7 @@ const COMMAND = /^[a-z0-9-]{1,64}$/;
 const NONCE = /^[\w-]{1,64}$/;
 const INBOX = /^[\w-]{8,64}$/;
 /** The length of a command, a session's id, a request's id and two colons. */
-const MOST_REQUEST_LENGTH = 64 + 2 * MAX_ID_LENGTH + 2;
+const MAX_REQUEST_LENGTH = 64 + 2 * MAX_ID_LENGTH + 2;
 
 const notRequest = (why: string) => new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', why);
 
@@ -63,7 +63,7 @@ export function parseRequestId(rid: string): RequestId {
   if (inbox && !INBOX.test(inbox)) throw notRequest('an inbox has 8 to 64 of A-Za-z0-9_-');
   if (nonce && !NONCE.test(nonce)) throw notRequest('a nonce has 1 to 64 of A-Za-z0-9_-');
   if (budget && /^\d{1,9}$/.test(budget)) request.budgetMs = Number(budget);
-  if (ttl && /^[1-9]\d{0,9}$/.test(ttl)) request.ttlSeconds = Math.min(Number(ttl), MOST_TTL_SECONDS);
+  if (ttl && /^[1-9]\d{0,9}$/.test(ttl)) request.ttlSeconds = Math.min(Number(ttl), MAX_TTL_SECONDS);
   if (nonce) request.nonce = nonce;
   return request;
 }
@@ -136,7 +136,7 @@ export function parseChannel(namespace: string, channel: string, db = 0): Messag
  * send anything: what is not of the sizes and forms of WIRE.md is a coded error that repeats nothing of it.
  */
 export function parseRequest(text: string): Message {
-  if (text.length > MOST_REQUEST_LENGTH) throw notRequest('A request is too long');
+  if (text.length > MAX_REQUEST_LENGTH) throw notRequest('A request is too long');
   const [command, sid, rid, ...rest] = text.split(':');
   if (!command || !sid || !rid || rest.length > 0 || !COMMAND.test(command)) throw notRequest('Not a request');
   if (sid.length > MAX_ID_LENGTH || rid.length > MAX_ID_LENGTH)

@@ -7,7 +7,7 @@ import type { Worker } from './worker.js';
 type Answer = [status: number, type: string, text: string];
 
 /** So many connections at once. Each gets one answer and is then closed: whoever sends many requests and reads nothing fills no memory. */
-const MOST_CONNECTIONS = 64;
+const MAX_CONNECTIONS = 64;
 
 /**
  * Serves what Prometheus and a cluster manager ask: `/metrics`; `/healthz`: is the process alive; `/readyz`: does the worker
@@ -40,7 +40,7 @@ export async function serveHttp(worker: Worker, port: number, host: string): Pro
       .catch((error): Answer => [500, 'text/plain', `${faultText(error)}\n`])
       .then(([status, type, body]) => res.writeHead(status, { 'content-type': type, connection: 'close' }).end(body));
   });
-  server.maxConnections = MOST_CONNECTIONS;
+  server.maxConnections = MAX_CONNECTIONS;
   server.listen(port, host);
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
     throw new OptionError(`--metrics-port: can't listen at ${host}, port ${port} (${error.code})`);

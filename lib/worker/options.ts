@@ -9,7 +9,7 @@ import { OptionError } from '../errors/errors.js';
 import type { NamedCombo } from '../intelligence/command/descriptor.js';
 import { builtIn } from '../intelligence/commands.js';
 import type { Command } from '../intelligence/own-command.js';
-import { MOST_ACTIVITY_DAYS } from '../intelligence/shape.js';
+import { MAX_ACTIVITY_DAYS } from '../intelligence/shape.js';
 import { checkCommand, DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../transport/protocol.js';
 import type { RedisOption } from '../redis/client.js';
 import { namespaceOf } from '../redis/connect.js';
@@ -138,8 +138,8 @@ export const executorEntries = {
   ),
   ...shapeEntries,
   activityDays: v.pipe(
-    v.optional(check.integer(1, MOST_ACTIVITY_DAYS), 7),
-    about(`How many days of [activity](activity.md) are kept, 1 to ${MOST_ACTIVITY_DAYS}.`, { unit: 'days' }),
+    v.optional(check.integer(1, MAX_ACTIVITY_DAYS), 7),
+    about(`How many days of [activity](activity.md) are kept, 1 to ${MAX_ACTIVITY_DAYS}.`, { unit: 'days' }),
   ),
 };
 

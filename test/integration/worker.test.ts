@@ -69,6 +69,23 @@ for (const flavour of flavours.filter(({ server }) => server === 'redis-7.0'))
       expect(await ask('pageview', 'big', '/a')).to.have.nested.property('data.totalPages', 1);
     });
 
+    it('where the clock of Redis is put back, a view of a day that the ring has left behind writes into no other day', async () => {
+      worker = await createWorker({ redis: redis.url, namespace: 'w:' });
+      const { activity } = intelligenceKeys('w:', 'clock');
+      const [seconds] = await client.time();
+      const today = Math.floor(Number(seconds) / 86_400);
+      // as of a clock that was ahead: eight days, of which the last one is 15 days away
+      const stored = Buffer.alloc(208 + 8 * 180);
+      stored[0] = 1;
+      [today - 5, today + 15, 3, 1, Number(seconds) + 600].forEach((value, i) =>
+        stored.writeUInt32LE(value, 1 + 4 * i),
+      );
+      await client.set(activity, stored);
+      const { data } = (await ask('pageview', 'clock', '/a')) as { data: object };
+      expect(data).to.include({ totalPages: 4, activityThisMinute: false });
+      expect((await client.getBuffer(activity))?.subarray(208).some((byte) => byte !== 0)).to.equal(false);
+    });
+
     it('activityDays may change, where the stored shape is deleted: counts stay, and the ring begins anew', async () => {
       const { activity } = intelligenceKeys('w:', 'days');
       for (const [made, then] of [

@@ -95,4 +95,4 @@ describe('SECURITY.md', () => {
 });
 
 /** Bounds of what is no cost of anybody's: times, the longest ones that a timer or Redis takes. */
-const LESS = new Set(['MOST_TIMEOUT_MS', 'MOST_WAIT_MS', 'MOST_REQUEST_LENGTH', 'MOST_MS']);
+const LESS = new Set(['MAX_TIMEOUT_MS', 'MAX_WAIT_MS', 'MAX_REQUEST_LENGTH', 'MAX_MS']);

@@ -7,8 +7,8 @@ import type { RedisTarget } from '../../redis/target.js';
 
 const BLOCK_SECONDS = 0.5;
 /** So many requests may wait for a connection, and for so long at most. */
-const MOST_WAITING = 1_000;
-const MOST_WAIT_MS = 1_000;
+const MAX_WAITING = 1_000;
+const MAX_WAIT_MS = 1_000;
 
 /** The white paper's way of waiting: a list for every request, and a blocking connection from a pool of a fixed size. */
 export class ReplyLists {
@@ -25,7 +25,7 @@ export class ReplyLists {
       endConnection(client);
     };
     const validate = async ({ status }: Redis) => status === 'ready';
-    const limits = { max: size, maxWaitingClients: MOST_WAITING, acquireTimeoutMillis: MOST_WAIT_MS };
+    const limits = { max: size, maxWaitingClients: MAX_WAITING, acquireTimeoutMillis: MAX_WAIT_MS };
     this.#pool = createPool<Redis>({ create, destroy, validate }, { ...limits, testOnBorrow: true });
   }
 

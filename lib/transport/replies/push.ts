@@ -8,8 +8,8 @@ import { Undrained } from './undrained.js';
 /** What PTTL answers of a key that is not there. */
 const NO_KEY = -2;
 /** One call has no more answers and characters than that, so that none holds Redis for long. Lua's unpack() takes some 8,000. */
-const MOST_ANSWERS = 1_000;
-const MOST_CHARACTERS = 262_144;
+const MAX_ANSWERS = 1_000;
+const MAX_CHARACTERS = 262_144;
 const script = new Script<string | number>(
   `${loadScript('lib/transport/replies/push-answers.lua')}
 local wrong, before = push_answers(KEYS[1], tonumber(ARGV[1]), { unpack(ARGV, 2) })
@@ -73,7 +73,7 @@ function* batchesOf(texts: readonly string[]): Generator<readonly string[]> {
   let batch: string[] = [];
   let characters = 0;
   for (const text of texts) {
-    if (batch.length > 0 && (batch.length >= MOST_ANSWERS || characters + text.length > MOST_CHARACTERS)) {
+    if (batch.length > 0 && (batch.length >= MAX_ANSWERS || characters + text.length > MAX_CHARACTERS)) {
       yield batch;
       [batch, characters] = [[], 0];
     }

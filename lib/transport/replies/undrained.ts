@@ -1,18 +1,18 @@
 import { INBOX_TTL_MS, REPLY_TTL_MS } from '../protocol.js';
 
 /** One inbox that is slow to be drained holds so many bytes at most: 64 answers of a year's activity are 67 MB. */
-const MOST_INBOX_BYTES = 96 * 1024 * 1024;
+const MAX_INBOX_BYTES = 96 * 1024 * 1024;
 /** All lists together from which nobody has been seen to fetch anything hold so many bytes at most. */
-const MOST_UNDRAINED_BYTES = 32 * 1024 * 1024;
+const MAX_UNDRAINED_BYTES = 32 * 1024 * 1024;
 /** An inbox of more answers is not kept alive (push-answers.lua): one that is shorter than before may have expired. */
 const KEPT_ALIVE = 1_000;
 /** From so many bytes on, Redis is asked whether somebody has fetched from the lists of single requests. */
-const CHECKED_FROM_BYTES = MOST_UNDRAINED_BYTES / 4;
+const CHECKED_FROM_BYTES = MAX_UNDRAINED_BYTES / 4;
 const LISTS_PER_CHECK = 256;
 /** What Redis needs for a list besides its answers. */
 const LIST_BYTES = 200;
 /** So many inboxes are remembered as drained. */
-const MOST_INBOXES = 10_000;
+const MAX_INBOXES = 10_000;
 
 /** A list as it was after the last push. */
 interface List {
@@ -45,8 +45,8 @@ export class Undrained {
     this.#forget(this.#inboxes, INBOX_TTL_MS);
     this.#forget(this.#lists, REPLY_TTL_MS);
     const inbox = ttlMs === REPLY_TTL_MS ? undefined : this.#inboxes.get(key);
-    if (inbox && inbox.bytes + bytes > MOST_INBOX_BYTES) return false;
-    return this.#drained.has(key) || this.#bytes + this.sending + bytes <= MOST_UNDRAINED_BYTES;
+    if (inbox && inbox.bytes + bytes > MAX_INBOX_BYTES) return false;
+    return this.#drained.has(key) || this.#bytes + this.sending + bytes <= MAX_UNDRAINED_BYTES;
   }
 
   /** To be told of each push: `count` answers of so many bytes now stand behind `before` others. */
@@ -85,7 +85,7 @@ export class Undrained {
     this.#bytes -= list.bytes + LIST_BYTES;
     this.#drained.add(key);
     const [oldest] = this.#drained;
-    if (this.#drained.size > MOST_INBOXES) this.#drained.delete(oldest as string);
+    if (this.#drained.size > MAX_INBOXES) this.#drained.delete(oldest as string);
   }
 
   #drop(lists: Map<string, List>, key: string, { bytes }: List): void {

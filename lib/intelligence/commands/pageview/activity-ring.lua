@@ -1,22 +1,26 @@
--- What is known of a session's page views is one string (WIRE.md, "activity"). This file reads and writes it, and stands before
--- the commands that use it. The string has a head:
---   version (1 byte); first day, last day, views, unique pages, expiry in seconds (unsigned 32-bit integers, little-endian);
+-- What is known of a session's page views is one string (WIRE.md, "activity"). This file reads and writes it. It is put before
+-- pageview.lua in the script; activity/index.ts reads the same string in TypeScript. The string has a head:
+--   version (1 byte); first day and last day of the ring (days since 1970), views, unique pages, when the keys expire (Unix time in
+--   seconds), each an unsigned 32-bit integer, little-endian;
 --   the dedup tokens of the last 17 requests that were counted (11 bytes each, the newest first);
 -- and behind the head a ring of days, a bit a minute. Offsets count from 0.
-local bit, struct = bit, struct
-local ACTIVITY_VERSION, NUMBERS, NUMBERS_AT = '\1', '<I4I4I4I4I4', 1
-local TOKENS_AT, TOKEN_BYTES = 21, 11 -- the tokens end where the head does
-local SENDER_BYTES = 5 -- of a token; the rest is the request's number among its sender's, six digits to the base 36
-local HEAD_BYTES, DAY_BYTES, MINUTES_A_DAY = 208, 180, 1440
+local bit, struct = bit, struct -- locals are found faster than globals
+local ACTIVITY_VERSION, NUMBERS_FORMAT, NUMBERS_OFFSET = '\1', '<I4I4I4I4I4', 1
+local TOKENS_OFFSET, TOKEN_BYTES, MAX_TOKENS = 21, 11, 17
+local HEAD_BYTES = TOKENS_OFFSET + MAX_TOKENS * TOKEN_BYTES
+-- a token begins with its sender; the rest is the request's number among its sender's, or no number (dedup-token.ts)
+local SENDER_BYTES = 5
+local DAY_BYTES, MINUTES_A_DAY = 180, 1440
 local EMPTY_HEAD, EMPTY_DAY = ('\0'):rep(HEAD_BYTES), ('\0'):rep(DAY_BYTES)
 
--- Reads the string into a table. An error where it is something else, or where a later version has written it. `slots` is how
--- many days this process' ring has.
+-- Reads the string into a table. An error where it is something else, or where a later version has written it, which loop.lua
+-- knows by the field `version`. `slots` is how many days the ring has: one more than `activityDays`, since the last minutes of that
+-- many days begin and end in the middle of one.
 local function unpack_activity(data, slots)
   if #data == 0 then return { is_new = true, data = EMPTY_HEAD, slots = slots, views = 0, unique_pages = 0, expires = 0 } end
   if data:sub(1, 1) ~= ACTIVITY_VERSION then error({ version = 'the activity' }) end
   if #data < HEAD_BYTES or (#data - HEAD_BYTES) % DAY_BYTES ~= 0 then error('WRONGTYPE the activity is damaged') end
-  local first_day, last_day, views, unique_pages, expires = struct.unpack(NUMBERS, data, NUMBERS_AT + 1)
+  local first_day, last_day, views, unique_pages, expires = struct.unpack(NUMBERS_FORMAT, data, NUMBERS_OFFSET + 1)
   return {
     data = data, slots = slots, first_day = first_day, last_day = last_day, views = views, unique_pages = unique_pages, expires = expires,
   }
@@ -24,15 +28,15 @@ end
 
 -- The head, with the token of one more request; the oldest one goes.
 local function pack_head(activity, token)
-  local numbers = struct.pack(NUMBERS, activity.first_day, activity.last_day, activity.views, activity.unique_pages, activity.expires)
-  return ACTIVITY_VERSION .. numbers .. token .. activity.data:sub(TOKENS_AT + 1, HEAD_BYTES - TOKEN_BYTES)
+  local numbers = struct.pack(NUMBERS_FORMAT, activity.first_day, activity.last_day, activity.views, activity.unique_pages, activity.expires)
+  return ACTIVITY_VERSION .. numbers .. token .. activity.data:sub(TOKENS_OFFSET + 1, HEAD_BYTES - TOKEN_BYTES)
 end
 
 -- The next place of a text, from `from` on, at which a token begins; nothing where there is none.
 local function find_token(data, text, from)
   local at = data:find(text, from, true)
   while at and at <= HEAD_BYTES do
-    if (at - 1 - TOKENS_AT) % TOKEN_BYTES == 0 then return at end
+    if (at - 1 - TOKENS_OFFSET) % TOKEN_BYTES == 0 then return at end
     at = data:find(text, at + 1, true)
   end
 end
@@ -42,11 +46,12 @@ end
 -- before, by another worker or by this one.
 local function was_counted(activity, token)
   local data = activity.data
-  if find_token(data, token, TOKENS_AT + 1) then return true end
+  if find_token(data, token, TOKENS_OFFSET + 1) then return true end
   local number = tonumber(token:sub(SENDER_BYTES + 1), 36)
-  if data:byte(HEAD_BYTES) == 0 or not number then return false end
+  local all_are_taken = data:byte(HEAD_BYTES) ~= 0
+  if not number or not all_are_taken then return false end
   local sender = token:sub(1, SENDER_BYTES)
-  local at = find_token(data, sender, TOKENS_AT + 1)
+  local at = find_token(data, sender, TOKENS_OFFSET + 1)
   local is_older = at ~= nil
   while at do
     local other = tonumber(data:sub(at + SENDER_BYTES, at + TOKEN_BYTES - 1), 36)
@@ -87,17 +92,18 @@ local function last_six_minutes(activity, minute)
   local low = from % 8
   local at = slot_of(activity, activity.last_day) + (from - low) / 8 + 1
   local one, two = activity.data:byte(at, at + 1)
-  return bit.band(bit.rshift(one * 256 + (two or 0), 10 - low), 63)
+  return bit.band(bit.rshift(one * 256 + (two or 0), 16 - 6 - low), 63)
 end
 
--- Gives a day a slot, whose bits are 0. 'same': it had one; 'longer': the ring has grown or turned; 'new': it is another ring.
+-- Gives a day a slot. 'unchanged': it has one, or it is one of days that the ring has left behind, of a clock that was put back;
+-- 'extended': the ring has grown or turned; 'reset': there is another ring, which begins with this day.
 local function open_day(activity, day)
   local first_day, last_day, slots = activity.first_day, activity.last_day, activity.slots
   if activity.is_new or day < first_day or day - last_day >= slots or not ring_fits(activity) then
     activity.first_day, activity.last_day, activity.data = day, day, activity.data:sub(1, HEAD_BYTES) .. EMPTY_DAY
-    return 'new'
+    return 'reset'
   end
-  if day <= last_day then return 'same' end
+  if day <= last_day then return 'unchanged' end
   -- the days since the last one are empty: up to the ring's end, and then from its beginning
   local data, days, slot = activity.data, day - last_day, slot_of(activity, last_day + 1)
   local here = math.min(days, slots - (slot - HEAD_BYTES) / DAY_BYTES)
@@ -105,5 +111,5 @@ local function open_day(activity, day)
   local rest = days - here
   if rest > 0 then data = data:sub(1, HEAD_BYTES) .. EMPTY_DAY:rep(rest) .. data:sub(HEAD_BYTES + rest * DAY_BYTES + 1) end
   activity.data, activity.last_day = data, day
-  return 'longer'
+  return 'extended'
 end

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { murmurHash64A } from '../../../hash/murmur-hash.js';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-/** The number in a request id `<sender>~<number>`, which counts the sender's requests: up to 2^30, to the base 36. */
+/** The number in a request id `<sender>~<number>`, which counts the sender's requests: at most six digits to the base 36. */
 const NUMBER = /^[0-9a-z]{1,6}$/;
 
 const senders = new LRUCache<string, string>({ max: 1000 });

@@ -59,18 +59,18 @@ commands['pageview'] = function(keys, message)
   end
   activity.views = activity.views + 1
   local opened = open_day(activity, today)
-  renew = renew or opened == 'new'
+  renew = renew or opened == 'reset'
   if renew then activity.expires = now + math.floor(kept_for(message.ttl) / 1000) end
   local head = pack_head(activity, message.token)
 
-  if opened == 'same' then
+  if opened == 'unchanged' then
     redis.call('SETRANGE', keys.activity, 0, head)
   else
     -- written at its exact size: a string that grows by SETRANGE takes up to twice as much
     redis.call('SET', keys.activity, head .. activity.data:sub(HEAD_BYTES + 1), 'KEEPTTL')
   end
   local minutes = last_six_minutes(activity, minute)
-  if minutes % 2 == 0 then
+  if minutes % 2 == 0 and activity.last_day - today < activity.slots then
     redis.call('SETBIT', keys.activity, slot_of(activity, today) * 8 + minute % MINUTES_A_DAY, 1)
   end
   if renew then
