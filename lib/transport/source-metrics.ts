@@ -7,12 +7,10 @@ export class SourceMetrics {
   readonly claimedMessages;
   readonly streamsMadeAnew;
   readonly lostMessages;
-  /** The partitions whose streams failed at the last heartbeat. */
-  readonly failingPartitions = new Set<number>();
   /** By partition. */
   readonly lag = new Map<number, number>();
 
-  constructor(metrics: Metrics, isListening: () => boolean) {
+  constructor(metrics: Metrics, now: { isListening(): boolean; failingPartitions(): number }) {
     const counter = (name: string, help: string) => metrics.counter(`intelligent_session_worker_${name}`, help).of();
     this.subscriptionsLost = counter(
       'subscription_lost_total',
@@ -40,8 +38,8 @@ export class SourceMetrics {
     metrics.gauge(
       'intelligent_session_worker_failing_partitions',
       'Partitions of this worker whose stream failed lately (another type at its key, say): the others are read',
-      () => this.failingPartitions.size,
+      () => now.failingPartitions(),
     );
-    metrics.gauge('intelligent_session_worker_listening', 'Does it listen: 1 or 0', () => Number(isListening()));
+    metrics.gauge('intelligent_session_worker_listening', 'Does it listen: 1 or 0', () => Number(now.isListening()));
   }
 }

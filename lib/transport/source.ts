@@ -17,6 +17,8 @@ export interface SourceEvents {
 export interface Source extends EventEmitter<SourceEvents> {
   /** Does it hear what is sent? This is known from what its connections did last: asking costs nothing. */
   readonly listening: boolean;
+  /** Of how many partitions Redis answered with an error lately; none by pub/sub. */
+  readonly failingPartitions: number;
   /** Resolves when it listens. */
   start(): Promise<void>;
   /** To be told of each message that was finished, or dropped. */

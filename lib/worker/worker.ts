@@ -66,7 +66,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #replies: Replies;
   readonly #metrics = new Metrics();
   readonly #executorMetrics = new ExecutorMetrics(this.#metrics, () => this.#executor?.waiting ?? 0);
-  readonly #sourceMetrics = new SourceMetrics(this.#metrics, () => this.listening);
+  readonly #sourceMetrics = new SourceMetrics(this.#metrics, {
+    isListening: () => this.listening,
+    failingPartitions: () => this.#source?.failingPartitions ?? 0,
+  });
   readonly #log: Logger;
   readonly #faultLines = new DeduplicatedLog((text, times) =>
     this.#log.warn(times === 1 ? text : `${text} (${times.toLocaleString('en')} times within a second)`),

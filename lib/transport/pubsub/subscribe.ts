@@ -20,6 +20,7 @@ export interface PubSubSourceOptions {
 
 /** Messages by pub/sub (the white paper's way): at most once, and what is published while nobody listens is gone. */
 export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
+  readonly failingPartitions = 0;
   readonly #subscriber: Subscriber;
   readonly #patterns: readonly string[];
   readonly #closed = new AbortController();

@@ -36,7 +36,9 @@ export class Assignment {
   readonly #membership: Membership;
   readonly #leases: Leases;
   #isStopping = false;
-  /** What Redis has answered of some partition's stream, in this heartbeat. */
+  /** The partitions of whose streams Redis has answered with an error: tried again at each heartbeat. */
+  readonly failing = new Set<number>();
+  /** Those errors, of this heartbeat. */
   readonly #errors: Error[] = [];
 
   constructor(
@@ -73,57 +75,59 @@ export class Assignment {
     await this.acknowledger.flush().catch((error) => this.hooks.fault(error));
     const numbers = Array.from({ length: this.options.partitions }, (_, number) => number);
     this.#errors.length = 0;
-    // A reader that has begun to wait for some partitions comes to another one only after that: so it is told of all together.
-    await Promise.all(numbers.map((number) => this.#attend(number, members))).finally(() => this.partitions.changed());
+    // A reader that blocks on some streams notices another one only at its next read, so all are settled before readers are woken.
+    await Promise.all(numbers.map((number) => this.#reconcile(number, members))).finally(() =>
+      this.partitions.changed(),
+    );
     const share = numbers.filter((number) => this.#membership.isShare(number, members));
     const [error] = this.#errors;
-    if (error && share.every((number) => this.metrics.failingPartitions.has(number))) throw error;
+    if (error && share.every((number) => this.failing.has(number))) throw error;
   }
 
   /** What is at its key is no stream: it is tried again at the next heartbeat. */
   forgetUnreadable(partition: Partition): void {
-    this.#forget(partition);
-    this.metrics.failingPartitions.add(partition.number);
+    this.#drop(partition);
+    this.failing.add(partition.number);
   }
 
-  #forget(partition: Partition): void {
+  #drop(partition: Partition): void {
     this.partitions.delete(partition);
     this.metrics.lag.delete(partition.number);
-    this.metrics.failingPartitions.delete(partition.number);
+    this.failing.delete(partition.number);
     this.hooks.lost(partition);
   }
 
   /** Takes, keeps or leaves one partition. */
-  async #attend(number: number, members: readonly string[]): Promise<void> {
+  async #reconcile(number: number, members: readonly string[]): Promise<void> {
     const isWanted = () => !this.#isStopping && this.#membership.isShare(number, members);
     const owned = this.partitions.get(streamKey(this.options.namespace, number));
-    if (!owned && !isWanted()) return void this.metrics.failingPartitions.delete(number);
+    if (!owned && !isWanted()) return void this.failing.delete(number);
     // The lease of one that is being left is renewed, too, until all that was read is finished.
+    // With a lease comes the time of its server, by which the age of its stream's messages is told.
     const clockOffsetMs = await this.#leases.renew(number);
-    if (clockOffsetMs === undefined) return owned && this.#forget(owned);
-    if (!owned) return this.#alone(number, () => this.#own(number, clockOffsetMs, members));
+    if (clockOffsetMs === undefined) return owned && this.#drop(owned);
+    if (!owned) return this.#isolatingErrors(number, () => this.#acquire(number, clockOffsetMs, members));
     owned.clockOffsetMs = clockOffsetMs;
     if (!isWanted()) return this.#leave(owned);
     owned.stay();
-    return this.#alone(number, () => this.#trim(owned, members));
+    return this.#isolatingErrors(number, () => this.#trim(owned, members));
   }
 
   /** What Redis answers of one partition's stream fails no other's, and is told once. */
-  async #alone(number: number, work: () => Promise<void>): Promise<void> {
-    const { failingPartitions } = this.metrics;
+  async #isolatingErrors(number: number, work: () => Promise<void>): Promise<void> {
     try {
       await work();
-      failingPartitions.delete(number);
+      this.failing.delete(number);
     } catch (caught) {
       const error = caught as Error;
-      if (error.name !== 'ReplyError') throw error;
-      if (!failingPartitions.has(number)) this.hooks.fault(error);
-      failingPartitions.add(number);
+      if (error.name !== 'ReplyError') throw error; // the connection's, and no answer of Redis
+      if (!this.failing.has(number)) this.hooks.fault(error);
+      this.failing.add(number);
       this.#errors.push(error);
     }
   }
 
-  async #own(number: number, clockOffsetMs: number, members: readonly string[]): Promise<void> {
+  async #acquire(number: number, clockOffsetMs: number, members: readonly string[]): Promise<void> {
     const partition = new Partition(number, streamKey(this.options.namespace, number), clockOffsetMs);
     await createGroup(this.client, partition.key);
     await this.#trim(partition, members);
@@ -151,7 +155,7 @@ export class Assignment {
 
   async #release(partition: Partition): Promise<void> {
     await this.acknowledger.flush();
-    this.#forget(partition);
+    this.#drop(partition);
     await this.#leases.release(partition.number);
     log('worker %s leaves partition %d', this.options.id, partition.number);
   }

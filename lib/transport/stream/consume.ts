@@ -63,6 +63,10 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     return !isStopping && this.#heartbeat.isRecent && ![...this.#readers].some(({ isDeaf }) => isDeaf);
   }
 
+  get failingPartitions(): number {
+    return this.#assignment.failing.size;
+  }
+
   start(): Promise<void> {
     return this.#heartbeat.start();
   }
