@@ -6,10 +6,10 @@ import type { RedisClient } from './client.js';
 export { keyPrefixOf, namespaceOf } from './open-target.js';
 export type { RedisClient, RedisOption } from './client.js';
 
-/** How long a request waits for Redis where the option `maxWaitMs` says nothing. */
+/** How long a request waits for Redis where the option `maxWaitMs` says nothing, ms. */
 export const DEFAULT_MAX_WAIT_MS = 3_000;
 
-/** Errors of Redis and ioredis that do not say what to do, in words that do. */
+/** Errors of Redis and of ioredis, and our own 'no answer', in words that say what to do. */
 const CAUSES: readonly (readonly [RegExp, string])[] = [
   [/^NOAUTH/, 'NOAUTH, it asks for a password and none was given'],
   [/^Unknown RESP type/, 'what answers there is no Redis (another port?)'],
@@ -22,7 +22,10 @@ export function noConnection(client: RedisClient, cause: string): string {
   return `No connection to Redis at ${targetOf(client).address()}: ${why}`;
 }
 
-/** Resolves when commands can be sent. Rejects with the last fault after `timeoutMs`, counted by the event loop's clock. */
+/**
+ * Resolves when commands can be sent. Rejects with the last fault after `timeoutMs`, in which time that this process was blocked does not
+ * count, or at once where the client has ended.
+ */
 export function whenReady(client: RedisClient, timeoutMs: number): Promise<void> {
   if (client.status === 'ready') return Promise.resolve();
   return new Promise((resolve, reject) => {

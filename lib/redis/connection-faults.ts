@@ -1,11 +1,12 @@
 import { redisFault } from '../errors/errors.js';
 import type { RedisClient } from './client.js';
 
+/** Reasons that are told until the next `ready`: a text may come from outside. */
 const MAX_REASONS = 16;
 
 /**
- * Calls `listener` with the reason why a connection does not come about (a wrong password, a proxy that has no INFO, too many
- * clients, nobody there): once for each reason, until the connection is ready again.
+ * Calls `listener` with the reason why a connection does not come about, or breaks with an error (a wrong password, a proxy that has no
+ * INFO, too many clients, nobody there): once for each reason, until the connection is ready again. To be called before it is ready.
  */
 export function onConnectionFault(client: RedisClient, listener: (error: Error) => void): void {
   const reported = new Set<string>();
@@ -26,7 +27,7 @@ export function onConnectionFault(client: RedisClient, listener: (error: Error) 
     reportOnce(cause);
   });
   client.on('close', () => {
-    if (client.status === 'end') return; // this process has ended it
+    if (client.status === 'end') return; // this process has ended it, or ioredis tries no longer
     if (!outcomeKnown)
       reportOnce('the connection was closed before it was ready (too many clients, or TLS on one side only?)');
     outcomeKnown = false;

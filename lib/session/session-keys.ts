@@ -18,7 +18,7 @@ export class SessionKeys {
 
   /** The key of a session. */
   of(sid: string): string {
-    if (typeof sid === 'symbol') throw argumentError('store', "a session's id, a text", sid);
+    if (typeof sid === 'symbol') throw argumentError('A method of RedisSessionStore', "a session's id, a text", sid);
     return sessionKey(this.prefix, sid);
   }
 

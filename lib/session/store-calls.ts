@@ -6,7 +6,7 @@ import { WaitLimit } from '../redis/wait-limit.js';
 
 export type Callback<T = void> = (error?: unknown, result?: T) => void;
 
-/** What a method returns whose result goes to a callback. */
+/** A method returns this where its result goes to a callback. */
 export const GIVEN_TO_CALLBACK: Promise<unknown> = Promise.resolve();
 
 /** A callback that can't be called would end the process later, where nobody catches the error. */
@@ -15,15 +15,15 @@ export function checkCallback(method: string, callback: unknown): void {
 }
 
 interface CallOptions {
-  /** The caller hears nothing of an error; it is an event all the same. @default false */
+  /** A callback hears nothing of an error; it is an event all the same. @default false */
   readonly ignoresError?: boolean;
-  /** The caller waits for `maxWaitMs` at most. A scan of all sessions takes as long as it takes. @default true */
+  /** A callback waits for `maxWaitMs` at most. A scan of all sessions takes as long as it takes. @default true */
   readonly limited?: boolean;
 }
 
 /**
- * How a method of the store gives its result: to a callback or as a promise, and within the time that a page may wait. The
- * commands behind it wait for a Redis that can be reached.
+ * How a method of the store gives its result: to a callback, within the time that a page may wait, or as a promise. run() gives the
+ * result and reports faults, whenReady() waits for a connection.
  */
 export class StoreCalls {
   readonly #unfinished: UnfinishedWork;
@@ -39,7 +39,7 @@ export class StoreCalls {
     this.#waitLimit = new WaitLimit(maxWaitMs);
   }
 
-  /** Runs `work` when Redis can be reached; once more where its connection was lost before the command was sent. */
+  /** Runs `work` when Redis can be reached; once more where `isRepeatable` says so, by default if the command was not sent. */
   readonly whenReady = <T>(
     work: () => Promise<T>,
     isRepeatable: (error: unknown) => boolean = wasNotSent,
@@ -53,7 +53,7 @@ export class StoreCalls {
 
   /** Runs `work` for a caller who waits for its result. */
   run<T>(callback: Callback<T> | undefined, work: () => T | Promise<T>, options: CallOptions = {}): Promise<T> {
-    checkCallback('store', callback);
+    checkCallback('A method of RedisSessionStore', callback);
     let result: Promise<T>;
     try {
       const value = work();
@@ -71,7 +71,7 @@ export class StoreCalls {
     return GIVEN_TO_CALLBACK as Promise<T>;
   }
 
-  /** Runs `work` for a caller who does not wait: an error of it is an event. */
+  /** Runs `work` for a caller who does not wait: an error of it is an event. `undefined`: there was nothing to do. */
   runInBackground(work: () => Promise<unknown> | undefined): void {
     try {
       const result = work()?.catch((error) => this.onFault(error));
@@ -103,7 +103,8 @@ export class StoreCalls {
       const error = this.onFault(cause);
       process.nextTick(callback, ignoresError ? null : error);
     };
-    // The limit is of the call: however many commands, connections and saves before its own it waits for.
+    // The limit is for the whole call, whatever it waits for: a connection, several commands, an earlier save.
+    // What becomes of the work afterwards is not told: the caller has had its error.
     const onLate = () => fail(new Error(`no answer within ${this.#waitLimit.limitMs} ms`));
     const stopLimit = limited ? this.#waitLimit.begin(onLate) : () => {};
     result.then(
