@@ -5,7 +5,7 @@ import { builtIn } from './commands.js';
 const MAX_COMMANDS = 100;
 
 /** A counter by command and result whose children are looked up once: finding one by its labels costs more than counting. */
-export class CommandCounts {
+export class CommandCounter {
   readonly #counter: Counter;
   /** The counts of all commands after the first MAX_COMMANDS, by result. */
   readonly #others = new Map<string, Count>();

@@ -1,18 +1,18 @@
 import type { Metrics } from '../metrics/metrics.js';
-import { CommandCounts } from './command-counter.js';
+import { CommandCounter } from './command-counter.js';
 
 const BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** The metrics of a process that carries out commands: a worker, or an embedded site. No label carries an id or a payload. */
 export class ExecutorMetrics {
-  readonly messages: CommandCounts;
+  readonly messages: CommandCounter;
   readonly processing;
   readonly queueing;
   readonly refusedItems;
 
   /** `waiting`: how many messages wait now. */
   constructor(metrics: Metrics, waiting: () => number) {
-    this.messages = new CommandCounts(
+    this.messages = new CommandCounter(
       'intelligent_session_worker_messages_total',
       'Messages by command and result: done, failed, timeout (an own command), duplicate (counted before), gone (its session was destroyed), refused (of a wrong size or form); expired, no-waiter, full or too-old (dropped)',
       metrics,

@@ -1,6 +1,6 @@
 import type { Debugger } from 'debug';
 import { IntelligentSessionError, redisFault } from '../errors/errors.js';
-import { CommandCounts } from '../intelligence/command-counter.js';
+import { CommandCounter } from '../intelligence/command-counter.js';
 import type { Metrics } from '../metrics/metrics.js';
 import { MAX_ID_LENGTH } from '../redis/keys.js';
 import type { Answer, DegradedReason } from './executor.js';
@@ -8,14 +8,14 @@ import type { ExecutorEmitter } from './executor-emitter.js';
 
 /** Counts what became of requests, and tells what went unanswered by events and by `debug`. */
 export class Outcomes {
-  readonly #counts: CommandCounts;
+  readonly #counts: CommandCounter;
 
   constructor(
     readonly events: ExecutorEmitter,
     metrics: Metrics,
     readonly log: Debugger,
   ) {
-    this.#counts = new CommandCounts(
+    this.#counts = new CommandCounter(
       'intelligent_session_requests_total',
       'Requests by command and result (sent, answered, or why not)',
       metrics,
