@@ -102,14 +102,16 @@ function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => st
   };
   if (cluster.status === 'ready') start();
   else cluster.once('ready', start);
-  // A node that has left the Cluster still answers, but messages published there reach nobody, and none from elsewhere arrive.
-  const onNodeLeft = ({ options }: Redis) => {
-    const isOurs = (one: Redis['options']) => one.host === client.options.host && one.port === client.options.port;
-    if (isOurs(options) && !cluster.nodes('all').some((node) => isOurs(node.options))) client.disconnect(true);
+  // A node that has left the Cluster still answers, but messages published there reach nobody, and none from elsewhere arrive. It is
+  // looked for at each refresh, and when a connection is ready: one that was on its way to the node meanwhile can't be ended before.
+  const leaveNode = () => {
+    const isOurs = ({ options }: Redis) => options.host === client.options.host && options.port === client.options.port;
+    if (client.status === 'ready' && !cluster.nodes('all').some(isOurs)) client.disconnect(true);
   };
   if (!server) {
-    cluster.on('-node', onNodeLeft);
-    client.on('end', () => cluster.off('-node', onNodeLeft));
+    cluster.on('refresh', leaveNode);
+    client.on('ready', leaveNode);
+    client.on('end', () => cluster.off('refresh', leaveNode));
   }
   client.on('close', () => {
     if (server) cluster.refreshSlotsCache();
