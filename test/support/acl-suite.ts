@@ -39,7 +39,7 @@ const suite = {
     ...words(
       'ok slow send-mail price welcome own my-command close odd never hang shout quick nothing nothing-later no-json',
     ),
-    ...words('fail kicked flooded no-such-command null bigint stop echo checkout report leak forge large'),
+    ...words('fail kicked flooded no-such-command null bigint stop echo checkout report leak forge large broken hangs'),
   ],
 };
 
