@@ -10,6 +10,7 @@ import { hashPair, murmurHash64A } from '../lib/hash/murmur-hash.js';
 import { RedisBloomFilter } from '../lib/bloom/redis-bloom.js';
 import { intelligenceKey } from '../lib/redis/keys.js';
 import { keysOf } from '../lib/intelligence/commands.js';
+import { storedItems } from '../lib/intelligence/command/stored-item.js';
 import { pageview } from '../lib/intelligence/commands/pageview/index.js';
 import { commandScript, TO_CALLER } from '../lib/intelligence/script.js';
 import { cached } from '../test/support/servers.js';
@@ -197,14 +198,15 @@ for (let r = 0; r < ROUNDS; r++) {
       bloom: side === 'fallback' ? filters.fallback : filters.module,
       activityDays: 7,
       combos: new Map(),
-      itemKey: (_: string, page: string) => page,
+      items: storedItems(undefined),
+      messageAgeMs: 60_000,
     };
     for (const what of ['new page', 'page again'])
       await time(`page view script, ${what}, ${side}`, (i) => {
         const sid = `s${i % 100}`;
         const keys = keysOf(pageview).map((name) => intelligenceKey(side, sid, name));
         const id = `${what.replace(' ', '-')}~${i.toString(36)}`;
-        const fields = pageview.fields({ sid, id, payload: `/page/${Math.floor(i / 100)}` }, of);
+        const fields = pageview.fields({ sid, id, isAnonymous: false, payload: `/page/${Math.floor(i / 100)}` }, of);
         const message = { command: 'pageview', key: 1, ttl: 600_000, waits: false, again: false, ...fields };
         return script.run(client, [...keys, JSON.stringify([message])], keys.length);
       });

@@ -241,6 +241,19 @@ local function bloom_add(key, pair, filter)
   return 1
 end
 
+-- Adds items, as far as there is room for them.
+local function bloom_add_all(key, pairs)
+  if #pairs == 0 then return end
+  local filter, _ = bloom_ready(key)
+  for i = 1, #pairs do
+    if filter.size < MAX_ITEMS then
+      _, filter = bloom_put(filter, pairs[i])
+    else
+      bloom_refused = bloom_refused + 1
+    end
+  end
+end
+
 -- Gives the start of a filter, after all of it has been checked.
 local function bloom_start(key)
   local filter = bloom_open(key)

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
+import { storedItems } from '../../lib/intelligence/command/stored-item.js';
 
 const dist = (path: string) => new URL(`../../dist/lib/${path}`, import.meta.url).href;
 const { chooseBloomFilter } = (await import(
@@ -29,7 +30,7 @@ interface Asked {
 export async function bareScript(url: string, namespace: string, choice: 'module' | 'fallback') {
   const client = new Redis(url);
   const bloom = await chooseBloomFilter(client, choice);
-  const of = { bloom, activityDays: 7, combos: new Map(), itemKey: (_: string, page: string) => page };
+  const of = { bloom, activityDays: 7, combos: new Map(), items: storedItems(undefined), messageAgeMs: 60_000 };
   const script = commandScript(of, TO_CALLER);
   const names = keysOf(pageview);
   let asked: Asked[] = [];
@@ -44,7 +45,8 @@ export async function bareScript(url: string, namespace: string, choice: 'module
       const key = keys.length + 1;
       const prefix = intelligencePrefix(namespace, sid);
       for (const name of names) keys.push(prefix + name);
-      const fields = pageview.fields({ sid, id: `${sender}~${(++count).toString(36)}`, payload: page }, of);
+      const id = `${sender}~${(++count).toString(36)}`;
+      const fields = pageview.fields({ sid, id, payload: page, isAnonymous: false }, of);
       messages.push({ ...fields, command: 'pageview', key, ttl: 3_600_000, waits: true });
     }
     const reply = await script.run(client, [...keys, JSON.stringify(messages)], keys.length);

@@ -18,7 +18,7 @@ import {
 
 const BLOOM = {
   fallback: ['getrange', 'setrange', 'strlen', 'bitfield', 'del', 'type'],
-  module: ['bf.card', 'bf.reserve', 'bf.add', 'bf.exists', 'bf.mexists', 'type', 'getrange'],
+  module: ['bf.card', 'bf.reserve', 'bf.add', 'bf.madd', 'bf.exists', 'bf.mexists', 'type', 'getrange'],
 };
 
 /** What the built-in commands' scripts use, as their descriptors say: a group for each key, and one for all filters. */

@@ -31,6 +31,19 @@ local function bloom_add(key, item, count)
   return redis.call('BF.ADD', key, item)
 end
 
+-- Adds items, as far as there is room for them.
+local function bloom_add_all(key, items)
+  if #items == 0 then return end
+  local count = bloom_check(key) or 0
+  if count == 0 then
+    bloom_add(key, items[1], false)
+    count = 1
+  end
+  local many = math.min(#items, math.max(0, MAX_ITEMS - count))
+  for i = 1, many, 4000 do redis.call('BF.MADD', key, unpack(items, i, math.min(many, i + 3999))) end
+  bloom_refused = bloom_refused + #items - many
+end
+
 -- Looks items up. Gives a list of 0 (surely not there) and 1 (may be there); how many items were looked up, which are fewer
 -- where they would cost more than `budget` (in units of some 1 µs); and what it cost.
 local function bloom_which(key, items, budget)

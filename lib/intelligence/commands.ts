@@ -1,5 +1,6 @@
 import type { CommandDescriptor } from './command/descriptor.js';
 import { activity } from './commands/activity/index.js';
+import { carry } from './commands/carry/index.js';
 import { combo } from './commands/combo/index.js';
 import { freshPages } from './commands/fresh-pages/index.js';
 import { markNotificationSeen } from './commands/mark-notification-seen/index.js';
@@ -14,6 +15,7 @@ const folders = {
   'fresh-pages': freshPages,
   notifications,
   activity,
+  carry,
 } as const;
 
 type BuiltIn = (typeof folders)[keyof typeof folders];
@@ -28,6 +30,8 @@ export type CommandMethods = Intersection<BuiltIn['methods']>;
 
 export const descriptors: readonly CommandDescriptor[] = Object.values(folders);
 export const keptKeys: readonly KeptKey[] = Object.values(folders).flatMap(({ makes }) => makes as readonly KeptKey[]);
+/** The keys that have an expiry of their own. */
+export const temporaryKeys: readonly string[] = descriptors.flatMap(({ temporary = [] }) => temporary);
 
 /** The built-in commands by their names on the wire. */
 export const builtIn: ReadonlyMap<string, CommandDescriptor> = new Map(descriptors.map((one) => [one.name, one]));

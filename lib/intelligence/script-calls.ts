@@ -7,7 +7,8 @@ import { wasNotSent } from '../redis/lost-connection.js';
 import { tellsOfReplica } from '../redis/roles.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
-import type { CommandContext, ListCommand, ReadCommand } from './command/descriptor.js';
+import type { CarryCommand, CommandContext, ListCommand, ReadCommand } from './command/descriptor.js';
+import { SubjectCarrier } from './carry-subject.js';
 import { descriptors, keysOf, luaFiles } from './commands.js';
 import { commandScript, type ScriptReply, TO_CALLER } from './script.js';
 import type { Task } from './task.js';
@@ -35,6 +36,8 @@ export const toCaller: Ending<Task> = {
 /** What became of a message. */
 export type Outcome = 'done' | 'duplicate' | 'gone' | 'failed';
 
+const isCarry = ({ builtIn }: Task): boolean => builtIn !== undefined && 'from' in builtIn;
+
 /** The tasks of a call that are to be sent again, each kind in its order. */
 export interface Unfinished<T extends Task> {
   /** Lists of which a part was looked up, and what waits behind them: to be sent at once. */
@@ -58,6 +61,8 @@ export class ScriptCalls<T extends Task> {
   readonly #reads = new Map<ReadCommand, Script<(Buffer | null)[]>>();
   /** the names of a command's keys, by the command's name */
   readonly #keys = new Map(descriptors.map((command) => [command.name, keysOf(command)]));
+  /** what carries out the commands that take over another subject's data */
+  readonly #carriers = new Map<CarryCommand, SubjectCarrier>();
 
   constructor(
     readonly target: RedisTarget,
@@ -69,12 +74,27 @@ export class ScriptCalls<T extends Task> {
     readonly onRefused: (items: number) => void,
   ) {
     this.#script = commandScript(context, ending.lua);
-    for (const command of descriptors)
+    for (const command of descriptors) {
       if ('read' in command) this.#reads.set(command, new Script(luaFiles(command).map(loadScript).join('\n')));
+      if ('from' in command) this.#carriers.set(command, new SubjectCarrier(target, context, namespace, command));
+    }
   }
 
   /** Carries out tasks of built-in commands, and gives back those that are not finished. */
   async run(tasks: readonly T[]): Promise<Unfinished<T>> {
+    const carries = tasks.filter(isCarry);
+    if (carries.length === 0) return this.#runAll(tasks);
+    // What else there is of these users comes after what is carried to them.
+    const users = new Set(carries.map(({ sid }) => sid));
+    const others = tasks.filter((task) => !isCarry(task));
+    const carried = Promise.all(carries.map((task) => this.#carry(task))).then(async (unsent) => {
+      const unfinished = await this.#runAll(others.filter(({ sid }) => users.has(sid)));
+      return { ...unfinished, unsent: [...unsent.flat(), ...unfinished.unsent] };
+    });
+    return unfinishedOf([carried, this.#runAll(others.filter(({ sid }) => !users.has(sid)))]);
+  }
+
+  async #runAll(tasks: readonly T[]): Promise<Unfinished<T>> {
     const reads: Promise<void>[] = [];
     for (const task of tasks) {
       const { builtIn: command } = task;
@@ -87,20 +107,34 @@ export class ScriptCalls<T extends Task> {
   }
 
   async #runScript(tasks: readonly T[]): Promise<Unfinished<T>> {
-    const calls = this.target.inCalls(tasks, ({ sid }) => sid);
+    const calls = this.target.inCalls(tasks, ({ subject }) => subject);
     if (calls.length === 1) return this.#send(calls[0] as readonly T[]);
-    const unfinished = await Promise.all(calls.map((some) => this.#send(some)));
-    return {
-      held: unfinished.flatMap(({ held }) => held),
-      unsent: unfinished.flatMap(({ unsent }) => unsent),
-    };
+    return unfinishedOf(calls.map((some) => this.#send(some)));
+  }
+
+  /** Gives the task back where nobody knows whether it was carried out. */
+  async #carry(task: T): Promise<readonly T[]> {
+    const command = task.builtIn as CarryCommand;
+    const carrier = this.#carriers.get(command) as SubjectCarrier;
+    try {
+      const wasAny = await carrier.carry(command.from(task.sid, task.payload), task.sid, task.ttlSeconds);
+      task.answer(wasAny ? '1' : '0');
+      this.onOutcome(task, 'done');
+      return [];
+    } catch (error) {
+      const isOurs = error instanceof IntelligentSessionError;
+      const unsent = isOurs ? [] : this.#afterFault([task], error);
+      if (isOurs) this.onOutcome(task, 'failed', error);
+      if (unsent.length === 0) task.refuse(FAILED_COMMAND);
+      return unsent;
+    }
   }
 
   /** Such a command may go beside the call of the others: it answers what was there before them. */
   async #read(task: T, command: ReadCommand): Promise<void> {
     try {
       const answerOf = command.read(task.payload, this.context);
-      const keys = keysOf(command).map((name) => intelligenceKey(this.namespace, task.sid, name));
+      const keys = keysOf(command).map((name) => intelligenceKey(this.namespace, task.subject, name));
       const script = this.#reads.get(command) as Script<(Buffer | null)[]>;
       const reply = await script.runBuffers(this.target.client, keys).catch((error) => {
         throw redisFault(error);
@@ -117,22 +151,34 @@ export class ScriptCalls<T extends Task> {
   /** The fields of a task's message for the command's Lua. */
   #fieldsOf(task: T): object {
     const { builtIn: command } = task;
-    if (command && 'fields' in command) return command.fields(task, this.context);
+    if (command && 'fields' in command) {
+      const { id, subject, movedTo, isAnonymous } = task;
+      const payload = movedTo === undefined ? task.payload : this.#movedPayload(task, movedTo);
+      return command.fields(
+        { id, payload, sid: subject, isAnonymous: isAnonymous && movedTo === undefined },
+        this.context,
+      );
+    }
     if (command && 'list' in command) return this.#pieceOf(task, command);
     throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
+  }
+
+  /** An item that its sender has keyed was keyed for the anonymous visitor. */
+  #movedPayload({ sid, payload }: T, user: string): string {
+    return (payload.startsWith('#') && this.context.items.moved([payload], sid, user)?.[0]) || payload;
   }
 
   /** The next piece of a list. */
   #pieceOf(task: T, command: ListCommand): object {
     task.list ??= { items: command.list(task.payload, this.context), done: 0, parts: [], piece: PIECE };
     const { items, done, piece } = task.list;
-    const { bloom, itemKey } = this.context;
+    const { bloom, items: stored } = this.context;
     let end = done;
     let length = 0;
     while (end < items.length && end < done + piece && length < PIECE_LENGTH) length += items[end++]?.length ?? 0;
     const some = items.slice(done, end);
     return {
-      items: some.map((item) => bloom.scriptItem(itemKey(task.sid, item))),
+      items: some.map((item) => bloom.scriptItem(stored.of(task.subject, item))),
       whole: done === 0 && end === items.length,
       ...command.fieldsOf?.(some),
     };
@@ -153,9 +199,9 @@ export class ScriptCalls<T extends Task> {
         this.onOutcome(task, 'failed', error);
         continue;
       }
-      const { command, sid, ttlSeconds, awaited, attempts } = task;
+      const { command, subject, ttlSeconds, awaited, attempts } = task;
       const message = { ...fields, command, key: keys.length + 1, ttl: ttlSeconds * 1000, waits: awaited };
-      const prefix = intelligencePrefix(this.namespace, sid);
+      const prefix = intelligencePrefix(this.namespace, subject);
       for (const name of this.#keys.get(command) ?? []) keys.push(prefix + name);
       const more = attempts > 0 ? { ...endingOf?.(task), again: true } : endingOf?.(task);
       messages.push(more ? { ...message, ...more } : message);
@@ -168,13 +214,23 @@ export class ScriptCalls<T extends Task> {
     } catch (error) {
       return { held, unsent: this.#afterFault(sent, error) };
     }
-    for (const [i, task] of sent.entries()) if (!this.#finish(task, reply[i])) held.push(task);
+    const moved: T[] = [];
+    for (const [i, task] of sent.entries()) {
+      const one = reply[i];
+      if (Array.isArray(one) && one[0] === 'moved' && task.movedTo === undefined) {
+        this.ending.workedOn?.(task);
+        task.movedTo = String(one[1]);
+        moved.push(task);
+      } else if (!this.#finish(task, one)) held.push(task);
+    }
     for (const note of reply.slice(sent.length)) {
       const [name, text] = note as [string, string | number];
       if (name === 'refused') this.onRefused(Number(text));
       else this.ending.noted?.(name, String(text));
     }
-    return { held, unsent: [] };
+    if (moved.length === 0) return { held, unsent: [] };
+    const again = await this.#runScript(moved);
+    return { held: [...held, ...again.held], unsent: again.unsent };
   }
 
   /** Takes a message's reply; false where the task is to be sent again, at once. */
@@ -197,7 +253,8 @@ export class ScriptCalls<T extends Task> {
       return true;
     }
     if (outcome === 'gone' && detail !== '') task.answer(String(detail));
-    this.onOutcome(task, outcome as Outcome);
+    // A user's data do not move on.
+    this.onOutcome(task, outcome === 'moved' ? 'gone' : (outcome as Outcome));
     return true;
   }
 
@@ -231,6 +288,11 @@ export class ScriptCalls<T extends Task> {
     }
     return unsent;
   }
+}
+
+async function unfinishedOf<T extends Task>(calls: readonly Promise<Unfinished<T>>[]): Promise<Unfinished<T>> {
+  const all = await Promise.all(calls);
+  return { held: all.flatMap(({ held }) => held), unsent: all.flatMap(({ unsent }) => unsent) };
 }
 
 const PASSING = /^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MISCONF)/;

@@ -14,7 +14,7 @@ export const TO_CALLER = part('to-caller');
 
 /** The one script that carries out messages: the Bloom filter's Lua, every command's, an ending, and the loop over the messages. */
 export function commandScript({ bloom }: Pick<CommandContext, 'bloom'>, ending: string): Script<ScriptReply> {
-  const scripted = descriptors.filter((command) => !('read' in command));
+  const scripted = descriptors.filter((command) => !('read' in command) && !('from' in command));
   const names = scripted.map((command) => `['${command.name}']=${quoted(keysOf(command))}`);
   return new Script(
     [
@@ -27,6 +27,23 @@ export function commandScript({ bloom }: Pick<CommandContext, 'bloom'>, ending: 
       `local key_names = {${names.join(',')}}`,
       ending,
       part('loop'),
+    ].join('\n'),
+  );
+}
+
+/** A script that is no loop over messages, and uses the same functions: of the prelude, the Bloom filter and the ring of days. */
+export function ownScript<Reply>(
+  { bloom }: Pick<CommandContext, 'bloom'>,
+  names: readonly string[],
+  lua: string,
+): Script<Reply> {
+  return new Script(
+    [
+      part('prelude'),
+      bloom.lua,
+      `local KEPT, NAMES = ${quoted(keptKeys)}, ${quoted(names)}`,
+      loadScript('lib/intelligence/commands/pageview/activity-ring.lua'),
+      loadScript(lua),
     ].join('\n'),
   );
 }

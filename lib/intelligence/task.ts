@@ -18,6 +18,8 @@ export abstract class Task {
   /** how often it was sent in vain */
   attempts = 0;
   list: ListProgress | undefined;
+  /** The visitor has logged in since it was sent: it is worked on for this user. */
+  movedTo: string | undefined;
 
   constructor(
     readonly command: string,
@@ -28,8 +30,15 @@ export abstract class Task {
     readonly ttlSeconds: number,
     /** When it was heard, by performance.now(); or when it was added, where it was kept for a while before. */
     readonly heardMs: number,
+    /** Is it an anonymous visitor's, of whom something may be carried to a user? */
+    readonly isAnonymous = false,
   ) {
     this.builtIn = builtIn.get(command);
+  }
+
+  /** Whose data it is about. */
+  get subject(): string {
+    return this.movedTo ?? this.sid;
   }
 
   /** Did somebody ask for an answer? */

@@ -35,11 +35,11 @@ export class Script<Reply = unknown> {
   }
 
   /** Like run(), with the texts of the reply as bytes. */
-  async runBuffers(client: RedisClient, keysAndArguments: readonly ScriptArgument[]): Promise<Reply> {
+  async runBuffers(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
     const bytes = client as unknown as Bytes;
-    const reply = bytes.evalshaBuffer(this.#sha, this.keys, ...keysAndArguments).catch((error) => {
+    const reply = bytes.evalshaBuffer(this.#sha, keys, ...keysAndArguments).catch((error) => {
       if (!isUnknownScript(error)) throw error;
-      return bytes.evalBuffer(this.lua, this.keys, ...keysAndArguments);
+      return bytes.evalBuffer(this.lua, keys, ...keysAndArguments);
     });
     return (await reply) as Reply;
   }

@@ -4,7 +4,7 @@ import type { RedisClient } from '../redis/connect.js';
 import { isSendable } from '../redis/keys.js';
 import { formatPayload } from '../transport/protocol.js';
 import { CLOSE_TIMEOUT_MS, UnfinishedWork } from '../redis/unfinished-work.js';
-import type { Answer, DegradedReason, Message, Question } from './executor.js';
+import type { Answer, DegradedReason, Message, Question, SendOptions } from './executor.js';
 import { type HeldRequest, HeldRequests } from './held-requests.js';
 import { keyItems } from './keyed-items.js';
 import type { Outcomes } from './outcomes.js';
@@ -51,22 +51,23 @@ export class Dispatcher {
     this.#unfinished = new UnfinishedWork(client);
   }
 
-  send(command: string, sid: string, payload: unknown, options: { readonly ttlSeconds: number }): void {
+  send(command: string, sid: string, payload: unknown, options: SendOptions): void {
     checkRequest('send', command, sid, options);
     const keyed = keyItems(this.#itemSecret, command, sid, payload);
-    this.#send({ command, sid, payload: formatPayload(keyed.payload), ttlSeconds: options.ttlSeconds });
+    const { ttlSeconds, isAnonymous = false } = options;
+    this.#send({ command, sid, payload: formatPayload(keyed.payload), ttlSeconds, isAnonymous });
   }
 
   ask(
     command: string,
     sid: string,
     payload: unknown,
-    options: { readonly ttlSeconds: number; readonly timeoutMs: number },
+    options: SendOptions & { readonly timeoutMs: number },
   ): Promise<Answer> {
     checkRequest('ask', command, sid, options);
-    const { ttlSeconds, timeoutMs } = options;
+    const { ttlSeconds, timeoutMs, isAnonymous = false } = options;
     const { payload: keyed, readAnswer } = keyItems(this.#itemSecret, command, sid, payload);
-    const asked = this.#ask({ command, sid, payload: formatPayload(keyed), ttlSeconds, timeoutMs });
+    const asked = this.#ask({ command, sid, payload: formatPayload(keyed), ttlSeconds, timeoutMs, isAnonymous });
     if (!readAnswer) return asked;
     return asked.then((answer) => (answer.answered ? { answered: true, data: readAnswer(answer.data) } : answer));
   }

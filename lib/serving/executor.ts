@@ -41,6 +41,16 @@ export interface Message {
   readonly payload: string;
   /** How long what is kept of the session lives from now on. */
   readonly ttlSeconds: number;
+  /** It is about an anonymous visitor, of whom something may be carried to a user: what is seen is kept as a list, too. */
+  readonly isAnonymous: boolean;
+}
+
+/** How a message is sent. */
+export interface SendOptions {
+  /** How long what is kept lives from now on. */
+  readonly ttlSeconds: number;
+  /** Is it an anonymous visitor's, who may become a user? @default false */
+  readonly isAnonymous?: boolean | undefined;
 }
 
 /** A message whose answer is waited for. */
@@ -59,7 +69,7 @@ export interface Executor extends EventEmitter<ExecutorEvents> {
   /** A registry of prom-client's. Throws ERR_INTELLIGENT_SESSION_METRICS where prom-client is not installed. */
   readonly metrics: PromRegistry;
   /** Sends a command that nobody waits for. One PUBLISH or XADD; embedded, a part of a script call. */
-  send(command: string, sid: string, payload: unknown, options: { readonly ttlSeconds: number }): void;
+  send(command: string, sid: string, payload: unknown, options: SendOptions): void;
   /**
    * Sends a command and waits for its answer, `timeoutMs` (1 to a day) on top of the way to Redis and back. Never rejects. One
    * PUBLISH or XADD, and the worker's RPUSH of the answer; embedded, a part of a script call.
@@ -68,7 +78,7 @@ export interface Executor extends EventEmitter<ExecutorEvents> {
     command: string,
     sid: string,
     payload: unknown,
-    options: { readonly ttlSeconds: number; readonly timeoutMs: number },
+    options: SendOptions & { readonly timeoutMs: number },
   ): Promise<Answer>;
   /**
    * Removes what is kept of a session, and leaves word of it for as long as a message of that session may be on its way: what

@@ -1,4 +1,4 @@
-import { keyItem } from '../intelligence/command/keyed-item.js';
+import { keyItem } from '../intelligence/command/stored-item.js';
 import { builtIn } from '../intelligence/commands.js';
 import { formatPayload } from '../transport/protocol.js';
 

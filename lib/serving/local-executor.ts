@@ -2,7 +2,7 @@ import debug from 'debug';
 import { type BloomChoice, chooseBloomFilter } from '../bloom-choice/choose-bloom-filter.js';
 import { applicationFault, IntelligentSessionError, redisFault } from '../errors/errors.js';
 import type { NamedCombo } from '../intelligence/command/descriptor.js';
-import { itemKeyOf } from '../intelligence/command/keyed-item.js';
+import { storedItems } from '../intelligence/command/stored-item.js';
 import type { Command } from '../intelligence/own-command.js';
 import { ExecutorMetrics } from '../intelligence/executor-metrics.js';
 import { toCaller } from '../intelligence/script-calls.js';
@@ -229,7 +229,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       bloom: await chooseBloomFilter(this.#client, this.#options.bloom, filters),
       activityDays,
       combos: new Map(this.#options.combos.map(({ name, pages }) => [name, pages])),
-      itemKey: itemKeyOf(this.#options.itemSecret),
+      items: storedItems(this.#options.itemSecret),
+      messageAgeMs: PUBLISHED_AGE_SECONDS * 1000,
     };
     const options = { ...this.#options, namespace: this.namespace };
     return new ScriptExecutor<LocalTask>(this.#target, intelligence, options, toCaller, this.#executorMetrics, {

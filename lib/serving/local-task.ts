@@ -17,8 +17,8 @@ export class LocalTask extends Task {
   /** Who waits; undefined: nobody, or not any longer. */
   #answered: ((answer: Answer) => void) | undefined;
 
-  constructor({ command, sid, payload, ttlSeconds }: Message, id: string, sender: Sender) {
-    super(command, sid, id, payload, ttlSeconds, performance.now());
+  constructor({ command, sid, payload, ttlSeconds, isAnonymous }: Message, id: string, sender: Sender) {
+    super(command, sid, id, payload, ttlSeconds, performance.now(), isAnonymous);
     this.awaited = 'answered' in sender;
     this.dueMs = 'answered' in sender ? sender.dueMs : Number.POSITIVE_INFINITY;
     this.finished = 'finished' in sender ? sender.finished : undefined;

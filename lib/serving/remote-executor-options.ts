@@ -1,7 +1,7 @@
 import type { RedisOption } from '../redis/connect.js';
 import { requireOneServer } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS, PUBLISHED_AGE_SECONDS } from '../transport/protocol.js';
+import { DEFAULT_PARTITIONS, messageAgeMsOf } from '../transport/protocol.js';
 import type { Publisher } from '../transport/publisher.js';
 import { PubSubPublisher } from '../transport/pubsub/publish.js';
 import { StreamPublisher } from '../transport/stream/publish.js';
@@ -39,13 +39,6 @@ export const DEFAULT_REPLY_CONNECTIONS = 16;
 export function checkReplies(redis: RedisOption, replies: RemoteExecutorOptions['replies']): void {
   if (replies === 'list')
     requireOneServer(redis, 'option "replies": lists of each request need one Redis; on a Cluster there is the inbox');
-}
-
-/** How long a message may be on its way, and with it one of a session that was destroyed. */
-export function messageAgeMsOf({ transport, maxMessageAgeSeconds }: RemoteExecutorOptions): number {
-  return (
-    (transport === 'stream' ? (maxMessageAgeSeconds ?? DEFAULT_MESSAGE_AGE_SECONDS) : PUBLISHED_AGE_SECONDS) * 1000
-  );
 }
 
 /** Which way messages leave. `knowsListeners`: does the server know whether a worker listens, wherever it is connected? */

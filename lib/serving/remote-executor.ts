@@ -12,7 +12,14 @@ import { loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
-import { DEFAULT_PARTITIONS, formatRequestId, replyKey, type RequestId, requestOf } from '../transport/protocol.js';
+import {
+  DEFAULT_PARTITIONS,
+  formatRequestId,
+  messageAgeMsOf,
+  replyKey,
+  type RequestId,
+  requestOf,
+} from '../transport/protocol.js';
 import type { Publisher, PublishResult } from '../transport/publisher.js';
 import { Inbox } from '../transport/replies/inbox.js';
 import { ReplyLists } from '../transport/replies/lists.js';
@@ -25,7 +32,6 @@ import { Outcomes } from './outcomes.js';
 import {
   checkReplies,
   DEFAULT_REPLY_CONNECTIONS,
-  messageAgeMsOf,
   publisherOf,
   type RemoteExecutorOptions,
 } from './remote-executor-options.js';
@@ -140,9 +146,9 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   }
 
   #send(message: Message, finished: (result: SendResult, cause?: unknown) => void): void {
-    const { command, sid, ttlSeconds } = message;
+    const { command, sid, ttlSeconds, isAnonymous } = message;
     // The id is made when the message leaves: ids ascend in the order in which messages do.
-    this.#publish(message, { id: this.#ids.next(), replyTo: 'nobody', ttlSeconds }, (result, error) => {
+    this.#publish(message, { id: this.#ids.next(), replyTo: 'nobody', ttlSeconds, isAnonymous }, (result, error) => {
       if (error !== undefined) return finished(wasNotSent(error) ? 'unsent' : 'redis', error);
       // No worker will renew what is kept of the session.
       if (result !== 'sent' && command === 'pageview') this.renew(sid, ttlSeconds);
@@ -173,13 +179,14 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     this.#waiting.add(id, nonce, request, leftMs);
     const inbox = this.#inbox?.name;
     const replyTo = inbox === undefined ? 'nobody' : { inbox };
-    const { ttlSeconds } = question;
-    this.#publishRequest(request, { id, replyTo, budgetMs: Math.ceil(leftMs), ttlSeconds, nonce });
+    const { ttlSeconds, isAnonymous } = question;
+    const budgetMs = Math.ceil(leftMs);
+    this.#publishRequest(request, { id, replyTo, budgetMs, ttlSeconds, nonce, isAnonymous });
   }
 
   async #requestByList(lists: ReplyLists, request: SentRequest): Promise<void> {
     const { question, answered } = request;
-    const { command, sid, ttlSeconds } = question;
+    const { command, sid, ttlSeconds, isAnonymous } = question;
     const leftMs = this.#patienceMs(question);
     const untilMs = loopNowMs() + leftMs;
     let client: Redis;
@@ -192,7 +199,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     }
     const id = this.#ids.next();
     this.#waiting.add(id, undefined, request, untilMs - loopNowMs());
-    const requestId: RequestId = { id, replyTo: 'list' };
+    const requestId: RequestId = { id, replyTo: 'list', isAnonymous, ...(isAnonymous && { ttlSeconds }) };
     this.#publishRequest(request, requestId);
     const key = replyKey(this.namespace, { command, sid, rid: formatRequestId(requestId) });
     try {

@@ -16,12 +16,26 @@ export const DEFAULT_PARTITIONS = 16;
 export const DEFAULT_MESSAGE_AGE_SECONDS = 86_400;
 /** A message that was published is not worked on much later than that, since a worker's queue is bounded. */
 export const PUBLISHED_AGE_SECONDS = 60;
+
+/** How long a message may be on its way, ms. */
+export function messageAgeMsOf(options: {
+  readonly transport?: 'pubsub' | 'stream' | undefined;
+  readonly maxMessageAgeSeconds?: number | undefined;
+}): number {
+  const { transport, maxMessageAgeSeconds = DEFAULT_MESSAGE_AGE_SECONDS } = options;
+  return (transport === 'stream' ? maxMessageAgeSeconds : PUBLISHED_AGE_SECONDS) * 1000;
+}
+
 /** The streams' consumer group. */
 export const GROUP = 'workers';
 
 const COMMAND = /^[a-z0-9-]{1,64}$/;
 const NONCE = /^[\w-]{1,64}$/;
 const INBOX = /^[\w-]{8,64}$/;
+/** In an inbox's place: the answer goes to the request's own list. */
+const OWN_LIST = '-';
+/** The sixth field of a request's id. */
+const ANONYMOUS = 'a';
 /** The length of a command, a session's id, a request's id and two colons. */
 const MAX_REQUEST_LENGTH = 64 + 2 * MAX_ID_LENGTH + 2;
 
@@ -30,7 +44,7 @@ const notRequest = (why: string) => new IntelligentSessionError('ERR_INTELLIGENT
 /** Where a request's answer goes: nowhere, since nobody waits; to a list of the request's own (the white paper's form); or to an inbox. */
 export type ReplyTo = 'nobody' | 'list' | { readonly inbox: string };
 
-/** A request's id, and what it says besides (WIRE.md, "Request id"). With a list it says nothing besides. */
+/** A request's id, and what it says besides (WIRE.md, "Request id"). With a list it mostly says nothing besides. */
 export interface RequestId {
   readonly id: string;
   readonly replyTo: ReplyTo;
@@ -40,6 +54,8 @@ export interface RequestId {
   readonly ttlSeconds?: number;
   /** Random, and repeated in the answer: who has not heard the request can't answer it. */
   readonly nonce?: string;
+  /** It is an anonymous visitor's, of whom something may be carried to a user later. */
+  readonly isAnonymous?: boolean;
 }
 
 export interface Message {
@@ -49,22 +65,24 @@ export interface Message {
   readonly request: RequestId;
 }
 
-export function formatRequestId({ id, replyTo, budgetMs, ttlSeconds, nonce }: RequestId): string {
-  if (replyTo === 'list') return encodeId(id);
-  const inbox = replyTo === 'nobody' ? '' : replyTo.inbox;
+export function formatRequestId({ id, replyTo, budgetMs, ttlSeconds, nonce, isAnonymous }: RequestId): string {
+  if (replyTo === 'list' && !isAnonymous) return encodeId(id);
+  const inbox = replyTo === 'nobody' ? '' : replyTo === 'list' ? OWN_LIST : replyTo.inbox;
   const ttl = ttlSeconds === undefined ? '' : boundedTtl(ttlSeconds);
-  return `${encodeId(id)}@${inbox}@${budgetMs ?? ''}@${ttl}${nonce === undefined ? '' : `@${nonce}`}`;
+  const rest = isAnonymous ? `@${nonce ?? ''}@${ANONYMOUS}` : nonce === undefined ? '' : `@${nonce}`;
+  return `${encodeId(id)}@${inbox}@${budgetMs ?? ''}@${ttl}${rest}`;
 }
 
 export function parseRequestId(rid: string): RequestId {
-  const [id = '', inbox, budget, ttl, nonce] = rid.split('@');
-  const replyTo = inbox === undefined ? 'list' : inbox === '' ? 'nobody' : { inbox };
+  const [id = '', inbox, budget, ttl, nonce, kind] = rid.split('@');
+  const replyTo = inbox === undefined || inbox === OWN_LIST ? 'list' : inbox === '' ? 'nobody' : { inbox };
   const request: { -readonly [Field in keyof RequestId]: RequestId[Field] } = { id: decodeId(id), replyTo };
-  if (inbox && !INBOX.test(inbox)) throw notRequest('an inbox has 8 to 64 of A-Za-z0-9_-');
+  if (inbox && inbox !== OWN_LIST && !INBOX.test(inbox)) throw notRequest('an inbox has 8 to 64 of A-Za-z0-9_-');
   if (nonce && !NONCE.test(nonce)) throw notRequest('a nonce has 1 to 64 of A-Za-z0-9_-');
   if (budget && /^\d{1,9}$/.test(budget)) request.budgetMs = Number(budget);
   if (ttl && /^[1-9]\d{0,9}$/.test(ttl)) request.ttlSeconds = Math.min(Number(ttl), MAX_TTL_SECONDS);
   if (nonce) request.nonce = nonce;
+  if (kind === ANONYMOUS) request.isAnonymous = true;
   return request;
 }
 

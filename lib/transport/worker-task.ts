@@ -28,7 +28,8 @@ export class WorkerTask extends Task {
     readonly entry?: { readonly stream: string; readonly id: string },
   ) {
     const { command, sid, request } = message;
-    super(command, sid, request.id, payload, request.ttlSeconds ?? context.ttlSeconds, heardMs);
+    const ttlSeconds = request.ttlSeconds ?? context.ttlSeconds;
+    super(command, sid, request.id, payload, ttlSeconds, heardMs, request.isAnonymous);
     this.replyList = replyListOf(context.namespace, message);
   }
 

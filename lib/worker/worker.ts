@@ -8,7 +8,7 @@ import { applicationFault, IntelligentSessionError, redisFault, safeText } from 
 import { DeduplicatedLog } from '../errors/deduplicated-log.js';
 import { WarnOnce } from '../errors/warnings.js';
 import type { CommandContext } from '../intelligence/command/descriptor.js';
-import { itemKeyOf } from '../intelligence/command/keyed-item.js';
+import { storedItems } from '../intelligence/command/stored-item.js';
 import { builtIn } from '../intelligence/commands.js';
 import { ExecutorMetrics } from '../intelligence/executor-metrics.js';
 import { toCaller } from '../intelligence/script-calls.js';
@@ -22,6 +22,7 @@ import { endConnection } from '../redis/end-connection.js';
 import { openTarget } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
 import { logAvailability } from '../redis/log-availability.js';
+import { messageAgeMsOf } from '../transport/protocol.js';
 import { PubSubSource } from '../transport/pubsub/subscribe.js';
 import { Replies } from '../transport/replies/push.js';
 import type { Source } from '../transport/source.js';
@@ -123,7 +124,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
       bloom: this.#bloom,
       activityDays,
       combos: new Map(combos.map(({ name, pages }) => [name, pages])),
-      itemKey: itemKeyOf(itemSecret),
+      items: storedItems(itemSecret),
+      messageAgeMs: messageAgeMsOf(this.#options),
     };
   }
 

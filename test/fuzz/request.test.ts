@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { PlainBloomFilter } from '../../fallback/plain-bloom.js';
 import { createWorker, IntelligentSessionError, type Worker } from '../../lib/index.js';
-import { itemKeyOf } from '../../lib/intelligence/command/keyed-item.js';
+import { storedItems } from '../../lib/intelligence/command/stored-item.js';
 import { builtIn } from '../../lib/intelligence/commands.js';
 import { minutesOf } from '../../lib/intelligence/commands/activity/index.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
@@ -76,13 +76,15 @@ describe('fuzz: a request', () => {
       bloom: new PlainBloomFilter(client),
       activityDays: 7,
       combos: new Map([['known', ['/a']]]),
-      itemKey: itemKeyOf('a secret of sixteen'),
+      items: storedItems('a secret of sixteen'),
+      messageAgeMs: 60_000,
     };
-    const call = { sid: 'sid', id: '1' };
+    const call = { sid: 'sid', id: '1', isAnonymous: true };
     await fuzz(payload, async (text) => {
       for (const [name, command] of builtIn) {
         const fields = await coded(() => {
           if ('fields' in command) return command.fields({ ...call, payload: text }, of);
+          if ('from' in command) return { from: command.from('sid', text) };
           if (!('list' in command)) return {};
           const list = command.list(text, of);
           return { list, ...command.fieldsOf?.(list) };

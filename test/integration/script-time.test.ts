@@ -2,7 +2,9 @@ import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createBloomFilter, createWorker, type Worker } from '../../lib/index.js';
+import { storedItems } from '../../lib/intelligence/command/stored-item.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
+import { intelligenceKey } from '../../lib/redis/keys.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { flavours, startServer } from '../support/servers.js';
 import { figures } from '../support/traffic.js';
@@ -52,8 +54,9 @@ for (const bloom of ['fallback', 'module'] as const)
       await ask('pageview', 's0', '/0');
       const first = commandKeys('', 's0');
       const filter = await createBloomFilter(client, bloom);
-      await filter.addMany(first.visited, list(FULL, 10));
-      await filter.addMany(first.notified, list(FULL, 10));
+      const stored = (item: string) => storedItems(undefined).of('', item);
+      await filter.addMany(first.visited, list(FULL, 10).map(stored));
+      await filter.addMany(first.notified, list(FULL, 10).map(stored));
       const today = (await client.getrangeBuffer(first.activity, 1, 4)).readUInt32LE(0);
       const days = Buffer.alloc(8);
       days.writeUInt32LE(today - DAYS, 0);
@@ -66,7 +69,7 @@ for (const bloom of ['fallback', 'module'] as const)
       for (const [name, key] of Object.entries(first)) {
         const dump = await client.dumpBuffer(key);
         for (const sid of SESSIONS.slice(1))
-          if (dump) await client.restore(commandKeys('', sid)[name as keyof typeof first], 0, dump, 'REPLACE');
+          if (dump) await client.restore(intelligenceKey('', sid, name), 0, dump, 'REPLACE');
       }
     }
 

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createBloomFilter, createWorker, type Worker } from '../../lib/index.js';
-import { keyItem } from '../../lib/intelligence/command/keyed-item.js';
+import { keyItem } from '../../lib/intelligence/command/stored-item.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { shapeKey } from '../../lib/redis/keys.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';

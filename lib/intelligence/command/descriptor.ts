@@ -1,5 +1,5 @@
 import type { BloomFilter } from '../../bloom/bloom-filter.js';
-import type { ItemKey } from './keyed-item.js';
+import type { StoredItems } from './stored-item.js';
 
 /** A combination of pages with a name (white paper: "Visited a cluster of pages?"). */
 export interface NamedCombo {
@@ -18,12 +18,17 @@ export interface CommandContext {
   readonly activityDays: number;
   /** pages by the name of their combo */
   readonly combos: ReadonlyMap<string, readonly string[]>;
-  readonly itemKey: ItemKey;
+  readonly items: StoredItems;
+  /** How long a message may be on its way, ms. */
+  readonly messageAgeMs: number;
 }
 
 /** One message, as the arguments of a command's Lua are made of it. */
 export interface CommandCall {
+  /** whose data it is: a session's id, a user's subject (subject.ts), or another anonymous one's */
   readonly sid: string;
+  /** Is it a visitor of whom something may be carried to a user later? */
+  readonly isAnonymous: boolean;
   /** unique to the request: `<sender>~<number>`, or anything else */
   readonly id: string;
   readonly payload: string;
@@ -52,6 +57,8 @@ interface Descriptor {
   readonly effect: 'reads' | 'writes';
   /** The keys that it creates, by the last part of their names. They expire with the session, and are removed with it. */
   readonly makes: readonly string[];
+  /** Further keys that it creates, with an expiry of their own. They are removed with what is kept of the session. */
+  readonly temporary?: readonly string[];
   /** The keys that its Lua is given, other commands' among them. `every`: all that is kept of a session, and `gone`. */
   readonly keys: readonly string[] | 'every';
   /** The Redis commands that its Lua calls on each key, or `filter` for a Bloom filter's: an ACL's rights follow from it. */
@@ -94,4 +101,10 @@ export interface ReadCommand extends Descriptor {
   readonly read: (payload: string, context: CommandContext) => (reply: readonly (Buffer | null)[]) => string;
 }
 
-export type CommandDescriptor = ScriptCommand | ListCommand | ReadCommand;
+/** A command that takes over what is kept of another subject. Its Lua is two scripts, one for each subject (carry-subject.ts). */
+export interface CarryCommand extends Descriptor {
+  /** The other subject, which the payload names. Throws a coded error where it may not be carried. */
+  readonly from: (sid: string, payload: string) => string;
+}
+
+export type CommandDescriptor = ScriptCommand | ListCommand | ReadCommand | CarryCommand;

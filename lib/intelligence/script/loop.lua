@@ -4,8 +4,8 @@
 -- ARGV[1]  messages, a JSON array: command; key, where its keys begin in KEYS; ttl of its session in ms; waits: does somebody
 --          wait for the answer; the command's arguments; what the ending needs
 -- Reply    of each message its answer ('' where it has none, or where the ending has sent it), or an outcome: { 'duplicate' },
---          { 'gone', its answer }, { 'failed', 'bloom', 'redis' or 'version', why }, { 'part', items looked up, their text }, { 'held' } (it comes
---          after an unfinished list of its session, and was not worked on).
+--          { 'gone', its answer }, { 'moved', the user's subject }, { 'failed', 'bloom', 'redis' or 'version', why }, { 'part', items looked
+--          up, their text }, { 'held' } (it comes after an unfinished list of its session, and was not worked on).
 --          Then notes on the call: { 'refused', items that full filters did not take }, and the ending's.
 local reply, unfinished = {}, {}
 local some_unfinished = false
@@ -27,15 +27,17 @@ for n, message in ipairs(messages) do
     reply[n] = { 'duplicate' }
   else
     bloom_failing = false
-    local done, answer, outcome, items = pcall(commands[message.command], keys_by_name(message), message)
+    local done, answer, outcome, detail = pcall(commands[message.command], keys_by_name(message), message)
     if not done then
       local newer = type(answer) == 'table' and answer.version
       local why = newer or (type(answer) == 'table' and answer.err) or tostring(answer)
       reply[n] = { 'failed', newer and 'version' or (bloom_failing and 'bloom' or 'redis'), why }
       refuse(message)
     elseif outcome == 'part' then
-      reply[n] = { outcome, items, answer }
+      reply[n] = { outcome, detail, answer }
       unfinished[session_of(message)], some_unfinished = true, true
+    elseif outcome == 'moved' then
+      reply[n] = { outcome, detail }
     elseif outcome then
       reply[n] = { outcome, outcome == 'gone' and message.waits and deliver(message, 'null') or '' }
     else

@@ -2,8 +2,9 @@
 local redis, KEYS = redis, KEYS -- locals are found faster than globals
 local messages = cjson.decode(ARGV[1]) -- see loop.lua
 -- By a command's name: a function (keys by name, message), which gives its answer as JSON, or nothing; and its outcome,
--- where that is not 'done': 'duplicate' (it was counted before), 'gone' (its session was destroyed), or 'part' (of a list,
--- some items were looked up: how many is the third value, and the answer is the text that they make).
+-- where that is not 'done': 'duplicate' (it was counted before), 'gone' (its session was destroyed), 'moved' (its visitor has logged
+-- in: the third value is the user's subject), or 'part' (of a list, some items were looked up: how many is the third value, and the
+-- answer is the text that they make).
 local commands = {}
 
 -- What is known of a session is kept for longer than the session by a sixteenth of its ttl, so that it need not be renewed at
@@ -14,6 +15,18 @@ local function kept_for(ttl) return ttl + math.ceil(ttl / 16) end
 local function keep_for(key, ms)
   local left = redis.call('PTTL', key)
   if left == -1 or (left >= 0 and left < ms) then redis.call('PEXPIRE', key, ms) end
+end
+
+-- An anonymous subject keeps so many pages, and so many notifications that were read, as a list beside their filter, from which nothing
+-- can be read: they are what a login carries to the user (commands/carry).
+local MAX_CARRIED = 128
+
+-- Has what is kept of a subject ended? Then what a message makes of it: 'gone', or 'moved' and to which user.
+local function has_ended(gone)
+  local to = redis.call('GET', gone)
+  if not to then return nil end
+  if to == '' then return 'gone' end
+  return 'moved', to
 end
 
 -- Redis' clock in seconds, one TIME a call

@@ -6,12 +6,15 @@ import type { CommandCaller, ScriptCommand } from '../../command/descriptor.js';
 export const markNotificationSeen = {
   name: 'mark-notification-seen',
   effect: 'writes',
-  makes: ['notified'],
-  keys: ['notified', 'gone'],
-  uses: { notified: 'filter', gone: ['exists'] },
+  makes: ['notified', 'notified-items'],
+  keys: ['notified', 'notified-items', 'gone'],
+  uses: { notified: 'filter', 'notified-items': ['strlen', 'append'], gone: ['get'] },
   lua: ['mark-notification-seen.lua'],
   items: 'payload',
-  fields: ({ sid, payload }, { bloom, itemKey }) => ({ item: bloom.scriptItem(itemKey(sid, payload)) }),
+  fields({ sid, payload, isAnonymous }, { bloom, items }) {
+    const id = items.of(sid, payload);
+    return { item: bloom.scriptItem(id), id, isAnonymous };
+  },
   cost: ({ length }) => 1 + length / 512,
   isAnswer: isBit,
   methods: {

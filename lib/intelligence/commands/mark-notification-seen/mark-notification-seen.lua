@@ -1,11 +1,21 @@
 -- Adds a notification to those seen; the filter then expires with the session.
--- keys     notified, gone
--- message  item: the id as bloom_add() takes it
+-- keys     notified, notified-items, gone
+-- message  item: the id as bloom_add() takes it; id: as it is stored; isAnonymous: may it be carried to a user later
 -- Answer   1 if it was not there, else 0
 commands['mark-notification-seen'] = function(keys, message)
   local exists = bloom_check(keys.notified)
-  if not exists and redis.call('EXISTS', keys.gone) == 1 then return nil, 'gone' end
+  if not exists then
+    local ended, to = has_ended(keys.gone)
+    if ended then return nil, ended, to end
+  end
   local added = bloom_add(keys.notified, message.item, exists)
   keep_for(keys.notified, kept_for(message.ttl))
+  if added == 1 and message.isAnonymous then
+    local kept = tonumber(redis.pcall('STRLEN', keys['notified-items'])) or 0
+    if kept < MAX_CARRIED * (#message.id + 1) then
+      redis.pcall('APPEND', keys['notified-items'], message.id .. ' ')
+      keep_for(keys['notified-items'], kept_for(message.ttl))
+    end
+  end
   return tostring(added)
 end

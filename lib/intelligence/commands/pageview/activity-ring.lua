@@ -26,10 +26,10 @@ local function unpack_activity(data, slots)
   }
 end
 
--- The head, with the token of one more request; the oldest one goes.
-local function pack_head(activity, token)
+-- The head, with these tokens before those that are there; the oldest ones go.
+local function pack_head(activity, tokens)
   local numbers = struct.pack(NUMBERS_FORMAT, activity.first_day, activity.last_day, activity.views, activity.unique_pages, activity.expires)
-  return ACTIVITY_VERSION .. numbers .. token .. activity.data:sub(TOKENS_OFFSET + 1, HEAD_BYTES - TOKEN_BYTES)
+  return ACTIVITY_VERSION .. numbers .. tokens .. activity.data:sub(TOKENS_OFFSET + 1, HEAD_BYTES - #tokens)
 end
 
 -- The next place of a text, from `from` on, at which a token begins; nothing where there is none.
@@ -112,4 +112,53 @@ local function open_day(activity, day)
   if rest > 0 then data = data:sub(1, HEAD_BYTES) .. EMPTY_DAY:rep(rest) .. data:sub(HEAD_BYTES + rest * DAY_BYTES + 1) end
   activity.data, activity.last_day = data, day
   return 'extended'
+end
+
+-- The bits of a day; nothing where the ring has none of that day.
+local function day_of(activity, day)
+  if activity.is_new or not ring_fits(activity) or day < activity.first_day or day > activity.last_day then return nil end
+  if activity.last_day - day >= activity.slots then return nil end
+  local at = slot_of(activity, day)
+  local bits = activity.data:sub(at + 1, at + DAY_BYTES)
+  return bits ~= EMPTY_DAY and bits or nil
+end
+
+local function both_days(one, other)
+  if not one or not other or one == other then return one or other end
+  local bytes, more = { one:byte(1, DAY_BYTES) }, { other:byte(1, DAY_BYTES) }
+  for i = 1, DAY_BYTES do bytes[i] = string.char(bit.bor(bytes[i], more[i])) end
+  return table.concat(bytes)
+end
+
+-- Adds another's views and days to an activity, whose `ring` is then all days of both that are kept.
+local function join_activity(activity, other)
+  activity.views = activity.views + other.views
+  local from, to
+  for _, one in ipairs({ activity, other }) do
+    if not one.is_new then
+      from, to = math.min(from or one.first_day, one.first_day), math.max(to or one.last_day, one.last_day)
+    end
+  end
+  from = math.max(from, to - activity.slots + 1)
+  local days = {}
+  for day = from, to do
+    days[#days + 1] = both_days(day_of(activity, day), day_of(other, day)) or EMPTY_DAY
+  end
+  activity.first_day, activity.last_day, activity.ring = from, to, table.concat(days)
+end
+
+-- The dedup tokens of two activities, the newest of each in turn: as many as there is room for.
+local function joined_tokens(one, other)
+  local tokens, is_there = {}, { [('\0'):rep(TOKEN_BYTES)] = true }
+  for i = 0, MAX_TOKENS - 1 do
+    for _, activity in ipairs({ other, one }) do
+      local at = TOKENS_OFFSET + i * TOKEN_BYTES
+      local token = activity.data:sub(at + 1, at + TOKEN_BYTES)
+      if #tokens < MAX_TOKENS and not is_there[token] then
+        is_there[token] = true
+        tokens[#tokens + 1] = token
+      end
+    end
+  end
+  return table.concat(tokens) .. ('\0'):rep((MAX_TOKENS - #tokens) * TOKEN_BYTES)
 end

@@ -28,19 +28,20 @@ const PAYLOAD_BYTES = 512;
 export const pageview = {
   name: 'pageview',
   effect: 'writes',
-  makes: ['activity', 'pages', 'visited'],
+  makes: ['activity', 'pages', 'visited', 'visited-items'],
   keys: 'every',
   uses: {
     activity: ['get', 'set', 'setrange', 'setbit'],
     pages: ['pfadd', 'pfcount'],
     visited: 'filter',
-    gone: ['exists'],
+    'visited-items': ['append'],
+    gone: ['get'],
   },
   lua: ['activity-ring.lua', 'pageview.lua'],
   items: 'payload',
-  fields({ sid, id, payload }, { bloom, activityDays, itemKey }) {
-    const page = itemKey(sid, payload);
-    return { item: bloom.scriptItem(page), page: page.toWellFormed(), token: dedupToken(id), days: activityDays };
+  fields({ sid, id, payload, isAnonymous }, { bloom, activityDays, items }) {
+    const page = items.of(sid, payload);
+    return { item: bloom.scriptItem(page), page, token: dedupToken(id), days: activityDays, isAnonymous };
   },
   cost: (payload, { activityDays }) => Math.max(1, activityDays / RING_DAYS) + payload.length / PAYLOAD_BYTES,
   isAnswer(data) {

@@ -1,7 +1,8 @@
 -- Counts one page view, and reads what is known of the visitor (white paper, "Activity Pattern Monitoring").
 -- keys     all that is kept of a session, and gone
 -- message  item: the page as bloom_add() takes it; page; token: by which the request is known again (was_counted()); days: how many
---          days of activity are kept; again: whether a call that got no answer has sent it before
+--          days of activity are kept; isAnonymous: may the visitor become a user, to whom pages are carried; again: whether a call
+--          that got no answer has sent it before
 -- Answer   the report as JSON. Of a call that is sent again: what the lost one counted. Whether the page was new is then known
 --          only where all pages were.
 local function json_bool(yes) return yes and 'true' or 'false' end
@@ -38,7 +39,8 @@ commands['pageview'] = function(keys, message)
   local activity = unpack_activity(redis.call('GET', keys.activity) or '', message.days + 1)
   if activity.is_new then
     -- a session of which something is known is not destroyed
-    if redis.call('EXISTS', keys.gone) == 1 then return nil, 'gone' end
+    local ended, to = has_ended(keys.gone)
+    if ended then return nil, ended, to end
   elseif was_counted(activity, message.token) then
     if not message.again then return nil, 'duplicate' end
     return report_of_lost_call(activity, math.floor(clock() / 60))
@@ -47,11 +49,17 @@ commands['pageview'] = function(keys, message)
   local adds_to_unique = redis.call('PFADD', keys.pages, message.page) == 1 -- an error, and nothing written, where it is no HyperLogLog
   local is_fresh = bloom_add(keys.visited, message.item, had_filter) == 1
 
+  local is_first_item = false
+  if message.isAnonymous and is_fresh and activity.unique_pages < MAX_CARRIED then
+    -- what is no list is left alone: the page is counted all the same
+    is_first_item = redis.pcall('APPEND', keys['visited-items'], message.page .. ' ') == #message.page + 1
+  end
+
   local now = clock()
   local minute = math.floor(now / 60)
   local today = math.floor(minute / MINUTES_A_DAY)
   -- Expiries are renewed where the keys would be gone before the session, and where one of them may be new.
-  local renew = activity.is_new or activity.expires - now < message.ttl / 1000 + 1 or not had_filter or (is_fresh and not adds_to_unique)
+  local renew = activity.is_new or activity.expires - now < message.ttl / 1000 + 1 or not had_filter or is_first_item or (is_fresh and not adds_to_unique)
   if adds_to_unique or activity.is_new then
     local unique_pages = redis.call('PFCOUNT', keys.pages)
     renew = renew or unique_pages <= activity.unique_pages

@@ -1,0 +1,87 @@
+import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { murmurHash64A } from '../../hash/murmur-hash.js';
+import { encodeId } from '../../redis/keys.js';
+
+/** The form of an item that is keyed. A page's name has no fragment, so none begins with `#`. */
+const KEYED = /^#[\w-]{22}$/;
+const FINGERPRINT_BYTES = 8;
+/** It shows whether a keyed item was made with this secret and for this subject. */
+const PADDING = Buffer.alloc(8);
+const MAX_REMEMBERED = 2_000;
+
+/** What stands for pages and notification ids in what is kept of a subject. */
+export interface StoredItems {
+  of(subject: string, item: string): string;
+  /** Stored items of one subject, as another subject has them; undefined where that takes a secret that is not here. */
+  moved(items: readonly string[], from: string, to: string): string[] | undefined;
+}
+
+/**
+ * Without a secret an item is stored as the fingerprint of its text, the same for every subject. With one it is keyed. What is keyed
+ * already stays as it is: a serving process that has the secret keys what it sends.
+ */
+export function storedItems(secret: string | undefined): StoredItems {
+  if (secret === undefined)
+    return {
+      of: (_, item) => (KEYED.test(item) ? item : fingerprintOf(item)),
+      moved: (items) => (items.some((item) => KEYED.test(item)) ? undefined : [...items]),
+    };
+  return {
+    of: (subject, item) => (KEYED.test(item) ? item : keyItem(secret, subject, item)),
+    moved(items, from, to) {
+      const fingerprints = items.map((item) => (KEYED.test(item) ? openItem(secret, from, item) : undefined));
+      // An item that has another form was stored before there was the secret: its fingerprint is another one.
+      return fingerprints.flatMap((one) => (one ? [sealFingerprint(secret, to, one)] : []));
+    },
+  };
+}
+
+/** 64 bits of the item's text, 11 characters of base64url. */
+function fingerprintOf(item: string): string {
+  const { lo, hi } = murmurHash64A(Buffer.from(item), { lo: 0, hi: 0 });
+  const bytes = Buffer.allocUnsafe(FINGERPRINT_BYTES);
+  bytes.writeUInt32LE(lo, 0);
+  bytes.writeUInt32LE(hi, 4);
+  return bytes.toString('base64url');
+}
+
+/**
+ * `#` and 22 characters: 64 bits of the item's HMAC, encrypted by a key of the subject's own. So what is kept of one visitor says
+ * nothing of another's, and who has the secret can carry items from an anonymous visitor to the user who logs in.
+ */
+export const keyItem = (secret: string, subject: string, item: string): string =>
+  sealFingerprint(secret, subject, keyedFingerprint(secret, item));
+
+const remembered = new LRUCache<string, Buffer>({ max: MAX_REMEMBERED });
+
+/** HMACs with the secret, of which the latest are remembered: pages are shared, and a visitor has many. */
+function hmac(secret: string, text: string): Buffer {
+  const name = `${secret}\n${text}`;
+  let digest = remembered.get(name);
+  if (!digest) {
+    digest = createHmac('sha256', secret).update(text).digest();
+    if (name.length <= 1024) remembered.set(name, digest);
+  }
+  return digest;
+}
+
+const keyedFingerprint = (secret: string, item: string): Buffer =>
+  hmac(secret, `intelligent-session item:${item}`).subarray(0, FINGERPRINT_BYTES);
+/** An encoded id has neither a space nor a colon that could make it another text of ours. */
+const subjectKey = (secret: string, subject: string): Buffer =>
+  hmac(secret, `intelligent-session subject:${encodeId(subject)}`);
+
+/** One block of AES: the same fingerprint is the same text within one subject, and says nothing without the key. */
+function sealFingerprint(secret: string, subject: string, fingerprint: Buffer): string {
+  const cipher = createCipheriv('aes-256-ecb', subjectKey(secret, subject), null).setAutoPadding(false);
+  return `#${cipher.update(Buffer.concat([fingerprint, PADDING])).toString('base64url')}`;
+}
+
+/** The fingerprint of a keyed item; undefined where another secret made it, or for another subject. */
+function openItem(secret: string, subject: string, item: string): Buffer | undefined {
+  const block = Buffer.from(item.slice(1), 'base64url');
+  const decipher = createDecipheriv('aes-256-ecb', subjectKey(secret, subject), null).setAutoPadding(false);
+  const bytes = decipher.update(block);
+  return bytes.subarray(FINGERPRINT_BYTES).equals(PADDING) ? bytes.subarray(0, FINGERPRINT_BYTES) : undefined;
+}

@@ -1,0 +1,46 @@
+import { IntelligentSessionError } from '../../../errors/errors.js';
+import { isBit } from '../../command/answers.js';
+import type { CarryCommand } from '../../command/descriptor.js';
+import { isUserSubject } from '../../subject.js';
+
+const NOT_CARRIED = 'what is kept of an anonymous visitor is carried to a user';
+
+/**
+ * Carries what is kept of an anonymous visitor to the user who has logged in. The message is the user's, its payload the anonymous
+ * subject. A repeat does no harm: what was carried is not there any longer.
+ */
+export const carry = {
+  name: 'carry',
+  effect: 'writes',
+  makes: [],
+  temporary: ['carried', 'merged'],
+  keys: [
+    ...['activity', 'pages', 'visited', 'visited-items', 'notified', 'notified-items'],
+    ...['carried', 'merged', 'gone'],
+  ],
+  uses: {
+    carried: ['hmget', 'hset', 'set', 'pfmerge', 'exists', 'unlink'],
+    merged: ['zscore', 'zadd', 'zremrangebyscore'],
+    gone: ['get', 'set'],
+    activity: ['get', 'set', 'unlink'],
+    pages: ['get', 'set', 'pfadd', 'pfmerge', 'pfcount', 'unlink'],
+    visited: 'filter',
+    'visited-items': ['get', 'unlink'],
+    notified: 'filter',
+    'notified-items': ['get', 'unlink'],
+  },
+  lua: ['set-aside.lua', 'take-over.lua'],
+  items: 'none',
+  from(user, payload) {
+    if (isUserSubject(user) && !isUserSubject(payload)) return payload;
+    throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NOT_CARRIED);
+  },
+  /** 128 pages and 50 notifications, once a login. */
+  cost: () => 8,
+  isAnswer: isBit,
+  methods: {},
+  documented: {
+    payload: 'the subject of an anonymous visitor, encoded as in a channel; the message is a user’s',
+    answer: '`1` if something was carried, else `0`',
+  },
+} as const satisfies CarryCommand;

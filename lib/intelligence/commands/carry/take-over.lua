@@ -1,0 +1,53 @@
+-- Adds to what is kept of a user what was set aside of an anonymous visitor (set-aside.lua). Stands behind the prelude, the Bloom
+-- filter's functions and activity-ring.lua.
+-- KEYS   all that is kept of the user, and gone, by NAMES; then what was set aside, where it is on the same server
+-- ARGV   [1] as JSON: ttl of the user's in ms; days of activity that are kept; pages and notifications as bloom_add_all() takes them;
+--        texts: the pages as they are stored; from: the anonymous subject; asideMs: how long what was set aside is there
+--        [2] activity, as a string; [3] pages, a HyperLogLog, '' where its items can't be the user's
+-- Reply  1 if it was added; 0 where it had been before, or where the user's data were erased
+local message = messages
+local keys, aside = {}, KEYS[#NAMES + 1]
+for i, name in ipairs(NAMES) do keys[name] = KEYS[i] end
+
+if aside then
+  if redis.call('EXISTS', aside) == 0 then return 0 end
+else
+  redis.call('ZREMRANGEBYSCORE', keys.merged, '-inf', clock())
+  if redis.call('ZSCORE', keys.merged, message.from) then return 0 end
+end
+if redis.call('GET', keys.gone) then
+  if aside then redis.call('UNLINK', aside) end
+  return 0
+end
+
+-- All types are known before the first write.
+local slots = message.days + 1
+local one = unpack_activity(redis.call('GET', keys.activity) or '', slots)
+local other = unpack_activity(ARGV[2], slots)
+bloom_check(keys.visited)
+bloom_check(keys.notified)
+
+local keep_ms = kept_for(message.ttl)
+if ARGV[3] ~= '' then
+  redis.call('SET', keys.carried, ARGV[3])
+  redis.call('PFMERGE', keys.pages, keys.carried)
+  redis.call('UNLINK', keys.carried)
+elseif #message.texts > 0 then
+  redis.call('PFADD', keys.pages, unpack(message.texts))
+end
+bloom_add_all(keys.visited, message.pages)
+bloom_add_all(keys.notified, message.notifications)
+if not (one.is_new and other.is_new) then
+  join_activity(one, other)
+  one.unique_pages = redis.call('PFCOUNT', keys.pages)
+  one.expires = clock() + math.floor(keep_ms / 1000)
+  redis.call('SET', keys.activity, pack_head(one, joined_tokens(one, other)) .. one.ring)
+end
+if aside then
+  redis.call('UNLINK', aside)
+else
+  redis.call('ZADD', keys.merged, clock() + math.ceil(message.asideMs / 1000), message.from)
+  keep_for(keys.merged, message.asideMs)
+end
+for _, name in ipairs(KEPT) do keep_for(keys[name], keep_ms) end
+return 1
