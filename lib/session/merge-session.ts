@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { SessionData } from 'express-session';
+import { mergeHidden } from './hidden-fields.js';
 import { type Cookie, endOf } from './lifetimes.js';
 
 type Values = Record<string, unknown>;
@@ -36,7 +37,7 @@ export interface Changes {
 
 /**
  * Puts a request's changes over the session that stands in Redis now, and returns the top-level keys that it wrote or deleted.
- * The cookie is this request's, as the browser gets it, but for its end (see mergeCookies).
+ * The cookie is this request's, as the browser gets it, but for its end (see mergeCookies). Hidden fields are merged, too.
  */
 export function mergeInto(current: SessionData, { loaded, saved, keys, unanswered }: Changes): readonly string[] {
   const written = unanswered.flatMap((one) => differences(loaded, one).filter((key) => !differAt(one, current, key)));
@@ -45,6 +46,7 @@ export function mergeInto(current: SessionData, { loaded, saved, keys, unanswere
   for (const key of changed)
     if (Object.hasOwn(saved, key)) define(values, key, own(valuesOf(saved), key));
     else delete values[key];
+  mergeHidden(current, loaded, saved);
   values.cookie = mergeCookies(loaded.cookie, saved.cookie, current.cookie);
   return changed;
 }

@@ -1,6 +1,7 @@
 import type { SessionData } from 'express-session';
 import { IntelligentSessionError } from '../errors/errors.js';
 import { type Encryption, encryptionOf } from './encryption.js';
+import { addHidden, takeHidden, withHidden, withoutReserved } from './hidden-fields.js';
 import { isTooDeep, MAX_DEPTH, valueTexts } from './json-text.js';
 import type { resolveStoreOptions } from './options.js';
 import { asSession } from './stored-session.js';
@@ -22,7 +23,10 @@ export function unserializable(cause?: unknown): IntelligentSessionError {
   return cause === undefined ? error : Object.assign(error, { cause });
 }
 
-/** Turns a session into its text with the serializer, the text into the stored value with the encryption, and both back. */
+/**
+ * Turns a session into its text with the serializer, the text into the stored value with the encryption, and both back. A text has
+ * the session's hidden fields, and a session that was read has them beside it.
+ */
 export class SessionCodec {
   readonly #encryption: Encryption;
   readonly #isJson: boolean;
@@ -38,7 +42,7 @@ export class SessionCodec {
 
   stringify(session: SessionData): string {
     if (this.#isJson) return stringifyJson(session);
-    const text: unknown = this.options.serializer.stringify(session);
+    const text: unknown = this.options.serializer.stringify(withHidden(session));
     if (typeof text === 'string') return text;
     throw new IntelligentSessionError(
       'ERR_INTELLIGENT_SESSION_ARGUMENT',
@@ -72,7 +76,10 @@ export class SessionCodec {
     const [beforeTexts, afterTexts] = [valueTexts(before), valueTexts(after)];
     if (!beforeTexts || !afterTexts) return undefined;
     const differs = (key: string) => key === 'cookie' || beforeTexts.get(key) !== afterTexts.get(key);
-    return { before: parseMembers(beforeTexts, differs), after: parseMembers(afterTexts, differs) };
+    return {
+      before: takeHidden(parseMembers(beforeTexts, differs)),
+      after: takeHidden(parseMembers(afterTexts, differs)),
+    };
   }
 
   /** The value to store for a session's text. */
@@ -94,17 +101,17 @@ function parseMembers(texts: ReadonlyMap<string, string>, isWanted: (key: string
 function checkSession(value: unknown): SessionData {
   const session = asSession(value);
   if (!session) throw unreadable();
-  return session;
+  return takeHidden(session);
 }
 
 function stringifyJson(session: SessionData): string {
   let text: string | undefined;
   try {
-    text = JSON.stringify(session);
+    text = JSON.stringify(withoutReserved(session));
   } catch (cause) {
     throw unserializable(cause);
   }
   // a toJSON() of the application may make anything of the session
   if (!text?.startsWith('{') || isTooDeep(text)) throw unserializable();
-  return text;
+  return addHidden(text, session);
 }

@@ -1,3 +1,4 @@
+import { shareHidden } from './hidden-fields.js';
 import type { SessionCodec } from './session-codec.js';
 import type { Lifetimes } from './lifetimes.js';
 
@@ -60,6 +61,7 @@ export class SessionStates {
   share(data: object, session: object): void {
     const state = this.#states.get(data);
     if (state) this.#states.set(session, state);
+    shareHidden(data, session);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { SessionData } from 'express-session';
 import type { SessionRemover } from './destroy-session.js';
+import { shareHidden } from './hidden-fields.js';
 import type { Lifetimes } from './lifetimes.js';
 import type { SessionOwners } from './session-owners.js';
 import type { SessionRecords } from './session-records.js';
@@ -54,7 +55,9 @@ export class SessionToucher {
     if (value === null || text === undefined) return false;
     const stored = await codec.read(text);
     if (!session.cookie?.expires && !stored.cookie?.expires) return records.expire(sid, leftMs);
-    const storedText = codec.stringify({ ...stored, cookie: session.cookie });
+    const renewed = { ...stored, cookie: session.cookie };
+    shareHidden(stored, renewed);
+    const storedText = codec.stringify(renewed);
     const storedValue = codec.encrypt(sid, storedText);
     const isReplaced = await records.touch(sid, value, storedValue, leftMs);
     if (snapshot && isReplaced) Object.assign(snapshot, { storedText, storedValue });
