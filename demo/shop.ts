@@ -3,6 +3,7 @@ import ejs from 'ejs';
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
 import type { IntelligentSessionOptions } from '../lib/index.js';
 import { addToCart, boughtBy, buyCart, cartOf, eurosOf, linesOf, removeFromCart } from './cart.js';
+import { consent, keepConsent } from './consent.js';
 import { sameOriginOnly, secureHeaders, withoutStack } from './guards.js';
 import { Modes, modes, type WorkerSwitch } from './modes.js';
 import { cable, groupNotifications, productOf, products } from './products.js';
@@ -28,6 +29,7 @@ export function createShop(
   const session = new Modes(
     {
       combos: [{ name: 'tv-on-the-wall', pages: ['/added/tv', '/added/tv-mount'], suggest: cable.slug }],
+      consent,
       session: { name: 'shop.sid', cookie: { httpOnly: true, sameSite: 'lax' } },
       ...options,
     },
@@ -39,12 +41,14 @@ export function createShop(
     if (mode) await session.change(mode);
     res.redirect(303, ownPath(req.body?.back));
   });
+  app.post('/consent', keepConsent, (req, res) => res.redirect(303, ownPath(req.body?.back)));
   app.use(session.handler, (req, res, next) => {
     const pieces = cartOf(req).length;
     Object.assign(res.locals, {
       path: req.path,
       back: req.method === 'GET' ? req.originalUrl : '/',
       mode: session.current,
+      tracked: req.intelligence.policy.tracked,
       pieces,
       euros,
     });

@@ -4,9 +4,10 @@ import type { DegradedReason } from '../lib/serving/executor.js';
 
 /**
  * Why `ask()` had no answer: a reason of the event `degraded`; `no-session`, the request has none, since the store is away or the
- * cookie's path is another; or `untracked`, the visitor is a declared bot, or the session is not stored.
+ * cookie's path is another; `no-consent`, the visitor does not consent; or `untracked`, the visitor is a declared bot, or the session is
+ * not stored.
  */
-export type UnansweredReason = DegradedReason | 'no-session' | 'untracked';
+export type UnansweredReason = DegradedReason | 'no-session' | 'no-consent' | 'untracked';
 
 /** What became of a request. `data` is what the command answered, null where it gave nothing. */
 export type AskResult =

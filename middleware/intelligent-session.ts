@@ -9,6 +9,7 @@ import { LocalExecutor } from '../lib/serving/local-executor.js';
 import { RemoteExecutor } from '../lib/serving/remote-executor.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import { beacon } from './beacon.js';
+import { consentOf, type Consents } from './consent.js';
 import { expressSessionOptions } from './express-session-options.js';
 import { guardSerialization } from './guard-serialization.js';
 import { orderError } from './middleware-order.js';
@@ -83,6 +84,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     track,
     pages,
     bots,
+    consent,
     combos: combosGiven,
     worker,
     local,
@@ -113,7 +115,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     session: trackedSessions(ownStore, fault),
   };
   const responses = new Responses(ownStore?.client);
-  const handler = requestHandler({ ...sessionOptions, store }, bots, context, responses);
+  const handler = requestHandler({ ...sessionOptions, store }, bots, consentOf(consent, fault), context, responses);
   const countSeen = (request: IncomingMessage, page: string) => {
     const req = request as IntelligentRequest;
     if (!req.intelligence?.policy.tracked) return;
@@ -134,6 +136,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
 function requestHandler(
   sessionOptions: SessionOptions,
   bots: Bots,
+  consents: Consents,
   context: RequestContext,
   responses: Responses,
 ): Middleware {
@@ -152,9 +155,9 @@ function requestHandler(
     }
     let policy: VisitorPolicy;
     try {
-      policy = policyOf(bots, sessionOptions.saveUninitialized !== false, req);
+      policy = policyOf(bots, consents, sessionOptions.saveUninitialized !== false, req);
     } catch (error) {
-      return next(error); // The option `bots` is a function of the application's.
+      return next(error); // The options `bots` and `consent` are functions of the application's.
     }
     const intelligence = new RequestIntelligence(req, context, policy);
     req.intelligence = intelligence;

@@ -13,6 +13,7 @@ import {
 } from '../lib/serving/remote-executor-options.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import { executorEntries, sharedEntries, type WorkerOptions } from '../lib/worker/options.js';
+import type { Consent } from './consent.js';
 import type { PageNameOptions } from './page-name.js';
 import type { Track } from './tracking.js';
 import { type Bots, declaredBots } from './visitor-policy.js';
@@ -68,6 +69,13 @@ export interface IntelligentSessionOptions {
    * @default isbot, by the user agent
    */
   readonly bots?: Bots | undefined;
+  /**
+   * Who consents to being tracked: a function of the request, which is not asked for bots. True or false decides;
+   * undefined is no where the browser sends `Sec-GPC: 1`, and else yes. It is called before the session is read.
+   * Without consent nothing is sent, and no session is stored that holds nothing.
+   * @default by Sec-GPC
+   */
+  readonly consent?: Consent | undefined;
   /**
    * How long a request waits for a worker's answer, on top of the way to Redis and back, which is measured. Unit: ms.
    * @default 100
@@ -244,6 +252,18 @@ export const schema = v.strictObject({
       more: 'They are not tracked, and no session is stored that holds nothing.',
       defaultText: 'isbot, by the user agent',
     }),
+  ),
+  consent: v.pipe(
+    v.optional(v.custom<Consent>((value) => typeof value === 'function', 'a function')),
+    about(
+      'Who [consents to being tracked](privacy.md#consent): a function of the request, which is not asked for bots.',
+      {
+        more:
+          'True or false decides; undefined is no where the browser sends `Sec-GPC: 1`, and else yes. It is called before the session is ' +
+          'read. Without consent nothing is sent, and no session is stored that holds nothing.',
+        defaultText: 'by `Sec-GPC`',
+      },
+    ),
   ),
   timeout: v.pipe(
     v.optional(check.integer(1, 60_000), 100),

@@ -161,7 +161,7 @@ export class RequestIntelligence implements CommandCaller {
   async #ask(command: string, payload: unknown, timeoutMs: number): Promise<AskResult> {
     const session = this.#session();
     if (!session) {
-      const reason = this.policy.tracked && this.req.session === undefined ? 'no-session' : 'untracked';
+      const reason = this.#whyUntracked();
       this.degraded ||= reason === 'no-session';
       return { answered: false, reason };
     }
@@ -169,6 +169,11 @@ export class RequestIntelligence implements CommandCaller {
     const answer = await this.context.serving.ask(command, sid, payload, { ttlSeconds, timeoutMs });
     this.degraded ||= !answer.answered;
     return answer;
+  }
+
+  #whyUntracked(): 'no-consent' | 'no-session' | 'untracked' {
+    if (this.policy.why === 'no-consent') return 'no-consent';
+    return this.policy.tracked && this.req.session === undefined ? 'no-session' : 'untracked';
   }
 
   /** Sends the page view of a request that asked nothing, if the request went well. Nobody waits for it. */

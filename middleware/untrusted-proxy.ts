@@ -20,7 +20,7 @@ export function warnOfUntrustedProxy(proxyOption: boolean | undefined): (req: In
       if (
         !warned &&
         req.session?.cookie.secure === true &&
-        req.intelligence.policy.tracked &&
+        req.intelligence.policy.why !== 'bot' &&
         !isSecure(req, proxyOption)
       ) {
         warned = true;

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Consents } from './consent.js';
 import type { ExpressRequest } from './express-request.js';
 import { isbot } from 'isbot';
 import { LRUCache } from 'lru-cache';
@@ -10,6 +11,8 @@ export type Bots = false | ((req: ExpressRequest) => boolean);
 export interface VisitorPolicy {
   /** Is anything sent for it, and kept? */
   readonly tracked: boolean;
+  /** Why it is not tracked. A bot is nobody; who gives no consent is a person, whose own acts may still have to be kept. */
+  readonly why: 'bot' | 'no-consent' | undefined;
   /** Is a session stored, and its cookie set, that holds nothing (express-session's saveUninitialized)? */
   readonly stored: boolean;
 }
@@ -29,7 +32,13 @@ export function declaredBots({ headers: { 'user-agent': agent } }: IncomingMessa
   return bot;
 }
 
-export function policyOf(bots: Bots, saveUninitialized: boolean, req: IncomingMessage): VisitorPolicy {
+export function policyOf(
+  bots: Bots,
+  consents: Consents,
+  saveUninitialized: boolean,
+  req: IncomingMessage,
+): VisitorPolicy {
   const isBot = bots !== false && bots(req as ExpressRequest);
-  return { tracked: !isBot, stored: saveUninitialized && !isBot };
+  const why = isBot ? 'bot' : consents(req) ? undefined : 'no-consent';
+  return { tracked: why === undefined, why, stored: saveUninitialized && why === undefined };
 }

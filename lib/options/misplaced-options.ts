@@ -8,7 +8,7 @@ export const STORE = (
   'maxSessionsPerUser expiredEvents encryption'
 ).split(' ');
 export const WORKER = 'sessionGlob shard ttlSeconds log'.split(' ');
-export const MIDDLEWARE = 'namespace track pages bots timeout transport worker combos itemSecret'.split(' ');
+export const MIDDLEWARE = 'namespace track pages bots consent timeout transport worker combos itemSecret'.split(' ');
 const CONNECTION = 'host port username password db tls sentinels'.split(' ');
 
 const each = (names: readonly string[], place: (name: string) => string): Elsewhere =>
@@ -44,6 +44,6 @@ export const elsewhereOfStore: Elsewhere = {
 export const elsewhereOfWorker: Elsewhere = {
   ...inRedis,
   ...inSession,
-  ...each('secret session store track pages bots timeout'.split(' '), inMiddleware),
+  ...each('secret session store track pages bots consent timeout'.split(' '), inMiddleware),
   ...each(['metricsPort', 'metricsHost'], () => 'is of the command line; in code there is worker.metrics'),
 };

@@ -208,6 +208,33 @@ describe('a visitor’s way through the shop, in Chromium', () => {
     expect(await page.locator('.unread').count()).to.equal(3);
   });
 
+  it('counts nobody who says no, and shows so; the cart works, and a yes counts again', async () => {
+    await open('/');
+    const counted = () => text('#consent [aria-pressed=true]');
+    expect(await counted()).to.equal('Yes');
+    await page.locator('#consent').getByRole('button', { name: 'No' }).click();
+    expect(new URL(page.url()).pathname).to.equal('/');
+    expect([await counted(), await text('#status')].join()).to.match(/^No,You are not counted/);
+    expect(await page.locator('.badge').count()).to.equal(0);
+    await add('Soundbar');
+    expect(await text('nav')).to.contain('Cart (1)');
+    await open('/notifications');
+    expect(await text('#uncounted')).to.contain('does not keep');
+    await page.locator('#consent').getByRole('button', { name: 'Yes' }).click();
+    expect([await counted(), await text('#total')]).to.deep.equal(['Yes', '2']);
+  });
+
+  it('counts nobody whose browser asks for privacy by Sec-GPC, until they say yes', async () => {
+    await page.setExtraHTTPHeaders({ 'Sec-GPC': '1' });
+    await open('/');
+    expect(await text('#status')).to.contain('You are not counted');
+    expect(await page.context().cookies()).to.deep.equal([]);
+    await picture('not-counted');
+    await page.locator('#consent').getByRole('button', { name: 'Yes' }).click();
+    expect(await text('#status')).to.contain('you are new here');
+    await picture('counted');
+  });
+
   describe('at 390 and at 1280 pixels, in every mode, has pages', () => {
     const paths = [
       '/',

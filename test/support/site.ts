@@ -37,9 +37,15 @@ export class Visitor {
       ...(this.cookie && { cookie: this.cookie }),
     };
     const response = await fetch(this.url + path, { redirect: 'manual', ...init, headers });
-    const [set] = response.headers.getSetCookie();
-    if (set) this.cookie = set.split(';', 1)[0] as string;
+    for (const set of response.headers.getSetCookie()) this.#keep(set.split(';', 1)[0] as string);
     return response;
+  }
+
+  /** One cookie of each name. */
+  #keep(pair: string): void {
+    const name = pair.slice(0, pair.indexOf('=') + 1);
+    const others = this.cookie.split('; ').filter((one) => one !== '' && !one.startsWith(name));
+    this.cookie = [...others, pair].join('; ');
   }
 
   async json(path: string): Promise<any> {

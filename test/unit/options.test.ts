@@ -38,6 +38,11 @@ describe('options', () => {
     ['a parameter without a name', () => intelligentSession({ pages: { query: [''] } }), /"pages\.query\.0"/],
     ['an unknown option of pages', () => intelligentSession({ pages: { stric: true } as never }), /"pages\.stric"/],
     ['bots by a list', () => intelligentSession({ bots: ['curl'] as never }), /"bots" should be false or a function/],
+    [
+      'a consent for all',
+      () => intelligentSession({ consent: true as never }),
+      /"consent" should be a function, got true/,
+    ],
     ['a ttl below 1', () => new RedisSessionStore({ ttl: 0 }), /"ttl"/],
     ['a URL of something else', () => new RedisSessionStore({ redis: 'http://x' }), /redis:\/\//],
     ['a glob that is too long', () => createWorker({ sessionGlob: 'a'.repeat(300) }), /"sessionGlob"/],

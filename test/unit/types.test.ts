@@ -87,7 +87,7 @@ describe('types', () => {
       const result = await intelligence.askResult('price', '', { timeout: 50 });
       if (result.answered) result.data satisfies unknown;
       else if (result.reason === 'failed') result.error satisfies Error | undefined;
-      else result.reason satisfies 'untracked' | 'no-session' | Exclude<DegradedReason, 'failed'>;
+      else result.reason satisfies 'untracked' | 'no-session' | 'no-consent' | Exclude<DegradedReason, 'failed'>;
       // @ts-expect-error whether there is data is known once it is known that it was answered
       result.data;
       // @ts-expect-error no such word

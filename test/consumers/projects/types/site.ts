@@ -5,6 +5,7 @@ import session from 'express-session';
 import intelligentSessionToo, {
   type Bots,
   type Combo,
+  type Consent,
   createWorker,
   type Executor,
   type IntelligentRequest,
@@ -28,6 +29,7 @@ declare module 'express-session' {
 const combos: Combo[] = [{ name: 'television', pages: ['/added/tv', '/added/mount'], suggest: '/cable' }];
 const track: Track = (req) => req.path.startsWith('/news') && req.originalUrl;
 const bots: Bots = (req) => req.get('user-agent') === 'mine';
+const consent: Consent = (req) => req.get('cookie')?.includes('consent=yes');
 
 // what the environment may not have, under exactOptionalPropertyTypes
 const sessions: IntelligentSession = intelligentSession({
@@ -40,6 +42,7 @@ const sessions: IntelligentSession = intelligentSession({
   pages: { query: undefined },
   track,
   bots,
+  consent,
   combos,
 });
 const alone = session({

@@ -1,0 +1,58 @@
+import type { IncomingMessage } from 'node:http';
+import { IntelligentSessionError, OptionError } from '../lib/errors/errors.js';
+import { describeValue } from '../lib/options/check-options.js';
+import type { ExpressRequest } from './express-request.js';
+
+/** Does the visitor consent to being tracked? True or false decides; undefined leaves it to the browser's `Sec-GPC`. */
+export type Consent = (req: ExpressRequest) => boolean | undefined;
+
+export type Consents = (req: IncomingMessage) => boolean;
+
+const WANTED = 'it counts as no consent; wanted: true, false, or undefined for what Sec-GPC says';
+const NO_SESSION =
+  'option "consent" is called before the session is read, and req.session is not there yet: keep the answer in a cookie of its own';
+
+/** Decides whether a request's visitor consents. What makes no sense as an answer is told once, and is no consent. */
+export function consentOf(option: Consent | undefined, fault: (error: Error) => void): Consents {
+  let isTold = false;
+  return (req) => {
+    const answer: unknown = option && withoutSession(req, option);
+    if (answer === undefined) return !asksForPrivacy(req);
+    if (typeof answer === 'boolean') return answer;
+    // A promise that rejects would end the process.
+    Promise.resolve(answer).catch(() => {});
+    if (!isTold)
+      fault(
+        new IntelligentSessionError(
+          'ERR_INTELLIGENT_SESSION_ARGUMENT',
+          `option "consent" gave ${describeValue(answer)}: ${WANTED}`,
+        ),
+      );
+    isTold = true;
+    return false;
+  };
+}
+
+/** Of several fields, which Node.js joins, one that is exactly 1 is enough (https://w3c.github.io/gpc/, section 3.3). */
+function asksForPrivacy({ headers }: IncomingMessage): boolean {
+  return String(headers['sec-gpc'] ?? '')
+    .split(',')
+    .some((value) => value.trim() === '1');
+}
+
+/** Somebody who asks `req.session?.consent` would get undefined for everybody, and track those who said no: here it throws. */
+function withoutSession(req: IncomingMessage, option: Consent): unknown {
+  if ((req as Partial<ExpressRequest>).session) return option(req as ExpressRequest);
+  const define = (property: PropertyDescriptor) =>
+    Object.defineProperty(req, 'session', { ...property, configurable: true, enumerable: true });
+  define({
+    get() {
+      throw new OptionError(NO_SESSION);
+    },
+  });
+  try {
+    return option(req as ExpressRequest);
+  } finally {
+    define({ value: undefined, writable: true });
+  }
+}
