@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Cluster, Redis } from 'ioredis';
 import { commandKeys } from '../../lib/intelligence/keys.js';
-import { userSubject } from '../../lib/intelligence/subject.js';
+import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { encodeId } from '../../lib/redis/keys.js';
 import { loadScript } from '../../lib/redis/load-script.js';
 import type { Executor } from '../../lib/serving/executor.js';

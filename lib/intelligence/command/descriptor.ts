@@ -25,7 +25,7 @@ export interface CommandContext {
 
 /** One message, as the arguments of a command's Lua are made of it. */
 export interface CommandCall {
-  /** whose data it is: a session's id, a user's subject (subject.ts), or another anonymous one's */
+  /** whose data it is: a session's id, a user's subject (command/subject.ts), or another anonymous one's */
   readonly sid: string;
   /** Is it a visitor of whom something may be carried to a user later? */
   readonly isAnonymous: boolean;

@@ -1,7 +1,7 @@
 import { IntelligentSessionError } from '../../../errors/errors.js';
 import { isBit } from '../../command/answers.js';
 import type { CarryCommand } from '../../command/descriptor.js';
-import { isUserSubject } from '../../subject.js';
+import { isUserSubject } from '../../command/subject.js';
 
 const NOT_CARRIED = 'what is kept of an anonymous visitor is carried to a user';
 
