@@ -7,6 +7,7 @@ import { type CommandMethods, descriptors } from '../lib/intelligence/commands.j
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
 import type { Executor } from '../lib/serving/executor.js';
 import { type AskOptions, type AskResult, UnansweredError } from './ask-result.js';
+import type { Subjects } from './subjects.js';
 import type { VisitorPolicy } from './visitor-policy.js';
 
 /** A request that went through the middleware. Express' requests are of this type; on plain node:http it takes a cast. */
@@ -18,9 +19,12 @@ export interface IntelligentRequest extends IncomingMessage {
   intelligence: RequestIntelligence;
 }
 
-/** The session for which something is kept. */
+/** Of whom something is kept: of a visitor, by the session, or of a user. */
 export interface TrackedSession {
-  readonly sid: string;
+  /** The session's id, a user's subject, or another one of an anonymous visitor. */
+  readonly subject: string;
+  /** Is it a visitor who may log in, and whose data are then carried to the user? */
+  readonly isAnonymous: boolean;
   /** How long what is kept of it lives from now on. */
   readonly ttlSeconds: number;
   /** Has its cookie come back once? */
@@ -41,6 +45,8 @@ export interface RequestContext {
   readonly automaticPage: (req: IntelligentRequest, ended: boolean) => string | undefined;
   /** Undefined where there is no session, or one that is not stored. */
   readonly session: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
+  /** Undefined where the application has no users. */
+  readonly subjects: Subjects | undefined;
 }
 
 /** The methods that the commands bring: `freshPages()`, `notifications()`, `combo()` and so on. */
@@ -89,6 +95,16 @@ export class RequestIntelligence implements CommandCaller {
   }
 
   /**
+   * Says whose session this is, with the option `user: 'identify'`: what is known of the visitor is the user's from now on, on every
+   * device. It is stored with the session, so once is enough; `undefined` says that the user has logged out. A text or a number.
+   */
+  identify(user: string | number | bigint | undefined | null): void {
+    const { subjects } = this.context;
+    if (!subjects) throw argumentError('identify', "option `user: 'identify'` of intelligentSession()", undefined);
+    subjects.identify(this.req, user);
+  }
+
+  /**
    * Sends a command of your own that nobody waits for. `payload`: a text goes as it is, anything else as JSON, 262,144 bytes at
    * most. One PUBLISH, or XADD with `transport: 'stream'`; embedded it costs what the command does. Nothing is sent for a visitor
    * who is not tracked. Throws an OptionError for a wrong argument; what goes wrong later is the event `fault`.
@@ -96,7 +112,7 @@ export class RequestIntelligence implements CommandCaller {
   send(command: string, payload?: unknown): void {
     this.#countFirst();
     const session = this.#session();
-    if (session) this.context.serving.send(command, session.sid, payload, { ttlSeconds: session.ttlSeconds });
+    if (session) this.context.serving.send(command, session.subject, payload, session);
   }
 
   /**
@@ -165,8 +181,7 @@ export class RequestIntelligence implements CommandCaller {
       this.degraded ||= reason === 'no-session';
       return { answered: false, reason };
     }
-    const { sid, ttlSeconds } = session;
-    const answer = await this.context.serving.ask(command, sid, payload, { ttlSeconds, timeoutMs });
+    const answer = await this.context.serving.ask(command, session.subject, payload, { ...session, timeoutMs });
     this.degraded ||= !answer.answered;
     return answer;
   }
@@ -185,9 +200,7 @@ export class RequestIntelligence implements CommandCaller {
       const session = this.#session();
       if (!session) return;
       this.#report = Promise.resolve(undefined); // It is counted.
-      this.context.serving.send('pageview', session.sid, this.context.pageName(page), {
-        ttlSeconds: session.ttlSeconds,
-      });
+      this.context.serving.send('pageview', session.subject, this.context.pageName(page), session);
     } catch (error) {
       this.context.serving.emit('fault', applicationFault(error)); // The response has gone.
     }
@@ -197,7 +210,7 @@ export class RequestIntelligence implements CommandCaller {
   #renew(): void {
     try {
       const session = this.#report && !this.degraded ? undefined : this.#session();
-      if (session?.returning) this.context.serving.renew(session.sid, session.ttlSeconds);
+      if (session?.returning) this.context.serving.renew(session.subject, session.ttlSeconds);
     } catch (error) {
       this.context.serving.emit('fault', applicationFault(error)); // A function of the application's threw, and the response has gone.
     }

@@ -5,10 +5,12 @@ import type { Elsewhere } from './check-options.js';
 export const SESSION = 'cookie genid name key proxy resave rolling saveUninitialized unset'.split(' ');
 export const STORE = (
   'prefix ttl newSessionTtl serializer scanCount disableTTL disableTouch touchAfter saveMode whenAway nearCache user ' +
-  'maxSessionsPerUser expiredEvents encryption'
+  'maxSessionsPerUser expiredEvents encryption itemSecret'
 ).split(' ');
 export const WORKER = 'sessionGlob shard ttlSeconds log'.split(' ');
-export const MIDDLEWARE = 'namespace track pages bots consent timeout transport worker combos itemSecret'.split(' ');
+export const MIDDLEWARE = 'namespace track pages bots consent timeout transport worker combos keepUsersForDays'.split(
+  ' ',
+);
 const CONNECTION = 'host port username password db tls sentinels'.split(' ');
 
 const each = (names: readonly string[], place: (name: string) => string): Elsewhere =>
@@ -23,7 +25,10 @@ const besideStore = (name: string) => `stands beside "store": intelligentSession
 export const elsewhereOfMiddleware: Elsewhere = {
   ...inRedis,
   ...inSession,
-  ...each(STORE, (name) => `belongs in "store": intelligentSession({ store: { ${name}: … } })`),
+  ...each(
+    STORE.filter((name) => name !== 'user' && name !== 'itemSecret'),
+    (name) => `belongs in "store": intelligentSession({ store: { ${name}: … } })`,
+  ),
   ...each(WORKER, (name) => `belongs to a worker: createWorker({ ${name}: … })`),
   'session.secret': besideSession('secret'),
   'session.store': besideSession('store'),
@@ -31,7 +36,7 @@ export const elsewhereOfMiddleware: Elsewhere = {
 
 /** For the middleware's option `store`. */
 export const elsewhereInStore: Elsewhere = {
-  ...each(['redis', 'client', 'url', 'secret', ...MIDDLEWARE], besideStore),
+  ...each(['redis', 'client', 'url', 'secret', 'user', 'itemSecret', ...MIDDLEWARE], besideStore),
   ...inSession,
 };
 

@@ -1,7 +1,7 @@
 import type { SessionData } from 'express-session';
 import * as v from 'valibot';
 import { checkOptions } from '../options/check-options.js';
-import { functionOf, integer, list, objectWith } from '../options/checks.js';
+import { functionOf, integer, itemSecret, list, objectWith } from '../options/checks.js';
 import { elsewhereOfStore } from '../options/misplaced-options.js';
 import { about } from '../options/option-facts.js';
 import { OptionError } from '../errors/errors.js';
@@ -93,6 +93,12 @@ export interface RedisSessionStoreOptions {
    * @default none
    */
   readonly user?: User | undefined;
+  /**
+   * Names users in the keys that list their sessions by an HMAC with this secret, of 16 characters at least; without
+   * one by a hash.
+   * @default none
+   */
+  readonly itemSecret?: string | undefined;
   /** How many sessions a user may have; those that were idle longest are ended. Needs `user`. @default none */
   readonly maxSessionsPerUser?: number | undefined;
   /**
@@ -186,6 +192,12 @@ export const schema = v.strictObject({
         'It makes `sessionsOf()` and `destroyAllOf()` possible. A promise, NaN, a list or a plain object is nobody, with one event ' +
         '`fault`.',
     }),
+  ),
+  itemSecret: v.pipe(
+    v.optional(itemSecret),
+    about(
+      'Names users in the keys that list their sessions by an HMAC with this secret, of 16 characters at least; without one by a hash.',
+    ),
   ),
   maxSessionsPerUser: v.pipe(
     v.optional(integer(1)),
