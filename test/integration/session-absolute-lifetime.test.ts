@@ -70,6 +70,7 @@ describe('the absolute lifetime of a session, option maxLifetime', () => {
         page.touch();
         expect(endOf(page)).to.equal(endsAt);
         expect(page.cookie.originalMaxAge).to.be.within(48 * HOUR_MS - 60_000, 48 * HOUR_MS);
+        page.cookie.maxAge = 48 * HOUR_MS;
         await store.touch('k', page);
         expect(await client.pttl('sess:k')).to.be.within(1, 20_000);
         expect(endOf((await store.get('k')) as SessionData)).to.equal(endsAt);
@@ -195,6 +196,10 @@ describe('the absolute lifetime of a session, option maxLifetime', () => {
       const { __madeAt } = (await stored(id)) as SessionData & { __madeAt: number };
       expect(cookieEnd(first)).to.be.within(__madeAt + HOUR_MS - 2000, __madeAt + HOUR_MS);
       const endsAt = await put(id, HOUR_MS - 30_000);
+      const other = await siteOf(maxLifetime);
+      const early = await other.fetch('/stream');
+      expect(cookieEnd(early), 'a new session, a head that was sent early').to.be.at.most(Date.now() + HOUR_MS);
+      await early.text();
       for (const path of ['/', '/stream', '/']) {
         const response = await visitor.fetch(path);
         await response.text();
