@@ -27,11 +27,12 @@ export function assembleStore(
 ) {
   const onMistake = (what: string) => events.applicationMistake(what);
   const keys = new SessionKeys(keyPrefixOf(options.redis), options.prefix);
-  const codec = new SessionCodec(options, keys.prefix);
+  const codec = new SessionCodec(options, keys.prefix, onMistake);
   const userOf = userOfSession(options.user, onMistake);
   const lifetimes = new Lifetimes(options, onMistake);
   const states = new SessionStates();
-  const records = new SessionRecords(target, keys, codec, states, userOf, events, options);
+  const onOver = (sid: string) => calls.runInBackground(() => remover.destroy(sid));
+  const records = new SessionRecords(target, keys, codec, states, userOf, lifetimes, onOver, events, options);
   const owners = new SessionOwners(records, lifetimes, options);
   const throttle = new TouchThrottle();
   const firstSaves = new KeyedMutex();

@@ -6,6 +6,7 @@ import { elsewhereOfStore } from '../options/misplaced-options.js';
 import { about } from '../options/option-facts.js';
 import { OptionError } from '../errors/errors.js';
 import type { RedisOption } from '../redis/client.js';
+import { MAX_TTL_SECONDS } from '../redis/expiry.js';
 import { SESSION_PREFIX } from '../redis/keys.js';
 import { requireOneServer } from '../redis/open-target.js';
 import { maxWaitMs, redisEntries, resolveRedis } from '../redis/redis-option.js';
@@ -44,6 +45,12 @@ export interface RedisSessionStoreOptions {
   readonly ttl?: Ttl | undefined;
   /** How long a new session that holds nothing is kept, until its cookie comes back. Unit: seconds. @default 600 */
   readonly newSessionTtl?: number | undefined;
+  /**
+   * How long after it was made a session ends at the latest. No save, touch or cookie lengthens that. Needs
+   * `disableTTL: false`. Unit: seconds.
+   * @default none
+   */
+  readonly maxLifetime?: number | undefined;
   /** An object with `parse()` and `stringify()`, between sessions and texts. @default JSON */
   readonly serializer?: Serializer | undefined;
   /** How many keys one SCAN asks for. @default 100 */
@@ -132,6 +139,14 @@ export const schema = v.strictObject({
   newSessionTtl: v.pipe(
     v.optional(integer(1), 600),
     about('How long a new session that holds nothing is kept, until its cookie comes back.', { unit: 'seconds' }),
+  ),
+  maxLifetime: v.pipe(
+    v.optional(integer(1, MAX_TTL_SECONDS)),
+    about('How long after it was made a session [ends at the latest](sessions.md#how-long-a-session-lives).', {
+      unit: 'seconds',
+      more: 'No save, touch or cookie lengthens that.',
+      needs: { disableTTL: false },
+    }),
   ),
   serializer: v.pipe(
     v.optional(objectWith<Serializer>('parse', 'stringify'), () => JSON as Serializer),

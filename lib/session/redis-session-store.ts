@@ -1,4 +1,4 @@
-import { type SessionData, Store } from 'express-session';
+import { type Session, type SessionData, Store } from 'express-session';
 import { WarnOnce } from '../errors/warnings.js';
 import type { PromRegistry } from '../metrics/metrics.js';
 import { checkIsObject, optionsOf } from '../options/check-arguments.js';
@@ -62,6 +62,7 @@ export class RedisSessionStore extends Store {
     const waitMs = Math.max(maxWaitMs, this.#target.options.commandTimeout ?? 0);
     this.#calls = new StoreCalls(availability, waitMs, (error) => this.#events.fault(error));
     this.#layers = assembleStore(options, this.#target, this.#calls, this.#events);
+    if (this.#layers.lifetimes.absolute.isLimited) this.#beginWhenGenerated();
     if (expiredEvents) this.#expired = this.#watchExpired();
   }
 
@@ -83,7 +84,28 @@ export class RedisSessionStore extends Store {
     if (isWithoutCookie(session)) session.cookie = this.#newCookie(req) ?? session.cookie;
     const created = super.createSession(req, session);
     this.#layers.states.share(session, created);
+    this.#layers.lifetimes.absolute.watchCookie(created);
     return created;
+  }
+
+  /** express-session gives its store generate(), which makes a new session: its lifetime begins then, and its cookie ends with it. */
+  #beginWhenGenerated(): void {
+    const { absolute } = this.#layers.lifetimes;
+    type Generate = (req: { session: Session & SessionData }) => void;
+    let given: Generate | undefined;
+    Object.defineProperty(this, 'generate', {
+      configurable: true,
+      enumerable: true,
+      get: () => given && generate,
+      set: (value: Generate) => {
+        given = value;
+      },
+    });
+    const generate: Generate = (req) => {
+      given?.call(this, req);
+      absolute.begin(req.session);
+      absolute.watchCookie(req.session);
+    };
   }
 
   /** A cookie as express-session makes it for a new session of this request, by the site's options. */
