@@ -112,7 +112,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
       ? new LocalExecutor(redis, { ...executorOptions, ...local, tellsAway, combos: combos.map(withoutSuggest) })
       : new RemoteExecutor(redis, { ...executorOptions, tellsAway });
   // What is kept of a session goes when the session does, whatever the store.
-  const unsubscribe = onSessionEnd(store, (subject) => serving.forget(subject));
+  const unsubscribe = onSessionEnd(store, (subject) => void serving.forget(subject));
   const fault = (error: Error) => void serving.emit('fault', error);
   const subjects = user && new Subjects(serving, user, keepUsersForDays, executorOptions.itemSecret, fault);
   if (subjects) ownStore?.useSubjects(subjects);
@@ -125,6 +125,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     automaticPage: (req, ended) => automaticPage(track, req, ended),
     session: trackedSessions(ownStore, subjects, fault),
     subjects,
+    sessionsOf: typeof user === 'function' ? (name) => (ownStore as RedisSessionStore).sessionsOf(name) : undefined,
   };
   const responses = new Responses(ownStore?.client);
   const handler = requestHandler({ ...sessionOptions, store }, bots, consentOf(consent, fault), context, responses);

@@ -4,8 +4,11 @@ import { argumentError, optionsOf } from '../lib/options/check-arguments.js';
 import { applicationFault } from '../lib/errors/errors.js';
 import type { CommandCaller, Combo } from '../lib/intelligence/command/descriptor.js';
 import { type CommandMethods, descriptors } from '../lib/intelligence/commands.js';
+import type { Explained } from '../lib/intelligence/commands/explain/index.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
+import { isSendable } from '../lib/redis/keys.js';
 import type { Executor } from '../lib/serving/executor.js';
+import { type Explanation, explanationOf } from './explanation.js';
 import { type AskOptions, type AskResult, UnansweredError } from './ask-result.js';
 import type { Subjects } from './subjects.js';
 import type { VisitorPolicy } from './visitor-policy.js';
@@ -47,6 +50,8 @@ export interface RequestContext {
   readonly session: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
   /** Undefined where the application has no users. */
   readonly subjects: Subjects | undefined;
+  /** The sessions of a user; undefined where the store does not know users. */
+  readonly sessionsOf: ((user: string) => Promise<readonly SessionData[]>) | undefined;
 }
 
 /** The methods that the commands bring: `freshPages()`, `notifications()`, `combo()` and so on. */
@@ -62,6 +67,8 @@ export class RequestIntelligence implements CommandCaller {
   degraded = false;
   #report: Promise<PageviewReport | undefined> | undefined;
   #trackFailed = false;
+  /** What was known was erased on this request, which leaves nothing more. */
+  #isForgotten = false;
 
   constructor(
     readonly req: IntelligentRequest,
@@ -102,6 +109,47 @@ export class RequestIntelligence implements CommandCaller {
     const { subjects } = this.context;
     if (!subjects) throw argumentError('identify', "option `user: 'identify'` of intelligentSession()", undefined);
     subjects.identify(this.req, user);
+  }
+
+  /**
+   * Erases all that is known of this visitor, and of the user who is logged in: live data, and what is on its way. What stays is a mark
+   * without data, a minute (with streams, `maxMessageAgeSeconds`), in which nothing more is kept of a user who is not on streams. The
+   * session itself goes on, see docs/users.md. Works without consent, too. True: erased; false: Redis did not do it. SET and
+   * UNLINK, in one round trip.
+   */
+  async forget(): Promise<boolean> {
+    const { serving, subjects } = this.context;
+    if (!this.req.session) {
+      this.degraded = true;
+      return false;
+    }
+    this.#isForgotten = true;
+    const all = subjects ? subjects.allOf(this.req) : [this.req.session.id];
+    const erased = await Promise.all(all.filter(isSendable).map((subject) => serving.forget(subject)));
+    const isErased = erased.every(Boolean);
+    if (isErased) subjects?.erased(this.req);
+    else this.degraded = true;
+    return isErased;
+  }
+
+  /**
+   * Says all that is kept of this visitor, or of the user who is logged in, ready to be handed out: what is known, and the data of the
+   * session, or of all sessions of the user. Undefined where no answer came. Costs an answer, and `sessionsOf()` of the store for a
+   * user.
+   */
+  async explain(): Promise<Explanation | undefined> {
+    const answer = (await this.ask('explain')) as Explained | undefined;
+    if (!answer) return undefined;
+    const { subjects, sessionsOf } = this.context;
+    const isUser = this.#session()?.isAnonymous === false && subjects !== undefined;
+    const name = isUser ? subjects.userName(this.req) : undefined;
+    try {
+      const sessions = name !== undefined && sessionsOf ? await sessionsOf(name) : [this.req.session];
+      return explanationOf(answer, isUser, sessions);
+    } catch {
+      this.degraded = true; // The store has told the fault.
+      return undefined;
+    }
   }
 
   /**
@@ -151,7 +199,8 @@ export class RequestIntelligence implements CommandCaller {
   }
 
   #session(): TrackedSession | undefined {
-    return this.policy.tracked ? this.context.session(this.req, this.policy) : undefined;
+    const isTracked = this.policy.tracked && !this.#isForgotten;
+    return isTracked ? this.context.session(this.req, this.policy) : undefined;
   }
 
   /** The page view that counts by itself goes before what follows, so that answers know of it. */

@@ -6,9 +6,8 @@ import { newAnonymousSubject, userSubject } from '../lib/intelligence/command/su
 import { encodeId, isSendable } from '../lib/redis/keys.js';
 import type { Executor } from '../lib/serving/executor.js';
 import { hiddenOf, hide } from '../lib/session/hidden-fields.js';
-import type { SubjectHooks } from '../lib/session/session-subjects.js';
+import type { RequestWithSession, SubjectHooks } from '../lib/session/session-subjects.js';
 import { userIdOf, userOfSession } from '../lib/session/session-user.js';
-import type { IntelligentRequest } from './request-intelligence.js';
 
 /** Who is a session's user: a function of the session, or `'identify'`: whom the application names on a request. */
 export type UserOption = ((session: SessionData) => string | number | null | undefined) | 'identify';
@@ -36,7 +35,7 @@ const CARRY_TIMEOUT_MS = 5_000;
  * Knows to whom belongs what is known of a visitor: to an anonymous subject until somebody logs in, and to the user then. At a login
  * what the visitor had is carried to the user; of a user nothing stays for who comes after a logout.
  */
-export class Subjects implements SubjectHooks<IntelligentRequest> {
+export class Subjects implements SubjectHooks {
   readonly #requests = new WeakMap<object, RequestUser>();
   /** The sessions whose hidden fields were changed since they were stored. */
   readonly #changed = new WeakSet<object>();
@@ -63,12 +62,12 @@ export class Subjects implements SubjectHooks<IntelligentRequest> {
   }
 
   /** A request has its session. */
-  begin(req: IntelligentRequest): void {
+  begin(req: RequestWithSession): void {
     if (req.session) this.#requests.set(req, { user: this.#userOf(req.session) });
   }
 
   /** The subject of a request; undefined after a logout on this request. Who has just logged in gets what is theirs carried. */
-  of(req: IntelligentRequest): Subject | undefined {
+  of(req: RequestWithSession): Subject | undefined {
     const known = this.#requests.get(req);
     const user = this.#userOf(req.session);
     if (user !== undefined) {
@@ -86,7 +85,7 @@ export class Subjects implements SubjectHooks<IntelligentRequest> {
   }
 
   /** The application says whose session it is, or that it is nobody's any longer. */
-  identify(req: IntelligentRequest, user: unknown): void {
+  identify(req: RequestWithSession, user: unknown): void {
     if (this.option !== 'identify')
       throw argumentError('identify', "option `user: 'identify'`, where no function says it", this.option);
     const isNobody = user === undefined || user === null;
@@ -96,6 +95,23 @@ export class Subjects implements SubjectHooks<IntelligentRequest> {
     if (!req.session) return;
     const subject = id === undefined ? undefined : this.#subjectOf(id);
     if (hiddenOf(req.session).__user !== subject) this.#change(req.session, { __user: subject });
+  }
+
+  /** The user whom the application names, as it names them. */
+  userName({ session }: RequestWithSession): string | undefined {
+    return this.#nameOf(session);
+  }
+
+  /** All subjects that have something of a request's visitor: what was not carried yet is another one than the user. */
+  allOf({ session }: RequestWithSession): string[] {
+    const user = this.#userOf(session);
+    const { __subject = session.id } = hiddenOf(session);
+    return [user, __subject].filter((subject) => subject !== undefined && subject !== '') as string[];
+  }
+
+  /** What there was of a request's visitor was erased: the session goes on with another subject. */
+  erased({ session }: RequestWithSession): void {
+    this.#change(session, { __subject: this.#userOf(session) === undefined ? newAnonymousSubject() : '' });
   }
 
   saving(session: SessionData): boolean {
@@ -116,7 +132,7 @@ export class Subjects implements SubjectHooks<IntelligentRequest> {
     return this.#changed.delete(session);
   }
 
-  keptBy(req: IntelligentRequest): string | undefined {
+  keptBy(req: RequestWithSession): string | undefined {
     const known = this.#requests.get(req);
     if (!known || !req.session) return undefined;
     known.user ??= this.#userOf(req.session);
@@ -124,7 +140,7 @@ export class Subjects implements SubjectHooks<IntelligentRequest> {
     return known.user === undefined && __subject !== '' ? __subject : undefined;
   }
 
-  replaced(req: IntelligentRequest, kept: string | undefined): void {
+  replaced(req: RequestWithSession, kept: string | undefined): void {
     if (this.#requests.has(req) && req.session) hide(req.session, { __subject: kept ?? '' });
   }
 

@@ -4,8 +4,8 @@ import type { Elsewhere } from './check-options.js';
 
 export const SESSION = 'cookie genid name key proxy resave rolling saveUninitialized unset'.split(' ');
 export const STORE = (
-  'prefix ttl newSessionTtl maxLifetime serializer scanCount disableTTL disableTouch touchAfter saveMode whenAway nearCache user ' +
-  'maxSessionsPerUser expiredEvents encryption itemSecret'
+  'prefix ttl newSessionTtl maxLifetime serializer scanCount disableTTL disableTouch touchAfter saveMode whenAway nearCache ' +
+  'maxSessionsPerUser expiredEvents encryption'
 ).split(' ');
 export const WORKER = 'sessionGlob shard ttlSeconds log'.split(' ');
 export const MIDDLEWARE = 'namespace track pages bots consent timeout transport worker combos keepUsersForDays'.split(
@@ -25,10 +25,7 @@ const besideStore = (name: string) => `stands beside "store": intelligentSession
 export const elsewhereOfMiddleware: Elsewhere = {
   ...inRedis,
   ...inSession,
-  ...each(
-    STORE.filter((name) => name !== 'user' && name !== 'itemSecret'),
-    (name) => `belongs in "store": intelligentSession({ store: { ${name}: … } })`,
-  ),
+  ...each(STORE, (name) => `belongs in "store": intelligentSession({ store: { ${name}: … } })`),
   ...each(WORKER, (name) => `belongs to a worker: createWorker({ ${name}: … })`),
   'session.secret': besideSession('secret'),
   'session.store': besideSession('store'),

@@ -131,7 +131,7 @@ export class RedisSessionStore extends Store {
   }
 
   /** For intelligentSession(): says whose data end with a session, and keeps those of a visitor whose session is replaced. */
-  useSubjects(hooks: SubjectHooks<any>): void {
+  useSubjects(hooks: SubjectHooks): void {
     this.#layers.subjects.use(hooks);
   }
 

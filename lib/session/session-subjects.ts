@@ -1,14 +1,19 @@
-import type { SessionData } from 'express-session';
+import type { Session, SessionData } from 'express-session';
 import { hiddenOf } from './hidden-fields.js';
 
+export interface RequestWithSession {
+  readonly session: Session & Partial<SessionData>;
+  readonly sessionID?: string;
+}
+
 /** Who knows to whom the data of a request's session belong. */
-export interface SubjectHooks<Request extends object = object> {
+export interface SubjectHooks {
   /** The session is about to be stored. Brings its hidden fields up to date: were they changed, so that it has to be saved? */
   saving(session: SessionData): boolean;
   /** The session is about to be replaced: its anonymous subject, if the next one goes on with it. */
-  keptBy(req: Request): string | undefined;
+  keptBy(req: RequestWithSession): string | undefined;
   /** There is the next session. */
-  replaced(req: Request, kept: string | undefined): void;
+  replaced(req: RequestWithSession, kept: string | undefined): void;
 }
 
 /**
@@ -16,11 +21,11 @@ export interface SubjectHooks<Request extends object = object> {
  * hidden field `__subject` of those that follow. So what is known survives a new session id, and is erased with the last session.
  */
 export class SessionSubjects {
-  #hooks: SubjectHooks<any> | undefined;
+  #hooks: SubjectHooks | undefined;
   /** The sessions that are being replaced, and whose subject goes on. */
   readonly #kept = new Set<string>();
 
-  use(hooks: SubjectHooks<any>): void {
+  use(hooks: SubjectHooks): void {
     this.#hooks = hooks;
   }
 
@@ -33,7 +38,7 @@ export class SessionSubjects {
   }
 
   /** A session is replaced: what this gives is called when the next one is there, or when that failed. */
-  replacing(req: { readonly sessionID?: string }): (error?: unknown) => void {
+  replacing(req: RequestWithSession): (error?: unknown) => void {
     if (!this.#hooks) return () => {};
     const { sessionID = '' } = req;
     const kept = this.#hooks.keptBy(req);

@@ -51,7 +51,7 @@ function appOf(sessions: IntelligentSession) {
     req.intelligence.identify(req.params.user);
     res.redirect('/home');
   });
-  app.post('/logout/destroy', (req, res) => req.session.destroy(() => void res.redirect('/home')));
+  app.post('/logout/destroy', (req, res) => void req.session.destroy(() => res.redirect('/home')));
   app.post('/logout/delete', (req, res) => {
     delete session(req).user;
     res.redirect('/home');
@@ -66,6 +66,8 @@ function appOf(sessions: IntelligentSession) {
     req.intelligence.identify(undefined);
     res.redirect('/home');
   });
+  app.post('/forget', async (req, res) => void res.json({ erased: await req.intelligence.forget() }));
+  app.get('/explain', async (req, res) => void res.json((await req.intelligence.explain()) ?? null));
   app.post('/rotate', (req, res) => void req.session.regenerate().then(() => res.redirect('/home')));
   app.post('/stay/:user', (req, res) => {
     void req.session.regenerate().then(() => {
@@ -276,6 +278,56 @@ for (const [way, options] of Object.entries(ways))
       await post(phone, '/login/assign/ann');
       expect(await phone.json('/knows')).to.deep.include(known);
       await until('it is renewed', async () => (await ttlMs()) > 59 * 86_400_000);
+    });
+
+    for (const login of [undefined, 'assign', 'regenerate'])
+      it(`forget() leaves nothing but a mark that ends (${login ?? 'anonymous'})`, async () => {
+        const { site } = await openSite();
+        const before = new Set(await client.keys('*'));
+        const visitor = new Visitor(site.url);
+        await learn(visitor);
+        if (login) await post(visitor, `/login/${login}/ann`);
+        await visitor.json('/knows');
+        const answer = await post(visitor, '/forget');
+        expect(await answer.json()).to.deep.equal({ erased: true });
+        const after = (await client.keys('*')).filter((key) => !before.has(key));
+        const rest = after.filter((key) => !/sess:|^ended:|async:|ss:(shape|stream|workers)/.test(key));
+        for (const key of rest) {
+          expect(key).to.match(/:gone$/);
+          expect(await client.pttl(key), key).to.be.above(0);
+        }
+        expect(await visitor.json('/knows')).to.deep.include(nothing);
+        await post(visitor, '/logout/delete');
+        expect(await visitor.json('/knows')).to.deep.include(nothing);
+      });
+
+    it('an anonymous visitor who was forgotten begins anew at once', async () => {
+      const { site } = await openSite();
+      const visitor = new Visitor(site.url);
+      await learn(visitor);
+      await post(visitor, '/forget');
+      expect(await visitor.json('/a')).to.deep.include({ totalPages: 1, newToSite: true });
+      expect(await visitor.json('/a')).to.deep.include({ totalPages: 2, previouslyVisited: true });
+    });
+
+    it('explain() says all that is kept, of a visitor and of a user with each session', async () => {
+      const { site } = await openSite();
+      const visitor = new Visitor(site.url);
+      await learn(visitor);
+      const today = new Date().toISOString().slice(0, 10);
+      const first = await visitor.json('/explain');
+      expect(first).to.deep.include({ who: 'visitor', uniquePages: 3, notificationsRead: 1, sessions: [{}] });
+      expect(first.days.at(-1))
+        .to.have.property('date')
+        .that.is.oneOf([today, new Date().toISOString().slice(0, 10)]);
+      expect(first.days.at(-1).activeMinutes).to.be.within(1, 2);
+      expect(new Date(first.keptUntil).getTime()).to.be.above(Date.now());
+      await post(visitor, '/login/regenerate/ann');
+      const phone = new Visitor(site.url);
+      await post(phone, '/login/regenerate/ann');
+      const { text, ...then } = await phone.json('/explain');
+      expect(then).to.deep.include({ who: 'user', notificationsRead: 1, sessions: [{ user: 'ann' }, { user: 'ann' }] });
+      expect(text).to.contain('Of your account we have counted').and.contain('Sessions: 2');
     });
 
     it('requests that came late for the visitor count for the user, and the tombstone ends', async () => {

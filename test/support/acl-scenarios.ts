@@ -200,7 +200,7 @@ async function askEverything(ground: AclGround, serving: RemoteExecutor): Promis
   const expiry = () => ground.ask<number>('pttl', activity);
   serving.renew('visitor', 3600); // a longer life than a page view said
   await ground.until('it is renewed', async () => (await expiry()) > 3_600_000);
-  serving.forget('visitor');
+  void serving.forget('visitor');
   await ground.until('it is removed', async () => (await expiry()) === -2 && (await ground.ask('exists', gone)) === 1);
 }
 
