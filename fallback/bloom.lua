@@ -229,6 +229,12 @@ end
 -- Gives what bloom_add() takes as `filter`; an error where the key holds something else.
 local bloom_check = bloom_open
 
+-- Gives a filter's number of items, 0 where there is no key.
+local function bloom_count(key)
+  local filter = bloom_open(key)
+  return filter and filter.size or 0
+end
+
 local bloom_refused = 0 -- how many items full filters did not take
 
 -- Adds an item and gives 1 if it was new, else 0. `filter` is what bloom_check() gave, if it was called. A filter that has

@@ -20,6 +20,7 @@ import { type IntelligentRequest, type RequestContext, RequestIntelligence } fro
 import { isStore, resolveOptions } from './resolve-options.js';
 import { Responses } from './responses.js';
 import { onSessionEnd } from './session-ends.js';
+import { Subjects } from './subjects.js';
 import { trackedSessions } from './tracked-session.js';
 import { askedPage, automaticPage } from './tracking.js';
 import { warnOfUntrustedProxy } from './untrusted-proxy.js';
@@ -86,6 +87,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     bots,
     consent,
     combos: combosGiven,
+    user,
+    keepUsersForDays,
     worker,
     local,
     ...executorOptions
@@ -93,7 +96,13 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const sessionOptions = expressSessionOptions(sessionGiven, secret);
   const ownStore = isStore(storeGiven)
     ? undefined
-    : new RedisSessionStore({ ...storeGiven, maxWaitMs: storeGiven.maxWaitMs ?? executorOptions.maxWaitMs, redis });
+    : new RedisSessionStore({
+        ...storeGiven,
+        maxWaitMs: storeGiven.maxWaitMs ?? executorOptions.maxWaitMs,
+        itemSecret: executorOptions.itemSecret,
+        ...(typeof user === 'function' && { user }),
+        redis,
+      });
   const store = ownStore ?? (storeGiven as Store);
   const pageName = pageNames(pages);
   const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
@@ -103,8 +112,10 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
       ? new LocalExecutor(redis, { ...executorOptions, ...local, tellsAway, combos: combos.map(withoutSuggest) })
       : new RemoteExecutor(redis, { ...executorOptions, tellsAway });
   // What is kept of a session goes when the session does, whatever the store.
-  const unsubscribe = onSessionEnd(store, (sid) => serving.forget(sid));
+  const unsubscribe = onSessionEnd(store, (subject) => void serving.forget(subject));
   const fault = (error: Error) => void serving.emit('fault', error);
+  const subjects = user && new Subjects(serving, user, keepUsersForDays, executorOptions.itemSecret, fault);
+  if (subjects) ownStore?.useSubjects(subjects);
   const context: RequestContext = {
     serving,
     timeoutMs,
@@ -112,7 +123,9 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     pageName,
     askedPage: (req) => askedPage(track, req),
     automaticPage: (req, ended) => automaticPage(track, req, ended),
-    session: trackedSessions(ownStore, fault),
+    session: trackedSessions(ownStore, subjects, fault),
+    subjects,
+    sessionsOf: typeof user === 'function' ? (name) => (ownStore as RedisSessionStore).sessionsOf(name) : undefined,
   };
   const responses = new Responses(ownStore?.client);
   const handler = requestHandler({ ...sessionOptions, store }, bots, consentOf(consent, fault), context, responses);
@@ -120,7 +133,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     const req = request as IntelligentRequest;
     if (!req.intelligence?.policy.tracked) return;
     const seen = context.session(req, req.intelligence.policy);
-    if (seen?.returning) serving.send('pageview', seen.sid, pageName(page), { ttlSeconds: seen.ttlSeconds });
+    if (seen?.returning) serving.send('pageview', seen.subject, pageName(page), seen);
   };
   const close = closeOnce(async (timeoutMs) => {
     const endMs = performance.now() + timeoutMs;
@@ -163,7 +176,15 @@ function requestHandler(
     req.intelligence = intelligence;
     responses.add(res, () => intelligence.end(res));
     const sessions = policy.stored ? storesEmpty : storesNoEmpty;
-    sessions(req as Request, res as Response, warnOfProxy(req, guardSerialization(req, res, next, fault)));
+    const begin = (error?: unknown) => {
+      try {
+        if (!error) context.subjects?.begin(req);
+      } catch (thrown) {
+        return next(thrown); // The option `user` is a function of the application's.
+      }
+      next(error);
+    };
+    sessions(req as Request, res as Response, warnOfProxy(req, guardSerialization(req, res, begin, fault)));
   };
 }
 

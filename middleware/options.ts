@@ -15,11 +15,12 @@ import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import { executorEntries, sharedEntries, type WorkerOptions } from '../lib/worker/options.js';
 import type { Consent } from './consent.js';
 import type { PageNameOptions } from './page-name.js';
+import type { UserOption } from './subjects.js';
 import type { Track } from './tracking.js';
 import { type Bots, declaredBots } from './visitor-policy.js';
 
 /** The options of a store that the middleware makes: it has the middleware's Redis. */
-export type StoreOptions = Omit<RedisSessionStoreOptions, 'redis' | 'client' | 'url'>;
+export type StoreOptions = Omit<RedisSessionStoreOptions, 'redis' | 'client' | 'url' | 'user' | 'itemSecret'>;
 
 /** The comments are those of the schema: `npm run docs:figures` writes them. */
 export interface IntelligentSessionOptions {
@@ -76,6 +77,16 @@ export interface IntelligentSessionOptions {
    * @default by Sec-GPC
    */
   readonly consent?: Consent | undefined;
+  /**
+   * Who is the user of a session: a function of the session, whose answer is a text or a number, or `'identify'`, where
+   * `req.intelligence.identify()` says it. With it what is known of a visitor is carried to the user at a login, is
+   * there on each of the user’s devices, and leaves nothing to who comes after a logout. `sessionsOf()` and
+   * `destroyAllOf()` of the store need the function.
+   * @default none
+   */
+  readonly user?: UserOption | undefined;
+  /** How long what is known of a user is kept, from the last use on. Needs `user`. Unit: days. @default 90 */
+  readonly keepUsersForDays?: number | undefined;
   /**
    * How long a request waits for a worker's answer, on top of the way to Redis and back, which is measured. Unit: ms.
    * @default 100
@@ -264,6 +275,26 @@ export const schema = v.strictObject({
         defaultText: 'by `Sec-GPC`',
       },
     ),
+  ),
+  user: v.pipe(
+    v.optional(
+      v.custom<UserOption>(
+        (value) => typeof value === 'function' || value === 'identify',
+        "a function of the session, or 'identify'",
+      ),
+    ),
+    about(
+      "[Who is the user](users.md) of a session: a function of the session, whose answer is a text or a number, or `'identify'`, where `req.intelligence.identify()` says it.",
+      {
+        more:
+          'With it what is known of a visitor is carried to the user at a login, is there on each of the user’s devices, and leaves ' +
+          'nothing to who comes after a logout. `sessionsOf()` and `destroyAllOf()` of the store need the function.',
+      },
+    ),
+  ),
+  keepUsersForDays: v.pipe(
+    v.optional(check.integer(1, 400), 90),
+    about('How long what is known of a user is kept, from the last use on.', { unit: 'days', more: 'Needs `user`.' }),
   ),
   timeout: v.pipe(
     v.optional(check.integer(1, 60_000), 100),

@@ -4,9 +4,13 @@ import { argumentError, optionsOf } from '../lib/options/check-arguments.js';
 import { applicationFault } from '../lib/errors/errors.js';
 import type { CommandCaller, Combo } from '../lib/intelligence/command/descriptor.js';
 import { type CommandMethods, descriptors } from '../lib/intelligence/commands.js';
+import type { Explained } from '../lib/intelligence/commands/explain/index.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
+import { isSendable } from '../lib/redis/keys.js';
 import type { Executor } from '../lib/serving/executor.js';
+import { type Explanation, explanationOf } from './explanation.js';
 import { type AskOptions, type AskResult, UnansweredError } from './ask-result.js';
+import type { Subjects } from './subjects.js';
 import type { VisitorPolicy } from './visitor-policy.js';
 
 /** A request that went through the middleware. Express' requests are of this type; on plain node:http it takes a cast. */
@@ -18,9 +22,12 @@ export interface IntelligentRequest extends IncomingMessage {
   intelligence: RequestIntelligence;
 }
 
-/** The session for which something is kept. */
+/** Of whom something is kept: of a visitor, by the session, or of a user. */
 export interface TrackedSession {
-  readonly sid: string;
+  /** The session's id, a user's subject, or another one of an anonymous visitor. */
+  readonly subject: string;
+  /** Is it a visitor who may log in, and whose data are then carried to the user? */
+  readonly isAnonymous: boolean;
   /** How long what is kept of it lives from now on. */
   readonly ttlSeconds: number;
   /** Has its cookie come back once? */
@@ -41,6 +48,10 @@ export interface RequestContext {
   readonly automaticPage: (req: IntelligentRequest, ended: boolean) => string | undefined;
   /** Undefined where there is no session, or one that is not stored. */
   readonly session: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
+  /** Undefined where the application has no users. */
+  readonly subjects: Subjects | undefined;
+  /** The sessions of a user; undefined where the store does not know users. */
+  readonly sessionsOf: ((user: string) => Promise<readonly SessionData[]>) | undefined;
 }
 
 /** The methods that the commands bring: `freshPages()`, `notifications()`, `combo()` and so on. */
@@ -56,6 +67,8 @@ export class RequestIntelligence implements CommandCaller {
   degraded = false;
   #report: Promise<PageviewReport | undefined> | undefined;
   #trackFailed = false;
+  /** What was known was erased on this request, which leaves nothing more. */
+  #isForgotten = false;
 
   constructor(
     readonly req: IntelligentRequest,
@@ -89,6 +102,57 @@ export class RequestIntelligence implements CommandCaller {
   }
 
   /**
+   * Says whose session this is, with the option `user: 'identify'`: what is known of the visitor is the user's from now on, on every
+   * device. It is stored with the session, so once is enough; `undefined` says that the user has logged out. A text or a number.
+   */
+  identify(user: string | number | bigint | undefined | null): void {
+    const { subjects } = this.context;
+    if (!subjects) throw argumentError('identify', "option `user: 'identify'` of intelligentSession()", undefined);
+    subjects.identify(this.req, user);
+  }
+
+  /**
+   * Erases all that is known of this visitor, and of the user who is logged in: live data, and what is on its way. What stays is a mark
+   * without data, a minute (with streams, `maxMessageAgeSeconds`), in which nothing more is kept of a user who is not on streams. The
+   * session itself goes on, see docs/users.md. Works without consent, too. True: erased; false: Redis did not do it. SET and
+   * UNLINK, in one round trip.
+   */
+  async forget(): Promise<boolean> {
+    const { serving, subjects } = this.context;
+    if (!this.req.session) {
+      this.degraded = true;
+      return false;
+    }
+    this.#isForgotten = true;
+    const all = subjects ? subjects.allOf(this.req) : [this.req.session.id];
+    const erased = await Promise.all(all.filter(isSendable).map((subject) => serving.forget(subject)));
+    const isErased = erased.every(Boolean);
+    if (isErased) subjects?.erased(this.req);
+    else this.degraded = true;
+    return isErased;
+  }
+
+  /**
+   * Says all that is kept of this visitor, or of the user who is logged in, ready to be handed out: what is known, and the data of the
+   * session, or of all sessions of the user. Undefined where no answer came. Costs an answer, and `sessionsOf()` of the store for a
+   * user.
+   */
+  async explain(): Promise<Explanation | undefined> {
+    const answer = (await this.ask('explain')) as Explained | undefined;
+    if (!answer) return undefined;
+    const { subjects, sessionsOf } = this.context;
+    const isUser = this.#session()?.isAnonymous === false && subjects !== undefined;
+    const name = isUser ? subjects.userName(this.req) : undefined;
+    try {
+      const sessions = name !== undefined && sessionsOf ? await sessionsOf(name) : [this.req.session];
+      return explanationOf(answer, isUser, sessions);
+    } catch {
+      this.degraded = true; // The store has told the fault.
+      return undefined;
+    }
+  }
+
+  /**
    * Sends a command of your own that nobody waits for. `payload`: a text goes as it is, anything else as JSON, 262,144 bytes at
    * most. One PUBLISH, or XADD with `transport: 'stream'`; embedded it costs what the command does. Nothing is sent for a visitor
    * who is not tracked. Throws an OptionError for a wrong argument; what goes wrong later is the event `fault`.
@@ -96,7 +160,7 @@ export class RequestIntelligence implements CommandCaller {
   send(command: string, payload?: unknown): void {
     this.#countFirst();
     const session = this.#session();
-    if (session) this.context.serving.send(command, session.sid, payload, { ttlSeconds: session.ttlSeconds });
+    if (session) this.context.serving.send(command, session.subject, payload, session);
   }
 
   /**
@@ -135,7 +199,8 @@ export class RequestIntelligence implements CommandCaller {
   }
 
   #session(): TrackedSession | undefined {
-    return this.policy.tracked ? this.context.session(this.req, this.policy) : undefined;
+    const isTracked = this.policy.tracked && !this.#isForgotten;
+    return isTracked ? this.context.session(this.req, this.policy) : undefined;
   }
 
   /** The page view that counts by itself goes before what follows, so that answers know of it. */
@@ -165,8 +230,7 @@ export class RequestIntelligence implements CommandCaller {
       this.degraded ||= reason === 'no-session';
       return { answered: false, reason };
     }
-    const { sid, ttlSeconds } = session;
-    const answer = await this.context.serving.ask(command, sid, payload, { ttlSeconds, timeoutMs });
+    const answer = await this.context.serving.ask(command, session.subject, payload, { ...session, timeoutMs });
     this.degraded ||= !answer.answered;
     return answer;
   }
@@ -185,9 +249,7 @@ export class RequestIntelligence implements CommandCaller {
       const session = this.#session();
       if (!session) return;
       this.#report = Promise.resolve(undefined); // It is counted.
-      this.context.serving.send('pageview', session.sid, this.context.pageName(page), {
-        ttlSeconds: session.ttlSeconds,
-      });
+      this.context.serving.send('pageview', session.subject, this.context.pageName(page), session);
     } catch (error) {
       this.context.serving.emit('fault', applicationFault(error)); // The response has gone.
     }
@@ -197,7 +259,7 @@ export class RequestIntelligence implements CommandCaller {
   #renew(): void {
     try {
       const session = this.#report && !this.degraded ? undefined : this.#session();
-      if (session?.returning) this.context.serving.renew(session.sid, session.ttlSeconds);
+      if (session?.returning) this.context.serving.renew(session.subject, session.ttlSeconds);
     } catch (error) {
       this.context.serving.emit('fault', applicationFault(error)); // A function of the application's threw, and the response has gone.
     }

@@ -26,6 +26,11 @@ export function resolveOptions(options: IntelligentSessionOptions) {
   namespaceOf(redis, resolved.namespace);
   checkReplies(redis, resolved.replies);
   const store = storeOf(resolved.store);
+  if (resolved.user && isStore(store))
+    throw new OptionError(
+      `${CALLER}: option "user" needs the package's own store, which keeps with a session whose data are its visitor's: leave "store" ` +
+        'out, or give it options',
+    );
   const secret = resolved.secret ?? process.env.SESSION_SECRET;
   const none = !secret || secret.length === 0;
   const production = process.env.NODE_ENV === 'production';

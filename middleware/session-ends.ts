@@ -1,13 +1,19 @@
 import type { Store } from 'express-session';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 
-type Listener = (sid: string) => void;
+type Listener = (subject: string) => void;
 
-/** Calls `listener` with the id of each session that ends, as far as the store tells it; returns what unsubscribes it. */
+/**
+ * Calls `listener` with the subject whose data end with a session, for each that ends, as far as the store tells it; returns what
+ * unsubscribes it. With a store of the application's it is the session's id.
+ */
 export function onSessionEnd(store: Store, listener: Listener): () => void {
   if (store instanceof RedisSessionStore) {
-    store.on('ended', listener);
-    return () => store.off('ended', listener);
+    const ended = (_sid: string, subject?: string) => {
+      if (subject !== undefined) listener(subject);
+    };
+    store.on('ended', ended);
+    return () => store.off('ended', ended);
   }
   let destroys = observed.get(store);
   if (!destroys) {

@@ -2,6 +2,7 @@ import type { SessionData } from 'express-session';
 import { IntelligentSessionError } from '../lib/errors/errors.js';
 import type { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import type { IntelligentRequest, TrackedSession } from './request-intelligence.js';
+import type { Subjects } from './subjects.js';
 import type { VisitorPolicy } from './visitor-policy.js';
 
 /** How long what is kept of a session lives until its cookie has come back, in seconds. */
@@ -17,6 +18,8 @@ const NO_TEXT = 'option "session.genid" gives no text: no cookie is set, and not
 export function trackedSessions(
   /** The package's own store, which knows how long a session lives; undefined where the application has another. */
   store: RedisSessionStore | undefined,
+  /** Who knows users; undefined where the application has none: what is known is the session's. */
+  subjects: Subjects | undefined,
   fault: (error: Error) => void,
 ): (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined {
   let isGenidTold = false;
@@ -31,7 +34,11 @@ export function trackedSessions(
     const returning = cookieCameBack(req);
     if (!returning && !stored) return undefined;
     const ttlSeconds = store?.ttlSeconds(req.session, returning) ?? secondsLeft(req.session, returning);
-    return ttlSeconds > 0 ? { sid: req.session.id, ttlSeconds, returning } : undefined;
+    if (ttlSeconds <= 0) return undefined;
+    if (!subjects) return { subject: req.session.id, isAnonymous: false, ttlSeconds, returning };
+    const subject = subjects.of(req);
+    if (subject?.isAnonymous) return { ...subject, ttlSeconds, returning };
+    return subject && { ...subject, ttlSeconds: subjects.userTtlSeconds, returning };
   };
 }
 

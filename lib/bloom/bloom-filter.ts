@@ -73,7 +73,8 @@ export interface BloomFilter {
   load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>): Promise<boolean>;
   /**
    * Lua functions that another script is put behind: `bloom_check(key)` (an error where it is no filter),
-   * `bloom_add(key, item, checked)`, `bloom_add_all(key, items)`, `bloom_which(key, items, room)`.
+   * `bloom_add(key, item, checked)`, `bloom_add_all(key, items)`, `bloom_count(key)`,
+   * `bloom_which(key, items, room)`.
    */
   readonly lua: string;
   /** An item as those functions take it, to be sent as JSON. */

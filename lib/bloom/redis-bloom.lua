@@ -13,6 +13,9 @@ local function bloom_check(key)
   error('WRONGTYPE not a Bloom filter but a ' .. kind)
 end
 
+-- Gives a filter's number of items, 0 where there is no key.
+local function bloom_count(key) return bloom_check(key) or 0 end
+
 local bloom_refused = 0 -- how many items full filters did not take
 
 -- Adds an item and gives 1 if it was new, else 0. `count` is what bloom_check() gave, if it was called. A filter that has

@@ -2,6 +2,7 @@ import type { CommandDescriptor } from './command/descriptor.js';
 import { activity } from './commands/activity/index.js';
 import { carry } from './commands/carry/index.js';
 import { combo } from './commands/combo/index.js';
+import { explain } from './commands/explain/index.js';
 import { freshPages } from './commands/fresh-pages/index.js';
 import { markNotificationSeen } from './commands/mark-notification-seen/index.js';
 import { notifications } from './commands/notifications/index.js';
@@ -16,6 +17,7 @@ const folders = {
   notifications,
   activity,
   carry,
+  explain,
 } as const;
 
 type BuiltIn = (typeof folders)[keyof typeof folders];

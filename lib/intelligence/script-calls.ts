@@ -8,6 +8,7 @@ import { tellsOfReplica } from '../redis/roles.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
 import type { CarryCommand, CommandContext, ListCommand, ReadCommand } from './command/descriptor.js';
+import { isUserSubject } from './command/subject.js';
 import { SubjectCarrier } from './carry-subject.js';
 import { descriptors, keysOf, luaFiles } from './commands.js';
 import { commandScript, type ScriptReply, TO_CALLER } from './script.js';
@@ -204,8 +205,11 @@ export class ScriptCalls<T extends Task> {
       const message = { ...fields, command, key: keys.length + 1, ttl: ttlSeconds * 1000, waits: awaited };
       const prefix = intelligencePrefix(this.namespace, subject);
       for (const name of this.#keys.get(command) ?? []) keys.push(prefix + name);
-      const more = attempts > 0 ? { ...endingOf?.(task), again: true } : endingOf?.(task);
-      messages.push(more ? { ...message, ...more } : message);
+      // A session that has ended does not come back; a user whose data were erased does.
+      const addedMs = isUserSubject(subject) ? task.addedMs : undefined;
+      const also = { ...(attempts > 0 && { again: true }), ...(addedMs !== undefined && { addedMs }) };
+      const more = endingOf ? { ...endingOf(task), ...also } : also;
+      messages.push({ ...message, ...more });
       sent.push(task);
     }
     if (sent.length === 0) return { held, unsent: [] };

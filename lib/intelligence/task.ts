@@ -51,6 +51,11 @@ export abstract class Task {
     return false;
   }
 
+  /** When it was added to its stream, ms since 1970 by Redis' clock. */
+  get addedMs(): number | undefined {
+    return undefined;
+  }
+
   /** Can it be had again from where it came, so that it is neither bounded here nor given up? */
   get isKept(): boolean {
     return false;

@@ -4,11 +4,13 @@ import type { Elsewhere } from './check-options.js';
 
 export const SESSION = 'cookie genid name key proxy resave rolling saveUninitialized unset'.split(' ');
 export const STORE = (
-  'prefix ttl newSessionTtl serializer scanCount disableTTL disableTouch touchAfter saveMode whenAway nearCache user ' +
+  'prefix ttl newSessionTtl maxLifetime serializer scanCount disableTTL disableTouch touchAfter saveMode whenAway nearCache ' +
   'maxSessionsPerUser expiredEvents encryption'
 ).split(' ');
 export const WORKER = 'sessionGlob shard ttlSeconds log'.split(' ');
-export const MIDDLEWARE = 'namespace track pages bots consent timeout transport worker combos itemSecret'.split(' ');
+export const MIDDLEWARE = 'namespace track pages bots consent timeout transport worker combos keepUsersForDays'.split(
+  ' ',
+);
 const CONNECTION = 'host port username password db tls sentinels'.split(' ');
 
 const each = (names: readonly string[], place: (name: string) => string): Elsewhere =>
@@ -31,7 +33,7 @@ export const elsewhereOfMiddleware: Elsewhere = {
 
 /** For the middleware's option `store`. */
 export const elsewhereInStore: Elsewhere = {
-  ...each(['redis', 'client', 'url', 'secret', ...MIDDLEWARE], besideStore),
+  ...each(['redis', 'client', 'url', 'secret', 'user', 'itemSecret', ...MIDDLEWARE], besideStore),
   ...inSession,
 };
 

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import calculateSlot from 'cluster-key-slot';
 
 /** Ids longer than this (encoded) are refused: a glob against a very long channel costs every PUBLISH. */
@@ -51,21 +50,11 @@ export const intelligencePrefix = (namespace: string, sid: string): string => `$
 export const goneKey = (namespace: string, sid: string): string => intelligenceKey(namespace, sid, 'gone');
 
 /**
- * The prefix of the hash that lists a user's sessions; userInKey() follows it. It is outside the sessions' own prefix, so that
- * no SCAN takes it for a session. It ends in a colon, which an encoded user has none of: `sess:` and `sess:a` share no key.
+ * The prefix of the hash that lists a user's sessions; the user's subject follows it. It is outside the sessions' own prefix, so that
+ * no SCAN takes it for a session. It ends in a colon, which a subject has none of: `sess:` and `sess:a` share no key.
  */
 export const userSessionsPrefix = (prefix: string): string =>
   `users:${/^[^%]*:$/.test(prefix) ? prefix : `%${encodeId(prefix)}:`}`;
-
-/**
- * A user in that key: encoded as an id, or, where that is longer than an id may be, `%s` and its SHA-256 (base64url). An encoded
- * id has no percent sign before an s, so that two users never have one key.
- */
-export function userInKey(user: string): string {
-  const encoded = encodeId(user);
-  if (encoded.length <= MAX_ID_LENGTH) return encoded;
-  return `%s${createHash('sha256').update(encoded).digest('base64url')}`;
-}
 
 /**
  * A companion of another key: in the same slot of a Cluster, whatever braces the key has, and outside its prefix, so that no

@@ -82,9 +82,9 @@ export interface Executor extends EventEmitter<ExecutorEvents> {
   ): Promise<Answer>;
   /**
    * Removes what is kept of a session, and leaves word of it for as long as a message of that session may be on its way: what
-   * comes late is not counted. SET and UNLINK, in one round trip.
+   * comes late is not counted. SET and UNLINK, in one round trip. Gives false, and never rejects, where Redis did not do it.
    */
-  forget(sid: string): void;
+  forget(sid: string): Promise<boolean>;
   /** Makes what is kept of a session live as long as the session, where no page view does so. One script call, where it is due. */
   renew(sid: string, ttlSeconds: number): void;
   /**

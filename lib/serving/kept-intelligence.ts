@@ -20,13 +20,20 @@ export class KeptIntelligence {
     this.#renewals = new Renewals(client, namespace);
   }
 
-  forget(sid: string): void {
+  forget(sid: string): Promise<boolean> {
     checkSessionId('forget', sid);
     this.#renewals.forget(sid);
     const { gone, ...keys } = commandKeys(this.namespace, sid);
     const left = this.client.set(gone, '', 'PX', this.messageAgeMs);
-    const forgotten = Promise.all([left, this.client.unlink(...Object.values(keys))]);
-    this.dispatcher.track(forgotten.catch((error) => this.outcomes.unanswered('forget', 'redis', error)));
+    const forgotten = Promise.all([left, this.client.unlink(...Object.values(keys))]).then(
+      () => true,
+      (error: unknown) => {
+        this.outcomes.unanswered('forget', 'redis', error);
+        return false;
+      },
+    );
+    this.dispatcher.track(forgotten);
+    return forgotten;
   }
 
   renew(sid: string, ttlSeconds: number): void {

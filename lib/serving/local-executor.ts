@@ -117,8 +117,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     return this.#dispatcher.ask(...request);
   }
 
-  forget(sid: string): void {
-    this.#kept.forget(sid);
+  forget(sid: string): Promise<boolean> {
+    return this.#kept.forget(sid);
   }
 
   renew(sid: string, ttlSeconds: number): void {

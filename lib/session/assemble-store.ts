@@ -9,6 +9,7 @@ import { SessionCodec } from './session-codec.js';
 import { SessionKeys } from './session-keys.js';
 import { SessionOwners } from './session-owners.js';
 import { SessionRecords } from './session-records.js';
+import { SessionSubjects } from './session-subjects.js';
 import { userOfSession } from './session-user.js';
 import { SessionStates } from './snapshot.js';
 import type { StoreCalls } from './store-calls.js';
@@ -26,17 +27,20 @@ export function assembleStore(
 ) {
   const onMistake = (what: string) => events.applicationMistake(what);
   const keys = new SessionKeys(keyPrefixOf(options.redis), options.prefix);
-  const codec = new SessionCodec(options, keys.prefix);
+  const codec = new SessionCodec(options, keys.prefix, onMistake);
   const userOf = userOfSession(options.user, onMistake);
   const lifetimes = new Lifetimes(options, onMistake);
   const states = new SessionStates();
-  const records = new SessionRecords(target, keys, codec, states, userOf, events, options);
+  const onOver = (sid: string) => calls.runInBackground(() => remover.destroy(sid));
+  const records = new SessionRecords(target, keys, codec, states, userOf, lifetimes, onOver, events, options);
   const owners = new SessionOwners(records, lifetimes, options);
   const throttle = new TouchThrottle();
   const firstSaves = new KeyedMutex();
-  const remover = new SessionRemover(records, owners, throttle, firstSaves, calls, options.user !== undefined);
+  const subjects = new SessionSubjects();
+  const hasUsers = options.user !== undefined;
+  const remover = new SessionRemover(records, owners, throttle, firstSaves, calls, hasUsers, subjects);
   const toucher = new SessionToucher(records, owners, lifetimes, throttle, remover, options);
   const writer = new SessionWriter(records, lifetimes, options, (sid) => events.session('conflict', sid));
   const saver = new SessionSaver({ records, writer, owners, lifetimes, throttle, remover, firstSaves, calls }, options);
-  return { keys, lifetimes, states, records, owners, remover, toucher, saver };
+  return { keys, lifetimes, states, records, owners, subjects, remover, toucher, saver };
 }

@@ -171,6 +171,7 @@ export class CoalescedMerges {
         one.hasReportedConflict ||= isConflict;
         if ((isConflict && this.options.saveMode === 'reject') || isLastTry) throw conflictError();
         target.merge(one.changes);
+        this.lifetimes.absolute.limitCookie(target.session); // what stood there may be of another process’ options
         const leftMs = this.lifetimes.ms(target.session, one.saved.wasRead);
         if (leftMs > 0) ttlMs = leftMs;
         merged.push(one);

@@ -1,6 +1,7 @@
 import type { KeyedMutex } from './keyed-mutex.js';
 import type { SessionOwners } from './session-owners.js';
 import type { SessionRecords } from './session-records.js';
+import type { SessionSubjects } from './session-subjects.js';
 import type { StoreCalls } from './store-calls.js';
 import type { TouchThrottle } from './touch-throttle.js';
 
@@ -14,6 +15,7 @@ export class SessionRemover {
     readonly calls: StoreCalls,
     /** Is there an option that says whose a session is? */
     readonly hasUsers: boolean,
+    readonly subjects: SessionSubjects,
   ) {}
 
   /** Removes a session after a first save of it that is under way here: it would be stored after its end. */
@@ -23,14 +25,17 @@ export class SessionRemover {
 
   /** Removes a session now. One that is being saved is removed by its save. */
   async remove(sid: string): Promise<void> {
-    const { records, owners } = this;
-    if (typeof sid === 'string') records.events.ended(sid);
+    const { records, owners, subjects } = this;
+    // Where a session may go on under another id, its value says whose data end with it.
+    if (typeof sid === 'string' && !subjects.inUse) records.events.ended(sid, sid);
     this.throttle.forget(sid);
     owners.forgetWhenNoted(sid);
-    const removed = await records.destroy(sid, this.hasUsers);
+    const removed = await records.destroy(sid, this.hasUsers || subjects.inUse);
     // Its value says whose the session was.
     const session = typeof removed === 'string' ? await records.parse(sid, removed) : null;
-    if (session) await owners.removeNote(records.states.snapshotOf(session)?.user, sid);
+    const user = session ? records.states.snapshotOf(session)?.user : undefined;
+    if (subjects.inUse) records.events.ended(sid, subjects.endedWith(sid, session, user));
+    await owners.removeNote(user, sid);
     if (removed !== null && removed !== 0) records.events.session('destroyed', sid);
   }
 }

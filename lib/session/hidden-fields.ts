@@ -1,4 +1,6 @@
 import type { SessionData } from 'express-session';
+import { isUserSubject } from '../intelligence/command/subject.js';
+import { MAX_ID_LENGTH } from '../redis/keys.js';
 
 /**
  * What is stored with a session and never shown to its application, by the names of top-level fields of the session's JSON.
@@ -7,6 +9,13 @@ import type { SessionData } from 'express-session';
 export interface HiddenFields {
   /** When the session was made, ms since 1970. */
   readonly __madeAt?: number | undefined;
+  /**
+   * The subject of an anonymous visitor, where that is not this session's id. Of a user's session it is what is still to be carried
+   * to the user; an empty text: nothing is.
+   */
+  readonly __subject?: string | undefined;
+  /** The subject of the user whom the application has named by `req.intelligence.identify()`. */
+  readonly __user?: string | undefined;
 }
 
 type Name = keyof HiddenFields;
@@ -14,6 +23,8 @@ type Name = keyof HiddenFields;
 /** What the value of each field is: anybody may have written what stands in Redis, and anything else counts as not there. */
 const CHECKS: Readonly<Record<Name, (value: unknown) => boolean>> = {
   __madeAt: (value) => Number.isSafeInteger(value),
+  __subject: (value) => typeof value === 'string' && value.length <= MAX_ID_LENGTH && !isUserSubject(value),
+  __user: (value) => typeof value === 'string' && isUserSubject(value),
 };
 const NAMES = Object.keys(CHECKS) as Name[];
 

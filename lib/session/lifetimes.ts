@@ -1,10 +1,11 @@
 import type { SessionData } from 'express-session';
 import { MAX_TTL_SECONDS } from '../redis/expiry.js';
+import { AbsoluteLifetime } from './absolute-lifetime.js';
 import type { resolveStoreOptions } from './options.js';
 
 type Options = Pick<
   ReturnType<typeof resolveStoreOptions>,
-  'ttl' | 'newSessionTtl' | 'touchAfter' | 'disableTouch' | 'disableTTL'
+  'ttl' | 'newSessionTtl' | 'maxLifetime' | 'touchAfter' | 'disableTouch' | 'disableTTL'
 >;
 
 /** Seconds for a session of which the ttl function says nothing sensible. */
@@ -26,11 +27,15 @@ export const endOf = (cookie: Cookie): number | undefined =>
 
 /** How long sessions live. Every number that a cookie or a ttl function gives to Redis goes through here. */
 export class Lifetimes {
+  readonly absolute: AbsoluteLifetime;
+
   constructor(
     readonly options: Options,
     /** Is told what is no time to live: the default is taken instead. */
     readonly onInvalid: (what: string) => void,
-  ) {}
+  ) {
+    this.absolute = new AbsoluteLifetime(options.maxLifetime);
+  }
 
   /** What this session has left, in whole ms; 0 or less where it has ended. `returning` says that its cookie has come back. */
   ms(session: SessionData, returning: boolean): number {
@@ -43,7 +48,8 @@ export class Lifetimes {
       this.onInvalid(
         `a session is to live for more than ${MAX_DAYS} days: ${MAX_DAYS} are taken instead, as browsers do`,
       );
-    return Math.floor(Math.min(ms, provisional ? newSessionTtl * 1000 : MAX_MS, MAX_MS));
+    const most = Math.min(this.absolute.leftMs(session), MAX_MS);
+    return Math.floor(Math.min(ms, provisional ? newSessionTtl * 1000 : most, most));
   }
 
   /** For how many seconds a session is meant to live in all; 0 where its cookie does not say it. */

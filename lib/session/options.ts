@@ -1,11 +1,12 @@
 import type { SessionData } from 'express-session';
 import * as v from 'valibot';
 import { checkOptions } from '../options/check-options.js';
-import { functionOf, integer, list, objectWith } from '../options/checks.js';
+import { functionOf, integer, itemSecret, list, objectWith } from '../options/checks.js';
 import { elsewhereOfStore } from '../options/misplaced-options.js';
 import { about } from '../options/option-facts.js';
 import { OptionError } from '../errors/errors.js';
 import type { RedisOption } from '../redis/client.js';
+import { MAX_TTL_SECONDS } from '../redis/expiry.js';
 import { SESSION_PREFIX } from '../redis/keys.js';
 import { requireOneServer } from '../redis/open-target.js';
 import { maxWaitMs, redisEntries, resolveRedis } from '../redis/redis-option.js';
@@ -44,6 +45,12 @@ export interface RedisSessionStoreOptions {
   readonly ttl?: Ttl | undefined;
   /** How long a new session that holds nothing is kept, until its cookie comes back. Unit: seconds. @default 600 */
   readonly newSessionTtl?: number | undefined;
+  /**
+   * How long after it was made a session ends at the latest. No save, touch or cookie lengthens that. Needs
+   * `disableTTL: false`. Unit: seconds.
+   * @default none
+   */
+  readonly maxLifetime?: number | undefined;
   /** An object with `parse()` and `stringify()`, between sessions and texts. @default JSON */
   readonly serializer?: Serializer | undefined;
   /** How many keys one SCAN asks for. @default 100 */
@@ -93,6 +100,12 @@ export interface RedisSessionStoreOptions {
    * @default none
    */
   readonly user?: User | undefined;
+  /**
+   * Names users in the keys that list their sessions by an HMAC with this secret, of 16 characters at least; without
+   * one by a hash.
+   * @default none
+   */
+  readonly itemSecret?: string | undefined;
   /** How many sessions a user may have; those that were idle longest are ended. Needs `user`. @default none */
   readonly maxSessionsPerUser?: number | undefined;
   /**
@@ -126,6 +139,14 @@ export const schema = v.strictObject({
   newSessionTtl: v.pipe(
     v.optional(integer(1), 600),
     about('How long a new session that holds nothing is kept, until its cookie comes back.', { unit: 'seconds' }),
+  ),
+  maxLifetime: v.pipe(
+    v.optional(integer(1, MAX_TTL_SECONDS)),
+    about('How long after it was made a session [ends at the latest](sessions.md#how-long-a-session-lives).', {
+      unit: 'seconds',
+      more: 'No save, touch or cookie lengthens that.',
+      needs: { disableTTL: false },
+    }),
   ),
   serializer: v.pipe(
     v.optional(objectWith<Serializer>('parse', 'stringify'), () => JSON as Serializer),
@@ -186,6 +207,12 @@ export const schema = v.strictObject({
         'It makes `sessionsOf()` and `destroyAllOf()` possible. A promise, NaN, a list or a plain object is nobody, with one event ' +
         '`fault`.',
     }),
+  ),
+  itemSecret: v.pipe(
+    v.optional(itemSecret),
+    about(
+      'Names users in the keys that list their sessions by an HMAC with this secret, of 16 characters at least; without one by a hash.',
+    ),
   ),
   maxSessionsPerUser: v.pipe(
     v.optional(integer(1)),

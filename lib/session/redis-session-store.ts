@@ -1,4 +1,4 @@
-import { type SessionData, Store } from 'express-session';
+import { type Session, type SessionData, Store } from 'express-session';
 import { WarnOnce } from '../errors/warnings.js';
 import type { PromRegistry } from '../metrics/metrics.js';
 import { checkIsObject, optionsOf } from '../options/check-arguments.js';
@@ -19,6 +19,7 @@ import { assembleStore } from './assemble-store.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
 import { type Callback, checkCallback, GIVEN_TO_CALLBACK, StoreCalls } from './store-calls.js';
 import { StoreEvents } from './store-events.js';
+import type { SubjectHooks } from './session-subjects.js';
 import { isWithoutCookie } from './stored-session.js';
 
 type SessionWithId = SessionData & { id: string };
@@ -32,7 +33,8 @@ const UNLIMITED = { limited: false };
  *
  * Emits, each with the session's id: `created`, `destroyed`, `conflict` (merged, or rejected), `refused` (a save of a session
  * that is gone), `expired` (with option `expiredEvents`), and `ended`: a session is about to be removed, by destroy(), by its
- * page or by the limit of its user's sessions, or has expired (with option `expiredEvents`).
+ * page or by the limit of its user's sessions, or has expired (with option `expiredEvents`); its second argument is the subject
+ * whose data end with it.
  * Emits `away` (with the reason) when Redis can't be reached and `back` when it can, at first too, whatever `whenAway` says;
  * only with `whenAway: 'pass'` also `disconnect`, upon which express-session passes requests on without a session until
  * `connect`. Emits `fault` with an Error that has neither ids nor data in it. An `away` or a `fault` that nobody listens to is a
@@ -41,7 +43,7 @@ const UNLIMITED = { limited: false };
 export class RedisSessionStore extends Store {
   readonly client: RedisClient;
   readonly #target: RedisTarget;
-  readonly #events = new StoreEvents((event, argument) => this.emit(event, argument));
+  readonly #events = new StoreEvents((event, ...args) => this.emit(event, ...args));
   readonly #warnings = new WarnOnce();
   readonly #calls: StoreCalls;
   readonly #layers: ReturnType<typeof assembleStore>;
@@ -60,6 +62,7 @@ export class RedisSessionStore extends Store {
     const waitMs = Math.max(maxWaitMs, this.#target.options.commandTimeout ?? 0);
     this.#calls = new StoreCalls(availability, waitMs, (error) => this.#events.fault(error));
     this.#layers = assembleStore(options, this.#target, this.#calls, this.#events);
+    if (this.#layers.lifetimes.absolute.isLimited) this.#beginWhenGenerated();
     if (expiredEvents) this.#expired = this.#watchExpired();
   }
 
@@ -81,7 +84,28 @@ export class RedisSessionStore extends Store {
     if (isWithoutCookie(session)) session.cookie = this.#newCookie(req) ?? session.cookie;
     const created = super.createSession(req, session);
     this.#layers.states.share(session, created);
+    this.#layers.lifetimes.absolute.watchCookie(created);
     return created;
+  }
+
+  /** express-session gives its store generate(), which makes a new session: its lifetime begins then, and its cookie ends with it. */
+  #beginWhenGenerated(): void {
+    const { absolute } = this.#layers.lifetimes;
+    type Generate = (req: { session: Session & SessionData }) => void;
+    let given: Generate | undefined;
+    Object.defineProperty(this, 'generate', {
+      configurable: true,
+      enumerable: true,
+      get: () => given && generate,
+      set: (value: Generate) => {
+        given = value;
+      },
+    });
+    const generate: Generate = (req) => {
+      given?.call(this, req);
+      absolute.begin(req.session);
+      absolute.watchCookie(req.session);
+    };
   }
 
   /** A cookie as express-session makes it for a new session of this request, by the site's options. */
@@ -99,7 +123,16 @@ export class RedisSessionStore extends Store {
   override regenerate(req: Parameters<Store['regenerate']>[0], callback: (error?: unknown) => void = () => {}): void {
     checkIsObject('regenerate', req, 'a request');
     checkCallback('regenerate', callback);
-    super.regenerate(req, callback);
+    const replaced = this.#layers.subjects.replacing(req);
+    super.regenerate(req, (error?: unknown) => {
+      replaced(error);
+      callback(error);
+    });
+  }
+
+  /** For intelligentSession(): says whose data end with a session, and keeps those of a visitor whose session is replaced. */
+  useSubjects(hooks: SubjectHooks): void {
+    this.#layers.subjects.use(hooks);
   }
 
   /** GET; nothing where the near cache has it. What can't be read (damaged, another secret) is as if it were not there. */
@@ -118,7 +151,12 @@ export class RedisSessionStore extends Store {
    */
   override set(sid: string, session: SessionData, callback?: Callback): Promise<void> {
     const ignoresError = this.#layers.saver.isNewAndEmpty(session);
-    return this.#calls.run(callback, () => this.#layers.saver.save(sid, session), { ignoresError });
+    const save = () => {
+      checkIsObject('set', session, 'a session');
+      this.#layers.subjects.saving(session);
+      return this.#layers.saver.save(sid, session);
+    };
+    return this.#calls.run(callback, save, { ignoresError });
   }
 
   /**
@@ -127,6 +165,9 @@ export class RedisSessionStore extends Store {
    */
   override touch(sid: string, session: SessionData, callback?: Callback): Promise<void> {
     checkCallback('touch', callback);
+    // What is hidden in a session was changed: express-session has not seen it.
+    if (typeof session === 'object' && session !== null && this.#layers.subjects.saving(session))
+      return this.#calls.run(callback, () => this.#layers.saver.save(sid, session));
     const touch = () => {
       checkIsObject('touch', session, 'a session');
       if (!this.#layers.toucher.isDue(sid, session)) return undefined;
@@ -265,7 +306,7 @@ export class RedisSessionStore extends Store {
     expired.on('message', (_channel, key: string) => {
       if (!keys.isSession(key)) return;
       throwingAsThrown(() => {
-        this.#events.ended(keys.sidOf(key));
+        this.#events.ended(keys.sidOf(key), keys.sidOf(key));
         this.#events.session('expired', keys.sidOf(key));
       });
     });

@@ -60,6 +60,9 @@ export class SessionSaver {
   save(sid: string, session: SessionData): Promise<void> {
     checkIsObject('set', session, 'a session');
     const state = this.layers.records.states.of(session);
+    const { absolute } = this.layers.lifetimes;
+    absolute.begin(session);
+    absolute.limitCookie(session);
     const asked: Save = {
       sid,
       text: this.layers.records.codec.stringify(session),

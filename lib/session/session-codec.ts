@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { SessionData } from 'express-session';
 import { IntelligentSessionError } from '../errors/errors.js';
 import { type Encryption, encryptionOf } from './encryption.js';
-import { addHidden, takeHidden, withHidden, withoutReserved } from './hidden-fields.js';
+import { addHidden, hiddenOf, takeHidden, withHidden, withoutReserved } from './hidden-fields.js';
 import { isTooDeep, MAX_DEPTH, valueTexts } from './json-text.js';
 import type { resolveStoreOptions } from './options.js';
 import { asSession } from './stored-session.js';
@@ -10,6 +11,9 @@ type Options = Pick<ReturnType<typeof resolveStoreOptions>, 'serializer' | 'encr
 
 const UNREADABLE =
   'A stored session could not be read (another secret, damaged, or something else): it is treated as absent';
+
+const NOT_KEPT =
+  'option "serializer" does not keep fields that it does not know: what says when a session was made is lost, and "maxLifetime" ends no session';
 
 export const unreadable = (): IntelligentSessionError =>
   new IntelligentSessionError('ERR_INTELLIGENT_SESSION_UNREADABLE', UNREADABLE);
@@ -30,11 +34,14 @@ export function unserializable(cause?: unknown): IntelligentSessionError {
 export class SessionCodec {
   readonly #encryption: Encryption;
   readonly #isJson: boolean;
+  #isKeptChecked = false;
 
   constructor(
     readonly options: Options,
     /** stands before each session's key, a client's `keyPrefix` with it */
     prefix: string,
+    /** Is told, once, of a serializer that does not keep the hidden fields. */
+    readonly onMistake: (what: string) => void = () => {},
   ) {
     this.#encryption = encryptionOf(options.encryption, prefix);
     this.#isJson = (options.serializer as unknown) === JSON;
@@ -42,11 +49,28 @@ export class SessionCodec {
 
   stringify(session: SessionData): string {
     if (this.#isJson) return stringifyJson(session);
-    const text: unknown = this.options.serializer.stringify(withHidden(session));
-    if (typeof text === 'string') return text;
+    const whole = withHidden(session);
+    const text: unknown = this.options.serializer.stringify(whole);
+    if (typeof text === 'string') {
+      if (whole !== session) this.#checkKept(text, session);
+      return text;
+    }
     throw new IntelligentSessionError(
       'ERR_INTELLIGENT_SESSION_ARGUMENT',
       'option "serializer": stringify() gave no text; the session was not saved',
+    );
+  }
+
+  /** Does the application's serializer keep fields that it does not know? Looked at once. */
+  #checkKept(text: string, session: SessionData): void {
+    if (this.#isKeptChecked) return;
+    this.#isKeptChecked = true;
+    const fields = { ...hiddenOf(session) };
+    this.read(text).then(
+      (read) => {
+        if (!isDeepStrictEqual({ ...hiddenOf(read) }, fields)) this.onMistake(NOT_KEPT);
+      },
+      () => {}, // what can't be read is told when it is read
     );
   }
 

@@ -9,7 +9,10 @@ import type { SessionRecords } from './session-records.js';
 import { userIdOf } from './session-user.js';
 import { type Noted, STORED_BY_MS, UserSessions } from './user-sessions.js';
 
-type Options = Pick<ReturnType<typeof resolveStoreOptions>, 'user' | 'maxSessionsPerUser' | 'disableTTL' | 'scanCount'>;
+type Options = Pick<
+  ReturnType<typeof resolveStoreOptions>,
+  'user' | 'itemSecret' | 'maxSessionsPerUser' | 'disableTTL' | 'scanCount'
+>;
 
 const MAX_REMEMBERED = 50_000;
 
@@ -28,7 +31,7 @@ export class SessionOwners {
     readonly options: Options,
   ) {
     const { target, keys } = records;
-    this.#users = new UserSessions(target, keys.usersPrefix, keys.endedPrefix);
+    this.#users = new UserSessions(target, keys.usersPrefix, keys.endedPrefix, options.itemSecret);
   }
 
   /**

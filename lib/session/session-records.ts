@@ -5,6 +5,7 @@ import { forEachKey, scanPrefix } from '../redis/scan.js';
 import type { RedisTarget } from '../redis/target.js';
 import { Batcher } from './batcher.js';
 import { NearCache } from './near-cache.js';
+import type { Lifetimes } from './lifetimes.js';
 import type { resolveStoreOptions } from './options.js';
 import { type Changed, KEEP_TTL, NO_TTL, outcomeOf } from './save-outcome.js';
 import type { SessionCodec } from './session-codec.js';
@@ -35,6 +36,9 @@ export class SessionRecords {
     readonly codec: SessionCodec,
     readonly states: SessionStates,
     readonly userOf: (session: SessionData) => string | undefined,
+    readonly lifetimes: Lifetimes,
+    /** Is told of a session that was read after its absolute lifetime: it counts as absent. */
+    readonly onOver: (sid: string) => void,
     readonly events: StoreEvents,
     readonly options: Options,
   ) {
@@ -49,7 +53,9 @@ export class SessionRecords {
     const value = this.#near?.get(this.keys.of(sid));
     if (value === undefined) return undefined;
     this.events.count('near');
-    return this.parse(sid, value);
+    const session = this.parse(sid, value);
+    if (!(session instanceof Promise)) return this.#loaded(sid, session);
+    return session.then((read) => this.#loaded(sid, read));
   }
 
   /** The session in Redis, which the near cache then has; null where there is none, or none that can be read. */
@@ -62,15 +68,15 @@ export class SessionRecords {
       return null;
     }
     this.events.count('read');
-    const session = await this.parse(sid, value);
+    const session = this.#loaded(sid, await this.parse(sid, value));
     if (token && session) this.#keepNear(key, token, value, session);
     return session;
   }
 
-  /** The session in Redis: undefined where there is none, null where it can't be read. */
+  /** The session in Redis: undefined where there is none, null where it can't be read, or is over. */
   async find(sid: string): Promise<SessionData | null | undefined> {
     const value = await this.value(sid);
-    return value === null ? undefined : this.parse(sid, value);
+    return value === null ? undefined : this.#living(await this.parse(sid, value));
   }
 
   /** The stored value. */
@@ -177,7 +183,7 @@ export class SessionRecords {
     for await (const found of this.#scanKeys())
       for (const [i, value] of (await forEachKey(found, 'get')).entries()) {
         const id = this.keys.sidOf(found.keys[i] as string);
-        const session = typeof value === 'string' ? await this.parse(id, value) : null;
+        const session = typeof value === 'string' ? this.#living(await this.parse(id, value)) : null;
         if (session) yield Object.assign(session, { id });
       }
   }
@@ -206,6 +212,17 @@ export class SessionRecords {
   async *#scanKeys() {
     for await (const { node, keys } of scanPrefix(this.target, this.keys.prefix, this.options.scanCount))
       yield { node, keys: keys.filter((key) => this.keys.isSession(key)) };
+  }
+
+  /** Nothing, where a session is over: an option that changed, or a clock, may have left it in Redis for longer. */
+  #living(session: SessionData | null): SessionData | null {
+    return session && this.lifetimes.absolute.isOver(session) ? null : session;
+  }
+
+  #loaded(sid: string, session: SessionData | null): SessionData | null {
+    const living = this.#living(session);
+    if (session && !living) this.onOver(sid);
+    return living;
   }
 
   #remember(sid: string, session: SessionData, text: string, value: string): SessionData {

@@ -23,7 +23,7 @@ export class StoreEvents {
   );
   readonly #reportedMistakes = new Set<string>();
 
-  constructor(readonly emit: (event: string, argument: unknown) => void) {}
+  constructor(readonly emit: (event: string, ...args: unknown[]) => void) {}
 
   get registry(): PromRegistry {
     return this.#metrics.registry;
@@ -39,9 +39,9 @@ export class StoreEvents {
     callApplication(() => this.emit(event, sid));
   }
 
-  /** The session is about to be removed, or has expired. */
-  ended(sid: string): void {
-    callApplication(() => this.emit('ended', sid));
+  /** The session has ended, or is about to, and with it what is known of this subject. */
+  ended(sid: string, subject: string | undefined): void {
+    callApplication(() => this.emit('ended', sid, subject));
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { SessionData } from 'express-session';
 import type { SessionRemover } from './destroy-session.js';
-import { shareHidden } from './hidden-fields.js';
+import { hiddenOf, hide, shareHidden } from './hidden-fields.js';
 import type { Lifetimes } from './lifetimes.js';
 import type { SessionOwners } from './session-owners.js';
 import type { SessionRecords } from './session-records.js';
@@ -26,6 +26,8 @@ export class SessionToucher {
   /** Renews a session's expiry. One that its application has ended is removed, and one that is gone stays gone. */
   async touch(sid: string, session: SessionData): Promise<void> {
     const { codec, states, events } = this.records;
+    const begins = this.lifetimes.absolute.begin(session);
+    this.lifetimes.absolute.limitCookie(session);
     const leftMs = this.lifetimes.ms(session, true);
     const snapshot = states.snapshotOf(session);
     if (leftMs <= 0) {
@@ -35,7 +37,7 @@ export class SessionToucher {
     }
     this.throttle.touched(sid, this.lifetimes.lifetimeSeconds(session), this.lifetimes.touchAfterMs(leftMs));
     try {
-      if (!(await this.#renew(sid, session, leftMs))) return;
+      if (!(await this.#renew(sid, session, leftMs, begins))) return;
     } catch (error) {
       this.throttle.forget(sid);
       throw error;
@@ -45,7 +47,7 @@ export class SessionToucher {
   }
 
   /** Renews the expiry, and the stored cookie where it has one: false where the session is gone, or another save stands there. */
-  async #renew(sid: string, session: SessionData, leftMs: number): Promise<boolean> {
+  async #renew(sid: string, session: SessionData, leftMs: number, begins: boolean): Promise<boolean> {
     const { records } = this;
     const { codec } = records;
     const known = records.states.snapshotOf(session);
@@ -54,9 +56,10 @@ export class SessionToucher {
     const text = snapshot?.storedText ?? (value === null ? undefined : codec.decrypt(sid, value));
     if (value === null || text === undefined) return false;
     const stored = await codec.read(text);
-    if (!session.cookie?.expires && !stored.cookie?.expires) return records.expire(sid, leftMs);
+    if (!begins && !session.cookie?.expires && !stored.cookie?.expires) return records.expire(sid, leftMs);
     const renewed = { ...stored, cookie: session.cookie };
     shareHidden(stored, renewed);
+    if (begins && hiddenOf(stored).__madeAt === undefined) hide(renewed, { __madeAt: hiddenOf(session).__madeAt });
     const storedText = codec.stringify(renewed);
     const storedValue = codec.encrypt(sid, storedText);
     const isReplaced = await records.touch(sid, value, storedValue, leftMs);

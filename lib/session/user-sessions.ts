@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { besideKey, userInKey } from '../redis/keys.js';
+import { userSubject } from '../intelligence/command/subject.js';
+import { besideKey } from '../redis/keys.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
@@ -45,13 +46,19 @@ const answered = new LRUCache<string, number>({ max: 10_000 });
 
 /** The notes of which sessions are whose: a hash for each user, kept by user-sessions.lua. */
 export class UserSessions {
+  readonly #keyOf: (user: string) => string;
+
   constructor(
     readonly target: RedisTarget,
     /** stands before the user in the key of the user's sessions */
-    readonly prefix: string,
+    prefix: string,
     /** stands before that key in the key of the list that says when all of them were ended */
     readonly endedPrefix: string,
-  ) {}
+    /** It names users in keys; without one a hash does. */
+    itemSecret: string | undefined,
+  ) {
+    this.#keyOf = (user) => prefix + userSubject(user, itemSecret);
+  }
 
   /**
    * Notes a session, by one script. With `inOrder` the script goes by EVAL, and so keeps its place among the commands of this
@@ -100,12 +107,12 @@ export class UserSessions {
 
   /** Removes notes. HDEL */
   async forget(user: string, ...sids: readonly string[]): Promise<void> {
-    if (sids.length > 0) await this.target.client.hdel(this.prefix + userInKey(user), ...sids);
+    if (sids.length > 0) await this.target.client.hdel(this.#keyOf(user), ...sids);
   }
 
   /** The ids that are noted. Some of the sessions may have ended, one may be about to be stored. HKEYS */
   list(user: string): Promise<string[]> {
-    return this.target.client.hkeys(this.prefix + userInKey(user));
+    return this.target.client.hkeys(this.#keyOf(user));
   }
 
   /** The same for a user whose sessions are about to be ended, all but some: in a Cluster a script, which later notes hear of. */
@@ -119,7 +126,7 @@ export class UserSessions {
 
   /** The keys of the scripts. One Redis writes keys in the order of the commands, and needs no list of endings. */
   #keys(user: string): string[] {
-    const key = this.prefix + userInKey(user);
+    const key = this.#keyOf(user);
     return this.target.ordersKeys ? [key] : [key, besideKey(this.endedPrefix, key)];
   }
 }

@@ -47,6 +47,10 @@ export class WorkerTask extends Task {
     return this.entry !== undefined && ageMs > this.context.maxMessageAgeSeconds * 1000;
   }
 
+  override get addedMs(): number | undefined {
+    return this.entry && Number.parseInt(this.entry.id, 10);
+  }
+
   override get isKept(): boolean {
     return this.entry !== undefined;
   }

@@ -148,7 +148,7 @@ export function itCarriesWhatIsKnown(namespace: string, ground: () => CarryGroun
   it('what was erased is not carried', async () => {
     const { anonymous, user } = names();
     await view(anonymous, '/a');
-    ground().serving.forget(anonymous);
+    void ground().serving.forget(anonymous);
     await view(user, '/b');
     expect(await carry(user, anonymous)).to.equal(0);
     expect(await view(user, '/a')).to.include({ totalPages: 2, previouslyVisited: false });

@@ -182,7 +182,7 @@ describe('what is known of a session', () => {
     layer.renew('sid', 60);
     layer.renew('nobody', 60);
     // after the renewals, on the same connection as they
-    layer.forget('other');
+    void layer.forget('other');
     await until('the renewals are done', async () => (await client.exists(goneKey('', 'other'))) === 1);
     expect((await leftOf('sid')).every((ms) => ms > 3_590_000)).to.equal(true);
     expect(await leftOf('nobody')).to.deep.equal([]);
@@ -219,7 +219,7 @@ describe('what is known of a session', () => {
       const one = await worker({ transport, ...age });
       const layer = serving({ transport, ...age });
       await layer.ask('pageview', 'sid', '/a', { ttlSeconds: 3600, timeoutMs: 2000 });
-      layer.forget('sid');
+      void layer.forget('sid');
       await until('it is gone', async () => (await client.exists(goneKey('', 'sid'))) === 1);
       layer.send('pageview', 'sid', '/late', { ttlSeconds: 3600 });
       layer.send('mark-notification-seen', 'sid', 'late', { ttlSeconds: 3600 });

@@ -75,7 +75,7 @@ describe('what is known of a session goes when the session ends', () => {
 
   it('by the limit of its user’s sessions', async () => {
     const user = (data: session.SessionData) => (data as { user?: string }).user;
-    const site = await openSite(openSessions({ store: { user, maxSessionsPerUser: 1 } }));
+    const site = await openSite(openSessions({ user, store: { maxSessionsPerUser: 1 } }));
     const { visitor, id } = await visit(site);
     await visitor.json('/login');
     const other = await visit(site);

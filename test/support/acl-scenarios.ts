@@ -195,12 +195,14 @@ async function askBuiltIns(ground: AclGround, serving: RemoteExecutor): Promise<
   expect(await ask('notifications', ['n'], 'visitor')).to.deep.equal([{ id: 'n', seen: true }]);
   for (const page of ['/0', '/1']) await ask('pageview', page, 'anonymous');
   expect(await ask('mark-notification-seen', 'n', 'anonymous')).to.equal(1);
-  const robin = userSubject('robin', undefined);
+  expect(await ask('explain', '', 'visitor')).to.include({ pageViews: 13 });
   expect(await ask('carry', 'nobody', robin)).to.equal(0);
   expect(await ask('carry', 'anonymous', robin)).to.equal(1);
   expect(await ask('pageview', '/late', 'anonymous')).to.include({ totalPages: 3 });
   expect(await ask('featuredpages', ['/0', '/1', '/late'], robin)).to.deep.equal([]);
 }
+
+const robin = userSubject('robin', undefined);
 
 /** Every built-in command; then expiries are renewed, and what is known of a session is removed. */
 async function askEverything(ground: AclGround, serving: RemoteExecutor): Promise<void> {
@@ -209,7 +211,7 @@ async function askEverything(ground: AclGround, serving: RemoteExecutor): Promis
   const expiry = () => ground.ask<number>('pttl', activity);
   serving.renew('visitor', 3600); // a longer life than a page view said
   await ground.until('it is renewed', async () => (await expiry()) > 3_600_000);
-  serving.forget('visitor');
+  void serving.forget('visitor');
   await ground.until('it is removed', async () => (await expiry()) === -2 && (await ground.ask('exists', gone)) === 1);
 }
 
@@ -278,6 +280,9 @@ async function askByStream(ground: AclGround): Promise<void> {
   const { worker, serving } = await startBoth(ground);
   await ground.until('it is taken over', async () => (await viewsOf(admin, NAMESPACE, 'early')) === 1);
   await askEverything(ground, serving);
+  // a user whose data were erased is counted anew
+  await serving.forget(robin);
+  await asking(serving)('pageview', '/', robin);
   expect(await worker.isReady()).to.equal(true);
   const consumers = async () => JSON.stringify(await admin.call('XINFO', 'CONSUMERS', key, GROUP));
   await ground.until('who is gone is removed', async () => !(await consumers()).includes('"gone"'));

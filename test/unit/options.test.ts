@@ -90,6 +90,13 @@ describe('options', () => {
       () => new RedisSessionStore({ touchAfter: 9, disableTouch: true }),
       /"touchAfter" is without/,
     ],
+    [
+      'a lifetime of sessions that never expire',
+      () => new RedisSessionStore({ maxLifetime: 9, disableTTL: true }),
+      /"maxLifetime" is without effect: it needs disableTTL: false/,
+    ],
+    ['a lifetime of 0', () => sessions({ store: { maxLifetime: 0 } }), /"maxLifetime" should be a whole number from 1/],
+    ['a lifetime in ms', () => sessions({ store: { maxLifetime: 1e12 } }), /"maxLifetime".* from 1 to 34560000/],
     // Redis
     ['an empty URL', () => sessions({ redis: '' }), /"redis" should be a URL as redis:.*got an empty text/],
     ['an address without redis://', () => sessions({ redis: '127.0.0.1' }), /"redis" should be a URL as redis:/],

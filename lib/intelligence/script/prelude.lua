@@ -29,11 +29,17 @@ local function note_item(list, item)
 end
 
 -- Has what is kept of a subject ended? Then what a message makes of it: 'gone', or 'moved' and to which user.
-local function has_ended(gone)
+local function has_ended(gone, message)
   local to = redis.call('GET', gone)
   if not to then return nil end
-  if to == '' then return 'gone' end
-  return 'moved', to
+  if to ~= '' then return 'moved', to end
+  -- A stream's entries say when they were added, and come in their order: what was added after the end is new.
+  if message.addedMs then
+    local now = redis.call('TIME')
+    local ended = now[1] * 1000 + math.floor(now[2] / 1000) - (MESSAGE_AGE_MS - redis.call('PTTL', gone))
+    if message.addedMs > ended then return nil end
+  end
+  return 'gone'
 end
 
 -- Redis' clock in seconds, one TIME a call

@@ -5,7 +5,7 @@
 commands['mark-notification-seen'] = function(keys, message)
   local exists = bloom_check(keys.notified)
   if not exists then
-    local ended, to = has_ended(keys.gone)
+    local ended, to = has_ended(keys.gone, message)
     if ended then return nil, ended, to end
   end
   local added = bloom_add(keys.notified, message.item, exists)

@@ -35,7 +35,7 @@ export const pageview = {
     pages: ['pfadd', 'pfcount'],
     visited: ['filter'],
     'visited-items': ['strlen', 'append'],
-    gone: ['get'],
+    gone: ['get', 'pttl'],
   },
   lua: ['activity-ring.lua', 'pageview.lua'],
   items: 'payload',

@@ -39,7 +39,7 @@ commands['pageview'] = function(keys, message)
   local activity = unpack_activity(redis.call('GET', keys.activity) or '', message.days + 1)
   if activity.is_new then
     -- a session of which something is known is not destroyed
-    local ended, to = has_ended(keys.gone)
+    local ended, to = has_ended(keys.gone, message)
     if ended then return nil, ended, to end
   elseif was_counted(activity, message.token) then
     if not message.again then return nil, 'duplicate' end

@@ -1,0 +1,19 @@
+-- All that is kept of a subject, as figures.
+-- keys     activity, notified
+-- message  days: how many days of activity are kept
+-- Answer   a JSON object (index.ts, "Explained")
+commands['explain'] = function(keys, message)
+  local activity = unpack_activity(redis.call('GET', keys.activity) or '', message.days + 1)
+  local days = {}
+  if not activity.is_new and ring_fits(activity) then
+    for day = math.max(activity.first_day, activity.last_day - message.days), activity.last_day do
+      local at = slot_of(activity, day)
+      local minutes = redis.call('BITCOUNT', keys.activity, at, at + DAY_BYTES - 1)
+      if minutes > 0 then days[#days + 1] = '[' .. day .. ',' .. minutes .. ']' end
+    end
+  end
+  local left = math.max(redis.call('PTTL', keys.activity), redis.call('PTTL', keys.notified))
+  return '{"pageViews":' .. activity.views .. ',"uniquePages":' .. activity.unique_pages ..
+    ',"notificationsRead":' .. bloom_count(keys.notified) ..
+    ',"days":[' .. table.concat(days, ',') .. '],"keptForSeconds":' .. math.max(0, math.ceil(left / 1000)) .. '}'
+end

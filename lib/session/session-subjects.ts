@@ -1,0 +1,61 @@
+import type { Session, SessionData } from 'express-session';
+import { hiddenOf } from './hidden-fields.js';
+
+export interface RequestWithSession {
+  readonly session: Session & Partial<SessionData>;
+  readonly sessionID?: string;
+}
+
+/** Who knows to whom the data of a request's session belong. */
+export interface SubjectHooks {
+  /** The session is about to be stored. Brings its hidden fields up to date: were they changed, so that it has to be saved? */
+  saving(session: SessionData): boolean;
+  /** The session is about to be replaced: its anonymous subject, if the next one goes on with it. */
+  keptBy(req: RequestWithSession): string | undefined;
+  /** There is the next session. */
+  replaced(req: RequestWithSession, kept: string | undefined): void;
+}
+
+/**
+ * The subject of a session, which says to whom what is known belongs: the id of an anonymous visitor's first session stands in the
+ * hidden field `__subject` of those that follow. So what is known survives a new session id, and is erased with the last session.
+ */
+export class SessionSubjects {
+  #hooks: SubjectHooks | undefined;
+  /** The sessions that are being replaced, and whose subject goes on. */
+  readonly #kept = new Set<string>();
+
+  use(hooks: SubjectHooks): void {
+    this.#hooks = hooks;
+  }
+
+  get inUse(): boolean {
+    return this.#hooks !== undefined;
+  }
+
+  saving(session: SessionData): boolean {
+    return this.#hooks?.saving(session) ?? false;
+  }
+
+  /** A session is replaced: what this gives is called when the next one is there, or when that failed. */
+  replacing(req: RequestWithSession): (error?: unknown) => void {
+    if (!this.#hooks) return () => {};
+    const { sessionID = '' } = req;
+    const kept = this.#hooks.keptBy(req);
+    if (kept !== undefined) this.#kept.add(sessionID);
+    return (error) => {
+      this.#kept.delete(sessionID);
+      if (!error) this.#hooks?.replaced(req, kept);
+    };
+  }
+
+  /**
+   * The subject whose data end with a session that was removed. None, where the session was replaced, or was a user's; and none
+   * where it was not there: another request may have replaced it.
+   */
+  endedWith(sid: string, session: SessionData | null, user: string | undefined): string | undefined {
+    if (!session || user !== undefined || this.#kept.has(sid)) return undefined;
+    const { __user, __subject = sid } = hiddenOf(session);
+    return __user !== undefined || __subject === '' ? undefined : __subject;
+  }
+}

@@ -1,0 +1,52 @@
+import type { SessionData } from 'express-session';
+import type { Explained } from '../lib/intelligence/commands/explain/index.js';
+
+/** All that is kept of a visitor or a user. */
+export interface Explanation {
+  /** Of whom it is: a user, or a visitor who is not logged in. */
+  readonly who: 'user' | 'visitor';
+  /** page views */
+  readonly pageViews: number;
+  /** Distinct pages, an estimate. Which ones can't be listed: only a known page can be asked about. */
+  readonly uniquePages: number;
+  /** notifications that were read */
+  readonly notificationsRead: number;
+  /** The days with a page view, of those that are kept: the date (UTC), and in how many minutes there was one. */
+  readonly days: readonly { readonly date: string; readonly activeMinutes: number }[];
+  /** Until when it is kept, if nothing more comes. */
+  readonly keptUntil: Date;
+  /** What the application has stored with the session, or with each session of the user. */
+  readonly sessions: readonly Readonly<Record<string, unknown>>[];
+  /** The same in a few sentences. */
+  readonly text: string;
+}
+
+const DAY_MS = 86_400_000;
+
+/** Makes an explanation of the figures and the sessions. */
+export function explanationOf(
+  { pageViews, uniquePages, notificationsRead, days: pairs, keptForSeconds }: Explained,
+  isUser: boolean,
+  sessions: readonly Partial<SessionData>[],
+): Explanation {
+  const days = pairs.map(([day, minutes]) => ({
+    date: new Date(day * DAY_MS).toISOString().slice(0, 10),
+    activeMinutes: minutes,
+  }));
+  const keptUntil = new Date(Date.now() + keptForSeconds * 1000);
+  const minutes = days.reduce((sum, { activeMinutes }) => sum + activeMinutes, 0);
+  const text =
+    `${isUser ? 'Of your account' : 'Of this browser'} we have counted ${pageViews} page views of about ${uniquePages} pages, ` +
+    `and ${notificationsRead} notifications that were read. There were page views in ${minutes} minutes on ${days.length} days ` +
+    `${days.length > 0 ? `(${days.map(({ date }) => date).join(', ')}) ` : ''}` +
+    `of those that we keep. Which pages were seen can't be listed. ` +
+    `It is kept until ${keptUntil.toISOString()}, or longer where you come back. Sessions: ${sessions.length}.`;
+  const who = isUser ? 'user' : 'visitor';
+  return { who, pageViews, uniquePages, notificationsRead, days, keptUntil, sessions: sessions.map(dataOf), text };
+}
+
+/** What the application has stored, without the session's id, which is a key to it, and without the cookie's settings. */
+function dataOf(session: Partial<SessionData>): Record<string, unknown> {
+  const { cookie: _, id: _id, ...data } = JSON.parse(JSON.stringify(session)) as Record<string, unknown>;
+  return data;
+}
