@@ -23,7 +23,7 @@ export const carry = {
     merged: ['zscore', 'zadd', 'zremrangebyscore'],
     gone: ['get', 'set'],
     activity: ['get', 'set', 'unlink'],
-    pages: ['get', 'set', 'pfadd', 'pfmerge', 'pfcount', 'unlink'],
+    pages: ['get', 'exists', 'set', 'pfadd', 'pfmerge', 'pfcount', 'unlink'],
     visited: 'filter',
     'visited-items': ['get', 'unlink'],
     notified: 'filter',
