@@ -1,4 +1,4 @@
-import { commandKeys, intelligenceKeys } from '../intelligence/keys.js';
+import { commandKeys } from '../intelligence/keys.js';
 import { expiredChannel, INVALIDATIONS } from '../redis/channels.js';
 import { endedPrefix, formsBeside, sessionKey, userSessionsPrefix } from '../redis/keys.js';
 import type { AclScope, RightGroup } from './scope.js';
@@ -22,6 +22,7 @@ import {
 export function servingGroups(scope: AclScope): RightGroup[] {
   const { namespace, keyPrefix, prefix, transport, cluster, replies, store, db } = scope;
   const users = store.has('users');
+  const { gone, ...insight } = commandKeys(namespace, '*');
   const session = sessionKey(literal(keyPrefix + prefix), '*');
   const ended = (key: string) => formsBeside(literal(endedPrefix(keyPrefix)), key);
   const user = `${literal(keyPrefix + userSessionsPrefix(prefix))}*`;
@@ -78,9 +79,9 @@ export function servingGroups(scope: AclScope): RightGroup[] {
     {
       name: 'insight',
       commands: ['pttl', 'pexpire', 'unlink', ...SCRIPT],
-      keys: all(Object.values(intelligenceKeys(namespace, '*'))),
+      keys: all(Object.values(insight)),
     },
-    { name: 'gone', commands: ['set'], keys: [`%W~${commandKeys(namespace, '*').gone}`] },
+    { name: 'gone', commands: ['set'], keys: [`%W~${gone}`] },
     ...some(!cluster, { name: 'role', commands: ['role'] }),
   ];
 }

@@ -1,6 +1,7 @@
 import { descriptors, keptKeys } from '../intelligence/commands.js';
 import { commandKeys } from '../intelligence/keys.js';
 import { shapeKey, workersKey } from '../redis/keys.js';
+import { mergeGroups } from './rule.js';
 import type { AclScope, RightGroup } from './scope.js';
 import {
   all,
@@ -22,27 +23,23 @@ const BLOOM = {
 };
 
 /** What the built-in commands' scripts use, as their descriptors say: a group for each key, and one for all filters. */
-function insightGroups({ namespace, server }: AclScope): RightGroup[] {
+function insightGroups({ namespace, server, cluster }: AclScope): RightGroup[] {
   const keys: Readonly<Record<string, string>> = commandKeys(namespace, '*');
   const expiry = ['pttl', 'pexpire'];
   const filter = [...BLOOM[server.bloom], ...some(server.bloom === 'module' && !server.bloomCard, 'bf.info')];
-  const used = descriptors.flatMap(({ uses }) => Object.entries(uses));
+  const used: (readonly [name: string, commands: readonly string[]])[] = descriptors.flatMap((command) =>
+    Object.entries({ ...command.uses, ...(cluster && command.usesInCluster) }),
+  );
   const groups = [...new Set(used.map(([name]) => name))].map((name) => {
-    const commands = new Set(used.flatMap(([key, how]) => (key !== name ? [] : how === 'filter' ? filter : how)));
+    const how = used.flatMap(([key, commands]) => (key === name ? commands : []));
     const isKept = (keptKeys as readonly string[]).includes(name);
-    const isFilter = used.some(([key, how]) => key === name && how === 'filter');
     return {
-      name: isFilter ? 'filters' : name,
-      commands: [...commands, ...(isKept ? expiry : [])],
-      keys: [`${isKept ? '~' : '%R~'}${keys[name]}`],
+      name: how.includes('filter') ? 'filters' : name,
+      commands: [...how.flatMap((one) => (one === 'filter' ? filter : one)), ...some(isKept, ...expiry)],
+      keys: all(name.split(' ').map((one) => keys[one] as string)),
     };
   });
-  const [filters, others] = [
-    groups.filter(({ name }) => name === 'filters'),
-    groups.filter(({ name }) => name !== 'filters'),
-  ];
-  const all = { name: 'filters', commands: filters[0]?.commands ?? [], keys: filters.flatMap((group) => group.keys) };
-  return [...others, all];
+  return mergeGroups(groups);
 }
 
 /** The rights of a worker. */

@@ -1,5 +1,5 @@
 import { IntelligentSessionError } from '../errors/errors.js';
-import { decodeId, intelligenceKey, isSendable } from '../redis/keys.js';
+import { intelligenceKey, isSendable } from '../redis/keys.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
@@ -39,8 +39,7 @@ export class SubjectCarrier {
   }
 
   /** Carries from `from` to `user`: was there something? */
-  async carry(encodedFrom: string, user: string, ttlSeconds: number): Promise<boolean> {
-    const from = decodeId(encodedFrom);
+  async carry(from: string, user: string, ttlSeconds: number): Promise<boolean> {
     if (!isSendable(from)) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'no subject');
     const { items, bloom, activityDays, messageAgeMs } = this.context;
     const key = (name: string) => intelligenceKey(this.namespace, from, name);

@@ -1,6 +1,6 @@
 import { bloomFault } from '../bloom/bloom-error.js';
 import { IntelligentSessionError, newerVersion, OptionError, redisFault } from '../errors/errors.js';
-import { intelligenceKey, intelligencePrefix } from '../redis/keys.js';
+import { decodeId, intelligenceKey, intelligencePrefix } from '../redis/keys.js';
 import { FAILED_COMMAND, NO_COMMAND } from './command/answers.js';
 import { loadScript } from '../redis/load-script.js';
 import { wasNotSent } from '../redis/lost-connection.js';
@@ -118,7 +118,8 @@ export class ScriptCalls<T extends Task> {
     const command = task.builtIn as CarryCommand;
     const carrier = this.#carriers.get(command) as SubjectCarrier;
     try {
-      const wasAny = await carrier.carry(command.from(task.sid, task.payload), task.sid, task.ttlSeconds);
+      const from = command.from(task.sid, decodeId(task.payload));
+      const wasAny = await carrier.carry(from, task.sid, task.ttlSeconds);
       task.answer(wasAny ? '1' : '0');
       this.onOutcome(task, 'done');
       return [];

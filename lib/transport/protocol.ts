@@ -66,7 +66,8 @@ export interface Message {
 }
 
 export function formatRequestId({ id, replyTo, budgetMs, ttlSeconds, nonce, isAnonymous }: RequestId): string {
-  if (replyTo === 'list' && !isAnonymous) return encodeId(id);
+  const saysMore = isAnonymous || [budgetMs, ttlSeconds, nonce].some((field) => field !== undefined);
+  if (replyTo === 'list' && !saysMore) return encodeId(id);
   const inbox = replyTo === 'nobody' ? '' : replyTo === 'list' ? OWN_LIST : replyTo.inbox;
   const ttl = ttlSeconds === undefined ? '' : boundedTtl(ttlSeconds);
   const rest = isAnonymous ? `@${nonce ?? ''}@${ANONYMOUS}` : nonce === undefined ? '' : `@${nonce}`;

@@ -39,6 +39,7 @@ const rid = fc.oneof(
       replyTo: fc.constantFrom('nobody' as const, { inbox: 'inbox-1234' }),
       ttlSeconds: fc.nat(),
       nonce: word,
+      isAnonymous: fc.boolean(),
     })
     .map(formatRequestId),
   fc.array(fc.oneof(word, fc.nat().map(String)), { maxLength: 7 }).map((fields) => fields.join('@')),
@@ -65,7 +66,12 @@ describe('fuzz: a request', () => {
         const message = await coded(() => parseChannel('', text), MESSAGE);
         if (message) expectWhole(message, data);
       },
-      { examples: [[wrongId, '/']] },
+      {
+        examples: [
+          [wrongId, '/'],
+          ['ss:pageview:sid:0@-@@60@nonce', '/'],
+        ],
+      },
     );
   });
 
@@ -105,7 +111,9 @@ function expectWhole(message: Message, data: unknown): void {
   expect(encodeId(sid).length).to.be.within(1, MAX_ID_LENGTH);
   expect(parseRequestId(formatRequestId(request)), 'the same when it is sent again').to.deep.equal(request);
   for (const key of Object.values(commandKeys('', sid))) {
-    expect(key).to.match(/^ss:\{[^{}:\0-\x1f]+\}:(activity|pages|visited|notified|gone)$/);
+    expect(key).to.match(
+      /^ss:\{[^{}:\0-\x1f]+\}:(activity|pages|visited|notified|visited-items|notified-items|carried|merged|gone)$/,
+    );
     expect(key.slice(4, key.indexOf('}'))).to.equal(encodeId(sid));
   }
   const answer = replyListOf('', message);
@@ -171,7 +179,10 @@ describe('fuzz: requests to a worker', () => {
       { runs: RUNS / 10 },
     );
     for (const key of await client.keys('*'))
-      if (!keys.includes(key)) expect(key).to.match(/^(ss:\{[^{}]+\}:(activity|pages|visited|notified)|async:[^]+)$/);
+      if (!keys.includes(key))
+        expect(key).to.match(
+          /^(ss:\{[^{}]+\}:(activity|pages|visited|notified|visited-items|notified-items|gone|carried)|async:[^]+)$/,
+        );
   });
 
   it('are at most 64 of a call, whatever one says of its size', async () => {

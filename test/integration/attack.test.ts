@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createBloomFilter, createWorker, type Worker } from '../../lib/index.js';
+import { storedItems } from '../../lib/intelligence/command/stored-item.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
 import { channelOf, requestOf } from '../../lib/transport/protocol.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
@@ -61,7 +62,8 @@ for (const bloom of ['fallback', 'module'] as const)
       this.timeout(60_000);
       const keys = commandKeys('', 'filler');
       const filter = await createBloomFilter(client, bloom);
-      const known = Array.from({ length: 50_900 }, (_, i) => `/${i}`);
+      const stored = storedItems(undefined);
+      const known = Array.from({ length: 50_900 }, (_, i) => stored.of('filler', `/${i}`));
       await asked('pageview', 'filler', '/0');
       await asked('mark-notification-seen', 'filler', '/0');
       for (const key of [keys.visited, keys.notified]) await filter.addMany(key, known);

@@ -4,6 +4,7 @@ import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.j
 import { createWorker, type Worker } from '../../lib/index.js';
 import type { IntelligentSessionError } from '../../lib/errors/errors.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
+import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { streamKey } from '../../lib/redis/keys.js';
 import { inboxKey, type Message, parseChannel, replyListOf } from '../../lib/transport/protocol.js';
@@ -266,22 +267,39 @@ describe('an account that may publish and nothing else', () => {
   };
 
   it('keeps nothing for centuries', async () => {
-    await send(['ss:pageview:victim:1@@@9999999999', '/a'], ['ss:mark-notification-seen:victim:2@@@9999999999', 'n']);
+    await send(
+      ['ss:pageview:victim:1@@@9999999999@@a', '/a'],
+      ['ss:mark-notification-seen:victim:2@@@9999999999@@a', 'n'],
+    );
     const days = 400 * 86_400_000;
     for (const key of Object.values(intelligenceKeys('', 'victim')))
       expect(await client.pttl(key), key).to.be.within(days - 60_000, (days * 17) / 16);
   });
 
   it('ends nothing that is known of a session whose id it knows', async () => {
-    await send(['ss:pageview:victim:1@@@3600', '/a'], ['ss:mark-notification-seen:victim:2@@@3600', 'n']);
+    await send(['ss:pageview:victim:1@@@3600@@a', '/a'], ['ss:mark-notification-seen:victim:2@@@3600@@a', 'n']);
     await send(
-      ['ss:pageview:victim:3@@@1', '/a'],
-      ['ss:pageview:victim:4@@@1', '/b'],
-      ['ss:mark-notification-seen:victim:5@@@1', 'n'],
-      ['ss:mark-notification-seen:victim:6@@@1', 'other'],
+      ['ss:pageview:victim:3@@@1@@a', '/a'],
+      ['ss:pageview:victim:4@@@1@@a', '/b'],
+      ['ss:mark-notification-seen:victim:5@@@1@@a', 'n'],
+      ['ss:mark-notification-seen:victim:6@@@1@@a', 'other'],
     );
     for (const key of Object.values(intelligenceKeys('', 'victim')))
       expect(await client.pttl(key), key).to.be.above(3_590_000);
+  });
+
+  it('has an anonymous visitor’s data carried to any user, and takes or ends nothing of a user', async () => {
+    const [user, own] = ['robin', 'publisher'].map((name) => userSubject(name, undefined)) as [string, string];
+    await send(['ss:pageview:visitor:1@@@3600@@a', '/a'], [`ss:pageview:${user}:5@@@3600`, '/b']);
+    await send([`ss:carry:${own}:2@@@1`, 'visitor']);
+    await until('it is carried', async () => (await viewsOf(client, '', own)) === 1);
+    expect(await viewsOf(client, '', 'visitor')).to.equal(0);
+    for (const named of [user, user.replace('~', '%7E')]) await send([`ss:carry:${own}:3@@@3600`, named]);
+    // a visitor of the publisher's own, with the shortest life
+    await send(['ss:pageview:own:6@@@1@@a', '/a'], [`ss:carry:${user}:4@@@1`, 'own']);
+    await until('that is carried, too', async () => (await viewsOf(client, '', user)) === 2);
+    expect(await viewsOf(client, '', own)).to.be.below(2);
+    expect(await client.pttl(intelligenceKeys('', user).activity)).to.be.above(3_590_000);
   });
 
   for (const command of ['pageview', 'featuredpages', 'own'])

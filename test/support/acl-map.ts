@@ -36,7 +36,12 @@ const BY_GROUP: Record<AclRole, Record<string, readonly string[]>> = {
     shape: ['pubsub'],
     activity: ['pubsub'],
     pages: ['pubsub'],
+    'visited-items': ['pubsub'],
+    'notified-items': ['pubsub'],
     filters: ['pubsub'],
+    carried: ['pubsub'],
+    'pages carried': ['pubsub'],
+    merged: ['clusterPubSub'],
     gone: ['pubsub'],
     answers: ['pubsub'],
     messages: ['pubsub', 'stream', 'database'],
@@ -53,6 +58,7 @@ const BY_GROUP: Record<AclRole, Record<string, readonly string[]>> = {
 /** Rights that another scenario needs than the rest of their group. */
 const BY_WORD: Readonly<Record<string, string>> = {
   'serving sessions +exists': 'unanswered',
+  'worker gone +pttl': 'stream',
 };
 
 /** The scenarios that may need a right, the likeliest first. */

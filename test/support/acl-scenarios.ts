@@ -6,6 +6,7 @@ import { Redis } from 'ioredis';
 import type { AclRole, AclScope } from '../../lib/acl/rights.js';
 import { RedisSessionStore, type RedisSessionStoreOptions, type WorkerOptions } from '../../lib/index.js';
 import { builtIn } from '../../lib/intelligence/commands.js';
+import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
 import { leaseKey, streamKey } from '../../lib/redis/keys.js';
 import { channelOf, formatRequestId, GROUP, inboxKey, requestOf } from '../../lib/transport/protocol.js';
@@ -177,7 +178,8 @@ async function startBoth(ground: AclGround, options: WorkerOptions = {}) {
 }
 
 const asking = (serving: RemoteExecutor) => async (command: string, payload: unknown, sid: string) => {
-  const answer = await serving.ask(command, sid, payload, { ttlSeconds: 60, timeoutMs: 5000 });
+  const isAnonymous = sid === 'anonymous';
+  const answer = await serving.ask(command, sid, payload, { ttlSeconds: 60, timeoutMs: 5000, isAnonymous });
   expect(answer, command).to.have.property('answered', true);
   return answer.answered ? answer.data : undefined;
 };
@@ -192,7 +194,16 @@ async function askBuiltIns(ground: AclGround, serving: RemoteExecutor): Promise<
   expect(await ask('activity', 5, 'visitor')).to.have.lengthOf(5);
   expect(await ask('mark-notification-seen', 'n', 'visitor')).to.equal(1);
   expect(await ask('notifications', ['n'], 'visitor')).to.deep.equal([{ id: 'n', seen: true }]);
+  for (const page of ['/0', '/1']) await ask('pageview', page, 'anonymous');
+  expect(await ask('mark-notification-seen', 'n', 'anonymous')).to.equal(1);
+  expect(await ask('explain', '', 'visitor')).to.include({ pageViews: 13 });
+  expect(await ask('carry', 'nobody', robin)).to.equal(0);
+  expect(await ask('carry', 'anonymous', robin)).to.equal(1);
+  expect(await ask('pageview', '/late', 'anonymous')).to.include({ totalPages: 3 });
+  expect(await ask('featuredpages', ['/0', '/1', '/late'], robin)).to.deep.equal([]);
 }
+
+const robin = userSubject('robin', undefined);
 
 /** Every built-in command; then expiries are renewed, and what is known of a session is removed. */
 async function askEverything(ground: AclGround, serving: RemoteExecutor): Promise<void> {
@@ -270,6 +281,9 @@ async function askByStream(ground: AclGround): Promise<void> {
   const { worker, serving } = await startBoth(ground);
   await ground.until('it is taken over', async () => (await viewsOf(admin, NAMESPACE, 'early')) === 1);
   await askEverything(ground, serving);
+  // a user whose data were erased is counted anew
+  await serving.forget(robin);
+  await asking(serving)('pageview', '/', robin);
   expect(await worker.isReady()).to.equal(true);
   const consumers = async () => JSON.stringify(await admin.call('XINFO', 'CONSUMERS', key, GROUP));
   await ground.until('who is gone is removed', async () => !(await consumers()).includes('"gone"'));

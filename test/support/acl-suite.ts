@@ -20,7 +20,7 @@ const suite = {
   namespaces: [
     '',
     ...words(
-      'a: admin: app: app1: app1:shop: backlog: by: closed: combos: e: embedded: far: first: flood: here: large: lists: local:',
+      'a: admin: app: app1: app1:shop: backlog: by: carried: closed: combos: e: embedded: far: first: flood: here: large: lists: local:',
     ),
     ...words(
       'long: n: names: nobody: once: own: p: pre: s: second: shape: shop: silent: slow: stop: test: there: v: w: x',

@@ -40,7 +40,7 @@ const SAMPLE = [
   ...['serving', 'redis-session-store', 'connect-redis', 'session-encryption', 'session-merges', 'session-users'],
   ...['session-writes', 'store-away'],
 ].map((name) => `test/integration/${name}.test.ts`);
-const ONCE = ['test/integration/intelligence.test.ts', 'test/integration/stream.test.ts'];
+const ONCE = ['carried', 'intelligence', 'stream'].map((name) => `test/integration/${name}.test.ts`);
 /** The servers that are fetched are built without TLS. */
 const TLS = ['test/integration/sentinel-tls.test.ts'];
 const runsOn = (server: string, file: string): boolean =>

@@ -61,8 +61,13 @@ interface Descriptor {
   readonly temporary?: readonly string[];
   /** The keys that its Lua is given, other commands' among them. `every`: all that is kept of a session, and `gone`. */
   readonly keys: readonly string[] | 'every';
-  /** The Redis commands that its Lua calls on each key, or `filter` for a Bloom filter's: an ACL's rights follow from it. */
-  readonly uses: Readonly<Record<string, readonly string[] | 'filter'>>;
+  /**
+   * The Redis commands that its Lua calls on each key, `filter` for a Bloom filter's: an ACL's rights follow from it. A command that
+   * takes two keys stands at both of their names, with a space between.
+   */
+  readonly uses: Readonly<Record<string, readonly string[]>>;
+  /** What it does further on keys that are only there in a Cluster. */
+  readonly usesInCluster?: Readonly<Record<string, readonly string[]>>;
   /** The files of its Lua, in its folder. */
   readonly lua: readonly string[];
   /** Where its payload has pages or notification ids, which the option `itemSecret` replaces by an HMAC before they are sent. */
@@ -103,8 +108,8 @@ export interface ReadCommand extends Descriptor {
 
 /** A command that takes over what is kept of another subject. Its Lua is two scripts, one for each subject (carry-subject.ts). */
 export interface CarryCommand extends Descriptor {
-  /** The other subject, which the payload names. Throws a coded error where it may not be carried. */
-  readonly from: (sid: string, payload: string) => string;
+  /** The other subject, from what the payload names, decoded. Throws a coded error where it may not be carried. */
+  readonly from: (sid: string, named: string) => string;
 }
 
 export type CommandDescriptor = ScriptCommand | ListCommand | ReadCommand | CarryCommand;

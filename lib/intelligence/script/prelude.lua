@@ -21,6 +21,13 @@ end
 -- can be read: they are what a login carries to the user (commands/carry).
 local MAX_CARRIED = 128
 
+-- Notes an item in such a list: is the list new? What is no list is left alone.
+local function note_item(list, item)
+  local length = tonumber(redis.pcall('STRLEN', list)) or 0
+  if length >= MAX_CARRIED * (#item + 1) then return false end
+  return redis.pcall('APPEND', list, item .. ' ') == #item + 1
+end
+
 -- Has what is kept of a subject ended? Then what a message makes of it: 'gone', or 'moved' and to which user.
 local function has_ended(gone, message)
   local to = redis.call('GET', gone)

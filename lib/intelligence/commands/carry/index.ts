@@ -19,20 +19,21 @@ export const carry = {
     ...['carried', 'merged', 'gone'],
   ],
   uses: {
-    carried: ['hmget', 'hset', 'set', 'pfmerge', 'exists', 'unlink'],
-    merged: ['zscore', 'zadd', 'zremrangebyscore'],
+    carried: ['hmget', 'hset', 'pexpire', 'set', 'exists', 'unlink'],
+    'pages carried': ['pfmerge'],
     gone: ['get', 'set'],
     activity: ['get', 'set', 'unlink'],
-    pages: ['get', 'exists', 'set', 'pfadd', 'pfmerge', 'pfcount', 'unlink'],
-    visited: 'filter',
+    pages: ['get', 'pfadd', 'pfcount', 'unlink'],
+    visited: ['filter', 'unlink'],
     'visited-items': ['get', 'unlink'],
-    notified: 'filter',
+    notified: ['filter', 'exists', 'unlink'],
     'notified-items': ['get', 'unlink'],
   },
+  usesInCluster: { merged: ['zscore', 'zadd', 'zremrangebyscore', 'pttl', 'pexpire'] },
   lua: ['set-aside.lua', 'take-over.lua'],
   items: 'none',
-  from(user, payload) {
-    if (isUserSubject(user) && !isUserSubject(payload)) return payload;
+  from(user, anonymous) {
+    if (isUserSubject(user) && !isUserSubject(anonymous)) return anonymous;
     throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NOT_CARRIED);
   },
   /** 128 pages and 50 notifications, once a login. */

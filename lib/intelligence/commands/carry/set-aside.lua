@@ -15,5 +15,6 @@ redis.call('SET', gone, user, 'PX', ARGV[2])
 if kept[1] == '' and kept[4] == '' and redis.call('EXISTS', KEYS[7]) == 0 then return false end
 redis.call('HSET', carried, 'user', user, 'activity', kept[1], 'pages', kept[2], 'visited', kept[3], 'notified', kept[4])
 redis.call('PEXPIRE', carried, ARGV[3])
-redis.call('UNLINK', unpack(KEYS, 3))
+-- one by one: an ACL's rights are each key's own
+for i = 3, #KEYS do redis.call('UNLINK', KEYS[i]) end
 return kept

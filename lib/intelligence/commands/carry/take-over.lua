@@ -28,10 +28,8 @@ bloom_check(keys.visited)
 bloom_check(keys.notified)
 
 local keep_ms = kept_for(message.ttl)
-if ARGV[3] ~= '' and redis.call('EXISTS', keys.pages) == 0 then
-  redis.call('SET', keys.pages, ARGV[3])
-elseif ARGV[3] ~= '' then
-  redis.call('SET', keys.carried, ARGV[3])
+if ARGV[3] ~= '' then
+  redis.call('SET', keys.carried, ARGV[3], 'PX', message.asideMs) -- what follows may fail
   redis.call('PFMERGE', keys.pages, keys.carried)
   redis.call('UNLINK', keys.carried)
 elseif #message.texts > 0 then
@@ -43,7 +41,7 @@ if not (one.is_new and other.is_new) then
   join_activity(one, other)
   one.unique_pages = redis.call('PFCOUNT', keys.pages)
   one.expires = clock() + math.floor(keep_ms / 1000)
-  redis.call('SET', keys.activity, pack_head(one, joined_tokens(one, other)) .. one.ring)
+  redis.call('SET', keys.activity, pack_head(one, joined_tokens(one, other)) .. one.ring, 'KEEPTTL')
 end
 if aside then
   redis.call('UNLINK', aside)

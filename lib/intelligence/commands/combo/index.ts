@@ -15,7 +15,7 @@ export const combo = {
   effect: 'reads',
   makes: [],
   keys: ['visited'],
-  uses: { visited: 'filter' },
+  uses: { visited: ['filter'] },
   lua: ['combo.lua'],
   items: 'list',
   list(payload, { combos }) {

@@ -25,7 +25,7 @@ export const explain = {
   effect: 'reads',
   makes: [],
   keys: ['activity', 'notified'],
-  uses: { activity: ['get', 'bitcount', 'pttl'], notified: 'filter' },
+  uses: { activity: ['get', 'bitcount', 'pttl'], notified: ['filter'] },
   lua: ['explain.lua'],
   items: 'none',
   fields: (_, { activityDays }) => ({ days: activityDays }),

@@ -10,7 +10,7 @@ export const freshPages = {
   effect: 'reads',
   makes: [],
   keys: ['visited'],
-  uses: { visited: 'filter' },
+  uses: { visited: ['filter'] },
   lua: ['fresh-pages.lua'],
   items: 'list',
   unkeyed: (pages, nameOf) => pages.flatMap((page) => nameOf(page as string) ?? []),

@@ -8,7 +8,7 @@ export const markNotificationSeen = {
   effect: 'writes',
   makes: ['notified', 'notified-items'],
   keys: ['notified', 'notified-items', 'gone'],
-  uses: { notified: 'filter', 'notified-items': ['strlen', 'append'], gone: ['get', 'pttl'] },
+  uses: { notified: ['filter'], 'notified-items': ['strlen', 'append'], gone: ['get', 'pttl'] },
   lua: ['mark-notification-seen.lua'],
   items: 'payload',
   fields({ sid, payload, isAnonymous }, { bloom, items }) {

@@ -11,11 +11,8 @@ commands['mark-notification-seen'] = function(keys, message)
   local added = bloom_add(keys.notified, message.item, exists)
   keep_for(keys.notified, kept_for(message.ttl))
   if added == 1 and message.isAnonymous then
-    local kept = tonumber(redis.pcall('STRLEN', keys['notified-items'])) or 0
-    if kept < MAX_CARRIED * (#message.id + 1) then
-      redis.pcall('APPEND', keys['notified-items'], message.id .. ' ')
-      keep_for(keys['notified-items'], kept_for(message.ttl))
-    end
+    note_item(keys['notified-items'], message.id)
+    keep_for(keys['notified-items'], kept_for(message.ttl))
   end
   return tostring(added)
 end

@@ -23,7 +23,7 @@ export const notifications = {
   effect: 'reads',
   makes: [],
   keys: ['notified'],
-  uses: { notified: 'filter' },
+  uses: { notified: ['filter'] },
   lua: ['notifications.lua'],
   items: 'list',
   unkeyed: (list, nameOf) =>

@@ -33,8 +33,8 @@ export const pageview = {
   uses: {
     activity: ['get', 'set', 'setrange', 'setbit'],
     pages: ['pfadd', 'pfcount'],
-    visited: 'filter',
-    'visited-items': ['append'],
+    visited: ['filter'],
+    'visited-items': ['strlen', 'append'],
     gone: ['get', 'pttl'],
   },
   lua: ['activity-ring.lua', 'pageview.lua'],

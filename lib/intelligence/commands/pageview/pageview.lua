@@ -49,11 +49,7 @@ commands['pageview'] = function(keys, message)
   local adds_to_unique = redis.call('PFADD', keys.pages, message.page) == 1 -- an error, and nothing written, where it is no HyperLogLog
   local is_fresh = bloom_add(keys.visited, message.item, had_filter) == 1
 
-  local is_first_item = false
-  if message.isAnonymous and is_fresh and activity.unique_pages < MAX_CARRIED then
-    -- what is no list is left alone: the page is counted all the same
-    is_first_item = redis.pcall('APPEND', keys['visited-items'], message.page .. ' ') == #message.page + 1
-  end
+  local is_first_item = message.isAnonymous and is_fresh and note_item(keys['visited-items'], message.page)
 
   local now = clock()
   local minute = math.floor(now / 60)
