@@ -8,6 +8,7 @@ import type { Explained } from '../lib/intelligence/commands/explain/index.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
 import { isSendable } from '../lib/redis/keys.js';
 import type { Executor } from '../lib/serving/executor.js';
+import { subjectOfSession } from '../lib/session/hidden-fields.js';
 import { type Explanation, explanationOf } from './explanation.js';
 import { type AskOptions, type AskResult, UnansweredError } from './ask-result.js';
 import type { Subjects } from './subjects.js';
@@ -124,7 +125,7 @@ export class RequestIntelligence implements CommandCaller {
       return false;
     }
     this.#isForgotten = true;
-    const all = subjects ? subjects.allOf(this.req) : [this.req.session.id];
+    const all = subjects ? subjects.allOf(this.req) : [subjectOfSession(this.req.session)];
     const erased = await Promise.all(all.filter(isSendable).map((subject) => serving.forget(subject)));
     const isErased = erased.every(Boolean);
     if (isErased) subjects?.erased(this.req);

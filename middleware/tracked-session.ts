@@ -1,5 +1,6 @@
 import type { SessionData } from 'express-session';
 import { IntelligentSessionError } from '../lib/errors/errors.js';
+import { subjectOfSession } from '../lib/session/hidden-fields.js';
 import type { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import type { IntelligentRequest, TrackedSession } from './request-intelligence.js';
 import type { Subjects } from './subjects.js';
@@ -31,11 +32,11 @@ export function trackedSessions(
       isGenidTold = true;
       return undefined;
     }
-    const returning = cookieCameBack(req);
+    const returning = cookieCameBack(req, store?.cookieIdOf(req.session) ?? req.sessionID);
     if (!returning && !stored) return undefined;
     const ttlSeconds = store?.ttlSeconds(req.session, returning) ?? secondsLeft(req.session, returning);
     if (ttlSeconds <= 0) return undefined;
-    if (!subjects) return { subject: req.session.id, isAnonymous: false, ttlSeconds, returning };
+    if (!subjects) return { subject: subjectOfSession(req.session), isAnonymous: false, ttlSeconds, returning };
     const subject = subjects.of(req);
     if (subject?.isAnonymous) return { ...subject, ttlSeconds, returning };
     return subject && { ...subject, ttlSeconds: subjects.userTtlSeconds, returning };
@@ -43,8 +44,8 @@ export function trackedSessions(
 }
 
 /** express-session has checked the signature, and a session that was made just now has an id that no cookie holds. */
-function cookieCameBack(req: IntelligentRequest): boolean {
-  return req.headers.cookie?.includes(encodeURIComponent(req.sessionID)) ?? false;
+function cookieCameBack(req: IntelligentRequest, sid: string): boolean {
+  return req.headers.cookie?.includes(encodeURIComponent(sid)) ?? false;
 }
 
 function secondsLeft({ cookie }: SessionData, returning: boolean): number {
