@@ -20,6 +20,7 @@ import { type IntelligentRequest, type RequestContext, RequestIntelligence } fro
 import { isStore, resolveOptions } from './resolve-options.js';
 import { Responses } from './responses.js';
 import { onSessionEnd } from './session-ends.js';
+import { rotatingIds } from './rotating-ids.js';
 import { Subjects } from './subjects.js';
 import { trackedSessions, trackSession } from './tracked-session.js';
 import { askedPage, automaticPage } from './tracking.js';
@@ -97,6 +98,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     combos: combosGiven,
     user,
     keepUsersForDays,
+    rotateEvery,
+    rotateGrace,
     worker,
     local,
     ...executorOptions
@@ -125,6 +128,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const subjects = user && new Subjects(serving, user, keepUsersForDays, executorOptions.itemSecret, fault);
   if (subjects) ownStore?.useSubjects(subjects);
   const tracking = trackSession(ownStore, subjects);
+  if (rotateEvery !== undefined) ownStore?.useRotation({ everyMs: rotateEvery * 1000, graceMs: rotateGrace * 1000 });
+  const rotated = rotatingIds(rotateEvery === undefined ? undefined : ownStore);
   const context: RequestContext = {
     serving,
     timeoutMs,
@@ -132,15 +137,22 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     pageName,
     askedPage: (req) => askedPage(track, req),
     automaticPage: (req, ended) => automaticPage(track, req, ended),
-    session: trackedSessions(tracking, fault),
+    session: trackedSessions(tracking, ownStore, fault),
     subjects,
     sessionsOf: typeof user === 'function' ? (name) => (ownStore as RedisSessionStore).sessionsOf(name) : undefined,
   };
   const responses = new Responses(ownStore?.client);
-  const handler = requestHandler({ ...sessionOptions, store }, bots, consentOf(consent, fault), context, responses);
   const reading = new UnfinishedWork(ownStore?.client);
   const wait = (work: Promise<unknown>) => reading.track(work);
   const of = visitorFinder(context, { store, track: tracking, wait }, sessionOptions);
+  const handler = requestHandler(
+    { ...sessionOptions, store },
+    bots,
+    consentOf(consent, fault),
+    context,
+    rotated,
+    responses,
+  );
   const countSeen = (request: IncomingMessage, page: string) => {
     const req = request as IntelligentRequest;
     if (!req.intelligence?.policy.tracked) return;
@@ -163,6 +175,7 @@ function requestHandler(
   bots: Bots,
   consents: Consents,
   context: RequestContext,
+  rotated: ReturnType<typeof rotatingIds>,
   responses: Responses,
 ): Middleware {
   // express-session decides once whether it stores a session that holds nothing, so there are two of it on the same store.
@@ -196,7 +209,8 @@ function requestHandler(
       }
       next(error);
     };
-    sessions(req as Request, res as Response, warnOfProxy(req, guardSerialization(req, res, begin, fault)));
+    const guarded = warnOfProxy(req, guardSerialization(req, res, begin, fault));
+    sessions(req as Request, res as Response, rotated(req, guarded));
   };
 }
 

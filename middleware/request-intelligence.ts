@@ -3,6 +3,7 @@ import type { Session, SessionData } from 'express-session';
 import { argumentError } from '../lib/options/check-arguments.js';
 import { applicationFault } from '../lib/errors/errors.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
+import { subjectOfSession } from '../lib/session/hidden-fields.js';
 import {
   Intelligence,
   type IntelligenceContext,
@@ -95,7 +96,7 @@ export class RequestIntelligence extends Intelligence {
       return false;
     }
     this.#isForgotten = true;
-    const isErased = await this.erase(subjects ? subjects.allOf(this.req) : [this.req.session.id]);
+    const isErased = await this.erase(subjects ? subjects.allOf(this.req) : [subjectOfSession(this.req.session)]);
     if (isErased) subjects?.erased(this.req);
     else this.degraded = true;
     return isErased;

@@ -1,5 +1,6 @@
 import type { SessionData } from 'express-session';
 import { IntelligentSessionError } from '../lib/errors/errors.js';
+import { subjectOfSession } from '../lib/session/hidden-fields.js';
 import type { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import type { RequestWithSession } from '../lib/session/session-subjects.js';
 import type { TrackedSession } from './intelligence.js';
@@ -25,7 +26,7 @@ export function trackSession(
   return (req, returning) => {
     const ttlSeconds = store?.ttlSeconds(req.session, returning) ?? secondsLeft(req.session, returning);
     if (ttlSeconds <= 0) return undefined;
-    if (!subjects) return { subject: req.session.id, isAnonymous: false, ttlSeconds, returning };
+    if (!subjects) return { subject: subjectOfSession(req.session), isAnonymous: false, ttlSeconds, returning };
     const subject = subjects.of(req);
     if (subject?.isAnonymous) return { ...subject, ttlSeconds, returning };
     return subject && { ...subject, ttlSeconds: subjects.userTtlSeconds, returning };
@@ -38,6 +39,8 @@ export function trackSession(
  */
 export function trackedSessions(
   track: TrackSession,
+  /** The package's own store, which knows under which id a cookie came; undefined where the application has another. */
+  store: RedisSessionStore | undefined,
   fault: (error: Error) => void,
 ): (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined {
   let isGenidTold = false;
@@ -49,15 +52,15 @@ export function trackedSessions(
       isGenidTold = true;
       return undefined;
     }
-    const returning = cookieCameBack(req);
+    const returning = cookieCameBack(req, store?.cookieIdOf(req.session) ?? req.sessionID);
     if (!returning && !stored) return undefined;
     return track(req, returning);
   };
 }
 
 /** express-session has checked the signature, and a session that was made just now has an id that no cookie holds. */
-function cookieCameBack(req: IntelligentRequest): boolean {
-  return req.headers.cookie?.includes(encodeURIComponent(req.sessionID)) ?? false;
+function cookieCameBack(req: IntelligentRequest, sid: string): boolean {
+  return req.headers.cookie?.includes(encodeURIComponent(sid)) ?? false;
 }
 
 function secondsLeft({ cookie }: SessionData, returning: boolean): number {
