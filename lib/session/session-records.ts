@@ -13,7 +13,7 @@ import type { SessionKeys } from './session-keys.js';
 import type { SessionStates } from './snapshot.js';
 import type { StoreEvents } from './store-events.js';
 
-type Options = Pick<ReturnType<typeof resolveStoreOptions>, 'nearCache' | 'ttl' | 'disableTTL' | 'scanCount'>;
+type Options = Pick<ReturnType<typeof resolveStoreOptions>, 'nearCache' | 'ttlSeconds' | 'disableTTL' | 'scanCount'>;
 
 /** A tombstone stays for as long as a save that got no answer may still be tried again: it keeps that from undoing the logout. */
 const TOMBSTONE_MS = 60_000;
@@ -293,9 +293,9 @@ export class SessionRecords {
 
   /** Keeps a value until its session ends: Redis does not tell of an expiry before it removes the key. */
   #keepNear(key: string, token: symbol, value: string, session: SessionData): void {
-    const { ttl, disableTTL } = this.options;
+    const { ttlSeconds, disableTTL } = this.options;
     const { expires } = session.cookie ?? {};
-    if (expires && typeof ttl === 'number' && !disableTTL)
+    if (expires && typeof ttlSeconds === 'number' && !disableTTL)
       this.#near?.keep(key, token, value, new Date(expires).getTime() - Date.now());
     else
       this.target.client.pttl(key).then(
