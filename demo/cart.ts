@@ -17,7 +17,7 @@ export interface CartLine {
 }
 
 /** Nothing where Redis is away: there is no session then. */
-const keptIn = ({ session }: Request): Kept => (session as Kept | undefined) ?? {};
+export const keptIn = ({ session }: Request): Kept => (session as Kept | undefined) ?? {};
 
 export const cartOf = (req: Request): readonly string[] => keptIn(req).cart ?? [];
 

@@ -7,6 +7,7 @@ import { consent, keepConsent } from './consent.js';
 import { sameOriginOnly, secureHeaders, withoutStack } from './guards.js';
 import { Modes, modes, type WorkerSwitch } from './modes.js';
 import { cable, groupNotifications, productOf, products } from './products.js';
+import { logIn, nameIn, userOf } from './users.js';
 
 const euros = new Intl.NumberFormat('en', { style: 'currency', currency: 'EUR', minimumFractionDigits: 0 });
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -30,6 +31,9 @@ export function createShop(
     {
       combos: [{ name: 'tv-on-the-wall', pages: ['/added/tv', '/added/tv-mount'], suggest: cable.slug }],
       consent,
+      user: userOf,
+      // what looks at the figures leaves them as they are
+      track: ({ method, path }) => method === 'GET' && path !== '/about-you',
       session: { name: 'shop.sid', cookie: { httpOnly: true, sameSite: 'lax' } },
       ...options,
     },
@@ -49,6 +53,7 @@ export function createShop(
       back: req.method === 'GET' ? req.originalUrl : '/',
       mode: session.current,
       tracked: req.intelligence.policy.tracked,
+      user: userOf(req.session),
       pieces,
       euros,
     });
@@ -173,6 +178,30 @@ export function createShop(
       'raw',
       raw.then((text) => ({ raw: text })),
     );
+  });
+
+  app.get('/login', (_req, res) => res.render('login'));
+  app.post('/login', withSession, async (req, res) => {
+    const name = nameIn(req.body?.name);
+    if (name === undefined) return res.status(400).render('login', { refused: true });
+    await logIn(req, name);
+    res.redirect(303, '/');
+  });
+  app.post('/logout', withSession, async (req, res) => {
+    await req.session.destroy();
+    res.redirect(303, '/');
+  });
+  app.get('/about-you', async (req, res) => {
+    const { intelligence, query } = req;
+    const started = performance.now();
+    const explanation = await intelligence.explain();
+    const tookMs = (performance.now() - started).toFixed(1);
+    const { degraded } = intelligence;
+    res.render('about-you', { explanation, forgotten: query.forgotten, degraded, tookMs, waited: true });
+  });
+  app.post('/about-you/forget', async (req, res) => {
+    const isForgotten = await req.intelligence.forget();
+    res.redirect(303, `/about-you?forgotten=${isForgotten ? 'yes' : 'no'}`);
   });
 
   app.use(notFound, withoutStack);

@@ -192,6 +192,13 @@ local function bloom_which(key, items, budget)
   return reply, done, cost
 end
 
+-- BITFIELD's words that write how many items there are. The low halves of the counts are enough, little-endian: 512 MB hold less than
+-- 2^32 items.
+local function bloom_counts(filter)
+  return { 'BITFIELD', filter.key, 'SET', 'i32', '64', bit.bswap(filter.size),
+    'SET', 'i32', (BASE + (filter.n - 1) * LINK + 16) * 8, bit.bswap(filter.count) }
+end
+
 -- Adds an item. Gives 1 if it was new, else 0, and the filter as it then is.
 local function bloom_put(filter, pair)
   local full = filter.count >= filter.entries
@@ -209,9 +216,7 @@ local function bloom_put(filter, pair)
   end
   filter.size = filter.size + 1
   filter.count = filter.count + 1
-  -- the low halves of the counts are enough, little-endian: 512 MB hold less than 2^32 items
-  local words = { 'BITFIELD', filter.key, 'SET', 'i32', '64', bit.bswap(filter.size),
-    'SET', 'i32', (BASE + (filter.n - 1) * LINK + 16) * 8, bit.bswap(filter.count) }
+  local words = bloom_counts(filter)
   if look then bloom_mark(filter, pair, words) end
   redis.call(unpack(words))
   filter.head = '' -- the bits that were read have changed
@@ -247,15 +252,55 @@ local function bloom_add(key, pair, filter)
   return 1
 end
 
+-- Adds items to the newest layer of a filter of at most ALL_AT_ONCE, from item `i` on, until the layer or the filter is full, and writes
+-- the layer once. Gives where it ended.
+local ALL_AT_ONCE = 4096
+local function bloom_put_many(filter, pairs, i)
+  local n, size, count = filter.n, filter.size, filter.count
+  local bits, at, hashes = filter.bits[n], filter.at[n], filter.hashes[n]
+  if #filter.head < filter.length then filter.head = redis.call('GETRANGE', filter.key, 0, -1) end
+  local bytes = { filter.head:byte(at + 1, at + bits / 8) }
+  while i <= #pairs and count < filter.entries and size < MAX_ITEMS do
+    local pair, older, is_new = pairs[i], n - 1, false
+    while older > 0 and not bloom_in(filter, older, pair) do older = older - 1 end
+    if older == 0 then
+      local walk = { pair[1], pair[2] }
+      for _ = 1, hashes do
+        local b = bloom_step(walk, pair, bits)
+        local low = b % 8
+        local byte, mask = (b - low) / 8 + 1, bit.lshift(1, low)
+        if bit.band(bytes[byte], mask) == 0 then
+          bytes[byte] = bytes[byte] + mask
+          is_new = true
+        end
+      end
+    end
+    if is_new then size, count = size + 1, count + 1 end
+    i = i + 1
+  end
+  if size > filter.size then
+    filter.size, filter.count = size, count
+    redis.call('SETRANGE', filter.key, at, string.char(unpack(bytes)))
+    redis.call(unpack(bloom_counts(filter)))
+    filter.head = ''
+  end
+  return i
+end
+
 -- Adds items, as far as there is room for them.
 local function bloom_add_all(key, pairs)
   if #pairs == 0 then return end
-  local filter, _ = bloom_ready(key)
-  for i = 1, #pairs do
-    if filter.size < MAX_ITEMS then
-      _, filter = bloom_put(filter, pairs[i])
+  local filter, i, _ = bloom_ready(key), 1
+  while i <= #pairs do
+    if filter.size >= MAX_ITEMS then
+      bloom_refused = bloom_refused + #pairs - i + 1
+      return
+    end
+    if filter.count < filter.entries and filter.length <= ALL_AT_ONCE then
+      i = bloom_put_many(filter, pairs, i)
     else
-      bloom_refused = bloom_refused + 1
+      _, filter = bloom_put(filter, pairs[i])
+      i = i + 1
     end
   end
 end

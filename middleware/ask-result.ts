@@ -4,7 +4,7 @@ import type { DegradedReason } from '../lib/serving/executor.js';
 
 /**
  * Why `ask()` had no answer: a reason of the event `degraded`; `no-session`, the request has none, since the store is away or the
- * cookie's path is another; `no-consent`, the visitor does not consent; or `untracked`, the visitor is a declared bot, or the session is
+ * cookie's path is another, or what `sessions.of()` was given leads to none; `no-consent`, the visitor does not consent; or `untracked`, the visitor is a declared bot, or the session is
  * not stored.
  */
 export type UnansweredReason = DegradedReason | 'no-session' | 'no-consent' | 'untracked';

@@ -3,7 +3,7 @@ import type { Request, Response } from 'express';
 import session, { type SessionOptions, type Store } from 'express-session';
 import { OptionError } from '../lib/errors/errors.js';
 import { optionsOf } from '../lib/options/check-arguments.js';
-import { CLOSE_TIMEOUT_MS } from '../lib/redis/unfinished-work.js';
+import { CLOSE_TIMEOUT_MS, UnfinishedWork } from '../lib/redis/unfinished-work.js';
 import type { Executor } from '../lib/serving/executor.js';
 import { LocalExecutor } from '../lib/serving/local-executor.js';
 import { RemoteExecutor } from '../lib/serving/remote-executor.js';
@@ -20,11 +20,14 @@ import { type IntelligentRequest, type RequestContext, RequestIntelligence } fro
 import { isStore, resolveOptions } from './resolve-options.js';
 import { Responses } from './responses.js';
 import { onSessionEnd } from './session-ends.js';
+import { rotatingIds } from './rotating-ids.js';
 import { Subjects } from './subjects.js';
-import { trackedSessions } from './tracked-session.js';
+import { trackedSessions, trackSession } from './tracked-session.js';
 import { askedPage, automaticPage } from './tracking.js';
 import { warnOfUntrustedProxy } from './untrusted-proxy.js';
+import type { VisitorIntelligence } from './visitor-intelligence.js';
 import { type Bots, policyOf, type VisitorPolicy } from './visitor-policy.js';
+import { visitorFinder, type Who } from './visitors.js';
 
 // Both declarations stand here, where who imports the package gets them, and who imports the store alone does not.
 declare global {
@@ -63,6 +66,12 @@ export interface IntelligentSession extends Middleware {
    */
   beacon(): (req: IncomingMessage, res: ServerResponse) => void;
   /**
+   * What `req.intelligence` is, outside a request: for jobs, WebSockets and whatever else has a session's id, the Cookie header that
+   * came with it, or a user (which takes the option `user`). Costs nothing before it is asked; then it reads the session once, a GET,
+   * and of a user nothing. Nobody is asked for consent: that is for you to know. Throws an OptionError for a wrong argument.
+   */
+  of(who: Who): VisitorIntelligence;
+  /**
    * Waits for the responses that are under way and for what they save and send, for `timeout` ms at most (5000) and not at all
    * where Redis is away; then closes every connection that was opened here. Can be called twice. Never rejects for a fault.
    */
@@ -89,6 +98,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     combos: combosGiven,
     user,
     keepUsersForDays,
+    rotateEvery,
+    rotateGrace,
     worker,
     local,
     ...executorOptions
@@ -116,6 +127,9 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const fault = (error: Error) => void serving.emit('fault', error);
   const subjects = user && new Subjects(serving, user, keepUsersForDays, executorOptions.itemSecret, fault);
   if (subjects) ownStore?.useSubjects(subjects);
+  const tracking = trackSession(ownStore, subjects);
+  if (rotateEvery !== undefined) ownStore?.useRotation({ everyMs: rotateEvery * 1000, graceMs: rotateGrace * 1000 });
+  const rotated = rotatingIds(rotateEvery === undefined ? undefined : ownStore);
   const context: RequestContext = {
     serving,
     timeoutMs,
@@ -123,12 +137,22 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     pageName,
     askedPage: (req) => askedPage(track, req),
     automaticPage: (req, ended) => automaticPage(track, req, ended),
-    session: trackedSessions(ownStore, subjects, fault),
+    session: trackedSessions(tracking, ownStore, fault),
     subjects,
     sessionsOf: typeof user === 'function' ? (name) => (ownStore as RedisSessionStore).sessionsOf(name) : undefined,
   };
   const responses = new Responses(ownStore?.client);
-  const handler = requestHandler({ ...sessionOptions, store }, bots, consentOf(consent, fault), context, responses);
+  const reading = new UnfinishedWork(ownStore?.client);
+  const wait = (work: Promise<unknown>) => reading.track(work);
+  const of = visitorFinder(context, { store, track: tracking, wait }, sessionOptions);
+  const handler = requestHandler(
+    { ...sessionOptions, store },
+    bots,
+    consentOf(consent, fault),
+    context,
+    rotated,
+    responses,
+  );
   const countSeen = (request: IncomingMessage, page: string) => {
     const req = request as IntelligentRequest;
     if (!req.intelligence?.policy.tracked) return;
@@ -138,11 +162,11 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const close = closeOnce(async (timeoutMs) => {
     const endMs = performance.now() + timeoutMs;
     const left = () => ({ timeout: Math.max(0, endMs - performance.now()) });
-    await responses.close(timeoutMs);
+    await Promise.all([responses.close(timeoutMs), reading.settled(timeoutMs)]);
     unsubscribe();
     await Promise.all([serving.close(left()), ownStore?.close(left())]);
   });
-  return Object.assign(handler, { store, serving, beacon: () => beacon(countSeen, fault), close });
+  return Object.assign(handler, { store, serving, beacon: () => beacon(countSeen, fault), of, close });
 }
 
 /** What each request goes through: its policy, its `req.intelligence`, and express-session. */
@@ -151,6 +175,7 @@ function requestHandler(
   bots: Bots,
   consents: Consents,
   context: RequestContext,
+  rotated: ReturnType<typeof rotatingIds>,
   responses: Responses,
 ): Middleware {
   // express-session decides once whether it stores a session that holds nothing, so there are two of it on the same store.
@@ -184,7 +209,8 @@ function requestHandler(
       }
       next(error);
     };
-    sessions(req as Request, res as Response, warnOfProxy(req, guardSerialization(req, res, begin, fault)));
+    const guarded = warnOfProxy(req, guardSerialization(req, res, begin, fault));
+    sessions(req as Request, res as Response, rotated(req, guarded));
   };
 }
 

@@ -88,6 +88,18 @@ export interface IntelligentSessionOptions {
   /** How long what is known of a user is kept, from the last use on. Needs `user`. Unit: days. @default 90 */
   readonly keepUsersForDays?: number | undefined;
   /**
+   * How often a session's id is renewed by itself. It needs the package's own store, and all processes that share the
+   * sessions have to have it. Unit: seconds.
+   * @default none
+   */
+  readonly rotateEvery?: number | undefined;
+  /**
+   * How long the old id still finds the session when the new one has come back. It is longer than a page takes to
+   * answer, and at most `rotateEvery`, which it needs. Unit: seconds.
+   * @default 10
+   */
+  readonly rotateGrace?: number | undefined;
+  /**
    * How long a request waits for a worker's answer, on top of the way to Redis and back, which is measured. Unit: ms.
    * @default 100
    */
@@ -295,6 +307,20 @@ export const schema = v.strictObject({
   keepUsersForDays: v.pipe(
     v.optional(check.integer(1, 400), 90),
     about('How long what is known of a user is kept, from the last use on.', { unit: 'days', more: 'Needs `user`.' }),
+  ),
+  rotateEvery: v.pipe(
+    v.optional(check.integer(60, 34_560_000)),
+    about("How often a session's [id is renewed](sessions.md#ids-that-are-renewed) by itself.", {
+      unit: 'seconds',
+      more: "It needs the package's own store, and all processes that share the sessions have to have it.",
+    }),
+  ),
+  rotateGrace: v.pipe(
+    v.optional(check.integer(1, 3600), 10),
+    about('How long the old id still finds the session when the new one has come back.', {
+      unit: 'seconds',
+      more: 'It is longer than a page takes to answer, and at most `rotateEvery`, which it needs.',
+    }),
   ),
   timeout: v.pipe(
     v.optional(check.integer(1, 60_000), 100),

@@ -1,16 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Session, SessionData } from 'express-session';
-import { argumentError, optionsOf } from '../lib/options/check-arguments.js';
+import { argumentError } from '../lib/options/check-arguments.js';
 import { applicationFault } from '../lib/errors/errors.js';
-import type { CommandCaller, Combo } from '../lib/intelligence/command/descriptor.js';
-import { type CommandMethods, descriptors } from '../lib/intelligence/commands.js';
-import type { Explained } from '../lib/intelligence/commands/explain/index.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
-import { isSendable } from '../lib/redis/keys.js';
-import type { Executor } from '../lib/serving/executor.js';
-import { type Explanation, explanationOf } from './explanation.js';
-import { type AskOptions, type AskResult, UnansweredError } from './ask-result.js';
-import type { Subjects } from './subjects.js';
+import { subjectOfSession } from '../lib/session/hidden-fields.js';
+import {
+  Intelligence,
+  type IntelligenceContext,
+  type Owned,
+  type TrackedSession,
+  type Untracked,
+} from './intelligence.js';
 import type { VisitorPolicy } from './visitor-policy.js';
 
 /** A request that went through the middleware. Express' requests are of this type; on plain node:http it takes a cast. */
@@ -22,49 +22,22 @@ export interface IntelligentRequest extends IncomingMessage {
   intelligence: RequestIntelligence;
 }
 
-/** Of whom something is kept: of a visitor, by the session, or of a user. */
-export interface TrackedSession {
-  /** The session's id, a user's subject, or another one of an anonymous visitor. */
-  readonly subject: string;
-  /** Is it a visitor who may log in, and whose data are then carried to the user? */
-  readonly isAnonymous: boolean;
-  /** How long what is kept of it lives from now on. */
-  readonly ttlSeconds: number;
-  /** Has its cookie come back once? */
-  readonly returning: boolean;
-}
-
 /** What one request needs to know of the middleware. */
-export interface RequestContext {
-  readonly serving: Executor;
-  readonly timeoutMs: number;
-  /** The option `combos`; each page has its one name. */
-  readonly combos: readonly Combo[];
-  /** Gives the one name of all spellings of a page. */
-  readonly pageName: (text: string) => string;
+export interface RequestContext extends IntelligenceContext {
   /** The page that pageview() counts. */
   readonly askedPage: (req: IntelligentRequest) => string;
   /** The page that counts by itself, or undefined. `ended`: is the response at its end? */
   readonly automaticPage: (req: IntelligentRequest, ended: boolean) => string | undefined;
   /** Undefined where there is no session, or one that is not stored. */
   readonly session: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
-  /** Undefined where the application has no users. */
-  readonly subjects: Subjects | undefined;
-  /** The sessions of a user; undefined where the store does not know users. */
-  readonly sessionsOf: ((user: string) => Promise<readonly SessionData[]>) | undefined;
 }
-
-/** The methods that the commands bring: `freshPages()`, `notifications()`, `combo()` and so on. */
-export interface RequestIntelligence extends CommandMethods {}
 
 /**
  * `req.intelligence`. Nothing here rejects because Redis or the worker is away, unless it is asked to: a figure is then undefined, a
  * list comes back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each call that asks costs one PUBLISH
  * (or XADD) and one RPUSH of the worker's; embedded, a part of a script call.
  */
-export class RequestIntelligence implements CommandCaller {
-  /** Did something go unanswered on this request? */
-  degraded = false;
+export class RequestIntelligence extends Intelligence {
   #report: Promise<PageviewReport | undefined> | undefined;
   #trackFailed = false;
   /** What was known was erased on this request, which leaves nothing more. */
@@ -72,9 +45,11 @@ export class RequestIntelligence implements CommandCaller {
 
   constructor(
     readonly req: IntelligentRequest,
-    readonly context: RequestContext,
+    override readonly context: RequestContext,
     readonly policy: VisitorPolicy,
-  ) {}
+  ) {
+    super(context);
+  }
 
   /** The response has ended, or was aborted: the page view that counts by itself is sent, and what is kept is renewed. */
   end(res: ServerResponse): void {
@@ -90,15 +65,12 @@ export class RequestIntelligence implements CommandCaller {
    * answer came within the option `timeout` (100 ms), or the visitor is not tracked.
    */
   pageview(): Promise<PageviewReport | undefined> {
-    this.#report ??= this.#askPageview();
+    this.#report ??= this.#countAsked();
     return this.#report;
   }
 
-  async #askPageview(page?: string): Promise<PageviewReport | undefined> {
-    const name = this.context.pageName(page ?? this.context.askedPage(this.req));
-    const result = await this.#ask('pageview', name, this.context.timeoutMs);
-    // A view of a session that was destroyed meanwhile, or one that was counted before, has no report.
-    return result.answered ? ((result.data ?? undefined) as PageviewReport | undefined) : undefined;
+  async #countAsked(): Promise<PageviewReport | undefined> {
+    return this.count(this.context.askedPage(this.req));
   }
 
   /**
@@ -118,84 +90,27 @@ export class RequestIntelligence implements CommandCaller {
    * UNLINK, in one round trip.
    */
   async forget(): Promise<boolean> {
-    const { serving, subjects } = this.context;
+    const { subjects } = this.context;
     if (!this.req.session) {
       this.degraded = true;
       return false;
     }
     this.#isForgotten = true;
-    const all = subjects ? subjects.allOf(this.req) : [this.req.session.id];
-    const erased = await Promise.all(all.filter(isSendable).map((subject) => serving.forget(subject)));
-    const isErased = erased.every(Boolean);
+    const isErased = await this.erase(subjects ? subjects.allOf(this.req) : [subjectOfSession(this.req.session)]);
     if (isErased) subjects?.erased(this.req);
     else this.degraded = true;
     return isErased;
   }
 
-  /**
-   * Says all that is kept of this visitor, or of the user who is logged in, ready to be handed out: what is known, and the data of the
-   * session, or of all sessions of the user. Undefined where no answer came. Costs an answer, and `sessionsOf()` of the store for a
-   * user.
-   */
-  async explain(): Promise<Explanation | undefined> {
-    const answer = (await this.ask('explain')) as Explained | undefined;
-    if (!answer) return undefined;
+  protected override whose(): TrackedSession | Untracked {
+    return this.#session() ?? { reason: this.#whyUntracked() };
+  }
+
+  protected override async owned(): Promise<Owned> {
     const { subjects, sessionsOf } = this.context;
     const isUser = this.#session()?.isAnonymous === false && subjects !== undefined;
     const name = isUser ? subjects.userName(this.req) : undefined;
-    try {
-      const sessions = name !== undefined && sessionsOf ? await sessionsOf(name) : [this.req.session];
-      return explanationOf(answer, isUser, sessions);
-    } catch {
-      this.degraded = true; // The store has told the fault.
-      return undefined;
-    }
-  }
-
-  /**
-   * Sends a command of your own that nobody waits for. `payload`: a text goes as it is, anything else as JSON, 262,144 bytes at
-   * most. One PUBLISH, or XADD with `transport: 'stream'`; embedded it costs what the command does. Nothing is sent for a visitor
-   * who is not tracked. Throws an OptionError for a wrong argument; what goes wrong later is the event `fault`.
-   */
-  send(command: string, payload?: unknown): void {
-    this.#countFirst();
-    const session = this.#session();
-    if (session) this.context.serving.send(command, session.subject, payload, session);
-  }
-
-  /**
-   * Sends a command of your own and waits for its answer: what the command gave, as JSON has it, null where it gave nothing, and
-   * undefined where no answer came in `timeout` ms (1 to a day; the option `timeout`, 100, by default) on top of the way to Redis and
-   * back. With `onUnanswered: 'reject'` the promise rejects with an UnansweredError instead. It rejects with an OptionError for a wrong
-   * argument. Costs what send() does, and one RPUSH of the worker's for the answer.
-   */
-  async ask(command: string, payload?: unknown, options?: AskOptions): Promise<unknown> {
-    const { onUnanswered = 'undefined' } = optionsOf('ask', options);
-    if (onUnanswered !== 'undefined' && onUnanswered !== 'reject')
-      throw argumentError('ask', `"onUnanswered" to be 'undefined' or 'reject'`, onUnanswered);
-    const result = await this.#askInOrder('ask', command, payload, options);
-    if (result.answered) return result.data;
-    if (onUnanswered === 'reject') throw new UnansweredError(command, result);
-    return undefined;
-  }
-
-  /**
-   * As ask(), and says why there is no answer: `{ answered: true, data }`, or `{ answered: false, reason, error }`. Rejects for a wrong
-   * argument only.
-   */
-  async askResult(command: string, payload?: unknown, options?: Pick<AskOptions, 'timeout'>): Promise<AskResult> {
-    return this.#askInOrder('askResult', command, payload, options);
-  }
-
-  #askInOrder(
-    method: string,
-    command: string,
-    payload: unknown,
-    options: Pick<AskOptions, 'timeout'> | undefined,
-  ): Promise<AskResult> {
-    const { timeout = this.context.timeoutMs } = optionsOf(method, options);
-    this.#countFirst();
-    return this.#ask(command, payload, timeout);
+    return { isUser, sessions: name !== undefined && sessionsOf ? await sessionsOf(name) : [this.req.session] };
   }
 
   #session(): TrackedSession | undefined {
@@ -204,10 +119,10 @@ export class RequestIntelligence implements CommandCaller {
   }
 
   /** The page view that counts by itself goes before what follows, so that answers know of it. */
-  #countFirst(): void {
+  protected override countFirst(): void {
     const page = this.#automaticPage(false);
     if (page === undefined) return;
-    this.#report = this.#askPageview(page);
+    this.#report = this.count(page);
     this.#report.catch((error: unknown) => this.context.serving.emit('fault', applicationFault(error)));
   }
 
@@ -223,19 +138,7 @@ export class RequestIntelligence implements CommandCaller {
     }
   }
 
-  async #ask(command: string, payload: unknown, timeoutMs: number): Promise<AskResult> {
-    const session = this.#session();
-    if (!session) {
-      const reason = this.#whyUntracked();
-      this.degraded ||= reason === 'no-session';
-      return { answered: false, reason };
-    }
-    const answer = await this.context.serving.ask(command, session.subject, payload, { ...session, timeoutMs });
-    this.degraded ||= !answer.answered;
-    return answer;
-  }
-
-  #whyUntracked(): 'no-consent' | 'no-session' | 'untracked' {
+  #whyUntracked(): Untracked['reason'] {
     if (this.policy.why === 'no-consent') return 'no-consent';
     return this.policy.tracked && this.req.session === undefined ? 'no-session' : 'untracked';
   }
@@ -265,6 +168,3 @@ export class RequestIntelligence implements CommandCaller {
     }
   }
 }
-
-// The methods of a command stand in its own folder.
-for (const { methods } of descriptors) Object.assign(RequestIntelligence.prototype, methods);

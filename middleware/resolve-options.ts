@@ -31,6 +31,15 @@ export function resolveOptions(options: IntelligentSessionOptions) {
       `${CALLER}: option "user" needs the package's own store, which keeps with a session whose data are its visitor's: leave "store" ` +
         'out, or give it options',
     );
+  if (resolved.rotateEvery !== undefined && isStore(store))
+    throw new OptionError(
+      `${CALLER}: option "rotateEvery" needs the package's own store, which moves a session to its new id: leave "store" out, or give it ` +
+        'options',
+    );
+  if (options.rotateGrace !== undefined && resolved.rotateEvery === undefined)
+    throw new OptionError(`${CALLER}: option "rotateGrace" needs option "rotateEvery"`);
+  if (resolved.rotateGrace > (resolved.rotateEvery ?? Number.POSITIVE_INFINITY))
+    throw new OptionError(`${CALLER}: option "rotateGrace" is at most "rotateEvery"`);
   const secret = resolved.secret ?? process.env.SESSION_SECRET;
   const none = !secret || secret.length === 0;
   const production = process.env.NODE_ENV === 'production';

@@ -84,6 +84,13 @@ export class Subjects implements SubjectHooks {
     return { subject, isAnonymous: true };
   }
 
+  /** The subject of a user whom the application names outside a request. */
+  ofUser(user: unknown): Subject {
+    const id = userIdOf(user);
+    if (id === undefined || id === '') throw argumentError('of', '"user" to be a text or a number', user);
+    return { subject: this.#subjectOf(id), isAnonymous: false };
+  }
+
   /** The application says whose session it is, or that it is nobody's any longer. */
   identify(req: RequestWithSession, user: unknown): void {
     if (this.option !== 'identify')

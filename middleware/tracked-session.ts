@@ -1,7 +1,10 @@
 import type { SessionData } from 'express-session';
 import { IntelligentSessionError } from '../lib/errors/errors.js';
+import { subjectOfSession } from '../lib/session/hidden-fields.js';
 import type { RedisSessionStore } from '../lib/session/redis-session-store.js';
-import type { IntelligentRequest, TrackedSession } from './request-intelligence.js';
+import type { RequestWithSession } from '../lib/session/session-subjects.js';
+import type { TrackedSession } from './intelligence.js';
+import type { IntelligentRequest } from './request-intelligence.js';
 import type { Subjects } from './subjects.js';
 import type { VisitorPolicy } from './visitor-policy.js';
 
@@ -11,15 +14,33 @@ const NEW_SESSION_TTL = 600;
 const DEFAULT_TTL = 86_400;
 const NO_TEXT = 'option "session.genid" gives no text: no cookie is set, and nothing is known of visitors';
 
+/** Finds for a session whose what is known of it is, and for how long; undefined where the session has ended. */
+export type TrackSession = (req: RequestWithSession, returning: boolean) => TrackedSession | undefined;
+
+export function trackSession(
+  /** The package's own store, which knows how long a session lives; undefined where the application has another. */
+  store: RedisSessionStore | undefined,
+  /** Who knows users; undefined where the application has none: what is known is the session's. */
+  subjects: Subjects | undefined,
+): TrackSession {
+  return (req, returning) => {
+    const ttlSeconds = store?.ttlSeconds(req.session, returning) ?? secondsLeft(req.session, returning);
+    if (ttlSeconds <= 0) return undefined;
+    if (!subjects) return { subject: subjectOfSession(req.session), isAnonymous: false, ttlSeconds, returning };
+    const subject = subjects.of(req);
+    if (subject?.isAnonymous) return { ...subject, ttlSeconds, returning };
+    return subject && { ...subject, ttlSeconds: subjects.userTtlSeconds, returning };
+  };
+}
+
 /**
  * Finds the session for which a request's intelligence is kept, and what time that session has left. A session that is not stored
  * has none: express-session would make another one for the visitor's next request.
  */
 export function trackedSessions(
-  /** The package's own store, which knows how long a session lives; undefined where the application has another. */
+  track: TrackSession,
+  /** The package's own store, which knows under which id a cookie came; undefined where the application has another. */
   store: RedisSessionStore | undefined,
-  /** Who knows users; undefined where the application has none: what is known is the session's. */
-  subjects: Subjects | undefined,
   fault: (error: Error) => void,
 ): (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined {
   let isGenidTold = false;
@@ -31,20 +52,15 @@ export function trackedSessions(
       isGenidTold = true;
       return undefined;
     }
-    const returning = cookieCameBack(req);
+    const returning = cookieCameBack(req, store?.cookieIdOf(req.session) ?? req.sessionID);
     if (!returning && !stored) return undefined;
-    const ttlSeconds = store?.ttlSeconds(req.session, returning) ?? secondsLeft(req.session, returning);
-    if (ttlSeconds <= 0) return undefined;
-    if (!subjects) return { subject: req.session.id, isAnonymous: false, ttlSeconds, returning };
-    const subject = subjects.of(req);
-    if (subject?.isAnonymous) return { ...subject, ttlSeconds, returning };
-    return subject && { ...subject, ttlSeconds: subjects.userTtlSeconds, returning };
+    return track(req, returning);
   };
 }
 
 /** express-session has checked the signature, and a session that was made just now has an id that no cookie holds. */
-function cookieCameBack(req: IntelligentRequest): boolean {
-  return req.headers.cookie?.includes(encodeURIComponent(req.sessionID)) ?? false;
+function cookieCameBack(req: IntelligentRequest, sid: string): boolean {
+  return req.headers.cookie?.includes(encodeURIComponent(sid)) ?? false;
 }
 
 function secondsLeft({ cookie }: SessionData, returning: boolean): number {

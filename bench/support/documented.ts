@@ -6,6 +6,7 @@ import { plot } from './plot.js';
 import { CONNECT_REDIS, markdown, PATTERN, PUBSUB, Results, type Row, short, whole } from './results.js';
 import { asks, commands, rate, servingTables } from './serving-tables.js';
 import { ALIVE, concurrent, LOST, network, storeTables } from './store-tables.js';
+import { subjectsTables } from './subjects-tables.js';
 
 /** README's. */
 function mainTable(): string {
@@ -101,6 +102,7 @@ export function fill(page: string): string {
     servingTables(),
     storeTables(),
     bloomTables(),
+    subjectsTables(),
   ];
   const all: Record<string, string> = Object.assign({}, ...tables);
   return page.replace(MARKED, (_, before: string, name: string, after: string) => {

@@ -50,18 +50,19 @@ export class SubjectCarrier {
     const [visited, notified] = lists.map((list) => list.toString().split(' ').filter(Boolean));
     const [pageTexts, ids] = [visited, notified].map((list = []) => items.moved(list, from, user));
     const isKeyed = visited?.[0]?.startsWith('#') ?? false;
+    const merged = isKeyed ? EMPTY : (pages ?? EMPTY);
     const message = {
       ttl: ttlSeconds * 1000,
       days: activityDays,
       pages: (pageTexts ?? []).map((item) => bloom.scriptItem(item)),
       notifications: (ids ?? []).map((item) => bloom.scriptItem(item)),
-      texts: pageTexts ?? [],
+      texts: merged.length === 0 ? (pageTexts ?? []) : [],
       from,
       asideMs: ASIDE_MS,
     };
     const keys = this.#names.map((name) => intelligenceKey(this.namespace, user, name));
     if (this.target.sharesCalls) keys.push(key('carried'));
-    const argv = [JSON.stringify(message), activity ?? EMPTY, isKeyed ? EMPTY : (pages ?? EMPTY)];
+    const argv = [JSON.stringify(message), activity ?? EMPTY, merged];
     const added = await this.#takeOver.runBuffers(client, [...keys, ...argv], keys.length);
     if (!this.target.sharesCalls) await client.unlink(key('carried'));
     if (!pageTexts || !ids) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', NO_SECRET);

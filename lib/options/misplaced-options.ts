@@ -8,9 +8,10 @@ export const STORE = (
   'maxSessionsPerUser expiredEvents encryption'
 ).split(' ');
 export const WORKER = 'sessionGlob shard ttlSeconds log'.split(' ');
-export const MIDDLEWARE = 'namespace track pages bots consent timeout transport worker combos keepUsersForDays'.split(
-  ' ',
-);
+export const MIDDLEWARE =
+  'namespace track pages bots consent timeout transport worker combos keepUsersForDays rotateEvery rotateGrace'.split(
+    ' ',
+  );
 const CONNECTION = 'host port username password db tls sentinels'.split(' ');
 
 const each = (names: readonly string[], place: (name: string) => string): Elsewhere =>

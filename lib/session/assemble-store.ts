@@ -9,6 +9,7 @@ import { SessionCodec } from './session-codec.js';
 import { SessionKeys } from './session-keys.js';
 import { SessionOwners } from './session-owners.js';
 import { SessionRecords } from './session-records.js';
+import { SessionRotation } from './session-rotation.js';
 import { SessionSubjects } from './session-subjects.js';
 import { userOfSession } from './session-user.js';
 import { SessionStates } from './snapshot.js';
@@ -34,6 +35,7 @@ export function assembleStore(
   const onOver = (sid: string) => calls.runInBackground(() => remover.destroy(sid));
   const records = new SessionRecords(target, keys, codec, states, userOf, lifetimes, onOver, events, options);
   const owners = new SessionOwners(records, lifetimes, options);
+  const rotation = new SessionRotation(records, owners, lifetimes, options);
   const throttle = new TouchThrottle();
   const firstSaves = new KeyedMutex();
   const subjects = new SessionSubjects();
@@ -41,6 +43,7 @@ export function assembleStore(
   const remover = new SessionRemover(records, owners, throttle, firstSaves, calls, hasUsers, subjects);
   const toucher = new SessionToucher(records, owners, lifetimes, throttle, remover, options);
   const writer = new SessionWriter(records, lifetimes, options, (sid) => events.session('conflict', sid));
-  const saver = new SessionSaver({ records, writer, owners, lifetimes, throttle, remover, firstSaves, calls }, options);
-  return { keys, lifetimes, states, records, owners, subjects, remover, toucher, saver };
+  const layers = { records, writer, owners, lifetimes, throttle, remover, rotation, firstSaves, calls };
+  const saver = new SessionSaver(layers, options);
+  return { keys, lifetimes, states, records, owners, subjects, rotation, remover, toucher, saver };
 }

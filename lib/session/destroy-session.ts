@@ -27,15 +27,20 @@ export class SessionRemover {
   async remove(sid: string): Promise<void> {
     const { records, owners, subjects } = this;
     // Where a session may go on under another id, its value says whose data end with it.
-    if (typeof sid === 'string' && !subjects.inUse) records.events.ended(sid, sid);
+    const asksValue = subjects.inUse || records.followsMoves;
+    if (typeof sid === 'string' && !asksValue) records.events.ended(sid, sid);
     this.throttle.forget(sid);
     owners.forgetWhenNoted(sid);
-    const removed = await records.destroy(sid, this.hasUsers || subjects.inUse);
+    const removed = await records.destroy(sid, this.hasUsers || asksValue);
+    if (typeof removed === 'object' && removed !== null) {
+      const next = records.nextIn(sid, removed[0]);
+      if (next !== undefined) return this.remove(next);
+    }
     // Its value says whose the session was.
     const session = typeof removed === 'string' ? await records.parse(sid, removed) : null;
     const user = session ? records.states.snapshotOf(session)?.user : undefined;
-    if (subjects.inUse) records.events.ended(sid, subjects.endedWith(sid, session, user));
+    if (asksValue) records.events.ended(sid, subjects.endedWith(sid, session, user));
     await owners.removeNote(user, sid);
-    if (removed !== null && removed !== 0) records.events.session('destroyed', sid);
+    if (removed !== null && removed !== 0 && typeof removed !== 'object') records.events.session('destroyed', sid);
   }
 }

@@ -16,6 +16,10 @@ export interface HiddenFields {
   readonly __subject?: string | undefined;
   /** The subject of the user whom the application has named by `req.intelligence.identify()`. */
   readonly __user?: string | undefined;
+  /** Since when the session has its id, ms since 1970. */
+  readonly __idSince?: number | undefined;
+  /** The id that it had before, where it got another one by itself. */
+  readonly __previous?: string | undefined;
 }
 
 type Name = keyof HiddenFields;
@@ -25,6 +29,8 @@ const CHECKS: Readonly<Record<Name, (value: unknown) => boolean>> = {
   __madeAt: (value) => Number.isSafeInteger(value),
   __subject: (value) => typeof value === 'string' && value.length <= MAX_ID_LENGTH && !isUserSubject(value),
   __user: (value) => typeof value === 'string' && isUserSubject(value),
+  __idSince: (value) => Number.isSafeInteger(value),
+  __previous: (value) => typeof value === 'string',
 };
 const NAMES = Object.keys(CHECKS) as Name[];
 
@@ -38,6 +44,10 @@ const NONE: HiddenFields = {};
 
 /** The hidden fields of a session object. */
 export const hiddenOf = (session: object): HiddenFields => fieldsOf.get(session) ?? NONE;
+
+/** Of whom something is known by a session where no users are known: the visitor, by the session's first id. */
+export const subjectOfSession = (session: SessionData & { readonly id: string }): string =>
+  hiddenOf(session).__subject || session.id;
 
 /** Sets hidden fields of a session object, or removes them (undefined); its next save stores them. */
 export function hide(session: object, fields: HiddenFields): void {

@@ -5,11 +5,11 @@ import type { resolveStoreOptions } from './options.js';
 
 type Options = Pick<
   ReturnType<typeof resolveStoreOptions>,
-  'ttl' | 'newSessionTtl' | 'maxLifetime' | 'touchAfter' | 'disableTouch' | 'disableTTL'
+  'ttlSeconds' | 'newSessionTtlSeconds' | 'maxLifetimeSeconds' | 'touchAfterSeconds' | 'disableTouch' | 'disableTTL'
 >;
 
 /** Seconds for a session of which the ttl function says nothing sensible. */
-const DEFAULT_TTL = 86_400;
+const DEFAULT_TTL_SECONDS = 86_400;
 /** Nothing lives longer than this in Redis, whatever a cookie or a ttl function says. */
 const MAX_MS = MAX_TTL_SECONDS * 1000;
 const MAX_DAYS = MAX_TTL_SECONDS / 86_400;
@@ -34,12 +34,12 @@ export class Lifetimes {
     /** Is told what is no time to live: the default is taken instead. */
     readonly onInvalid: (what: string) => void,
   ) {
-    this.absolute = new AbsoluteLifetime(options.maxLifetime);
+    this.absolute = new AbsoluteLifetime(options.maxLifetimeSeconds);
   }
 
   /** What this session has left, in whole ms; 0 or less where it has ended. `returning` says that its cookie has come back. */
   ms(session: SessionData, returning: boolean): number {
-    const { newSessionTtl, disableTouch, disableTTL } = this.options;
+    const { newSessionTtlSeconds, disableTouch, disableTTL } = this.options;
     // A provisional lifetime is for sessions that a touch will lengthen.
     const provisional = !returning && isEmpty(session) && !disableTouch && !disableTTL;
     const ms = this.#ms(session);
@@ -49,19 +49,21 @@ export class Lifetimes {
         `a session is to live for more than ${MAX_DAYS} days: ${MAX_DAYS} are taken instead, as browsers do`,
       );
     const most = Math.min(this.absolute.leftMs(session), MAX_MS);
-    return Math.floor(Math.min(ms, provisional ? newSessionTtl * 1000 : most, most));
+    return Math.floor(Math.min(ms, provisional ? newSessionTtlSeconds * 1000 : most, most));
   }
 
   /** For how many seconds a session is meant to live in all; 0 where its cookie does not say it. */
   lifetimeSeconds(session: SessionData): number {
-    if (typeof this.options.ttl === 'function') return this.#seconds(session);
+    if (typeof this.options.ttlSeconds === 'function') return this.#seconds(session);
     return Math.round((session.cookie?.originalMaxAge ?? 0) / 1000) || 0;
   }
 
   /** For how long an expiry is not renewed again. */
   touchAfterMs(ttlMs: number): number {
-    const { touchAfter } = this.options;
-    return touchAfter === undefined ? Math.min(ttlMs / 100, 300_000) : Math.min(touchAfter * 1000, ttlMs / 4);
+    const { touchAfterSeconds } = this.options;
+    return touchAfterSeconds === undefined
+      ? Math.min(ttlMs / 100, 300_000)
+      : Math.min(touchAfterSeconds * 1000, ttlMs / 4);
   }
 
   /**
@@ -77,22 +79,22 @@ export class Lifetimes {
   }
 
   #ms(session: SessionData): number {
-    const { ttl } = this.options;
-    if (typeof ttl === 'function') return this.#seconds(session) * 1000;
+    const { ttlSeconds } = this.options;
+    if (typeof ttlSeconds === 'function') return this.#seconds(session) * 1000;
     const end = endOf(session.cookie);
-    if (end === undefined) return ttl * 1000;
+    if (end === undefined) return ttlSeconds * 1000;
     if (!Number.isNaN(end)) return end - Date.now();
     this.onInvalid('a session’s cookie has an end that is no date (maxAge: Infinity?): option "ttl" is taken instead');
-    return ttl * 1000;
+    return ttlSeconds * 1000;
   }
 
   #seconds(session: SessionData): number {
-    const ttl = this.options.ttl as (session: SessionData) => unknown;
-    const seconds = ttl(session);
+    const secondsOf = this.options.ttlSeconds as (session: SessionData) => unknown;
+    const seconds = secondsOf(session);
     if (typeof seconds === 'number' && Number.isFinite(seconds)) return seconds;
     // a promise that nobody waits for must not end the process when it is rejected
     if (seconds instanceof Promise) seconds.catch(() => {});
-    this.onInvalid(`option "ttl" gave no number of seconds: ${DEFAULT_TTL} are taken instead`);
-    return DEFAULT_TTL;
+    this.onInvalid(`option "ttl" gave no number of seconds: ${DEFAULT_TTL_SECONDS} are taken instead`);
+    return DEFAULT_TTL_SECONDS;
   }
 }

@@ -32,10 +32,10 @@ export class NearCache extends EventEmitter {
   constructor(
     target: RedisTarget,
     prefix: string,
-    { max, maxBytes, ttl }: { max: number; maxBytes: number; ttl: number },
+    { max, maxBytes, ttlSeconds }: { max: number; maxBytes: number; ttlSeconds: number },
   ) {
     super();
-    this.#ttlMs = ttl * 1000;
+    this.#ttlMs = ttlSeconds * 1000;
     this.#reads = new LRUCache({ max });
     // a string with one character beyond Latin-1 takes two bytes for each
     const sizeCalculation = (value: string, key: string) => 2 * (value.length + key.length);

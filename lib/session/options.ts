@@ -243,6 +243,7 @@ export const schema = v.strictObject({
 
 const CALLER = 'RedisSessionStore';
 
+/** Options with their defaults, checked. Their durations say their unit here, where an application has connect-redis' names. */
 export function resolveStoreOptions(options: RedisSessionStoreOptions) {
   const { client, url, redis, ...rest } = checkOptions(schema, options, CALLER, elsewhereOfStore);
   const place = resolveRedis({ client, url, redis }, CALLER);
@@ -251,5 +252,14 @@ export function resolveStoreOptions(options: RedisSessionStoreOptions) {
   for (const option of ['nearCache', 'expiredEvents'] as const)
     if (rest[option])
       requireOneServer(place, `${CALLER}: option "${option}" is for one Redis (or Sentinel), not for a Cluster`);
-  return { ...wrapApplicationFunctions(rest), redis: place };
+  const { ttl, newSessionTtl, maxLifetime, touchAfter, nearCache, ...others } = wrapApplicationFunctions(rest);
+  return {
+    ...others,
+    redis: place,
+    ttlSeconds: ttl,
+    newSessionTtlSeconds: newSessionTtl,
+    maxLifetimeSeconds: maxLifetime,
+    touchAfterSeconds: touchAfter,
+    nearCache: nearCache && { max: nearCache.max, maxBytes: nearCache.maxBytes, ttlSeconds: nearCache.ttl },
+  };
 }

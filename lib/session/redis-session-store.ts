@@ -19,6 +19,7 @@ import { assembleStore } from './assemble-store.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
 import { type Callback, checkCallback, GIVEN_TO_CALLBACK, StoreCalls } from './store-calls.js';
 import { StoreEvents } from './store-events.js';
+import type { RotationTimes } from './session-rotation.js';
 import type { SubjectHooks } from './session-subjects.js';
 import { isWithoutCookie } from './stored-session.js';
 
@@ -82,8 +83,12 @@ export class RedisSessionStore extends Store {
     checkIsObject('createSession', req, 'a request');
     checkIsObject('createSession', session, 'a session');
     if (isWithoutCookie(session)) session.cookie = this.#newCookie(req) ?? session.cookie;
+    const { rotation, states } = this.#layers;
+    // A session that was read by an old id has its present one from here on, and express-session sets its cookie.
+    if (rotation.cookieIdOf(session) !== undefined) req.sessionID = states.snapshotOf(session)?.sid ?? req.sessionID;
     const created = super.createSession(req, session);
-    this.#layers.states.share(session, created);
+    states.share(session, created);
+    rotation.arrived(session, created);
     this.#layers.lifetimes.absolute.watchCookie(created);
     return created;
   }
@@ -110,13 +115,18 @@ export class RedisSessionStore extends Store {
 
   /** A cookie as express-session makes it for a new session of this request, by the site's options. */
   #newCookie(req: Parameters<Store['createSession']>[0]): SessionData['cookie'] | undefined {
+    return this.#generated(req)?.session.cookie;
+  }
+
+  /** What express-session gives to a request that has no session yet: an id and a session. */
+  #generated<Req extends Parameters<Store['createSession']>[0]>(req: Req): Req | undefined {
     // express-session's middleware adds this method to its store.
-    const { generate } = this as { generate?: (req: Parameters<Store['createSession']>[0]) => void };
+    const { generate } = this as { generate?: (req: Req) => void };
     if (!generate) return undefined;
     // It writes the new session into the request: into this object instead.
-    const scratch = Object.create(req) as typeof req;
+    const scratch = Object.create(req) as Req;
     generate.call(this, scratch);
-    return scratch.session.cookie;
+    return scratch;
   }
 
   /** Destroys the session and makes a new one. Without a callback express-session's own would end the process. */
@@ -135,11 +145,43 @@ export class RedisSessionStore extends Store {
     this.#layers.subjects.use(hooks);
   }
 
+  /** For intelligentSession(): sessions get another id by themselves. */
+  useRotation(times: RotationTimes): void {
+    this.#layers.rotation.use(times);
+  }
+
+  /** For intelligentSession(): gives a request's session another id where that is due, and then calls back, whatever came of it. */
+  rotate(req: Parameters<Store['createSession']>[0], done: () => void): void {
+    const { rotation } = this.#layers;
+    const { session, sessionID } = req;
+    const endOldId = rotation.endingOldId(session, sessionID);
+    if (endOldId) this.#calls.runInBackground(endOldId);
+    if (!rotation.isDue(session, sessionID)) return done();
+    const rotate = () => {
+      const newId = this.#generated(req)?.sessionID;
+      return this.#calls.whenReady(() => rotation.rotate(session, newId));
+    };
+    const rotated: Callback<SessionData | null> = (_error, moved) => {
+      if (moved && req.session === session) this.createSession(req, moved);
+      done();
+    };
+    void this.#calls.run(rotated, rotate);
+  }
+
+  /** For intelligentSession(): the id that a request's cookie has of a session which has another one by now. */
+  cookieIdOf(session: SessionData): string | undefined {
+    return this.#layers.rotation.cookieIdOf(session);
+  }
+
   /** GET; nothing where the near cache has it. What can't be read (damaged, another secret) is as if it were not there. */
   override get(sid: string, callback?: Callback<SessionData | null>): Promise<SessionData | null> {
     return this.#calls.run(callback, () => {
-      const cached = this.#layers.records.cached(sid);
-      return cached === undefined ? this.#calls.whenReady(() => this.#layers.records.load(sid), wasLost) : cached;
+      const { records, rotation } = this.#layers;
+      const cached = records.cached(sid);
+      const load = async () => (await records.load(sid)) ?? rotation.follow(sid);
+      return cached === undefined
+        ? this.#calls.whenReady(rotation.inUse ? load : () => records.load(sid), wasLost)
+        : cached;
     });
   }
 
@@ -150,11 +192,13 @@ export class RedisSessionStore extends Store {
    * Where Redis is away, a new session that holds nothing is no error to the page, but an event `fault`.
    */
   override set(sid: string, session: SessionData, callback?: Callback): Promise<void> {
+    const { rotation } = this.#layers;
+    if (rotation.isUnchanged(session)) return this.touch(sid, session, callback);
     const ignoresError = this.#layers.saver.isNewAndEmpty(session);
     const save = () => {
       checkIsObject('set', session, 'a session');
       this.#layers.subjects.saving(session);
-      return this.#layers.saver.save(sid, session);
+      return this.#layers.saver.save(rotation.idOf(session, sid), session);
     };
     return this.#calls.run(callback, save, { ignoresError });
   }
@@ -167,11 +211,14 @@ export class RedisSessionStore extends Store {
     checkCallback('touch', callback);
     // What is hidden in a session was changed: express-session has not seen it.
     if (typeof session === 'object' && session !== null && this.#layers.subjects.saving(session))
-      return this.#calls.run(callback, () => this.#layers.saver.save(sid, session));
+      return this.#calls.run(callback, () =>
+        this.#layers.saver.save(this.#layers.rotation.idOf(session, sid), session),
+      );
     const touch = () => {
       checkIsObject('touch', session, 'a session');
-      if (!this.#layers.toucher.isDue(sid, session)) return undefined;
-      return this.#calls.whenReady(() => this.#layers.toucher.touch(sid, session));
+      const id = this.#layers.rotation.idOf(session, sid);
+      if (!this.#layers.toucher.isDue(id, session)) return undefined;
+      return this.#calls.whenReady(() => this.#layers.toucher.touch(id, session));
     };
     if (!callback) return this.#calls.run(undefined, touch);
     this.#calls.runInBackground(touch);

@@ -7,6 +7,7 @@ import { isEmpty, type Lifetimes } from './lifetimes.js';
 import { KEEP_TTL, NO_TTL } from './save-outcome.js';
 import type { SessionOwners } from './session-owners.js';
 import type { SessionRecords } from './session-records.js';
+import type { Moved, SessionRotation } from './session-rotation.js';
 import { hasRunOut, keepUnanswered, type SessionState, type Snapshot } from './snapshot.js';
 import type { StoreCalls } from './store-calls.js';
 import type { TouchThrottle } from './touch-throttle.js';
@@ -21,12 +22,14 @@ interface Layers {
   readonly lifetimes: Lifetimes;
   readonly throttle: TouchThrottle;
   readonly remover: SessionRemover;
+  readonly rotation: SessionRotation;
   readonly firstSaves: KeyedMutex;
   readonly calls: StoreCalls;
 }
 
 /** A session as it was when its save was asked for. */
 interface Save {
+  readonly session: SessionData;
   readonly sid: string;
   readonly text: string;
   readonly user: string | undefined;
@@ -63,7 +66,9 @@ export class SessionSaver {
     const { absolute } = this.layers.lifetimes;
     absolute.begin(session);
     absolute.limitCookie(session);
+    this.layers.rotation.begin(session);
     const asked: Save = {
+      session,
       sid,
       text: this.layers.records.codec.stringify(session),
       user: this.layers.records.userOf(session),
@@ -88,6 +93,8 @@ export class SessionSaver {
 
   async #save(asked: Save, state: SessionState): Promise<void> {
     const { sid, text, user, leftMs, isRedirect } = asked;
+    const moved = this.layers.rotation.movedOf(asked.session, sid);
+    if (moved) return this.#saveMoved(asked, moved, state);
     const { codec, events } = this.layers.records;
     const snapshot = state.snapshot?.sid === sid ? state.snapshot : undefined;
     // A copy that has run out says nothing of the session, which another request may have renewed.
@@ -105,7 +112,7 @@ export class SessionSaver {
 
     if (written.status === 'rejected') throw written.reason;
     if (written.value === 'unreadable') return void events.unreadable();
-    if (written.value === 'gone') return this.#refuse(sid, user);
+    if (written.value === 'gone') return this.#saveGone(asked, state, snapshot);
     if (note.status === 'rejected') {
       if (isNewUser) {
         await this.#takeBack(saved, state, snapshot);
@@ -116,6 +123,27 @@ export class SessionSaver {
     if (!snapshot) events.session('created', sid);
     this.#remember(saved, state);
     await this.#afterSave(saved, snapshot, asked, noteMs, note.status === 'fulfilled' ? note.value : undefined);
+  }
+
+  /** What was to be saved over is not there: the session has ended, or has got another id since it was read. */
+  async #saveGone(asked: Save, state: SessionState, snapshot: Snapshot | undefined): Promise<void> {
+    const { rotation, records } = this.layers;
+    const { session, sid, user } = asked;
+    const there = snapshot && (await rotation.follow(sid));
+    if (!there) return this.#refuse(sid, user);
+    const moved = rotation.moved(session, sid, there);
+    const loadedText = await rotation.textAt(moved, snapshot.loadedText);
+    const storedText =
+      snapshot.storedText === snapshot.loadedText ? loadedText : await rotation.textAt(moved, snapshot.storedText);
+    const storedValue = records.codec.encrypt(moved.to, storedText);
+    state.snapshot = { ...snapshot, sid: moved.to, loadedText, storedText, storedValue };
+    this.layers.owners.forgetWhenNoted(sid);
+    await this.layers.owners.removeNote(user, sid);
+    return this.#saveMoved(asked, moved, state);
+  }
+
+  async #saveMoved(asked: Save, moved: Moved, state: SessionState): Promise<void> {
+    return this.#save({ ...asked, sid: moved.to, text: await this.layers.rotation.textAt(moved, asked.text) }, state);
   }
 
   /** What follows for the user to whom the session belongs now. */

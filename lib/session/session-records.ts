@@ -13,13 +13,21 @@ import type { SessionKeys } from './session-keys.js';
 import type { SessionStates } from './snapshot.js';
 import type { StoreEvents } from './store-events.js';
 
-type Options = Pick<ReturnType<typeof resolveStoreOptions>, 'nearCache' | 'ttl' | 'disableTTL' | 'scanCount'>;
+type Options = Pick<ReturnType<typeof resolveStoreOptions>, 'nearCache' | 'ttlSeconds' | 'disableTTL' | 'scanCount'>;
 
 /** A tombstone stays for as long as a save that got no answer may still be tried again: it keeps that from undoing the logout. */
 const TOMBSTONE_MS = 60_000;
 
+/** What was removed: the value, or how many there were; in a list, where the session had gone, as its tombstone says it. */
+export type Removed = string | number | null | [string];
+
+/** Stands before an id in a tombstone: the version. */
+const WENT = '1:';
+
 const touchScript = new Script<number>(loadScript('lib/session/touch.lua'));
-const destroyScript = new Script<string | number | null>(loadScript('lib/session/destroy.lua'), 2);
+const destroyScript = new Script<Removed>(loadScript('lib/session/destroy.lua'), 2);
+const moveScript = new Script<string | number>(loadScript('lib/session/move.lua'), 2);
+const endOldIdScript = new Script<number>(loadScript('lib/session/end-old-id.lua'));
 const saveUnansweredScript = new Script<number | string>(loadScript('lib/session/save-unanswered.lua'), 2);
 
 /**
@@ -29,6 +37,8 @@ const saveUnansweredScript = new Script<number | string>(loadScript('lib/session
 export class SessionRecords {
   readonly #batcher: Batcher;
   readonly #near: NearCache | undefined;
+  /** May a session have gone to another id? */
+  followsMoves = false;
 
   constructor(
     readonly target: RedisTarget,
@@ -77,6 +87,25 @@ export class SessionRecords {
   async find(sid: string): Promise<SessionData | null | undefined> {
     const value = await this.value(sid);
     return value === null ? undefined : this.#living(await this.parse(sid, value));
+  }
+
+  /** The session, as find() gives it, where it has gone to another id. */
+  async findMoved(sid: string): Promise<SessionData | null | undefined> {
+    const next = await this.nextOf(sid);
+    return next === undefined ? undefined : this.find(next);
+  }
+
+  /** The id to which a session has gone, by the tombstone of this one. GET */
+  async nextOf(sid: string): Promise<string | undefined> {
+    if (!this.followsMoves) return undefined;
+    const value = await this.#batcher.get(this.keys.tombstoneOf(sid));
+    return value ? this.nextIn(sid, value) : undefined;
+  }
+
+  /** The id that a tombstone's value names: it is encrypted as the sessions are, so nobody else leads an id to a session. */
+  nextIn(sid: string, value: string): string | undefined {
+    const text = this.codec.decrypt(sid, value);
+    return text?.startsWith(WENT) ? text.slice(WENT.length) : undefined;
   }
 
   /** The stored value. */
@@ -132,6 +161,30 @@ export class SessionRecords {
     });
   }
 
+  /** Stores a session under an id that has none (SET NX): was it so? */
+  async add(sid: string, value: string, ttlMs: number): Promise<boolean> {
+    const expiry = ttlMs === NO_TTL ? [] : ['PX', ttlMs];
+    const reply = await this.#write(sid, (key) => this.#batcher.flush().call('SET', key, value, ...expiry, 'NX'));
+    return reply !== null;
+  }
+
+  /**
+   * Removes a session that stands under its next id by now, if its value still equals `expected`; its tombstone says so long where it
+   * went. Gives the id to which it has gone, by this call or another one; undefined where it was saved meanwhile, or is gone.
+   */
+  async move(sid: string, expected: string, next: string, leadsMs: number): Promise<string | undefined> {
+    const went = this.codec.encrypt(sid, `${WENT}${next}`);
+    const reply = await this.#write(sid, (key) =>
+      moveScript.run(this.#batcher.flush(), [key, this.keys.tombstoneOf(sid), expected, went, leadsMs]),
+    );
+    return typeof reply === 'string' ? this.nextIn(sid, reply) : undefined;
+  }
+
+  /** The tombstone of an id says for at most so long any more where its session went. */
+  endOldId(sid: string, leadsMs: number): Promise<number> {
+    return endOldIdScript.run(this.#batcher.flush(), [this.keys.tombstoneOf(sid), leadsMs]);
+  }
+
   /** Sends at once what was asked for so far in this turn of the event loop. */
   flushWrites(): void {
     this.#batcher.flushWrites();
@@ -156,11 +209,11 @@ export class SessionRecords {
   }
 
   /** Removes the session, and leaves a tombstone: the value that was there, if it is wanted, else how many were there. */
-  destroy(sid: string, wantsValue: boolean): Promise<string | number | null> {
+  destroy(sid: string, wantsValue: boolean): Promise<Removed> {
     return this.#write(sid, async (key) => {
       const client = this.#batcher.flush();
       try {
-        const args = [TOMBSTONE_MS, wantsValue ? 1 : 0];
+        const args = [TOMBSTONE_MS, this.followsMoves ? 2 : wantsValue ? 1 : 0];
         return await destroyScript.eval(client, [key, this.keys.tombstoneOf(sid), ...args]);
       } catch (error) {
         // A Redis user who may not write a tombstone logs out all the same.
@@ -240,9 +293,9 @@ export class SessionRecords {
 
   /** Keeps a value until its session ends: Redis does not tell of an expiry before it removes the key. */
   #keepNear(key: string, token: symbol, value: string, session: SessionData): void {
-    const { ttl, disableTTL } = this.options;
+    const { ttlSeconds, disableTTL } = this.options;
     const { expires } = session.cookie ?? {};
-    if (expires && typeof ttl === 'number' && !disableTTL)
+    if (expires && typeof ttlSeconds === 'number' && !disableTTL)
       this.#near?.keep(key, token, value, new Date(expires).getTime() - Date.now());
     else
       this.target.client.pttl(key).then(

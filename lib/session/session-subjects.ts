@@ -54,6 +54,7 @@ export class SessionSubjects {
    * where it was not there: another request may have replaced it.
    */
   endedWith(sid: string, session: SessionData | null, user: string | undefined): string | undefined {
+    if (!this.#hooks) return (session && hiddenOf(session).__subject) || sid;
     if (!session || user !== undefined || this.#kept.has(sid)) return undefined;
     const { __user, __subject = sid } = hiddenOf(session);
     return __user !== undefined || __subject === '' ? undefined : __subject;

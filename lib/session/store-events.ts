@@ -4,7 +4,7 @@ import { ApplicationError, callApplication } from './application-functions.js';
 import { unreadable } from './session-codec.js';
 
 type SessionEvent = 'created' | 'destroyed' | 'conflict' | 'refused' | 'expired';
-type Counted = 'near' | 'read' | 'absent' | 'saved' | 'touched';
+type Counted = 'near' | 'read' | 'absent' | 'saved' | 'touched' | 'rotated';
 
 /** The HTTP status that express gives to an error of the store; 503 where none is named. */
 const STATUS_BY_CODE: Partial<Record<string, number>> = {

@@ -383,6 +383,33 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'module'))
       }
     });
 
+    it('take many items in a script as they take each alone; it grows as often', async () => {
+      const shapes = [{}, { capacity: 70, errorRate: 0.001, expansion: 1 }, { capacity: 5000 }];
+      for (const [n, shape] of shapes.entries()) {
+        const alone = new PlainBloomFilter(client, shape);
+        const [one, module_, plain] = [`many:alone:${n}`, `many:module:${n}`, `many:plain:${n}`];
+        const refused = new Set<number>();
+        for (let batch = 0; batch < 12; batch++) {
+          const items = Array.from({ length: 90 }, (_, i) => `item ${(batch * 80 + i) % 700}`);
+          await alone.addMany(one, items);
+          for (const [key, bloom] of [
+            [module_, new RedisBloomFilter(client, shape)],
+            [plain, alone],
+          ] as const) {
+            const lua = `${bloom.lua}\nbloom_add_all(KEYS[1], cjson.decode(ARGV[1]))\nreturn bloom_refused`;
+            const argument = JSON.stringify(items.map((item) => bloom.scriptItem(item)));
+            refused.add(Number(await new Script(lua).run(client, [key, argument])));
+          }
+        }
+        const dump = async (bloom: BloomFilter, key: string) => (await bloom.dump(key))?.bytes.toString('base64');
+        const expected = await dump(alone, one);
+        expect(await dump(alone, plain), JSON.stringify(shape)).to.equal(expected);
+        expect(await dump(new RedisBloomFilter(client), module_), JSON.stringify(shape)).to.equal(expected);
+        expect([...refused]).to.deep.equal([0]);
+        expect((await alone.info(plain))?.items).to.be.within(680, 700);
+      }
+    });
+
     it('are what the test vectors say, so that any language can read a filter of today', async () => {
       const filters = { module: new RedisBloomFilter(client), fallback: new PlainBloomFilter(client) };
       for (const [name, { shape, items, dump }] of Object.entries(vectors.filters))

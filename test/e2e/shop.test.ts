@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import axe from 'axe-core';
 import { expect } from 'chai';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createShop } from '../../demo/shop.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
@@ -20,6 +20,7 @@ describe('a visitor’s way through the shop, in Chromium', () => {
   let site: Site;
   let browser: Browser;
   let page: Page;
+  const contexts: BrowserContext[] = [];
 
   const picture = (name: string) => page.screenshot({ path: `${pictures}${name}.png`, fullPage: true });
   const text = async (selector: string) => (await page.textContent(selector))?.replace(/\s+/g, ' ').trim();
@@ -28,6 +29,30 @@ describe('a visitor’s way through the shop, in Chromium', () => {
   const add = async (name: string) => {
     await open('/');
     await press(`Add to cart: ${name}`);
+  };
+  const logIn = async (name: string) => {
+    await open('/login');
+    await page.fill('#name', name);
+    await press('Log in');
+  };
+  const known = async () => {
+    await open('/');
+    const badges = await page.locator('.badge').count();
+    await open('/notifications');
+    return { badges, unread: await page.locator('.unread').count() };
+  };
+  const learn = async () => {
+    await add(TELEVISION);
+    await open('/notifications');
+    await page.click('.unread button');
+  };
+  const everything = { badges: 4, unread: 3 };
+  /** a browser of its own, which `page` is from now on; the others stay as they are */
+  const newBrowser = async () => {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, userAgent: BROWSER });
+    contexts.push(context);
+    page = await context.newPage();
+    return page;
   };
 
   before(async function () {
@@ -49,11 +74,10 @@ describe('a visitor’s way through the shop, in Chromium', () => {
   });
 
   // each test is somebody new; a headless browser says that it is one, and would be taken for a bot
-  beforeEach(async () => {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, userAgent: BROWSER });
-    page = await context.newPage();
+  beforeEach(newBrowser);
+  afterEach(async () => {
+    for (const context of contexts.splice(0)) await context.close();
   });
-  afterEach(() => page?.context().close());
 
   after(async () => {
     await browser?.close();
@@ -235,6 +259,113 @@ describe('a visitor’s way through the shop, in Chromium', () => {
     await picture('counted');
   });
 
+  it('knows at a login what was seen before it, on a second browser as well, and nothing of it after the logout', async () => {
+    await learn();
+    const before = { badges: 3, unread: 2 };
+    await logIn('Ann');
+    expect([await text('#user'), await text('nav')].join()).to.match(/^Ann,.*Cart \(1\)/);
+    expect(await known()).to.deep.equal(before);
+    const first = page;
+    const sidAtFirst = (await first.context().cookies())[0]?.value;
+
+    await newBrowser();
+    expect(await known(), 'somebody else').to.deep.equal(everything);
+    await logIn('Ann');
+    expect(await known(), 'the second browser').to.deep.equal(before);
+    await add('Soundbar');
+    expect(await text('nav'), 'a cart is a session’s').to.contain('Cart (1)');
+
+    await newBrowser();
+    await logIn('Bob');
+    expect(await known(), 'another user').to.deep.equal(everything);
+
+    page = first;
+    expect(await known(), 'seen on the second browser').to.deep.equal({ badges: 2, unread: 2 });
+    await press('Log out');
+    expect(await text('#status')).to.contain('you are new here');
+    expect(await page.locator('.badge').count()).to.equal(4);
+    expect([await text('nav'), await text('a.who')].join())
+      .to.contain('Log in')
+      .and.not.contain('Cart (1)');
+    expect((await page.context().cookies())[0]?.value).to.not.equal(sidAtFirst);
+    await logIn('Ann');
+    expect(await known()).to.deep.equal({ badges: 2, unread: 2 });
+  });
+
+  it('gives nobody another user’s cart, and takes no name that is none', async () => {
+    await logIn('<b>');
+    expect([await text('#refused'), await text('.who')].join()).to.contain('begins with a letter');
+    await logIn('Carol');
+    await add('Soundbar');
+    await logIn('Dave');
+    expect(await text('#user')).to.equal('Dave');
+    expect(await text('nav')).to.not.contain('Cart (');
+  });
+
+  it('says what it knows in words and figures, of one who is logged in on two browsers, and forgets it', async () => {
+    await learn();
+    await logIn('Eve');
+    const first = page;
+    await newBrowser();
+    await logIn('Eve');
+    await open('/about-you');
+    expect(await text('#known')).to.match(/^Of your account we have counted \d+ page views .* Sessions: 2\.$/);
+    expect(await text('tbody')).to.match(/^ ?\d{4}-\d\d-\d\d ?[12] ?$/);
+    const sessions = JSON.parse((await text('#sessions')) ?? '');
+    expect(sessions).to.have.deep.members([{ cart: ['tv'], userId: 'Eve' }, { userId: 'Eve' }]);
+    const said = await text('#known');
+    await open('/about-you');
+    expect((await text('#known'))?.split(' It is kept')[0], 'the page itself is not counted').to.equal(
+      said?.split(' It is kept')[0],
+    );
+    await picture('about-you-1280');
+    await page.setViewportSize({ width: 390, height: 800 });
+    await open('/about-you');
+    await picture('about-you-390');
+    await press('Forget');
+    expect(await text('#forgotten')).to.contain('forgotten, on all your browsers');
+    expect(await text('#nothing')).to.contain('no page view');
+    expect(await page.getByRole('button', { name: 'Forget' }).count(), 'there is nothing to forget').to.equal(0);
+    await picture('forgotten-390');
+    page = first;
+    await open('/about-you');
+    expect(await text('#nothing'), 'on the first browser').to.contain('no page view');
+    expect(await known()).to.deep.equal(everything);
+  });
+
+  it('forgets a visitor who is not logged in, who then begins anew, and keeps the cart', async () => {
+    await learn();
+    await open('/about-you');
+    expect(await text('#known')).to.match(/^Of this browser we have counted 4 page views .* 1 notifications/);
+    await press('Forget');
+    expect(await text('#nothing')).to.contain('no page view');
+    expect(await known()).to.deep.equal(everything);
+    expect(await text('nav')).to.contain('Cart (1)');
+    await open('/about-you?forgotten=yes');
+    expect(await text('main'), 'what came since')
+      .to.contain('we have counted')
+      .and.not.contain('It is forgotten');
+  });
+
+  it('without a worker does not claim to know nothing, and forgets all the same; nor where somebody says no', async () => {
+    await learn();
+    await logIn('Frank');
+    await press('No worker');
+    await open('/about-you');
+    expect(await text('#unknown')).to.contain('Nobody answers');
+    expect(await text('#status')).to.contain('Degraded mode');
+    expect(await page.locator('#nothing, #known').count()).to.equal(0);
+    await press('Forget');
+    expect(await text('#forgotten')).to.contain('It is forgotten');
+    await press('A worker');
+    await open('/about-you');
+    expect(await text('#nothing')).to.contain('no page view');
+    await page.locator('#consent').getByRole('button', { name: 'No' }).click();
+    expect(await text('#uncounted')).to.contain('not counted');
+    await press('Forget');
+    expect(await text('#forgotten')).to.contain('It is forgotten');
+  });
+
   describe('at 390 and at 1280 pixels, in every mode, has pages', () => {
     const paths = [
       '/',
@@ -243,9 +374,12 @@ describe('a visitor’s way through the shop, in Chromium', () => {
       '/thank-you',
       '/notifications',
       '/raw-session-analytics',
+      '/about-you',
+      '/login',
       '/no',
     ];
     const eachPage = async (check: (name: string) => Promise<void>) => {
+      await logIn('Wilhelmina von Hohenstaufen-Ho');
       await add('Soundbar');
       await open('/confirm-purchase');
       await press('Buy for €179');

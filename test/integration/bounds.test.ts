@@ -159,7 +159,11 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     };
     const intelligence = new RequestIntelligence(
       { headers: {} } as never,
-      { ...around, askedPage: () => '/', session: () => ({ sid: 'a', ttlSeconds: 60, returning: true }) } as never,
+      {
+        ...around,
+        askedPage: () => '/',
+        session: () => ({ subject: 'a', isAnonymous: false, ttlSeconds: 60, returning: true }),
+      } as never,
       { tracked: true, stored: true } as never,
     );
     const methods: [of: object, names: string[]][] = [

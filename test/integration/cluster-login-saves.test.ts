@@ -5,7 +5,7 @@ import { type RedisSessionStoreOptions } from '../../lib/index.js';
 import { besideKey, endedPrefix } from '../../lib/redis/keys.js';
 import { type PrivateCluster, startCluster } from '../support/cluster.js';
 import { FaultyProxy } from '../support/proxy.js';
-import { data, StoreGround, told, users } from '../support/stores.js';
+import { data, StoreGround, told, users, userKey } from '../support/stores.js';
 import { until } from '../support/until.js';
 
 describe('a save of RedisSessionStore', () => {
@@ -43,7 +43,7 @@ describe('a save of RedisSessionStore', () => {
     }
     /** An id whose session is on another node than the user's hash. */
     const elsewhere = async (user: string, from: number): Promise<string> => {
-      const node = await cluster.masterOf(`users:sess:${user}`);
+      const node = await cluster.masterOf(userKey(user));
       for (let i = from; ; i++) if ((await cluster.masterOf(`sess:s${i}`)) !== node) return `s${i}`;
     };
 
@@ -57,7 +57,7 @@ describe('a save of RedisSessionStore', () => {
         await store.destroy(id);
       }
       const events = told(store);
-      const proxy = await proxyOf('users:sess:robin');
+      const proxy = await proxyOf(userKey('robin'));
       proxy.hold();
       const saved = Promise.all([sid, kept].map((id) => store.set(id, data({ user: 'robin' }, 50_000))));
       for (const id of [sid, kept]) await until('the session is there', async () => (await other.get(id)) !== null);
@@ -68,7 +68,7 @@ describe('a save of RedisSessionStore', () => {
       expect(await other.get(sid)).to.equal(null);
       expect(await other.get(kept)).to.deep.include({ user: 'robin' });
       expect(events).to.have.members([`created ${sid}`, `created ${kept}`, `destroyed ${sid}`]);
-      const ended = besideKey(endedPrefix(''), 'users:sess:robin');
+      const ended = besideKey(endedPrefix(''), userKey('robin'));
       expect(await other.client.pttl(ended)).to.be.within(1, 60_000);
     });
 

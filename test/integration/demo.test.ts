@@ -117,7 +117,16 @@ describe('the demo', () => {
 
   it('takes a form from its own pages alone', async () => {
     const own = `http://127.0.0.1:${demo.port}`;
-    const forms = ['/mode', '/cart', '/cart/remove', '/purchase', '/notifications/spring-sale/seen'];
+    const forms = [
+      '/mode',
+      '/cart',
+      '/cart/remove',
+      '/purchase',
+      '/notifications/spring-sale/seen',
+      '/login',
+      '/logout',
+      '/about-you/forget',
+    ];
     const others = ['http://evil.example', 'null', `http://127.0.0.1:${demo.port + 1}`, 'http://127.0.0.1', ''].map(
       (origin) => ({ origin }),
     );

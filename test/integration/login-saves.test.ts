@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { data, load, save, StoreGround, users } from '../support/stores.js';
+import { data, load, save, StoreGround, users, userKey } from '../support/stores.js';
 import { until } from '../support/until.js';
 
 describe('a save of RedisSessionStore', () => {
@@ -32,7 +32,7 @@ describe('a save of RedisSessionStore', () => {
         if (!flushed) await until('the session is saved', async () => (await stored('old'))?.user === 'robin');
         proxy.release();
         await login;
-        expect(await client.hkeys('users:sess:robin')).to.have.members(['new', 'old']);
+        expect(await client.hkeys(userKey('robin'))).to.have.members(['new', 'old']);
         await store.clear();
       }
     });
@@ -44,7 +44,7 @@ describe('a save of RedisSessionStore', () => {
       const check = `local there, missed = 0, 0
         for _, key in ipairs(redis.call('KEYS', 'sess:*')) do
           there = there + 1
-          if redis.call('HEXISTS', 'users:sess:robin', key:sub(6)) == 0 then missed = missed + 1 end
+          if redis.call('HEXISTS', '${userKey('robin')}', key:sub(6)) == 0 then missed = missed + 1 end
         end
         return { there, missed }`;
       let [seen, ended] = [0, 0];
@@ -72,7 +72,7 @@ describe('a save of RedisSessionStore', () => {
 
     it('whose note Redis refuses is not stored, is the page’s error, and can be saved again', async () => {
       const store = open(users);
-      await client.set('users:sess:robin', 'no hash');
+      await client.set(userKey('robin'), 'no hash');
       await store.set('old', data({ n: 1 }, 50_000));
       const [fresh, session] = [data({ user: 'robin' }, 50_000), await load('old', store)];
       session.user = 'robin';
@@ -82,7 +82,7 @@ describe('a save of RedisSessionStore', () => {
       expect(await stored('old'))
         .to.deep.include({ n: 1 })
         .and.not.have.property('user');
-      await client.del('users:sess:robin');
+      await client.del(userKey('robin'));
       await Promise.all([store.set('new', fresh), save(session)]);
       expect((await store.sessionsOf('robin')).map(({ id }) => id)).to.have.members(['new', 'old']);
     });
@@ -150,8 +150,8 @@ describe('a save of RedisSessionStore', () => {
     expect(faults.map(({ code }) => code)).to.deep.equal(['ERR_INTELLIGENT_SESSION_ARGUMENT']);
     said = () => ({ toString: () => '507f1f77bcf86cd799439011' });
     await store.set('o', data({ n: 1 }));
-    expect(await client.keys('users:*')).to.have.members(['users:sess:507f1f77bcf86cd799439011', 'users:sess:robin']);
-    expect(await client.hkeys('users:sess:robin')).to.deep.equal(['robin']);
+    expect(await client.keys('users:*')).to.have.members([userKey('507f1f77bcf86cd799439011'), userKey('robin')]);
+    expect(await client.hkeys(userKey('robin'))).to.deep.equal(['robin']);
     said = () => 'robin';
     expect(await store.destroyAllOf('robin')).to.equal(1);
     expect(await store.length()).to.equal(nonsense.length + 2);

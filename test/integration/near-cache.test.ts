@@ -135,7 +135,7 @@ describe('the near cache', () => {
   });
 
   it('holds no more than its bytes, whatever sessions there are', async () => {
-    const near = new NearCache(targetOf(client), 'sess:', { max: 10_000, maxBytes: 1_000_000, ttl: 10 });
+    const near = new NearCache(targetOf(client), 'sess:', { max: 10_000, maxBytes: 1_000_000, ttlSeconds: 10 });
     try {
       const text = 'x'.repeat(100_000);
       const keep = (key: string, of: string) => near.keep(key, near.begin(key), of, 10_000);
@@ -158,7 +158,7 @@ describe('the near cache', () => {
   });
 
   it('does not keep a read that a write has crossed', async () => {
-    const near = new NearCache(targetOf(client), 'sess:', { max: 10, maxBytes: 1_000_000, ttl: 10 });
+    const near = new NearCache(targetOf(client), 'sess:', { max: 10, maxBytes: 1_000_000, ttlSeconds: 10 });
     try {
       await client.set('sess:x', 'before');
       while (near.get('sess:x') === undefined) {

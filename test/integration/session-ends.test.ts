@@ -10,6 +10,7 @@ import {
   RedisSessionStore,
 } from '../../lib/index.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
+import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { goneKey } from '../../lib/redis/keys.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
@@ -73,15 +74,17 @@ describe('what is known of a session goes when the session ends', () => {
     await until('nothing is known of the session', isForgotten(id));
   });
 
-  it('by the limit of its user’s sessions', async () => {
+  it('but not what is known of a user, whose sessions have a limit', async () => {
     const user = (data: session.SessionData) => (data as { user?: string }).user;
     const site = await openSite(openSessions({ user, store: { maxSessionsPerUser: 1 } }));
     const { visitor, id } = await visit(site);
     await visitor.json('/login');
     const other = await visit(site);
     await other.visitor.json('/login');
-    await until('nothing is known of the older session', isForgotten(id));
-    expect(await known(other.id)).to.be.above(0);
+    await until('the older session has ended', async () => (await client.exists(`sess:${id}`)) === 0);
+    expect(await known(userSubject('robin', undefined))).to.be.above(0);
+    expect(await client.exists(`sess:${other.id}`)).to.equal(1);
+    await until('the visitor is the user', async () => (await known(id)) + (await known(other.id)) === 0);
   });
 
   it('by its expiry, where the store hears of it (expiredEvents)', async () => {

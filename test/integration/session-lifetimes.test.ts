@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { expect } from 'chai';
 import type { SessionData } from 'express-session';
-import { data, load, save, StoreGround } from '../support/stores.js';
+import { data, load, save, StoreGround, userKey } from '../support/stores.js';
 
 const DAYS_400 = 400 * 86_400_000;
 
@@ -105,7 +105,7 @@ describe('a save of RedisSessionStore', () => {
         await within('long');
         await store.touch('long', session);
         await within('long');
-        expect(await client.pttl('users:sess:robin')).to.be.below(DAYS_400 * 1.02);
+        expect(await client.pttl(userKey('robin'))).to.be.below(DAYS_400 * 1.02);
         expect(store.ttlSeconds(session, true)).to.equal(DAYS_400 / 1000);
         expect(faults).to.have.lengthOf(1);
         await client.flushdb();

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { RedisSessionStore } from '../../lib/index.js';
-import { data, load, save, StoreGround, told, users } from '../support/stores.js';
+import { data, load, save, StoreGround, told, users, userKey } from '../support/stores.js';
 
 describe('RedisSessionStore', () => {
   const ground = new StoreGround();
@@ -30,9 +30,9 @@ describe('RedisSessionStore', () => {
         await save(slow);
         expect((await of.sessionsOf('robin')).map(({ id }) => id)).to.deep.equal(['2']);
         expect((await of.ids()).sort()).to.deep.equal(['2', '4', '5']);
-        expect(await client.pttl('users:sess:robin')).to.be.within(50_000, 62_000);
+        expect(await client.pttl(userKey('robin'))).to.be.within(50_000, 62_000);
         await of.destroy('4');
-        expect(await client.exists('users:sess:kim')).to.equal(0);
+        expect(await client.exists(userKey('kim'))).to.equal(0);
       }));
 
     it('are found by their sessions only: login, logout, another user, expiry', () =>
@@ -92,7 +92,7 @@ describe('RedisSessionStore', () => {
         saving.n = 1;
         await save(saving);
         expect((await of.ids()).sort()).to.deep.equal(['s1', 's2']);
-        expect(await client.hkeys('users:sess:robin')).to.have.members(['s1', 's2']);
+        expect(await client.hkeys(userKey('robin'))).to.have.members(['s1', 's2']);
 
         await Promise.all(Array.from({ length: 6 }, (_, i) => of.set(`p${i}`, data({ user: 'kim' }, later()))));
         expect(await of.ids().then((ids) => ids.filter((id) => id.startsWith('p')))).to.have.lengthOf(2);
@@ -114,7 +114,7 @@ describe('RedisSessionStore', () => {
         session.cookie.maxAge = 55_000;
         session.n = 1;
         await save(session);
-        const [, , ends] = String(await client.hget('users:sess:robin', 's')).split(':');
+        const [, , ends] = String(await client.hget(userKey('robin'), 's')).split(':');
         const [seconds] = await client.time();
         expect(Number(ends)).to.be.above(Number(seconds) * 1000 + (await client.pttl('sess:s')));
       }));
@@ -180,7 +180,7 @@ describe('RedisSessionStore', () => {
         const object = data({ user: 'ttl' });
         await of.set('t', object);
         await of.set('t', Object.assign(object, { remember: true }));
-        expect(await client.pttl('users:sess:ttl')).to.be.above(await client.pttl('sess:t'));
+        expect(await client.pttl(userKey('ttl'))).to.be.above(await client.pttl('sess:t'));
       });
     });
 
@@ -190,7 +190,7 @@ describe('RedisSessionStore', () => {
         await of.set('2', data({ userId: null }));
         for (const user of ['7', 7]) expect((await of.sessionsOf(user)).map(({ id }) => id)).to.deep.equal(['1']);
         expect(await of.sessionsOf(Number.NaN).catch(({ code }) => code)).to.equal('ERR_INTELLIGENT_SESSION_ARGUMENT');
-        expect(await client.keys('users:*')).to.deep.equal(['users:sess:7']);
+        expect(await client.keys('users:*')).to.deep.equal([userKey('7')]);
       }));
 
     it('cost as many commands as they have sessions, never a SCAN; without the option it is an error', () =>

@@ -12,6 +12,7 @@ import { startCluster } from '../support/cluster.js';
 import { RawVisitor } from '../support/requests.js';
 import { Site } from '../support/site.js';
 import { until } from '../support/until.js';
+import { userKey } from '../support/stores.js';
 
 const NS = 'v:';
 const VERSION = 'ERR_INTELLIGENT_SESSION_VERSION';
@@ -150,11 +151,11 @@ describe('what a later version has stored, met by this one', () => {
       store.set(sid, { cookie: { originalMaxAge: 60_000, maxAge: 60_000 }, user: 'robin' } as never);
     await client.set('sess:theirs', JSON.stringify({ cookie: { originalMaxAge: 60_000 }, user: 'robin' }));
     const newer = { theirs: '2:something/else', mine: '2:something/else' };
-    await client.hset('users:sess:robin', newer);
+    await client.hset(userKey('robin'), newer);
     await save('mine');
     await save('another');
     expect(faults.map(codeOf)).to.deep.equal([VERSION, VERSION]);
-    const noted = await client.hgetall('users:sess:robin');
+    const noted = await client.hgetall(userKey('robin'));
     expect(noted).to.include(newer);
     expect(noted.another).to.match(/^1:\d+:\d+$/);
     expect(await store.destroyAllOf('robin')).to.equal(3);
@@ -180,7 +181,7 @@ describe('what a later version has stored, met by this one', () => {
       const store = new RedisSessionStore({ client: of, user: () => 'robin' });
       const faults: unknown[] = [];
       store.on('fault', (error) => faults.push(error));
-      const ended = besideKey(endedPrefix(''), 'users:sess:robin');
+      const ended = besideKey(endedPrefix(''), userKey('robin'));
       const newer = '2:something/else';
       await of.rpush(ended, newer);
       await store.set('mine', { cookie: { originalMaxAge: 60_000 } } as never);

@@ -19,6 +19,14 @@ import { useRedis } from '../support/use-redis.js';
 
 type WithUser = SessionData & { user?: string; passport?: { user?: string } };
 
+const deferred = () => {
+  let resolve = () => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+};
+
 /** What an application does when somebody logs in or out, by the path of the page that does it. */
 function appOf(sessions: IntelligentSession) {
   const app = express();
@@ -69,6 +77,21 @@ function appOf(sessions: IntelligentSession) {
   app.post('/forget', async (req, res) => void res.json({ erased: await req.intelligence.forget() }));
   app.get('/explain', async (req, res) => void res.json((await req.intelligence.explain()) ?? null));
   app.post('/rotate', (req, res) => void req.session.regenerate().then(() => res.redirect('/home')));
+  // Both requests have their session before one of them destroys it.
+  let arrived = deferred();
+  let isFirst = true;
+  app.post('/rotate-both', async (req, res) => {
+    const both = arrived;
+    if (isFirst) isFirst = false;
+    else {
+      arrived = deferred();
+      isFirst = true;
+      both.resolve();
+    }
+    await both.promise;
+    await req.session.regenerate();
+    res.redirect('/home');
+  });
   app.post('/stay/:user', (req, res) => {
     void req.session.regenerate().then(() => {
       session(req).user = req.params.user;
@@ -195,7 +218,7 @@ for (const [way, options] of Object.entries(ways))
       await learn(visitor);
       const other = new Visitor(site.url);
       other.cookie = visitor.cookie;
-      await Promise.all([post(visitor, '/rotate'), post(other, '/rotate')]);
+      await Promise.all([post(visitor, '/rotate-both'), post(other, '/rotate-both')]);
       expect(visitor.cookie).to.not.equal(other.cookie);
       for (const one of [visitor, other]) expect(await one.json('/knows')).to.deep.include(known);
       await post(visitor, '/rotate');

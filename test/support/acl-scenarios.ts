@@ -15,6 +15,7 @@ import { Worker } from '../../lib/worker/worker.js';
 import { type AclGround, NAMESPACE } from './acl-ground.js';
 import { FaultyProxy } from './proxy.js';
 import { viewsOf } from './views.js';
+import { userKey } from './stores.js';
 
 /** What roles do under their own rights. Each fails where something that it needs is refused. */
 export interface Scenario {
@@ -101,13 +102,13 @@ async function endUsersSessions(ground: AclGround): Promise<void> {
   expect(await store.destroyAllOf('robin')).to.equal(2);
   const lasting = openStore(ground, { user, disableTTL: true });
   await lasting.set('d', data({ user: 'sam' }));
-  expect(await ground.admin.exists('users:sess:sam')).to.equal(1);
+  expect(await ground.admin.exists(userKey('sam'))).to.equal(1);
 }
 
 /** A session that can't be noted as its user's is taken back. */
 async function undoUnnoted(ground: AclGround): Promise<void> {
   const store = openStore(ground, { user });
-  await ground.admin.set('users:sess:robin', 'no hash');
+  await ground.admin.set(userKey('robin'), 'no hash');
   const failed = await store.set('a', data({ user: 'robin' })).catch((error: Error) => error);
   expect(failed).to.match(/WRONGTYPE/);
   expect(await store.get('a')).to.equal(null);

@@ -3,6 +3,7 @@ import type { Session, SessionData } from 'express-session';
 import type { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { RedisSessionStore, type RedisSessionStoreOptions, type Serializer } from '../../lib/index.js';
+import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { FaultyProxy } from './proxy.js';
 import { until } from './until.js';
 import { useRedis } from './use-redis.js';
@@ -18,6 +19,9 @@ export const data = (more: object = {}, end?: Date | number): SessionData =>
     },
     ...more,
   }) as SessionData;
+
+/** The key that lists a user's sessions, of a store without `itemSecret`. */
+export const userKey = (user: string, before = 'users:sess:'): string => before + userSubject(user, undefined);
 
 /** A session as a page has it: read by express-session's own load(). */
 export const load = (sid: string, store: RedisSessionStore): Promise<Session & SessionData> =>

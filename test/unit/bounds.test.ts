@@ -1,10 +1,13 @@
 import { expect } from 'chai';
+import type { SessionData } from 'express-session';
 import { Redis } from 'ioredis';
 import { onConnectionFault } from '../../lib/redis/connection-faults.js';
 import { CircuitBreakers } from '../../lib/serving/circuit-breaker.js';
 import { HeldRequests } from '../../lib/serving/held-requests.js';
 import { DeduplicatedLog } from '../../lib/errors/deduplicated-log.js';
-import { keepUnanswered, type SessionState } from '../../lib/session/snapshot.js';
+import { hide } from '../../lib/session/hidden-fields.js';
+import { SessionRotation } from '../../lib/session/session-rotation.js';
+import { keepUnanswered, type SessionState, SessionStates, type Snapshot } from '../../lib/session/snapshot.js';
 import { TouchThrottle } from '../../lib/session/touch-throttle.js';
 
 describe('what a process remembers', () => {
@@ -46,6 +49,20 @@ describe('what a process remembers', () => {
       false,
       false,
     ]);
+  });
+
+  it('of new ids that came back is 50,000: of one that is forgotten the grace of the old id is asked for again', () => {
+    const states = new SessionStates();
+    const rotation = new SessionRotation({ states } as never, {} as never, {} as never, { disableTTL: false });
+    rotation.use({ everyMs: 60_000, graceMs: 1 });
+    const asks = (sid: string) => {
+      const session = {} as SessionData;
+      hide(session, { __previous: 'old' });
+      states.of(session).snapshot = { sid, wasRead: true } as Snapshot;
+      return rotation.endingOldId(session, sid) !== undefined;
+    };
+    for (let i = 0; i <= 50_000; i++) expect(asks(`s${i}`)).to.equal(true);
+    expect([asks('s50000'), asks('s0'), asks('s0')]).to.deep.equal([false, true, false]);
   });
 
   it('of reasons why a connection does not come about is 16, until it is there', () => {

@@ -2,7 +2,7 @@
 -- filter's functions and activity-ring.lua.
 -- KEYS   all that is kept of the user, and gone, by NAMES; then what was set aside, where it is on the same server
 -- ARGV   [1] as JSON: ttl of the user's in ms; days of activity that are kept; pages and notifications as bloom_add_all() takes them;
---        texts: the pages as they are stored; from: the anonymous subject; asideMs: how long what was set aside is there
+--        texts: the pages as they are stored, where [3] is ''; from: the anonymous subject; asideMs: how long what was set aside is there
 --        [2] activity, as a string; [3] pages, a HyperLogLog, '' where its items can't be the user's
 -- Reply  1 if it was added; 0 where it had been before, or where the user's data were erased
 local message = messages

@@ -14,6 +14,8 @@ import intelligentSessionToo, {
   OptionError,
   RedisSessionStore,
   type Track,
+  type VisitorIntelligence,
+  type Who,
 } from 'intelligent-session';
 import { type BloomFilter, copyFilter, createBloomFilter } from 'intelligent-session/bloom';
 import { RedisSessionStore as StoreAlone, type RedisSessionStoreOptions } from 'intelligent-session/store';
@@ -86,6 +88,12 @@ createServer((req, res) =>
   }),
 );
 
+const who: Who[] = [{ sid: 'a' }, { user: 5 }, { cookie: createServer().listenerCount('upgrade') ? undefined : 'a=b' }];
+const outside: VisitorIntelligence[] = who.map(sessions.of);
+const unread = async (): Promise<readonly string[]> => (await outside[0]?.freshPages(['/a'])) ?? [];
+// @ts-expect-error an id is a text
+sessions.of({ sid: 5 });
+
 const options: WorkerOptions = {
   redis: process.env['REDIS_URL'],
   commands: { greet: ({ payload }) => `hi ${payload}` },
@@ -93,5 +101,5 @@ const options: WorkerOptions = {
 const workers: Promise<Worker>[] = [createWorker(options), createWorkerToo(options)];
 const filter: Promise<BloomFilter> = createBloomFilter(new Redis(), 'auto', { capacity: undefined });
 
-export { copyFilter, filter, intelligentSessionToo, OptionError, store, storeToo, workers };
+export { copyFilter, filter, intelligentSessionToo, OptionError, store, storeToo, unread, workers };
 intelligentSessionToo({ worker: 'embedded' }) satisfies IntelligentSession;

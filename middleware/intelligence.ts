@@ -1,0 +1,168 @@
+import type { SessionData } from 'express-session';
+import { argumentError, optionsOf } from '../lib/options/check-arguments.js';
+import { applicationFault } from '../lib/errors/errors.js';
+import type { CommandCaller, Combo } from '../lib/intelligence/command/descriptor.js';
+import { type CommandMethods, descriptors } from '../lib/intelligence/commands.js';
+import type { Explained } from '../lib/intelligence/commands/explain/index.js';
+import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
+import { isSendable } from '../lib/redis/keys.js';
+import type { Executor } from '../lib/serving/executor.js';
+import { checkRequest } from '../lib/serving/request-arguments.js';
+import { formatPayload } from '../lib/transport/protocol.js';
+import { type AskOptions, type AskResult, UnansweredError } from './ask-result.js';
+import { type Explanation, explanationOf } from './explanation.js';
+import type { Subjects } from './subjects.js';
+
+/** Of whom something is kept: of a visitor, by the session, or of a user. */
+export interface TrackedSession {
+  /** The session's id, a user's subject, or another one of an anonymous visitor. */
+  readonly subject: string;
+  /** Is it a visitor who may log in, and whose data are then carried to the user? */
+  readonly isAnonymous: boolean;
+  /** How long what is kept of it lives from now on. */
+  readonly ttlSeconds: number;
+  /** Has its cookie come back once? */
+  readonly returning: boolean;
+}
+
+/** Why nothing is sent for a visitor. */
+export interface Untracked {
+  readonly reason: 'no-consent' | 'no-session' | 'untracked';
+  readonly error?: Error | undefined;
+}
+
+/** The sessions whose data are told with what is known, and whether they are a user's. */
+export interface Owned {
+  readonly isUser: boolean;
+  readonly sessions: readonly Partial<SessionData>[];
+}
+
+/** What the middleware knows, for requests and outside them. */
+export interface IntelligenceContext {
+  readonly serving: Executor;
+  readonly timeoutMs: number;
+  /** The option `combos`; each page has its one name. */
+  readonly combos: readonly Combo[];
+  /** Gives the one name of all spellings of a page. */
+  readonly pageName: (text: string) => string;
+  /** Undefined where the application has no users. */
+  readonly subjects: Subjects | undefined;
+  /** The sessions of a user; undefined where the store does not know users. */
+  readonly sessionsOf: ((user: string) => Promise<readonly SessionData[]>) | undefined;
+}
+
+/** The methods that the commands bring: `freshPages()`, `notifications()`, `combo()` and so on. */
+export interface Intelligence extends CommandMethods {}
+
+/** What `req.intelligence` and `sessions.of()` have in common: they send and ask for one visitor or user, whom each of them finds. */
+export abstract class Intelligence implements CommandCaller {
+  /** Did something go unanswered here? */
+  degraded = false;
+
+  constructor(readonly context: IntelligenceContext) {}
+
+  /** Of whom it is, at once or, where a session has to be read, later. */
+  protected abstract whose(): TrackedSession | Untracked | Promise<TrackedSession | Untracked>;
+  protected abstract owned(): Promise<Owned>;
+  /** Sends what goes before anything that is sent or asked. */
+  protected countFirst(): void {}
+
+  /**
+   * Sends a command of your own that nobody waits for. `payload`: a text goes as it is, anything else as JSON, 262,144 bytes at
+   * most. One PUBLISH, or XADD with `transport: 'stream'`; embedded it costs what the command does. Nothing is sent for a visitor
+   * who is not tracked. Throws an OptionError for a wrong argument; what goes wrong later is the event `fault`.
+   */
+  send(command: string, payload?: unknown): void {
+    this.countFirst();
+    const { serving } = this.context;
+    const sendTo = (whose: TrackedSession | Untracked) => {
+      if ('subject' in whose) serving.send(command, whose.subject, payload, whose);
+    };
+    const whose = this.whose();
+    if (!(whose instanceof Promise)) return sendTo(whose);
+    checkRequest('send', command, '', { ttlSeconds: 0 });
+    formatPayload(payload);
+    void whose.then(sendTo).catch((error: unknown) => serving.emit('fault', applicationFault(error)));
+  }
+
+  /**
+   * Sends a command of your own and waits for its answer: what the command gave, as JSON has it, null where it gave nothing, and
+   * undefined where no answer came in `timeout` ms (1 to a day; the option `timeout`, 100, by default) on top of the way to Redis and
+   * back. With `onUnanswered: 'reject'` the promise rejects with an UnansweredError instead. It rejects with an OptionError for a wrong
+   * argument. Costs what send() does, and one RPUSH of the worker's for the answer.
+   */
+  async ask(command: string, payload?: unknown, options?: AskOptions): Promise<unknown> {
+    const { onUnanswered = 'undefined' } = optionsOf('ask', options);
+    if (onUnanswered !== 'undefined' && onUnanswered !== 'reject')
+      throw argumentError('ask', `"onUnanswered" to be 'undefined' or 'reject'`, onUnanswered);
+    const result = await this.#askInOrder('ask', command, payload, options);
+    if (result.answered) return result.data;
+    if (onUnanswered === 'reject') throw new UnansweredError(command, result);
+    return undefined;
+  }
+
+  /**
+   * As ask(), and says why there is no answer: `{ answered: true, data }`, or `{ answered: false, reason, error }`. Rejects for a wrong
+   * argument only.
+   */
+  async askResult(command: string, payload?: unknown, options?: Pick<AskOptions, 'timeout'>): Promise<AskResult> {
+    return this.#askInOrder('askResult', command, payload, options);
+  }
+
+  /**
+   * Says all that is kept of this visitor, or of the user, ready to be handed out: what is known, and the data of the session, or of
+   * all sessions of the user. Undefined where no answer came. Costs an answer, and `sessionsOf()` of the store for a user.
+   */
+  async explain(): Promise<Explanation | undefined> {
+    const answer = (await this.ask('explain')) as Explained | undefined;
+    if (!answer) return undefined;
+    try {
+      const { isUser, sessions } = await this.owned();
+      return explanationOf(answer, isUser, sessions);
+    } catch {
+      this.degraded = true; // The store has told the fault.
+      return undefined;
+    }
+  }
+
+  #askInOrder(
+    method: string,
+    command: string,
+    payload: unknown,
+    options: Pick<AskOptions, 'timeout'> | undefined,
+  ): Promise<AskResult> {
+    const { timeout = this.context.timeoutMs } = optionsOf(method, options);
+    this.countFirst();
+    return this.#ask(command, payload, timeout);
+  }
+
+  async #ask(command: string, payload: unknown, timeoutMs: number): Promise<AskResult> {
+    const found = this.whose();
+    // Where nothing is waited for, it is sent in this turn of the event loop.
+    const whose = found instanceof Promise ? await found : found;
+    if ('reason' in whose) {
+      this.degraded ||= whose.reason === 'no-session';
+      return { answered: false, ...whose };
+    }
+    const answer = await this.context.serving.ask(command, whose.subject, payload, { ...whose, timeoutMs });
+    this.degraded ||= !answer.answered;
+    return answer;
+  }
+
+  /** Counts a view of a page, by its one name. */
+  protected async count(page: string): Promise<PageviewReport | undefined> {
+    const result = await this.#ask('pageview', this.context.pageName(page), this.context.timeoutMs);
+    // A view of a session that was destroyed meanwhile, or one that was counted before, has no report.
+    return result.answered ? ((result.data ?? undefined) as PageviewReport | undefined) : undefined;
+  }
+
+  /** Erases what is kept of these subjects: was it done? */
+  protected async erase(subjects: readonly string[]): Promise<boolean> {
+    const { serving } = this.context;
+    const erased = await Promise.all(subjects.filter(isSendable).map((subject) => serving.forget(subject)));
+    return erased.every(Boolean);
+  }
+}
+
+// The methods of a command stand in its own folder.
+for (const { methods } of descriptors) Object.assign(Intelligence.prototype, methods);

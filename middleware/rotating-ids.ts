@@ -1,0 +1,17 @@
+import type { Request } from 'express';
+import type { RedisSessionStore } from '../lib/session/redis-session-store.js';
+import type { IntelligentRequest } from './request-intelligence.js';
+
+type Next = (error?: unknown) => void;
+
+/**
+ * Renews the id of a request's session where that is due, with option `rotateEvery`: returns what express-session is given in the
+ * place of `next`. A WebSocket's handshake sets no cookie, so it renews nothing.
+ */
+export function rotatingIds(store: RedisSessionStore | undefined): (req: IntelligentRequest, next: Next) => Next {
+  if (!store) return (_req, next) => next;
+  return (req, next) => (error) => {
+    if (error || !req.session || req.headers.upgrade !== undefined) next(error);
+    else store.rotate(req as unknown as Request, next);
+  };
+}

@@ -1,0 +1,109 @@
+import type { SessionData, Store } from 'express-session';
+import { applicationFault } from '../lib/errors/errors.js';
+import { RedisSessionStore } from '../lib/session/redis-session-store.js';
+import type { RequestWithSession } from '../lib/session/session-subjects.js';
+import type { IntelligenceContext, Owned, TrackedSession, Untracked } from './intelligence.js';
+import type { TrackSession } from './tracked-session.js';
+import type { Visitor } from './visitor.js';
+
+/** Where sessions are, and what is known of them. */
+export interface SessionSource {
+  readonly store: Store;
+  readonly track: TrackSession;
+  /** Makes close() wait for a session that is being read, so that what was sent for it goes out. */
+  readonly wait: (reading: Promise<unknown>) => void;
+}
+
+interface Found {
+  /** A request that has nothing but the session. */
+  readonly req: RequestWithSession;
+  readonly whose: TrackedSession;
+}
+
+const NO_SESSION: Untracked = { reason: 'no-session' };
+
+/** Whose a session is. It is read at the first call, once; what was not found is looked for again at the next one. */
+export class SessionVisitor implements Visitor {
+  #found: Promise<Found | Untracked> | undefined;
+
+  constructor(
+    readonly context: IntelligenceContext,
+    readonly source: SessionSource,
+    readonly sid: string | undefined,
+  ) {}
+
+  async whose(): Promise<TrackedSession | Untracked> {
+    const found = await this.#find();
+    return 'whose' in found ? found.whose : found;
+  }
+
+  async owned(): Promise<Owned> {
+    const found = await this.#find();
+    if (!('req' in found)) return { isUser: false, sessions: [] };
+    const { subjects, sessionsOf } = this.context;
+    const isUser = subjects !== undefined && !found.whose.isAnonymous;
+    const name = isUser ? subjects.userName(found.req) : undefined;
+    return { isUser, sessions: name !== undefined && sessionsOf ? await sessionsOf(name) : [found.req.session] };
+  }
+
+  async subjects(): Promise<readonly string[] | undefined> {
+    const found = await this.#find();
+    return 'req' in found ? (this.context.subjects?.allOf(found.req) ?? [found.whose.subject]) : undefined;
+  }
+
+  /** The session goes on with another subject, as after a request that forgets. */
+  async erased(): Promise<void> {
+    const found = await this.#find();
+    this.#found = undefined;
+    if (!('req' in found)) return;
+    this.context.subjects?.erased(found.req);
+    await this.#saveIfChanged(found.req);
+  }
+
+  #find(): Promise<Found | Untracked> {
+    if (this.#found) return this.#found;
+    const reading = this.#read();
+    this.#found = reading;
+    this.source.wait(reading);
+    void reading.then((found) => {
+      if ('reason' in found && this.#found === reading) this.#found = undefined;
+    });
+    return reading;
+  }
+
+  /** Never rejects: what went wrong is told, and there is no session then. */
+  async #read(): Promise<Found | Untracked> {
+    if (this.sid === undefined) return NO_SESSION;
+    const { store, track } = this.source;
+    try {
+      const data = await dataOf(store, this.sid);
+      if (!data) return NO_SESSION;
+      const req = { sessionID: this.sid, sessionStore: store, headers: {} };
+      const found = req as typeof req & RequestWithSession;
+      store.createSession(found as never, data);
+      const whose = track(found, true);
+      await this.#saveIfChanged(found);
+      return whose ? { req: found, whose } : NO_SESSION;
+    } catch (cause) {
+      const error = applicationFault(cause);
+      // The package's own store has told it.
+      if (!(store instanceof RedisSessionStore)) this.context.serving.emit('fault', error);
+      return { ...NO_SESSION, error };
+    }
+  }
+
+  /** Where the session's pointer to what is known of its visitor has changed, it is saved. */
+  async #saveIfChanged({ session }: RequestWithSession): Promise<void> {
+    if (!this.context.subjects?.saving(session)) return;
+    await (this.source.store as RedisSessionStore).set(session.id, session).catch(() => {}); // The store has told it.
+  }
+}
+
+/** A store's get() as a promise. Where a session is a file, one that is not there is an error, as express-session knows. */
+const dataOf = (store: Store, sid: string): Promise<SessionData | null | undefined> =>
+  new Promise((resolve, reject) => {
+    store.get(sid, (error, session) => {
+      if (error && error.code !== 'ENOENT') reject(error);
+      else resolve(session);
+    });
+  });

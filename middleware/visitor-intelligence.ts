@@ -1,0 +1,54 @@
+import { checkText } from '../lib/options/check-arguments.js';
+import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
+import {
+  Intelligence,
+  type IntelligenceContext,
+  type Owned,
+  type TrackedSession,
+  type Untracked,
+} from './intelligence.js';
+import type { Visitor } from './visitor.js';
+
+/**
+ * What `sessions.of()` gives: the methods of `req.intelligence` for a visitor or a user outside a request. Nothing here rejects because
+ * Redis or the worker is away, unless it is asked to. Where there is no session, whatever is asked is degraded, `no-session`. Nobody is
+ * asked for consent. Each call costs what it costs on a request; of a session the first one also reads it, a GET.
+ */
+export class VisitorIntelligence extends Intelligence {
+  readonly #visitor: Visitor;
+
+  constructor(context: IntelligenceContext, visitor: Visitor) {
+    super(context);
+    this.#visitor = visitor;
+  }
+
+  /**
+   * Counts a view of this page, whatever `track` says, and gives a report of the visitor: a path, a URL or any other name, as of the
+   * pages that are asked about. Each call counts. Undefined: no answer came within the option `timeout` (100 ms), or there is no session.
+   */
+  async pageview(page: string): Promise<PageviewReport | undefined> {
+    checkText('pageview', page, 'a page, a text that is not empty');
+    return this.count(page);
+  }
+
+  /**
+   * Erases all that is known of this visitor or user: live data, and what is on its way. What stays is a mark without data, as of
+   * `forget()` on a request. Sessions go on, see docs/users.md. True: erased; false: Redis did not do it, or there is no session. SET and
+   * UNLINK, in one round trip; of an anonymous visitor with the option `user`, its session is saved, too.
+   */
+  async forget(): Promise<boolean> {
+    const subjects = await this.#visitor.subjects();
+    const isErased = subjects !== undefined && (await this.erase(subjects));
+    if (isErased) await this.#visitor.erased();
+    else this.degraded = true;
+    return isErased;
+  }
+
+  protected override whose(): TrackedSession | Untracked | Promise<TrackedSession | Untracked> {
+    return this.#visitor.whose();
+  }
+
+  protected override owned(): Promise<Owned> {
+    return this.#visitor.owned();
+  }
+}
