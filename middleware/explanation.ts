@@ -36,14 +36,16 @@ export function explanationOf(
   const keptUntil = new Date(Date.now() + keptForSeconds * 1000);
   const minutes = days.reduce((sum, { activeMinutes }) => sum + activeMinutes, 0);
   const text =
-    `${isUser ? 'Of your account' : 'Of this browser'} we have counted ${pageViews} page views of about ${uniquePages} pages, ` +
-    `and ${notificationsRead} notifications that were read. There were page views in ${minutes} minutes on ${days.length} days ` +
-    `${days.length > 0 ? `(${days.map(({ date }) => date).join(', ')}) ` : ''}` +
-    `of those that we keep. Which pages were seen can't be listed. ` +
-    `It is kept until ${keptUntil.toISOString()}, or longer where you come back. Sessions: ${sessions.length}.`;
+    `${isUser ? 'Of your account' : 'Of this browser'} we have counted ${count(pageViews, 'page view')} of about ` +
+    `${count(uniquePages, 'page')}, and ${count(notificationsRead, 'notification')} that you have read. ` +
+    `You were here in ${count(minutes, 'minute')} on ${count(days.length, 'day')} of those that we keep` +
+    `${days.length > 0 ? ` (${days.map(({ date }) => date).join(', ')})` : ''}. Which pages you have seen can't be listed. ` +
+    `It is kept until ${keptUntil.toISOString().slice(0, 10)}, or longer if you come back. Sessions: ${sessions.length}.`;
   const who = isUser ? 'user' : 'visitor';
   return { who, pageViews, uniquePages, notificationsRead, days, keptUntil, sessions: sessions.map(dataOf), text };
 }
+
+const count = (many: number, what: string): string => `${many} ${what}${many === 1 ? '' : 's'}`;
 
 /** What the application has stored, without the session's id, which is a key to it, and without the cookie's settings. */
 function dataOf(session: Partial<SessionData>): Record<string, unknown> {

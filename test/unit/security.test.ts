@@ -26,7 +26,7 @@ function valueOf(file: string, name: string): number {
   const source = read(file);
   const lua = /local SHORT, LONGEST = (\d+), (\d+)/.exec(source);
   if (lua) return Number(lua[name === 'SHORT' ? 1 : 2]);
-  const constant = new RegExp(`const ${name} = ([^;]+);`).exec(source)?.[1];
+  const constant = new RegExp(`(?:const|local) ${name} = ([^;\\n]+)`).exec(source)?.[1];
   const option = new RegExp(
     `^ +${name}: v\\.pipe\\(\\s*v\\.optional\\((?:check\\.)?\\w+\\([^)]*\\), ([^)]+)\\)`,
     'm',
