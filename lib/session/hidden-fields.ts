@@ -1,6 +1,7 @@
 import type { SessionData } from 'express-session';
 import { isUserSubject } from '../intelligence/command/subject.js';
 import { MAX_ID_LENGTH } from '../redis/keys.js';
+import { isSaveIds } from './save-ids.js';
 
 /**
  * What is stored with a session and never shown to its application, by the names of top-level fields of the session's JSON.
@@ -16,6 +17,8 @@ export interface HiddenFields {
   readonly __subject?: string | undefined;
   /** The subject of the user whom the application has named by `req.intelligence.identify()`. */
   readonly __user?: string | undefined;
+  /** The ids of the latest saves (see save-ids.ts), with option `merge`. */
+  readonly __saves?: string | undefined;
 }
 
 type Name = keyof HiddenFields;
@@ -25,6 +28,7 @@ const CHECKS: Readonly<Record<Name, (value: unknown) => boolean>> = {
   __madeAt: (value) => Number.isSafeInteger(value),
   __subject: (value) => typeof value === 'string' && value.length <= MAX_ID_LENGTH && !isUserSubject(value),
   __user: (value) => typeof value === 'string' && isUserSubject(value),
+  __saves: isSaveIds,
 };
 const NAMES = Object.keys(CHECKS) as Name[];
 
@@ -65,11 +69,12 @@ export function takeHidden(session: SessionData): SessionData {
 
 /**
  * The hidden fields of a merge: those that stand in Redis stay, but for those that this request has changed. Where Redis has none,
- * the request's own is taken.
+ * the request's own is taken. Which saves are part of what stands in Redis, Redis knows.
  */
 export function mergeHidden(current: SessionData, loaded: SessionData, saved: SessionData): void {
   const [now, before, after] = [hiddenOf(current), hiddenOf(loaded), hiddenOf(saved)];
   for (const name of NAMES) {
+    if (name === '__saves') continue;
     const isChanged = before[name] !== after[name];
     if (isChanged && (before[name] !== undefined || now[name] === undefined)) hide(current, { [name]: after[name] });
   }
