@@ -22,6 +22,7 @@ export type { Command, CommandRequest } from './intelligence/own-command.js';
 export { createBloomFilter, createWorker } from './lazy.js';
 export type { RedisOption } from './redis/connect.js';
 export type { Answer, DegradedReason, Executor, ExecutorEvents } from './serving/executor.js';
+export { mergeGrowing, type MergeSessions, type SessionContents } from './session/merge-growing.js';
 export type { RedisSessionStoreOptions, Serializer } from './session/options.js';
 export { RedisSessionStore } from './session/redis-session-store.js';
 export type { WorkerOptions } from './worker/options.js';

@@ -4,7 +4,7 @@ import type { Elsewhere } from './check-options.js';
 
 export const SESSION = 'cookie genid name key proxy resave rolling saveUninitialized unset'.split(' ');
 export const STORE = (
-  'prefix ttl newSessionTtl maxLifetime serializer scanCount disableTTL disableTouch touchAfter saveMode whenAway nearCache ' +
+  'prefix ttl newSessionTtl maxLifetime serializer scanCount disableTTL disableTouch touchAfter saveMode merge whenAway nearCache ' +
   'maxSessionsPerUser expiredEvents encryption'
 ).split(' ');
 export const WORKER = 'sessionGlob shard ttlSeconds log'.split(' ');

@@ -1,9 +1,12 @@
 import type { SessionData } from 'express-session';
 import { IntelligentSessionError } from '../errors/errors.js';
+import { ApplicationMerge } from './application-merge.js';
+import { hiddenOf, hide } from './hidden-fields.js';
 import type { Lifetimes } from './lifetimes.js';
 import { type Changes, differences } from './merge-session.js';
 import { MergeTarget, ParsedTexts } from './merge-target.js';
 import type { RedisSessionStoreOptions } from './options.js';
+import { newSaveId, withSaveId } from './save-ids.js';
 import { type Changed, KEEP_TTL, NO_TTL, type SaveOutcome } from './save-outcome.js';
 import { unserializable } from './session-codec.js';
 import type { SessionRecords } from './session-records.js';
@@ -51,13 +54,17 @@ interface SessionWrites {
  */
 export class CoalescedMerges {
   readonly #writes = new Map<string, SessionWrites>();
+  /** What merges contents, with option `merge`; else the top-level keys are merged. */
+  readonly #application: ApplicationMerge | undefined;
 
   constructor(
     readonly records: SessionRecords,
     readonly lifetimes: Lifetimes,
-    readonly options: { readonly saveMode: RedisSessionStoreOptions['saveMode']; readonly disableTTL: boolean },
+    readonly options: Pick<RedisSessionStoreOptions, 'saveMode' | 'merge'> & { readonly disableTTL: boolean },
     readonly onConflict: (sid: string) => void,
-  ) {}
+  ) {
+    if (options.merge) this.#application = new ApplicationMerge(records.codec, options.merge);
+  }
 
   /** Has a save with this expectation to wait for another one? One that is `urgent` has to only where it is sure to lose. */
   hasToWait(sid: string, expected: string, urgent: boolean): boolean {
@@ -170,9 +177,10 @@ export class CoalescedMerges {
         if (isConflict && !one.hasReportedConflict) this.onConflict(one.saved.sid);
         one.hasReportedConflict ||= isConflict;
         if ((isConflict && this.options.saveMode === 'reject') || isLastTry) throw conflictError();
-        target.merge(one.changes);
-        this.lifetimes.absolute.limitCookie(target.session); // what stood there may be of another process’ options
-        const leftMs = this.lifetimes.ms(target.session, one.saved.wasRead);
+        const next = this.#application ? await this.#application.merged(target, one) : target.merged(one.changes);
+        this.lifetimes.absolute.limitCookie(next.session); // what stood there may be of another process’ options
+        const leftMs = this.lifetimes.ms(next.session, one.saved.wasRead);
+        target.take(next); // from here on nothing fails: a save that is rejected leaves no changes to the others
         if (leftMs > 0) ttlMs = leftMs;
         merged.push(one);
       } catch (error) {
@@ -183,6 +191,11 @@ export class CoalescedMerges {
 
   /** Puts what was merged into the snapshots of those that were, and returns the value to store. */
   #putResult(sid: string, session: SessionData, merged: readonly PreparedMerge[]): string {
+    const id = this.#application && newSaveId();
+    if (id !== undefined) {
+      hide(session, { __saves: withSaveId(hiddenOf(session).__saves, id) });
+      for (const { saved } of merged) saved.saveIds = [...saved.saveIds, id];
+    }
     const storedText = this.records.codec.stringify(session);
     const storedValue = this.records.codec.encrypt(sid, storedText);
     const user = this.records.userOf(session);

@@ -1,6 +1,7 @@
 import type { SessionData } from 'express-session';
 import { isUserSubject } from '../intelligence/command/subject.js';
 import { MAX_ID_LENGTH } from '../redis/keys.js';
+import { isSaveIds } from './save-ids.js';
 
 /**
  * What is stored with a session and never shown to its application, by the names of top-level fields of the session's JSON.
@@ -20,6 +21,8 @@ export interface HiddenFields {
   readonly __idSince?: number | undefined;
   /** The id that it had before, where it got another one by itself. */
   readonly __previous?: string | undefined;
+  /** The ids of the latest saves (see save-ids.ts), with option `merge`. */
+  readonly __saves?: string | undefined;
 }
 
 type Name = keyof HiddenFields;
@@ -31,6 +34,7 @@ const CHECKS: Readonly<Record<Name, (value: unknown) => boolean>> = {
   __user: (value) => typeof value === 'string' && isUserSubject(value),
   __idSince: (value) => Number.isSafeInteger(value),
   __previous: (value) => typeof value === 'string',
+  __saves: isSaveIds,
 };
 const NAMES = Object.keys(CHECKS) as Name[];
 
@@ -75,11 +79,12 @@ export function takeHidden(session: SessionData): SessionData {
 
 /**
  * The hidden fields of a merge: those that stand in Redis stay, but for those that this request has changed. Where Redis has none,
- * the request's own is taken.
+ * the request's own is taken. Which saves are part of what stands in Redis, Redis knows.
  */
 export function mergeHidden(current: SessionData, loaded: SessionData, saved: SessionData): void {
   const [now, before, after] = [hiddenOf(current), hiddenOf(loaded), hiddenOf(saved)];
   for (const name of NAMES) {
+    if (name === '__saves') continue;
     const isChanged = before[name] !== after[name];
     if (isChanged && (before[name] !== undefined || now[name] === undefined)) hide(current, { [name]: after[name] });
   }

@@ -46,9 +46,18 @@ export function mergeInto(current: SessionData, { loaded, saved, keys, unanswere
   for (const key of changed)
     if (Object.hasOwn(saved, key)) define(values, key, own(valuesOf(saved), key));
     else delete values[key];
-  mergeHidden(current, loaded, saved);
-  values.cookie = mergeCookies(loaded.cookie, saved.cookie, current.cookie);
+  mergeRest(current, current, { loaded, saved });
   return changed;
+}
+
+/** Merges what is no content of a session, its cookie and its hidden fields, with those of the session in Redis. */
+export function mergeRest(
+  session: SessionData,
+  current: SessionData,
+  { loaded, saved }: Pick<Changes, 'loaded' | 'saved'>,
+): void {
+  mergeHidden(session, loaded, saved);
+  valuesOf(session).cookie = mergeCookies(loaded.cookie, saved.cookie, current.cookie);
 }
 
 /** A difference from which on two lifetimes are two: express-session lets maxAge slip by a millisecond now and then. */

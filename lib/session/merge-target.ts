@@ -1,4 +1,5 @@
 import type { SessionData } from 'express-session';
+import { hiddenOf, hide } from './hidden-fields.js';
 import { type Changes, differAt, differences, mergeInto } from './merge-session.js';
 import type { SessionCodec } from './session-codec.js';
 
@@ -18,6 +19,15 @@ export class ParsedTexts {
   }
 }
 
+/** What became of the session in Redis by one more request's changes. */
+export interface Merged {
+  readonly session: SessionData;
+  /** the top-level keys that the changes wrote or deleted */
+  readonly written: readonly string[];
+  /** A text that has the session's contents, where one was made. */
+  readonly contentsText?: string;
+}
+
 /** The session that stands in Redis, with the changes that were merged into it so far. */
 export class MergeTarget {
   /** what stood in Redis, without the changes */
@@ -26,17 +36,38 @@ export class MergeTarget {
   readonly #differences = new Map<string, readonly string[]>();
   /** the keys that the changes wrote */
   readonly #written = new Set<string>();
+  #session: SessionData;
+  #contentsText: string;
 
   constructor(
     readonly text: string,
-    readonly session: SessionData,
+    session: SessionData,
     readonly parsed: ParsedTexts,
   ) {
-    this.#before = { ...session };
+    this.#before = this.#session = session;
+    this.#contentsText = text;
   }
 
-  merge(changes: Changes): void {
-    for (const key of mergeInto(this.session, changes)) this.#written.add(key);
+  get session(): SessionData {
+    return this.#session;
+  }
+
+  /** A text that has the session's contents; its cookie may be another one. With option `merge` only. */
+  get contentsText(): string {
+    return this.#contentsText;
+  }
+
+  /** The session with these changes put over it, key by key. */
+  merged(changes: Changes): Merged {
+    const session = { ...this.#session };
+    hide(session, hiddenOf(this.#session));
+    return { session, written: mergeInto(session, changes) };
+  }
+
+  take({ session, written, contentsText }: Merged): void {
+    this.#session = session;
+    for (const key of written) this.#written.add(key);
+    if (contentsText !== undefined) this.#contentsText = contentsText;
   }
 
   /** Does the session differ from each of these texts in more than the cookie? */

@@ -12,6 +12,7 @@ import { requireOneServer } from '../redis/open-target.js';
 import { maxWaitMs, redisEntries, resolveRedis } from '../redis/redis-option.js';
 import { wrapApplicationFunctions } from './application-functions.js';
 import type { EncryptionOptions } from './encryption.js';
+import { mergeGrowing, type MergeSessions } from './merge-growing.js';
 
 /** As connect-redis' users know it; JSON is one. */
 export interface Serializer {
@@ -73,6 +74,13 @@ export interface RedisSessionStoreOptions {
    * @default 'merge'
    */
   readonly saveMode?: 'merge' | 'overwrite' | 'reject' | undefined;
+  /**
+   * A function that merges a session which two requests have changed. It gets the session as this request has read it,
+   * as it would save it, and as it stands in Redis, each without the cookie, and what it returns is saved.
+   * `mergeGrowing('cart')` makes one. Without it the top-level keys are merged. Needs `saveMode: 'merge'`.
+   * @default none
+   */
+  readonly merge?: MergeSessions | undefined;
   /**
    * How long a request may wait for Redis: for the first connection, to read its session, and as long again to save it.
    * Time in which this process could not read does not count. A Redis that gives no sign of life for some 2 s is away:
@@ -176,6 +184,18 @@ export const schema = v.strictObject({
       },
     ),
   ),
+  merge: v.pipe(
+    v.optional(functionOf<MergeSessions>()),
+    about(
+      'A function that [merges a session](sessions.md#lists-and-counters-that-several-requests-change) which two requests have changed.',
+      {
+        more:
+          'It gets the session as this request has read it, as it would save it, and as it stands in Redis, each without the cookie, ' +
+          "and what it returns is saved. `mergeGrowing('cart')` makes one. Without it the top-level keys are merged.",
+        needs: { saveMode: 'merge' },
+      },
+    ),
+  ),
   maxWaitMs,
   whenAway: v.pipe(
     v.optional(v.picklist(['pass', 'error']), 'pass'),
@@ -249,6 +269,8 @@ export function resolveStoreOptions(options: RedisSessionStoreOptions) {
   const place = resolveRedis({ client, url, redis }, CALLER);
   if (rest.maxSessionsPerUser !== undefined && !rest.user)
     throw new OptionError(`${CALLER}: option "maxSessionsPerUser" needs option "user"`);
+  if ((rest.merge as unknown) === mergeGrowing)
+    throw new OptionError(`${CALLER}: option "merge" should be what mergeGrowing() gives: mergeGrowing('cart')`);
   for (const option of ['nearCache', 'expiredEvents'] as const)
     if (rest[option])
       requireOneServer(place, `${CALLER}: option "${option}" is for one Redis (or Sentinel), not for a Cluster`);

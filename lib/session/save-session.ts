@@ -2,8 +2,11 @@ import type { SessionData } from 'express-session';
 import { checkIsObject } from '../options/check-arguments.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import type { SessionRemover } from './destroy-session.js';
+import { hiddenOf, hide } from './hidden-fields.js';
 import type { KeyedMutex } from './keyed-mutex.js';
 import { isEmpty, type Lifetimes } from './lifetimes.js';
+import type { MergeSessions } from './merge-growing.js';
+import { newSaveId, withSaveId } from './save-ids.js';
 import { KEEP_TTL, NO_TTL } from './save-outcome.js';
 import type { SessionOwners } from './session-owners.js';
 import type { SessionRecords } from './session-records.js';
@@ -37,6 +40,7 @@ interface Save {
   readonly leftMs: number;
   /** The response is a redirect: the browser asks for another page at once. */
   readonly isRedirect: boolean;
+  readonly saveIds: readonly string[];
 }
 
 /** How long a note is kept of a session whose end is not known. */
@@ -46,7 +50,7 @@ const DAY_MS = 86_400_000;
 export class SessionSaver {
   constructor(
     readonly layers: Layers,
-    readonly options: { readonly disableTTL: boolean },
+    readonly options: { readonly disableTTL: boolean; readonly merge?: MergeSessions | undefined },
   ) {}
 
   /** Is this a session that was not stored so far, and holds nothing? Nobody loses anything where it can't be stored. */
@@ -67,6 +71,8 @@ export class SessionSaver {
     absolute.begin(session);
     absolute.limitCookie(session);
     this.layers.rotation.begin(session);
+    const saveIds = this.options.merge ? [newSaveId()] : [];
+    for (const id of saveIds) hide(session, { __saves: withSaveId(hiddenOf(session).__saves, id) });
     const asked: Save = {
       session,
       sid,
@@ -74,6 +80,7 @@ export class SessionSaver {
       user: this.layers.records.userOf(session),
       leftMs: this.layers.lifetimes.ms(session, state.snapshot?.sid === sid && state.snapshot.wasRead),
       isRedirect: isRedirect(session),
+      saveIds,
     };
     const save = () => this.layers.calls.whenReady(() => this.#save(asked, state));
     const saveInTurn = () => (state.snapshot ? save() : this.layers.firstSaves.run(sid, save));
@@ -188,9 +195,9 @@ export class SessionSaver {
     this.#remember(saved, state);
   }
 
-  #snapshotOf({ sid, text, user }: Save, wasRead: boolean): Snapshot {
+  #snapshotOf({ sid, text, user, saveIds }: Save, wasRead: boolean): Snapshot {
     const storedValue = this.layers.records.codec.encrypt(sid, text);
-    return { sid, loadedText: text, storedText: text, storedValue, wasRead, user, takenAt: Date.now() };
+    return { sid, loadedText: text, storedText: text, storedValue, wasRead, user, takenAt: Date.now(), saveIds };
   }
 
   #remember(saved: Snapshot, state: SessionState): void {

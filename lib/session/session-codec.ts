@@ -13,7 +13,8 @@ const UNREADABLE =
   'A stored session could not be read (another secret, damaged, or something else): it is treated as absent';
 
 const NOT_KEPT =
-  'option "serializer" does not keep fields that it does not know: what says when a session was made is lost, and "maxLifetime" ends no session';
+  'option "serializer" does not keep fields that it does not know: what says when a session was made, and which saves it has, is lost; ' +
+  '"maxLifetime" ends no session, and "merge" may add twice what a save without an answer has added';
 
 export const unreadable = (): IntelligentSessionError =>
   new IntelligentSessionError('ERR_INTELLIGENT_SESSION_UNREADABLE', UNREADABLE);

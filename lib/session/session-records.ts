@@ -287,6 +287,7 @@ export class SessionRecords {
       wasRead: true,
       user: this.userOf(session),
       takenAt: Date.now(),
+      saveIds: [],
     };
     return session;
   }

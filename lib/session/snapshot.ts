@@ -17,6 +17,8 @@ export interface Snapshot {
   user: string | undefined;
   /** When the snapshot was taken, ms since 1970. */
   readonly takenAt: number;
+  /** The ids that this save was sent under: one of them names it in a session's record. None without option `merge`. */
+  saveIds: readonly string[];
 }
 
 /** What is known of a session object. */

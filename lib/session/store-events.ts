@@ -9,6 +9,7 @@ type Counted = 'near' | 'read' | 'absent' | 'saved' | 'touched' | 'rotated';
 /** The HTTP status that express gives to an error of the store; 503 where none is named. */
 const STATUS_BY_CODE: Partial<Record<string, number>> = {
   ERR_INTELLIGENT_SESSION_CONFLICT: 409,
+  ERR_INTELLIGENT_SESSION_MERGE: 500,
   ERR_INTELLIGENT_SESSION_ARGUMENT: 500,
   ERR_INTELLIGENT_SESSION_SERIALIZE: 500,
 };

@@ -17,7 +17,7 @@ export class SessionWriter {
   constructor(
     readonly records: SessionRecords,
     lifetimes: Lifetimes,
-    readonly options: { readonly saveMode: RedisSessionStoreOptions['saveMode']; readonly disableTTL: boolean },
+    readonly options: Pick<RedisSessionStoreOptions, 'saveMode' | 'merge'> & { readonly disableTTL: boolean },
     onConflict: (sid: string) => void,
   ) {
     this.#merges = new CoalescedMerges(records, lifetimes, options, onConflict);

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { RedisSessionStore } from '../../lib/index.js';
+import type { SessionData } from 'express-session';
+import { mergeGrowing, RedisSessionStore } from '../../lib/index.js';
 import { data, load, save, StoreGround, tagged } from '../support/stores.js';
 
 describe('RedisSessionStore', () => {
@@ -108,6 +109,24 @@ describe('RedisSessionStore', () => {
         await Promise.all([save(one), save(two)]);
         expect(await of.get('t')).to.deep.include({ when: new Date(5), a: 1, b: new Date(7) });
       }));
+
+    it('of which one fails leave none of its changes to the others of the same write', async () => {
+      const ttl = (session: SessionData) => {
+        if (session.a && session.b) throw new Error('of the application');
+        return 100;
+      };
+      for (const merge of [undefined, mergeGrowing('list')])
+        await withStore({ ttl, merge }, async (of) => {
+          await of.set('f', data({ n: 0 }));
+          const pages = await Promise.all(['a', 'b', 'c'].map(() => load('f', of)));
+          for (const [i, key] of ['a', 'b', 'c'].entries()) (pages[i] as SessionData)[key] = true;
+          const results = await Promise.allSettled(pages.map(save));
+          expect(results.map(({ status }) => status)).to.deep.equal(['fulfilled', 'rejected', 'fulfilled']);
+          expect(await of.get('f'))
+            .to.deep.include({ n: 0, a: true, c: true })
+            .and.not.have.property('b');
+        });
+    });
 
     it("saveMode 'reject': an error with a code; 'overwrite': the last one wins", async () => {
       await withStore({ saveMode: 'reject' }, async (of) => {

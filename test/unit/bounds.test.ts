@@ -80,7 +80,7 @@ describe('what a process remembers', () => {
     const state: SessionState = {};
     const saved = (storedText: string) => ({
       ...{ sid: 's', loadedText: '', storedText, storedValue: storedText },
-      ...{ wasRead: true, user: undefined, takenAt: 0 },
+      ...{ wasRead: true, user: undefined, takenAt: 0, saveIds: [] },
     });
     for (let i = 0; i < 1_000; i++) keepUnanswered(state, saved(String(i)));
     const held = state.unanswered?.map((one) => one.storedText);

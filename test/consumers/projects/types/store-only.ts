@@ -1,7 +1,25 @@
 // What takes the store alone has no `req.intelligence`.
 import express from 'express';
 import session from 'express-session';
-import { RedisSessionStore } from 'intelligent-session/store';
+import { mergeGrowing, type MergeSessions, RedisSessionStore } from 'intelligent-session/store';
+
+declare module 'express-session' {
+  interface SessionData {
+    merged: { cart: string[] };
+    seenAt: number;
+  }
+}
+const lists: MergeSessions = mergeGrowing('merged');
+new RedisSessionStore({
+  merge: (base, mine, theirs) => ({
+    ...lists(base, mine, theirs),
+    seenAt: Math.max(mine.seenAt ?? 0, theirs.seenAt ?? 0),
+  }),
+});
+// @ts-expect-error the cookie is not there
+const withCookie: MergeSessions = (base, mine) => ({ ...mine, seenAt: mine.cookie.maxAge });
+// @ts-expect-error it makes the function, and is none
+new RedisSessionStore({ merge: mergeGrowing });
 
 const app = express();
 app.use(
