@@ -113,7 +113,7 @@ export function itCarriesWhatIsKnown(namespace: string, ground: () => CarryGroun
     await ask('mark-notification-seen', anonymous, 'n2');
     const answer = await ground().serving.ask('carry', user, encodeId(anonymous), { ttlSeconds: 1, timeoutMs: 5000 });
     expect(answer).to.deep.equal({ answered: true, data: 1 });
-    const { gone, ...kept } = commandKeys(namespace, user);
+    const { gone: _gone, ...kept } = commandKeys(namespace, user);
     for (const key of await keysOf(user))
       if (Object.values(kept).includes(key)) expect(await ground().client.pttl(key), key).to.be.above(HOUR * 900);
   });
