@@ -12,7 +12,8 @@ import {
   type RemoteExecutorOptions,
 } from '../lib/serving/remote-executor-options.js';
 import type { RedisSessionStoreOptions } from '../lib/session/options.js';
-import { executorEntries, sharedEntries, type WorkerOptions } from '../lib/worker/options.js';
+import type { WorkerOptions } from '../lib/worker/options.js';
+import { executorEntries, sharedEntries } from '../lib/worker/shared-options.js';
 import type { Consent } from './consent.js';
 import type { PageNameOptions } from './page-name.js';
 import type { UserOption } from './subjects.js';

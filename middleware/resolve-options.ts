@@ -5,7 +5,7 @@ import { OptionError } from '../lib/errors/errors.js';
 import { namespaceOf } from '../lib/redis/connect.js';
 import { resolveRedis } from '../lib/redis/redis-option.js';
 import { checkReplies } from '../lib/serving/remote-executor-options.js';
-import { MAX_QUEUE_BYTES, ownCommands } from '../lib/worker/options.js';
+import { MAX_QUEUE_BYTES, ownCommands } from '../lib/worker/shared-options.js';
 import { checkSecret } from './check-secret.js';
 import { type IntelligentSessionOptions, schema, type StoreOptions } from './options.js';
 

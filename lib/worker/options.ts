@@ -1,23 +1,17 @@
 import * as v from 'valibot';
 import type { BloomChoice } from '../bloom-choice/choose-bloom-filter.js';
-import { shapeEntries } from '../bloom/bloom-options.js';
 import { checkOptions } from '../options/check-options.js';
 import * as check from '../options/checks.js';
 import { elsewhereOfWorker } from '../options/misplaced-options.js';
 import { about } from '../options/option-facts.js';
 import { OptionError } from '../errors/errors.js';
 import type { NamedCombo } from '../intelligence/command/descriptor.js';
-import { builtIn } from '../intelligence/commands.js';
 import type { Command } from '../intelligence/own-command.js';
-import { MAX_ACTIVITY_DAYS } from '../intelligence/shape.js';
-import { checkCommand, DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../transport/protocol.js';
 import type { RedisOption } from '../redis/client.js';
 import { namespaceOf } from '../redis/connect.js';
 import { redisEntries, resolveRedis } from '../redis/redis-option.js';
 import { shardGlob } from '../transport/pubsub/shard.js';
-
-/** Payloads of what waits, in all. */
-export const MAX_QUEUE_BYTES = 64 * 1024 * 1024;
+import { executorEntries, MAX_QUEUE_BYTES, ownCommands, sharedEntries } from './shared-options.js';
 
 export interface Logger {
   info(message: string): void;
@@ -106,81 +100,7 @@ export interface WorkerOptions {
   readonly log?: Logger | undefined;
 }
 
-/** What a process that carries out commands has, a worker or the application itself. */
-export const executorEntries = {
-  maxQueue: v.pipe(
-    v.optional(check.integer(1, 10_000_000), 20_000),
-    about('How many messages may wait to be worked on; [more are dropped](transports.md).', { flag: '<n>' }),
-  ),
-  commandTimeoutMs: v.pipe(
-    v.optional(check.integer(1, 3_600_000), 30_000),
-    about('How long a command of your own may take.', {
-      unit: 'ms',
-      more: 'One that takes longer is counted (`timeout`) and answered with an error, and its place is free.',
-      flag: '<n>',
-    }),
-  ),
-  commands: v.pipe(
-    v.optional(v.record(v.string(), check.functionOf<Command>()), {}),
-    about('[Commands of your own](commands.md), by name.', {
-      flagText: 'The flag names an ES module whose default export they are.',
-      flag: '<file>',
-    }),
-  ),
-  bloom: v.pipe(
-    v.optional(check.bloom, 'auto'),
-    about(
-      "[Bloom filters](bloom-filters.md) of RedisBloom (`'module'`), in plain Redis (`'fallback'`), or what the server has.",
-      {
-        flag: '<which>',
-      },
-    ),
-  ),
-  ...shapeEntries,
-  activityDays: v.pipe(
-    v.optional(check.integer(1, MAX_ACTIVITY_DAYS), 7),
-    about(`How many days of [activity](activity.md) are kept, 1 to ${MAX_ACTIVITY_DAYS}.`, { unit: 'days' }),
-  ),
-};
-
-/** What the site and its workers have to have alike. */
-export const sharedEntries = {
-  namespace: v.pipe(
-    v.optional(check.namespace, ''),
-    about("Stands before every channel and key of the intelligence, after a client's `keyPrefix`.", {
-      more: 'Together they are [the same for site and worker](transports.md#several-sites-on-one-redis).',
-      flag: '<text>',
-    }),
-  ),
-  transport: v.pipe(
-    v.optional(check.transport, 'pubsub'),
-    about(
-      'How messages travel, [by pub/sub or by streams](transports.md#pubsub-or-streams), the same for site and worker.',
-      {
-        more:
-          "`'pubsub'` is at most once, and workers share sessions by glob; of `'stream'`, messages are kept till they are worked on, and " +
-          'workers share by themselves.',
-        flag: '<how>',
-      },
-    ),
-  ),
-  partitions: v.pipe(
-    v.optional(check.integer(1, 256), DEFAULT_PARTITIONS),
-    about('How many streams there are, 1 to 256, the same for site and worker.', {
-      flag: '<n>',
-      needs: { transport: 'stream' },
-    }),
-  ),
-  maxMessageAgeSeconds: v.pipe(
-    v.optional(check.integer(1, 2 ** 31), DEFAULT_MESSAGE_AGE_SECONDS),
-    about('A message of a stream that has waited longer is dropped, the same for site and worker.', {
-      unit: 'seconds',
-      flag: '<n>',
-      needs: { transport: 'stream' },
-    }),
-  ),
-};
-
+/** A combo in the option, and in a file that the command line names. */
 export const namedCombo = v.strictObject({
   name: v.pipe(v.string(), about("The combo's name.")),
   pages: v.pipe(check.list(v.string()), about('Its pages.')),
@@ -238,15 +158,6 @@ export const schema = v.strictObject({
 });
 
 const CALLER = 'createWorker()';
-
-/** Commands by name; an OptionError for a name that no message can carry, or that is taken. */
-export function ownCommands(commands: Readonly<Record<string, Command>>, caller: string): ReadonlyMap<string, Command> {
-  for (const name of Object.keys(commands)) {
-    checkCommand(name);
-    if (builtIn.has(name)) throw new OptionError(`${caller}: the command "${name}" is built in`);
-  }
-  return new Map(Object.entries(commands));
-}
 
 export function resolveWorkerOptions(options: WorkerOptions) {
   const checked = checkOptions(schema, options, CALLER, elsewhereOfWorker);
