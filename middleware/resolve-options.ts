@@ -36,7 +36,7 @@ export function resolveOptions(options: IntelligentSessionOptions) {
       `${CALLER}: option "rotateEvery" needs the package's own store, which moves a session to its new id: leave "store" out, or give it ` +
         'options',
     );
-  if (options.rotateGrace !== undefined && resolved.rotateEvery === undefined)
+  if (options?.rotateGrace !== undefined && resolved.rotateEvery === undefined)
     throw new OptionError(`${CALLER}: option "rotateGrace" needs option "rotateEvery"`);
   if (resolved.rotateGrace > (resolved.rotateEvery ?? Number.POSITIVE_INFINITY))
     throw new OptionError(`${CALLER}: option "rotateGrace" is at most "rotateEvery"`);
