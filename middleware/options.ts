@@ -185,9 +185,9 @@ export interface IntelligentSessionOptions {
   /** How many messages may wait to be worked on; more are dropped. Needs `worker: 'embedded'`. @default 20000 */
   readonly maxQueue?: number | undefined;
   /**
-   * Keys pages and notification ids before they are sent, 16 characters at least. Each is keyed by its session
-   * (HMAC-SHA256, some 2 µs each): neither messages nor answers nor what is kept says them (SECURITY.md). Another
-   * secret forgets what was seen.
+   * Keys pages and notification ids before they are sent, 16 characters at least. Each is keyed by its visitor
+   * (HMAC-SHA256 and AES-256): neither messages nor answers nor what is kept says them (SECURITY.md). Another secret
+   * forgets what was seen.
    * @default none
    */
   readonly itemSecret?: string | undefined;
@@ -370,7 +370,7 @@ export const schema = v.strictObject({
     v.optional(check.itemSecret),
     about('Keys pages and notification ids before they are sent, 16 characters at least.', {
       more:
-        'Each is keyed by its session (HMAC-SHA256, some 2 µs each): neither messages nor answers nor what is kept says them ' +
+        'Each is keyed by its visitor (HMAC-SHA256 and AES-256): neither messages nor answers nor what is kept says them ' +
         '([SECURITY.md](../SECURITY.md#what-redis-owner-learns)). Another secret forgets what was seen.',
     }),
   ),

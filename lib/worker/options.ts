@@ -84,8 +84,9 @@ export interface WorkerOptions {
   readonly expansion?: number | undefined;
   /**
    * Keys pages and notification ids where the site has not done it, 16 characters at least. Each is keyed by its
-   * session (HMAC-SHA256) before it goes into filters and page counts: who reads Redis can't ask about a known page
-   * (SECURITY.md). What the site has keyed by the same option stays as it is. Another secret forgets what was seen.
+   * visitor (HMAC-SHA256 and AES-256) before it goes into filters and page counts: who reads Redis can't ask about a
+   * known page (SECURITY.md). What the site has keyed by the same option stays as it is. Another secret forgets what
+   * was seen.
    * @default none
    */
   readonly itemSecret?: string | undefined;
@@ -137,7 +138,7 @@ export const schema = v.strictObject({
     v.optional(check.itemSecret),
     about('Keys pages and notification ids where the site has not done it, 16 characters at least.', {
       more:
-        "Each is keyed by its session (HMAC-SHA256) before it goes into filters and page counts: who reads Redis can't ask about a known " +
+        "Each is keyed by its visitor (HMAC-SHA256 and AES-256) before it goes into filters and page counts: who reads Redis can't ask about a known " +
         'page ([SECURITY.md](../SECURITY.md#what-redis-owner-learns)). What the site has keyed by the same option stays as it is. Another ' +
         'secret forgets what was seen.',
       flagText: '`INTELLIGENT_SESSION_ITEM_SECRET` in the environment is better than the flag.',
