@@ -134,19 +134,25 @@ export class SessionSaver {
 
   /** What was to be saved over is not there: the session has ended, or has got another id since it was read. */
   async #saveGone(asked: Save, state: SessionState, snapshot: Snapshot | undefined): Promise<void> {
-    const { rotation, records } = this.layers;
+    const { rotation } = this.layers;
     const { session, sid, user } = asked;
     const there = snapshot && (await rotation.follow(sid));
     if (!there) return this.#refuse(sid, user);
     const moved = rotation.moved(session, sid, there);
-    const loadedText = await rotation.textAt(moved, snapshot.loadedText);
-    const storedText =
-      snapshot.storedText === snapshot.loadedText ? loadedText : await rotation.textAt(moved, snapshot.storedText);
-    const storedValue = records.codec.encrypt(moved.to, storedText);
-    state.snapshot = { ...snapshot, sid: moved.to, loadedText, storedText, storedValue };
+    state.snapshot = await this.#underNewId(snapshot, moved);
+    const unanswered = state.unanswered?.filter((one) => one.sid === sid) ?? [];
+    state.unanswered = await Promise.all(unanswered.map((one) => this.#underNewId(one, moved)));
     this.layers.owners.forgetWhenNoted(sid);
     await this.layers.owners.removeNote(user, sid);
     return this.#saveMoved(asked, moved, state);
+  }
+
+  /** What is known of a session, as it is under the session's new id. */
+  async #underNewId(one: Snapshot, moved: Moved): Promise<Snapshot> {
+    const { rotation, records } = this.layers;
+    const loadedText = await rotation.textAt(moved, one.loadedText);
+    const storedText = one.storedText === one.loadedText ? loadedText : await rotation.textAt(moved, one.storedText);
+    return { ...one, sid: moved.to, loadedText, storedText, storedValue: records.codec.encrypt(moved.to, storedText) };
   }
 
   async #saveMoved(asked: Save, moved: Moved, state: SessionState): Promise<void> {

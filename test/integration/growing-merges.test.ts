@@ -271,6 +271,33 @@ describe('sessions with option merge', () => {
       expect(await stored('n')).to.deep.include(whole(['a', 'b', 'c']));
     });
 
+    it('and the session has got another id since', async () => {
+      const far = await openFar({ merge });
+      const near = open({ merge });
+      far.store.useRotation({ everyMs: Number.POSITIVE_INFINITY, graceMs: 10_000 });
+      near.useRotation({ everyMs: 0, graceMs: 10_000 });
+      Object.assign(near, {
+        generate: (req: object) => Object.assign(req, { sessionID: 'next', session: data() }),
+      });
+      await far.store.set('r', data(whole(['first']), 50_000));
+      const page = await load('r', far.store);
+      add(page, 'mine');
+      const rotate = async () => {
+        const { req } = (await load('r', near)) as unknown as { req: Request };
+        await new Promise<void>((resolve) => near.rotate(req, resolve));
+        const other = await load('next', near);
+        add(other, 'other');
+        await save(other);
+      };
+      await unanswered(far, () => save(page), has('r', 'mine'), rotate);
+      add(page, 'more');
+      await save(page);
+      add(page, 'last');
+      await save(page);
+      expect(await stored('r')).to.equal(null);
+      expect(await stored('next')).to.deep.include(whole(['first', 'mine', 'other', 'more', 'last']));
+    });
+
     it('of many at once, each of which is saved again', async () => {
       const far = await openFar({ merge });
       const near = open({ merge });
