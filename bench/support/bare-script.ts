@@ -8,7 +8,7 @@ import { storedItems } from '../../lib/intelligence/command/stored-item.js';
 
 const dist = (path: string) => new URL(`../../dist/lib/${path}`, import.meta.url).href;
 const { chooseBloomFilter } = (await import(
-  dist('bloom/choose.js')
+  dist('bloom-choice/choose-bloom-filter.js')
 )) as typeof import('../../lib/bloom-choice/choose-bloom-filter.js');
 const { keysOf } = (await import(
   dist('intelligence/commands.js')
@@ -19,7 +19,7 @@ const { pageview } = (await import(
 const { commandScript, TO_CALLER } = (await import(
   dist('intelligence/script.js')
 )) as typeof import('../../lib/intelligence/script.js');
-const { intelligencePrefix } = (await import(dist('keys.js'))) as typeof import('../../lib/redis/keys.js');
+const { intelligencePrefix } = (await import(dist('redis/keys.js'))) as typeof import('../../lib/redis/keys.js');
 
 interface Asked {
   readonly sid: string;

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 
@@ -38,5 +38,19 @@ describe('The names of the wire and of the keys', () => {
 
   it('only channels.ts spells a channel of Redis’ own', () => {
     expect(filesThatSpell(/__(redis|key(event|space)@?)/)).to.deep.equal(['lib/redis/channels.ts']);
+  });
+});
+
+describe('The benchmarks', () => {
+  it('load modules that a build makes', () => {
+    const folder = 'bench/support/';
+    const loaded = readdirSync(root + folder).flatMap((file) =>
+      Array.from(
+        readFileSync(root + folder + file, 'utf8').matchAll(/\bdist\('([^']+)\.js'\)|dist\/(lib\/[^'$]+)\.js'/g),
+        ([, inLib, path]) => path ?? `lib/${inLib}`,
+      ),
+    );
+    expect(loaded).to.include('lib/index').and.to.include('lib/intelligence/script');
+    expect(loaded.filter((module) => !existsSync(`${root}${module}.ts`))).to.deep.equal([]);
   });
 });
