@@ -13,6 +13,7 @@ import { FaultyProxy } from '../test/support/proxy.js';
 import { BROWSER } from '../test/support/site.js';
 import { until } from '../test/support/until.js';
 import { viewsOf } from '../test/support/views.js';
+import { messageOf } from './support/child-message.js';
 import { quick, report } from './support/figures.js';
 import type { Side } from './support/real-life-site.js';
 
@@ -26,7 +27,7 @@ async function start(file: string, args: readonly string[]): Promise<{ port: num
     execArgv: ['--import', 'tsx'],
   });
   children.push(child);
-  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  const { port } = (await messageOf(child)) as { port: number };
   const stop = async () => {
     child.disconnect();
     await once(child, 'exit');

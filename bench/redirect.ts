@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { startPrivateRedis } from '../demo/private-redis.js';
+import { messageOf } from './support/child-message.js';
 import { quick, report } from './support/figures.js';
 import type { Side } from './support/store-site.js';
 
@@ -20,7 +21,7 @@ async function start(file: string, args: readonly string[]) {
     execArgv: ['--import', 'tsx'],
     env: { ...process.env, NODE_ENV: 'production' },
   });
-  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  const { port } = (await messageOf(child)) as { port: number };
   const stop = async () => {
     child.disconnect();
     await once(child, 'exit');

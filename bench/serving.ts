@@ -9,6 +9,7 @@ import { startCluster } from '../test/support/cluster.js';
 import { cached } from '../test/support/servers.js';
 import { until } from '../test/support/until.js';
 import { viewsOf } from '../test/support/views.js';
+import { messageOf } from './support/child-message.js';
 import { median, quick, report, round } from './support/figures.js';
 import type { Result, Run } from './support/serving-process.js';
 import type { SiteSide } from './support/serving-site.js';
@@ -34,10 +35,10 @@ async function start(file: string, ...args: string[]): Promise<Side> {
     execArgv: ['--import', 'tsx'],
     env: { ...process.env, NODE_ENV: 'production' },
   });
-  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  const { port } = (await messageOf(child)) as { port: number };
   const ask = async (message: Run | 'cpu') => {
     child.send(message);
-    return (await once(child, 'message'))[0];
+    return messageOf(child);
   };
   const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
     const exit = once(child, 'exit');

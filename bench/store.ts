@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import autocannon from 'autocannon';
 import { Redis } from 'ioredis';
 import { startPrivateRedis } from '../demo/private-redis.js';
+import { messageOf } from './support/child-message.js';
 import { median, quantile, quick, report, round } from './support/figures.js';
 import type { Side } from './support/store-site.js';
 
@@ -24,7 +25,7 @@ async function start(file: string, args: readonly string[]): Promise<{ port: num
     env: { ...process.env, NODE_ENV: 'production' },
   });
   children.push(child);
-  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  const { port } = (await messageOf(child)) as { port: number };
   const stop = async () => {
     child.disconnect();
     await once(child, 'exit');
