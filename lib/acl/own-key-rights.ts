@@ -9,7 +9,7 @@ export const ownKeys = (namespace: string): string => ownKey(namespace, '*', '*'
 /** What our own scripts do with the keys that an application's commands declare. What the commands do is the application's affair. */
 export function ownKeyGroups({ namespace, cluster, commands }: AclScope): RightGroup[] {
   const { own } = commandKeys(namespace, '*');
-  const hash = { name: 'own', commands: ['hkeys'], keys: all([own]) };
+  const hash = { name: 'own', commands: ['hkeys', 'pttl'], keys: all([own]) };
   if (commands.length === 0) return [hash];
   return [
     { ...hash, commands: ['hkeys', 'hmget', 'hset', 'pttl', 'pexpire', 'unlink'] },

@@ -3,7 +3,9 @@ import type { Cluster, Redis } from 'ioredis';
 import type { CommandRequest, CommandWithKeys, WorkerOptions } from '../../lib/index.js';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
+import { OwnKeyCarrier } from '../../lib/intelligence/own-key-carrier.js';
 import { encodeId, ownKey, ownKeysOf } from '../../lib/redis/keys.js';
+import type { RedisTarget } from '../../lib/redis/target.js';
 import type { Executor } from '../../lib/serving/executor.js';
 import { until } from '../support/until.js';
 
@@ -70,6 +72,25 @@ export function itKeepsOwnKeys(namespace: string, ground: () => OwnKeysGround): 
   const writes = (subject: string, ...list: Write[]) => ask('write', subject, list);
   const carry = (user: string, anonymous: string) => ask('carry', user, encodeId(anonymous));
   const at = (subject: string, name: Name) => ownKey(namespace, subject, name);
+  /** What carries keys in a process that is killed after so many scripts. */
+  const carrierThatEndsAfter = (scripts: number): OwnKeyCarrier => {
+    const { client } = ground();
+    let ended = 0;
+    const dying = new Proxy(client, {
+      get(on, name) {
+        const value = Reflect.get(on, name, on);
+        if (!/^eval/.test(String(name))) return value;
+        return async (...args: unknown[]) => {
+          if (ended === scripts) throw new Error('killed');
+          const reply = await (value as (...args: unknown[]) => Promise<unknown>).apply(on, args);
+          ended++;
+          return reply;
+        };
+      },
+    });
+    const target = { client: dying, sharesCalls: !client.isCluster } as RedisTarget;
+    return new OwnKeyCarrier(target, { messageAgeMs: 60_000 }, namespace);
+  };
   const left = async (subject: string): Promise<string[]> => {
     const all = Object.values(commandKeys(namespace, subject));
     const own = ownKeysOf(commandKeys(namespace, subject).own, Object.keys(keys));
@@ -179,6 +200,29 @@ export function itKeepsOwnKeys(namespace: string, ground: () => OwnKeysGround): 
       if (!key.endsWith(':merged')) expect(await ground().client.pttl(key), key).to.be.above(HOUR * 1000);
   });
 
+  it('a carrying that ended half-way is finished by the next one, also of what was written since', async () => {
+    const { anonymous, user } = names();
+    const { client } = ground();
+    await writes(anonymous, ['INCRBY', 'count', 1], ['SADD', 'wishlist', 'lamp']);
+    await writes(user, ['INCRBY', 'count', 2]);
+    const steps = client.isCluster ? [0, 1, 2, 3] : [0, 1];
+    for (const step of steps) {
+      const crashed = await carrierThatEndsAfter(step)
+        .carry(anonymous, user, HOUR)
+        .then(
+          () => false,
+          () => true,
+        );
+      expect(crashed).to.equal(client.isCluster || step === 0);
+      await client.incrby(at(anonymous, 'count'), 4); // of a command that was running
+      await client.hset(commandKeys(namespace, anonymous).own, 'count', 'sum');
+    }
+    await carry(user, anonymous);
+    const { wishlist, count: total } = await everything(user);
+    expect({ wishlist, total }).to.deep.equal({ wishlist: ['lamp'], total: String(3 + 4 * steps.length) });
+    expect(await left(anonymous)).to.deep.equal([commandKeys(namespace, anonymous).gone]);
+  });
+
   it('a command behind the login finds them', async () => {
     const { anonymous, user } = names();
     await writes(anonymous, ['SADD', 'wishlist', 'lamp']);
@@ -247,9 +291,10 @@ export function itKeepsOwnKeys(namespace: string, ground: () => OwnKeysGround): 
 
   it('explain shows them', async () => {
     const { anonymous } = names();
-    expect((await ask('explain', anonymous, '')).ownKeys).to.deep.equal([]);
+    expect(await ask('explain', anonymous, '')).to.deep.include({ ownKeys: [], keptForSeconds: 0 });
     await writes(anonymous, ...ofVisitor, ['SADD', 'wishlist', ...Array.from({ length: 300 }, (_, i) => `item ${i}`)]);
-    const { ownKeys } = await ask('explain', anonymous, '');
+    const { ownKeys, keptForSeconds } = await ask('explain', anonymous, '');
+    expect(keptForSeconds).to.be.above(HOUR);
     const byName = new Map<string, any>(ownKeys.map((one: { name: string }) => [one.name, one]));
     expect([...byName.keys()]).to.deep.equal(Object.keys(keys).sort());
     expect(byName.get('brands')).to.deep.equal({ name: 'brands', type: 'hyperloglog', size: 2 });

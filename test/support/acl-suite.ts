@@ -1,5 +1,6 @@
 /** What the suite's tests name, and the rights for it: users of as-acl-user.ts have those of all tests. */
 import { type AclRole, type AclScope, type RightGroup, rightsOf, type ServerFeatures } from '../../lib/acl/rights.js';
+import { ownKeys } from '../../lib/acl/own-key-rights.js';
 import { mergeGroups } from '../../lib/acl/rule.js';
 import { shardGlob } from '../../lib/transport/pubsub/shard.js';
 
@@ -82,5 +83,12 @@ export function rightsOfSuite(role: Role, server: ServerFeatures): RightGroup[] 
     ...group,
     keys: group.keys?.map((key) => key.replaceAll('contract:', 'contract*:')) ?? [],
   });
-  return mergeGroups(all.flatMap((scope) => ROLES[role].flatMap((each) => rightsOf(each, scope))).map(wide));
+  const groups = all.flatMap((scope) => ROLES[role].flatMap((each) => rightsOf(each, scope)));
+  // what the tests' own commands do with their keys
+  const own = {
+    name: 'own-keys',
+    commands: words('sadd scard hset zadd pfadd incrby set rpush'),
+    keys: [`~${ownKeys('*')}`],
+  };
+  return mergeGroups([...groups, ...(role === 'serving' ? [] : [own])].map(wide));
 }

@@ -12,7 +12,7 @@ commands['explain'] = function(keys, message)
       if minutes > 0 then days[#days + 1] = '[' .. day .. ',' .. minutes .. ']' end
     end
   end
-  local left = math.max(redis.call('PTTL', keys.activity), redis.call('PTTL', keys.notified))
+  local left = math.max(redis.call('PTTL', keys.activity), redis.call('PTTL', keys.notified), redis.call('PTTL', keys.own))
   return '{"pageViews":' .. activity.views .. ',"uniquePages":' .. activity.unique_pages ..
     ',"notificationsRead":' .. bloom_count(keys.notified) ..
     ',"ownKeys":' .. explain_own(keys.own) ..

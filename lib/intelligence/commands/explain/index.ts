@@ -52,7 +52,7 @@ export const explain = {
   effect: 'reads',
   makes: [],
   keys: ['activity', 'notified', 'own'],
-  uses: { activity: ['get', 'bitcount', 'pttl'], notified: ['filter'], own: ['hkeys'] },
+  uses: { activity: ['get', 'bitcount', 'pttl'], notified: ['filter'], own: ['hkeys', 'pttl'] },
   lua: ['explain-own.lua', 'explain.lua'],
   items: 'none',
   fields: (_, { activityDays }) => ({ days: activityDays }),
