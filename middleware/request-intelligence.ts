@@ -86,8 +86,8 @@ export class RequestIntelligence extends Intelligence {
   /**
    * Erases all that is known of this visitor, and of the user who is logged in: live data, and what is on its way. What stays is a mark
    * without data, a minute (with streams, `maxMessageAgeSeconds`), in which nothing more is kept of a user who is not on streams. The
-   * session itself goes on, see docs/users.md. Works without consent, too. True: erased; false: Redis did not do it. SET and
-   * UNLINK, in one round trip.
+   * session itself goes on, see docs/users.md. Works without consent, too. True: erased; false: Redis did not do it. SET, HKEYS
+   * and UNLINK, in one round trip, and an UNLINK where commands of your own keep something.
    */
   async forget(): Promise<boolean> {
     const { subjects } = this.context;

@@ -1,5 +1,6 @@
 /** What the suite's tests name, and the rights for it: users of as-acl-user.ts have those of all tests. */
 import { type AclRole, type AclScope, type RightGroup, rightsOf, type ServerFeatures } from '../../lib/acl/rights.js';
+import { ownKeys } from '../../lib/acl/own-key-rights.js';
 import { mergeGroups } from '../../lib/acl/rule.js';
 import { shardGlob } from '../../lib/transport/pubsub/shard.js';
 
@@ -20,7 +21,7 @@ const suite = {
   namespaces: [
     '',
     ...words(
-      'a: admin: app: app1: app1:shop: backlog: by: carried: closed: combos: e: embedded: far: first: flood: here: large: lists: local:',
+      'a: admin: app: app1: app1:shop: backlog: by: carried: closed: combos: e: embedded: far: first: flood: here: large: lists: local: own-keys:',
     ),
     ...words(
       'long: n: names: nobody: once: own: p: pre: s: second: shape: shop: silent: slow: stop: test: there: v: w: x',
@@ -39,7 +40,9 @@ const suite = {
     ...words(
       'ok slow send-mail price welcome own my-command close odd never hang shout quick nothing nothing-later no-json',
     ),
-    ...words('fail kicked flooded no-such-command null bigint stop echo checkout report leak forge large broken hangs'),
+    ...words(
+      'write write-late whose fail kicked flooded no-such-command null bigint stop echo checkout report leak forge large broken hangs',
+    ),
   ],
 };
 
@@ -80,5 +83,12 @@ export function rightsOfSuite(role: Role, server: ServerFeatures): RightGroup[] 
     ...group,
     keys: group.keys?.map((key) => key.replaceAll('contract:', 'contract*:')) ?? [],
   });
-  return mergeGroups(all.flatMap((scope) => ROLES[role].flatMap((each) => rightsOf(each, scope))).map(wide));
+  const groups = all.flatMap((scope) => ROLES[role].flatMap((each) => rightsOf(each, scope)));
+  // what the tests' own commands do with their keys
+  const own = {
+    name: 'own-keys',
+    commands: words('sadd scard hset zadd pfadd incrby set rpush'),
+    keys: [`~${ownKeys('*')}`],
+  };
+  return mergeGroups([...groups, ...(role === 'serving' ? [] : [own])].map(wide));
 }

@@ -1,0 +1,174 @@
+import { expect } from 'chai';
+import express from 'express';
+import type { SessionData } from 'express-session';
+import { Cluster, Redis } from 'ioredis';
+import type { PrivateRedis } from '../../demo/private-redis.js';
+import { createWorker, type IntelligentSessionOptions, intelligentSession } from '../../lib/index.js';
+import { commands, itKeepsOwnKeys, type OwnKeysGround } from '../contract/own-keys.js';
+import { startCluster } from '../support/cluster.js';
+import { flavours, startServer } from '../support/servers.js';
+import { Site, Visitor } from '../support/site.js';
+import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
+
+const namespace = 'own-keys:';
+const base = { namespace, secret: 'test' } as const;
+
+const ways: Readonly<Record<string, IntelligentSessionOptions>> = {
+  embedded: { worker: 'embedded', commands },
+  'pub/sub': {},
+  streams: { transport: 'stream' },
+};
+
+async function openSessions(redis: string | Cluster, client: Redis | Cluster, options: IntelligentSessionOptions) {
+  const { transport } = options;
+  const worker =
+    options.worker === 'embedded'
+      ? undefined
+      : await createWorker({ redis, namespace, commands, ...(transport && { transport }) });
+  const sessions = intelligentSession({ ...base, ...options, redis });
+  const faults: Error[] = [];
+  worker?.on('fault', (error) => void faults.push(error));
+  if (!worker) sessions.serving.on('fault', (error) => void faults.push(error));
+  const ground: OwnKeysGround = { client, serving: sessions.serving, faults };
+  return { ground, sessions, close: async () => void (await Promise.all([sessions.close(), worker?.close()])) };
+}
+
+for (const flavour of flavours)
+  for (const [way, options] of Object.entries(ways)) {
+    if (flavour.server !== 'redis-7.0' && way !== 'embedded') continue;
+    describe(`keys of an application's commands, on ${flavour.name}, ${way}`, () => {
+      let redis: PrivateRedis;
+      let client: Redis;
+      let opened: Awaited<ReturnType<typeof openSessions>>;
+      before(async function () {
+        redis = await startServer(this, flavour);
+        client = new Redis(redis.url);
+        opened = await openSessions(redis.url, client, options);
+      });
+      after(async () => {
+        await opened?.close();
+        client?.disconnect();
+        await redis?.stop();
+      });
+      itKeepsOwnKeys(namespace, () => opened.ground);
+    });
+  }
+
+describe("keys of an application's commands, on a Cluster", () => {
+  let cluster: Awaited<ReturnType<typeof startCluster>>;
+  let client: Cluster;
+  before(async function () {
+    this.timeout(60_000);
+    cluster = await startCluster(3);
+    client = new Cluster([...cluster.nodes]);
+    client.on('error', () => {});
+  });
+  after(async function () {
+    this.timeout(60_000);
+    client?.disconnect();
+    await cluster?.stop();
+  });
+
+  for (const [way, options] of Object.entries(ways))
+    describe(way, () => {
+      let opened: Awaited<ReturnType<typeof openSessions>>;
+      before(async () => {
+        for (const master of await cluster.masters()) {
+          const one = new Redis(master.url);
+          await one.flushall();
+          one.disconnect();
+        }
+        opened = await openSessions(client, client, options);
+      });
+      after(() => opened?.close());
+      itKeepsOwnKeys(namespace, () => opened.ground);
+    });
+});
+
+type WithUser = SessionData & { user?: string };
+
+/** A shop with a wish list. */
+function shopOf(sessions: ReturnType<typeof intelligentSession>) {
+  const app = express();
+  app.use(sessions);
+  const ask = (req: express.Request, ...writes: unknown[][]) =>
+    req.intelligence.ask('write', [...writes, ['SCARD', 'wishlist']], { timeout: 5000 });
+  app.post('/wish/:item', async (req, res) => {
+    (req.session as WithUser & { wished?: boolean }).wished = true;
+    res.json(await ask(req, ['SADD', 'wishlist', req.params.item], ['INCRBY', 'count', '1']));
+  });
+  app.get('/wishes', async (req, res) => void res.json(await ask(req)));
+  app.post('/login/:user', async (req, res) => {
+    await req.session.regenerate();
+    (req.session as WithUser).user = req.params.user;
+    res.json(await ask(req));
+  });
+  app.post('/logout', (req, res) => void req.session.destroy(() => res.json(null)));
+  app.post('/forget', async (req, res) => void res.json(await req.intelligence.forget()));
+  app.get('/explain', async (req, res) => void res.json(await req.intelligence.explain()));
+  return app;
+}
+
+for (const [way, options] of Object.entries(ways))
+  describe(`a shop whose command keeps a wish list (${way})`, () => {
+    let redis: PrivateRedis;
+    let client: Redis;
+    const opened = useRedis((started) => ({ redis, client } = started));
+    const openShop = async () => {
+      const { ground, sessions, close } = await openSessions(redis.url, client, {
+        ...options,
+        user: (session: WithUser) => session.user,
+      });
+      const site = await Site.open(shopOf(sessions));
+      opened.push(close, () => site.close());
+      return { site, ground };
+    };
+    const post = async (visitor: Visitor, path: string) => (await visitor.fetch(path, { method: 'POST' })).json();
+    const kept = async () => (await client.keys('*')).filter((key) => /\}:own/.test(key));
+
+    it('the user finds it at the login itself, on this device and the second, and the next visitor does not', async () => {
+      const { site } = await openShop();
+      const visitor = new Visitor(site.url);
+      expect(await post(visitor, '/wish/lamp')).to.equal(1);
+      expect(await post(visitor, '/wish/sofa')).to.equal(2);
+      expect(await post(visitor, '/login/ann')).to.equal(2);
+      const phone = new Visitor(site.url);
+      expect(await post(phone, '/wish/chair')).to.equal(1);
+      expect(await post(phone, '/login/ann')).to.equal(3);
+      expect(await visitor.json('/wishes')).to.equal(3);
+      await post(visitor, '/logout');
+      expect(await visitor.json('/wishes')).to.equal(0);
+      expect(await post(visitor, '/login/bob')).to.equal(0);
+      expect(await phone.json('/wishes')).to.equal(3);
+      const { text, ownKeys } = await phone.json('/explain');
+      expect(ownKeys.map(({ name, size }: { name: string; size: number }) => [name, size])).to.deep.equal([
+        ['count', 1],
+        ['wishlist', 3],
+      ]);
+      expect(text).to.contain('We also keep: count (1 byte), wishlist (3 items).');
+    });
+
+    it('the end of a visitor’s session leaves nothing of it, nor does forget()', async () => {
+      const { site } = await openShop();
+      const visitor = new Visitor(site.url);
+      const before = new Set(await client.keys('*'));
+      await post(visitor, '/wish/lamp');
+      expect(await kept()).to.have.lengthOf(3);
+      await post(visitor, '/logout');
+      await until('it is erased', async () => (await kept()).length === 0);
+
+      for (const login of [false, true]) {
+        await post(visitor, '/wish/lamp');
+        if (login) await post(visitor, '/login/ann');
+        expect(await post(visitor, '/forget')).to.equal(true);
+        const rest = (await client.keys('*')).filter(
+          (key) => !before.has(key) && !/sess:|^ended:|async:|ss:(shape|stream|workers)/.test(key),
+        );
+        for (const key of rest) {
+          expect(key).to.match(/:gone$/);
+          expect(await client.pttl(key), key).to.be.above(0);
+        }
+      }
+    });
+  });
