@@ -25,6 +25,7 @@ async function killed() {
   try {
     return await lostAfter('kill -9 of one Redis, appendfsync always', notifications, async () => {
       process.kill(redis.pid, 'SIGKILL');
+      await redis.stop(); // its port is free then
       redis = await startPrivateRedis({ args, port: redis.port });
     });
   } finally {

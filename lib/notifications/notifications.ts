@@ -118,6 +118,7 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     const args = [id, json, ...times, maxPerGroup, list.channel, JSON.stringify(id)];
     const { reply } = await this.#write(publishScript, list, args, id);
     const [outcome, , untold] = reply;
+    if (outcome === -1) this.#total.of('refused').inc();
     if (outcome === -1)
       throw new IntelligentSessionError(
         'ERR_INTELLIGENT_SESSION_TOO_MANY',

@@ -395,6 +395,26 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
         await client.select(0);
       });
 
+      it('what becomes of notifications is counted', async () => {
+        const notifications = open({ maxPerGroup: 1 });
+        for (const id of ['a', 'a', 'b']) await notifications.publish(GROUP, { id, title: id });
+        await notifications.publish(GROUP, { id: 'later', title: 'x', publishAt: later(DAY_MS) });
+        await rejected(notifications.publish(GROUP, { title: 'x', publishAt: later(DAY_MS) }));
+        await notifications.edit(GROUP, 'b', { title: 'B' });
+        await notifications.remove(GROUP, 'b');
+        await notifications.remove(GROUP, 'b');
+        const text = await notifications.metrics.metrics();
+        const counted = Array.from(text.matchAll(/_total\{event="(\w+)"\} (\d+)/g), ([, event, n]) => `${event} ${n}`);
+        expect(counted).to.have.members([
+          'published 2',
+          'repeated 1',
+          'scheduled 1',
+          'refused 1',
+          'edited 1',
+          'removed 1',
+        ]);
+      });
+
       it('wrong options are coded errors at once', () => {
         for (const options of [
           { nonsense: 1 },
