@@ -10,6 +10,7 @@ const ROLES: Record<Role, readonly AclRole[]> = {
   serving: ['serving'],
   worker: ['worker'],
   embedded: ['serving', 'worker'],
+  notifications: ['notifications'],
 };
 
 /**
