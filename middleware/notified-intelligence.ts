@@ -57,9 +57,8 @@ export abstract class NotifiedIntelligence extends Intelligence {
   notifications<T extends Named>(items: readonly T[]): Promise<Seen<T>[]>;
   async notifications(given?: NotificationsPage | readonly Named[]): Promise<VisitorNotification[] | Seen<Named>[]> {
     if (Array.isArray(given)) return seenOf.methods.notifications.call(this, given);
-    if (given !== undefined && (typeof given !== 'object' || given === null))
-      throw argumentError('notifications', 'a list, or { limit, before }', given);
-    const { limit = DEFAULT_LIMIT, before = Number.POSITIVE_INFINITY } = optionsOf('notifications', given);
+    const page = optionsOf('notifications', given as NotificationsPage | undefined);
+    const { limit = DEFAULT_LIMIT, before = Number.POSITIVE_INFINITY } = page;
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
       throw argumentError('notifications', `"limit" to be a whole number from 1 to ${MAX_LIMIT}`, limit);
     if (typeof before !== 'number' || Number.isNaN(before))

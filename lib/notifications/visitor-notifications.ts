@@ -47,7 +47,7 @@ export interface VisitorNotificationsOptions {
   readonly maxWaitMs: number;
 }
 
-export type NoAnswer = 'away' | 'timeout' | 'redis' | 'gone';
+export type NoAnswer = 'timeout' | 'redis' | 'failed';
 
 export interface VisitorNotificationsHooks {
   fault(error: Error): void;
@@ -250,9 +250,7 @@ export class VisitorNotifications {
       }
       this.#unanswered(method, 'timeout');
     } catch (error) {
-      const { code } = error as IntelligentSessionError;
-      const isAway = code === 'ERR_INTELLIGENT_SESSION_NOT_READY';
-      this.#unanswered(method, isAway ? 'away' : 'redis');
+      this.#unanswered(method, 'redis');
       this.hooks.fault(error instanceof IntelligentSessionError ? error : redisFault(error));
     } finally {
       timeout?.clear();
@@ -261,7 +259,7 @@ export class VisitorNotifications {
   }
 
   #isGone(method: string): undefined {
-    this.#unanswered(method, 'gone');
+    this.#unanswered(method, 'failed');
     return undefined;
   }
 
