@@ -1,5 +1,5 @@
 import type { SessionData } from 'express-session';
-import type { Explained } from '../lib/intelligence/commands/explain/index.js';
+import type { Explained, ExplainedKey } from '../lib/intelligence/commands/explain/index.js';
 
 /** All that is kept of a visitor or a user. */
 export interface Explanation {
@@ -13,6 +13,8 @@ export interface Explanation {
   readonly notificationsRead: number;
   /** The days with a page view, of those that are kept: the date (UTC), and in how many minutes there was one. */
   readonly days: readonly { readonly date: string; readonly activeMinutes: number }[];
+  /** What your own commands keep, by the names of the keys that they declare (docs/commands.md). */
+  readonly ownKeys: readonly ExplainedKey[];
   /** Until when it is kept, if nothing more comes. */
   readonly keptUntil: Date;
   /** What the application has stored with the session, or with each session of the user. */
@@ -25,7 +27,7 @@ const DAY_MS = 86_400_000;
 
 /** Makes an explanation of the figures and the sessions. */
 export function explanationOf(
-  { pageViews, uniquePages, notificationsRead, days: pairs, keptForSeconds }: Explained,
+  { pageViews, uniquePages, notificationsRead, days: pairs, ownKeys, keptForSeconds }: Explained,
   isUser: boolean,
   sessions: readonly Partial<SessionData>[],
 ): Explanation {
@@ -40,11 +42,24 @@ export function explanationOf(
     `${count(uniquePages, 'page')}, and ${count(notificationsRead, 'notification')} that you have read. ` +
     `You were here in ${count(minutes, 'minute')} on ${count(days.length, 'day')} of those that we keep` +
     `${days.length > 0 ? ` (${days.map(({ date }) => date).join(', ')})` : ''}. Which pages you have seen can't be listed. ` +
+    `${ownKeys.length > 0 ? `We also keep: ${ownKeys.map(textOf).join(', ')}. ` : ''}` +
     `It is kept until ${keptUntil.toISOString().slice(0, 10)}, or longer if you come back. Sessions: ${sessions.length}.`;
   const who = isUser ? 'user' : 'visitor';
-  return { who, pageViews, uniquePages, notificationsRead, days, keptUntil, sessions: sessions.map(dataOf), text };
+  return {
+    who,
+    pageViews,
+    uniquePages,
+    notificationsRead,
+    days,
+    ownKeys,
+    keptUntil,
+    sessions: sessions.map(dataOf),
+    text,
+  };
 }
 
+const ITEMS = { string: 'byte', hyperloglog: 'item', set: 'item', zset: 'item', hash: 'field', list: 'item' } as const;
+const textOf = ({ name, type, size }: ExplainedKey): string => `${name} (${count(size, ITEMS[type])})`;
 const count = (many: number, what: string): string => `${many} ${what}${many === 1 ? '' : 's'}`;
 
 /** What the application has stored, without the session's id, which is a key to it, and without the cookie's settings. */

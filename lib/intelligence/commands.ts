@@ -41,7 +41,7 @@ export const builtIn: ReadonlyMap<string, CommandDescriptor> = new Map(descripto
 /** Does a command only read? Where nobody waits for its answer, nothing is lost without it. */
 export const isRead = (command: string): boolean => builtIn.get(command)?.effect === 'reads';
 
-const everyKey: readonly string[] = [...keptKeys, 'gone'];
+const everyKey: readonly string[] = [...keptKeys, 'own', 'gone'];
 export const keysOf = ({ keys }: CommandDescriptor): readonly string[] => (keys === 'every' ? everyKey : keys);
 
 /** The files of a command's Lua, named from the project's root. */
