@@ -138,6 +138,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
       { namespace, itemSecret, earlier: notifications.earlier, timeoutMs, maxWaitMs },
       { fault, unanswered: (method, why) => void serving.emit('degraded', method, why) },
     );
+  if (notified && subjects)
+    subjects.alsoCarry = (from, user) => notified.carry(from, { subject: user, ttlSeconds: subjects.userTtlSeconds });
   const tracking = trackSession(ownStore, subjects);
   if (rotateEvery !== undefined) ownStore?.useRotation({ everyMs: rotateEvery * 1000, graceMs: rotateGrace * 1000 });
   const rotated = rotatingIds(rotateEvery === undefined ? undefined : ownStore);

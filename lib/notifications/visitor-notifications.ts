@@ -29,6 +29,9 @@ const readScript = new Script<[nowUs: string, instead: string, seen: string[], o
 );
 const markScript = new Script<[outcome: number | string, untold: string]>(loadScript('lib/notifications/mark.lua'), 2);
 
+const mergeScript = new Script<number>(loadScript('lib/notifications/merge-seen.lua'), 2);
+const dropScript = new Script<number>(loadScript('lib/notifications/drop-seen.lua'));
+
 /** Of whom it is known what they have read. */
 export interface Reader {
   readonly subject: string;
@@ -96,6 +99,8 @@ export class VisitorNotifications {
     'Lists of groups that were looked at, by where they came from (cache, redis)',
     ['source'],
   );
+  /** What is being carried to a user, by the user's subject. */
+  readonly #carrying = new Map<string, Promise<unknown>>();
   /** How far Redis' clock is ahead of this machine's, µs. */
   #aheadUs = 0;
 
@@ -158,6 +163,31 @@ export class VisitorNotifications {
     });
   }
 
+  /**
+   * Adds what a visitor has read to what the user has who has logged in. What is asked of the user meanwhile waits for it. False: it was not
+   * answered, and is to be done again, which adds nothing twice.
+   */
+  async carry(from: string, user: Reader): Promise<boolean> {
+    const before = this.#carrying.get(user.subject);
+    const carrying = Promise.all([before, this.#bounded('carry', this.options.maxWaitMs, () => this.#carry(from, user))]);
+    this.#carrying.set(user.subject, carrying);
+    const [, isDone] = await carrying;
+    if (this.#carrying.get(user.subject) === carrying) this.#carrying.delete(user.subject);
+    return isDone ?? false;
+  }
+
+  async #carry(from: string, { subject, ttlSeconds }: Reader): Promise<true> {
+    await this.#availability.ready();
+    const { client } = this.#target;
+    const key = seenKey(this.#namespace, from);
+    const fields = Object.entries(await client.hgetall(key)).flat();
+    if (fields.length === 0) return true;
+    const keys = [seenKey, goneKey].map((keyOf) => keyOf(this.#namespace, subject));
+    await mergeScript.run(client, [...keys, ttlSeconds * 1000, SINCE, ...fields]);
+    await dropScript.run(client, [key, ...fields]);
+    return true;
+  }
+
   /** Waits for what is under way, for `timeoutMs` at most, and closes the connections. */
   async close(timeoutMs: number): Promise<void> {
     await this.#unfinished.settled(timeoutMs);
@@ -167,6 +197,7 @@ export class VisitorNotifications {
 
   async #read(groups: readonly string[], reader: Reader | undefined): Promise<ReaderLists> {
     await this.#availability.ready();
+    if (reader && this.#carrying.has(reader.subject)) await this.#carrying.get(reader.subject);
     const [own, ...lists] = await Promise.all([
       reader && this.#readOwn(reader),
       ...groups.map((group) => this.#groups.get(group)),
