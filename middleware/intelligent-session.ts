@@ -14,6 +14,7 @@ import { consentOf, type Consents } from './consent.js';
 import type { ExpressRequest } from './express-request.js';
 import { expressSessionOptions } from './express-session-options.js';
 import { guardSerialization } from './guard-serialization.js';
+import { type Loaded, load } from './load.js';
 import { orderError } from './middleware-order.js';
 import { countOpen } from './open-instances.js';
 import type { IntelligentSessionOptions } from './options.js';
@@ -73,6 +74,12 @@ export interface IntelligentSession extends Middleware {
    * and of a user nothing. Nobody is asked for consent: that is for you to know. Throws an OptionError for a wrong argument.
    */
   of(who: Who, options?: { groups?: readonly string[] | undefined }): VisitorIntelligence;
+  /**
+   * A handler that asks for several things at once, one round trip of time, and puts the answers into `res.locals`, where templates find
+   * them: `app.get('/', sessions.load('pageview', 'unread'), (req, res) => res.render('home'))`. `pageview`, `activity`, `suggestions`,
+   * `notifications`, `unread`; each costs what its method costs. Throws an OptionError for another name.
+   */
+  load(...names: Loaded[]): (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
   /**
    * Waits for the responses that are under way and for what they save and send, for `timeout` ms at most (5000) and not at all
    * where Redis is away; then closes every connection that was opened here. Can be called twice. Never rejects for a fault.
@@ -181,7 +188,14 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     unsubscribe();
     await Promise.all([serving.close(left()), ownStore?.close(left()), notified?.close(left().timeout)]);
   });
-  return Object.assign(handler, { store, serving, beacon: () => beacon(countSeen, fault), of, close });
+  return Object.assign(handler, {
+    store,
+    serving,
+    beacon: () => beacon(countSeen, fault),
+    load: (...names: Loaded[]) => load(names, notified !== undefined),
+    of,
+    close,
+  });
 }
 
 /** What each request goes through: its policy, its `req.intelligence`, and express-session. */

@@ -169,7 +169,10 @@ export class VisitorNotifications {
    */
   async carry(from: string, user: Reader): Promise<boolean> {
     const before = this.#carrying.get(user.subject);
-    const carrying = Promise.all([before, this.#bounded('carry', this.options.maxWaitMs, () => this.#carry(from, user))]);
+    const carrying = Promise.all([
+      before,
+      this.#bounded('carry', this.options.maxWaitMs, () => this.#carry(from, user)),
+    ]);
     this.#carrying.set(user.subject, carrying);
     const [, isDone] = await carrying;
     if (this.#carrying.get(user.subject) === carrying) this.#carrying.delete(user.subject);
@@ -230,12 +233,7 @@ export class VisitorNotifications {
   }
 
   /** True: something was unread. Undefined: what is kept of the reader has ended, since the session has, and nothing was kept. */
-  async #mark(
-    reader: Reader,
-    marks: readonly Mark[],
-    isTold = true,
-    isMoved = false,
-  ): Promise<boolean | undefined> {
+  async #mark(reader: Reader, marks: readonly Mark[], isTold = true, isMoved = false): Promise<boolean | undefined> {
     const { subject, ttlSeconds } = reader;
     const namespace = this.#namespace;
     const keys = [seenKey, goneKey].map((keyOf) => keyOf(namespace, subject));
@@ -245,8 +243,7 @@ export class VisitorNotifications {
     const [outcome, untold] = await markScript.run(this.#target.client, args);
     if (untold !== '') this.hooks.fault(redisFault(`a mark is stored, and open pages can't be told: ${untold}`));
     if (typeof outcome === 'number') return outcome === 1;
-    if (isUserSubject(outcome) && !isMoved)
-      return this.#mark({ subject: outcome, ttlSeconds }, marks, isTold, true);
+    if (isUserSubject(outcome) && !isMoved) return this.#mark({ subject: outcome, ttlSeconds }, marks, isTold, true);
     return undefined;
   }
 
