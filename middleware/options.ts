@@ -79,6 +79,11 @@ export interface IntelligentSessionOptions {
    * @default by Sec-GPC
    */
   readonly consent?: Consent | undefined;
+  /**
+   * Published notifications: which groups a visitor is in. With it this process has two connections more, one of them
+   * for what is told of changes.
+   * @default none
+   */
   readonly notifications?: SiteNotifications | undefined;
   /**
    * Who is the user of a session: a function of the session, whose answer is a text or a number, or `'identify'`, where
