@@ -142,7 +142,11 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     notifications &&
     new VisitorNotifications(
       redis,
-      { namespace, itemSecret, earlier: notifications.earlier, timeoutMs, maxWaitMs },
+      {
+        ...{ namespace, itemSecret, timeoutMs, maxWaitMs },
+        earlier: notifications.earlier,
+        durable: notifications.durable,
+      },
       { fault, unanswered: (method, why) => void serving.emit('degraded', method, why) },
     );
   if (notified && subjects)

@@ -4,6 +4,7 @@ import * as check from '../lib/options/checks.js';
 import { about, withNeeds } from '../lib/options/option-facts.js';
 import type { Combo } from '../lib/intelligence/command/descriptor.js';
 import type { RedisOption } from '../lib/redis/client.js';
+import { durable } from '../lib/notifications/options.js';
 import { maxWaitMs, redisEntries } from '../lib/redis/redis-option.js';
 import {
   DEFAULT_BACKLOG,
@@ -309,6 +310,7 @@ export const schema = v.strictObject({
           v.optional(v.picklist(['unread', 'read']), 'unread'),
           about("What a group had before a visitor came first: `'unread'` or `'read'`."),
         ),
+        durable,
       }),
     ),
     about('[Published notifications](notifications.md): which groups a visitor is in.', {

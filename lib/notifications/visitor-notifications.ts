@@ -16,6 +16,7 @@ import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
 import { UnfinishedWork } from '../redis/unfinished-work.js';
 import { changesChannel } from '../transport/protocol.js';
+import { type DurableOptions, DurableWrites, type WriteOutcome } from './durable-writes.js';
 import { GroupLists } from './group-lists.js';
 import { ListChanges } from './list-changes.js';
 import { isRead, SeenHash, SINCE, seenField } from './read-state.js';
@@ -27,7 +28,8 @@ const readScript = new Script<[nowUs: string, instead: string, seen: string[], o
   loadScript('lib/notifications/read.lua'),
   3,
 );
-const markScript = new Script<[outcome: number | string, untold: string]>(loadScript('lib/notifications/mark.lua'), 2);
+type MarkReply = [outcome: number | string, untold: string];
+const markScript = new Script<MarkReply>(loadScript('lib/notifications/mark.lua'), 2);
 
 const mergeScript = new Script<number>(loadScript('lib/notifications/merge-seen.lua'), 2);
 const dropScript = new Script<number>(loadScript('lib/notifications/drop-seen.lua'));
@@ -48,6 +50,8 @@ export interface VisitorNotificationsOptions {
   readonly timeoutMs: number;
   /** How long the first connection is waited for, and a mark, which is to be kept. */
   readonly maxWaitMs: number;
+  /** A mark is answered when replicas have it. */
+  readonly durable: DurableOptions | undefined;
 }
 
 export type NoAnswer = 'timeout' | 'redis' | 'failed';
@@ -87,7 +91,9 @@ export class VisitorNotifications {
   readonly #availability: Availability;
   readonly #groups: GroupLists;
   readonly #unfinished: UnfinishedWork;
-  readonly #secret: string | undefined;
+  readonly #durable: DurableWrites | undefined;
+  /** They are private, so that no log of this object shows the secret among them. */
+  readonly #options: VisitorNotificationsOptions;
   readonly #fields = new Map<string | undefined, string>();
   readonly #questions = this.metrics.counter(
     'intelligent_session_notification_requests_total',
@@ -106,17 +112,18 @@ export class VisitorNotifications {
 
   constructor(
     redis: RedisOption,
-    readonly options: Omit<VisitorNotificationsOptions, 'itemSecret'> & Partial<VisitorNotificationsOptions>,
+    options: VisitorNotificationsOptions,
     readonly hooks: VisitorNotificationsHooks,
   ) {
-    const { maxWaitMs, itemSecret } = options;
-    this.#secret = itemSecret;
+    const { maxWaitMs, durable } = options;
+    this.#options = options;
     this.#namespace = namespaceOf(redis, options.namespace);
     this.#target = openTarget(redis, maxWaitMs);
     corkWrites(this.#target);
     onConnectionFault(this.#target.client, hooks.fault);
     this.#availability = new Availability(this.#target.client, maxWaitMs);
     this.#unfinished = new UnfinishedWork(this.#target.client);
+    if (durable) this.#durable = new DurableWrites(this.#target, durable, maxWaitMs);
     this.changes = new ListChanges(this.#target, this.#namespace);
     this.changes.on('fault', hooks.fault);
     this.#groups = new GroupLists(
@@ -133,13 +140,13 @@ export class VisitorNotifications {
    * Undefined where no answer came in time.
    */
   read(method: string, groups: readonly string[], reader: Reader | undefined): Promise<ReaderLists | undefined> {
-    const limitMs = this.options.timeoutMs + distanceMsOf(this.#target);
+    const limitMs = this.#options.timeoutMs + distanceMsOf(this.#target);
     return this.#bounded(method, limitMs, () => this.#read(groups, reader));
   }
 
   /** Marks what has this id in one of these lists. True: it was unread; false: it had been read; null: no list has it. */
   async mark(id: string, groups: readonly string[], reader: Reader): Promise<boolean | null | undefined> {
-    return this.#bounded('markNotificationSeen', this.options.maxWaitMs, async () => {
+    return this.#bounded('markNotificationSeen', this.#markMs, async () => {
       const { lists } = await this.#read(groups, reader);
       const marks = lists.flatMap((list): Mark[] => {
         const item = list.items.find((one) => one.id === id);
@@ -152,7 +159,7 @@ export class VisitorNotifications {
 
   /** Marks all that these lists have now. True: it is done, whether something was unread or not. */
   async markAll(groups: readonly string[], reader: Reader): Promise<true | undefined> {
-    return this.#bounded('markAllSeen', this.options.maxWaitMs, async () => {
+    return this.#bounded('markAllSeen', this.#markMs, async () => {
       const { lists } = await this.#read(groups, reader);
       const marks = lists.flatMap((list): Mark[] => {
         const [newest] = list.items;
@@ -171,7 +178,7 @@ export class VisitorNotifications {
     const before = this.#carrying.get(user.subject);
     const carrying = Promise.all([
       before,
-      this.#bounded('carry', this.options.maxWaitMs, () => this.#carry(from, user)),
+      this.#bounded('carry', this.#options.maxWaitMs, () => this.#carry(from, user)),
     ]);
     this.#carrying.set(user.subject, carrying);
     const [, isDone] = await carrying;
@@ -195,6 +202,7 @@ export class VisitorNotifications {
   async close(timeoutMs: number): Promise<void> {
     await this.#unfinished.settled(timeoutMs);
     this.changes.close();
+    this.#durable?.close();
     endConnection(this.#target.client);
   }
 
@@ -206,7 +214,7 @@ export class VisitorNotifications {
       ...groups.map((group) => this.#groups.get(group)),
     ]);
     const nowUs = own?.nowUs ?? Date.now() * 1000 + this.#aheadUs;
-    const { earlier } = this.options;
+    const { earlier } = this.#options;
     const read = groups.map((group, i) => {
       const field = this.#fieldOf(group);
       const state = own?.seen.of(field);
@@ -224,7 +232,7 @@ export class VisitorNotifications {
     isMoved = false,
   ): Promise<{ nowUs: number; seen: SeenHash; list: StoredList }> {
     const keys = [seenKey, inboxListKey, goneKey].map((keyOf) => keyOf(this.#namespace, subject));
-    const since = this.options.earlier === 'read' ? SINCE : '';
+    const since = this.#options.earlier === 'read' ? SINCE : '';
     const [now, instead, seen, own] = await readScript.run(this.#target.client, [...keys, ttlSeconds * 1000, since]);
     if (isUserSubject(instead) && !isMoved) return this.#readOwn({ subject: instead, ttlSeconds }, true);
     const nowUs = Number(now);
@@ -240,7 +248,9 @@ export class VisitorNotifications {
     const channel = isTold ? changesChannel(namespace, { subject }, this.#target.database) : '';
     const fields = marks.flatMap(({ list, upTo, position = '' }) => [list.field, Math.max(0, upTo), position]);
     const args = [...keys, ttlSeconds * 1000, channel, ...fields];
-    const [outcome, untold] = await markScript.run(this.#target.client, args);
+    const [outcome, untold] = this.#durable
+      ? await this.#durable.run(markScript, args, outcomeOf)
+      : await markScript.run(this.#target.client, args);
     if (untold !== '') this.hooks.fault(redisFault(`a mark is stored, and open pages can't be told: ${untold}`));
     if (typeof outcome === 'number') return outcome === 1;
     if (isUserSubject(outcome) && !isMoved) return this.#mark({ subject: outcome, ttlSeconds }, marks, isTold, true);
@@ -286,6 +296,11 @@ export class VisitorNotifications {
     return undefined;
   }
 
+  /** How long a mark may take, which is to be kept. */
+  get #markMs(): number {
+    return this.#options.maxWaitMs + (this.#options.durable?.timeoutMs ?? 0);
+  }
+
   #isGone(method: string): undefined {
     this.#unanswered(method, 'failed');
     return undefined;
@@ -299,7 +314,7 @@ export class VisitorNotifications {
   #fieldOf(group: string | undefined): string {
     let field = this.#fields.get(group);
     if (field === undefined) {
-      field = seenField(group, this.#secret);
+      field = seenField(group, this.#options.itemSecret);
       if (this.#fields.size < MAX_FIELDS) this.#fields.set(group, field);
     }
     return field;
@@ -309,6 +324,9 @@ export class VisitorNotifications {
     this.#aheadUs = nowUs - Date.now() * 1000;
   }
 }
+
+/** A mark that is there is written again. */
+const outcomeOf = ([outcome]: MarkReply): WriteOutcome => (typeof outcome === 'number' ? 'wrote' : 'nothing');
 
 const LATE = Symbol('no answer in time');
 const MAX_FIELDS = 1_000;
