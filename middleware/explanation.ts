@@ -1,5 +1,6 @@
 import type { SessionData } from 'express-session';
 import type { Explained, ExplainedKey } from '../lib/intelligence/commands/explain/index.js';
+import type { Notification } from '../lib/notifications/notification.js';
 
 /** All that is kept of a visitor or a user. */
 export interface Explanation {
@@ -15,12 +16,22 @@ export interface Explanation {
   readonly days: readonly { readonly date: string; readonly activeMinutes: number }[];
   /** What your own commands keep, by the names of the keys that they declare (docs/commands.md). */
   readonly ownKeys: readonly ExplainedKey[];
+  /** What is kept of published notifications; undefined without the option `notifications`. */
+  readonly notifications?: ExplainedNotifications;
   /** Until when it is kept, if nothing more comes. */
   readonly keptUntil: Date;
   /** What the application has stored with the session, or with each session of the user. */
   readonly sessions: readonly Readonly<Record<string, unknown>>[];
   /** The same in a few sentences. */
   readonly text: string;
+}
+
+/** What is kept of the notifications that were published. */
+export interface ExplainedNotifications {
+  /** Those that were published to this user alone. */
+  readonly own: readonly Notification[];
+  /** Of which groups something was read: until when all of it, and how many that came later. */
+  readonly read: readonly { readonly group: string; readonly readUntil: Date | undefined; readonly others: number }[];
 }
 
 const DAY_MS = 86_400_000;
@@ -30,6 +41,7 @@ export function explanationOf(
   { pageViews, uniquePages, notificationsRead, days: pairs, ownKeys, keptForSeconds }: Explained,
   isUser: boolean,
   sessions: readonly Partial<SessionData>[],
+  notifications?: ExplainedNotifications,
 ): Explanation {
   const days = pairs.map(([day, minutes]) => ({
     date: new Date(day * DAY_MS).toISOString().slice(0, 10),
@@ -43,6 +55,7 @@ export function explanationOf(
     `You were here in ${count(minutes, 'minute')} on ${count(days.length, 'day')} of those that we keep` +
     `${days.length > 0 ? ` (${days.map(({ date }) => date).join(', ')})` : ''}. Which pages you have seen can't be listed. ` +
     `${ownKeys.length > 0 ? `We also keep: ${ownKeys.map(textOf).join(', ')}. ` : ''}` +
+    `${notifications ? textOfNotifications(notifications) : ''}` +
     `It is kept until ${keptUntil.toISOString().slice(0, 10)}, or longer if you come back. Sessions: ${sessions.length}.`;
   const who = isUser ? 'user' : 'visitor';
   return {
@@ -52,10 +65,19 @@ export function explanationOf(
     notificationsRead,
     days,
     ownKeys,
+    ...(notifications && { notifications }),
     keptUntil,
     sessions: sessions.map(dataOf),
     text,
   };
+}
+
+function textOfNotifications({ own, read }: ExplainedNotifications): string {
+  const groups = read.map(({ group }) => group);
+  return (
+    (own.length > 0 ? `We keep ${count(own.length, 'notification')} for you alone. ` : '') +
+    (groups.length > 0 ? `We keep which notifications you have read of: ${groups.join(', ')}. ` : '')
+  );
 }
 
 const ITEMS = { string: 'byte', hyperloglog: 'item', set: 'item', zset: 'item', hash: 'field', list: 'item' } as const;

@@ -4,7 +4,8 @@ import { type KeptKey, keptKeys, temporaryKeys } from './commands.js';
 /**
  * The keys of what is kept of one subject; one hash tag, so one Cluster slot. `activity`: how many views, which requests were
  * counted last, then a bit a minute; `pages`: a HyperLogLog; `visited`: a Bloom filter of pages; `notified`: one of
- * notification ids; `visited-items` and `notified-items`: what is in these filters, where it may be carried to a user.
+ * notification ids; `visited-items` and `notified-items`: what is in these filters, where it may be carried to a user; `seen`: which
+ * published notifications were read (lib/notifications).
  */
 export type IntelligenceKeys = { readonly [Key in KeptKey]: string };
 
