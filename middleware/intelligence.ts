@@ -61,8 +61,8 @@ export abstract class Intelligence implements CommandCaller {
 
   constructor(readonly context: IntelligenceContext) {}
 
-  /** Of whom it is, at once or, where a session has to be read, later. */
-  protected abstract whose(): TrackedSession | Untracked | Promise<TrackedSession | Untracked>;
+  /** Of whom a command is, at once or, where a session has to be read, later. */
+  protected abstract whose(command: string): TrackedSession | Untracked | Promise<TrackedSession | Untracked>;
   protected abstract owned(): Promise<Owned>;
   /** Sends what goes before anything that is sent or asked. */
   protected countFirst(): void {}
@@ -78,7 +78,7 @@ export abstract class Intelligence implements CommandCaller {
     const sendTo = (whose: TrackedSession | Untracked) => {
       if ('subject' in whose) serving.send(command, whose.subject, payload, whose);
     };
-    const whose = this.whose();
+    const whose = this.whose(command);
     if (!(whose instanceof Promise)) return sendTo(whose);
     checkRequest('send', command, '', { ttlSeconds: 0 });
     formatPayload(payload);
@@ -137,7 +137,7 @@ export abstract class Intelligence implements CommandCaller {
   }
 
   async #ask(command: string, payload: unknown, timeoutMs: number): Promise<AskResult> {
-    const found = this.whose();
+    const found = this.whose(command);
     // Where nothing is waited for, it is sent in this turn of the event loop.
     const whose = found instanceof Promise ? await found : found;
     if ('reason' in whose) {

@@ -22,7 +22,7 @@ import { Responses } from './responses.js';
 import { onSessionEnd } from './session-ends.js';
 import { rotatingIds } from './rotating-ids.js';
 import { Subjects } from './subjects.js';
-import { trackedSessions, trackSession } from './tracked-session.js';
+import { actingUsers, trackedSessions, trackSession } from './tracked-session.js';
 import { askedPage, automaticPage } from './tracking.js';
 import { warnOfUntrustedProxy } from './untrusted-proxy.js';
 import type { VisitorIntelligence } from './visitor-intelligence.js';
@@ -138,6 +138,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     askedPage: (req) => askedPage(track, req),
     automaticPage: (req, ended) => automaticPage(track, req, ended),
     session: trackedSessions(tracking, ownStore, fault),
+    user: actingUsers(subjects),
     subjects,
     sessionsOf: typeof user === 'function' ? (name) => (ownStore as RedisSessionStore).sessionsOf(name) : undefined,
   };

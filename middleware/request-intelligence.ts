@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Session, SessionData } from 'express-session';
 import { argumentError } from '../lib/options/check-arguments.js';
 import { applicationFault } from '../lib/errors/errors.js';
+import { builtIn } from '../lib/intelligence/commands.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
 import { subjectOfSession } from '../lib/session/hidden-fields.js';
 import {
@@ -30,6 +31,8 @@ export interface RequestContext extends IntelligenceContext {
   readonly automaticPage: (req: IntelligentRequest, ended: boolean) => string | undefined;
   /** Undefined where there is no session, or one that is not stored. */
   readonly session: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
+  /** The user who is logged in. Undefined where nobody is. */
+  readonly user: (req: IntelligentRequest) => TrackedSession | undefined;
 }
 
 /**
@@ -102,8 +105,8 @@ export class RequestIntelligence extends Intelligence {
     return isErased;
   }
 
-  protected override whose(): TrackedSession | Untracked {
-    return this.#session() ?? { reason: this.#whyUntracked() };
+  protected override whose(command: string): TrackedSession | Untracked {
+    return this.#session() ?? this.#actingUser(command) ?? { reason: this.#whyUntracked() };
   }
 
   protected override async owned(): Promise<Owned> {
@@ -116,6 +119,12 @@ export class RequestIntelligence extends Intelligence {
   #session(): TrackedSession | undefined {
     const isTracked = this.policy.tracked && !this.#isForgotten;
     return isTracked ? this.context.session(this.req, this.policy) : undefined;
+  }
+
+  /** The user who is logged in and does not consent to being tracked, of whom their own acts are kept all the same. */
+  #actingUser(command: string): TrackedSession | undefined {
+    const isKept = this.policy.why === 'no-consent' && !this.#isForgotten && builtIn.get(command)?.isOwnAct;
+    return isKept ? this.context.user(this.req) : undefined;
   }
 
   /** The page view that counts by itself goes before what follows, so that answers know of it. */

@@ -84,6 +84,12 @@ export class Subjects implements SubjectHooks {
     return { subject, isAnonymous: true };
   }
 
+  /** The user of a request, if somebody is logged in; nothing is carried to them. */
+  userOf({ session }: RequestWithSession): Subject | undefined {
+    const user = session && this.#userOf(session);
+    return user === undefined ? undefined : { subject: user, isAnonymous: false };
+  }
+
   /** The subject of a user whom the application names outside a request. */
   ofUser(user: unknown): Subject {
     const id = userIdOf(user);
