@@ -11,7 +11,7 @@ import { checkRequest } from '../lib/serving/request-arguments.js';
 import { formatPayload } from '../lib/transport/protocol.js';
 import { type AskOptions, type AskResult, UnansweredError } from './ask-result.js';
 import { type Explanation, explanationOf } from './explanation.js';
-import type { Subjects } from './subjects.js';
+import type { OwnedSubjects, Subjects } from './subjects.js';
 
 /** Of whom something is kept: of a visitor, by the session, or of a user. */
 export interface TrackedSession {
@@ -48,7 +48,7 @@ export interface IntelligenceContext {
   /** Undefined where the application has no users. */
   readonly subjects: Subjects | undefined;
   /** The sessions of a user; undefined where the store does not know users. */
-  readonly sessionsOf: ((user: string) => Promise<readonly SessionData[]>) | undefined;
+  readonly sessionsOf: ((user: string) => Promise<readonly (SessionData & { readonly id: string })[]>) | undefined;
 }
 
 /** The methods that the commands bring: `freshPages()`, `notifications()`, `combo()` and so on. */
@@ -156,11 +156,19 @@ export abstract class Intelligence implements CommandCaller {
     return result.answered ? ((result.data ?? undefined) as PageviewReport | undefined) : undefined;
   }
 
-  /** Erases what is kept of these subjects: was it done? */
-  protected async erase(subjects: readonly string[]): Promise<boolean> {
-    const { serving } = this.context;
-    const erased = await Promise.all(subjects.filter(isSendable).map((subject) => serving.forget(subject)));
-    return erased.every(Boolean);
+  /** Erases all that is kept of a visitor or a user, with what other sessions of the user have not carried yet: was it done? */
+  protected async erase({ user, userName, anonymous }: OwnedSubjects): Promise<boolean> {
+    const { serving, subjects, sessionsOf } = this.context;
+    const eraseAll = async (some: readonly string[]) =>
+      (await Promise.all(some.filter(isSendable).map((subject) => serving.forget(subject)))).every(Boolean);
+    if (user === undefined) return eraseAll(anonymous);
+    const listed = userName === undefined ? undefined : sessionsOf?.(userName);
+    const sessions = await listed?.catch(() => undefined); // The store has told the fault.
+    const others = subjects?.uncarried(sessions ?? []) ?? [];
+    // The user comes last: what one of the others carries meanwhile goes as well.
+    const areErased = await eraseAll([...new Set([...anonymous, ...others])]);
+    const isErased = await eraseAll([user]);
+    return areErased && isErased && (listed === undefined || sessions !== undefined);
   }
 }
 

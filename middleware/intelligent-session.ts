@@ -118,10 +118,17 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const pageName = pageNames(pages);
   const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
   const tellsAway = ownStore === undefined;
+  const hasUsers = user !== undefined;
   const serving: Executor =
     worker === 'embedded'
-      ? new LocalExecutor(redis, { ...executorOptions, ...local, tellsAway, combos: combos.map(withoutSuggest) })
-      : new RemoteExecutor(redis, { ...executorOptions, tellsAway });
+      ? new LocalExecutor(redis, {
+          ...executorOptions,
+          ...local,
+          tellsAway,
+          hasUsers,
+          combos: combos.map(withoutSuggest),
+        })
+      : new RemoteExecutor(redis, { ...executorOptions, tellsAway, hasUsers });
   // What is kept of a session goes when the session does, whatever the store.
   const unsubscribe = onSessionEnd(store, (subject) => void serving.forget(subject));
   const fault = (error: Error) => void serving.emit('fault', error);

@@ -88,9 +88,9 @@ export class RequestIntelligence extends Intelligence {
 
   /**
    * Erases all that is known of this visitor, and of the user who is logged in: live data, and what is on its way. What stays is a mark
-   * without data, a minute (with streams, `maxMessageAgeSeconds`), in which nothing more is kept of a user who is not on streams. The
-   * session itself goes on, see docs/users.md. Works without consent, too. True: erased; false: Redis did not do it. SET and
-   * UNLINK, in one round trip.
+   * without data, a minute (with streams, `maxMessageAgeSeconds`). What a user does afterwards is kept. The session itself goes on, see
+   * docs/users.md. Works without consent, too. True: erased; false: Redis did not do it. SET and UNLINK, in one round trip; of a user the
+   * store is asked for their sessions first, so that what these have not carried yet goes, too.
    */
   async forget(): Promise<boolean> {
     const { subjects } = this.context;
@@ -99,7 +99,10 @@ export class RequestIntelligence extends Intelligence {
       return false;
     }
     this.#isForgotten = true;
-    const isErased = await this.erase(subjects ? subjects.allOf(this.req) : [subjectOfSession(this.req.session)]);
+    const anonymous = () => [subjectOfSession(this.req.session)];
+    const isErased = await this.erase(
+      subjects?.ownedBy(this.req) ?? { user: undefined, userName: undefined, anonymous: anonymous() },
+    );
     if (isErased) subjects?.erased(this.req);
     else this.degraded = true;
     return isErased;

@@ -34,7 +34,7 @@ export class VisitorIntelligence extends Intelligence {
   /**
    * Erases all that is known of this visitor or user: live data, and what is on its way. What stays is a mark without data, as of
    * `forget()` on a request. Sessions go on, see docs/users.md. True: erased; false: Redis did not do it, or there is no session. SET and
-   * UNLINK, in one round trip; of an anonymous visitor with the option `user`, its session is saved, too.
+   * UNLINK, in one round trip; of a user the store is asked for their sessions first; of an anonymous visitor with the option `user`, its session is saved, too.
    */
   async forget(): Promise<boolean> {
     const subjects = await this.#visitor.subjects();

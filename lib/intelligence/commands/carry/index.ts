@@ -19,9 +19,9 @@ export const carry = {
     ...['carried', 'merged', 'gone'],
   ],
   uses: {
-    carried: ['hmget', 'hset', 'pexpire', 'set', 'exists', 'unlink'],
+    carried: ['hmget', 'hget', 'hset', 'pexpire', 'set', 'exists', 'unlink'],
     'pages carried': ['pfmerge'],
-    gone: ['get', 'set'],
+    gone: ['get', 'set', 'pttl'],
     activity: ['get', 'set', 'unlink'],
     pages: ['get', 'pfadd', 'pfcount', 'unlink'],
     visited: ['filter', 'unlink'],
