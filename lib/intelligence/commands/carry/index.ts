@@ -19,7 +19,7 @@ export const carry = {
     ...['carried', 'merged', 'gone'],
   ],
   uses: {
-    carried: ['hmget', 'hget', 'hset', 'pexpire', 'set', 'exists', 'unlink'],
+    carried: ['hmget', 'hset', 'pexpire', 'set', 'exists', 'unlink'],
     'pages carried': ['pfmerge'],
     gone: ['get', 'set', 'pttl'],
     activity: ['get', 'set', 'unlink'],

@@ -19,7 +19,7 @@ end
 local gone = redis.call('GET', keys.gone)
 if gone then
   local erased = aside and erased_at(keys.gone, gone)
-  if not erased or (tonumber(redis.call('HGET', aside, 'at')) or 0) <= erased then
+  if not erased or (tonumber(redis.call('HMGET', aside, 'at')[1] or '') or 0) <= erased then
     if aside then redis.call('UNLINK', aside) end
     return 0
   end
