@@ -193,7 +193,7 @@ for (let r = 0; r < ROUNDS; r++) {
   }
   for (const [side, bloom] of Object.entries(pageviews)) {
     // one message a call, that nobody waits for
-    const script = commandScript({ bloom: bloom as BloomFilter, messageAgeMs: 60_000 }, TO_CALLER);
+    const script = commandScript({ bloom: bloom as BloomFilter }, TO_CALLER);
     const of = {
       bloom: side === 'fallback' ? filters.fallback : filters.module,
       activityDays: 7,

@@ -12,7 +12,7 @@ import { checkRequest } from '../lib/serving/request-arguments.js';
 import { formatPayload } from '../lib/transport/protocol.js';
 import { type AskOptions, type AskResult, UnansweredError } from './ask-result.js';
 import { type ExplainedNotifications, type Explanation, explanationOf } from './explanation.js';
-import type { Subjects } from './subjects.js';
+import type { OwnedSubjects, Subjects } from './subjects.js';
 
 /** Of whom something is kept: of a visitor, by the session, or of a user. */
 export interface TrackedSession {
@@ -49,7 +49,7 @@ export interface IntelligenceContext {
   /** Undefined where the application has no users. */
   readonly subjects: Subjects | undefined;
   /** The sessions of a user; undefined where the store does not know users. */
-  readonly sessionsOf: ((user: string) => Promise<readonly SessionData[]>) | undefined;
+  readonly sessionsOf: ((user: string) => Promise<readonly (SessionData & { readonly id: string })[]>) | undefined;
   /** Undefined where the application has no published notifications. */
   readonly notified: VisitorNotifications | undefined;
 }
@@ -67,8 +67,8 @@ export abstract class Intelligence implements CommandCaller {
 
   constructor(readonly context: IntelligenceContext) {}
 
-  /** Of whom it is, at once or, where a session has to be read, later. */
-  protected abstract whose(): TrackedSession | Untracked | Promise<TrackedSession | Untracked>;
+  /** Of whom a command is, at once or, where a session has to be read, later. */
+  protected abstract whose(command: string): TrackedSession | Untracked | Promise<TrackedSession | Untracked>;
   protected abstract owned(): Promise<Owned>;
   /** What is kept of published notifications, for explain(). Rejects where it can't be said. */
   protected abstract ownNotifications(): Promise<ExplainedNotifications | undefined>;
@@ -86,7 +86,7 @@ export abstract class Intelligence implements CommandCaller {
     const sendTo = (whose: TrackedSession | Untracked) => {
       if ('subject' in whose) serving.send(command, whose.subject, payload, whose);
     };
-    const whose = this.whose();
+    const whose = this.whose(command);
     if (!(whose instanceof Promise)) return sendTo(whose);
     checkRequest('send', command, '', { ttlSeconds: 0 });
     formatPayload(payload);
@@ -145,7 +145,7 @@ export abstract class Intelligence implements CommandCaller {
   }
 
   async #ask(command: string, payload: unknown, timeoutMs: number): Promise<AskResult> {
-    const found = this.whose();
+    const found = this.whose(command);
     // Where nothing is waited for, it is sent in this turn of the event loop.
     const whose = found instanceof Promise ? await found : found;
     if ('reason' in whose) {
@@ -164,11 +164,19 @@ export abstract class Intelligence implements CommandCaller {
     return result.answered ? ((result.data ?? undefined) as PageviewReport | undefined) : undefined;
   }
 
-  /** Erases what is kept of these subjects: was it done? */
-  protected async erase(subjects: readonly string[]): Promise<boolean> {
-    const { serving } = this.context;
-    const erased = await Promise.all(subjects.filter(isSendable).map((subject) => serving.forget(subject)));
-    return erased.every(Boolean);
+  /** Erases all that is kept of a visitor or a user, with what other sessions of the user have not carried yet: was it done? */
+  protected async erase({ user, userName, anonymous }: OwnedSubjects): Promise<boolean> {
+    const { serving, subjects, sessionsOf } = this.context;
+    const eraseAll = async (some: readonly string[]) =>
+      (await Promise.all(some.filter(isSendable).map((subject) => serving.forget(subject)))).every(Boolean);
+    if (user === undefined) return eraseAll(anonymous);
+    const listed = userName === undefined ? undefined : sessionsOf?.(userName);
+    const sessions = await listed?.catch(() => undefined); // The store has told the fault.
+    const others = subjects?.uncarried(sessions ?? []) ?? [];
+    // The user comes last: what one of the others carries meanwhile goes as well.
+    const areErased = await eraseAll([...new Set([...anonymous, ...others])]);
+    const isErased = await eraseAll([user]);
+    return areErased && isErased && (listed === undefined || sessions !== undefined);
   }
 }
 

@@ -25,7 +25,7 @@ import { Responses } from './responses.js';
 import { onSessionEnd } from './session-ends.js';
 import { rotatingIds } from './rotating-ids.js';
 import { Subjects } from './subjects.js';
-import { trackedSessions, trackSession } from './tracked-session.js';
+import { actingUsers, trackedSessions, trackSession } from './tracked-session.js';
 import { askedPage, automaticPage } from './tracking.js';
 import { warnOfUntrustedProxy } from './untrusted-proxy.js';
 import type { VisitorIntelligence } from './visitor-intelligence.js';
@@ -128,10 +128,17 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const pageName = pageNames(pages);
   const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
   const tellsAway = ownStore === undefined;
+  const hasUsers = user !== undefined;
   const serving: Executor =
     worker === 'embedded'
-      ? new LocalExecutor(redis, { ...executorOptions, ...local, tellsAway, combos: combos.map(withoutSuggest) })
-      : new RemoteExecutor(redis, { ...executorOptions, tellsAway });
+      ? new LocalExecutor(redis, {
+          ...executorOptions,
+          ...local,
+          tellsAway,
+          hasUsers,
+          combos: combos.map(withoutSuggest),
+        })
+      : new RemoteExecutor(redis, { ...executorOptions, tellsAway, hasUsers });
   // What is kept of a session goes when the session does, whatever the store.
   const unsubscribe = onSessionEnd(store, (subject) => void serving.forget(subject));
   const fault = (error: Error) => void serving.emit('fault', error);
@@ -162,6 +169,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     askedPage: (req) => askedPage(track, req),
     automaticPage: (req, ended) => automaticPage(track, req, ended),
     session: trackedSessions(tracking, ownStore, fault),
+    user: actingUsers(subjects),
     subjects,
     sessionsOf: typeof user === 'function' ? (name) => (ownStore as RedisSessionStore).sessionsOf(name) : undefined,
     notified,

@@ -114,7 +114,7 @@ export abstract class NotifiedIntelligence extends Intelligence {
 
   protected override async ownNotifications(): Promise<ExplainedNotifications | undefined> {
     const { notified } = this.context;
-    const whose = await this.whose();
+    const whose = await this.whose('explain');
     if (!notified || !('subject' in whose)) return undefined;
     const read = await notified.read('explain', this.#groups(), whose);
     if (!read) throw new Error('no answer'); // The hooks have told why.
@@ -131,7 +131,7 @@ export abstract class NotifiedIntelligence extends Intelligence {
     const notified = this.#notified(method);
     const groups = this.#groups();
     this.countFirst();
-    const found = this.whose();
+    const found = this.whose(method);
     // Where nothing is waited for, it is sent in this turn of the event loop.
     const whose = found instanceof Promise ? await found : found;
     const read = await notified.read(method, groups, 'subject' in whose ? whose : undefined);

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Session, SessionData } from 'express-session';
 import { argumentError } from '../lib/options/check-arguments.js';
 import { applicationFault } from '../lib/errors/errors.js';
+import { builtIn } from '../lib/intelligence/commands.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
 import { subjectOfSession } from '../lib/session/hidden-fields.js';
 import type { IntelligenceContext, Owned, TrackedSession, Untracked } from './intelligence.js';
@@ -27,6 +28,8 @@ export interface RequestContext extends IntelligenceContext {
   readonly session: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
   /** The names of the groups whose notifications the visitor gets. */
   readonly groupsOf: (req: IntelligentRequest) => readonly string[];
+  /** The user who is logged in. Undefined where nobody is. */
+  readonly user: (req: IntelligentRequest) => TrackedSession | undefined;
 }
 
 /**
@@ -82,9 +85,10 @@ export class RequestIntelligence extends NotifiedIntelligence {
 
   /**
    * Erases all that is known of this visitor, and of the user who is logged in: live data, and what is on its way. What stays is a mark
-   * without data, a minute (with streams, `maxMessageAgeSeconds`), in which nothing more is kept of a user who is not on streams. The
-   * session itself goes on, see docs/users.md. Works without consent, too. True: erased; false: Redis did not do it. SET, HKEYS
-   * and UNLINK, in one round trip, and an UNLINK where commands of your own keep something.
+   * without data, a minute (with streams, `maxMessageAgeSeconds`). What a user does afterwards is kept. The session itself goes on, see
+   * docs/users.md. Works without consent, too. True: erased; false: Redis did not do it. SET, HKEYS and
+   * UNLINK, in one round trip, and an UNLINK where commands of your own keep something; of a user the
+   * store is asked for their sessions first, so that what these have not carried yet goes, too.
    */
   async forget(): Promise<boolean> {
     const { subjects } = this.context;
@@ -93,14 +97,17 @@ export class RequestIntelligence extends NotifiedIntelligence {
       return false;
     }
     this.#isForgotten = true;
-    const isErased = await this.erase(subjects ? subjects.allOf(this.req) : [subjectOfSession(this.req.session)]);
+    const anonymous = () => [subjectOfSession(this.req.session)];
+    const isErased = await this.erase(
+      subjects?.ownedBy(this.req) ?? { user: undefined, userName: undefined, anonymous: anonymous() },
+    );
     if (isErased) subjects?.erased(this.req);
     else this.degraded = true;
     return isErased;
   }
 
-  protected override whose(): TrackedSession | Untracked {
-    return this.#session() ?? { reason: this.#whyUntracked() };
+  protected override whose(command: string): TrackedSession | Untracked {
+    return this.#session() ?? this.#actingUser(command) ?? { reason: this.#whyUntracked() };
   }
 
   protected override groups(): readonly string[] {
@@ -108,7 +115,7 @@ export class RequestIntelligence extends NotifiedIntelligence {
   }
 
   protected override marks(): TrackedSession | Untracked {
-    return this.whose();
+    return this.whose('mark-notification-seen');
   }
 
   protected override async owned(): Promise<Owned> {
@@ -121,6 +128,12 @@ export class RequestIntelligence extends NotifiedIntelligence {
   #session(): TrackedSession | undefined {
     const isTracked = this.policy.tracked && !this.#isForgotten;
     return isTracked ? this.context.session(this.req, this.policy) : undefined;
+  }
+
+  /** The user who is logged in and does not consent to being tracked, of whom their own acts are kept all the same. */
+  #actingUser(command: string): TrackedSession | undefined {
+    const isKept = this.policy.why === 'no-consent' && !this.#isForgotten && builtIn.get(command)?.isOwnAct;
+    return isKept ? this.context.user(this.req) : undefined;
   }
 
   /** The page view that counts by itself goes before what follows, so that answers know of it. */

@@ -3,6 +3,7 @@ import { applicationFault } from '../lib/errors/errors.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import type { RequestWithSession } from '../lib/session/session-subjects.js';
 import type { IntelligenceContext, Owned, TrackedSession, Untracked } from './intelligence.js';
+import type { OwnedSubjects } from './subjects.js';
 import type { TrackSession } from './tracked-session.js';
 import type { Visitor } from './visitor.js';
 
@@ -46,9 +47,11 @@ export class SessionVisitor implements Visitor {
     return { isUser, sessions: name !== undefined && sessionsOf ? await sessionsOf(name) : [found.req.session] };
   }
 
-  async subjects(): Promise<readonly string[] | undefined> {
+  async subjects(): Promise<OwnedSubjects | undefined> {
     const found = await this.#find();
-    return 'req' in found ? (this.context.subjects?.allOf(found.req) ?? [found.whose.subject]) : undefined;
+    if (!('req' in found)) return undefined;
+    const own = { user: undefined, userName: undefined, anonymous: [found.whose.subject] };
+    return this.context.subjects?.ownedBy(found.req) ?? own;
   }
 
   /** The session goes on with another subject, as after a request that forgets. */

@@ -18,6 +18,15 @@ export interface Subject {
   readonly isAnonymous: boolean;
 }
 
+/** Of whom something is kept that belongs to one visitor. */
+export interface OwnedSubjects {
+  /** The user's subject. */
+  readonly user: string | undefined;
+  /** The user, as the store knows whose its sessions are. */
+  readonly userName: string | undefined;
+  readonly anonymous: readonly string[];
+}
+
 /** What is known of a request's user while it lasts. */
 interface RequestUser {
   /** the subject of the user that the session had last; undefined: it was anonymous throughout */
@@ -86,6 +95,12 @@ export class Subjects implements SubjectHooks {
     return { subject, isAnonymous: true };
   }
 
+  /** The user of a request, if somebody is logged in; nothing is carried to them. */
+  userOf({ session }: RequestWithSession): Subject | undefined {
+    const user = session && this.#userOf(session);
+    return user === undefined ? undefined : { subject: user, isAnonymous: false };
+  }
+
   /** The subject of a user whom the application names outside a request. */
   ofUser(user: unknown): Subject {
     const id = userIdOf(user);
@@ -111,11 +126,19 @@ export class Subjects implements SubjectHooks {
     return this.#nameOf(session);
   }
 
-  /** All subjects that have something of a request's visitor: what was not carried yet is another one than the user. */
-  allOf({ session }: RequestWithSession): string[] {
-    const user = this.#userOf(session);
-    const { __subject = session.id } = hiddenOf(session);
-    return [user, __subject].filter((subject) => subject !== undefined && subject !== '') as string[];
+  /** All of whom something is kept that is a request's visitor's. */
+  ownedBy({ session }: RequestWithSession): OwnedSubjects {
+    return { user: this.#userOf(session), userName: this.#nameOf(session), anonymous: this.uncarried([session]) };
+  }
+
+  /** The same of a user whom the application names outside a request. */
+  ownedByUser(user: unknown): OwnedSubjects {
+    return { user: this.ofUser(user).subject, userName: userIdOf(user), anonymous: [] };
+  }
+
+  /** The anonymous subjects of sessions: of a user's session, what was not carried yet. */
+  uncarried(sessions: readonly (SessionData & { readonly id: string })[]): string[] {
+    return sessions.map((session) => hiddenOf(session).__subject ?? session.id).filter((subject) => subject !== '');
   }
 
   /** What there was of a request's visitor was erased: the session goes on with another subject. */

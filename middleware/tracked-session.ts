@@ -58,6 +58,14 @@ export function trackedSessions(
   };
 }
 
+/** Finds the user who is logged in on a request that is not tracked. Nothing that was found out about the visitor becomes theirs. */
+export function actingUsers(subjects: Subjects | undefined): (req: RequestWithSession) => TrackedSession | undefined {
+  return (req) => {
+    const user = subjects?.userOf(req);
+    return user && { ...user, ttlSeconds: (subjects as Subjects).userTtlSeconds, returning: true };
+  };
+}
+
 /** express-session has checked the signature, and a session that was made just now has an id that no cookie holds. */
 function cookieCameBack(req: IntelligentRequest, sid: string): boolean {
   return req.headers.cookie?.includes(encodeURIComponent(sid)) ?? false;

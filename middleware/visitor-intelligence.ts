@@ -32,7 +32,8 @@ export class VisitorIntelligence extends NotifiedIntelligence {
   /**
    * Erases all that is known of this visitor or user: live data, and what is on its way. What stays is a mark without data, as of
    * `forget()` on a request. Sessions go on, see docs/users.md. True: erased; false: Redis did not do it, or there is no session. SET, HKEYS
-   * and UNLINK, in one round trip, and an UNLINK where commands of your own keep something; of an anonymous visitor with the option `user`, its session is saved, too.
+   * and UNLINK, in one round trip, and an UNLINK where commands of your own keep something; of a user the store is asked for their sessions
+   * first; of an anonymous visitor with the option `user`, its session is saved, too.
    */
   async forget(): Promise<boolean> {
     const subjects = await this.#visitor.subjects();

@@ -1,12 +1,12 @@
 import type { IntelligenceContext, Owned, TrackedSession, Untracked } from './intelligence.js';
-import type { Subjects } from './subjects.js';
+import type { OwnedSubjects, Subjects } from './subjects.js';
 
 /** A visitor or a user outside a request. */
 export interface Visitor {
   whose(): TrackedSession | Untracked | Promise<TrackedSession | Untracked>;
   owned(): Promise<Owned>;
-  /** All subjects that have something of theirs; undefined where there is no session. */
-  subjects(): Promise<readonly string[] | undefined>;
+  /** All of whom something is kept that is theirs; undefined where there is no session. */
+  subjects(): Promise<OwnedSubjects | undefined>;
   /** What is kept of these subjects was erased. */
   erased(): Promise<void>;
 }
@@ -31,8 +31,8 @@ export class User implements Visitor {
     return { isUser: true, sessions: (await this.context.sessionsOf?.(String(this.id))) ?? [] };
   }
 
-  async subjects(): Promise<readonly string[]> {
-    return [this.#whose.subject];
+  async subjects(): Promise<OwnedSubjects> {
+    return (this.context.subjects as Subjects).ownedByUser(this.id);
   }
 
   async erased(): Promise<void> {}

@@ -51,8 +51,8 @@ export class OwnKeys {
     const { subject, ttlSeconds } = task;
     const keys = ['own', 'gone'].map((name) => intelligenceKey(this.namespace, subject, name));
     // A session that has ended does not come back; a user whose data were erased does.
-    const addedMs = isUserSubject(subject) ? task.addedMs : undefined;
-    const message = { ...declared, ttl: ttlSeconds * 1000, ...(addedMs !== undefined && { addedMs }) };
+    const sentMs = isUserSubject(subject) ? task.sentMs : undefined;
+    const message = { ...declared, ttl: ttlSeconds * 1000, ...(sentMs !== undefined && { sentMs }) };
     return script
       .run(this.target.client, [...keys, JSON.stringify(message)], keys.length)
       .catch((error) => Promise.reject(redisFault(error)));

@@ -37,6 +37,9 @@ export const toCaller: Ending<Task> = {
 /** What became of a message. */
 export type Outcome = 'done' | 'duplicate' | 'gone' | 'failed';
 
+/** A session that has ended does not come back. A user whose data were erased does, with what was sent later. */
+const ofUser = ({ sentMs }: Task) => ({ isUser: true, ...(sentMs !== undefined && { sentMs }) });
+
 /** Does it take over another subject's data? */
 export const isCarry = ({ builtIn }: Task): boolean => builtIn !== undefined && 'from' in builtIn;
 
@@ -206,9 +209,7 @@ export class ScriptCalls<T extends Task> {
       const message = { ...fields, command, key: keys.length + 1, ttl: ttlSeconds * 1000, waits: awaited };
       const prefix = intelligencePrefix(this.namespace, subject);
       for (const name of this.#keys.get(command) ?? []) keys.push(prefix + name);
-      // A session that has ended does not come back; a user whose data were erased does.
-      const addedMs = isUserSubject(subject) ? task.addedMs : undefined;
-      const also = { ...(attempts > 0 && { again: true }), ...(addedMs !== undefined && { addedMs }) };
+      const also = { ...(attempts > 0 && { again: true }), ...(isUserSubject(subject) && ofUser(task)) };
       const more = endingOf ? { ...endingOf(task), ...also } : also;
       messages.push({ ...message, ...more });
       sent.push(task);

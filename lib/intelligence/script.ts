@@ -14,15 +14,11 @@ const quoted = (names: readonly string[]) => `{${names.map((name) => `'${name}'`
 export const TO_CALLER = part('to-caller');
 
 /** The one script that carries out messages: the Bloom filter's Lua, every command's, an ending, and the loop over the messages. */
-export function commandScript(
-  { bloom, messageAgeMs }: Pick<CommandContext, 'bloom' | 'messageAgeMs'>,
-  ending: string,
-): Script<ScriptReply> {
+export function commandScript({ bloom }: Pick<CommandContext, 'bloom'>, ending: string): Script<ScriptReply> {
   const scripted = descriptors.filter((command) => !('read' in command) && !('from' in command));
   const names = scripted.map((command) => `['${command.name}']=${quoted(keysOf(command))}`);
   return new Script(
     [
-      `local MESSAGE_AGE_MS = ${messageAgeMs}`,
       part('prelude'),
       bloom.lua,
       part('bloom-faults'),
@@ -45,7 +41,6 @@ export function ownScript<Reply>(
 ): Script<Reply> {
   return new Script(
     [
-      'local MESSAGE_AGE_MS = 0',
       part('prelude'),
       bloom.lua,
       `local KEPT, NAMES = ${quoted(keptKeys)}, ${quoted(names)}`,

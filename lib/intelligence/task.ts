@@ -51,8 +51,8 @@ export abstract class Task {
     return false;
   }
 
-  /** When it was added to its stream, ms since 1970 by Redis' clock. */
-  get addedMs(): number | undefined {
+  /** When it was sent, at the earliest: ms since 1970 by Redis' clock. */
+  get sentMs(): number | undefined {
     return undefined;
   }
 

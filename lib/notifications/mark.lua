@@ -7,6 +7,7 @@
 --       in its place; then why nobody could be told, '' where it was told
 local seen, gone, keepMs, channel = KEYS[1], KEYS[2], tonumber(ARGV[1]), ARGV[2]
 local ended = redis.call('GET', gone)
+if ended and tonumber(ended) then ended = nil end -- a user whose data were erased goes on
 if ended then return { ended == '' and 'gone' or ended, '' } end
 
 local text = function(number) return string.format('%.0f', number) end

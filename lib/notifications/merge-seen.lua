@@ -1,10 +1,8 @@
 -- Adds to what a user has read what the same person had read before logging in. Twice is as good as once.
--- KEYS  of the user: seen, gone
+-- KEYS  of the user: seen
 -- ARGV  how long what is kept of the user lives from now on, in ms; the field of the time of the first question; then the fields of the
 --       visitor's `seen` and their values by turns
--- Reply 1, or 0 where the user's data were erased
-local seen, gone, keepMs, since = KEYS[1], KEYS[2], tonumber(ARGV[1]), ARGV[2]
-if redis.call('EXISTS', gone) == 1 then return 0 end
+local seen, keepMs, since = KEYS[1], tonumber(ARGV[1]), ARGV[2]
 
 local text = function(number) return string.format('%.0f', number) end
 for i = 3, #ARGV, 2 do

@@ -8,6 +8,7 @@ local seen, inbox, gone, keepMs, since = KEYS[1], KEYS[2], KEYS[3], tonumber(ARG
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000000 + time[2])
 local ended = redis.call('GET', gone)
+if ended and tonumber(ended) then ended = nil end -- a user whose data were erased goes on
 if ended then return { now, ended == '' and 'gone' or ended, {}, {} } end
 
 local left = redis.call('PTTL', seen)

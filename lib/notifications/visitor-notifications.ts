@@ -31,7 +31,7 @@ const readScript = new Script<[nowUs: string, instead: string, seen: string[], o
 type MarkReply = [outcome: number | string, untold: string];
 const markScript = new Script<MarkReply>(loadScript('lib/notifications/mark.lua'), 2);
 
-const mergeScript = new Script<number>(loadScript('lib/notifications/merge-seen.lua'), 2);
+const mergeScript = new Script<number>(loadScript('lib/notifications/merge-seen.lua'));
 const dropScript = new Script<number>(loadScript('lib/notifications/drop-seen.lua'));
 
 /** Of whom it is known what they have read. */
@@ -192,8 +192,7 @@ export class VisitorNotifications {
     const key = seenKey(this.#namespace, from);
     const fields = Object.entries(await client.hgetall(key)).flat();
     if (fields.length === 0) return true;
-    const keys = [seenKey, goneKey].map((keyOf) => keyOf(this.#namespace, subject));
-    await mergeScript.run(client, [...keys, ttlSeconds * 1000, SINCE, ...fields]);
+    await mergeScript.run(client, [seenKey(this.#namespace, subject), ttlSeconds * 1000, SINCE, ...fields]);
     await dropScript.run(client, [key, ...fields]);
     return true;
   }

@@ -1,7 +1,9 @@
+import { isUserSubject } from '../intelligence/command/subject.js';
 import { isRead } from '../intelligence/commands.js';
 import { optionsOf } from '../options/check-arguments.js';
 import type { RedisClient } from '../redis/connect.js';
 import { isSendable } from '../redis/keys.js';
+import type { ServerClock } from '../redis/server-clock.js';
 import { formatPayload } from '../transport/protocol.js';
 import { CLOSE_TIMEOUT_MS, UnfinishedWork } from '../redis/unfinished-work.js';
 import type { Answer, DegradedReason, Message, Question, SendOptions } from './executor.js';
@@ -45,6 +47,7 @@ export class Dispatcher {
     /** With it, pages and notification ids are keyed before they leave. It is private, so that no log of an executor shows it. */
     itemSecret: string | undefined,
     holdMs: number,
+    readonly clock: ServerClock,
   ) {
     this.#itemSecret = itemSecret;
     this.#held = new HeldRequests(holdMs);
@@ -55,7 +58,8 @@ export class Dispatcher {
     checkRequest('send', command, sid, options);
     const keyed = keyItems(this.#itemSecret, command, sid, payload);
     const { ttlSeconds, isAnonymous = false } = options;
-    this.#send({ command, sid, payload: formatPayload(keyed.payload), ttlSeconds, isAnonymous });
+    const payloadText = formatPayload(keyed.payload);
+    this.#send({ command, sid, payload: payloadText, ttlSeconds, isAnonymous, ...this.#sentNow(sid, isAnonymous) });
   }
 
   ask(
@@ -67,9 +71,16 @@ export class Dispatcher {
     checkRequest('ask', command, sid, options);
     const { ttlSeconds, timeoutMs, isAnonymous = false } = options;
     const { payload: keyed, readAnswer } = keyItems(this.#itemSecret, command, sid, payload);
-    const asked = this.#ask({ command, sid, payload: formatPayload(keyed), ttlSeconds, timeoutMs, isAnonymous });
+    const question = { command, sid, payload: formatPayload(keyed), ttlSeconds, timeoutMs, isAnonymous };
+    const asked = this.#ask({ ...question, ...this.#sentNow(sid, isAnonymous) });
     if (!readAnswer) return asked;
     return asked.then((answer) => (answer.answered ? { answered: true, data: readAnswer(answer.data) } : answer));
+  }
+
+  /** A user whose data are erased goes on: what is sent later, for them or a visitor who has become them, is told by its time. */
+  #sentNow(sid: string, isAnonymous: boolean): Pick<Message, 'sentMs'> {
+    const sentMs = isAnonymous || isUserSubject(sid) ? this.clock.atLeastMs : undefined;
+    return sentMs === undefined ? {} : { sentMs: Math.floor(sentMs) };
   }
 
   #send(message: Message): void {

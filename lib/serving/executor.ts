@@ -43,6 +43,8 @@ export interface Message {
   readonly ttlSeconds: number;
   /** It is about an anonymous visitor, of whom something may be carried to a user: what is seen is kept as a list, too. */
   readonly isAnonymous: boolean;
+  /** Of a user's: when it was sent, at the earliest, ms since 1970 by Redis' clock. Undefined where that is not known. */
+  readonly sentMs?: number | undefined;
 }
 
 /** How a message is sent. */

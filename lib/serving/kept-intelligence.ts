@@ -1,44 +1,66 @@
 import { commandKeys } from '../intelligence/keys.js';
-import { ownKeysOf } from '../redis/keys.js';
+import { isUserSubject } from '../intelligence/command/subject.js';
 import { checkSessionId, checkTtl } from '../options/check-arguments.js';
+import { ownKeysOf } from '../redis/keys.js';
+import type { Availability } from '../redis/availability.js';
 import type { RedisClient } from '../redis/connect.js';
+import { wasLost } from '../redis/lost-connection.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { Outcomes } from './outcomes.js';
 import { Renewals } from './renewals.js';
 
 /** What is kept of sessions in Redis, as an Express process handles it without a worker: it is renewed, and removed. */
 export class KeptIntelligence {
+  readonly client: RedisClient;
   readonly #renewals: Renewals;
 
   constructor(
-    readonly client: RedisClient,
+    readonly availability: Availability,
     readonly namespace: string,
     readonly dispatcher: Dispatcher,
     readonly outcomes: Outcomes,
     /** How long a message may be on its way. */
     readonly messageAgeMs: number,
   ) {
-    this.#renewals = new Renewals(client, namespace);
+    this.client = availability.client;
+    this.#renewals = new Renewals(this.client, namespace);
   }
 
   forget(sid: string): Promise<boolean> {
     checkSessionId('forget', sid);
     this.#renewals.forget(sid);
-    const { gone, own, ...keys } = commandKeys(this.namespace, sid);
-    const left = this.client.set(gone, '', 'PX', this.messageAgeMs);
-    const names = this.client.hkeys(own);
-    const removed = Promise.all([names, left, this.client.unlink(...Object.values(keys))]);
-    const forgotten = removed
-      .then(([found]) => (found.length > 0 ? this.client.unlink(...ownKeysOf(own, found)) : 0))
+    const erase = () => this.availability.ready().then(() => this.#erase(sid));
+    const forgotten = erase()
+      .catch((error) => (wasLost(error) ? erase() : Promise.reject(error)))
       .then(
         () => true,
         (error: unknown) => {
-          this.outcomes.unanswered('forget', 'redis', error);
+          // That there is no connection is told by the event `away`.
+          const isAway = (error as { code?: unknown }).code === 'ERR_INTELLIGENT_SESSION_NOT_READY';
+          this.outcomes.unanswered('forget', 'redis', isAway ? undefined : error);
           return false;
         },
       );
     this.dispatcher.track(forgotten);
     return forgotten;
+  }
+
+  /** Can be repeated. */
+  async #erase(sid: string): Promise<void> {
+    const isUser = isUserSubject(sid);
+    const { gone, own, ...keys } = commandKeys(this.namespace, sid);
+    // A user goes on: the mark says for how long it is set, and so when their data were erased.
+    const left = this.client.set(gone, isUser ? String(this.messageAgeMs) : '', 'PX', this.messageAgeMs);
+    const erased = this.#unlink(own, Object.values(keys));
+    // So that what this process sends from here on is known to be later.
+    const timed = isUser ? this.dispatcher.clock.ask() : undefined;
+    await Promise.all([left, erased, timed]);
+  }
+
+  /** What the application's commands keep has names that stand in the hash `own`. */
+  async #unlink(own: string, keys: readonly string[]): Promise<void> {
+    const [names] = await Promise.all([this.client.hkeys(own), this.client.unlink(...keys)]);
+    if (names.length > 0) await this.client.unlink(...ownKeysOf(own, names));
   }
 
   renew(sid: string, ttlSeconds: number): void {

@@ -16,6 +16,7 @@ import { boundedTtl } from '../redis/expiry.js';
 import { distanceMsOf } from '../redis/liveness.js';
 import { loopNowMs, onLoopTick } from '../redis/loop-clock.js';
 import { openTarget } from '../redis/open-target.js';
+import { ServerClock } from '../redis/server-clock.js';
 import type { RedisTarget } from '../redis/target.js';
 import { PUBLISHED_AGE_SECONDS } from '../transport/protocol.js';
 import { commandFault, isUnknown } from './command-fault.js';
@@ -40,6 +41,8 @@ export interface LocalExecutorOptions {
   readonly maxQueue: number;
   readonly maxQueueBytes: number;
   readonly itemSecret?: string | undefined;
+  /** Has the application users, whose data are kept by themselves? @default false */
+  readonly hasUsers?: boolean;
   /** Does a line on the console say that Redis is away, where nobody listens? Not where a store on the same Redis says it. @default true */
   readonly tellsAway?: boolean;
   /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
@@ -95,10 +98,17 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       send: (message: Message, finished: (result: SendResult) => void) => this.#take(message, { finished }),
       ask: (question: Question, answered: (answer: Answer) => void) => this.#ask(question, answered),
     };
-    this.#dispatcher = new Dispatcher(this.#client, carrier, this.#outcomes, options.itemSecret, maxWaitMs);
+    const clock = new ServerClock(this.#client, this.#target.sharesCalls && options.hasUsers === true);
+    this.#dispatcher = new Dispatcher(this.#client, carrier, this.#outcomes, options.itemSecret, maxWaitMs, clock);
     this.#availability.on('away', () => this.#dispatcher.connectionChanged());
     const messageAgeMs = PUBLISHED_AGE_SECONDS * 1000;
-    this.#kept = new KeptIntelligence(this.#client, this.namespace, this.#dispatcher, this.#outcomes, messageAgeMs);
+    this.#kept = new KeptIntelligence(
+      this.#availability,
+      this.namespace,
+      this.#dispatcher,
+      this.#outcomes,
+      messageAgeMs,
+    );
     const onFault = (error: Error) => void this.emit('fault', error);
     this.#shape = new SharedShape(this.#client, this.namespace, { ...options, keysItems: true }, onFault);
     this.#client.on('ready', () => this.#start());

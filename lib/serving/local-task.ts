@@ -17,7 +17,12 @@ export class LocalTask extends Task {
   /** Who waits; undefined: nobody, or not any longer. */
   #answered: ((answer: Answer) => void) | undefined;
 
-  constructor({ command, sid, payload, ttlSeconds, isAnonymous }: Message, id: string, sender: Sender) {
+  constructor(
+    readonly message: Message,
+    id: string,
+    sender: Sender,
+  ) {
+    const { command, sid, payload, ttlSeconds, isAnonymous } = message;
     super(command, sid, id, payload, ttlSeconds, performance.now(), isAnonymous);
     this.awaited = 'answered' in sender;
     this.dueMs = 'answered' in sender ? sender.dueMs : Number.POSITIVE_INFINITY;
@@ -27,6 +32,10 @@ export class LocalTask extends Task {
 
   get isExpired(): boolean {
     return this.awaited && this.#answered === undefined;
+  }
+
+  override get sentMs(): number | undefined {
+    return this.message.sentMs;
   }
 
   answer(json: string): void {

@@ -27,6 +27,8 @@ export interface RemoteExecutorOptions {
   readonly maxWaitMs?: number | undefined;
   /** With this, pages and notification ids are keyed before they are sent; 16 characters at least. @default none */
   readonly itemSecret?: string | undefined;
+  /** Has the application users, whose data are kept by themselves? @default false */
+  readonly hasUsers?: boolean;
   /** Does a line on the console say that Redis is away, where nobody listens? Not where a store on the same Redis says it. @default true */
   readonly tellsAway?: boolean;
 }

@@ -11,6 +11,7 @@ import { distanceMsOf } from '../redis/liveness.js';
 import { loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { openTarget } from '../redis/open-target.js';
+import { ServerClock } from '../redis/server-clock.js';
 import type { RedisTarget } from '../redis/target.js';
 import {
   DEFAULT_PARTITIONS,
@@ -103,12 +104,20 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
         this.#send(message, finished),
       ask: (question: Question, answered: (answer: Answer) => void) => this.#ask(question, answered),
     };
-    this.#dispatcher = new Dispatcher(this.#sending, carrier, this.#outcomes, options.itemSecret, maxWaitMs);
+    const clock = new ServerClock(this.#keys, target.sharesCalls && options.hasUsers === true);
+    this.#dispatcher = new Dispatcher(this.#sending, carrier, this.#outcomes, options.itemSecret, maxWaitMs, clock);
     for (const availability of this.#availabilities) {
       availability.on('back', () => this.#dispatcher.connectionChanged());
       availability.on('away', () => this.#dispatcher.connectionChanged());
     }
-    this.#kept = new KeptIntelligence(this.#keys, namespace, this.#dispatcher, this.#outcomes, messageAgeMsOf(options));
+    const keysAvailability = transport === 'stream' ? sendingAvailability : new Availability(this.#keys, maxWaitMs);
+    this.#kept = new KeptIntelligence(
+      keysAvailability,
+      namespace,
+      this.#dispatcher,
+      this.#outcomes,
+      messageAgeMsOf(options),
+    );
     const metrics = this.#metrics;
     metrics.gauge('intelligent_session_waiting_requests', 'Requests that wait for an answer', () => this.#waiting.size);
     metrics.gauge('intelligent_session_open_circuits', 'Circuits that are open', () => this.#breakers.open);
@@ -146,9 +155,10 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   }
 
   #send(message: Message, finished: (result: SendResult, cause?: unknown) => void): void {
-    const { command, sid, ttlSeconds, isAnonymous } = message;
+    const { command, sid, ttlSeconds, isAnonymous, sentMs } = message;
     // The id is made when the message leaves: ids ascend in the order in which messages do.
-    this.#publish(message, { id: this.#ids.next(), replyTo: 'nobody', ttlSeconds, isAnonymous }, (result, error) => {
+    const requestId: RequestId = { id: this.#ids.next(), replyTo: 'nobody', ttlSeconds, isAnonymous, sentMs };
+    this.#publish(message, requestId, (result, error) => {
       if (error !== undefined) return finished(wasNotSent(error) ? 'unsent' : 'redis', error);
       // No worker will renew what is kept of the session.
       if (result !== 'sent' && command === 'pageview') this.renew(sid, ttlSeconds);
@@ -179,14 +189,14 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     this.#waiting.add(id, nonce, request, leftMs);
     const inbox = this.#inbox?.name;
     const replyTo = inbox === undefined ? 'nobody' : { inbox };
-    const { ttlSeconds, isAnonymous } = question;
+    const { ttlSeconds, isAnonymous, sentMs } = question;
     const budgetMs = Math.ceil(leftMs);
-    this.#publishRequest(request, { id, replyTo, budgetMs, ttlSeconds, nonce, isAnonymous });
+    this.#publishRequest(request, { id, replyTo, budgetMs, ttlSeconds, nonce, isAnonymous, sentMs });
   }
 
   async #requestByList(lists: ReplyLists, request: SentRequest): Promise<void> {
     const { question, answered } = request;
-    const { command, sid, ttlSeconds, isAnonymous } = question;
+    const { command, sid, ttlSeconds, isAnonymous, sentMs } = question;
     const leftMs = this.#patienceMs(question);
     const untilMs = loopNowMs() + leftMs;
     let client: Redis;
@@ -199,7 +209,8 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     }
     const id = this.#ids.next();
     this.#waiting.add(id, undefined, request, untilMs - loopNowMs());
-    const requestId: RequestId = { id, replyTo: 'list', isAnonymous, ...(isAnonymous && { ttlSeconds }) };
+    const saysMore = isAnonymous || sentMs !== undefined;
+    const requestId: RequestId = { id, replyTo: 'list', isAnonymous, sentMs, ...(saysMore && { ttlSeconds }) };
     this.#publishRequest(request, requestId);
     const key = replyKey(this.namespace, { command, sid, rid: formatRequestId(requestId) });
     try {

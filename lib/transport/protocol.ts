@@ -56,6 +56,8 @@ export interface RequestId {
   readonly nonce?: string;
   /** It is an anonymous visitor's, of whom something may be carried to a user later. */
   readonly isAnonymous?: boolean;
+  /** Of a user's: when it was sent, at the earliest, ms since 1970 by Redis' clock. */
+  readonly sentMs?: number | undefined;
 }
 
 export interface Message {
@@ -65,17 +67,18 @@ export interface Message {
   readonly request: RequestId;
 }
 
-export function formatRequestId({ id, replyTo, budgetMs, ttlSeconds, nonce, isAnonymous }: RequestId): string {
-  const saysMore = isAnonymous || [budgetMs, ttlSeconds, nonce].some((field) => field !== undefined);
+export function formatRequestId(request: RequestId): string {
+  const { id, replyTo, budgetMs, ttlSeconds, nonce, isAnonymous, sentMs } = request;
+  const saysMore = isAnonymous || [budgetMs, ttlSeconds, nonce, sentMs].some((field) => field !== undefined);
   if (replyTo === 'list' && !saysMore) return encodeId(id);
   const inbox = replyTo === 'nobody' ? '' : replyTo === 'list' ? OWN_LIST : replyTo.inbox;
   const ttl = ttlSeconds === undefined ? '' : boundedTtl(ttlSeconds);
-  const rest = isAnonymous ? `@${nonce ?? ''}@${ANONYMOUS}` : nonce === undefined ? '' : `@${nonce}`;
+  const rest = `@${nonce ?? ''}@${isAnonymous ? ANONYMOUS : ''}@${sentMs ?? ''}`.replace(/@+$/, '');
   return `${encodeId(id)}@${inbox}@${budgetMs ?? ''}@${ttl}${rest}`;
 }
 
 export function parseRequestId(rid: string): RequestId {
-  const [id = '', inbox, budget, ttl, nonce, kind] = rid.split('@');
+  const [id = '', inbox, budget, ttl, nonce, kind, sent] = rid.split('@');
   const replyTo = inbox === undefined || inbox === OWN_LIST ? 'list' : inbox === '' ? 'nobody' : { inbox };
   const request: { -readonly [Field in keyof RequestId]: RequestId[Field] } = { id: decodeId(id), replyTo };
   if (inbox && inbox !== OWN_LIST && !INBOX.test(inbox)) throw notRequest('an inbox has 8 to 64 of A-Za-z0-9_-');
@@ -84,6 +87,7 @@ export function parseRequestId(rid: string): RequestId {
   if (ttl && /^[1-9]\d{0,9}$/.test(ttl)) request.ttlSeconds = Math.min(Number(ttl), MAX_TTL_SECONDS);
   if (nonce) request.nonce = nonce;
   if (kind === ANONYMOUS) request.isAnonymous = true;
+  if (sent && /^[1-9]\d{0,14}$/.test(sent)) request.sentMs = Number(sent);
   return request;
 }
 

@@ -47,8 +47,11 @@ export class WorkerTask extends Task {
     return this.entry !== undefined && ageMs > this.context.maxMessageAgeSeconds * 1000;
   }
 
-  override get addedMs(): number | undefined {
-    return this.entry && Number.parseInt(this.entry.id, 10);
+  /** What its sender says, and not later than it was added to its stream. */
+  override get sentMs(): number | undefined {
+    const { sentMs } = this.message.request;
+    if (!this.entry) return sentMs;
+    return Math.min(sentMs ?? Number.POSITIVE_INFINITY, Number.parseInt(this.entry.id, 10));
   }
 
   override get isKept(): boolean {

@@ -2,9 +2,12 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect } from 'chai';
 import express, { type Request, type Response } from 'express';
+import type { SessionData } from 'express-session';
 import type { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { type Consent, createWorker, type IntelligentSessionOptions, intelligentSession } from '../../lib/index.js';
+import { userSubject } from '../../lib/intelligence/command/subject.js';
+import { commandKeys } from '../../lib/intelligence/keys.js';
 import { RawVisitor } from '../support/requests.js';
 import { Site } from '../support/site.js';
 import { until } from '../support/until.js';
@@ -14,6 +17,7 @@ import { Warnings } from '../support/warnings.js';
 const GPC = { 'sec-gpc': '1' };
 const pages = ['/page/a', '/page/b'];
 const commands = { price: () => 3 };
+const user = (session: SessionData & { user?: string }) => session.user;
 
 for (const way of ['a worker', 'a process of its own'] as const)
   describe(`consent, where commands are carried out by ${way}`, () => {
@@ -38,6 +42,22 @@ for (const way of ['a worker', 'a process of its own'] as const)
       app.post('/seen', sessions.beacon());
       app.post('/login', (req, res) => {
         Object.assign(req.session, { user: 'ada' });
+        res.end();
+      });
+      app.post('/mark', async (req, res) => {
+        const was = await req.intelligence.markNotificationSeen('n1');
+        res.json({ was: was ?? null, degraded: req.intelligence.degraded });
+      });
+      app.get(
+        '/seen',
+        async (req, res) => void res.json((await req.intelligence.notifications(['n1']))[0]?.seen ?? null),
+      );
+      app.post('/forget-and-mark', async (req, res) => {
+        const erased = await req.intelligence.forget();
+        res.json([erased, (await req.intelligence.markNotificationSeen('n1')) ?? null]);
+      });
+      app.post('/logout', (req, res) => {
+        delete (req.session as { user?: string }).user;
         res.end();
       });
       app.get('/user', (req, res) => void res.json((req.session as { user?: string }).user ?? null));
@@ -179,6 +199,48 @@ for (const way of ['a worker', 'a process of its own'] as const)
       expect(await visitor.json('/total', { headers: GPC })).to.equal(null);
       expect(await known()).to.deep.equal(before);
       expect(await visitor.json('/total')).to.equal(3);
+    });
+
+    it('is not needed for a read mark of a user who is logged in: nothing else is written or read', async () => {
+      const { site, visitor } = await siteOf({ user });
+      const post = (path: string, headers = GPC) => visitor.send(path, { method: 'POST', headers });
+      const mark = async () => JSON.parse((await post('/mark')).body);
+      // what was found out with consent stays where it is: it is carried with consent only
+      await visitor.send('/page/a', { headers: {} });
+      expect(await visitor.json('/total')).to.equal(2);
+      expect(await mark(), 'nobody is logged in').to.deep.equal({ was: null, degraded: false });
+      await post('/login');
+      const known = async () => (await keySpace()).filter(([key]) => String(key).startsWith('ss:{'));
+      const before = await known();
+      expect(await mark()).to.deep.equal({ was: true, degraded: false });
+      expect(await mark()).to.deep.equal({ was: false, degraded: false });
+      await visitor.send('/page/b', { headers: GPC });
+      expect(await visitor.json('/total', { headers: GPC })).to.equal(null);
+      expect(await visitor.json('/seen', { headers: GPC })).to.equal(null);
+      const { notified } = commandKeys('', userSubject('ada', undefined));
+      const after = await known();
+      expect(after.filter(([key]) => key !== notified)).to.deep.equal(before);
+      expect(after.map(([key]) => key)).to.include(notified);
+      expect(await client.pttl(notified)).to.be.above(89 * 86_400_000);
+
+      // their phone, with consent
+      const phone = new RawVisitor(site);
+      await phone.send('/login', { method: 'POST' });
+      expect(await phone.json('/seen')).to.equal(true);
+      expect(await visitor.json('/total', { headers: {} }), 'with consent, what was carried').to.be.above(2);
+    });
+
+    it('is needed for a read mark of a bot’s, of who has logged out, and behind a forget()', async () => {
+      const { visitor } = await siteOf({ user });
+      const post = (path: string, headers: Record<string, string> = GPC) =>
+        visitor.send(path, { method: 'POST', headers });
+      await post('/login');
+      const known = async () => (await keySpace()).filter(([key]) => String(key).startsWith('ss:{'));
+      expect(JSON.parse((await post('/mark', { 'user-agent': 'curl/8.5.0' })).body).was).to.equal(null);
+      expect(JSON.parse((await post('/forget-and-mark')).body)).to.deep.equal([true, null]);
+      await post('/logout');
+      expect(JSON.parse((await post('/mark')).body).was).to.equal(null);
+      expect((await known()).filter(([key]) => !String(key).endsWith(':gone'))).to.deep.equal([]);
     });
 
     it('is no consent where the answer makes no sense, which is told once', async () => {

@@ -13,6 +13,7 @@ import {
 } from '../../lib/index.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
+import { FaultyProxy } from '../support/proxy.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
@@ -332,6 +333,71 @@ for (const [way, options] of Object.entries(ways))
       expect(await visitor.json('/a')).to.deep.include({ totalPages: 1, newToSite: true });
       expect(await visitor.json('/a')).to.deep.include({ totalPages: 2, previouslyVisited: true });
     });
+
+    it('what a user does after forget() is kept at once, and what was on its way is not', async () => {
+      const { site } = await openSite();
+      const visitor = new Visitor(site.url);
+      await learn(visitor);
+      await post(visitor, '/login/regenerate/ann');
+      await visitor.json('/knows');
+      const proxy = await FaultyProxy.open(redis.port);
+      opened.push(() => proxy.close());
+      const { sessions: other } = await openSite({ user, redis: proxy.url });
+      const late = other.of({ user: 'ann' });
+      for (const page of ['/x', '/y']) expect(await late.pageview(page)).to.not.equal(undefined);
+      proxy.hold();
+      const views = [late.pageview('/late'), late.markNotificationSeen('late')];
+      expect(await (await post(visitor, '/forget')).json()).to.deep.equal({ erased: true });
+      expect(await visitor.json('/a')).to.include({ totalPages: 1, newToSite: true });
+      proxy.release();
+      expect(await Promise.all(views)).to.deep.equal([undefined, undefined]);
+      await post(visitor, '/mark/n2');
+      expect(await visitor.json('/knows')).to.deep.equal({ fresh: ['/b', '/c'], seen: ['n2'], total: 2 });
+      expect(await late.freshPages(['/late', '/x', '/a'])).to.deep.equal(['/late', '/x']);
+      expect(await late.notifications(['late'])).to.deep.equal([{ id: 'late', seen: false }]);
+      // what another process sends is told by its time as well
+      expect(await late.pageview('/c')).to.include({ totalPages: 3 });
+    });
+
+    it('forget() of a process that has just begun waits for its connection', async () => {
+      const { sessions } = await openSite();
+      expect(await sessions.serving.forget('somebody')).to.equal(true);
+      expect(await client.exists(commandKeys(namespace, 'somebody').gone)).to.equal(1);
+    });
+
+    it('who logs in after forget() brings what they have seen', async () => {
+      const { site } = await openSite();
+      const visitor = new Visitor(site.url);
+      await learn(visitor);
+      await post(visitor, '/login/regenerate/ann');
+      await visitor.json('/knows');
+      const laptop = new Visitor(site.url);
+      await laptop.json('/c');
+      await post(laptop, '/mark/n2');
+      await post(visitor, '/forget');
+      await post(laptop, '/login/regenerate/ann');
+      const whole = { fresh: ['/a', '/b'], seen: ['n2'] };
+      expect(await laptop.json('/knows')).to.deep.include(whole);
+      expect(await visitor.json('/knows')).to.deep.include(whole);
+    });
+
+    for (const where of ['on another device', 'in a job'])
+      it(`forget() ${where} erases what a session of the user has not carried yet, too`, async () => {
+        const { site, sessions } = await openSite();
+        const visitor = new Visitor(site.url);
+        await learn(visitor);
+        // without consent nothing is carried
+        await visitor.fetch('/login/regenerate/ann', { method: 'POST', headers: { 'sec-gpc': '1' } });
+        if (where === 'in a job') expect(await sessions.of({ user: 'ann' }).forget()).to.equal(true);
+        else {
+          const phone = new Visitor(site.url);
+          await post(phone, '/login/regenerate/ann');
+          expect(await (await post(phone, '/forget')).json()).to.deep.equal({ erased: true });
+        }
+        const kept = (await client.keys('*:ss:*')).filter((key) => !/:gone$|ss:(shape|stream|workers)/.test(key));
+        expect(kept).to.deep.equal([]);
+        expect(await visitor.json('/knows')).to.deep.equal({ ...nothing, total: 1 });
+      });
 
     it('explain() says all that is kept, of a visitor and of a user with each session', async () => {
       const { site } = await openSite();

@@ -14,7 +14,11 @@ const HANG_MS = 10_000;
 export async function fuzz<Case>(
   cases: fc.Arbitrary<Case>,
   act: (one: Case) => unknown,
-  { examples = [], runs = RUNS }: { examples?: readonly NoInfer<Case>[]; runs?: number } = {},
+  {
+    examples = [],
+    runs = RUNS,
+    timeoutMs = FUZZ_TIMEOUT_MS,
+  }: { examples?: readonly NoInfer<Case>[]; runs?: number; timeoutMs?: number } = {},
 ): Promise<void> {
   const property = fc.asyncProperty(cases, async (one) => {
     const started = performance.now();
@@ -26,7 +30,7 @@ export async function fuzz<Case>(
     examples: examples.map((one): [Case] => [one]),
     timeout: HANG_MS,
     // a smaller case than the one that failed is looked for as long as there is time; the message has its seed
-    interruptAfterTimeLimit: FUZZ_TIMEOUT_MS / 2,
+    interruptAfterTimeLimit: timeoutMs / 2,
     markInterruptAsFailure: true,
   });
 }

@@ -87,6 +87,17 @@ describe('the wire', () => {
       ttlSeconds: 600,
     });
     expect(parseRequestId('7@@@600')).to.deep.equal({ id: '7', replyTo: 'nobody', ttlSeconds: 600 });
+    const [id, replyTo, sentMs] = ['7', 'nobody', 1_764_172_800_000] as const;
+    for (const [rid, request] of [
+      ['7@@@600@@@1764172800000', { id, replyTo, ttlSeconds: 600, sentMs }],
+      ['7@@@600@@a@1764172800000', { id, replyTo, ttlSeconds: 600, isAnonymous: true, sentMs }],
+      ['7@-@@600@@@1764172800000', { id, replyTo: 'list', ttlSeconds: 600, sentMs }],
+    ] as const) {
+      expect(parseRequestId(rid)).to.deep.equal(request);
+      expect(formatRequestId(request)).to.equal(rid);
+    }
+    for (const sent of ['0', '-1', '1e3', 'x', '1234567890123456'])
+      expect(parseRequestId(`7@@@600@@@${sent}`)).to.deep.equal({ id, replyTo, ttlSeconds: 600 });
     expect(parseRequestId('7@@x@-1')).to.deep.equal({ id: '7', replyTo: 'nobody' });
   });
 

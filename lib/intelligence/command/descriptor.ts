@@ -55,6 +55,8 @@ interface Descriptor {
   readonly name: string;
   /** A command that only reads is not sent a second time, and is dropped where nobody waits for its answer. */
   readonly effect: 'reads' | 'writes';
+  /** It is an act of the person's own, and not something that is found out: of a user who is logged in it is kept without consent, too. */
+  readonly isOwnAct?: true;
   /** The keys that it creates, by the last part of their names. They expire with the session, and are removed with it. */
   readonly makes: readonly string[];
   /** Further keys that it creates, with an expiry of their own. They are removed with what is kept of the session. */

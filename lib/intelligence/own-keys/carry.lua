@@ -13,7 +13,8 @@ if #names == 0 then return { 0 } end
 if not to then redis.call('SET', from_gone, message.user, 'PX', message.messageAgeMs) end
 local merges = redis.call('HMGET', from, unpack(names))
 local function key(name) return from .. ':' .. name end
-if redis.call('GET', gone) then
+-- forget() erases what a user's other sessions have not carried, too: what is here came after it
+if redis.call('GET', gone) == '' then
   for _, name in ipairs(names) do redis.call('UNLINK', key(name)) end -- the user's data were erased
   redis.call('UNLINK', from)
   return { 0 }

@@ -28,17 +28,22 @@ local function note_item(list, item)
   return redis.pcall('APPEND', list, item .. ' ') == #item + 1
 end
 
--- Has what is kept of a subject ended? Then what a message makes of it: 'gone', or 'moved' and to which user.
+-- When a user's data were erased, ms since 1970: `gone` says for how long it was set. Nothing where it says no such time.
+local function erased_at(gone, value)
+  local set_ms = tonumber(value)
+  if not set_ms then return nil end
+  local now = redis.call('TIME')
+  return now[1] * 1000 + math.floor(now[2] / 1000) - (set_ms - redis.call('PTTL', gone))
+end
+
+-- Has what is kept of a subject ended? Then what a message makes of it: 'gone', or 'moved' and to which user. A user goes on after
+-- their data were erased: what was sent later is new.
 local function has_ended(gone, message)
   local to = redis.call('GET', gone)
   if not to then return nil end
-  if to ~= '' then return 'moved', to end
-  -- A stream's entries say when they were added, and come in their order: what was added after the end is new.
-  if message.addedMs then
-    local now = redis.call('TIME')
-    local ended = now[1] * 1000 + math.floor(now[2] / 1000) - (MESSAGE_AGE_MS - redis.call('PTTL', gone))
-    if message.addedMs > ended then return nil end
-  end
+  local erased = erased_at(gone, to)
+  if to ~= '' and not erased then return 'moved', to end
+  if erased and message.sentMs and message.sentMs > erased then return nil end
   return 'gone'
 end
 

@@ -21,7 +21,7 @@ export const carry = {
   uses: {
     carried: ['hmget', 'hset', 'pexpire', 'set', 'exists', 'unlink'],
     'pages carried': ['pfmerge'],
-    gone: ['get', 'set'],
+    gone: ['get', 'set', 'pttl'],
     activity: ['get', 'set', 'unlink'],
     pages: ['get', 'pfadd', 'pfcount', 'unlink'],
     visited: ['filter', 'unlink'],

@@ -13,7 +13,9 @@ local kept = {}
 for i, key in ipairs({ KEYS[3], KEYS[4], KEYS[6], KEYS[8] }) do kept[i] = redis.call('GET', key) or '' end
 redis.call('SET', gone, user, 'PX', ARGV[2])
 if kept[1] == '' and kept[4] == '' and redis.call('EXISTS', KEYS[7]) == 0 then return false end
-redis.call('HSET', carried, 'user', user, 'activity', kept[1], 'pages', kept[2], 'visited', kept[3], 'notified', kept[4])
+local now = redis.call('TIME')
+local at = now[1] * 1000 + math.floor(now[2] / 1000)
+redis.call('HSET', carried, 'user', user, 'at', ('%.0f'):format(at), 'activity', kept[1], 'pages', kept[2], 'visited', kept[3], 'notified', kept[4])
 redis.call('PEXPIRE', carried, ARGV[3])
 -- one by one: an ACL's rights are each key's own
 for i = 3, #KEYS do redis.call('UNLINK', KEYS[i]) end

@@ -15,9 +15,14 @@ else
   redis.call('ZREMRANGEBYSCORE', keys.merged, '-inf', clock())
   if redis.call('ZSCORE', keys.merged, message.from) then return 0 end
 end
-if redis.call('GET', keys.gone) then
-  if aside then redis.call('UNLINK', aside) end
-  return 0
+-- What was set aside before the user's data were erased does not come back. In a Cluster the two times are two nodes' own.
+local gone = redis.call('GET', keys.gone)
+if gone then
+  local erased = aside and erased_at(keys.gone, gone)
+  if not erased or (tonumber(redis.call('HMGET', aside, 'at')[1] or '') or 0) <= erased then
+    if aside then redis.call('UNLINK', aside) end
+    return 0
+  end
 end
 
 -- All types are known before the first write.

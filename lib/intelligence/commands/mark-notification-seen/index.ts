@@ -6,6 +6,7 @@ import type { CommandCaller, ScriptCommand } from '../../command/descriptor.js';
 export const markNotificationSeen = {
   name: 'mark-notification-seen',
   effect: 'writes',
+  isOwnAct: true,
   makes: ['notified', 'notified-items'],
   keys: ['notified', 'notified-items', 'gone'],
   uses: { notified: ['filter'], 'notified-items': ['strlen', 'append'], gone: ['get', 'pttl'] },
@@ -20,7 +21,7 @@ export const markNotificationSeen = {
   methods: {
     /**
      * Marks a notification as seen. True: it was unread; false: it had been read (or is taken for read, by a Bloom filter's false true
-     * at its error rate). Degraded: undefined. One message, which is sent again where the connection was lost before it left.
+     * at its error rate). Degraded: undefined. Of a user who is logged in it is kept without consent, too (docs/privacy.md). One message, which is sent again where the connection was lost before it left.
      */
     async markNotificationSeen(this: CommandCaller, id: string): Promise<boolean | undefined> {
       checkText('markNotificationSeen', id, 'an id, a text that is not empty');

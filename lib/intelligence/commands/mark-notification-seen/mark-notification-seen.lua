@@ -4,7 +4,7 @@
 -- Answer   1 if it was not there, else 0
 commands['mark-notification-seen'] = function(keys, message)
   local exists = bloom_check(keys.notified)
-  if not exists then
+  if not exists or message.isUser then
     local ended, to = has_ended(keys.gone, message)
     if ended then return nil, ended, to end
   end

@@ -37,11 +37,12 @@ end
 commands['pageview'] = function(keys, message)
   -- All types are known before the first write, so that a key of another type leaves everything as it was.
   local activity = unpack_activity(redis.call('GET', keys.activity) or '', message.days + 1)
-  if activity.is_new then
-    -- a session of which something is known is not destroyed
+  -- A session of which something is known is not destroyed. Of a user whose data were erased, something new may be known.
+  if activity.is_new or message.isUser then
     local ended, to = has_ended(keys.gone, message)
     if ended then return nil, ended, to end
-  elseif was_counted(activity, message.token) then
+  end
+  if not activity.is_new and was_counted(activity, message.token) then
     if not message.again then return nil, 'duplicate' end
     return report_of_lost_call(activity, math.floor(clock() / 60))
   end
