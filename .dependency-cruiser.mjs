@@ -25,6 +25,8 @@ const floors = [
 /** A pattern of the modules that lie directly in a folder. */
 const modulesOf = (folder) => `^${folder.replace('*', '[^/]+')}/[^/]+$`;
 const source = '^(lib|fallback|middleware)/';
+/** What browsers run: it is served as a text. */
+const browserScripts = '^middleware/browser/';
 /** What package.json exports, and its bins. */
 const entries = '^lib/(index|(bloom-choice|notifications|session|worker)/index|bin/intelligent-session(-worker)?)[.]ts$';
 
@@ -69,7 +71,7 @@ export default {
       comment: 'No entry of the package leads to this module: it is dead, or it has lost its user.',
       severity: 'error',
       from: { path: entries },
-      to: { path: source, pathNot: entries, reachable: false },
+      to: { path: source, pathNot: [entries, browserScripts], reachable: false },
     },
     {
       name: 'a command knows no Redis',

@@ -166,9 +166,13 @@ export abstract class Intelligence implements CommandCaller {
 
   /** Erases all that is kept of a visitor or a user, with what other sessions of the user have not carried yet: was it done? */
   protected async erase({ user, userName, anonymous }: OwnedSubjects): Promise<boolean> {
-    const { serving, subjects, sessionsOf } = this.context;
-    const eraseAll = async (some: readonly string[]) =>
-      (await Promise.all(some.filter(isSendable).map((subject) => serving.forget(subject)))).every(Boolean);
+    const { serving, subjects, sessionsOf, notified } = this.context;
+    const eraseAll = async (some: readonly string[]) => {
+      const erased = await Promise.all(some.filter(isSendable).map((subject) => serving.forget(subject)));
+      // Pages that are open show what was read: for them, it is unread again.
+      for (const subject of some) notified?.tell(subject, { type: 'read' });
+      return erased.every(Boolean);
+    };
     if (user === undefined) return eraseAll(anonymous);
     const listed = userName === undefined ? undefined : sessionsOf?.(userName);
     const sessions = await listed?.catch(() => undefined); // The store has told the fault.
