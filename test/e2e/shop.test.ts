@@ -65,7 +65,10 @@ describe('a visitor’s way through the shop, in Chromium', () => {
     redis = await startPrivateRedis({ password: 'e2e' });
     worker = new WorkerProcess(['--namespace', 'shop:'], 'inherit', { REDIS_URL: redis.url });
     await worker.start();
-    shop = createShop({ redis: redis.url, namespace: 'shop:', secret: 'e2e', timeout: 2000 }, worker);
+    shop = createShop(
+      { redis: redis.url, namespace: 'shop:', secret: 'e2e', timeout: 2000 },
+      { worker, staffPassword: STAFF },
+    );
     site = await Site.open(shop.app);
     browser = await chromium.launch({
       executablePath: executablePath as string,
