@@ -5,12 +5,13 @@ import type { CommandCaller, Combo } from '../lib/intelligence/command/descripto
 import { type CommandMethods, descriptors } from '../lib/intelligence/commands.js';
 import type { Explained } from '../lib/intelligence/commands/explain/index.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
+import type { VisitorNotifications } from '../lib/notifications/visitor-notifications.js';
 import { isSendable } from '../lib/redis/keys.js';
 import type { Executor } from '../lib/serving/executor.js';
 import { checkRequest } from '../lib/serving/request-arguments.js';
 import { formatPayload } from '../lib/transport/protocol.js';
 import { type AskOptions, type AskResult, UnansweredError } from './ask-result.js';
-import { type Explanation, explanationOf } from './explanation.js';
+import { type ExplainedNotifications, type Explanation, explanationOf } from './explanation.js';
 import type { Subjects } from './subjects.js';
 
 /** Of whom something is kept: of a visitor, by the session, or of a user. */
@@ -49,10 +50,15 @@ export interface IntelligenceContext {
   readonly subjects: Subjects | undefined;
   /** The sessions of a user; undefined where the store does not know users. */
   readonly sessionsOf: ((user: string) => Promise<readonly SessionData[]>) | undefined;
+  /** Undefined where the application has no published notifications. */
+  readonly notified: VisitorNotifications | undefined;
 }
 
-/** The methods that the commands bring: `freshPages()`, `notifications()`, `combo()` and so on. */
-export interface Intelligence extends CommandMethods {}
+/** Methods that know of published notifications as well (notified-intelligence.ts). */
+type AlsoOfPublished = 'notifications' | 'markNotificationSeen';
+
+/** The methods that the commands bring: `freshPages()`, `combo()`, `activity()` and so on. */
+export interface Intelligence extends Omit<CommandMethods, AlsoOfPublished> {}
 
 /** What `req.intelligence` and `sessions.of()` have in common: they send and ask for one visitor or user, whom each of them finds. */
 export abstract class Intelligence implements CommandCaller {
@@ -64,6 +70,8 @@ export abstract class Intelligence implements CommandCaller {
   /** Of whom it is, at once or, where a session has to be read, later. */
   protected abstract whose(): TrackedSession | Untracked | Promise<TrackedSession | Untracked>;
   protected abstract owned(): Promise<Owned>;
+  /** What is kept of published notifications, for explain(). Rejects where it can't be said. */
+  protected abstract ownNotifications(): Promise<ExplainedNotifications | undefined>;
   /** Sends what goes before anything that is sent or asked. */
   protected countFirst(): void {}
 
@@ -117,8 +125,8 @@ export abstract class Intelligence implements CommandCaller {
     const answer = (await this.ask('explain')) as Explained | undefined;
     if (!answer) return undefined;
     try {
-      const { isUser, sessions } = await this.owned();
-      return explanationOf(answer, isUser, sessions);
+      const [{ isUser, sessions }, notifications] = await Promise.all([this.owned(), this.ownNotifications()]);
+      return explanationOf(answer, isUser, sessions, notifications);
     } catch {
       this.degraded = true; // The store has told the fault.
       return undefined;

@@ -7,11 +7,14 @@ import { CLOSE_TIMEOUT_MS, UnfinishedWork } from '../lib/redis/unfinished-work.j
 import type { Executor } from '../lib/serving/executor.js';
 import { LocalExecutor } from '../lib/serving/local-executor.js';
 import { RemoteExecutor } from '../lib/serving/remote-executor.js';
+import { VisitorNotifications } from '../lib/notifications/visitor-notifications.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import { beacon } from './beacon.js';
 import { consentOf, type Consents } from './consent.js';
+import type { ExpressRequest } from './express-request.js';
 import { expressSessionOptions } from './express-session-options.js';
 import { guardSerialization } from './guard-serialization.js';
+import { type Loaded, load } from './load.js';
 import { orderError } from './middleware-order.js';
 import { countOpen } from './open-instances.js';
 import type { IntelligentSessionOptions } from './options.js';
@@ -70,7 +73,13 @@ export interface IntelligentSession extends Middleware {
    * came with it, or a user (which takes the option `user`). Costs nothing before it is asked; then it reads the session once, a GET,
    * and of a user nothing. Nobody is asked for consent: that is for you to know. Throws an OptionError for a wrong argument.
    */
-  of(who: Who): VisitorIntelligence;
+  of(who: Who, options?: { groups?: readonly string[] | undefined }): VisitorIntelligence;
+  /**
+   * A handler that asks for several things at once, one round trip of time, and puts the answers into `res.locals`, where templates find
+   * them: `app.get('/', sessions.load('pageview', 'unread'), (req, res) => res.render('home'))`. `pageview`, `activity`, `suggestions`,
+   * `notifications`, `unread`; each costs what its method costs. Throws an OptionError for another name.
+   */
+  load(...names: Loaded[]): (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
   /**
    * Waits for the responses that are under way and for what they save and send, for `timeout` ms at most (5000) and not at all
    * where Redis is away; then closes every connection that was opened here. Can be called twice. Never rejects for a fault.
@@ -95,6 +104,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     pages,
     bots,
     consent,
+    notifications,
     combos: combosGiven,
     user,
     keepUsersForDays,
@@ -127,6 +137,20 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const fault = (error: Error) => void serving.emit('fault', error);
   const subjects = user && new Subjects(serving, user, keepUsersForDays, executorOptions.itemSecret, fault);
   if (subjects) ownStore?.useSubjects(subjects);
+  const { maxWaitMs, namespace, itemSecret } = executorOptions;
+  const notified =
+    notifications &&
+    new VisitorNotifications(
+      redis,
+      {
+        ...{ namespace, itemSecret, timeoutMs, maxWaitMs },
+        earlier: notifications.earlier,
+        durable: notifications.durable,
+      },
+      { fault, unanswered: (method, why) => void serving.emit('degraded', method, why) },
+    );
+  if (notified && subjects)
+    subjects.alsoCarry = (from, user) => notified.carry(from, { subject: user, ttlSeconds: subjects.userTtlSeconds });
   const tracking = trackSession(ownStore, subjects);
   if (rotateEvery !== undefined) ownStore?.useRotation({ everyMs: rotateEvery * 1000, graceMs: rotateGrace * 1000 });
   const rotated = rotatingIds(rotateEvery === undefined ? undefined : ownStore);
@@ -140,6 +164,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     session: trackedSessions(tracking, ownStore, fault),
     subjects,
     sessionsOf: typeof user === 'function' ? (name) => (ownStore as RedisSessionStore).sessionsOf(name) : undefined,
+    notified,
+    groupsOf: (req) => notifications?.groups(req as ExpressRequest) ?? [],
   };
   const responses = new Responses(ownStore?.client);
   const reading = new UnfinishedWork(ownStore?.client);
@@ -164,9 +190,16 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     const left = () => ({ timeout: Math.max(0, endMs - performance.now()) });
     await Promise.all([responses.close(timeoutMs), reading.settled(timeoutMs)]);
     unsubscribe();
-    await Promise.all([serving.close(left()), ownStore?.close(left())]);
+    await Promise.all([serving.close(left()), ownStore?.close(left()), notified?.close(left().timeout)]);
   });
-  return Object.assign(handler, { store, serving, beacon: () => beacon(countSeen, fault), of, close });
+  return Object.assign(handler, {
+    store,
+    serving,
+    beacon: () => beacon(countSeen, fault),
+    load: (...names: Loaded[]) => load(names, notified !== undefined),
+    of,
+    close,
+  });
 }
 
 /** What each request goes through: its policy, its `req.intelligence`, and express-session. */

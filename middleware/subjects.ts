@@ -2,12 +2,12 @@ import type { SessionData } from 'express-session';
 import { LRUCache } from 'lru-cache';
 import { argumentError } from '../lib/options/check-arguments.js';
 import { IntelligentSessionError } from '../lib/errors/errors.js';
-import { newAnonymousSubject, userSubject } from '../lib/intelligence/command/subject.js';
+import { newAnonymousSubject, userIdOf, userSubject } from '../lib/intelligence/command/subject.js';
 import { encodeId, isSendable } from '../lib/redis/keys.js';
 import type { Executor } from '../lib/serving/executor.js';
 import { hiddenOf, hide } from '../lib/session/hidden-fields.js';
 import type { RequestWithSession, SubjectHooks } from '../lib/session/session-subjects.js';
-import { userIdOf, userOfSession } from '../lib/session/session-user.js';
+import { userOfSession } from '../lib/session/session-user.js';
 
 /** Who is a session's user: a function of the session, or `'identify'`: whom the application names on a request. */
 export type UserOption = ((session: SessionData) => string | number | null | undefined) | 'identify';
@@ -41,6 +41,8 @@ export class Subjects implements SubjectHooks {
   readonly #changed = new WeakSet<object>();
   /** To which user an anonymous subject was carried, and whether that was answered. */
   readonly #carried = new LRUCache<string, { readonly user: string; isDone: boolean }>({ max: MAX_REMEMBERED });
+  /** Carries what the site itself keeps of a visitor to a user: was it done? */
+  alsoCarry: (from: string, user: string) => Promise<boolean> = () => Promise.resolve(true);
   readonly #nameOf: (session: SessionData) => string | undefined;
   readonly #subjectOf: (user: string) => string;
 
@@ -174,10 +176,11 @@ export class Subjects implements SubjectHooks {
     const carried = { user, isDone: false };
     this.#carried.set(from, carried);
     const options = { ttlSeconds: this.userTtlSeconds, timeoutMs: CARRY_TIMEOUT_MS };
-    void this.serving.ask('carry', user, encodeId(from), options).then(({ answered }) => {
-      carried.isDone = answered;
+    const asked = this.serving.ask('carry', user, encodeId(from), options);
+    void Promise.all([asked, this.alsoCarry(from, user)]).then(([{ answered }, alsoDone]) => {
+      carried.isDone = answered && alsoDone;
       // The next request of this session asks again.
-      if (!answered) this.#carried.delete(from);
+      if (!carried.isDone) this.#carried.delete(from);
     });
   }
 

@@ -46,6 +46,17 @@ export const intelligenceKey = (namespace: string, sid: string, name: string): s
 /** The beginning of all these keys of a session. */
 export const intelligencePrefix = (namespace: string, sid: string): string => `${namespace}ss:{${encodeId(sid)}}:`;
 
+/** A key that an application's command declares, beside the hash `own` that has their names (lib/intelligence/own-keys). */
+export const ownKey = (namespace: string, sid: string, name: string): string =>
+  intelligenceKey(namespace, sid, `own:${name}`);
+
+/** All keys of such names, of their hash, and of what a login in a Cluster has set aside of them. */
+export const ownKeysOf = (own: string, names: readonly string[]): string[] => [
+  own,
+  `${own}::aside`,
+  ...names.flatMap((name) => [`${own}:${name}`, `${own}:${name}:aside`]),
+];
+
 /** An empty string that says that the session was destroyed. */
 export const goneKey = (namespace: string, sid: string): string => intelligenceKey(namespace, sid, 'gone');
 
@@ -92,3 +103,14 @@ export const workersKey = (namespace: string): string => `${namespace}ss:workers
 
 /** The hash that says how a namespace's stored data is read. No session has such a key: those have a brace after `ss:`. */
 export const shapeKey = (namespace: string): string => `${namespace}ss:shape`;
+
+/** The list of a group's notifications, a hash: it has the group's hash tag, and no session has such a key. */
+export const notificationsKey = (namespace: string, group: string): string =>
+  `${namespace}ss:notifications:{${encodeId(group)}}`;
+
+/** The list of a user's own notifications, a hash beside what else is kept of the user. */
+export const inboxListKey = (namespace: string, subject: string): string =>
+  intelligenceKey(namespace, subject, 'inbox');
+
+/** What a subject has read of notifications, a hash. */
+export const seenKey = (namespace: string, subject: string): string => intelligenceKey(namespace, subject, 'seen');
