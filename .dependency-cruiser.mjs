@@ -16,7 +16,7 @@ const floors = [
   ['lib/intelligence'],
   ['lib/transport'],
   ['lib/transport/pubsub', 'lib/transport/stream', 'lib/transport/replies'],
-  ['lib/worker', 'lib/serving', 'lib/session'],
+  ['lib/worker', 'lib/serving', 'lib/session', 'lib/notifications'],
   ['lib/acl', 'middleware'],
   ['lib/bin'],
   ['lib'],
@@ -26,7 +26,7 @@ const floors = [
 const modulesOf = (folder) => `^${folder.replace('*', '[^/]+')}/[^/]+$`;
 const source = '^(lib|fallback|middleware)/';
 /** What package.json exports, and its bins. */
-const entries = '^lib/(index|(bloom-choice|session|worker)/index|bin/intelligent-session(-worker)?)[.]ts$';
+const entries = '^lib/(index|(bloom-choice|notifications|session|worker)/index|bin/intelligent-session(-worker)?)[.]ts$';
 
 const noWayUp = floors.flatMap((folders, floor) =>
   folders.map((folder) => ({

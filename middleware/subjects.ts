@@ -2,12 +2,12 @@ import type { SessionData } from 'express-session';
 import { LRUCache } from 'lru-cache';
 import { argumentError } from '../lib/options/check-arguments.js';
 import { IntelligentSessionError } from '../lib/errors/errors.js';
-import { newAnonymousSubject, userSubject } from '../lib/intelligence/command/subject.js';
+import { newAnonymousSubject, userIdOf, userSubject } from '../lib/intelligence/command/subject.js';
 import { encodeId, isSendable } from '../lib/redis/keys.js';
 import type { Executor } from '../lib/serving/executor.js';
 import { hiddenOf, hide } from '../lib/session/hidden-fields.js';
 import type { RequestWithSession, SubjectHooks } from '../lib/session/session-subjects.js';
-import { userIdOf, userOfSession } from '../lib/session/session-user.js';
+import { userOfSession } from '../lib/session/session-user.js';
 
 /** Who is a session's user: a function of the session, or `'identify'`: whom the application names on a request. */
 export type UserOption = ((session: SessionData) => string | number | null | undefined) | 'identify';

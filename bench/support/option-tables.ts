@@ -4,13 +4,14 @@ import { optionsSchema as bloom } from '../../lib/bloom/bloom-options.js';
 import { schema as acl } from '../../lib/acl/cli.js';
 import { flagOf, withoutLinks } from '../../lib/options/flags.js';
 import { factsOf, valueOf, type Walkable, written } from '../../lib/options/option-facts.js';
+import { schema as notifications } from '../../lib/notifications/options.js';
 import { schema as store } from '../../lib/session/options.js';
 import { schema as worker } from '../../lib/worker/options.js';
 import { schema as middleware } from '../../middleware/options.js';
 import { markdown } from './results.js';
 
-export const schemas = { middleware, store, worker, workerFlags, bloom, acl } as unknown as Readonly<
-  Record<'middleware' | 'store' | 'worker' | 'workerFlags' | 'bloom' | 'acl', Walkable>
+export const schemas = { middleware, store, worker, workerFlags, bloom, acl, notifications } as unknown as Readonly<
+  Record<'middleware' | 'store' | 'worker' | 'workerFlags' | 'bloom' | 'acl' | 'notifications', Walkable>
 >;
 
 /** The interfaces whose comments are the schemas', with the files in which they stand. */
@@ -18,6 +19,7 @@ export const interfaces = [
   { file: 'middleware/options.ts', name: 'IntelligentSessionOptions', schema: schemas.middleware },
   { file: 'lib/session/options.ts', name: 'RedisSessionStoreOptions', schema: schemas.store },
   { file: 'lib/worker/options.ts', name: 'WorkerOptions', schema: schemas.worker },
+  { file: 'lib/notifications/options.ts', name: 'NotificationsOptions', schema: schemas.notifications },
 ] as const;
 
 /** Options with their paths: those of an option that is an object, or a list of objects, follow it. */
@@ -70,6 +72,7 @@ export const optionTables = (): Readonly<Record<string, string>> => ({
     default: defaultCell,
     'what it is': sentenceCell,
   }),
+  'options-notifications': table(schemas.notifications, { option: nameCell, ...facts }),
   'options-bloom': table(schemas.bloom, { option: nameCell, ...facts }),
   'options-acl': table(schemas.acl, { flag: flagCell, default: defaultCell, 'what it is': sentenceCell }),
 });

@@ -18,7 +18,10 @@ export type ErrorCode =
   | 'ERR_INTELLIGENT_SESSION_UNREADABLE'
   | 'ERR_INTELLIGENT_SESSION_SERIALIZE'
   | 'ERR_INTELLIGENT_SESSION_METRICS'
-  | 'ERR_INTELLIGENT_SESSION_VERSION';
+  | 'ERR_INTELLIGENT_SESSION_VERSION'
+  | 'ERR_INTELLIGENT_SESSION_UNCONFIRMED'
+  | 'ERR_INTELLIGENT_SESSION_NOT_DURABLE'
+  | 'ERR_INTELLIGENT_SESSION_TOO_MANY';
 
 /** An error of this package: `code` says which, the message says what to do, `cause` what it was made of, without secrets. */
 export class IntelligentSessionError extends Error {

@@ -136,6 +136,20 @@ export class SharedShape {
   }
 }
 
+/**
+ * Are users named by this secret in a namespace (undefined: by none)? It is known where a process that carries out commands has stored
+ * the namespace's shape; else the answer is undefined. One HMGET.
+ */
+export async function namesUsersAlike(
+  client: RedisClient,
+  namespace: string,
+  itemSecret: string | undefined,
+): Promise<boolean | undefined> {
+  const [version, itemKey] = await client.hmget(shapeKey(namespace), 'version', 'itemKey');
+  if (version === null || version === undefined) return undefined;
+  return (itemKey ?? undefined) === (itemSecret === undefined ? undefined : fingerprintOf(itemSecret));
+}
+
 /** Tells one secret from another, and is too short to be of use as one. */
 const fingerprintOf = (secret: string): string =>
   createHmac('sha256', secret).update('intelligent-session item key').digest('base64url').slice(0, 8);

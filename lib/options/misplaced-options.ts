@@ -50,3 +50,11 @@ export const elsewhereOfWorker: Elsewhere = {
   ...each('secret session store track pages bots consent timeout'.split(' '), inMiddleware),
   ...each(['metricsPort', 'metricsHost'], () => 'is of the command line; in code there is worker.metrics'),
 };
+
+const toSite = (name: string) => `belongs to the site: intelligentSession({ ${name}: … })`;
+export const elsewhereOfNotifications: Elsewhere = {
+  ...inRedis,
+  ...inSession,
+  ...each('secret session store track pages bots consent timeout transport worker'.split(' '), toSite),
+  groups: 'belongs to the site: intelligentSession({ notifications: { groups: … } })',
+};

@@ -92,3 +92,11 @@ export const workersKey = (namespace: string): string => `${namespace}ss:workers
 
 /** The hash that says how a namespace's stored data is read. No session has such a key: those have a brace after `ss:`. */
 export const shapeKey = (namespace: string): string => `${namespace}ss:shape`;
+
+/** The list of a group's notifications, a hash: it has the group's hash tag, and no session has such a key. */
+export const notificationsKey = (namespace: string, group: string): string =>
+  `${namespace}ss:notifications:{${encodeId(group)}}`;
+
+/** The list of a user's own notifications, a hash beside what else is kept of the user. */
+export const inboxListKey = (namespace: string, subject: string): string =>
+  intelligenceKey(namespace, subject, 'inbox');

@@ -2,11 +2,11 @@ import type { SessionData } from 'express-session';
 import { LRUCache } from 'lru-cache';
 import { describeValue } from '../options/check-options.js';
 import { IntelligentSessionError, newerVersion } from '../errors/errors.js';
+import { userIdOf } from '../intelligence/command/subject.js';
 import { forEachKey, scanPrefix } from '../redis/scan.js';
 import type { Lifetimes } from './lifetimes.js';
 import type { resolveStoreOptions } from './options.js';
 import type { SessionRecords } from './session-records.js';
-import { userIdOf } from './session-user.js';
 import { type Noted, STORED_BY_MS, UserSessions } from './user-sessions.js';
 
 type Options = Pick<

@@ -217,3 +217,44 @@ export interface InboxItem {
   readonly data?: unknown;
   readonly error?: string;
 }
+
+/** Whose notifications a channel tells of: a group's, or those of one subject. */
+export type Recipient = { readonly group: string } | { readonly subject: string };
+
+/**
+ * Where the changes of a list of notifications are told, and of what a subject has read. It has one colon fewer than a request's
+ * channel, so that no worker's pattern matches it, whatever an application's commands are called.
+ */
+export const changesChannel = (namespace: string, to: Recipient, db = 0): string =>
+  `${channelStart(namespace, db)}changes:${'group' in to ? `g.${encodeId(to.group)}` : `s.${encodeId(to.subject)}`}`;
+
+/** What such a channel tells. A position is when a notification is to be seen, µs. */
+export type Change =
+  | { readonly type: 'published' | 'scheduled'; readonly id: string; readonly position: number }
+  /** a notification was edited or removed */
+  | { readonly type: 'changed' }
+  /** something was marked as read */
+  | { readonly type: 'read' }
+  /** a session has ended; it is named by a hash of its id */
+  | { readonly type: 'ended'; readonly session: string };
+
+export const formatChange = (change: Change): string => JSON.stringify(change);
+
+/** Whoever may publish can send anything: what is no change of this form is undefined, and nobody acts on it. */
+export function parseChange(text: string): Change | undefined {
+  if (text.length > MAX_CHANGE_LENGTH) return undefined;
+  let change: Partial<Record<'type' | 'id' | 'position' | 'session', unknown>> | null;
+  try {
+    change = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const { type, id, position, session } = change ?? {};
+  if (type === 'changed' || type === 'read') return { type };
+  if (type === 'ended' && typeof session === 'string') return { type, session };
+  if ((type === 'published' || type === 'scheduled') && typeof id === 'string' && Number.isSafeInteger(position))
+    return { type, id, position: position as number };
+  return undefined;
+}
+
+const MAX_CHANGE_LENGTH = 2_048;

@@ -224,7 +224,9 @@ describe('the packed package', function () {
 
   it('loads no worker, no command line, no Bloom filter and no near cache before they are asked for', async () => {
     const loaded = await visits('loaded.mjs');
-    expect(loaded).to.deep.equal({ '.': [], './store': [], './worker': ['worker', 'bloom'], './bloom': ['bloom'] });
+    expect(loaded).to.deep.equal({
+      ...{ '.': [], './store': [], './worker': ['worker', 'bloom'], './bloom': ['bloom'], './notifications': [] },
+    });
   });
 
   it('is at most 25 packages beside Express, and none of them has an install script', async () => {

@@ -31,9 +31,13 @@ describe('The names of the wire and of the keys', () => {
   });
 
   it('only keys.ts spells a key', () => {
-    expect(filesThatSpell(/(^.|[}:])((sess|users|ended|stream):|ss:[{a-z])|\}:worker/)).to.deep.equal([
+    expect(filesThatSpell(/(^.|[}:])((sess|users|ended|stream|notifications):|ss:[{a-z])|\}:worker/)).to.deep.equal([
       'lib/redis/keys.ts',
     ]);
+  });
+
+  it('only protocol.ts spells a channel of changes', () => {
+    expect(filesThatSpell(/(^.|[}:])changes:/)).to.deep.equal(['lib/transport/protocol.ts']);
   });
 
   it('only channels.ts spells a channel of Redis’ own', () => {

@@ -3,7 +3,11 @@ import fc from 'fast-check';
 import { OptionError } from '../../lib/errors/errors.js';
 import { decodeId, encodeId } from '../../lib/redis/keys.js';
 import {
+  changesChannel,
   channelOf,
+  formatChange,
+  parseChange,
+  patternOf,
   formatPayload,
   formatRequestId,
   parseChannel,
@@ -37,6 +41,41 @@ describe('the wire', () => {
         expect(decodeId(encodeId(id))).to.equal(id);
       }),
     );
+  });
+
+  it('names a list’s channel of changes so that no worker hears it, and none is another’s', () => {
+    expect(changesChannel('shop:', { group: 'a:b' })).to.equal('shop:ss:changes:g.a%3Ab');
+    expect(changesChannel('', { subject: 'x~' }, 3)).to.equal('ss@3:changes:s.x~');
+    expect(patternOf('', 'changes', '*')).to.equal('ss:changes:*:?*');
+    fc.assert(
+      fc.property(anyString, anyString, (group, subject) => {
+        expect(changesChannel('', { group }).split(':')).to.have.lengthOf(3);
+        expect(changesChannel('', { group })).to.not.equal(changesChannel('', { subject }));
+      }),
+    );
+  });
+
+  it('takes a change only in a form that it has', () => {
+    const changes = [
+      { type: 'published', id: '"', position: 1_700_000_000_000_001 },
+      { type: 'scheduled', id: 'x', position: 2 },
+      { type: 'changed' },
+      { type: 'read' },
+      { type: 'ended', session: 'abc' },
+    ] as const;
+    for (const change of changes) expect(parseChange(formatChange(change))).to.deep.equal(change);
+    const none = [
+      '',
+      '{',
+      'null',
+      '[]',
+      '1',
+      '{"type":"x"}',
+      '{"type":"published","id":1,"position":2}',
+      '{"type":"ended"}',
+    ];
+    for (const text of [...none, '{"type":"published","id":"x","position":1e99}', ' '.repeat(3_000)])
+      expect(parseChange(text), text).to.equal(undefined);
   });
 
   it('tells the paper’s request id from one that names an inbox, and from one that nobody waits for', () => {

@@ -3,6 +3,7 @@ import type { RequestHandler } from 'express';
 import type { SessionData } from 'express-session';
 import type * as v from 'valibot';
 import type { optionsSchema as bloomSchema } from '../../lib/bloom/bloom-options.js';
+import type { NotificationsOptions, schema as notificationsSchema } from '../../lib/notifications/options.js';
 import type { schema as storeSchema } from '../../lib/session/options.js';
 import type { schema as workerSchema } from '../../lib/worker/options.js';
 import type { schema as middlewareSchema } from '../../middleware/options.js';
@@ -73,7 +74,8 @@ describe('types', () => {
     const middleware: Agrees<IntelligentSessionOptions, v.InferInput<typeof middlewareSchema>> = true;
     const pages: Agrees<PageNameOptions, NonNullable<v.InferInput<typeof middlewareSchema>['pages']>> = true;
     const bloom: Agrees<BloomOptions, v.InferInput<typeof bloomSchema>> = true;
-    [near, secrets, store, worker, middleware, pages, bloom] satisfies true[];
+    const notifications: Agrees<NotificationsOptions, v.InferInput<typeof notificationsSchema>> = true;
+    [near, secrets, store, worker, middleware, pages, bloom, notifications] satisfies true[];
     // what is not alike is named
     const more: Agrees<WorkerOptions & { readonly more?: number }, v.InferInput<typeof workerSchema>> = 'more';
     const other: Agrees<Omit<WorkerOptions, 'shard'> & { readonly shard?: number }, WorkerOptions> = 'shard';

@@ -21,3 +21,20 @@ export const isUserSubject = (subject: string): boolean =>
 
 /** A subject for who was logged out, and has the same session on. */
 export const newAnonymousSubject = (): string => randomBytes(18).toString('base64url');
+
+const { toString: objectToString } = Object.prototype;
+
+/**
+ * An id as a text. It is a text, a number, or an object with a toString() of its own, as MongoDB's ObjectId. The toString() of
+ * JavaScript's own objects does not say whose a session is: a list that holds another user's id must not become that user.
+ */
+export function userIdOf(user: unknown): string | undefined {
+  if (typeof user === 'string' || typeof user === 'bigint') return String(user);
+  if (typeof user === 'number') return Number.isFinite(user) ? String(user) : undefined;
+  if (typeof user !== 'object' || user === null || Array.isArray(user)) return undefined;
+  if (user instanceof Date || user instanceof Error || user instanceof RegExp) return undefined;
+  const { toString } = user;
+  if (typeof toString !== 'function' || toString === objectToString) return undefined;
+  const text: unknown = toString.call(user);
+  return typeof text === 'string' && !text.startsWith('[object ') ? text : undefined;
+}

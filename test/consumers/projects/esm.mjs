@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import intelligentSessionToo, * as all from 'intelligent-session';
 import { createBloomFilter } from 'intelligent-session/bloom';
+import { createNotifications } from 'intelligent-session/notifications';
 import { RedisSessionStore } from 'intelligent-session/store';
 import { Worker } from 'intelligent-session/worker';
 import helpers from './visit.cjs';
@@ -24,6 +25,7 @@ const same =
   require('intelligent-session/worker').Worker === Worker &&
   required.createBloomFilter === all.createBloomFilter &&
   typeof createBloomFilter === 'function' &&
+  require('intelligent-session/notifications').createNotifications === createNotifications &&
   sessions.store instanceof require('express-session').Store;
 let refused;
 try {

@@ -9,7 +9,7 @@ const LATE = {
   listForm: /node_modules\/generic-pool\//,
 };
 const loaded = {};
-for (const entry of ['.', './store', './worker', './bloom']) {
+for (const entry of ['.', './store', './worker', './bloom', './notifications']) {
   const code = `import(${JSON.stringify(entry.replace('.', 'intelligent-session'))}).then(async () => {
     const { createRequire } = await import('node:module');
     console.log(JSON.stringify(Object.keys(createRequire(${JSON.stringify(import.meta.url)}).cache)));

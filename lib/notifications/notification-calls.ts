@@ -1,0 +1,116 @@
+import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
+import { causeOf, IntelligentSessionError, redisFault } from '../errors/errors.js';
+import type { Availability } from '../redis/availability.js';
+import { wasLost, wasNotSent } from '../redis/lost-connection.js';
+import { LoopTimeout } from '../redis/loop-clock.js';
+import { tellsOfReplica } from '../redis/roles.js';
+import { UnfinishedWork } from '../redis/unfinished-work.js';
+import { UnconfirmedError } from './unconfirmed-error.js';
+
+/** Between two tries of one call: a Cluster's client may refuse at once, again and again. */
+const PAUSE_MS = 20;
+
+/**
+ * Carries calls out: each waits for a connection for `maxWaitMs` at most, and what got no answer is sent again within that time, since
+ * each of them may be carried out twice. What is not known to be written by then is an UnconfirmedError.
+ */
+export class NotificationCalls {
+  readonly #unfinished: UnfinishedWork;
+  #isClosing = false;
+
+  constructor(
+    readonly availability: Availability,
+    readonly maxWaitMs: number,
+  ) {
+    this.#unfinished = new UnfinishedWork(availability.client);
+  }
+
+  /** `attempt` counts from 0; one that follows another may find what that has written. `id` is what a write is about. */
+  run<T>(work: (attempt: number) => Promise<T>, id?: string): Promise<T> {
+    const call = this.#run(work, id);
+    this.#unfinished.track(call);
+    return call;
+  }
+
+  async #run<T>(work: (attempt: number) => Promise<T>, id: string | undefined): Promise<T> {
+    const end = new AbortController();
+    const timeout = new LoopTimeout(() => end.abort(), this.maxWaitMs);
+    const late = once(end.signal, 'abort');
+    /** what makes it unknown whether it was written: an attempt that is under way, or one that got no answer */
+    let [isUnderWay, isUnknown] = [false, false];
+    let last: unknown;
+    const attempts = async (): Promise<T> => {
+      for (let attempt = 0; ; attempt++) {
+        await this.#connected(end.signal);
+        isUnderWay = true;
+        try {
+          return await work(attempt);
+        } catch (error) {
+          last = error;
+          if (!isPassing(error)) throw error;
+          if (isWithoutAnswer(error)) isUnknown = true;
+        } finally {
+          isUnderWay = false;
+        }
+        await pause(PAUSE_MS, undefined, { signal: end.signal });
+      }
+    };
+    const given = attempts();
+    given.catch(() => {}); // it may come after the call was given up
+    try {
+      return await Promise.race([given, late.then(() => Promise.reject(end.signal.reason))]);
+    } catch (error) {
+      if (!end.signal.aborted) throw redisFault(error);
+      if (isUnderWay || isUnknown)
+        throw new UnconfirmedError(
+          'ERR_INTELLIGENT_SESSION_UNCONFIRMED',
+          `Redis gave no answer within ${this.maxWaitMs} ms: it may be written or not. The same call again is safe`,
+          id,
+          last,
+        );
+      throw last === undefined ? this.#notReady() : redisFault(last);
+    } finally {
+      timeout.clear();
+      end.abort();
+    }
+  }
+
+  /** Resolves when commands can be sent, however long Redis is away. */
+  async #connected(signal: AbortSignal): Promise<void> {
+    while (!this.#isClosing)
+      try {
+        return await this.availability.ready();
+      } catch {
+        await once(this.availability, 'back', { signal });
+      }
+    throw this.#notReady();
+  }
+
+  #notReady = (): IntelligentSessionError =>
+    new IntelligentSessionError(
+      'ERR_INTELLIGENT_SESSION_NOT_READY',
+      this.#isClosing ? 'This was closed: nothing was written' : `${this.availability.why}. Nothing was written`,
+      causeOf(undefined),
+    );
+
+  /** Resolves when all calls have ended, after `timeoutMs`, or where Redis is away; what begins later fails. */
+  async close(timeoutMs: number): Promise<void> {
+    this.#isClosing = true;
+    await this.#unfinished.settled(timeoutMs);
+  }
+}
+
+/** Was the command sent, and is its outcome not known? */
+const isWithoutAnswer = (error: unknown): boolean =>
+  !wasNotSent(error) &&
+  (wasLost(error) || (error instanceof Error && /^(no answer within|the connection was lost)/.test(error.message)));
+
+/** Does the error tell of a state that passes: a connection that was lost, a failover, a server that starts? */
+const isPassing = (error: unknown): boolean =>
+  wasNotSent(error) ||
+  isWithoutAnswer(error) ||
+  (error instanceof Error &&
+    (error.name === 'ClusterAllFailedError' ||
+      tellsOfReplica(error.message) ||
+      /^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)/.test(error.message)));

@@ -1,0 +1,127 @@
+import * as v from 'valibot';
+import { checkOptions } from '../options/check-options.js';
+import { integer, itemSecret, namespace } from '../options/checks.js';
+import { elsewhereOfNotifications } from '../options/misplaced-options.js';
+import { about } from '../options/option-facts.js';
+import type { RedisOption } from '../redis/client.js';
+import { DEFAULT_MAX_WAIT_MS } from '../redis/connect.js';
+import { redisEntries, resolveRedis } from '../redis/redis-option.js';
+
+/** How many a list has at most, whoever publishes. */
+export const MAX_PER_GROUP = 1_000;
+const DEFAULT_PER_GROUP = 100;
+const DEFAULT_BYTES = 4_096;
+const MAX_BYTES = 65_536;
+const DEFAULT_KEEP_DAYS = 90;
+const MAX_KEEP_DAYS = 366;
+
+/** The comments are those of the schema: `npm run docs:figures` writes them. */
+export interface NotificationsOptions {
+  /**
+   * Where Redis is. A URL, the path of a socket, ioredis' options (Sentinel's among them), or a client of yours, an
+   * ioredis Redis or Cluster or one of node-redis: connections of our own are made to the same place, and it is never
+   * closed.
+   * @default REDIS_URL, or redis://127.0.0.1:6379
+   */
+  readonly redis?: RedisOption | undefined;
+  /** The same as `redis`, by connect-redis' name. Only one of the three is given. @default none */
+  readonly client?: RedisOption | undefined;
+  /** The same as `redis`, by the name that a URL often has. Only one of the three is given. @default none */
+  readonly url?: string | undefined;
+  /**
+   * The namespace of the site whose visitors read the notifications. It stands before every key, after a client's
+   * `keyPrefix`.
+   * @default ''
+   */
+  readonly namespace?: string | undefined;
+  /**
+   * The `itemSecret` of the site, by which users are named. Who publishes to `{ user }` under another one than the site
+   * has, or without it, gets an error.
+   * @default none
+   */
+  readonly itemSecret?: string | undefined;
+  /**
+   * How many notifications a list has at most, 1 to 1000; the oldest go. As many more may be planned for later.
+   * @default 100
+   */
+  readonly maxPerGroup?: number | undefined;
+  /** How large one may be, as JSON with its id. Unit: bytes. @default 4096 */
+  readonly maxBytes?: number | undefined;
+  /** How long one is kept that has no `expires`, or a later one. Unit: days. @default 90 */
+  readonly keepForDays?: number | undefined;
+  /**
+   * How long a call may wait for Redis. Time in which this process could not read does not count. Unit: ms.
+   * @default 3000
+   */
+  readonly maxWaitMs?: number | undefined;
+  /**
+   * Waits until replicas have what was written, by WAIT on a connection of its own. An empty object has all its
+   * defaults.
+   * @default none
+   */
+  readonly durable?: { readonly replicas?: number | undefined; readonly timeoutMs?: number | undefined } | undefined;
+}
+
+export const schema = v.strictObject({
+  ...redisEntries,
+  namespace: v.pipe(
+    v.optional(namespace, ''),
+    about('The namespace of the site whose visitors read the notifications.', {
+      more: "It stands before every key, after a client's `keyPrefix`.",
+    }),
+  ),
+  itemSecret: v.pipe(
+    v.optional(itemSecret),
+    about('The `itemSecret` of the site, by which users are named.', {
+      more: 'Who publishes to `{ user }` under another one than the site has, or without it, gets an error.',
+    }),
+  ),
+  maxPerGroup: v.pipe(
+    v.optional(integer(1, MAX_PER_GROUP), DEFAULT_PER_GROUP),
+    about('How many notifications a list has at most, 1 to 1000; the oldest go.', {
+      more: 'As many more may be planned for later.',
+    }),
+  ),
+  maxBytes: v.pipe(
+    v.optional(integer(128, MAX_BYTES), DEFAULT_BYTES),
+    about('How large one may be, as JSON with its id.', { unit: 'bytes' }),
+  ),
+  keepForDays: v.pipe(
+    v.optional(integer(1, MAX_KEEP_DAYS), DEFAULT_KEEP_DAYS),
+    about('How long one is kept that has no `expires`, or a later one.', { unit: 'days' }),
+  ),
+  maxWaitMs: v.pipe(
+    v.optional(integer(1, 600_000), DEFAULT_MAX_WAIT_MS),
+    about('How long a call may wait for Redis.', {
+      unit: 'ms',
+      more: 'Time in which this process could not read does not count.',
+    }),
+  ),
+  durable: v.pipe(
+    v.optional(
+      v.strictObject({
+        replicas: v.pipe(
+          v.optional(integer(1, 16), 1),
+          about('How many replicas have to have a write before its promise resolves.'),
+        ),
+        timeoutMs: v.pipe(v.optional(integer(1, 60_000), 1_000), about('How long they may take.', { unit: 'ms' })),
+      }),
+    ),
+    about(
+      '[Waits until replicas have what was written](notifications.md#never-lost), by WAIT on a connection of its own.',
+      {
+        more: 'An empty object has all its defaults.',
+      },
+    ),
+  ),
+});
+
+const CALLER = 'createNotifications()';
+
+export type ResolvedNotificationsOptions = ReturnType<typeof resolveNotificationsOptions>;
+
+/** Options with their defaults, checked. */
+export function resolveNotificationsOptions(options: NotificationsOptions) {
+  const { client, url, redis, ...rest } = checkOptions(schema, options, CALLER, elsewhereOfNotifications);
+  return { ...rest, redis: resolveRedis({ client, url, redis }, CALLER) };
+}

@@ -1,0 +1,67 @@
+-- Publishes a notification: adds it to its list, under an id that stands there once. What has expired is removed, and of what is visible
+-- the oldest beyond the bound. A list's field ':' is its version and the position that was published last: `1 <position>`. All others are
+-- notifications: `<position> <expires> <flags> <JSON>`, the flag e where the publisher gave the expiry. Positions and times are µs.
+-- KEYS  the list, a hash
+-- ARGV  the notification's id; its JSON; from when on it is to be seen, 0 for at once; when it expires, 0 where the publisher has not
+--       said; how long notifications are kept; how many the list may have, and as many that are to be seen later; the channel of the
+--       list's changes; the id as JSON
+-- Reply 1 published, 0 it was there, -1 too many are to be seen later, -2 the list has another form; the position; why nobody could be
+--       told, '' where it was told
+local key, id, json, channel = KEYS[1], ARGV[1], ARGV[2], ARGV[7]
+local planned, expires, keptFor, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local text = function(number) return string.format('%.0f', number) end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local known = redis.call('HMGET', key, ':', id)
+local last = 0
+if known[1] then
+  last = tonumber(string.match(known[1], '^1 (%d+)$'))
+  if not last then return { -2, '0', '' } end
+end
+if known[2] then
+  local position, ends = string.match(known[2], '^(%d+) (%d+) ')
+  if not position then return { -2, '0', '' } end
+  if tonumber(ends) > now then return { 0, position, '' } end
+end
+
+-- one pass over the list: which positions are taken, what is visible, what has expired
+local taken, visible, removed, scheduled = {}, {}, {}, 0
+local untilNow = math.max(now, last)
+local fields = redis.call('HGETALL', key)
+for i = 1, #fields, 2 do
+  local position, ends = string.match(fields[i + 1], '^(%d+) (%d+) ')
+  if fields[i] ~= ':' and fields[i] ~= id and position then
+    position = tonumber(position)
+    if tonumber(ends) <= now then
+      removed[#removed + 1] = fields[i]
+    else
+      taken[position] = true
+      if position > untilNow then scheduled = scheduled + 1 else visible[#visible + 1] = { position, fields[i] } end
+    end
+  end
+end
+
+local isLater = planned > untilNow
+local position = isLater and planned or math.max(last + 1, now)
+while taken[position] do position = position + 1 end
+if isLater then
+  if scheduled >= most then return { -1, '0', '' } end
+else
+  last = position
+  table.sort(visible, function(one, other) return one[1] < other[1] end)
+  for i = 1, #visible + 1 - most do removed[#removed + 1] = visible[i][2] end
+end
+
+local flags = expires == 0 and '-' or 'e'
+local ends = position + keptFor
+if expires > 0 then ends = math.min(ends, expires) end
+redis.call('HSET', key, ':', '1 ' .. text(last), id, text(position) .. ' ' .. text(ends) .. ' ' .. flags .. ' ' .. json)
+for i = 1, #removed, 1000 do redis.call('HDEL', key, unpack(removed, i, math.min(i + 999, #removed))) end
+-- the list outlives what is in it; its expiry is renewed by a sixteenth more, so that most publications leave it alone
+local neededMs = math.ceil((position + keptFor - now) / 1000)
+if redis.call('PTTL', key) < neededMs then redis.call('PEXPIRE', key, text(neededMs + math.floor(neededMs / 16))) end
+-- that is told last, and refused by an ACL alone: what was written stays
+local message = '{"type":"' .. (isLater and 'scheduled' or 'published') .. '","id":' .. ARGV[8] .. ',"position":' .. text(position) .. '}'
+local told = redis.pcall('PUBLISH', channel, message)
+return { 1, text(position), type(told) == 'table' and told.err or '' }

@@ -1,0 +1,68 @@
+import { describeValue } from '../options/check-options.js';
+import { argumentError, checkIsObject } from '../options/check-arguments.js';
+import { OptionError } from '../errors/errors.js';
+import { userIdOf, userSubject } from '../intelligence/command/subject.js';
+import { inboxListKey, isSendable, MAX_ID_LENGTH, notificationsKey } from '../redis/keys.js';
+import { changesChannel } from '../transport/protocol.js';
+
+/** To whom a notification is published: to everyone in a group, or to one user, by the id that the site's option `user` gives. */
+export type NotificationRecipient =
+  | { readonly group: string; readonly user?: undefined }
+  | { readonly user: string | number | bigint; readonly group?: undefined };
+
+/** A list of notifications: a group's, or a user's own. */
+export interface RecipientList {
+  readonly key: string;
+  /** Where its changes are told. */
+  readonly channel: string;
+  /** The group's name, undefined for a user's own list. */
+  readonly group: string | undefined;
+}
+
+/** Names the keys and channels of lists, all of one namespace and database. */
+export class RecipientLists {
+  constructor(
+    readonly namespace: string,
+    readonly database: number,
+  ) {}
+
+  group(group: string): RecipientList {
+    const { namespace, database } = this;
+    return { key: notificationsKey(namespace, group), channel: changesChannel(namespace, { group }, database), group };
+  }
+
+  /** A user's own, by their subject. */
+  subject(subject: string): RecipientList {
+    const { namespace, database } = this;
+    const channel = changesChannel(namespace, { subject }, database);
+    return { key: inboxListKey(namespace, subject), channel, group: undefined };
+  }
+}
+
+/** The list that a caller names; `secret` is the site's `itemSecret`, by which users are named. */
+export function recipientList(
+  method: string,
+  lists: RecipientLists,
+  to: NotificationRecipient,
+  secret: string | undefined,
+): RecipientList {
+  checkIsObject(method, to, 'to whom, { group } or { user }');
+  const names = Object.keys(to).filter((name) => to[name as 'group'] !== undefined);
+  if (names.length !== 1 || !['group', 'user'].includes(names[0] as string))
+    throw new OptionError(
+      `${method}(): expected to whom, one of { group } and { user }, got ${names.length === 0 ? describeValue(to) : `{ ${names.join(', ').slice(0, 80)} }`}`,
+      'ERR_INTELLIGENT_SESSION_ARGUMENT',
+    );
+  if (to.group !== undefined) {
+    checkGroup(method, to.group);
+    return lists.group(to.group);
+  }
+  const user = userIdOf(to.user);
+  if (user === undefined || user === '') throw argumentError(method, "a user's id, a text or a number", to.user);
+  return lists.subject(userSubject(user, secret));
+}
+
+export function checkGroup(method: string, group: unknown): asserts group is string {
+  if (typeof group !== 'string' || !isSendable(group))
+    throw argumentError(method, `a group's name, a text of 1 to ${MAX_ID_LENGTH} characters`, group);
+}
