@@ -56,12 +56,19 @@ export class EventStreams<Stream extends EventStream> {
     return this.#open.has(stream.res);
   }
 
-  /** Sends the headers. The connection may be gone already: then there is no stream, and this gives false. */
-  open(stream: Stream): boolean {
+  /**
+   * Sends the headers. Where the connection is gone already there is no stream, nor for a HEAD, which asks for the headers alone: then
+   * this gives false.
+   */
+  open(stream: Stream, isHead = false): boolean {
     const { res } = stream;
     if (res.destroyed || res.closed) return false;
     res.statusCode = 200;
     for (const [name, value] of HEADERS) res.setHeader(name, value);
+    if (isHead) {
+      endWithoutSession(res);
+      return false;
+    }
     // A time limit of the server's for idle connections is not meant for this one.
     res.setTimeout(0);
     this.#open.set(res, stream);
@@ -85,17 +92,7 @@ export class EventStreams<Stream extends EventStream> {
   /** Ends a stream: the browser comes back. */
   end(stream: Stream): void {
     const { res } = stream;
-    if (!this.#forget(res)) return;
-    if (!isWritable(res)) return;
-    // express-session would store the session again, as it was when the stream was opened: perhaps after a logout.
-    const req = (res as { req?: IncomingMessage & { session?: unknown } }).req;
-    const session = req?.session;
-    if (req && session !== undefined) req.session = undefined;
-    try {
-      res.end();
-    } finally {
-      if (req && session !== undefined) req.session = session;
-    }
+    if (this.#forget(res) && isWritable(res)) endWithoutSession(res);
   }
 
   endAll(): void {
@@ -189,6 +186,22 @@ const HEADERS = [
   ['Cache-Control', 'no-cache, no-store, no-transform'],
   ['X-Accel-Buffering', 'no'],
 ] as const;
+
+/** express-session would store the session again, as it was when the stream was opened: perhaps after a logout. */
+function endWithoutSession(res: ServerResponse): void {
+  const req = (res as { req?: IncomingMessage & { session?: unknown } }).req;
+  const session = req?.session;
+  if (!req || session === undefined) {
+    res.end();
+    return;
+  }
+  req.session = undefined;
+  try {
+    res.end();
+  } finally {
+    req.session = session;
+  }
+}
 
 const isWritable = (res: ServerResponse): boolean => !res.destroyed && !res.closed && !res.writableEnded;
 
