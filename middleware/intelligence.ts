@@ -5,6 +5,7 @@ import type { CommandCaller, Combo } from '../lib/intelligence/command/descripto
 import { type CommandMethods, descriptors } from '../lib/intelligence/commands.js';
 import type { Explained } from '../lib/intelligence/commands/explain/index.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
+import type { VisitorNotifications } from '../lib/notifications/visitor-notifications.js';
 import { isSendable } from '../lib/redis/keys.js';
 import type { Executor } from '../lib/serving/executor.js';
 import { checkRequest } from '../lib/serving/request-arguments.js';
@@ -49,10 +50,15 @@ export interface IntelligenceContext {
   readonly subjects: Subjects | undefined;
   /** The sessions of a user; undefined where the store does not know users. */
   readonly sessionsOf: ((user: string) => Promise<readonly SessionData[]>) | undefined;
+  /** Undefined where the application has no published notifications. */
+  readonly notified: VisitorNotifications | undefined;
 }
 
-/** The methods that the commands bring: `freshPages()`, `notifications()`, `combo()` and so on. */
-export interface Intelligence extends CommandMethods {}
+/** Methods that know of published notifications as well (notified-intelligence.ts). */
+type AlsoOfPublished = 'notifications' | 'markNotificationSeen';
+
+/** The methods that the commands bring: `freshPages()`, `combo()`, `activity()` and so on. */
+export interface Intelligence extends Omit<CommandMethods, AlsoOfPublished> {}
 
 /** What `req.intelligence` and `sessions.of()` have in common: they send and ask for one visitor or user, whom each of them finds. */
 export abstract class Intelligence implements CommandCaller {

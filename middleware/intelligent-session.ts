@@ -7,9 +7,11 @@ import { CLOSE_TIMEOUT_MS, UnfinishedWork } from '../lib/redis/unfinished-work.j
 import type { Executor } from '../lib/serving/executor.js';
 import { LocalExecutor } from '../lib/serving/local-executor.js';
 import { RemoteExecutor } from '../lib/serving/remote-executor.js';
+import { VisitorNotifications } from '../lib/notifications/visitor-notifications.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import { beacon } from './beacon.js';
 import { consentOf, type Consents } from './consent.js';
+import type { ExpressRequest } from './express-request.js';
 import { expressSessionOptions } from './express-session-options.js';
 import { guardSerialization } from './guard-serialization.js';
 import { orderError } from './middleware-order.js';
@@ -70,7 +72,7 @@ export interface IntelligentSession extends Middleware {
    * came with it, or a user (which takes the option `user`). Costs nothing before it is asked; then it reads the session once, a GET,
    * and of a user nothing. Nobody is asked for consent: that is for you to know. Throws an OptionError for a wrong argument.
    */
-  of(who: Who): VisitorIntelligence;
+  of(who: Who, options?: { groups?: readonly string[] | undefined }): VisitorIntelligence;
   /**
    * Waits for the responses that are under way and for what they save and send, for `timeout` ms at most (5000) and not at all
    * where Redis is away; then closes every connection that was opened here. Can be called twice. Never rejects for a fault.
@@ -95,6 +97,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     pages,
     bots,
     consent,
+    notifications,
     combos: combosGiven,
     user,
     keepUsersForDays,
@@ -129,6 +132,14 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const fault = (error: Error) => void serving.emit('fault', error);
   const subjects = user && new Subjects(serving, user, keepUsersForDays, executorOptions.itemSecret, fault);
   if (subjects) ownStore?.useSubjects(subjects);
+  const { maxWaitMs, namespace, itemSecret } = executorOptions;
+  const notified =
+    notifications &&
+    new VisitorNotifications(
+      redis,
+      { namespace, itemSecret, earlier: notifications.earlier, timeoutMs, maxWaitMs },
+      { fault, unanswered: (method, why) => void serving.emit('degraded', method, why) },
+    );
   const tracking = trackSession(ownStore, subjects);
   if (rotateEvery !== undefined) ownStore?.useRotation({ everyMs: rotateEvery * 1000, graceMs: rotateGrace * 1000 });
   const rotated = rotatingIds(rotateEvery === undefined ? undefined : ownStore);
@@ -142,6 +153,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     session: trackedSessions(tracking, ownStore, fault),
     subjects,
     sessionsOf: typeof user === 'function' ? (name) => (ownStore as RedisSessionStore).sessionsOf(name) : undefined,
+    notified,
+    groupsOf: (req) => notifications?.groups(req as ExpressRequest) ?? [],
   };
   const responses = new Responses(ownStore?.client);
   const reading = new UnfinishedWork(ownStore?.client);
@@ -166,7 +179,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     const left = () => ({ timeout: Math.max(0, endMs - performance.now()) });
     await Promise.all([responses.close(timeoutMs), reading.settled(timeoutMs)]);
     unsubscribe();
-    await Promise.all([serving.close(left()), ownStore?.close(left())]);
+    await Promise.all([serving.close(left()), ownStore?.close(left()), notified?.close(left().timeout)]);
   });
   return Object.assign(handler, { store, serving, beacon: () => beacon(countSeen, fault), of, close });
 }

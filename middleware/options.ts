@@ -15,6 +15,7 @@ import type { RedisSessionStoreOptions } from '../lib/session/options.js';
 import type { WorkerOptions } from '../lib/worker/options.js';
 import { executorEntries, sharedEntries } from '../lib/worker/shared-options.js';
 import type { Consent } from './consent.js';
+import type { SiteNotifications } from './notification-groups.js';
 import type { PageNameOptions } from './page-name.js';
 import type { UserOption } from './subjects.js';
 import type { Track } from './tracking.js';
@@ -78,6 +79,7 @@ export interface IntelligentSessionOptions {
    * @default by Sec-GPC
    */
   readonly consent?: Consent | undefined;
+  readonly notifications?: SiteNotifications | undefined;
   /**
    * Who is the user of a session: a function of the session, whose answer is a text or a number, or `'identify'`, where
    * `req.intelligence.identify()` says it. With it what is known of a visitor is carried to the user at a login, is
@@ -288,6 +290,23 @@ export const schema = v.strictObject({
         defaultText: 'by `Sec-GPC`',
       },
     ),
+  ),
+  notifications: v.pipe(
+    v.optional(
+      v.strictObject({
+        groups: v.pipe(
+          v.custom<SiteNotifications['groups']>((value) => typeof value === 'function', 'a function'),
+          about('The names of the groups that a visitor is in: a function of the request that gives a list, of 100 at most.'),
+        ),
+        earlier: v.pipe(
+          v.optional(v.picklist(['unread', 'read']), 'unread'),
+          about("What a group had before a visitor came first: `'unread'` or `'read'`."),
+        ),
+      }),
+    ),
+    about('[Published notifications](notifications.md): which groups a visitor is in.', {
+      more: 'With it this process has two connections more, one of them for what is told of changes.',
+    }),
   ),
   user: v.pipe(
     v.optional(

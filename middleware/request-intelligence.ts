@@ -4,13 +4,8 @@ import { argumentError } from '../lib/options/check-arguments.js';
 import { applicationFault } from '../lib/errors/errors.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
 import { subjectOfSession } from '../lib/session/hidden-fields.js';
-import {
-  Intelligence,
-  type IntelligenceContext,
-  type Owned,
-  type TrackedSession,
-  type Untracked,
-} from './intelligence.js';
+import type { IntelligenceContext, Owned, TrackedSession, Untracked } from './intelligence.js';
+import { NotifiedIntelligence } from './notified-intelligence.js';
 import type { VisitorPolicy } from './visitor-policy.js';
 
 /** A request that went through the middleware. Express' requests are of this type; on plain node:http it takes a cast. */
@@ -30,6 +25,8 @@ export interface RequestContext extends IntelligenceContext {
   readonly automaticPage: (req: IntelligentRequest, ended: boolean) => string | undefined;
   /** Undefined where there is no session, or one that is not stored. */
   readonly session: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
+  /** The names of the groups whose notifications the visitor gets. */
+  readonly groupsOf: (req: IntelligentRequest) => readonly string[];
 }
 
 /**
@@ -37,7 +34,7 @@ export interface RequestContext extends IntelligenceContext {
  * list comes back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each call that asks costs one PUBLISH
  * (or XADD) and one RPUSH of the worker's; embedded, a part of a script call.
  */
-export class RequestIntelligence extends Intelligence {
+export class RequestIntelligence extends NotifiedIntelligence {
   #report: Promise<PageviewReport | undefined> | undefined;
   #trackFailed = false;
   #isStream = false;
@@ -110,6 +107,14 @@ export class RequestIntelligence extends Intelligence {
 
   protected override whose(): TrackedSession | Untracked {
     return this.#session() ?? { reason: this.#whyUntracked() };
+  }
+
+  protected override groups(): readonly string[] {
+    return this.context.groupsOf(this.req);
+  }
+
+  protected override marks(): TrackedSession | Untracked {
+    return this.whose();
   }
 
   protected override async owned(): Promise<Owned> {

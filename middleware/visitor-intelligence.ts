@@ -1,12 +1,7 @@
 import { checkText } from '../lib/options/check-arguments.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
-import {
-  Intelligence,
-  type IntelligenceContext,
-  type Owned,
-  type TrackedSession,
-  type Untracked,
-} from './intelligence.js';
+import type { IntelligenceContext, Owned, TrackedSession, Untracked } from './intelligence.js';
+import { NotifiedIntelligence } from './notified-intelligence.js';
 import type { Visitor } from './visitor.js';
 
 /**
@@ -14,12 +9,15 @@ import type { Visitor } from './visitor.js';
  * Redis or the worker is away, unless it is asked to. Where there is no session, whatever is asked is degraded, `no-session`. Nobody is
  * asked for consent. Each call costs what it costs on a request; of a session the first one also reads it, a GET.
  */
-export class VisitorIntelligence extends Intelligence {
+export class VisitorIntelligence extends NotifiedIntelligence {
   readonly #visitor: Visitor;
 
-  constructor(context: IntelligenceContext, visitor: Visitor) {
+  readonly #groups: readonly string[];
+
+  constructor(context: IntelligenceContext, visitor: Visitor, groups: readonly string[]) {
     super(context);
     this.#visitor = visitor;
+    this.#groups = groups;
   }
 
   /**
@@ -46,6 +44,14 @@ export class VisitorIntelligence extends Intelligence {
 
   protected override whose(): TrackedSession | Untracked | Promise<TrackedSession | Untracked> {
     return this.#visitor.whose();
+  }
+
+  protected override groups(): readonly string[] {
+    return this.#groups;
+  }
+
+  protected override marks(): TrackedSession | Untracked | Promise<TrackedSession | Untracked> {
+    return this.whose();
   }
 
   protected override owned(): Promise<Owned> {

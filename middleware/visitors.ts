@@ -1,6 +1,7 @@
 import type { SessionOptions } from 'express-session';
-import { argumentError, checkText } from '../lib/options/check-arguments.js';
+import { argumentError, checkText, optionsOf } from '../lib/options/check-arguments.js';
 import type { IntelligenceContext } from './intelligence.js';
+import { checkGroups } from './notification-groups.js';
 import { sessionIdReader } from './session-cookie.js';
 import { type SessionSource, SessionVisitor } from './session-visitor.js';
 import { User, type Visitor } from './visitor.js';
@@ -18,7 +19,7 @@ export function visitorFinder(
   context: IntelligenceContext,
   source: SessionSource,
   sessionOptions: SessionOptions,
-): (who: Who) => VisitorIntelligence {
+): (who: Who, options?: { groups?: readonly string[] | undefined }) => VisitorIntelligence {
   const sessionIdOf = sessionIdReader(sessionOptions);
   const finders: Readonly<Record<string, (given: unknown) => Visitor>> = {
     sid(sid) {
@@ -36,11 +37,12 @@ export function visitorFinder(
       return new User(context, context.subjects, id);
     },
   };
-  return (who) => {
+  return (who, options) => {
+    const { groups = [] } = optionsOf('of', options);
     const [entry, ...others] = Object.entries(who ?? {});
     const [name, given] = entry ?? ['', undefined];
     const find = Object.hasOwn(finders, name) && others.length === 0 ? finders[name] : undefined;
     if (!find) throw argumentError('of', 'one of { sid }, { user } and { cookie }', who);
-    return new VisitorIntelligence(context, find(given));
+    return new VisitorIntelligence(context, find(given), checkGroups(groups));
   };
 }

@@ -2,11 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { IntelligentSessionError, newerVersion, OptionError, redisFault } from '../errors/errors.js';
 import { WarnOnce } from '../errors/warnings.js';
-import { namesUsersAlike } from '../intelligence/shape.js';
 import { Metrics, type PromRegistry } from '../metrics/metrics.js';
 import { argumentError, optionsOf } from '../options/check-arguments.js';
 import { Availability } from '../redis/availability.js';
-import { namespaceOf } from '../redis/connect.js';
 import { onConnectionFault } from '../redis/connection-faults.js';
 import { corkWrites } from '../redis/cork-writes.js';
 import { endConnection } from '../redis/end-connection.js';
@@ -16,30 +14,46 @@ import { openTarget } from '../redis/open-target.js';
 import { Script, type ScriptArgument } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
 import { CLOSE_TIMEOUT_MS } from '../redis/unfinished-work.js';
-import { checkNewNotification, formatContent, type NewNotification, type Notification } from './notification.js';
-import { NotificationCalls } from './notification-calls.js';
+import {
+  checkChanges,
+  checkNewNotification,
+  checkNotificationId,
+  formatContent,
+  type NewNotification,
+  type Notification,
+  type NotificationChanges,
+  type NotificationContent,
+} from './notification.js';
 import {
   type NotificationsOptions,
   type ResolvedNotificationsOptions,
   resolveNotificationsOptions,
 } from './options.js';
-import { type NotificationRecipient, type RecipientList, recipientList, RecipientLists } from './recipient-list.js';
-import { parseList, scheduledItems, toNotification, visibleItems } from './stored-list.js';
+import { ListCalls, type OutcomeReply } from './list-calls.js';
+import type { NotificationRecipient, RecipientList } from './recipient-list.js';
+import { parseItem, parseList, scheduledItems, toNotification, visibleItems } from './stored-list.js';
 
 const publishScript = new Script<[outcome: number, position: string, untold: string]>(
   loadScript('lib/notifications/publish.lua'),
 );
+const editScript = new Script<[outcome: number, untold: string]>(loadScript('lib/notifications/edit.lua'));
+const removeScript = new Script<[outcome: number, untold: string]>(loadScript('lib/notifications/remove.lua'));
 const listScript = new Script<string[]>(loadScript('lib/notifications/list.lua'));
 
 const DAY_US = 86_400_000_000;
-/** How long it is taken for granted that users are named as the site names them. */
-const CHECKED_MS = 5_000;
+/** How often an edit begins anew that finds another one's. */
+const TRIES = 100;
 
 export interface ListOptions {
   /** How many at most. @default all of them */
   readonly limit?: number | undefined;
   /** Those that are to be seen later, the next one first. @default false */
   readonly scheduled?: boolean | undefined;
+}
+
+export interface EditOptions {
+  /** Everybody has it as unread again, and it stands first: as if it were published now. @default false */
+  readonly again?: boolean | undefined;
 }
 
 interface NotificationsEvents {
@@ -58,9 +72,7 @@ interface NotificationsEvents {
 export class Notifications extends EventEmitter<NotificationsEvents> {
   readonly #options: ResolvedNotificationsOptions;
   readonly #target: RedisTarget;
-  readonly #namespace: string;
-  readonly #lists: RecipientLists;
-  readonly #calls: NotificationCalls;
+  readonly #lists: ListCalls;
   readonly #warnings = new WarnOnce();
   readonly #metrics = new Metrics();
   readonly #total = this.#metrics.counter(
@@ -68,18 +80,14 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     'What became of notifications: published, scheduled, repeated, edited, removed, unconfirmed, not_durable, refused, untold',
     ['event'],
   );
-  /** Until when users are known to be named as the site names them, by performance.now(). */
-  #usersCheckedUntilMs = 0;
   #closing: Promise<void> | undefined;
 
   constructor(given: NotificationsOptions = {}) {
     super();
     this.#options = resolveNotificationsOptions(given);
-    const { redis, maxWaitMs, namespace } = this.#options;
-    this.#namespace = namespaceOf(redis, namespace);
+    const { redis, maxWaitMs } = this.#options;
     this.#target = openTarget(redis, maxWaitMs);
     corkWrites(this.#target);
-    this.#lists = new RecipientLists(this.#namespace, this.#target.database);
     onConnectionFault(this.#target.client, (error) => this.#fault(error));
     const availability = new Availability(this.#target.client, maxWaitMs);
     availability.on('back', () => this.emit('back'));
@@ -88,7 +96,7 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
       'nothing can be published',
       (reason) => this.#closing !== undefined || this.emit('away', redisFault(reason)),
     );
-    this.#calls = new NotificationCalls(availability, maxWaitMs);
+    this.#lists = new ListCalls(availability, this.#options);
   }
 
   /** A registry of prom-client's, an optional peer: where it is not installed, an error with the code `METRICS`. */
@@ -102,22 +110,74 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
    */
   async publish(to: NotificationRecipient, notification: NewNotification): Promise<string> {
     checkNewNotification('publish', notification);
-    const list = this.#listOf('publish', to);
+    const list = this.#lists.of('publish', to);
     const { maxPerGroup, maxBytes, keepForDays } = this.#options;
     const { id = randomBytes(12).toString('base64url'), publishAt, expires } = notification;
     const json = formatContent('publish', id, notification, maxBytes);
     const times = [usOf(publishAt), usOf(expires), keepForDays * DAY_US];
     const args = [id, json, ...times, maxPerGroup, list.channel, JSON.stringify(id)];
-    const [outcome, , untold] = await this.#write(publishScript, list, args, id);
+    const { reply } = await this.#write(publishScript, list, args, id);
+    const [outcome, , untold] = reply;
     if (outcome === -1)
       throw new IntelligentSessionError(
         'ERR_INTELLIGENT_SESSION_TOO_MANY',
         `publish(): ${maxPerGroup} notifications of this list are planned for later, and it may have no more (option "maxPerGroup")`,
       );
-    if (outcome === -2) throw newerVersion('A list of notifications');
-    this.#total.of(outcome === 0 ? 'repeated' : isLater(publishAt) ? 'scheduled' : 'published').inc();
+    this.#total.of(outcome === 0 ? 'repeated' : outcome === 2 ? 'scheduled' : 'published').inc();
     this.#tellUntold(untold);
     return id;
+  }
+
+  /**
+   * Changes a notification's fields; null takes one away. Who has read it has read it still, unless it is to be unread `again`. False:
+   * it is not there. HGET and one script, once more where it was changed meanwhile.
+   */
+  async edit(
+    to: NotificationRecipient,
+    id: string,
+    changes: NotificationChanges,
+    options?: EditOptions | null,
+  ): Promise<boolean> {
+    checkNotificationId('edit', id);
+    checkChanges('edit', changes);
+    const { again = false, ...others } = optionsOf('edit', options);
+    checkNoOthers('edit', others);
+    if (typeof again !== 'boolean') throw argumentError('edit', '"again" to be true or false', again);
+    const list = this.#lists.of('edit', to);
+    const { maxBytes, keepForDays } = this.#options;
+    const { expires, ...content } = changes;
+    const ends = expires === undefined ? '' : usOf(expires ?? undefined);
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      const stored = await this.#lists.read(list, () => this.#target.client.hget(list.key, id));
+      if (stored === null) return false;
+      const item = parseItem(id, stored);
+      if (!item) throw newerVersion('A notification');
+      const json = formatContent('edit', id, edited(item.content, content), maxBytes);
+      const args = [id, stored, json, ends, keepForDays * DAY_US, again ? 1 : 0, list.channel];
+      const { reply } = await this.#write(editScript, list, args, id);
+      const [outcome, untold] = reply;
+      if (outcome === -1) continue;
+      if (outcome !== 0) this.#total.of('edited').inc();
+      this.#tellUntold(untold);
+      return outcome !== 0;
+    }
+    throw new IntelligentSessionError(
+      'ERR_INTELLIGENT_SESSION_CONFLICT',
+      `edit(): others changed the notification ${TRIES} times meanwhile; nothing was written`,
+    );
+  }
+
+  /** Removes a notification, also one that is to be seen later. False: it was not there. One script. */
+  async remove(to: NotificationRecipient, id: string): Promise<boolean> {
+    checkNotificationId('remove', id);
+    const list = this.#lists.of('remove', to);
+    const { reply, wasUnknown } = await this.#write(removeScript, list, [id, list.channel], id);
+    const [outcome, untold] = reply;
+    // an attempt that got no answer may have removed it
+    const isRemoved = outcome === 1 || wasUnknown;
+    if (isRemoved) this.#total.of('removed').inc();
+    this.#tellUntold(untold);
+    return isRemoved;
   }
 
   /** What a list has for its readers now, newest first; or, with `scheduled`, what it is going to have. One script. */
@@ -126,11 +186,8 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     checkNoOthers('list', others);
     if (typeof limit !== 'number' || !(limit >= 1)) throw argumentError('list', '"limit" to be a number from 1', limit);
     if (typeof scheduled !== 'boolean') throw argumentError('list', '"scheduled" to be true or false', scheduled);
-    const list = this.#listOf('list', to);
-    const reply = await this.#calls.run(async () => {
-      await this.#checkUsers(list);
-      return listScript.run(this.#target.client, [list.key]);
-    });
+    const list = this.#lists.of('list', to);
+    const reply = await this.#lists.read(list, () => listScript.run(this.#target.client, [list.key]));
     const [nowUs, ...fields] = reply;
     const items = (scheduled ? scheduledItems : visibleItems)(parseList(fields), Number(nowUs));
     return items.slice(0, limit).map((item) => toNotification(item, list.group));
@@ -142,31 +199,24 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
    */
   close(options?: { timeout?: number | undefined }): Promise<void> {
     const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
-    this.#closing ??= this.#calls.close(timeout).then(() => endConnection(this.#target.client));
+    this.#closing ??= this.#lists.close(timeout).then(() => endConnection(this.#target.client));
     return this.#closing;
   }
 
-  #listOf(method: string, to: NotificationRecipient): RecipientList {
-    return recipientList(method, this.#lists, to, this.#options.itemSecret);
-  }
-
-  /** Runs a script that writes; what it writes may be written twice. */
-  async #write<T>(script: Script<T>, list: RecipientList, args: readonly ScriptArgument[], id: string): Promise<T> {
-    return this.#calls.run(async () => {
-      await this.#checkUsers(list);
-      return script.run(this.#target.client, [list.key, ...args]);
-    }, id);
-  }
-
-  /** Who names users otherwise than the site does would publish where nobody reads. */
-  async #checkUsers({ group }: RecipientList): Promise<void> {
-    if (group !== undefined || performance.now() < this.#usersCheckedUntilMs) return;
-    const { itemSecret } = this.#options;
-    if ((await namesUsersAlike(this.#target.client, this.#namespace, itemSecret)) === false)
-      throw new OptionError(
-        `createNotifications(): option "itemSecret" is ${itemSecret === undefined ? 'missing, and the site has one' : 'another than the site has'}, so what is published to a user would be read by nobody`,
-      );
-    this.#usersCheckedUntilMs = performance.now() + CHECKED_MS;
+  /** Runs a script that writes, and counts what can't be said to be written. */
+  async #write<Reply extends OutcomeReply>(
+    script: Script<Reply>,
+    list: RecipientList,
+    args: readonly ScriptArgument[],
+    id: string,
+  ): Promise<{ reply: Reply; wasUnknown: boolean }> {
+    try {
+      return await this.#lists.write(script, list, args, id);
+    } catch (error) {
+      const { code } = error as IntelligentSessionError;
+      this.#total.of(UNCERTAIN[code] ?? 'refused').inc();
+      throw error;
+    }
   }
 
   #tellUntold(reason: string): void {
@@ -183,8 +233,21 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
 /** Opens a connection for publishing notifications. Wrong options are an OptionError at once. */
 export const createNotifications = (options?: NotificationsOptions): Notifications => new Notifications(options);
 
+const UNCERTAIN: Partial<Record<string, string>> = {
+  ERR_INTELLIGENT_SESSION_UNCONFIRMED: 'unconfirmed',
+  ERR_INTELLIGENT_SESSION_NOT_DURABLE: 'not_durable',
+};
+
+/** The content with its changes: null takes a field away. */
+function edited(
+  content: NotificationContent,
+  changes: Omit<NotificationChanges, 'expires'>,
+): { readonly [Field in keyof NotificationContent]?: NotificationContent[Field] | undefined } {
+  const given = Object.entries(changes).filter(([, value]) => value !== undefined);
+  return { ...content, ...Object.fromEntries(given.map(([field, value]) => [field, value ?? undefined])) };
+}
+
 const usOf = (date: Date | undefined): number => (date === undefined ? 0 : date.getTime() * 1000);
-const isLater = (date: Date | undefined): boolean => date !== undefined && date.getTime() > Date.now();
 
 function checkNoOthers(method: string, others: object): void {
   const [name] = Object.keys(others);

@@ -5,8 +5,8 @@
 -- ARGV  the notification's id; its JSON; from when on it is to be seen, 0 for at once; when it expires, 0 where the publisher has not
 --       said; how long notifications are kept; how many the list may have, and as many that are to be seen later; the channel of the
 --       list's changes; the id as JSON
--- Reply 1 published, 0 it was there, -1 too many are to be seen later, -2 the list has another form; the position; why nobody could be
---       told, '' where it was told
+-- Reply 1 published, 2 to be seen later, 0 it was there, -1 too many are to be seen later, -2 the list has another form; the position;
+--       why nobody could be told, or ''
 local key, id, json, channel = KEYS[1], ARGV[1], ARGV[2], ARGV[7]
 local planned, expires, keptFor, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local text = function(number) return string.format('%.0f', number) end
@@ -62,6 +62,7 @@ for i = 1, #removed, 1000 do redis.call('HDEL', key, unpack(removed, i, math.min
 local neededMs = math.ceil((position + keptFor - now) / 1000)
 if redis.call('PTTL', key) < neededMs then redis.call('PEXPIRE', key, text(neededMs + math.floor(neededMs / 16))) end
 -- that is told last, and refused by an ACL alone: what was written stays
-local message = '{"type":"' .. (isLater and 'scheduled' or 'published') .. '","id":' .. ARGV[8] .. ',"position":' .. text(position) .. '}'
+local kind = isLater and 'scheduled' or 'published'
+local message = '{"type":"' .. kind .. '","id":' .. ARGV[8] .. ',"position":' .. text(position) .. '}'
 local told = redis.pcall('PUBLISH', channel, message)
-return { 1, text(position), type(told) == 'table' and told.err or '' }
+return { isLater and 2 or 1, text(position), type(told) == 'table' and told.err or '' }

@@ -9,7 +9,7 @@ export const STORE = (
 ).split(' ');
 export const WORKER = 'sessionGlob shard ttlSeconds log'.split(' ');
 export const MIDDLEWARE =
-  'namespace track pages bots consent timeout transport worker combos keepUsersForDays rotateEvery rotateGrace'.split(
+  'namespace track pages bots consent notifications timeout transport worker combos keepUsersForDays rotateEvery rotateGrace'.split(
     ' ',
   );
 const CONNECTION = 'host port username password db tls sentinels'.split(' ');
@@ -47,7 +47,7 @@ export const elsewhereOfStore: Elsewhere = {
 export const elsewhereOfWorker: Elsewhere = {
   ...inRedis,
   ...inSession,
-  ...each('secret session store track pages bots consent timeout'.split(' '), inMiddleware),
+  ...each('secret session store track pages bots consent notifications timeout'.split(' '), inMiddleware),
   ...each(['metricsPort', 'metricsHost'], () => 'is of the command line; in code there is worker.metrics'),
 };
 

@@ -100,3 +100,6 @@ export const notificationsKey = (namespace: string, group: string): string =>
 /** The list of a user's own notifications, a hash beside what else is kept of the user. */
 export const inboxListKey = (namespace: string, subject: string): string =>
   intelligenceKey(namespace, subject, 'inbox');
+
+/** What a subject has read of notifications, a hash. */
+export const seenKey = (namespace: string, subject: string): string => intelligenceKey(namespace, subject, 'seen');

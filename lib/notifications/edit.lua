@@ -1,0 +1,46 @@
+-- Edits a notification, where it stands as it was read: a reader who has seen it has seen it still, unless it gets a new position. The form
+-- of a list is that of publish.lua. Positions and times are µs.
+-- KEYS  the list, a hash
+-- ARGV  the notification's id; its field as it was read; its new JSON; its expiry: '' as it was, 0 for none of its own, or when it
+--       expires; how long notifications are kept; 1 where it is to be unread again; the channel of the list's changes
+-- Reply 1 edited, 0 it is not there, -1 it was changed since it was read, -2 the list has another form; why nobody could be told, or ''
+local key, id, json, channel = KEYS[1], ARGV[1], ARGV[3], ARGV[7]
+local keptFor = tonumber(ARGV[5])
+local text = function(number) return string.format('%.0f', number) end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local known = redis.call('HMGET', key, ':', id)
+if not known[1] or not known[2] then return { 0, '' } end
+local last = tonumber(string.match(known[1], '^1 (%d+)$'))
+local position, expires, flags = string.match(known[2], '^(%d+) (%d+) (%S+) ')
+if not last or not position then return { -2, '' } end
+position, expires = tonumber(position), tonumber(expires)
+if expires <= now then return { 0, '' } end
+if known[2] ~= ARGV[2] then return { -1, '' } end
+
+-- one that is to be seen later is unread anyway
+if ARGV[6] == '1' and position <= math.max(now, last) then
+  last = math.max(last + 1, now)
+  local taken = {}
+  local fields = redis.call('HGETALL', key)
+  for i = 2, #fields, 2 do
+    local other = string.match(fields[i], '^(%d+) %d+ %S+ ')
+    if other then taken[tonumber(other)] = true end
+  end
+  while taken[last] do last = last + 1 end
+  position = last
+end
+if ARGV[4] ~= '' then
+  expires = tonumber(ARGV[4])
+  flags = expires == 0 and '-' or 'e'
+end
+local latest = position + keptFor
+expires = flags == 'e' and math.min(expires, latest) or latest
+
+redis.call('HSET', key, ':', '1 ' .. text(last), id, text(position) .. ' ' .. text(expires) .. ' ' .. flags .. ' ' .. json)
+local neededMs = math.ceil((latest - now) / 1000)
+if redis.call('PTTL', key) < neededMs then redis.call('PEXPIRE', key, text(neededMs + math.floor(neededMs / 16))) end
+-- that is told last, and refused by an ACL alone: what was written stays
+local told = redis.pcall('PUBLISH', channel, '{"type":"changed"}')
+return { 1, type(told) == 'table' and told.err or '' }

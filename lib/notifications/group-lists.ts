@@ -1,0 +1,92 @@
+import { LRUCache } from 'lru-cache';
+import { loadScript } from '../redis/load-script.js';
+import { Script } from '../redis/run-script.js';
+import type { RedisTarget } from '../redis/target.js';
+import type { ListChanges } from './list-changes.js';
+import type { RecipientLists } from './recipient-list.js';
+import { parseList, type StoredList } from './stored-list.js';
+
+const listScript = new Script<string[]>(loadScript('lib/notifications/list.lua'));
+
+/** A process keeps so many lists, and so much of their text. */
+const MAX_LISTS = 1_000;
+const MAX_LENGTH = 16_777_216;
+
+interface KeptList {
+  /** Undefined where it has changed since, or was not read yet. */
+  list: StoredList | undefined;
+  /** Counts the changes that were heard: what was read before one of them is not kept. */
+  changes: number;
+  length: number;
+  readonly unfollow: () => void;
+}
+
+/** Where a list came from, for a metric. */
+export type ListSource = 'cache' | 'redis';
+
+/**
+ * The lists of groups, as this process keeps them. A list that has changed is dropped when the change is heard; while changes are not
+ * heard, every list is read from Redis.
+ */
+export class GroupLists {
+  readonly #kept = new LRUCache<string, KeptList>({
+    max: MAX_LISTS,
+    maxSize: MAX_LENGTH,
+    sizeCalculation: ({ length }) => length + 1,
+    dispose: ({ unfollow }, _group, reason) => reason !== 'set' && unfollow(),
+  });
+
+  constructor(
+    readonly target: RedisTarget,
+    readonly lists: RecipientLists,
+    readonly changes: ListChanges,
+    readonly onRead: (source: ListSource) => void,
+    /** Is told what Redis' clock says, µs. */
+    readonly onTime: (nowUs: number) => void,
+  ) {
+    changes.on('lost', () => {
+      for (const kept of this.#kept.values()) kept.list = undefined;
+    });
+  }
+
+  /** A list: at once where it is kept, else by one script, which is sent in this turn of the event loop. */
+  get(group: string): StoredList | Promise<StoredList> {
+    const kept = this.#kept.get(group) ?? this.#follow(group);
+    const isHeard = this.changes.isHeard({ group });
+    if (kept.list && isHeard) {
+      this.onRead('cache');
+      return kept.list;
+    }
+    this.onRead('redis');
+    return this.#read(group, kept, isHeard);
+  }
+
+  async #read(group: string, kept: KeptList, isHeard: boolean): Promise<StoredList> {
+    const { changes } = kept;
+    const [nowUs, ...fields] = await listScript.run(this.target.client, [this.lists.group(group).key]);
+    this.onTime(Number(nowUs));
+    const list = parseList(fields);
+    // Whoever changes the list tells it before this reply was sent, or after it: then it is heard.
+    if (isHeard && kept.changes === changes && this.changes.isHeard({ group }) && this.#kept.peek(group) === kept) {
+      kept.list = list;
+      kept.length = fields.reduce((sum, { length }) => sum + length, 0);
+      this.#kept.set(group, kept);
+    }
+    return list;
+  }
+
+  #follow(group: string): KeptList {
+    const kept: KeptList = {
+      list: undefined,
+      changes: 0,
+      length: 0,
+      unfollow: this.changes.follow({ group }, () => {
+        kept.changes++;
+        kept.list = undefined;
+      }),
+    };
+    this.#kept.set(group, kept);
+    return kept;
+  }
+}
+

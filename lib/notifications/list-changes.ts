@@ -1,0 +1,121 @@
+import { EventEmitter } from 'node:events';
+import type { Redis } from 'ioredis';
+import { redisFault } from '../errors/errors.js';
+import { endConnection } from '../redis/end-connection.js';
+import type { RedisTarget } from '../redis/target.js';
+import { type Change, changesChannel, parseChange, type Recipient } from '../transport/protocol.js';
+
+export type ChangeListener = (change: Change) => void;
+
+interface ListChangesEvents {
+  /** All channels that are followed are subscribed to. What was told before is not heard of any more. */
+  ready: [];
+  /** The subscription is lost: nothing is heard until `ready`. */
+  lost: [];
+  /** A subscription was refused. Each reason is told once until there is a subscription again. */
+  fault: [error: Error];
+}
+
+interface Followed {
+  readonly listeners: Set<ChangeListener>;
+  isHeard: boolean;
+}
+
+/**
+ * What is told of lists of notifications, over one connection of the process, whatever the number of lists and of listeners. It is opened
+ * when the first list is followed. In a Cluster it goes to any node: each gets what is published at any.
+ */
+export class ListChanges extends EventEmitter<ListChangesEvents> {
+  readonly #followed = new Map<string, Followed>();
+  #client: Redis | undefined;
+  #reported: string | undefined;
+  #isClosed = false;
+
+  constructor(
+    readonly target: RedisTarget,
+    readonly namespace: string,
+  ) {
+    super();
+  }
+
+  /** How many channels are subscribed to. */
+  get size(): number {
+    return this.#followed.size;
+  }
+
+  /** Calls `listener` with what is told of a list, or of what a subject has read; gives what ends that. */
+  follow(to: Recipient, listener: ChangeListener): () => void {
+    const channel = this.#channelOf(to);
+    let followed = this.#followed.get(channel);
+    if (!followed) {
+      followed = { listeners: new Set(), isHeard: false };
+      this.#followed.set(channel, followed);
+      if (!this.#isClosed) this.#subscribe([channel]);
+    }
+    const { listeners } = followed;
+    // A function that follows twice is called twice.
+    const own: ChangeListener = (change) => listener(change);
+    listeners.add(own);
+    return () => {
+      if (!listeners.delete(own) || listeners.size > 0 || this.#followed.get(channel)?.listeners !== listeners) return;
+      this.#followed.delete(channel);
+      if (this.#client?.status === 'ready') this.#client.unsubscribe(channel).catch(() => {}); // It is lost with the connection.
+    };
+  }
+
+  /** Is everything heard that is told from now on? */
+  isHeard(to: Recipient): boolean {
+    return this.#followed.get(this.#channelOf(to))?.isHeard ?? false;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    if (this.#client) endConnection(this.#client);
+  }
+
+  #channelOf(to: Recipient): string {
+    return changesChannel(this.namespace, to, this.target.database);
+  }
+
+  #open(): Redis {
+    const client = this.target.connect('subscriber');
+    client.on('messageBuffer', (channel: Buffer, text: Buffer) => this.#hear(channel.toString(), text.toString()));
+    client.on('ready', () => this.#subscribe([...this.#followed.keys()]));
+    client.on('close', () => this.#lose());
+    return client;
+  }
+
+  /** A lost connection subscribes anew when it is back: ioredis' own resubscribing can fail unnoticed. */
+  #subscribe(channels: readonly string[]): void {
+    this.#client ??= this.#open();
+    const client = this.#client;
+    if (client.status !== 'ready' || channels.length === 0) return;
+    client.subscribe(...channels).then(
+      () => {
+        this.#reported = undefined;
+        for (const channel of channels) {
+          const followed = this.#followed.get(channel);
+          if (followed) followed.isHeard = true;
+        }
+        if ([...this.#followed.values()].every(({ isHeard }) => isHeard)) this.emit('ready');
+      },
+      (cause: unknown) => {
+        const error = redisFault(cause);
+        if (error.message !== this.#reported) this.emit('fault', error);
+        this.#reported = error.message;
+      },
+    );
+  }
+
+  #lose(): void {
+    const wasHeard = [...this.#followed.values()].some(({ isHeard }) => isHeard);
+    for (const followed of this.#followed.values()) followed.isHeard = false;
+    if (wasHeard) this.emit('lost');
+  }
+
+  #hear(channel: string, text: string): void {
+    const change = parseChange(text);
+    const followed = change && this.#followed.get(channel);
+    if (followed) for (const listener of [...followed.listeners]) listener(change);
+  }
+}

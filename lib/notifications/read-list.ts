@@ -1,0 +1,45 @@
+import { isRead, type ReadState } from './read-state.js';
+import { scheduledItems, type StoredList, type StoredNotification, visibleItems } from './stored-list.js';
+
+/** One list as its reader has it at a time. */
+export class ReadList {
+  /** What is visible, newest first. */
+  readonly items: readonly StoredNotification[];
+
+  constructor(
+    /** Undefined: the reader's own. */
+    readonly group: string | undefined,
+    /** Its field in the hash `seen`. */
+    readonly field: string,
+    readonly list: StoredList,
+    /** Undefined where nobody knows what was read. */
+    readonly state: ReadState | undefined,
+    /** What was visible before counts as read, µs. */
+    readonly sinceUs: number,
+    nowUs: number,
+  ) {
+    this.items = visibleItems(list, nowUs);
+  }
+
+  isSeen(item: StoredNotification): boolean | undefined {
+    return this.state && (item.position <= this.sinceUs || isRead(this.state, item));
+  }
+
+  unread(): StoredNotification[] {
+    return this.items.filter((item) => this.isSeen(item) === false);
+  }
+
+  /** When the next one is to be seen that was planned for later, µs. */
+  nextUs(nowUs: number): number | undefined {
+    return scheduledItems(this.list, nowUs)[0]?.position;
+  }
+
+  /** When the next one of those that are visible expires, µs. */
+  expiresUs(): number | undefined {
+    const times = this.items.map(({ expires }) => expires);
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+}
+
+/** The oldest position that a list still has: whatever was before it is not listed any more. */
+export const oldestOf = ({ items }: StoredList): number => items.at(-1)?.position ?? 1;

@@ -1,0 +1,286 @@
+import { IntelligentSessionError, redisFault } from '../errors/errors.js';
+import { isUserSubject } from '../intelligence/command/subject.js';
+import { Metrics } from '../metrics/metrics.js';
+import { Availability } from '../redis/availability.js';
+import type { RedisOption } from '../redis/client.js';
+import { namespaceOf } from '../redis/connect.js';
+import { onConnectionFault } from '../redis/connection-faults.js';
+import { corkWrites } from '../redis/cork-writes.js';
+import { endConnection } from '../redis/end-connection.js';
+import { goneKey, inboxListKey, seenKey } from '../redis/keys.js';
+import { distanceMsOf } from '../redis/liveness.js';
+import { loadScript } from '../redis/load-script.js';
+import { LoopTimeout } from '../redis/loop-clock.js';
+import { openTarget } from '../redis/open-target.js';
+import { Script } from '../redis/run-script.js';
+import type { RedisTarget } from '../redis/target.js';
+import { UnfinishedWork } from '../redis/unfinished-work.js';
+import { changesChannel } from '../transport/protocol.js';
+import { GroupLists } from './group-lists.js';
+import { ListChanges } from './list-changes.js';
+import { isRead, SeenHash, SINCE, seenField } from './read-state.js';
+import { RecipientLists } from './recipient-list.js';
+import { parseList, type StoredList } from './stored-list.js';
+import { oldestOf, ReadList } from './read-list.js';
+
+const readScript = new Script<[nowUs: string, instead: string, seen: string[], own: string[]]>(
+  loadScript('lib/notifications/read.lua'),
+  3,
+);
+const markScript = new Script<[outcome: number | string, untold: string]>(loadScript('lib/notifications/mark.lua'), 2);
+
+/** Of whom it is known what they have read. */
+export interface Reader {
+  readonly subject: string;
+  /** How long what is kept of them lives from now on. */
+  readonly ttlSeconds: number;
+}
+
+export interface VisitorNotificationsOptions {
+  readonly namespace: string;
+  readonly itemSecret: string | undefined;
+  /** What a group had before its reader came is unread, or read. */
+  readonly earlier: 'unread' | 'read';
+  /** How long a page waits for an answer, on top of the way to Redis. */
+  readonly timeoutMs: number;
+  /** How long the first connection is waited for, and a mark, which is to be kept. */
+  readonly maxWaitMs: number;
+}
+
+export type NoAnswer = 'timeout' | 'redis' | 'failed';
+
+export interface VisitorNotificationsHooks {
+  fault(error: Error): void;
+  /** A method was not answered. */
+  unanswered(method: string, why: NoAnswer): void;
+}
+
+/** All lists of one reader at one time. */
+export interface ReaderLists {
+  /** Redis' clock, µs. */
+  readonly nowUs: number;
+  /** Those of the groups in their order, and the reader's own as the last. */
+  readonly lists: readonly ReadList[];
+}
+
+interface Mark {
+  readonly list: ReadList;
+  readonly upTo: number;
+  readonly position?: number;
+}
+
+/** A list with so many single positions has its mark raised, where all before one of them is read. */
+const MANY_POSITIONS = 16;
+
+/**
+ * What visitors read of notifications, and what they have read: by this process itself, so that it goes on where no worker is. A question
+ * costs one script at the reader's key, in the same round trip as the lists of groups that this process does not keep; marks cost one.
+ */
+export class VisitorNotifications {
+  readonly changes: ListChanges;
+  readonly metrics = new Metrics();
+  readonly #target: RedisTarget;
+  readonly #namespace: string;
+  readonly #availability: Availability;
+  readonly #groups: GroupLists;
+  readonly #unfinished: UnfinishedWork;
+  readonly #secret: string | undefined;
+  readonly #fields = new Map<string | undefined, string>();
+  readonly #questions = this.metrics.counter(
+    'intelligent_session_notification_requests_total',
+    'What visitors asked of notifications, by method and result',
+    ['method', 'result'],
+  );
+  readonly #reads = this.metrics.counter(
+    'intelligent_session_notification_lists_total',
+    'Lists of groups that were looked at, by where they came from (cache, redis)',
+    ['source'],
+  );
+  /** How far Redis' clock is ahead of this machine's, µs. */
+  #aheadUs = 0;
+
+  constructor(
+    redis: RedisOption,
+    readonly options: Omit<VisitorNotificationsOptions, 'itemSecret'> & Partial<VisitorNotificationsOptions>,
+    readonly hooks: VisitorNotificationsHooks,
+  ) {
+    const { maxWaitMs, itemSecret } = options;
+    this.#secret = itemSecret;
+    this.#namespace = namespaceOf(redis, options.namespace);
+    this.#target = openTarget(redis, maxWaitMs);
+    corkWrites(this.#target);
+    onConnectionFault(this.#target.client, hooks.fault);
+    this.#availability = new Availability(this.#target.client, maxWaitMs);
+    this.#unfinished = new UnfinishedWork(this.#target.client);
+    this.changes = new ListChanges(this.#target, this.#namespace);
+    this.changes.on('fault', hooks.fault);
+    this.#groups = new GroupLists(
+      this.#target,
+      new RecipientLists(this.#namespace, this.#target.database),
+      this.changes,
+      (source) => this.#reads.of(source).inc(),
+      (nowUs) => this.#isNow(nowUs),
+    );
+  }
+
+  /**
+   * The lists of these groups, and the own one of `reader`, with what `reader` has read; without one, nobody knows what was read.
+   * Undefined where no answer came in time.
+   */
+  read(method: string, groups: readonly string[], reader: Reader | undefined): Promise<ReaderLists | undefined> {
+    const limitMs = this.options.timeoutMs + distanceMsOf(this.#target);
+    return this.#bounded(method, limitMs, () => this.#read(groups, reader));
+  }
+
+  /** Marks what has this id in one of these lists. True: it was unread; false: it had been read; null: no list has it. */
+  async mark(id: string, groups: readonly string[], reader: Reader): Promise<boolean | null | undefined> {
+    return this.#bounded('markNotificationSeen', this.options.maxWaitMs, async () => {
+      const { lists } = await this.#read(groups, reader);
+      const marks = lists.flatMap((list): Mark[] => {
+        const item = list.items.find((one) => one.id === id);
+        return item ? [{ list, upTo: oldestOf(list.list) - 1, position: item.position }] : [];
+      });
+      if (marks.length === 0) return null;
+      return (await this.#mark(reader, marks)) ?? this.#isGone('markNotificationSeen');
+    });
+  }
+
+  /** Marks all that these lists have now. True: it is done, whether something was unread or not. */
+  async markAll(groups: readonly string[], reader: Reader): Promise<true | undefined> {
+    return this.#bounded('markAllSeen', this.options.maxWaitMs, async () => {
+      const { lists } = await this.#read(groups, reader);
+      const marks = lists.flatMap((list): Mark[] => {
+        const [newest] = list.items;
+        return newest ? [{ list, upTo: newest.position }] : [];
+      });
+      const marked = marks.length === 0 || (await this.#mark(reader, marks)) !== undefined;
+      return marked || this.#isGone('markAllSeen');
+    });
+  }
+
+  /** Waits for what is under way, for `timeoutMs` at most, and closes the connections. */
+  async close(timeoutMs: number): Promise<void> {
+    await this.#unfinished.settled(timeoutMs);
+    this.changes.close();
+    endConnection(this.#target.client);
+  }
+
+  async #read(groups: readonly string[], reader: Reader | undefined): Promise<ReaderLists> {
+    await this.#availability.ready();
+    const [own, ...lists] = await Promise.all([
+      reader && this.#readOwn(reader),
+      ...groups.map((group) => this.#groups.get(group)),
+    ]);
+    const nowUs = own?.nowUs ?? Date.now() * 1000 + this.#aheadUs;
+    const { earlier } = this.options;
+    const read = groups.map((group, i) => {
+      const field = this.#fieldOf(group);
+      const state = own?.seen.of(field);
+      const since = earlier === 'read' ? (own?.seen.since ?? 0) : 0;
+      return new ReadList(group, field, lists[i] as StoredList, state, since, nowUs);
+    });
+    if (own) read.push(new ReadList(undefined, this.#fieldOf(undefined), own.list, own.seen.of('@'), 0, nowUs));
+    if (own && reader) this.#raiseMarks(reader, read);
+    return { nowUs, lists: read };
+  }
+
+  /** What a reader has read, and their own list. Of an anonymous visitor who has logged in meanwhile it is the user's. */
+  async #readOwn(
+    { subject, ttlSeconds }: Reader,
+    isMoved = false,
+  ): Promise<{ nowUs: number; seen: SeenHash; list: StoredList }> {
+    const keys = [seenKey, inboxListKey, goneKey].map((keyOf) => keyOf(this.#namespace, subject));
+    const since = this.options.earlier === 'read' ? SINCE : '';
+    const [now, instead, seen, own] = await readScript.run(this.#target.client, [...keys, ttlSeconds * 1000, since]);
+    if (isUserSubject(instead) && !isMoved) return this.#readOwn({ subject: instead, ttlSeconds }, true);
+    const nowUs = Number(now);
+    this.#isNow(nowUs);
+    return { nowUs, seen: new SeenHash(seen), list: parseList(own) };
+  }
+
+  /** True: something was unread. Undefined: what is kept of the reader has ended, since the session has, and nothing was kept. */
+  async #mark(
+    reader: Reader,
+    marks: readonly Mark[],
+    isTold = true,
+    isMoved = false,
+  ): Promise<boolean | undefined> {
+    const { subject, ttlSeconds } = reader;
+    const namespace = this.#namespace;
+    const keys = [seenKey, goneKey].map((keyOf) => keyOf(namespace, subject));
+    const channel = isTold ? changesChannel(namespace, { subject }, this.#target.database) : '';
+    const fields = marks.flatMap(({ list, upTo, position = '' }) => [list.field, Math.max(0, upTo), position]);
+    const args = [...keys, ttlSeconds * 1000, channel, ...fields];
+    const [outcome, untold] = await markScript.run(this.#target.client, args);
+    if (untold !== '') this.hooks.fault(redisFault(`a mark is stored, and open pages can't be told: ${untold}`));
+    if (typeof outcome === 'number') return outcome === 1;
+    if (isUserSubject(outcome) && !isMoved)
+      return this.#mark({ subject: outcome, ttlSeconds }, marks, isTold, true);
+    return undefined;
+  }
+
+  /** Of many single positions, those up to which all is read become one. Nobody waits for it. */
+  #raiseMarks(reader: Reader, lists: readonly ReadList[]): void {
+    const marks = lists.flatMap((list): Mark[] => {
+      if (!list.state || list.state.positions.size <= MANY_POSITIONS) return [];
+      let upTo = 0;
+      for (const item of [...list.items].reverse()) {
+        if (!isRead(list.state, item)) break;
+        upTo = item.position;
+      }
+      return upTo > list.state.upTo ? [{ list, upTo }] : [];
+    });
+    if (marks.length === 0) return;
+    const raised = this.#mark(reader, marks, false).catch(() => {}); // the next question tries it again
+    this.#unfinished.track(raised);
+  }
+
+  async #bounded<T>(method: string, limitMs: number, work: () => Promise<T>): Promise<T | undefined> {
+    const given = work();
+    this.#unfinished.track(given);
+    let timeout: LoopTimeout | undefined;
+    const late = new Promise<typeof LATE>((resolve) => {
+      timeout = new LoopTimeout(() => resolve(LATE), limitMs);
+    });
+    try {
+      const answer = await Promise.race([given, late]);
+      if (answer !== LATE) {
+        if (answer !== undefined) this.#questions.of(method, 'answered').inc();
+        return answer;
+      }
+      this.#unanswered(method, 'timeout');
+    } catch (error) {
+      this.#unanswered(method, 'redis');
+      this.hooks.fault(error instanceof IntelligentSessionError ? error : redisFault(error));
+    } finally {
+      timeout?.clear();
+    }
+    return undefined;
+  }
+
+  #isGone(method: string): undefined {
+    this.#unanswered(method, 'failed');
+    return undefined;
+  }
+
+  #unanswered(method: string, why: NoAnswer): void {
+    this.#questions.of(method, why).inc();
+    this.hooks.unanswered(method, why);
+  }
+
+  #fieldOf(group: string | undefined): string {
+    let field = this.#fields.get(group);
+    if (field === undefined) {
+      field = seenField(group, this.#secret);
+      if (this.#fields.size < MAX_FIELDS) this.#fields.set(group, field);
+    }
+    return field;
+  }
+
+  #isNow(nowUs: number): void {
+    this.#aheadUs = nowUs - Date.now() * 1000;
+  }
+}
+
+const LATE = Symbol('no answer in time');
+const MAX_FIELDS = 1_000;

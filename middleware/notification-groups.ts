@@ -1,0 +1,21 @@
+import { argumentError } from '../lib/options/check-arguments.js';
+import { checkGroup } from '../lib/notifications/recipient-list.js';
+import type { ExpressRequest } from './express-request.js';
+
+/** The option `notifications` of intelligentSession(). */
+export interface SiteNotifications {
+  /** The names of the groups whose notifications a request's visitor gets: 100 at most. */
+  readonly groups: (req: ExpressRequest) => readonly string[];
+  /** What a group had before a visitor came first: `'unread'`, or `'read'`. @default 'unread' */
+  readonly earlier?: 'unread' | 'read' | undefined;
+}
+
+const MAX_GROUPS = 100;
+
+/** The groups that an application has named, each once. */
+export function checkGroups(groups: unknown): readonly string[] {
+  if (!Array.isArray(groups) || groups.length > MAX_GROUPS)
+    throw argumentError('notifications', `"groups" to give a list of names, ${MAX_GROUPS} at most`, groups);
+  for (const group of groups) checkGroup('notifications', group);
+  return new Set(groups).size === groups.length ? groups : [...new Set(groups)];
+}

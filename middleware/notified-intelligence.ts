@@ -1,0 +1,159 @@
+import { argumentError, checkText, optionsOf } from '../lib/options/check-arguments.js';
+import { markNotificationSeen } from '../lib/intelligence/commands/mark-notification-seen/index.js';
+import {
+  type Notification as Named,
+  notifications as seenOf,
+  type Seen,
+} from '../lib/intelligence/commands/notifications/index.js';
+import type { Notification } from '../lib/notifications/notification.js';
+import type { ReadList } from '../lib/notifications/read-list.js';
+import { type StoredNotification, toNotification } from '../lib/notifications/stored-list.js';
+import type { ReaderLists } from '../lib/notifications/visitor-notifications.js';
+import { checkGroups } from './notification-groups.js';
+import { Intelligence, type TrackedSession, type Untracked } from './intelligence.js';
+
+/** A notification of a visitor's lists. */
+export interface VisitorNotification extends Notification {
+  /** When it became visible, µs since 1970 by Redis' clock: of each list another one. It is what `before` takes. */
+  readonly position: number;
+  /** Has this visitor read it? Undefined: nobody knows. */
+  readonly seen: boolean | undefined;
+}
+
+/** What is unread. */
+export interface UnreadNotifications {
+  readonly count: number;
+  /** The newest of them, five at most. */
+  readonly items: readonly VisitorNotification[];
+}
+
+export interface NotificationsPage {
+  /** 1 to 1000. @default 20 */
+  readonly limit?: number | undefined;
+  /** Only those that became visible before: the `position` of the last one of the page before. @default none */
+  readonly before?: number | undefined;
+}
+
+const DEFAULT_LIMIT = 20;
+const MAX_LIMIT = 1_000;
+const FIRST_UNREAD = 5;
+const OPTION = 'option `notifications: { groups }` of intelligentSession()';
+
+/** What `req.intelligence` and `sessions.of()` have of published notifications (docs/notifications.md). */
+export abstract class NotifiedIntelligence extends Intelligence {
+  /** The groups whose notifications this visitor gets. */
+  protected abstract groups(): readonly string[];
+  /** Of whom a read mark is kept. */
+  protected abstract marks(): TrackedSession | Untracked | Promise<TrackedSession | Untracked>;
+
+  /**
+   * Without an argument, or with a page's `{ limit, before }`: the visitor's notifications, those of all their groups and their own, newest
+   * first. One script, and one HGETALL for each list that this process does not keep, in one round trip. Degraded: those of kept lists,
+   * `seen` undefined, or none.
+   *
+   * With a list of your own, of ids or of objects with an `id`: each, in the list's order, with `seen`, by a Bloom filter.
+   */
+  notifications(page?: NotificationsPage): Promise<VisitorNotification[]>;
+  notifications<T extends Named>(items: readonly T[]): Promise<Seen<T>[]>;
+  async notifications(given?: NotificationsPage | readonly Named[]): Promise<VisitorNotification[] | Seen<Named>[]> {
+    if (Array.isArray(given)) return seenOf.methods.notifications.call(this, given);
+    const page = optionsOf('notifications', given as NotificationsPage | undefined);
+    const { limit = DEFAULT_LIMIT, before = Number.POSITIVE_INFINITY } = page;
+    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
+      throw argumentError('notifications', `"limit" to be a whole number from 1 to ${MAX_LIMIT}`, limit);
+    if (typeof before !== 'number' || Number.isNaN(before))
+      throw argumentError('notifications', '"before" to be the position of a notification', before);
+    const read = await this.#read('notifications');
+    return read ? itemsOf(read, ({ items }) => items, limit, before) : [];
+  }
+
+  /**
+   * How many of the visitor's notifications are unread, and the newest five of them. Costs what `notifications()` costs. Degraded, or
+   * where nobody knows what this visitor has read: undefined.
+   */
+  async unread(): Promise<UnreadNotifications | undefined> {
+    const read = await this.#read('unread');
+    if (!read?.lists.every(({ state }) => state)) return undefined;
+    const count = read.lists.reduce((sum, list) => sum + list.unread().length, 0);
+    return { count, items: itemsOf(read, (list) => list.unread(), FIRST_UNREAD) };
+  }
+
+  /**
+   * Marks a notification as seen. True: it was unread; false: it had been read. An id that no list of the visitor has is one of a list of
+   * your own, which a Bloom filter takes (a false false at its error rate). Degraded: undefined. One script in Redis, by this process,
+   * which waits for it for `maxWaitMs`; for a list of your own, one message, as any command.
+   */
+  async markNotificationSeen(id: string): Promise<boolean | undefined> {
+    checkText('markNotificationSeen', id, 'an id, a text that is not empty');
+    const { notified } = this.context;
+    if (notified) {
+      const groups = this.#groups();
+      const whose = await this.marks();
+      if (!('subject' in whose)) return this.#isUntracked(whose);
+      const marked = await notified.mark(id, groups, whose);
+      this.degraded ||= marked === undefined;
+      if (marked !== null) return marked;
+    }
+    return markNotificationSeen.methods.markNotificationSeen.call(this, id);
+  }
+
+  /**
+   * Marks as seen all that the visitor's lists have now. True: done; degraded: undefined. Two scripts in Redis, whatever the number of
+   * notifications.
+   */
+  async markAllSeen(): Promise<true | undefined> {
+    const notified = this.#notified('markAllSeen');
+    const groups = this.#groups();
+    const whose = await this.marks();
+    if (!('subject' in whose)) return this.#isUntracked(whose);
+    const marked = await notified.markAll(groups, whose);
+    this.degraded ||= marked === undefined;
+    return marked;
+  }
+
+  async #read(method: string): Promise<ReaderLists | undefined> {
+    const notified = this.#notified(method);
+    const groups = this.#groups();
+    this.countFirst();
+    const found = this.whose();
+    // Where nothing is waited for, it is sent in this turn of the event loop.
+    const whose = found instanceof Promise ? await found : found;
+    const read = await notified.read(method, groups, 'subject' in whose ? whose : undefined);
+    this.degraded ||= read === undefined || ('reason' in whose && whose.reason === 'no-session');
+    return read;
+  }
+
+  #notified(method: string) {
+    const { notified } = this.context;
+    if (!notified) throw argumentError(method, OPTION, undefined);
+    return notified;
+  }
+
+  #groups(): readonly string[] {
+    return checkGroups(this.groups());
+  }
+
+  #isUntracked({ reason }: Untracked): undefined {
+    this.degraded ||= reason === 'no-session';
+    return undefined;
+  }
+}
+
+function itemsOf(
+  { lists }: ReaderLists,
+  chosen: (list: ReadList) => readonly StoredNotification[],
+  limit: number,
+  before = Number.POSITIVE_INFINITY,
+): VisitorNotification[] {
+  const all = lists.flatMap((list) =>
+    chosen(list)
+      .filter(({ position }) => position < before)
+      .map((item) => ({ list, item })),
+  );
+  all.sort((one, other) => other.item.position - one.item.position);
+  return all.slice(0, limit).map(({ list, item }) => ({
+    ...toNotification(item, list.group),
+    position: item.position,
+    seen: list.isSeen(item),
+  }));
+}

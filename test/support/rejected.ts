@@ -1,0 +1,10 @@
+/** The error that a promise rejects with; that it resolves is an error itself. */
+export async function rejected(promise: Promise<unknown>): Promise<Error> {
+  let value: unknown;
+  try {
+    value = await promise;
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error(`It was to reject, and resolved to ${JSON.stringify(value)}`);
+}
