@@ -1,11 +1,12 @@
 // Puts the package together in dist/: CommonJS, one copy of everything, which `require` gets; an ES module for each public
-// entry, which exports what that copy has; and Redis' scripts inside the JavaScript.
+// entry, which exports what that copy has; and Redis' scripts, and those for browsers, inside the JavaScript.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadScript } from './lib/redis/load-script.js';
+import { loadBrowserScript } from './middleware/load-browser-script.js';
 import manifest from './package.json' with { type: 'json' };
 
 const filesOf = (folder: string, end: string) =>
@@ -31,6 +32,18 @@ exports.loadScript = (file) => scripts[file];
 `,
 );
 rmSync('dist/lib/redis/load-script.js.map');
+const browserScripts = Object.fromEntries(
+  filesOf('middleware/browser', '.js').map((file) => [file, loadBrowserScript(file)]),
+);
+writeFileSync(
+  'dist/middleware/load-browser-script.js',
+  `"use strict";
+Object.defineProperty(exports, "__esModule", { value: true });
+const scripts = ${JSON.stringify(browserScripts, null, 2)};
+exports.loadBrowserScript = (file) => scripts[file];
+`,
+);
+rmSync('dist/middleware/load-browser-script.js.map');
 
 /** What a module of the package requires where it is first used, and not when it is loaded itself. */
 const LAZY = {

@@ -133,7 +133,9 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
       ? new LocalExecutor(redis, { ...executorOptions, ...local, tellsAway, combos: combos.map(withoutSuggest) })
       : new RemoteExecutor(redis, { ...executorOptions, tellsAway });
   // What is kept of a session goes when the session does, whatever the store.
-  const unsubscribe = onSessionEnd(store, (subject) => void serving.forget(subject));
+  const unsubscribe = onSessionEnd(store, ({ subject }) => {
+    if (subject !== undefined) void serving.forget(subject);
+  });
   const fault = (error: Error) => void serving.emit('fault', error);
   const subjects = user && new Subjects(serving, user, keepUsersForDays, executorOptions.itemSecret, fault);
   if (subjects) ownStore?.useSubjects(subjects);

@@ -37,6 +37,7 @@ export interface RequestContext extends IntelligenceContext {
 export class RequestIntelligence extends NotifiedIntelligence {
   #report: Promise<PageviewReport | undefined> | undefined;
   #trackFailed = false;
+  #isStream = false;
   /** What was known was erased on this request, which leaves nothing more. */
   #isForgotten = false;
 
@@ -51,9 +52,14 @@ export class RequestIntelligence extends NotifiedIntelligence {
   /** The response has ended, or was aborted: the page view that counts by itself is sent, and what is kept is renewed. */
   end(res: ServerResponse): void {
     // Another middleware may have made the session, and then that one counts.
-    if (!this.policy.tracked || this.req.intelligence !== this) return;
+    if (this.#isStream || !this.policy.tracked || this.req.intelligence !== this) return;
     if (res.writableFinished) this.#sendPageview(res);
     this.#renew();
+  }
+
+  /** The response is a stream: it is no page, and however long it lasts, it renews nothing at its end. */
+  streams(): void {
+    this.#isStream = true;
   }
 
   /**

@@ -8,10 +8,18 @@ type Next = (error?: unknown) => void;
  * Renews the id of a request's session where that is due, with option `rotateEvery`: returns what express-session is given in the
  * place of `next`. A WebSocket's handshake sets no cookie, so it renews nothing.
  */
-export function rotatingIds(store: RedisSessionStore | undefined): (req: IntelligentRequest, next: Next) => Next {
+export function rotatingIds(
+  store: RedisSessionStore | undefined,
+  /** Is told of an id that a session had until now. */
+  onRotated: (req: IntelligentRequest, oldId: string) => void,
+): (req: IntelligentRequest, next: Next) => Next {
   if (!store) return (_req, next) => next;
   return (req, next) => (error) => {
-    if (error || !req.session || req.headers.upgrade !== undefined) next(error);
-    else store.rotate(req as unknown as Request, next);
+    if (error || !req.session || req.headers.upgrade !== undefined) return next(error);
+    const { sessionID: oldId } = req;
+    store.rotate(req as unknown as Request, () => {
+      if (req.sessionID !== oldId) onRotated(req, oldId);
+      next();
+    });
   };
 }

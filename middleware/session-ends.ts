@@ -1,17 +1,20 @@
 import type { Store } from 'express-session';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 
-type Listener = (subject: string) => void;
+/** A session that has ended, or is about to, as far as the store tells it. */
+export interface SessionEnd {
+  readonly sid: string;
+  /** The subject whose data end with it. With a store of the application's it is the session's id. */
+  readonly subject: string | undefined;
+  /** The subject of who had it, a user's too; undefined where that is not known, or where each process hears of the end by itself. */
+  readonly visitor: string | undefined;
+}
+type Listener = (end: SessionEnd) => void;
 
-/**
- * Calls `listener` with the subject whose data end with a session, for each that ends, as far as the store tells it; returns what
- * unsubscribes it. With a store of the application's it is the session's id.
- */
+/** Calls `listener` for each session that ends; returns what unsubscribes it. */
 export function onSessionEnd(store: Store, listener: Listener): () => void {
   if (store instanceof RedisSessionStore) {
-    const ended = (_sid: string, subject?: string) => {
-      if (subject !== undefined) listener(subject);
-    };
+    const ended = (sid: string, subject?: string, visitor?: string) => listener({ sid, subject, visitor });
     store.on('ended', ended);
     return () => store.off('ended', ended);
   }
@@ -47,7 +50,10 @@ class ObservedDestroy {
     const own = Object.getOwnPropertyDescriptor(store, 'destroy');
     const { destroy } = store;
     const replacement: Store['destroy'] = function (this: Store, sid, callback) {
-      if (typeof sid === 'string') for (const listener of listeners) listener(sid);
+      if (typeof sid === 'string') {
+        const end = { sid, subject: sid, visitor: sid };
+        for (const listener of listeners) listener(end);
+      }
       return destroy.call(this, sid, callback);
     };
     store.destroy = replacement;

@@ -22,6 +22,8 @@ export interface Subject {
 interface RequestUser {
   /** the subject of the user that the session had last; undefined: it was anonymous throughout */
   user: string | undefined;
+  /** whose session it was when it came, or when it was stored last */
+  stored: { readonly sid: string; readonly user: string | undefined };
   /** the session that was given a new anonymous subject after a logout */
   loggedOut?: object;
 }
@@ -43,6 +45,8 @@ export class Subjects implements SubjectHooks {
   readonly #carried = new LRUCache<string, { readonly user: string; isDone: boolean }>({ max: MAX_REMEMBERED });
   /** Carries what the site itself keeps of a visitor to a user: was it done? */
   alsoCarry: (from: string, user: string) => Promise<boolean> = () => Promise.resolve(true);
+  /** Is called when a session that stays has become another user's, or nobody's, with the subject that it had. */
+  onVisitorChanged: (sid: string, subject: string) => void = () => {};
   readonly #nameOf: (session: SessionData) => string | undefined;
   readonly #subjectOf: (user: string) => string;
 
@@ -65,7 +69,9 @@ export class Subjects implements SubjectHooks {
 
   /** A request has its session. */
   begin(req: RequestWithSession): void {
-    if (req.session) this.#requests.set(req, { user: this.#userOf(req.session) });
+    if (!req.session) return;
+    const user = this.#userOf(req.session);
+    this.#requests.set(req, { user, stored: { sid: req.session.id, user } });
   }
 
   /** The subject of a request; undefined after a logout on this request. Who has just logged in gets what is theirs carried. */
@@ -128,7 +134,11 @@ export class Subjects implements SubjectHooks {
     const known = req && this.#requests.get(req);
     if (known) {
       const user = this.#userOf(session);
-      const { __subject: subject = (session as unknown as { id: string }).id } = hiddenOf(session);
+      const { id } = session as unknown as { id: string };
+      const { __subject: subject = id } = hiddenOf(session);
+      const { sid, user: before } = known.stored;
+      known.stored = { sid: id, user };
+      if (sid === id && before !== user) this.onVisitorChanged(id, before ?? (subject || id));
       if (user !== undefined) {
         const carried = this.#carried.get(subject);
         if (carried?.isDone && carried.user === user) hide(session, { __subject: '' });
@@ -139,6 +149,11 @@ export class Subjects implements SubjectHooks {
       }
     }
     return this.#changed.delete(session);
+  }
+
+  visitorOf(sid: string, session: SessionData): string {
+    const { __subject } = hiddenOf(session);
+    return this.#userOf(session) ?? (__subject || sid);
   }
 
   keptBy(req: RequestWithSession): string | undefined {

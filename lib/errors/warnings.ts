@@ -13,6 +13,7 @@ export type WarningCode =
   | 'INTELLIGENT_SESSION_SHORT_SECRET'
   | 'INTELLIGENT_SESSION_SECURE_COOKIE'
   | 'INTELLIGENT_SESSION_SHAPE'
+  | 'INTELLIGENT_SESSION_LIVE_FULL'
   | 'INTELLIGENT_SESSION_MANY_INSTANCES';
 
 /** Every line that this package writes on the console of an application goes through here: no ids, no data, no passwords. */

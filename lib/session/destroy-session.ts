@@ -28,7 +28,7 @@ export class SessionRemover {
     const { records, owners, subjects } = this;
     // Where a session may go on under another id, its value says whose data end with it.
     const asksValue = subjects.inUse || records.followsMoves;
-    if (typeof sid === 'string' && !asksValue) records.events.ended(sid, sid);
+    if (typeof sid === 'string' && !asksValue) records.events.ended(sid, sid, sid);
     this.throttle.forget(sid);
     owners.forgetWhenNoted(sid);
     const removed = await records.destroy(sid, this.hasUsers || asksValue);
@@ -39,7 +39,7 @@ export class SessionRemover {
     // Its value says whose the session was.
     const session = typeof removed === 'string' ? await records.parse(sid, removed) : null;
     const user = session ? records.states.snapshotOf(session)?.user : undefined;
-    if (asksValue) records.events.ended(sid, subjects.endedWith(sid, session, user));
+    if (asksValue) records.events.ended(sid, subjects.endedWith(sid, session, user), subjects.visitorOf(sid, session));
     await owners.removeNote(user, sid);
     if (removed !== null && removed !== 0 && typeof removed !== 'object') records.events.session('destroyed', sid);
   }

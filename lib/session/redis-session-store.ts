@@ -35,7 +35,7 @@ const UNLIMITED = { limited: false };
  * Emits, each with the session's id: `created`, `destroyed`, `conflict` (merged, or rejected), `refused` (a save of a session
  * that is gone), `expired` (with option `expiredEvents`), and `ended`: a session is about to be removed, by destroy(), by its
  * page or by the limit of its user's sessions, or has expired (with option `expiredEvents`); its second argument is the subject
- * whose data end with it.
+ * whose data end with it, and its third, where that is known, the subject of who had it.
  * Emits `away` (with the reason) when Redis can't be reached and `back` when it can, at first too, whatever `whenAway` says;
  * only with `whenAway: 'pass'` also `disconnect`, upon which express-session passes requests on without a session until
  * `connect`. Emits `fault` with an Error that has neither ids nor data in it. An `away` or a `fault` that nobody listens to is a
@@ -294,6 +294,11 @@ export class RedisSessionStore extends Store {
       const destroy = (sid: string) => this.#layers.remover.destroy(sid);
       return this.#calls.whenReady(() => this.#layers.owners.destroyAllOf(user, kept, destroy));
     });
+  }
+
+  /** For intelligentSession(): which of these sessions are not there any more. EXISTS, of 500 at once; in a Cluster of each. */
+  missingOf(sids: readonly string[]): Promise<string[]> {
+    return this.#calls.run(undefined, () => this.#calls.whenReady(() => this.#layers.records.missingOf(sids)));
   }
 
   /** Seconds that this session has left, rounded up: what its intelligence is kept for. */

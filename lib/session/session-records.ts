@@ -21,6 +21,9 @@ const TOMBSTONE_MS = 60_000;
 /** What was removed: the value, or how many there were; in a list, where the session had gone, as its tombstone says it. */
 export type Removed = string | number | null | [string];
 
+/** So many keys are looked for by one EXISTS, or at a time where each has one of its own. */
+const EXISTS_KEYS = 500;
+
 /** Stands before an id in a tombstone: the version. */
 const WENT = '1:';
 
@@ -201,6 +204,20 @@ export class SessionRecords {
       touchScript.run(this.#batcher.flush(), [key, expected, value, ttlMs]),
     );
     return reply === 1;
+  }
+
+  /** Which of these sessions are not there. One EXISTS counts those of many; only where some are missing is each looked for. */
+  async missingOf(sids: readonly string[]): Promise<string[]> {
+    const missing: string[] = [];
+    for (let i = 0; i < sids.length; i += EXISTS_KEYS) {
+      const some = sids.slice(i, i + EXISTS_KEYS);
+      const client = this.#batcher.flush();
+      const keys = some.map((sid) => this.keys.of(sid));
+      if (this.target.sharesCalls && (await client.exists(...keys)) === keys.length) continue;
+      const there = await Promise.all(keys.map((key) => client.exists(key)));
+      missing.push(...some.filter((_, n) => there[n] === 0));
+    }
+    return missing;
   }
 
   /** UNLINK */

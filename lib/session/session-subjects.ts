@@ -14,6 +14,8 @@ export interface SubjectHooks {
   keptBy(req: RequestWithSession): string | undefined;
   /** There is the next session. */
   replaced(req: RequestWithSession, kept: string | undefined): void;
+  /** The subject of who has a stored session, a user's too. */
+  visitorOf(sid: string, session: SessionData): string;
 }
 
 /**
@@ -47,6 +49,12 @@ export class SessionSubjects {
       this.#kept.delete(sessionID);
       if (!error) this.#hooks?.replaced(req, kept);
     };
+  }
+
+  /** The subject of who had a session that was removed, a user's too; undefined where it was not there. */
+  visitorOf(sid: string, session: SessionData | null): string | undefined {
+    if (!session) return undefined;
+    return this.#hooks?.visitorOf(sid, session) ?? (hiddenOf(session).__subject || sid);
   }
 
   /**

@@ -40,9 +40,12 @@ export class StoreEvents {
     callApplication(() => this.emit(event, sid));
   }
 
-  /** The session has ended, or is about to, and with it what is known of this subject. */
-  ended(sid: string, subject: string | undefined): void {
-    callApplication(() => this.emit('ended', sid, subject));
+  /**
+   * The session has ended, or is about to, and with it what is known of this subject. `visitor` is the subject of who had the session,
+   * a user's too, where that is known.
+   */
+  ended(sid: string, subject: string | undefined, visitor?: string): void {
+    callApplication(() => this.emit('ended', sid, subject, visitor));
   }
 
   /**

@@ -1,0 +1,36 @@
+/** setTimeout() takes no more, and calls at once instead. */
+const MAX_TIMEOUT_MS = 2_147_483_647;
+
+/** Calls back at the time at which a list of notifications changes by itself. It keeps no process alive. */
+export class ListTimer {
+  #timer: NodeJS.Timeout | undefined;
+  #dueMs = Number.POSITIVE_INFINITY;
+
+  constructor(readonly onDue: () => void) {}
+
+  /** In so many ms; a time that was set before is given up. Undefined: never. */
+  set(inMs: number | undefined): void {
+    this.clear();
+    if (inMs === undefined) return;
+    this.#dueMs = performance.now() + Math.max(0, inMs);
+    this.#wait();
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #wait(): void {
+    const leftMs = this.#dueMs - performance.now();
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        if (performance.now() < this.#dueMs) this.#wait();
+        else this.onDue();
+      },
+      // a timer may be a part of a ms early
+      Math.min(Math.ceil(leftMs) + 1, MAX_TIMEOUT_MS),
+    ).unref();
+  }
+}

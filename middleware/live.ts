@@ -1,0 +1,187 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { OptionError } from '../lib/errors/errors.js';
+import { WarnOnce } from '../lib/errors/warnings.js';
+import type { Metrics } from '../lib/metrics/metrics.js';
+import type { Change } from '../lib/transport/protocol.js';
+import { EventStreams } from './event-streams.js';
+import { type Changes, type Counted, LiveCounts, LiveStream } from './live-counts.js';
+import { type LiveOptions, resolveLiveOptions } from './live-options.js';
+import type { IntelligentRequest, RequestContext } from './request-intelligence.js';
+import type { SessionEnd } from './session-ends.js';
+
+/** When who was refused may try again. A browser's EventSource does not: our script does, and later than that. */
+const RETRY_AFTER_SECONDS = 30;
+
+type Handler = (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void) => void;
+
+/** What the streams need to know of the middleware. */
+export interface LiveSource {
+  readonly context: RequestContext;
+  /** Whose notifications a request's visitor gets. What the application's function throws goes to its error handler. */
+  groupsOf(req: IntelligentRequest): readonly string[];
+  /** Asks Redis; undefined where there was no answer. Never rejects. */
+  count(stream: LiveStream): Promise<Counted | undefined>;
+  readonly changes: Changes;
+  /** Tells a change of a subject to all processes. */
+  tell(subject: string, change: Change): void;
+  /** Which of these sessions are not there any more. */
+  missingOf(streams: readonly LiveStream[]): Promise<readonly string[]>;
+  /** Stores what this package has changed in a request's session: express-session would do it at the stream's end. */
+  save(req: IntelligentRequest): void;
+  readonly metrics: Metrics;
+}
+
+/**
+ * `sessions.live()`: streams of server-sent events that say how many notifications a visitor has not read. A stream belongs to a
+ * session: it ends with it, and does not renew it.
+ */
+export class Live {
+  readonly #streams: EventStreams<LiveStream>[] = [];
+  readonly #ofSession = new Map<string, LiveStream[]>();
+  readonly #counts: LiveCounts;
+  readonly #warnings = new WarnOnce();
+  readonly #sent;
+  readonly #ended;
+  #isClosed = false;
+
+  constructor(readonly source: LiveSource) {
+    const { metrics } = source;
+    const open = () => this.#streams.reduce((sum, { size }) => sum + size, 0);
+    metrics.gauge('intelligent_session_live_streams', 'Open streams of live notifications', open);
+    this.#sent = metrics.counter('intelligent_session_live_events_total', 'Counts sent to open streams').of();
+    this.#ended = metrics.counter(
+      'intelligent_session_live_total',
+      'What became of requests for live notifications: opened, nothing, full, closed, no-session, slow, failed',
+      ['event'],
+    );
+    this.#counts = new LiveCounts(source.changes, {
+      ask: (stream) => source.count(stream),
+      changed: (stream) => this.#send(stream),
+      ended: (session, streams) => this.#end([...streams].filter(({ sid }) => hashOf(sid) === session)),
+    });
+  }
+
+  handler(given: LiveOptions | undefined): Handler {
+    const { heartbeatSeconds, maxOpen } = resolveLiveOptions(given);
+    const streams = new EventStreams<LiveStream>(heartbeatSeconds * 1000, {
+      closed: (stream) => this.#closed(stream),
+      beat: () => this.#beat(streams),
+      sent: () => this.#sent.inc(),
+      cut: (why) => this.#ended.of(why).inc(),
+    });
+    this.#streams.push(streams);
+    return (request, res, next = raise) => {
+      try {
+        this.#answer(request as IntelligentRequest, res, streams, maxOpen);
+      } catch (error) {
+        next(error);
+      }
+    };
+  }
+
+  /** A session has ended, or has become another user's: its streams end, in whichever process they are. */
+  sessionEnded({ sid, visitor }: Pick<SessionEnd, 'sid' | 'visitor'>): void {
+    this.#end(this.#ofSession.get(sid) ?? []);
+    if (visitor !== undefined && !this.#isClosed) this.source.tell(visitor, { type: 'ended', session: hashOf(sid) });
+  }
+
+  /** Changes may have been missed: what every stream says is asked for again, and whether its session is there. */
+  changesMissed(): void {
+    for (const streams of this.#streams) {
+      this.#counts.ask(streams);
+      void this.#endMissing(streams);
+    }
+  }
+
+  /** Ends all streams. A browser that comes back is told to come later. */
+  close(): void {
+    this.#isClosed = true;
+    for (const streams of this.#streams) streams.endAll();
+  }
+
+  #answer(req: IntelligentRequest, res: ServerResponse, streams: EventStreams<LiveStream>, maxOpen: number): void {
+    const { source } = this;
+    const { intelligence } = req;
+    if (intelligence?.context !== source.context) throw new OptionError(ORDER, 'ERR_INTELLIGENT_SESSION_ORDER');
+    const { policy } = intelligence;
+    if (!policy.tracked) return this.#nothing(res);
+    if (!req.session) return this.#refuse(res, 'no-session');
+    const session = source.context.session(req, policy);
+    if (!session?.returning) return this.#nothing(res);
+    const groups = source.groupsOf(req);
+    if (this.#isClosed) return this.#refuse(res, 'closed');
+    if (streams.size >= maxOpen) {
+      this.#warnings.warn(
+        'INTELLIGENT_SESSION_LIVE_FULL',
+        `${maxOpen} streams of live notifications are open, and more are refused (status 503): raise "maxOpen" of live(), or start ` +
+          'more processes',
+        'full',
+      );
+      return this.#refuse(res, 'full');
+    }
+    intelligence.streams();
+    source.save(req);
+    const stream = new LiveStream(res, req.session.id, session, groups);
+    if (!streams.open(stream, req.method === 'HEAD')) return;
+    this.#ended.of('opened').inc();
+    const others = this.#ofSession.get(stream.sid);
+    if (others) others.push(stream);
+    else this.#ofSession.set(stream.sid, [stream]);
+    this.#counts.open(stream);
+  }
+
+  /** 204 tells a browser's EventSource not to come back. */
+  #nothing(res: ServerResponse): void {
+    this.#ended.of('nothing').inc();
+    answer(res, 204);
+  }
+
+  #refuse(res: ServerResponse, why: 'full' | 'closed' | 'no-session'): void {
+    this.#ended.of(why).inc();
+    res.setHeader('Retry-After', RETRY_AFTER_SECONDS);
+    answer(res, 503);
+  }
+
+  #send(stream: LiveStream): void {
+    for (const streams of this.#streams) streams.send(stream, 'unread', { count: stream.count });
+  }
+
+  #end(ending: readonly LiveStream[]): void {
+    for (const stream of [...ending]) for (const streams of this.#streams) streams.end(stream);
+  }
+
+  #closed(stream: LiveStream): void {
+    const others = this.#ofSession.get(stream.sid)?.filter((other) => other !== stream) ?? [];
+    if (others.length === 0) this.#ofSession.delete(stream.sid);
+    else this.#ofSession.set(stream.sid, others);
+    this.#counts.close(stream);
+  }
+
+  #beat(streams: EventStreams<LiveStream>): void {
+    this.#counts.askUnanswered();
+    void this.#endMissing(streams);
+  }
+
+  /** Ends the streams of sessions that have expired, or whose end nobody could tell. */
+  async #endMissing(streams: EventStreams<LiveStream>): Promise<void> {
+    const missing = await this.source.missingOf([...streams]);
+    for (const sid of missing) this.#end(this.#ofSession.get(sid) ?? []);
+  }
+}
+
+const ORDER =
+  'live() comes before intelligentSession(), or after another one: put it behind app.use(sessions) of the same sessions';
+
+/** Names a session in a message without saying its id. */
+const hashOf = (sid: string): string => createHash('sha256').update(sid).digest('base64url').slice(0, 16);
+
+function answer(res: ServerResponse, status: number): void {
+  res.setHeader('Cache-Control', 'no-store');
+  res.statusCode = status;
+  res.end();
+}
+
+function raise(error: unknown): void {
+  throw error;
+}

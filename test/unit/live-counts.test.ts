@@ -1,0 +1,193 @@
+import { expect } from 'chai';
+import sinon from 'sinon';
+import type { Change, Recipient } from '../../lib/transport/protocol.js';
+import { type Counted, type CountedList, LiveCounts, LiveStream } from '../../middleware/live-counts.js';
+
+const NOTHING: CountedList = { last: 0, oldest: 0, nextUs: undefined, expiresUs: undefined };
+const settle = () => new Promise<void>((resolve) => process.nextTick(() => process.nextTick(resolve)));
+
+describe('the counts of open streams', () => {
+  let clock: sinon.SinonFakeTimers;
+  let listeners: Map<string, (change: Change) => void>;
+  let followed: string[];
+  let asked: { stream: LiveStream; answer: (counted: Counted | undefined) => void }[];
+  let said: Map<LiveStream, number[]>;
+  let ended: [string, LiveStream[]][];
+  let counts: LiveCounts;
+
+  beforeEach(() => {
+    clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] });
+    listeners = new Map();
+    followed = [];
+    asked = [];
+    said = new Map();
+    ended = [];
+    const nameOf = (to: Recipient) => ('group' in to ? `group ${to.group}` : `subject ${to.subject}`);
+    const changes = {
+      follow(to: Recipient, listener: (change: Change) => void) {
+        followed.push(nameOf(to));
+        listeners.set(nameOf(to), listener);
+        return () => void listeners.delete(nameOf(to));
+      },
+    };
+    counts = new LiveCounts(changes, {
+      ask: (stream) => new Promise((answer) => asked.push({ stream, answer })),
+      changed: (stream) => void said.set(stream, [...(said.get(stream) ?? []), stream.count as number]),
+      ended: (session, streams) => void ended.push([session, [...streams]]),
+    });
+  });
+  afterEach(() => clock.restore());
+
+  function open(subject: string, groups = ['all']): LiveStream {
+    const visitor = { subject, isAnonymous: false, ttlSeconds: 60, returning: true };
+    const stream = new LiveStream({} as never, `session of ${subject}`, visitor, groups);
+    counts.open(stream);
+    return stream;
+  }
+
+  async function answer(count: number, list: Partial<CountedList> = {}, nowUs = 1_000_000): Promise<LiveStream> {
+    const next = asked.shift();
+    if (!next) throw new Error('nothing was asked');
+    const lists = next.stream.groups.map(() => ({ ...NOTHING, ...list }));
+    next.answer({ count, nowUs, lists: [...lists, NOTHING] });
+    await settle();
+    return next.stream;
+  }
+
+  const tell = (name: string, change: Change) => listeners.get(name)?.(change);
+  const published = (position: number): Change => ({ type: 'published', id: 'one', position });
+
+  it('are asked for at opening, and said', async () => {
+    const stream = open('ann');
+    await answer(3);
+    expect(said.get(stream)).to.deep.equal([3]);
+  });
+
+  it('follow each list once, for as long as a stream is open for it', async () => {
+    const [ann, ben] = [open('ann', ['all', 'staff']), open('ben')];
+    expect(followed).to.deep.equal(['group all', 'group staff', 'subject ann', 'subject ben']);
+    counts.close(ann);
+    expect([...listeners.keys()]).to.deep.equal(['group all', 'subject ben']);
+    counts.close(ben);
+    expect(listeners.size).to.equal(0);
+  });
+
+  it('grow by one with a publication, without asking for all of them', async () => {
+    const streams = ['ann', 'ben', 'cat'].map((name) => open(name));
+    for (const _ of streams) await answer(2, { last: 100 });
+    tell('group all', published(101));
+    for (const stream of streams) expect(said.get(stream)).to.deep.equal([2, 3]);
+    clock.tick(1_000);
+    expect(asked).to.have.length(1); // one, for what the list does by itself
+  });
+
+  it('do not count twice what was counted when it was told', async () => {
+    const stream = open('ann');
+    await answer(2, { last: 100 });
+    tell('group all', published(100));
+    expect(said.get(stream)).to.deep.equal([2]);
+  });
+
+  it('are asked for again where something is published while they are asked for', async () => {
+    const stream = open('ann');
+    tell('group all', published(5));
+    await answer(0);
+    clock.tick(30);
+    await answer(1, { last: 5 });
+    expect(said.get(stream)).to.deep.equal([0, 1]);
+  });
+
+  it('are asked for once where much is read, edited and removed at a time', async () => {
+    const stream = open('ann');
+    await answer(5);
+    for (let i = 0; i < 10; i++) tell('subject ann', { type: 'read' });
+    tell('group all', { type: 'changed' });
+    expect(asked).to.have.length(0);
+    clock.tick(30);
+    expect(asked).to.have.length(1);
+    await answer(1);
+    expect(said.get(stream)).to.deep.equal([5, 1]);
+  });
+
+  it('asks for 32 at once, and goes on when one has answered', async () => {
+    const streams = Array.from({ length: 100 }, (_, i) => open(`visitor ${i}`));
+    expect(asked).to.have.length(32);
+    await answer(1);
+    expect(asked).to.have.length(32);
+    while (asked.length > 0) await answer(1);
+    for (const stream of streams) expect(said.get(stream)).to.deep.equal([1]);
+  });
+
+  it('are asked for again at a heartbeat where there was no answer', async () => {
+    const stream = open('ann');
+    asked.shift()?.answer(undefined);
+    await settle();
+    clock.tick(60_000);
+    expect(asked).to.have.length(0);
+    counts.askUnanswered();
+    clock.tick(30);
+    await answer(4);
+    expect(said.get(stream)).to.deep.equal([4]);
+  });
+
+  it('grow by one when a planned notification’s time has come', async () => {
+    const [ann, ben] = [open('ann'), open('ben')];
+    await answer(0, { nextUs: 61_000_000 });
+    await answer(0, { nextUs: 61_000_000 });
+    clock.tick(59_999);
+    expect(said.get(ann)).to.deep.equal([0]);
+    clock.tick(10);
+    expect(said.get(ann)).to.deep.equal([0, 1]);
+    expect(said.get(ben)).to.deep.equal([0, 1]);
+  });
+
+  it('wait for what is planned later than a timer can wait', async () => {
+    const stream = open('ann');
+    const fortyDaysMs = 40 * 86_400_000;
+    await answer(0, { nextUs: 1_000_000 + fortyDaysMs * 1_000 });
+    clock.tick(fortyDaysMs - 1_000);
+    expect(said.get(stream)).to.deep.equal([0]);
+    clock.tick(2_000);
+    expect(said.get(stream)).to.deep.equal([0, 1]);
+  });
+
+  it('are asked for again when something expires', async () => {
+    const stream = open('ann');
+    await answer(2, { expiresUs: 31_000_000 });
+    clock.tick(30_010);
+    clock.tick(30);
+    await answer(1);
+    expect(said.get(stream)).to.deep.equal([2, 1]);
+  });
+
+  it('are asked for again where a full list has dropped its oldest, of those who have not read all', async () => {
+    const [ann, ben, cat] = [open('ann'), open('ben'), open('cat')];
+    await answer(5, { last: 10, oldest: 1 });
+    await answer(5, { last: 10, oldest: 1 });
+    await answer(0, { last: 10, oldest: 1 });
+    counts.close(cat);
+    tell('group all', published(11));
+    clock.tick(30);
+    await answer(5, { last: 11, oldest: 2 });
+    clock.tick(30);
+    const again = [await answer(5, { last: 11, oldest: 2 }), await answer(6, { last: 11, oldest: 2 })];
+    expect(again).to.have.members([ann, ben]);
+    expect(asked).to.have.length(0);
+  });
+
+  it('say who ended, of the streams of that subject', () => {
+    const stream = open('ann');
+    open('ben');
+    tell('subject ann', { type: 'ended', session: 'abc' });
+    expect(ended).to.deep.equal([['abc', [stream]]]);
+  });
+
+  it('that come after the stream was closed are nobody’s', async () => {
+    const stream = open('ann');
+    counts.close(stream);
+    await answer(3, { nextUs: 2_000_000 });
+    clock.tick(10_000);
+    expect(said.size).to.equal(0);
+    expect(asked).to.have.length(0);
+  });
+});
