@@ -296,7 +296,9 @@ export const schema = v.strictObject({
       v.strictObject({
         groups: v.pipe(
           v.custom<SiteNotifications['groups']>((value) => typeof value === 'function', 'a function'),
-          about('The names of the groups that a visitor is in: a function of the request that gives a list, of 100 at most.'),
+          about(
+            'The names of the groups that a visitor is in: a function of the request that gives a list, of 100 at most.',
+          ),
         ),
         earlier: v.pipe(
           v.optional(v.picklist(['unread', 'read']), 'unread'),

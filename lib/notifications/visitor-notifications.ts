@@ -15,7 +15,7 @@ import { openTarget } from '../redis/open-target.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
 import { UnfinishedWork } from '../redis/unfinished-work.js';
-import { changesChannel } from '../transport/protocol.js';
+import { type Change, changesChannel, formatChange } from '../transport/protocol.js';
 import { GroupLists } from './group-lists.js';
 import { ListChanges } from './list-changes.js';
 import { isRead, SeenHash, SINCE, seenField } from './read-state.js';
@@ -127,8 +127,13 @@ export class VisitorNotifications {
    * The lists of these groups, and the own one of `reader`, with what `reader` has read; without one, nobody knows what was read.
    * Undefined where no answer came in time.
    */
-  read(method: string, groups: readonly string[], reader: Reader | undefined): Promise<ReaderLists | undefined> {
-    const limitMs = this.options.timeoutMs + distanceMsOf(this.#target);
+  read(
+    method: string,
+    groups: readonly string[],
+    reader: Reader | undefined,
+    timeoutMs = this.options.timeoutMs,
+  ): Promise<ReaderLists | undefined> {
+    const limitMs = timeoutMs + distanceMsOf(this.#target);
     return this.#bounded(method, limitMs, () => this.#read(groups, reader));
   }
 
@@ -156,6 +161,14 @@ export class VisitorNotifications {
       const marked = marks.length === 0 || (await this.#mark(reader, marks)) !== undefined;
       return marked || this.#isGone('markAllSeen');
     });
+  }
+
+  /** Tells a change of a subject to all processes that listen. PUBLISH */
+  tell(subject: string, change: Change): void {
+    const channel = changesChannel(this.#namespace, { subject }, this.#target.database);
+    const told = this.#target.client.publish(channel, formatChange(change));
+    this.#unfinished.track(told);
+    told.catch((error: unknown) => this.hooks.fault(redisFault(error)));
   }
 
   /** Waits for what is under way, for `timeoutMs` at most, and closes the connections. */
@@ -199,12 +212,7 @@ export class VisitorNotifications {
   }
 
   /** True: something was unread. Undefined: what is kept of the reader has ended, since the session has, and nothing was kept. */
-  async #mark(
-    reader: Reader,
-    marks: readonly Mark[],
-    isTold = true,
-    isMoved = false,
-  ): Promise<boolean | undefined> {
+  async #mark(reader: Reader, marks: readonly Mark[], isTold = true, isMoved = false): Promise<boolean | undefined> {
     const { subject, ttlSeconds } = reader;
     const namespace = this.#namespace;
     const keys = [seenKey, goneKey].map((keyOf) => keyOf(namespace, subject));
@@ -214,8 +222,7 @@ export class VisitorNotifications {
     const [outcome, untold] = await markScript.run(this.#target.client, args);
     if (untold !== '') this.hooks.fault(redisFault(`a mark is stored, and open pages can't be told: ${untold}`));
     if (typeof outcome === 'number') return outcome === 1;
-    if (isUserSubject(outcome) && !isMoved)
-      return this.#mark({ subject: outcome, ttlSeconds }, marks, isTold, true);
+    if (isUserSubject(outcome) && !isMoved) return this.#mark({ subject: outcome, ttlSeconds }, marks, isTold, true);
     return undefined;
   }
 
