@@ -1,5 +1,6 @@
 import type { SessionData } from 'express-session';
-import type { Explained } from '../lib/intelligence/commands/explain/index.js';
+import type { Explained, ExplainedKey } from '../lib/intelligence/commands/explain/index.js';
+import type { Notification } from '../lib/notifications/notification.js';
 
 /** All that is kept of a visitor or a user. */
 export interface Explanation {
@@ -13,6 +14,10 @@ export interface Explanation {
   readonly notificationsRead: number;
   /** The days with a page view, of those that are kept: the date (UTC), and in how many minutes there was one. */
   readonly days: readonly { readonly date: string; readonly activeMinutes: number }[];
+  /** What your own commands keep, by the names of the keys that they declare (docs/commands.md). */
+  readonly ownKeys: readonly ExplainedKey[];
+  /** What is kept of published notifications; undefined without the option `notifications`. */
+  readonly notifications?: ExplainedNotifications;
   /** Until when it is kept, if nothing more comes. */
   readonly keptUntil: Date;
   /** What the application has stored with the session, or with each session of the user. */
@@ -21,13 +26,22 @@ export interface Explanation {
   readonly text: string;
 }
 
+/** What is kept of the notifications that were published. */
+export interface ExplainedNotifications {
+  /** Those that were published to this user alone. */
+  readonly own: readonly Notification[];
+  /** Of which groups something was read: until when all of it, and how many that came later. */
+  readonly read: readonly { readonly group: string; readonly readUntil: Date | undefined; readonly others: number }[];
+}
+
 const DAY_MS = 86_400_000;
 
 /** Makes an explanation of the figures and the sessions. */
 export function explanationOf(
-  { pageViews, uniquePages, notificationsRead, days: pairs, keptForSeconds }: Explained,
+  { pageViews, uniquePages, notificationsRead, days: pairs, ownKeys, keptForSeconds }: Explained,
   isUser: boolean,
   sessions: readonly Partial<SessionData>[],
+  notifications?: ExplainedNotifications,
 ): Explanation {
   const days = pairs.map(([day, minutes]) => ({
     date: new Date(day * DAY_MS).toISOString().slice(0, 10),
@@ -40,11 +54,34 @@ export function explanationOf(
     `${count(uniquePages, 'page')}, and ${count(notificationsRead, 'notification')} that you have read. ` +
     `You were here in ${count(minutes, 'minute')} on ${count(days.length, 'day')} of those that we keep` +
     `${days.length > 0 ? ` (${days.map(({ date }) => date).join(', ')})` : ''}. Which pages you have seen can't be listed. ` +
+    `${ownKeys.length > 0 ? `We also keep: ${ownKeys.map(textOf).join(', ')}. ` : ''}` +
+    `${notifications ? textOfNotifications(notifications) : ''}` +
     `It is kept until ${keptUntil.toISOString().slice(0, 10)}, or longer if you come back. Sessions: ${sessions.length}.`;
   const who = isUser ? 'user' : 'visitor';
-  return { who, pageViews, uniquePages, notificationsRead, days, keptUntil, sessions: sessions.map(dataOf), text };
+  return {
+    who,
+    pageViews,
+    uniquePages,
+    notificationsRead,
+    days,
+    ownKeys,
+    ...(notifications && { notifications }),
+    keptUntil,
+    sessions: sessions.map(dataOf),
+    text,
+  };
 }
 
+function textOfNotifications({ own, read }: ExplainedNotifications): string {
+  const groups = read.map(({ group }) => group);
+  return (
+    (own.length > 0 ? `We keep ${count(own.length, 'notification')} for you alone. ` : '') +
+    (groups.length > 0 ? `We keep which notifications you have read of: ${groups.join(', ')}. ` : '')
+  );
+}
+
+const ITEMS = { string: 'byte', hyperloglog: 'item', set: 'item', zset: 'item', hash: 'field', list: 'item' } as const;
+const textOf = ({ name, type, size }: ExplainedKey): string => `${name} (${count(size, ITEMS[type])})`;
 const count = (many: number, what: string): string => `${many} ${what}${many === 1 ? '' : 's'}`;
 
 /** What the application has stored, without the session's id, which is a key to it, and without the cookie's settings. */

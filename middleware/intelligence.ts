@@ -11,7 +11,7 @@ import type { Executor } from '../lib/serving/executor.js';
 import { checkRequest } from '../lib/serving/request-arguments.js';
 import { formatPayload } from '../lib/transport/protocol.js';
 import { type AskOptions, type AskResult, UnansweredError } from './ask-result.js';
-import { type Explanation, explanationOf } from './explanation.js';
+import { type ExplainedNotifications, type Explanation, explanationOf } from './explanation.js';
 import type { Subjects } from './subjects.js';
 
 /** Of whom something is kept: of a visitor, by the session, or of a user. */
@@ -70,6 +70,8 @@ export abstract class Intelligence implements CommandCaller {
   /** Of whom it is, at once or, where a session has to be read, later. */
   protected abstract whose(): TrackedSession | Untracked | Promise<TrackedSession | Untracked>;
   protected abstract owned(): Promise<Owned>;
+  /** What is kept of published notifications, for explain(). Rejects where it can't be said. */
+  protected abstract ownNotifications(): Promise<ExplainedNotifications | undefined>;
   /** Sends what goes before anything that is sent or asked. */
   protected countFirst(): void {}
 
@@ -123,8 +125,8 @@ export abstract class Intelligence implements CommandCaller {
     const answer = (await this.ask('explain')) as Explained | undefined;
     if (!answer) return undefined;
     try {
-      const { isUser, sessions } = await this.owned();
-      return explanationOf(answer, isUser, sessions);
+      const [{ isUser, sessions }, notifications] = await Promise.all([this.owned(), this.ownNotifications()]);
+      return explanationOf(answer, isUser, sessions, notifications);
     } catch {
       this.degraded = true; // The store has told the fault.
       return undefined;
@@ -166,6 +168,8 @@ export abstract class Intelligence implements CommandCaller {
   protected async erase(subjects: readonly string[]): Promise<boolean> {
     const { serving } = this.context;
     const erased = await Promise.all(subjects.filter(isSendable).map((subject) => serving.forget(subject)));
+    // Pages that are open show what was read: for them, it is unread again.
+    for (const subject of subjects) this.context.notified?.tell(subject, { type: 'read' });
     return erased.every(Boolean);
   }
 }

@@ -18,6 +18,7 @@ import { guardSerialization } from './guard-serialization.js';
 import type { LiveOptions } from './live-options.js';
 import { liveScript, type LiveScriptOptions } from './live-script.js';
 import { openLive } from './live-source.js';
+import { type Loaded, load } from './load.js';
 import { orderError } from './middleware-order.js';
 import { countOpen } from './open-instances.js';
 import type { IntelligentSessionOptions } from './options.js';
@@ -85,6 +86,12 @@ export interface IntelligentSession extends Middleware {
    */
   of(who: Who, options?: { groups?: readonly string[] | undefined }): VisitorIntelligence;
   /**
+   * A handler that asks for several things at once, one round trip of time, and puts the answers into `res.locals`, where templates find
+   * them: `app.get('/', sessions.load('pageview', 'unread'), (req, res) => res.render('home'))`. `pageview`, `activity`, `suggestions`,
+   * `notifications`, `unread`; each costs what its method costs. Throws an OptionError for another name.
+   */
+  load(...names: Loaded[]): (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
+  /**
    * Waits for the responses that are under way and for what they save and send, for `timeout` ms at most (5000) and not at all
    * where Redis is away; then closes every connection that was opened here. Can be called twice. Never rejects for a fault.
    */
@@ -150,9 +157,15 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     notifications &&
     new VisitorNotifications(
       redis,
-      { namespace, itemSecret, earlier: notifications.earlier, timeoutMs, maxWaitMs },
+      {
+        ...{ namespace, itemSecret, timeoutMs, maxWaitMs },
+        earlier: notifications.earlier,
+        durable: notifications.durable,
+      },
       { fault, unanswered: (method, why) => void serving.emit('degraded', method, why) },
     );
+  if (notified && subjects)
+    subjects.alsoCarry = (from, user) => notified.carry(from, { subject: user, ttlSeconds: subjects.userTtlSeconds });
   const tracking = trackSession(ownStore, subjects);
   if (rotateEvery !== undefined) ownStore?.useRotation({ everyMs: rotateEvery * 1000, graceMs: rotateGrace * 1000 });
   const rotated = rotatingIds(rotateEvery === undefined ? undefined : ownStore, ({ session }, sid) =>
@@ -213,6 +226,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     beacon: () => beacon(countSeen, fault),
     live: liveHandler,
     liveScript,
+    load: (...names: Loaded[]) => load(names, notified !== undefined),
     of,
     close,
   });

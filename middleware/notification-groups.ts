@@ -8,6 +8,8 @@ export interface SiteNotifications {
   readonly groups: (req: ExpressRequest) => readonly string[];
   /** What a group had before a visitor came first: `'unread'`, or `'read'`. @default 'unread' */
   readonly earlier?: 'unread' | 'read' | undefined;
+  /** Waits until replicas have a read mark, by WAIT on a connection of its own. @default none */
+  readonly durable?: { readonly replicas?: number | undefined; readonly timeoutMs?: number | undefined } | undefined;
 }
 
 const MAX_GROUPS = 100;

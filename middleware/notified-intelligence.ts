@@ -9,6 +9,7 @@ import type { Notification } from '../lib/notifications/notification.js';
 import type { ReadList } from '../lib/notifications/read-list.js';
 import { type StoredNotification, toNotification } from '../lib/notifications/stored-list.js';
 import type { ReaderLists } from '../lib/notifications/visitor-notifications.js';
+import type { ExplainedNotifications } from './explanation.js';
 import { checkGroups } from './notification-groups.js';
 import { Intelligence, type TrackedSession, type Untracked } from './intelligence.js';
 
@@ -109,6 +110,21 @@ export abstract class NotifiedIntelligence extends Intelligence {
     const marked = await notified.markAll(groups, whose);
     this.degraded ||= marked === undefined;
     return marked;
+  }
+
+  protected override async ownNotifications(): Promise<ExplainedNotifications | undefined> {
+    const { notified } = this.context;
+    const whose = await this.whose();
+    if (!notified || !('subject' in whose)) return undefined;
+    const read = await notified.read('explain', this.#groups(), whose);
+    if (!read) throw new Error('no answer'); // The hooks have told why.
+    const own = itemsOf(read, (list) => (list.group === undefined ? list.items : []), MAX_LIMIT);
+    const groups = read.lists.flatMap(({ group, state }) => {
+      if (group === undefined || !state || (state.upTo === 0 && state.positions.size === 0)) return [];
+      const readUntil = state.upTo === 0 ? undefined : new Date(Math.floor(state.upTo / 1000));
+      return [{ group, readUntil, others: state.positions.size }];
+    });
+    return { own, read: groups };
   }
 
   async #read(method: string): Promise<ReaderLists | undefined> {

@@ -4,6 +4,7 @@ import * as check from '../lib/options/checks.js';
 import { about, withNeeds } from '../lib/options/option-facts.js';
 import type { Combo } from '../lib/intelligence/command/descriptor.js';
 import type { RedisOption } from '../lib/redis/client.js';
+import { durable } from '../lib/notifications/options.js';
 import { maxWaitMs, redisEntries } from '../lib/redis/redis-option.js';
 import {
   DEFAULT_BACKLOG,
@@ -79,6 +80,11 @@ export interface IntelligentSessionOptions {
    * @default by Sec-GPC
    */
   readonly consent?: Consent | undefined;
+  /**
+   * Published notifications: which groups a visitor is in. With it this process has two connections more, one of them
+   * for what is told of changes.
+   * @default none
+   */
   readonly notifications?: SiteNotifications | undefined;
   /**
    * Who is the user of a session: a function of the session, whose answer is a text or a number, or `'identify'`, where
@@ -304,6 +310,7 @@ export const schema = v.strictObject({
           v.optional(v.picklist(['unread', 'read']), 'unread'),
           about("What a group had before a visitor came first: `'unread'` or `'read'`."),
         ),
+        durable,
       }),
     ),
     about('[Published notifications](notifications.md): which groups a visitor is in.', {

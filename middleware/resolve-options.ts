@@ -5,7 +5,8 @@ import { OptionError } from '../lib/errors/errors.js';
 import { namespaceOf } from '../lib/redis/connect.js';
 import { resolveRedis } from '../lib/redis/redis-option.js';
 import { checkReplies } from '../lib/serving/remote-executor-options.js';
-import { MAX_QUEUE_BYTES, ownCommands } from '../lib/worker/shared-options.js';
+import { resolveCommands } from '../lib/worker/commands-option.js';
+import { MAX_QUEUE_BYTES } from '../lib/worker/shared-options.js';
 import { checkSecret } from './check-secret.js';
 import { type IntelligentSessionOptions, schema, type StoreOptions } from './options.js';
 
@@ -19,7 +20,7 @@ export function resolveOptions(options: IntelligentSessionOptions) {
   const { client: _client, url: _url, timeout: timeoutMs, ...resolved } = others;
   const local = {
     ...{ commandTimeoutMs, maxQueue, bloom, errorRate, capacity, expansion, activityDays },
-    commands: ownCommands(commands, CALLER),
+    commands: resolveCommands(commands, CALLER),
     maxQueueBytes: MAX_QUEUE_BYTES,
   };
   const redis = resolveRedis(checked, CALLER);

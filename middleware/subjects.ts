@@ -45,6 +45,8 @@ export class Subjects implements SubjectHooks {
   readonly #carried = new LRUCache<string, { readonly user: string; isDone: boolean }>({ max: MAX_REMEMBERED });
   /** Is called when a session that stays has become another user's, or nobody's, with the subject that it had. */
   onVisitorChanged: (sid: string, subject: string) => void = () => {};
+  /** Carries what the site itself keeps of a visitor to a user: was it done? */
+  alsoCarry: (from: string, user: string) => Promise<boolean> = () => Promise.resolve(true);
   readonly #nameOf: (session: SessionData) => string | undefined;
   readonly #subjectOf: (user: string) => string;
 
@@ -189,10 +191,11 @@ export class Subjects implements SubjectHooks {
     const carried = { user, isDone: false };
     this.#carried.set(from, carried);
     const options = { ttlSeconds: this.userTtlSeconds, timeoutMs: CARRY_TIMEOUT_MS };
-    void this.serving.ask('carry', user, encodeId(from), options).then(({ answered }) => {
-      carried.isDone = answered;
+    const asked = this.serving.ask('carry', user, encodeId(from), options);
+    void Promise.all([asked, this.alsoCarry(from, user)]).then(([{ answered }, alsoDone]) => {
+      carried.isDone = answered && alsoDone;
       // The next request of this session asks again.
-      if (!answered) this.#carried.delete(from);
+      if (!carried.isDone) this.#carried.delete(from);
     });
   }
 

@@ -1,6 +1,7 @@
 import { commandKeys } from '../intelligence/keys.js';
 import { expiredChannel, INVALIDATIONS } from '../redis/channels.js';
 import { endedPrefix, formsBeside, sessionKey, userSessionsPrefix } from '../redis/keys.js';
+import { ownKeys } from './own-key-rights.js';
 import type { AclScope, RightGroup } from './scope.js';
 import {
   all,
@@ -23,6 +24,7 @@ export function servingGroups(scope: AclScope): RightGroup[] {
   const { namespace, keyPrefix, prefix, transport, cluster, replies, store, db } = scope;
   const users = store.has('users');
   const { gone, ...insight } = commandKeys(namespace, '*');
+  const { own } = insight;
   const session = sessionKey(literal(keyPrefix + prefix), '*');
   const ended = (key: string) => formsBeside(literal(endedPrefix(keyPrefix)), key);
   const user = `${literal(keyPrefix + userSessionsPrefix(prefix))}*`;
@@ -79,8 +81,9 @@ export function servingGroups(scope: AclScope): RightGroup[] {
     {
       name: 'insight',
       commands: ['pttl', 'pexpire', 'unlink', ...SCRIPT],
-      keys: all(Object.values(insight)),
+      keys: all([...Object.values(insight), ownKeys(namespace)]),
     },
+    { name: 'own', commands: ['hkeys'], keys: [`%R~${own}`] },
     { name: 'gone', commands: ['set'], keys: [`%W~${gone}`] },
     ...some(!cluster, { name: 'role', commands: ['role'] }),
   ];

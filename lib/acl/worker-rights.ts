@@ -1,6 +1,7 @@
 import { descriptors, keptKeys } from '../intelligence/commands.js';
 import { commandKeys } from '../intelligence/keys.js';
 import { shapeKey, workersKey } from '../redis/keys.js';
+import { ownKeyGroups } from './own-key-rights.js';
 import { mergeGroups } from './rule.js';
 import type { AclScope, RightGroup } from './scope.js';
 import {
@@ -23,7 +24,8 @@ const BLOOM = {
 };
 
 /** What the built-in commands' scripts use, as their descriptors say: a group for each key, and one for all filters. */
-function insightGroups({ namespace, server, cluster }: AclScope): RightGroup[] {
+function insightGroups(scope: AclScope): RightGroup[] {
+  const { namespace, server, cluster } = scope;
   const keys: Readonly<Record<string, string>> = commandKeys(namespace, '*');
   const expiry = ['pttl', 'pexpire'];
   const filter = [...BLOOM[server.bloom], ...some(server.bloom === 'module' && !server.bloomCard, 'bf.info')];
@@ -39,7 +41,7 @@ function insightGroups({ namespace, server, cluster }: AclScope): RightGroup[] {
       keys: all(name.split(' ').map((one) => keys[one] as string)),
     };
   });
-  return mergeGroups(groups);
+  return mergeGroups([...groups, ...ownKeyGroups(scope)]);
 }
 
 /** The rights of a worker. */

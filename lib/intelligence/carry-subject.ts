@@ -3,12 +3,12 @@ import { intelligenceKey, isSendable } from '../redis/keys.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
+import { ASIDE_MS } from './command/aside.js';
 import type { CarryCommand, CommandContext } from './command/descriptor.js';
 import { keysOf, luaFiles } from './commands.js';
+import { type CarriedKeys, OwnKeyCarrier } from './own-key-carrier.js';
 import { ownScript } from './script.js';
 
-/** What was set aside waits so long for whoever carries it on: a worker may end between the two steps. */
-const ASIDE_MS = 86_400_000;
 /** The keys of set-aside.lua, in its order. */
 const SET_ASIDE = [
   ...['carried', 'gone', 'activity', 'pages'],
@@ -25,6 +25,7 @@ export class SubjectCarrier {
   readonly #setAside: Script<(Buffer | null)[] | null>;
   readonly #takeOver: Script<number>;
   readonly #names: readonly string[];
+  readonly #ownKeys: OwnKeyCarrier;
 
   constructor(
     readonly target: RedisTarget,
@@ -34,13 +35,22 @@ export class SubjectCarrier {
   ) {
     const [setAside = '', takeOver = ''] = luaFiles(command);
     this.#names = keysOf(command);
+    this.#ownKeys = new OwnKeyCarrier(target, context, namespace);
     this.#setAside = new Script(loadScript(setAside), SET_ASIDE.length);
     this.#takeOver = ownScript(context, this.#names, takeOver);
   }
 
-  /** Carries from `from` to `user`: was there something? */
-  async carry(from: string, user: string, ttlSeconds: number): Promise<boolean> {
+  /** Carries from `from` to `user`: was there something? What the application's commands keep goes at the same time. */
+  async carry(from: string, user: string, ttlSeconds: number): Promise<Carried> {
     if (!isSendable(from)) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'no subject');
+    const both = [this.#carryCounts(from, user, ttlSeconds), this.#ownKeys.carry(from, user, ttlSeconds)] as const;
+    await Promise.allSettled(both); // what is tried again is not under way any longer
+    const [wasCounted, { count, fault }] = await Promise.all(both);
+    return { wasAny: wasCounted || count > 0, fault };
+  }
+
+  /** What the built-in commands keep. */
+  async #carryCounts(from: string, user: string, ttlSeconds: number): Promise<boolean> {
     const { items, bloom, activityDays, messageAgeMs } = this.context;
     const key = (name: string) => intelligenceKey(this.namespace, from, name);
     const { client } = this.target;
@@ -68,6 +78,11 @@ export class SubjectCarrier {
     if (!pageTexts || !ids) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', NO_SECRET);
     return Number(added) === 1;
   }
+}
+
+interface Carried extends Pick<CarriedKeys, 'fault'> {
+  /** Was there something? */
+  readonly wasAny: boolean;
 }
 
 const NO_SECRET =

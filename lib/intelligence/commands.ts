@@ -21,8 +21,11 @@ const folders = {
 } as const;
 
 type BuiltIn = (typeof folders)[keyof typeof folders];
+/** What the site keeps of a subject beside the commands' keys: which notifications were read, and a user's own ones (lib/notifications). */
+const KEPT_BY_SITE = ['seen'] as const;
+const TEMPORARY_BY_SITE = ['inbox'] as const;
 /** The last part of a key of what is kept of a session. */
-export type KeptKey = BuiltIn['makes'][number];
+export type KeptKey = BuiltIn['makes'][number] | (typeof KEPT_BY_SITE)[number];
 
 type Intersection<Union> = (Union extends unknown ? (one: Union) => void : never) extends (all: infer All) => void
   ? All
@@ -31,9 +34,16 @@ type Intersection<Union> = (Union extends unknown ? (one: Union) => void : never
 export type CommandMethods = Intersection<BuiltIn['methods']>;
 
 export const descriptors: readonly CommandDescriptor[] = Object.values(folders);
-export const keptKeys: readonly KeptKey[] = Object.values(folders).flatMap(({ makes }) => makes as readonly KeptKey[]);
+/** They live as long as the session, and a page view renews them. */
+export const keptKeys: readonly KeptKey[] = [
+  ...Object.values(folders).flatMap(({ makes }) => makes as readonly KeptKey[]),
+  ...KEPT_BY_SITE,
+];
 /** The keys that have an expiry of their own. */
-export const temporaryKeys: readonly string[] = descriptors.flatMap(({ temporary = [] }) => temporary);
+export const temporaryKeys: readonly string[] = [
+  ...descriptors.flatMap(({ temporary = [] }) => temporary),
+  ...TEMPORARY_BY_SITE,
+];
 
 /** The built-in commands by their names on the wire. */
 export const builtIn: ReadonlyMap<string, CommandDescriptor> = new Map(descriptors.map((one) => [one.name, one]));
@@ -41,7 +51,7 @@ export const builtIn: ReadonlyMap<string, CommandDescriptor> = new Map(descripto
 /** Does a command only read? Where nobody waits for its answer, nothing is lost without it. */
 export const isRead = (command: string): boolean => builtIn.get(command)?.effect === 'reads';
 
-const everyKey: readonly string[] = [...keptKeys, 'gone'];
+const everyKey: readonly string[] = [...keptKeys, 'own', 'gone'];
 export const keysOf = ({ keys }: CommandDescriptor): readonly string[] => (keys === 'every' ? everyKey : keys);
 
 /** The files of a command's Lua, named from the project's root. */

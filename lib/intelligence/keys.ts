@@ -4,7 +4,8 @@ import { type KeptKey, keptKeys, temporaryKeys } from './commands.js';
 /**
  * The keys of what is kept of one subject; one hash tag, so one Cluster slot. `activity`: how many views, which requests were
  * counted last, then a bit a minute; `pages`: a HyperLogLog; `visited`: a Bloom filter of pages; `notified`: one of
- * notification ids; `visited-items` and `notified-items`: what is in these filters, where it may be carried to a user.
+ * notification ids; `visited-items` and `notified-items`: what is in these filters, where it may be carried to a user; `seen`: which
+ * published notifications were read (lib/notifications).
  */
 export type IntelligenceKeys = { readonly [Key in KeptKey]: string };
 
@@ -13,13 +14,14 @@ export const intelligenceKeys = (namespace: string, sid: string): IntelligenceKe
 
 /**
  * All keys of a subject: also what carrying it leaves for a while, and what stands where it has ended: for as long as a message of it
- * may be on its way, none is counted.
+ * may be on its way, none is counted. `own` says which keys the application's commands have made (own-keys/).
  */
 export const commandKeys = (
   namespace: string,
   sid: string,
-): IntelligenceKeys & { readonly [name: string]: string; readonly gone: string } => ({
+): IntelligenceKeys & { readonly [name: string]: string; readonly own: string; readonly gone: string } => ({
   ...intelligenceKeys(namespace, sid),
   ...Object.fromEntries(temporaryKeys.map((key) => [key, intelligenceKey(namespace, sid, key)])),
+  own: intelligenceKey(namespace, sid, 'own'),
   gone: intelligenceKey(namespace, sid, 'gone'),
 });

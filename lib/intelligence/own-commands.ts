@@ -1,9 +1,11 @@
 import { IntelligentSessionError } from '../errors/errors.js';
 import { FAILED_COMMAND, NO_COMMAND } from './command/answers.js';
-import type { RedisClient } from '../redis/connect.js';
 import { LoopTimeout } from '../redis/loop-clock.js';
+import type { RedisTarget } from '../redis/target.js';
+import type { CommandContext } from './command/descriptor.js';
 import { intelligenceKeys } from './keys.js';
-import type { Command } from './own-command.js';
+import type { Command, CommandRequest, DeclaredKeys, ResolvedCommand } from './own-command.js';
+import { OwnKeys } from './own-keys.js';
 import type { Task } from './task.js';
 import { type Dropped, TaskQueue } from './task-queue.js';
 
@@ -12,19 +14,24 @@ const MAX_RUNNING = 256;
 /** Runs an application's own commands, MAX_RUNNING at once; what comes meanwhile waits in a queue of its own. */
 export class OwnCommands<T extends Task> {
   readonly #queue: TaskQueue<T>;
+  readonly #ownKeys: OwnKeys;
   #running = 0;
 
   constructor(
-    readonly client: RedisClient,
+    readonly target: RedisTarget,
+    context: CommandContext,
     readonly options: {
       readonly namespace: string;
-      readonly commands: ReadonlyMap<string, Command>;
+      readonly commands: ReadonlyMap<string, ResolvedCommand>;
       readonly commandTimeoutMs: number;
     },
     bounds: { readonly messages: number; readonly bytes: number },
-    readonly onFinished: (task: T, result: 'done' | 'failed' | 'timeout' | Dropped, fault?: unknown) => void,
+    readonly onFinished: (task: T, result: OwnResult | Dropped, fault?: unknown) => void,
+    /** Is told what failed after a command was finished. */
+    readonly onFault: (fault: unknown, task: T) => void,
   ) {
     this.#queue = new TaskQueue(bounds, onFinished);
+    this.#ownKeys = new OwnKeys(target, context, options.namespace);
   }
 
   get waiting(): number {
@@ -49,20 +56,19 @@ export class OwnCommands<T extends Task> {
   }
 
   async #run(task: T): Promise<void> {
-    const { namespace, commands, commandTimeoutMs } = this.options;
-    const { sid, id, payload, ttlSeconds, awaited } = task;
-    const keys = intelligenceKeys(namespace, sid);
     this.#running++;
-    let result: 'done' | 'failed' | 'timeout' = 'done';
+    let result: OwnResult = 'done';
     let fault: unknown;
     try {
-      const command = commands.get(task.command);
+      const command = this.options.commands.get(task.command);
       if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
-      const request = { command: task.command, sid, id, payload, ttlSeconds, keys, redis: this.client };
-      const work = command({ ...request, awaited: awaited && !task.isExpired });
-      const data = await withinMs(work, commandTimeoutMs);
-      // JSON.stringify() gives undefined for undefined, a function and a symbol
-      if (awaited && !task.isExpired) task.answer(JSON.stringify(data) ?? 'null');
+      const { declared } = command;
+      if (!declared) await this.#answer(task, command.run(this.#requestOf(task)));
+      else if (await this.#ownKeys.begin(task, declared)) await this.#runWithKeys(task, command.run, declared);
+      else {
+        result = 'gone';
+        if (task.awaited && !task.isExpired) task.answer('null');
+      }
     } catch (error) {
       result = error instanceof CommandTimeout ? 'timeout' : 'failed';
       fault = error;
@@ -72,7 +78,41 @@ export class OwnCommands<T extends Task> {
     this.onFinished(task, result, fault);
     this.#start();
   }
+
+  /** What it has written is kept as long as its subject, however late it ends. */
+  async #runWithKeys(task: T, run: Command, declared: DeclaredKeys): Promise<void> {
+    const request = this.#requestOf(task, declared);
+    const work = (async () => run(request))();
+    const nothing = () => {};
+    const ended = work
+      .then(nothing, nothing)
+      .then(() => this.#ownKeys.end(task, declared))
+      .catch((fault: unknown) => this.onFault(fault, task));
+    try {
+      await this.#answer(task, work);
+    } catch (error) {
+      if (!(error instanceof CommandTimeout)) await ended;
+      throw error;
+    }
+    await ended;
+  }
+
+  async #answer(task: T, work: unknown): Promise<void> {
+    const data = await withinMs(work, this.options.commandTimeoutMs);
+    // JSON.stringify() gives undefined for undefined, a function and a symbol
+    if (task.awaited && !task.isExpired) task.answer(JSON.stringify(data) ?? 'null');
+  }
+
+  #requestOf(task: T, declared?: DeclaredKeys): CommandRequest {
+    const { command, subject: sid, id, payload, ttlSeconds } = task;
+    const own = declared && this.#ownKeys.keysOf(sid, declared);
+    const keys = { ...intelligenceKeys(this.options.namespace, sid), ...own } as CommandRequest['keys'];
+    const awaited = task.awaited && !task.isExpired;
+    return { command, sid, id, payload, ttlSeconds, keys, awaited, redis: this.target.client };
+  }
 }
+
+type OwnResult = 'done' | 'failed' | 'timeout' | 'gone';
 
 class CommandTimeout extends IntelligentSessionError {}
 

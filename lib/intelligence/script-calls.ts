@@ -37,7 +37,8 @@ export const toCaller: Ending<Task> = {
 /** What became of a message. */
 export type Outcome = 'done' | 'duplicate' | 'gone' | 'failed';
 
-const isCarry = ({ builtIn }: Task): boolean => builtIn !== undefined && 'from' in builtIn;
+/** Does it take over another subject's data? */
+export const isCarry = ({ builtIn }: Task): boolean => builtIn !== undefined && 'from' in builtIn;
 
 /** The tasks of a call that are to be sent again, each kind in its order. */
 export interface Unfinished<T extends Task> {
@@ -119,9 +120,9 @@ export class ScriptCalls<T extends Task> {
     const carrier = this.#carriers.get(command) as SubjectCarrier;
     try {
       const from = command.from(task.sid, decodeId(task.payload));
-      const wasAny = await carrier.carry(from, task.sid, task.ttlSeconds);
+      const { wasAny, fault } = await carrier.carry(from, task.sid, task.ttlSeconds);
       task.answer(wasAny ? '1' : '0');
-      this.onOutcome(task, 'done');
+      this.onOutcome(task, 'done', fault);
       return [];
     } catch (error) {
       const isOurs = error instanceof IntelligentSessionError;

@@ -2,9 +2,9 @@ import { intelligenceKey } from '../redis/keys.js';
 import type { RedisTarget } from '../redis/target.js';
 import type { ExecutorMetrics } from './executor-metrics.js';
 import type { CommandContext } from './command/descriptor.js';
-import type { Command } from './own-command.js';
+import type { ResolvedCommand } from './own-command.js';
 import { OwnCommands } from './own-commands.js';
-import { type Ending, type Outcome, ScriptCalls } from './script-calls.js';
+import { type Ending, isCarry, type Outcome, ScriptCalls } from './script-calls.js';
 import type { Task } from './task.js';
 import { type Dropped, TaskQueue } from './task-queue.js';
 
@@ -33,7 +33,7 @@ export type Result = Outcome | Dropped | 'timeout';
 
 export interface ScriptExecutorOptions {
   readonly namespace: string;
-  readonly commands: ReadonlyMap<string, Command>;
+  readonly commands: ReadonlyMap<string, ResolvedCommand>;
   /** the time limit of an application's own command */
   readonly commandTimeoutMs: number;
   readonly maxQueue: number;
@@ -81,10 +81,12 @@ export class ScriptExecutor<T extends Task> {
   ) {
     const bounds = { messages: options.maxQueue, bytes: options.maxQueueBytes };
     this.#queue = new TaskQueue(bounds, (task, why) => this.#finish(task, why));
-    this.#ownCommands = new OwnCommands(target.client, options, bounds, (task, result, fault) => {
+    const onFinished = (task: T, result: Result, fault?: unknown) => {
       this.#finish(task, result, fault);
       this.#pump();
-    });
+    };
+    const onFault = (fault: unknown, task: T) => hooks.fault(fault, task.command, task);
+    this.#ownCommands = new OwnCommands(target, context, options, bounds, onFinished, onFault);
     const onOutcome = (task: T, outcome: Outcome, fault?: unknown) => this.#finish(task, outcome, fault);
     const onRefused = (items: number) => metrics.refusedItems.inc(items);
     this.#calls = new ScriptCalls(target, context, options.namespace, ending, onOutcome, onRefused);
@@ -169,11 +171,16 @@ export class ScriptExecutor<T extends Task> {
       if (sessionsLane !== lane) continue;
       let share = Math.min(room, MAX_SESSION_SHARE);
       room -= share;
-      while (share > 0 && !own) {
+      while (share > 0) {
         const task = this.#queue.shift(sid);
         if (!task) break;
-        if (!task.builtIn) own = task;
-        else if (task.builtIn.effect === 'reads' && task.isExpired) this.#finish(task, 'expired');
+        if (!task.builtIn) {
+          // it finds what was carried to its user
+          if (tasks.some((one) => one.sid === sid && isCarry(one))) this.#queue.unshift([task]);
+          else own = task;
+          break;
+        }
+        if (task.builtIn.effect === 'reads' && task.isExpired) this.#finish(task, 'expired');
         else {
           tasks.push(task);
           share -= task.builtIn.cost(task.payload, this.context);

@@ -1,6 +1,7 @@
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import type { CommandContext } from './command/descriptor.js';
+import { OWN_KEYS_LUA } from './own-key-script.js';
 import { descriptors, keptKeys, keysOf, luaFiles } from './commands.js';
 
 /** For each message its answer, or its outcome with details; behind them come notes on the call (loop.lua). */
@@ -27,6 +28,7 @@ export function commandScript(
       part('bloom-faults'),
       part('lists'),
       `local KEPT = ${quoted(keptKeys)}`,
+      loadScript(OWN_KEYS_LUA),
       ...scripted.flatMap(luaFiles).map(loadScript),
       `local key_names = {${names.join(',')}}`,
       ending,

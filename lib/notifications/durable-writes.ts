@@ -54,7 +54,7 @@ export class DurableWrites {
     const server = this.target.serverOf(() => key);
     const connection = this.#connectionTo(server, key);
     try {
-      await whenReady(connection.client, this.connectMs);
+      await connection.ready(this.connectMs);
       signal?.throwIfAborted();
       const { stream } = connection.client;
       const reply = await script.run(connection.client, keysAndArguments);
@@ -91,11 +91,21 @@ export class DurableWrites {
 /** A connection whose writes are confirmed together: all that have been answered in one turn of the event loop by one WAIT. */
 class Connection {
   #next: Promise<number> | undefined;
+  #ready: Promise<void> | undefined;
 
   constructor(
     readonly client: Redis,
     readonly options: DurableOptions,
   ) {}
+
+  /** Resolves when it takes commands; all who wait share one wait. */
+  ready(timeoutMs: number): Promise<void> {
+    if (this.client.status === 'ready') return Promise.resolve();
+    this.#ready ??= whenReady(this.client, timeoutMs).finally(() => {
+      this.#ready = undefined;
+    });
+    return this.#ready;
+  }
 
   /** What comes here was written over this stream. Whether it lasts is not known where that ends meanwhile. */
   async confirm(key: string, isRewritten: boolean, stream: Redis['stream']): Promise<void> {

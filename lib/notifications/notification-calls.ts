@@ -21,6 +21,8 @@ const PAUSE_MS = 20;
 export class NotificationCalls {
   readonly #unfinished: UnfinishedWork;
   #isClosing = false;
+  /** The next event `back`; all who wait for Redis share one wait. */
+  #back: Promise<unknown> | undefined;
 
   constructor(
     readonly availability: Availability,
@@ -85,12 +87,16 @@ export class NotificationCalls {
 
   /** Resolves when commands can be sent, however long Redis is away. */
   async #connected(signal: AbortSignal): Promise<void> {
-    while (!this.#isClosing)
+    while (!this.#isClosing && !signal.aborted)
       try {
         return await this.availability.ready();
       } catch {
-        await once(this.availability, 'back', { signal });
+        this.#back ??= once(this.availability, 'back').finally(() => {
+          this.#back = undefined;
+        });
+        await this.#back;
       }
+    signal.throwIfAborted();
     throw this.#notReady();
   }
 

@@ -62,6 +62,24 @@ export interface NotificationsOptions {
   readonly durable?: { readonly replicas?: number | undefined; readonly timeoutMs?: number | undefined } | undefined;
 }
 
+export const durable = v.pipe(
+  v.optional(
+    v.strictObject({
+      replicas: v.pipe(
+        v.optional(integer(1, 16), 1),
+        about('How many replicas have to have a write before its promise resolves.'),
+      ),
+      timeoutMs: v.pipe(v.optional(integer(1, 60_000), 1_000), about('How long they may take.', { unit: 'ms' })),
+    }),
+  ),
+  about(
+    '[Waits until replicas have what was written](notifications.md#never-lost), by WAIT on a connection of its own.',
+    {
+      more: 'An empty object has all its defaults.',
+    },
+  ),
+);
+
 export const schema = v.strictObject({
   ...redisEntries,
   namespace: v.pipe(
@@ -97,23 +115,7 @@ export const schema = v.strictObject({
       more: 'Time in which this process could not read does not count.',
     }),
   ),
-  durable: v.pipe(
-    v.optional(
-      v.strictObject({
-        replicas: v.pipe(
-          v.optional(integer(1, 16), 1),
-          about('How many replicas have to have a write before its promise resolves.'),
-        ),
-        timeoutMs: v.pipe(v.optional(integer(1, 60_000), 1_000), about('How long they may take.', { unit: 'ms' })),
-      }),
-    ),
-    about(
-      '[Waits until replicas have what was written](notifications.md#never-lost), by WAIT on a connection of its own.',
-      {
-        more: 'An empty object has all its defaults.',
-      },
-    ),
-  ),
+  durable,
 });
 
 const CALLER = 'createNotifications()';

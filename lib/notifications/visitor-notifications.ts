@@ -16,6 +16,7 @@ import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
 import { UnfinishedWork } from '../redis/unfinished-work.js';
 import { type Change, changesChannel, formatChange } from '../transport/protocol.js';
+import { type DurableOptions, DurableWrites, type WriteOutcome } from './durable-writes.js';
 import { GroupLists } from './group-lists.js';
 import { ListChanges } from './list-changes.js';
 import { isRead, SeenHash, SINCE, seenField } from './read-state.js';
@@ -27,7 +28,11 @@ const readScript = new Script<[nowUs: string, instead: string, seen: string[], o
   loadScript('lib/notifications/read.lua'),
   3,
 );
-const markScript = new Script<[outcome: number | string, untold: string]>(loadScript('lib/notifications/mark.lua'), 2);
+type MarkReply = [outcome: number | string, untold: string];
+const markScript = new Script<MarkReply>(loadScript('lib/notifications/mark.lua'), 2);
+
+const mergeScript = new Script<number>(loadScript('lib/notifications/merge-seen.lua'), 2);
+const dropScript = new Script<number>(loadScript('lib/notifications/drop-seen.lua'));
 
 /** Of whom it is known what they have read. */
 export interface Reader {
@@ -45,6 +50,8 @@ export interface VisitorNotificationsOptions {
   readonly timeoutMs: number;
   /** How long the first connection is waited for, and a mark, which is to be kept. */
   readonly maxWaitMs: number;
+  /** A mark is answered when replicas have it. */
+  readonly durable: DurableOptions | undefined;
 }
 
 export type NoAnswer = 'timeout' | 'redis' | 'failed';
@@ -84,7 +91,9 @@ export class VisitorNotifications {
   readonly #availability: Availability;
   readonly #groups: GroupLists;
   readonly #unfinished: UnfinishedWork;
-  readonly #secret: string | undefined;
+  readonly #durable: DurableWrites | undefined;
+  /** They are private, so that no log of this object shows the secret among them. */
+  readonly #options: VisitorNotificationsOptions;
   readonly #fields = new Map<string | undefined, string>();
   readonly #questions = this.metrics.counter(
     'intelligent_session_notification_requests_total',
@@ -96,22 +105,25 @@ export class VisitorNotifications {
     'Lists of groups that were looked at, by where they came from (cache, redis)',
     ['source'],
   );
+  /** What is being carried to a user, by the user's subject. */
+  readonly #carrying = new Map<string, Promise<unknown>>();
   /** How far Redis' clock is ahead of this machine's, µs. */
   #aheadUs = 0;
 
   constructor(
     redis: RedisOption,
-    readonly options: Omit<VisitorNotificationsOptions, 'itemSecret'> & Partial<VisitorNotificationsOptions>,
+    options: VisitorNotificationsOptions,
     readonly hooks: VisitorNotificationsHooks,
   ) {
-    const { maxWaitMs, itemSecret } = options;
-    this.#secret = itemSecret;
+    const { maxWaitMs, durable } = options;
+    this.#options = options;
     this.#namespace = namespaceOf(redis, options.namespace);
     this.#target = openTarget(redis, maxWaitMs);
     corkWrites(this.#target);
     onConnectionFault(this.#target.client, hooks.fault);
     this.#availability = new Availability(this.#target.client, maxWaitMs);
     this.#unfinished = new UnfinishedWork(this.#target.client);
+    if (durable) this.#durable = new DurableWrites(this.#target, durable, maxWaitMs);
     this.changes = new ListChanges(this.#target, this.#namespace);
     this.changes.on('fault', hooks.fault);
     this.#groups = new GroupLists(
@@ -131,7 +143,7 @@ export class VisitorNotifications {
     method: string,
     groups: readonly string[],
     reader: Reader | undefined,
-    timeoutMs = this.options.timeoutMs,
+    timeoutMs = this.#options.timeoutMs,
   ): Promise<ReaderLists | undefined> {
     const limitMs = timeoutMs + distanceMsOf(this.#target);
     return this.#bounded(method, limitMs, () => this.#read(groups, reader));
@@ -139,7 +151,7 @@ export class VisitorNotifications {
 
   /** Marks what has this id in one of these lists. True: it was unread; false: it had been read; null: no list has it. */
   async mark(id: string, groups: readonly string[], reader: Reader): Promise<boolean | null | undefined> {
-    return this.#bounded('markNotificationSeen', this.options.maxWaitMs, async () => {
+    return this.#bounded('markNotificationSeen', this.#markMs, async () => {
       const { lists } = await this.#read(groups, reader);
       const marks = lists.flatMap((list): Mark[] => {
         const item = list.items.find((one) => one.id === id);
@@ -152,7 +164,7 @@ export class VisitorNotifications {
 
   /** Marks all that these lists have now. True: it is done, whether something was unread or not. */
   async markAll(groups: readonly string[], reader: Reader): Promise<true | undefined> {
-    return this.#bounded('markAllSeen', this.options.maxWaitMs, async () => {
+    return this.#bounded('markAllSeen', this.#markMs, async () => {
       const { lists } = await this.#read(groups, reader);
       const marks = lists.flatMap((list): Mark[] => {
         const [newest] = list.items;
@@ -171,21 +183,51 @@ export class VisitorNotifications {
     told.catch((error: unknown) => this.hooks.fault(redisFault(error)));
   }
 
+  /**
+   * Adds what a visitor has read to what the user has who has logged in. What is asked of the user meanwhile waits for it. False: it was not
+   * answered, and is to be done again, which adds nothing twice.
+   */
+  async carry(from: string, user: Reader): Promise<boolean> {
+    const before = this.#carrying.get(user.subject);
+    const carrying = Promise.all([
+      before,
+      this.#bounded('carry', this.#options.maxWaitMs, () => this.#carry(from, user)),
+    ]);
+    this.#carrying.set(user.subject, carrying);
+    const [, isDone] = await carrying;
+    if (this.#carrying.get(user.subject) === carrying) this.#carrying.delete(user.subject);
+    return isDone ?? false;
+  }
+
+  async #carry(from: string, { subject, ttlSeconds }: Reader): Promise<true> {
+    await this.#availability.ready();
+    const { client } = this.#target;
+    const key = seenKey(this.#namespace, from);
+    const fields = Object.entries(await client.hgetall(key)).flat();
+    if (fields.length === 0) return true;
+    const keys = [seenKey, goneKey].map((keyOf) => keyOf(this.#namespace, subject));
+    await mergeScript.run(client, [...keys, ttlSeconds * 1000, SINCE, ...fields]);
+    await dropScript.run(client, [key, ...fields]);
+    return true;
+  }
+
   /** Waits for what is under way, for `timeoutMs` at most, and closes the connections. */
   async close(timeoutMs: number): Promise<void> {
     await this.#unfinished.settled(timeoutMs);
     this.changes.close();
+    this.#durable?.close();
     endConnection(this.#target.client);
   }
 
   async #read(groups: readonly string[], reader: Reader | undefined): Promise<ReaderLists> {
     await this.#availability.ready();
+    if (reader && this.#carrying.has(reader.subject)) await this.#carrying.get(reader.subject);
     const [own, ...lists] = await Promise.all([
       reader && this.#readOwn(reader),
       ...groups.map((group) => this.#groups.get(group)),
     ]);
     const nowUs = own?.nowUs ?? Date.now() * 1000 + this.#aheadUs;
-    const { earlier } = this.options;
+    const { earlier } = this.#options;
     const read = groups.map((group, i) => {
       const field = this.#fieldOf(group);
       const state = own?.seen.of(field);
@@ -203,7 +245,7 @@ export class VisitorNotifications {
     isMoved = false,
   ): Promise<{ nowUs: number; seen: SeenHash; list: StoredList }> {
     const keys = [seenKey, inboxListKey, goneKey].map((keyOf) => keyOf(this.#namespace, subject));
-    const since = this.options.earlier === 'read' ? SINCE : '';
+    const since = this.#options.earlier === 'read' ? SINCE : '';
     const [now, instead, seen, own] = await readScript.run(this.#target.client, [...keys, ttlSeconds * 1000, since]);
     if (isUserSubject(instead) && !isMoved) return this.#readOwn({ subject: instead, ttlSeconds }, true);
     const nowUs = Number(now);
@@ -219,7 +261,9 @@ export class VisitorNotifications {
     const channel = isTold ? changesChannel(namespace, { subject }, this.#target.database) : '';
     const fields = marks.flatMap(({ list, upTo, position = '' }) => [list.field, Math.max(0, upTo), position]);
     const args = [...keys, ttlSeconds * 1000, channel, ...fields];
-    const [outcome, untold] = await markScript.run(this.#target.client, args);
+    const [outcome, untold] = this.#durable
+      ? await this.#durable.run(markScript, args, outcomeOf)
+      : await markScript.run(this.#target.client, args);
     if (untold !== '') this.hooks.fault(redisFault(`a mark is stored, and open pages can't be told: ${untold}`));
     if (typeof outcome === 'number') return outcome === 1;
     if (isUserSubject(outcome) && !isMoved) return this.#mark({ subject: outcome, ttlSeconds }, marks, isTold, true);
@@ -265,6 +309,11 @@ export class VisitorNotifications {
     return undefined;
   }
 
+  /** How long a mark may take, which is to be kept. */
+  get #markMs(): number {
+    return this.#options.maxWaitMs + (this.#options.durable?.timeoutMs ?? 0);
+  }
+
   #isGone(method: string): undefined {
     this.#unanswered(method, 'failed');
     return undefined;
@@ -278,7 +327,7 @@ export class VisitorNotifications {
   #fieldOf(group: string | undefined): string {
     let field = this.#fields.get(group);
     if (field === undefined) {
-      field = seenField(group, this.#secret);
+      field = seenField(group, this.#options.itemSecret);
       if (this.#fields.size < MAX_FIELDS) this.#fields.set(group, field);
     }
     return field;
@@ -288,6 +337,9 @@ export class VisitorNotifications {
     this.#aheadUs = nowUs - Date.now() * 1000;
   }
 }
+
+/** A mark that is there is written again. */
+const outcomeOf = ([outcome]: MarkReply): WriteOutcome => (typeof outcome === 'number' ? 'wrote' : 'nothing');
 
 const LATE = Symbol('no answer in time');
 const MAX_FIELDS = 1_000;

@@ -46,6 +46,17 @@ export const intelligenceKey = (namespace: string, sid: string, name: string): s
 /** The beginning of all these keys of a session. */
 export const intelligencePrefix = (namespace: string, sid: string): string => `${namespace}ss:{${encodeId(sid)}}:`;
 
+/** A key that an application's command declares, beside the hash `own` that has their names (lib/intelligence/own-keys). */
+export const ownKey = (namespace: string, sid: string, name: string): string =>
+  intelligenceKey(namespace, sid, `own:${name}`);
+
+/** All keys of such names, of their hash, and of what a login in a Cluster has set aside of them. */
+export const ownKeysOf = (own: string, names: readonly string[]): string[] => [
+  own,
+  `${own}::aside`,
+  ...names.flatMap((name) => [`${own}:${name}`, `${own}:${name}:aside`]),
+];
+
 /** An empty string that says that the session was destroyed. */
 export const goneKey = (namespace: string, sid: string): string => intelligenceKey(namespace, sid, 'gone');
 

@@ -84,7 +84,8 @@ export interface Executor extends EventEmitter<ExecutorEvents> {
   ): Promise<Answer>;
   /**
    * Removes what is kept of a session, and leaves word of it for as long as a message of that session may be on its way: what
-   * comes late is not counted. SET and UNLINK, in one round trip. Gives false, and never rejects, where Redis did not do it.
+   * comes late is not counted. SET, HKEYS and UNLINK, in one round trip, and an UNLINK where the application's commands keep something. Gives
+   * false, and never rejects, where Redis did not do it.
    */
   forget(sid: string): Promise<boolean>;
   /** Makes what is kept of a session live as long as the session, where no page view does so. One script call, where it is due. */

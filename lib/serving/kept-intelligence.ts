@@ -1,4 +1,5 @@
 import { commandKeys } from '../intelligence/keys.js';
+import { ownKeysOf } from '../redis/keys.js';
 import { checkSessionId, checkTtl } from '../options/check-arguments.js';
 import type { RedisClient } from '../redis/connect.js';
 import type { Dispatcher } from './dispatcher.js';
@@ -23,15 +24,19 @@ export class KeptIntelligence {
   forget(sid: string): Promise<boolean> {
     checkSessionId('forget', sid);
     this.#renewals.forget(sid);
-    const { gone, ...keys } = commandKeys(this.namespace, sid);
+    const { gone, own, ...keys } = commandKeys(this.namespace, sid);
     const left = this.client.set(gone, '', 'PX', this.messageAgeMs);
-    const forgotten = Promise.all([left, this.client.unlink(...Object.values(keys))]).then(
-      () => true,
-      (error: unknown) => {
-        this.outcomes.unanswered('forget', 'redis', error);
-        return false;
-      },
-    );
+    const names = this.client.hkeys(own);
+    const removed = Promise.all([names, left, this.client.unlink(...Object.values(keys))]);
+    const forgotten = removed
+      .then(([found]) => (found.length > 0 ? this.client.unlink(...ownKeysOf(own, found)) : 0))
+      .then(
+        () => true,
+        (error: unknown) => {
+          this.outcomes.unanswered('forget', 'redis', error);
+          return false;
+        },
+      );
     this.dispatcher.track(forgotten);
     return forgotten;
   }

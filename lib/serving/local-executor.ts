@@ -3,7 +3,7 @@ import { type BloomChoice, chooseBloomFilter } from '../bloom-choice/choose-bloo
 import { applicationFault, IntelligentSessionError, redisFault } from '../errors/errors.js';
 import type { NamedCombo } from '../intelligence/command/descriptor.js';
 import { storedItems } from '../intelligence/command/stored-item.js';
-import type { Command } from '../intelligence/own-command.js';
+import type { ResolvedCommand } from '../intelligence/own-command.js';
 import { ExecutorMetrics } from '../intelligence/executor-metrics.js';
 import { toCaller } from '../intelligence/script-calls.js';
 import { type Result, ScriptExecutor } from '../intelligence/script-executor.js';
@@ -30,7 +30,7 @@ import { RequestIds } from './request-ids.js';
 export interface LocalExecutorOptions {
   readonly namespace: string;
   readonly combos: readonly NamedCombo[];
-  readonly commands: ReadonlyMap<string, Command>;
+  readonly commands: ReadonlyMap<string, ResolvedCommand>;
   readonly bloom: BloomChoice;
   readonly errorRate: number;
   readonly capacity: number;

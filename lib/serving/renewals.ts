@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { intelligenceKeys } from '../intelligence/keys.js';
 import { boundedTtl } from '../redis/expiry.js';
+import { intelligenceKey } from '../redis/keys.js';
 import type { RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
@@ -33,7 +34,7 @@ export class Renewals {
   }
 
   async #run(sid: string, ttlMs: number, nowMs: number): Promise<void> {
-    const keys = Object.values(intelligenceKeys(this.namespace, sid));
+    const keys = [...Object.values(intelligenceKeys(this.namespace, sid)), intelligenceKey(this.namespace, sid, 'own')];
     try {
       const leftMs = await script.run(this.client, [...keys, ttlMs], keys.length);
       if (leftMs > 0) this.#untilMs.set(sid, nowMs + leftMs);

@@ -6,12 +6,13 @@ import { elsewhereOfWorker } from '../options/misplaced-options.js';
 import { about } from '../options/option-facts.js';
 import { OptionError } from '../errors/errors.js';
 import type { NamedCombo } from '../intelligence/command/descriptor.js';
-import type { Command } from '../intelligence/own-command.js';
+import type { Command, CommandWithKeys } from '../intelligence/own-command.js';
 import type { RedisOption } from '../redis/client.js';
 import { namespaceOf } from '../redis/connect.js';
 import { redisEntries, resolveRedis } from '../redis/redis-option.js';
 import { shardGlob } from '../transport/pubsub/shard.js';
-import { executorEntries, MAX_QUEUE_BYTES, ownCommands, sharedEntries } from './shared-options.js';
+import { resolveCommands } from './commands-option.js';
+import { executorEntries, MAX_QUEUE_BYTES, sharedEntries } from './shared-options.js';
 
 export interface Logger {
   info(message: string): void;
@@ -68,7 +69,7 @@ export interface WorkerOptions {
    */
   readonly commandTimeoutMs?: number | undefined;
   /** Commands of your own, by name. @default {} */
-  readonly commands?: Readonly<Record<string, Command>> | undefined;
+  readonly commands?: Readonly<Record<string, Command | CommandWithKeys>> | undefined;
   /** Combos that can be asked for by name. @default [] */
   readonly combos?: readonly NamedCombo[] | undefined;
   /**
@@ -164,7 +165,7 @@ export function resolveWorkerOptions(options: WorkerOptions) {
   const checked = checkOptions(schema, options, CALLER, elsewhereOfWorker);
   const { sessionGlob, shard, redis: _redis, client: _client, url: _url, ...resolved } = checked;
   const redis = resolveRedis(checked, CALLER);
-  const commands = ownCommands(resolved.commands, CALLER);
+  const commands = resolveCommands(resolved.commands, CALLER);
   if (sessionGlob !== undefined && shard !== undefined)
     throw new OptionError('createWorker(): "sessionGlob" and "shard" both say which sessions: give one of them');
   return {

@@ -1,12 +1,10 @@
 import * as v from 'valibot';
 import { shapeEntries } from '../bloom/bloom-options.js';
-import { OptionError } from '../errors/errors.js';
-import { builtIn } from '../intelligence/commands.js';
-import type { Command } from '../intelligence/own-command.js';
 import { MAX_ACTIVITY_DAYS } from '../intelligence/shape.js';
 import * as check from '../options/checks.js';
 import { about } from '../options/option-facts.js';
-import { checkCommand, DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../transport/protocol.js';
+import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../transport/protocol.js';
+import { commandSchema } from './commands-option.js';
 
 // Options that are not a worker's alone: the schema of the worker (options.ts) and that of the site (middleware/options.ts) take them.
 
@@ -25,7 +23,7 @@ export const executorEntries = {
     }),
   ),
   commands: v.pipe(
-    v.optional(v.record(v.string(), check.functionOf<Command>()), {}),
+    v.optional(v.record(v.string(), commandSchema), {}),
     about('[Commands of your own](commands.md), by name.', {
       flagText: 'The flag names an ES module whose default export they are.',
       flag: '<file>',
@@ -87,12 +85,3 @@ export const sharedEntries = {
 
 /** The payloads of all messages that wait in a process take at most so much, however many messages `maxQueue` allows. */
 export const MAX_QUEUE_BYTES = 64 * 1024 * 1024;
-
-/** The option `commands` as a map. Throws an OptionError for a name that no message can carry, or that a built-in command has. */
-export function ownCommands(commands: Readonly<Record<string, Command>>, caller: string): ReadonlyMap<string, Command> {
-  for (const name of Object.keys(commands)) {
-    checkCommand(name);
-    if (builtIn.has(name)) throw new OptionError(`${caller}: the command "${name}" is built in`);
-  }
-  return new Map(Object.entries(commands));
-}

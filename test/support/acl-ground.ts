@@ -107,9 +107,9 @@ export class AclGround {
   }
 
   /** Asks the node that holds a key, with all rights. */
-  ask<Reply = unknown>(command: string, key: string): Promise<Reply> {
+  ask<Reply = unknown>(command: string, key: string, ...args: readonly string[]): Promise<Reply> {
     const node = Math.floor((calculateSlot(key) * this.masters) / 16_384);
-    return (this.#nodes[node] as Redis).call(command, key) as Promise<Reply>;
+    return (this.#nodes[node] as Redis).call(command, key, ...args) as Promise<Reply>;
   }
 
   /** What Redis refused, as it notes it: command, key or channel. */

@@ -24,6 +24,7 @@ const BY_GROUP: Record<AclRole, Record<string, readonly string[]>> = {
     leases: ['stream'],
     answers: ['pubsub', 'lists'],
     insight: ['pubsub'],
+    own: ['pubsub'],
     gone: ['pubsub'],
     role: ['circuit'],
   },
@@ -42,6 +43,8 @@ const BY_GROUP: Record<AclRole, Record<string, readonly string[]>> = {
     carried: ['pubsub'],
     'pages carried': ['pubsub'],
     merged: ['clusterPubSub'],
+    own: ['ownKeys'],
+    'own-keys': ['ownKeys', 'clusterOwnKeys'],
     gone: ['pubsub'],
     answers: ['pubsub'],
     messages: ['pubsub', 'stream', 'database'],
@@ -59,6 +62,7 @@ const BY_GROUP: Record<AclRole, Record<string, readonly string[]>> = {
 const BY_WORD: Readonly<Record<string, string>> = {
   'serving sessions +exists': 'unanswered',
   'worker gone +pttl': 'stream',
+  'serving insight ~shop:ss:{*}:own:*': 'ownKeys',
 };
 
 /** The scenarios that may need a right, the likeliest first. */

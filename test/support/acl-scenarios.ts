@@ -8,7 +8,7 @@ import { RedisSessionStore, type RedisSessionStoreOptions, type WorkerOptions } 
 import { builtIn } from '../../lib/intelligence/commands.js';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
-import { leaseKey, streamKey } from '../../lib/redis/keys.js';
+import { leaseKey, ownKey, streamKey } from '../../lib/redis/keys.js';
 import { channelOf, formatRequestId, GROUP, inboxKey, requestOf } from '../../lib/transport/protocol.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { Worker } from '../../lib/worker/worker.js';
@@ -244,6 +244,58 @@ async function askByPubSub(ground: AclGround): Promise<void> {
   expect(await admin.llen(full)).to.equal(10_000);
 }
 
+const OWN_KEYS = { add: 'sum', join: 'union', take: 'replace', tab: 'drop' } as const;
+type Writes = readonly (readonly [command: string, name: string, ...args: string[]])[];
+const ofVisitor: Writes = [
+  ['RPUSH', 'take', 'a'],
+  ['SET', 'tab', '1'],
+];
+
+/** What an application's commands keep, of every type, is carried, explained, renewed and removed. */
+async function keepOwnKeys(ground: AclGround): Promise<void> {
+  const { serving } = await startBoth(ground, {
+    commands: {
+      // with all rights: what an application's command does is its own affair
+      shout: {
+        keys: Object.fromEntries(Object.entries(OWN_KEYS).map(([name, merge]) => [name, { merge }])),
+        async run({ payload, keys }) {
+          for (const [command, name, ...args] of JSON.parse(payload) as Writes)
+            await ground.ask(command, keys[name] as string, ...args);
+        },
+      },
+    },
+  });
+  const ask = asking(serving);
+  const types: Writes[] = [
+    [['SET', 'add', '1']],
+    [['SET', 'add', '0.5']],
+    [['HSET', 'add', 'a', '1', 'b', '0.5']],
+    [['ZADD', 'add', '1', 'a']],
+    [['SADD', 'join', 'a']],
+    [['HSET', 'join', 'a', '1']],
+    [['ZADD', 'join', '1', 'a']],
+    [['PFADD', 'join', 'a']],
+  ];
+  for (const [i, writes] of types.entries()) {
+    const of = userSubject(`user ${i}`, undefined);
+    await ask('shout', [...writes, ...ofVisitor], `of-${i}`);
+    await ask('shout', writes, of);
+    await ask('carry', `of-${i}`, of);
+    expect((await ask('explain', '', of)) as object)
+      .to.have.property('ownKeys')
+      .that.has.lengthOf(2);
+    await ask('pageview', '/', of);
+  }
+  await ask('shout', [['SADD', 'join', 'a']], 'of-0'); // late, so the user's
+
+  await ask('shout', [['SADD', 'join', 'a']], 'visitor');
+  const key = ownKey(NAMESPACE, 'visitor', 'join');
+  serving.renew('visitor', 3600);
+  await ground.until('it is renewed', async () => (await ground.ask<number>('pttl', key)) > 3_600_000);
+  void serving.forget('visitor');
+  await ground.until('it is removed', async () => (await ground.ask('exists', key)) === 0);
+}
+
 async function askByLists(ground: AclGround): Promise<void> {
   const { serving } = await startBoth(ground, { commands: { shout: ({ payload }) => `${payload}!` } });
   await askEverything(ground, serving);
@@ -430,6 +482,12 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     scope: { replies: 'list', commands: ['shout'] },
     run: askByLists,
   },
+  ownKeys: {
+    title: 'keys of an application’s commands are kept, carried, explained and removed',
+    roles: both,
+    scope: { commands: ['shout'] },
+    run: keepOwnKeys,
+  },
   circuit: { title: 'a circuit opens', roles: ['serving'], scope: {}, run: openCircuit },
   stream: {
     title: 'everything is asked by a stream, and taken over',
@@ -463,6 +521,13 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     scope: {},
     cluster: true,
     run: clusterMessages,
+  },
+  clusterOwnKeys: {
+    title: 'keys of an application’s commands in a Cluster',
+    roles: both,
+    scope: { commands: ['shout'] },
+    cluster: true,
+    run: keepOwnKeys,
   },
   clusterStream: {
     title: 'everything is asked by streams in a Cluster',

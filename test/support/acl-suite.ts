@@ -20,7 +20,7 @@ const suite = {
   namespaces: [
     '',
     ...words(
-      'a: admin: app: app1: app1:shop: backlog: by: carried: closed: combos: e: embedded: far: first: flood: here: large: lists: local:',
+      'a: admin: app: app1: app1:shop: backlog: by: carried: closed: combos: e: embedded: far: first: flood: here: large: lists: local: own-keys:',
     ),
     ...words(
       'long: n: names: nobody: once: own: p: pre: s: second: shape: shop: silent: slow: stop: test: there: v: w: x',
@@ -39,7 +39,9 @@ const suite = {
     ...words(
       'ok slow send-mail price welcome own my-command close odd never hang shout quick nothing nothing-later no-json',
     ),
-    ...words('fail kicked flooded no-such-command null bigint stop echo checkout report leak forge large broken hangs'),
+    ...words(
+      'write write-late whose fail kicked flooded no-such-command null bigint stop echo checkout report leak forge large broken hangs',
+    ),
   ],
 };
 

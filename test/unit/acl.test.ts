@@ -14,7 +14,7 @@ const scope: AclScope = {
   replies: 'inbox',
   cluster: true,
   sessionGlob: '*',
-  commands: [],
+  commands: ['add'],
   store: new Set(['users', 'scan']),
   bloom: 'auto',
 };

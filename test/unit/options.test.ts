@@ -24,6 +24,10 @@ class Imitation extends EventEmitter {
 const sessions = (options: object) => intelligentSession({ secret: 'x', ...options } as never);
 const session = (options: object) => sessions({ session: options });
 
+/** Commands that declare such keys. */
+const withKeys = (keys: unknown, others: unknown = {}) =>
+  createWorker({ commands: { add: { keys, run: () => 1 }, take: { keys: others, run: () => 1 } } as never });
+
 describe('options', () => {
   const wrong: [string, () => unknown, RegExp][] = [
     ['an unknown option', () => intelligentSession({ sekret: 'x' } as never), /no option "sekret"/],
@@ -162,6 +166,46 @@ describe('options', () => {
     ],
     ['a log that is none', () => createWorker({ log: 'debug' as never }), /"log" should be an object with info\(\)/],
     ['a command with a bad name', () => createWorker({ commands: { 'A B': () => 1 } }), /command's name/],
+    [
+      'a command that is none',
+      () => createWorker({ commands: { add: { keys: {} } as never } }),
+      /"commands\.add" should be a function, or an object with keys and run\(\)/,
+    ],
+    ['a command without keys', () => withKeys(undefined), /"commands\.add\.keys" should be an object, got undefined/],
+    ['a list of keys', () => withKeys(['cart']), /"commands\.add\.keys" should be an object, got a list/],
+    [
+      'an unknown part of a command',
+      () => sessions({ worker: 'embedded', commands: { add: { keys: {}, run: () => 1, explain: true } } }),
+      /"commands\.add\.explain" is none/,
+    ],
+    ['a key with a bad name', () => withKeys({ 'A:b': { merge: 'union' } }), /keys\.A:b": a key's name is 1 to 64 of/],
+    ['a key of a built-in name', () => withKeys({ visited: { merge: 'union' } }), /keys\.visited": a built-in key/],
+    [
+      'a key that is a text',
+      () => withKeys({ cart: 'union' }),
+      /keys\.cart" should be an object with merge, got a text/,
+    ],
+    [
+      'a key without a merge',
+      () => withKeys({ cart: {} }),
+      /cart\.merge" should be "union" or "sum" or .*got undefined/,
+    ],
+    [
+      'an unknown merge',
+      () => withKeys({ cart: { merge: 'Union' } }),
+      /cart\.merge" should be "union" or .* got a text/,
+    ],
+    ['an unknown part of a key', () => withKeys({ cart: { merge: 'union', ttl: 1 } }), /keys\.cart\.ttl" is none/],
+    [
+      'a key that two commands merge otherwise',
+      () => withKeys({ cart: { merge: 'union' } }, { cart: { merge: 'keep' } }),
+      /"commands\.take\.keys\.cart\.merge" is "keep", and another command declares the same key with "union"/,
+    ],
+    [
+      'more than 64 keys',
+      () => withKeys(Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`key-${i}`, { merge: 'drop' }]))),
+      /"commands" declares 65 keys, 64 at most/,
+    ],
   ];
   for (const [title, act, message] of wrong)
     it(`refuses ${title} at once, with an OptionError that names it`, () => {

@@ -59,7 +59,7 @@ interface Descriptor {
   readonly makes: readonly string[];
   /** Further keys that it creates, with an expiry of their own. They are removed with what is kept of the session. */
   readonly temporary?: readonly string[];
-  /** The keys that its Lua is given, other commands' among them. `every`: all that is kept of a session, and `gone`. */
+  /** The keys that its Lua is given, other commands' among them. `every`: all that is kept of a session, `own` and `gone`. */
   readonly keys: readonly string[] | 'every';
   /**
    * The Redis commands that its Lua calls on each key, `filter` for a Bloom filter's: an ACL's rights follow from it. A command that

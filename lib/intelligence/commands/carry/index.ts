@@ -16,7 +16,7 @@ export const carry = {
   temporary: ['carried', 'merged'],
   keys: [
     ...['activity', 'pages', 'visited', 'visited-items', 'notified', 'notified-items'],
-    ...['carried', 'merged', 'gone'],
+    ...['seen', 'carried', 'merged', 'gone'],
   ],
   uses: {
     carried: ['hmget', 'hset', 'pexpire', 'set', 'exists', 'unlink'],

@@ -1,5 +1,5 @@
 -- All that is kept of a subject, as figures.
--- keys     activity, notified
+-- keys     activity, notified, own
 -- message  days: how many days of activity are kept
 -- Answer   a JSON object (index.ts, "Explained")
 commands['explain'] = function(keys, message)
@@ -15,5 +15,6 @@ commands['explain'] = function(keys, message)
   local left = math.max(redis.call('PTTL', keys.activity), redis.call('PTTL', keys.notified))
   return '{"pageViews":' .. activity.views .. ',"uniquePages":' .. activity.unique_pages ..
     ',"notificationsRead":' .. bloom_count(keys.notified) ..
+    ',"ownKeys":' .. explain_own(keys.own) ..
     ',"days":[' .. table.concat(days, ',') .. '],"keptForSeconds":' .. math.max(0, math.ceil(left / 1000)) .. '}'
 end

@@ -11,12 +11,39 @@ export interface Explained {
   readonly notificationsRead: number;
   /** The days with a page view of those that are kept: days since 1970, and in how many minutes there was one. */
   readonly days: readonly (readonly [day: number, minutes: number])[];
+  /** What the application's own commands keep, by the names that they declare. */
+  readonly ownKeys: readonly ExplainedKey[];
   /** How long it is kept from now on, seconds. */
   readonly keptForSeconds: number;
 }
 
+/** A key that a command of the application's declares. */
+export interface ExplainedKey {
+  readonly name: string;
+  readonly type: 'string' | 'hyperloglog' | 'set' | 'zset' | 'hash' | 'list';
+  /** How many items it has, of a string how many bytes, of a HyperLogLog its estimate. */
+  readonly size: number;
+  /**
+   * What is in it: a string's text; a list's or a set's items; `[field, value]` of a hash, `[member, score]` of a sorted set, the highest
+   * first. 100 items and 256 bytes of each text at most. A HyperLogLog has none, nor has what comes after 64 kB of others.
+   */
+  readonly value?: string | readonly string[] | readonly (readonly [string, string])[];
+}
+
 /** Each day costs a BITCOUNT. */
 const DAYS_OF_A_VIEW = 25;
+const TYPES: readonly unknown[] = ['string', 'hyperloglog', 'set', 'zset', 'hash', 'list'];
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isItem = (value: unknown): boolean =>
+  isText(value) || (isListOf(isText)(value) && (value as unknown[]).length === 2);
+
+function isExplainedKey(data: unknown): boolean {
+  if (typeof data !== 'object' || data === null) return false;
+  const { name, type, size, value } = data as Record<string, unknown>;
+  if (!isText(name) || !TYPES.includes(type) || !isNumber(size)) return false;
+  return value === undefined || isText(value) || isListOf(isItem)(value);
+}
+
 const isPair = (value: unknown): boolean => Array.isArray(value) && value.length === 2 && value.every(isNumber);
 
 /** Says all that is kept of somebody. It has no payload. Its method is in RequestIntelligence, which knows of sessions as well. */
@@ -24,20 +51,25 @@ export const explain = {
   name: 'explain',
   effect: 'reads',
   makes: [],
-  keys: ['activity', 'notified'],
-  uses: { activity: ['get', 'bitcount', 'pttl'], notified: ['filter'] },
-  lua: ['explain.lua'],
+  keys: ['activity', 'notified', 'own'],
+  uses: { activity: ['get', 'bitcount', 'pttl'], notified: ['filter'], own: ['hkeys'] },
+  lua: ['explain-own.lua', 'explain.lua'],
   items: 'none',
   fields: (_, { activityDays }) => ({ days: activityDays }),
   cost: (_, { activityDays }) => 1 + activityDays / DAYS_OF_A_VIEW,
   isAnswer(data) {
     if (typeof data !== 'object' || data === null) return false;
-    const { pageViews, uniquePages, notificationsRead, days, keptForSeconds } = data as Record<string, unknown>;
-    return [pageViews, uniquePages, notificationsRead, keptForSeconds].every(isNumber) && isListOf(isPair)(days);
+    const { pageViews, uniquePages, notificationsRead, days, ownKeys, keptForSeconds } = data as Record<
+      string,
+      unknown
+    >;
+    const figures = [pageViews, uniquePages, notificationsRead, keptForSeconds];
+    return figures.every(isNumber) && isListOf(isPair)(days) && isListOf(isExplainedKey)(ownKeys);
   },
   methods: {},
   documented: {
     payload: 'none',
-    answer: '`{pageViews, uniquePages, notificationsRead, days: [[day since 1970, minutes]], keptForSeconds}`',
+    answer:
+      '`{pageViews, uniquePages, notificationsRead, days: [[day since 1970, minutes]], ownKeys: [{name, type, size, value}], keptForSeconds}`',
   },
 } as const satisfies ScriptCommand;

@@ -35,6 +35,7 @@ export const pageview = {
     pages: ['pfadd', 'pfcount'],
     visited: ['filter'],
     'visited-items': ['strlen', 'append'],
+    own: ['hkeys'],
     gone: ['get', 'pttl'],
   },
   lua: ['activity-ring.lua', 'pageview.lua'],

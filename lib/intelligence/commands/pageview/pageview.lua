@@ -1,5 +1,5 @@
 -- Counts one page view, and reads what is known of the visitor (white paper, "Activity Pattern Monitoring").
--- keys     all that is kept of a session, and gone
+-- keys     all that is kept of a session, own and gone
 -- message  item: the page as bloom_add() takes it; page; token: by which the request is known again (was_counted()); days: how many
 --          days of activity are kept; isAnonymous: may the visitor become a user, to whom pages are carried; again: whether a call
 --          that got no answer has sent it before
@@ -80,6 +80,7 @@ commands['pageview'] = function(keys, message)
   if renew then
     local keep_ms = kept_for(message.ttl)
     for _, name in ipairs(KEPT) do keep_for(keys[name], keep_ms) end
+    keep_own(keys.own, keep_ms, keep_ms)
   end
   if message.waits then return report(activity, is_fresh, minutes) end
 end

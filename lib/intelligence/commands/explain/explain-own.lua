@@ -1,0 +1,51 @@
+-- What the application's commands keep, as a JSON array: of each key its name, its type, how many items (of a string, bytes), and what is in
+-- it, as far as it goes: MAX_ITEMS of them, MAX_TEXT bytes of each text, and no more once MAX_ALL bytes were said.
+local MAX_ITEMS = 100
+local MAX_TEXT = 256
+local MAX_ALL = 65536
+
+local function clipped(texts)
+  local list = {}
+  for i = 1, math.min(#texts, 2 * MAX_ITEMS) do list[i] = cjson.encode(texts[i]:sub(1, MAX_TEXT)) end
+  return list
+end
+
+-- items that come by turns, as pairs
+local function pairs_of(texts)
+  local list, found = {}, clipped(texts)
+  for i = 1, #found - 1, 2 do list[#list + 1] = '[' .. found[i] .. ',' .. found[i + 1] .. ']' end
+  return list
+end
+
+local SIZES = { string = 'STRLEN', hyperloglog = 'PFCOUNT', set = 'SCARD', zset = 'ZCARD', hash = 'HLEN', list = 'LLEN' }
+local VALUES = {
+  string = function(key) return cjson.encode(redis.call('GETRANGE', key, 0, MAX_TEXT - 1)) end,
+  set = function(key)
+    local texts = clipped(redis.call('SSCAN', key, 0, 'COUNT', MAX_ITEMS)[2])
+    return '[' .. table.concat(texts, ',', 1, math.min(#texts, MAX_ITEMS)) .. ']'
+  end,
+  list = function(key) return '[' .. table.concat(clipped(redis.call('LRANGE', key, 0, MAX_ITEMS - 1)), ',') .. ']' end,
+  hash = function(key) return '[' .. table.concat(pairs_of(redis.call('HSCAN', key, 0, 'COUNT', MAX_ITEMS)[2]), ',') .. ']' end,
+  zset = function(key)
+    return '[' .. table.concat(pairs_of(redis.call('ZREVRANGE', key, 0, MAX_ITEMS - 1, 'WITHSCORES')), ',') .. ']'
+  end,
+}
+
+local function explain_own(own)
+  local names, list, said = own_names(own), {}, 0
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local key = own .. ':' .. name
+    local type = type_of(key)
+    if SIZES[type] then
+      local text = '{"name":' .. cjson.encode(name) .. ',"type":"' .. type .. '","size":' .. redis.call(SIZES[type], key)
+      local value = VALUES[type] and said < MAX_ALL and VALUES[type](key)
+      if value then
+        text = text .. ',"value":' .. value
+        said = said + #value
+      end
+      list[#list + 1] = text .. '}'
+    end
+  end
+  return '[' .. table.concat(list, ',') .. ']'
+end

@@ -1,0 +1,86 @@
+import { randomBytes } from 'node:crypto';
+import { IntelligentSessionError } from '../errors/errors.js';
+import { intelligenceKey } from '../redis/keys.js';
+import type { Script } from '../redis/run-script.js';
+import type { RedisTarget } from '../redis/target.js';
+import { ASIDE_MS } from './command/aside.js';
+import type { CommandContext } from './command/descriptor.js';
+import { ownKeyScript } from './own-key-script.js';
+
+type Counted = [count: number, ...faults: string[]];
+
+/** What was carried: how many keys, and what could not be merged. */
+export interface CarriedKeys {
+  readonly count: number;
+  readonly fault?: Error | undefined;
+}
+
+/**
+ * Carries the keys of an application's commands from an anonymous subject to a user. Where both are on one server that is one script.
+ * In a Cluster the keys are set aside, sent, merged once and removed; who begins again after a crash goes on where the first one ended.
+ */
+export class OwnKeyCarrier {
+  readonly #carry: Script<Counted>;
+  readonly #takeOver: Script<Counted>;
+  readonly #setAside: Script<Buffer[]>;
+  readonly #clear: Script<null>;
+
+  constructor(
+    readonly target: RedisTarget,
+    readonly context: Pick<CommandContext, 'messageAgeMs'>,
+    readonly namespace: string,
+  ) {
+    this.#carry = ownKeyScript(context, 'merge', 'carry');
+    this.#takeOver = ownKeyScript(context, 'merge', 'take-over');
+    this.#setAside = ownKeyScript(context, 'set-aside');
+    this.#clear = ownKeyScript(context, 'clear-aside');
+  }
+
+  /** One script; in a Cluster one, and three more for each time that something was there. */
+  async carry(from: string, user: string, ttlSeconds: number): Promise<CarriedKeys> {
+    const { messageAgeMs } = this.context;
+    const message = { user, ttl: ttlSeconds * 1000, messageAgeMs };
+    if (!this.target.sharesCalls) return this.#carryApart(from, user, message.ttl);
+    const keys = [...this.#keys(from, 'own', 'gone'), ...this.#keys(user, 'own', 'gone')];
+    return carriedKeys(await this.#carry.run(this.target.client, [...keys, JSON.stringify(message)], keys.length));
+  }
+
+  async #carryApart(from: string, user: string, ttl: number): Promise<CarriedKeys> {
+    const { client } = this.target;
+    const { messageAgeMs } = this.context;
+    const source = this.#keys(from, 'own', 'gone');
+    let count = 0;
+    let fault: Error | undefined;
+    // Another process may have set aside what was there before: what came since is set aside behind it.
+    for (let times = 0; times < MAX_TIMES; times++) {
+      const asked = { user, id: randomBytes(12).toString('base64url'), messageAgeMs, asideMs: ASIDE_MS };
+      const [id, ...aside] = await this.#setAside.runBuffers(client, [...source, JSON.stringify(asked)], source.length);
+      if (!id) break;
+      const each = (which: number) => aside.filter((_, i) => i % 3 === which);
+      const message = {
+        ...{ aside: `${from} ${String(id)}`, ttl, asideMs: ASIDE_MS },
+        ...{ names: each(0).map(String), merges: each(1).map(String) },
+      };
+      const keys = this.#keys(user, 'own', 'gone', 'merged');
+      const argv = [JSON.stringify(message), ...each(2)];
+      const merged = carriedKeys(await this.#takeOver.run(client, [...keys, ...argv], keys.length));
+      await this.#clear.run(client, [...this.#keys(from, 'own'), JSON.stringify({ id: String(id) })]);
+      count += merged.count;
+      fault ??= merged.fault;
+    }
+    return { count, fault };
+  }
+
+  #keys(subject: string, ...names: readonly string[]): string[] {
+    return names.map((name) => intelligenceKey(this.namespace, subject, name));
+  }
+}
+
+/** How often something may come between setting aside and merging. */
+const MAX_TIMES = 4;
+
+function carriedKeys([count, ...faults]: Counted): CarriedKeys {
+  if (faults.length === 0) return { count };
+  const text = `A visitor logged in, and keys of your commands could not be merged into the user's, which stay as they are: ${faults.join('; ')}`;
+  return { count, fault: new IntelligentSessionError('ERR_INTELLIGENT_SESSION_COMMAND', text) };
+}

@@ -1,0 +1,60 @@
+import { redisFault } from '../errors/errors.js';
+import { intelligenceKey, ownKey } from '../redis/keys.js';
+import type { RedisTarget } from '../redis/target.js';
+import type { CommandContext } from './command/descriptor.js';
+import { isUserSubject } from './command/subject.js';
+import type { DeclaredKeys } from './own-command.js';
+import type { Task } from './task.js';
+import { OwnKeyCarrier } from './own-key-carrier.js';
+import { ownKeyScript } from './own-key-script.js';
+
+type State = [state: 'run' | 'kept' | 'gone' | 'moved', user?: string];
+
+/** What stands around an application's command that declares keys: they are noted before it runs, and expire after it has run. */
+export class OwnKeys {
+  readonly #begin;
+  readonly #end;
+  readonly #carrier: OwnKeyCarrier;
+
+  constructor(
+    readonly target: RedisTarget,
+    readonly context: Pick<CommandContext, 'messageAgeMs'>,
+    readonly namespace: string,
+  ) {
+    this.#begin = ownKeyScript<State>(context, 'note-own', 'begin');
+    this.#end = ownKeyScript<State>(context, 'note-own', 'end');
+    this.#carrier = new OwnKeyCarrier(target, context, namespace);
+  }
+
+  /** May the command run? One script. A task of a visitor who has logged in becomes the user's. */
+  async begin(task: Task, declared: DeclaredKeys): Promise<boolean> {
+    const [state, user] = await this.#run(this.#begin, task, declared);
+    if (state !== 'moved' || task.movedTo !== undefined) return state === 'run';
+    task.movedTo = user;
+    return this.begin(task, declared);
+  }
+
+  /** The command has run. One script, and what carries the keys where the visitor has logged in meanwhile. */
+  async end(task: Task, declared: DeclaredKeys): Promise<void> {
+    const [state, user] = await this.#run(this.#end, task, declared);
+    if (state !== 'moved' || user === undefined) return;
+    const { fault } = await this.#carrier.carry(task.subject, user, task.ttlSeconds);
+    if (fault) throw fault;
+  }
+
+  /** The key of each name. */
+  keysOf(subject: string, { names }: DeclaredKeys): Record<string, string> {
+    return Object.fromEntries(names.map((name) => [name, ownKey(this.namespace, subject, name)]));
+  }
+
+  async #run(script: ReturnType<typeof ownKeyScript<State>>, task: Task, declared: DeclaredKeys): Promise<State> {
+    const { subject, ttlSeconds } = task;
+    const keys = ['own', 'gone'].map((name) => intelligenceKey(this.namespace, subject, name));
+    // A session that has ended does not come back; a user whose data were erased does.
+    const addedMs = isUserSubject(subject) ? task.addedMs : undefined;
+    const message = { ...declared, ttl: ttlSeconds * 1000, ...(addedMs !== undefined && { addedMs }) };
+    return script
+      .run(this.target.client, [...keys, JSON.stringify(message)], keys.length)
+      .catch((error) => Promise.reject(redisFault(error)));
+  }
+}

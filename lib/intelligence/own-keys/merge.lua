@@ -1,0 +1,77 @@
+-- Merges the keys of an anonymous visitor's into a user's, who has logged in. Behind the prelude and own-keys.lua.
+local function union_of(command, how)
+  return function(from, to)
+    local left = redis.call('PTTL', to) -- what stores a result takes the expiry away
+    if how then redis.call(command, to, 2, to, from, 'AGGREGATE', how) else redis.call(command, to, to, from) end
+    if left > 0 then redis.call('PEXPIRE', to, left) end
+  end
+end
+
+local function each_field(act)
+  return function(from, to)
+    local fields = redis.call('HGETALL', from)
+    for i = 1, #fields, 2 do act(to, fields[i], fields[i + 1]) end
+  end
+end
+
+local function is_done(reply) return type(reply) == 'number' end
+
+-- Of numbers that are no integers; nothing where one is no number. Redis 6.2 crashes where a script calls HINCRBYFLOAT.
+local function sum_of(one, other)
+  one, other = tonumber(one), tonumber(other)
+  return one and other and ('%.17g'):format(one + other)
+end
+
+-- By how they merge, and the type of both keys. What is no number is not added: the user's value stays.
+local MERGES = {
+  union = {
+    set = union_of('SUNIONSTORE'),
+    zset = union_of('ZUNIONSTORE', 'MAX'),
+    hyperloglog = function(from, to) redis.call('PFMERGE', to, from) end,
+    hash = each_field(function(to, field, value) redis.call('HSETNX', to, field, value) end),
+  },
+  sum = {
+    string = function(from, to)
+      local number = redis.call('GETRANGE', from, 0, 63)
+      if is_done(redis.pcall('INCRBY', to, number)) then return end
+      local sum = sum_of(redis.call('GETRANGE', to, 0, 63), number)
+      if sum then redis.call('SET', to, sum, 'KEEPTTL') end
+    end,
+    zset = union_of('ZUNIONSTORE', 'SUM'),
+    hash = each_field(function(to, field, value)
+      if redis.call('HSETNX', to, field, value) == 1 or is_done(redis.pcall('HINCRBY', to, field, value)) then return end
+      local sum = sum_of(redis.call('HGET', to, field), value)
+      if sum then redis.call('HSET', to, field, sum) end
+    end),
+  },
+}
+
+-- Merges one key; the visitor's is gone then. What has no rule stays as the user has it, and is told: the types of both.
+local function merge_own(merge, from, to)
+  local ours = type_of(from)
+  if ours == 'none' then return nil end
+  local theirs = merge ~= 'drop' and type_of(to)
+  local told
+  if theirs and (theirs == 'none' or merge == 'replace') then
+    redis.call('RENAME', from, to)
+    return nil
+  elseif theirs and merge ~= 'keep' then
+    local act = ours == theirs and (MERGES[merge] or {})[ours]
+    if act then act(from, to) else told = ours .. ' and ' .. theirs end
+  end
+  redis.call('UNLINK', from)
+  return told
+end
+
+-- Merges several into a user's: `from` says the key of a name, `merges` how each is merged. Gives what could not be.
+local function merge_all(own, names, merges, from, ttl)
+  local faults, fields = {}, {}
+  for i, name in ipairs(names) do
+    local told = merge_own(merges[i], from(name), own .. ':' .. name)
+    if told then faults[#faults + 1] = name .. ' (' .. merges[i] .. ', ' .. told .. ')' end
+    fields[#fields + 1], fields[#fields + 2] = name, merges[i]
+  end
+  redis.call('HSET', own, unpack(fields))
+  keep_own(own, kept_for(ttl), kept_for(ttl))
+  return faults
+end

@@ -1,0 +1,27 @@
+-- Keys of an application's own commands. A subject's hash `own` has their names and how a login merges each; the key of a name is
+-- the hash's name, a colon and the name.
+
+-- The names. What is no hash has none.
+local function own_names(own)
+  local names = redis.pcall('HKEYS', own)
+  return names.err and {} or names
+end
+
+-- Lets these keys live for `ms`, where they would live for less than `least`. One without an expiry gets one.
+local function keep_own(own, least, ms)
+  local names = own_names(own)
+  if #names == 0 then return end
+  local function keep(key)
+    local left = redis.call('PTTL', key)
+    if left == -1 or (left >= 0 and left < least) then redis.call('PEXPIRE', key, ms) end
+  end
+  keep(own)
+  for _, name in ipairs(names) do keep(own .. ':' .. name) end
+end
+
+-- What Redis calls the type of a key, or 'hyperloglog', which is a string to Redis.
+local function type_of(key)
+  local name = redis.call('TYPE', key).ok
+  if name == 'string' and redis.call('GETRANGE', key, 0, 3) == 'HYLL' then return 'hyperloglog' end
+  return name
+end

@@ -1,0 +1,227 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { Cluster, Redis } from 'ioredis';
+import { startPrivateRedis } from '../../demo/private-redis.js';
+import { createNotifications, type Notifications, UnconfirmedError } from '../../lib/notifications/index.js';
+import { notificationsKey } from '../../lib/redis/keys.js';
+import { startCluster } from '../support/cluster.js';
+import { PublicationStream } from '../support/publication-stream.js';
+import { rejected } from '../support/rejected.js';
+import { startSentinelTrio } from '../support/sentinel.js';
+import { until } from '../support/until.js';
+import { Warnings } from '../support/warnings.js';
+
+const GROUP = { group: 'customers' };
+const KEY = notificationsKey('', 'customers');
+
+describe('a publication whose promise resolved', () => {
+  it('is there after Redis was killed (appendfsync always) and started again, and the promise of none is lost', async function () {
+    this.timeout(60_000);
+    const folder = mkdtempSync(join(tmpdir(), 'kept-'));
+    const args = ['--dir', folder, '--appendonly', 'yes', '--appendfsync', 'always'];
+    const warnings = new Warnings();
+    let redis = await startPrivateRedis({ args });
+    const notifications = createNotifications({ redis: redis.url, maxPerGroup: 1000 });
+    const stream = new PublicationStream(notifications, 8);
+    try {
+      for (const more of [150, 150, 150]) {
+        await stream.publishes(more);
+        process.kill(redis.pid, 'SIGKILL');
+        redis = await startPrivateRedis({ args, port: redis.port });
+      }
+      await stream.publishes(50);
+      await stream.stop();
+      expect(stream.acknowledged.length).to.be.at.least(500);
+      expect(await stream.lost()).to.deep.equal([]);
+      for (const error of stream.errors)
+        expect(error)
+          .to.have.property('code')
+          .that.matches(/_(UNCONFIRMED|NOT_READY)$/);
+      expect(new Set(warnings.codes.filter((code) => !/REDIS_(AWAY|BACK)$/.test(code)))).to.deep.equal(new Set());
+    } finally {
+      await stream.stop();
+      warnings.close();
+      await notifications.close();
+      await redis.stop();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it('is there after a failover of Sentinels, with durable', async function () {
+    this.timeout(60_000);
+    const trio = await startSentinelTrio();
+    const place = { sentinels: [...trio.sentinels], name: 'main' };
+    const notifications = createNotifications({ redis: place, durable: {}, maxPerGroup: 1000, maxWaitMs: 10_000 });
+    notifications.on('away', () => {}).on('fault', () => {});
+    const stream = new PublicationStream(notifications, 8);
+    try {
+      await stream.publishes(300);
+      process.kill(trio.master.pid, 'SIGKILL');
+      // the new master has no replica: what is published now is written, and its publisher is told that it is not durable
+      await until('a new master takes publications', () => stream.errors.some(isNotDurable), 30_000);
+      await stream.stop();
+      expect(await stream.lost()).to.deep.equal([]);
+      const id = await rejected(notifications.publish(GROUP, { id: 'after', title: 'x' }));
+      expect(id).to.be.instanceOf(UnconfirmedError).with.property('id', 'after');
+      expect((await notifications.list(GROUP)).map((one) => one.id)).to.deep.equal(['after']);
+    } finally {
+      await stream.stop();
+      await notifications.close();
+      await trio.stop();
+    }
+  });
+});
+
+describe('durable', () => {
+  const withReplica = async (
+    act: (given: { notifications: Notifications; master: Redis; replica: number }) => Promise<void>,
+    durable: { replicas?: number; timeoutMs?: number } = {},
+  ) => {
+    const folder = mkdtempSync(join(tmpdir(), 'durable-'));
+    const args = ['--repl-diskless-sync-delay', '0', '--dir', folder];
+    const redis = await startPrivateRedis({ args });
+    const replica = await startPrivateRedis({
+      args: [...args, '--dbfilename', 'replica.rdb', '--replicaof', '127.0.0.1', String(redis.port)],
+    });
+    const master = new Redis(redis.url);
+    const notifications = createNotifications({ redis: redis.url, durable: { timeoutMs: 700, ...durable } });
+    try {
+      await master.set('written', 'once');
+      await until('the replica has what was written', async () => (await master.wait(1, 100)) === 1);
+      await act({ notifications, master, replica: replica.pid });
+    } finally {
+      process.kill(replica.pid, 'SIGCONT');
+      await notifications.close();
+      master.disconnect();
+      await Promise.all([redis.stop(), replica.stop()]);
+      rmSync(folder, { recursive: true, force: true });
+    }
+  };
+
+  it('says where no replica has it that it is written and not confirmed, also when it is published again', () =>
+    withReplica(async ({ notifications, replica }) => {
+      expect(await notifications.publish(GROUP, { id: 'before', title: 'x' })).to.equal('before');
+      process.kill(replica, 'SIGSTOP');
+      for (const again of [false, true]) {
+        const error = await rejected(notifications.publish(GROUP, { id: 'x', title: 'x' }));
+        expect(error, String(again)).to.be.instanceOf(UnconfirmedError);
+        expect(error).to.include({ code: 'ERR_INTELLIGENT_SESSION_NOT_DURABLE', id: 'x' });
+        expect(error.message).to.match(/0 of 1 replicas/);
+      }
+      expect(await rejected(notifications.edit(GROUP, 'x', { title: 'y' }))).to.satisfy(isNotDurable);
+      expect(await rejected(notifications.remove(GROUP, 'none'))).to.satisfy(isNotDurable);
+      expect((await notifications.list(GROUP)).map(({ title }) => title)).to.deep.equal(['y', 'x']);
+      process.kill(replica, 'SIGCONT');
+      await until('the replica is back', () =>
+        notifications.publish(GROUP, { id: 'x', title: 'x' }).then(
+          () => true,
+          () => false,
+        ),
+      );
+    }));
+
+  it('holds up no reading while it waits, and confirms many publications by few WAITs', () =>
+    withReplica(async ({ notifications, master, replica }) => {
+      await master.config('RESETSTAT');
+      await Promise.all(Array.from({ length: 100 }, () => notifications.publish(GROUP, { title: 'x' })));
+      const calls = Number(/cmdstat_wait:calls=(\d+)/.exec(await master.info('commandstats'))?.[1]);
+      expect(calls).to.be.within(1, 20);
+      process.kill(replica, 'SIGSTOP');
+      const waiting = rejected(notifications.publish(GROUP, { id: 'last', title: 'x' }));
+      await until('it is written', async () => (await master.hexists(KEY, 'last')) === 1);
+      let isWaiting = true;
+      void waiting.then(() => (isWaiting = false));
+      await notifications.list(GROUP);
+      expect(isWaiting).to.equal(true);
+      await waiting;
+    }));
+
+  it('asks for as many replicas as it says', () =>
+    withReplica(
+      async ({ notifications }) => {
+        const error = await rejected(notifications.publish(GROUP, { title: 'x' }));
+        expect(error.message).to.match(/1 of 2 replicas/);
+      },
+      { replicas: 2 },
+    ));
+
+  it('waits on the node that has the list, in a Cluster', async function () {
+    this.timeout(90_000);
+    const cluster = await startCluster(3, [], { replicas: true });
+    const client = new Cluster([...cluster.nodes]);
+    const notifications = createNotifications({ client, durable: {}, maxPerGroup: 1000 });
+    const stream = new PublicationStream(notifications, 6);
+    try {
+      await stream.publishes(100);
+      cluster.kill(await cluster.masterOf(notificationsKey('', stream.groups[0] as string)));
+      await stream.publishes(100);
+      await until('a replica was elected', async () => (await cluster.masters()).length === 3, 30_000);
+      await stream.stop();
+      expect(await stream.lost()).to.deep.equal([]);
+    } finally {
+      await stream.stop();
+      await notifications.close();
+      client.disconnect();
+      await cluster.stop();
+    }
+  });
+});
+
+describe('while Redis does not answer, a publication', () => {
+  it('waits for maxWaitMs, and its promise says that it may be written; it is there once Redis goes on', async () => {
+    const redis = await startPrivateRedis();
+    const notifications = createNotifications({ redis: redis.url, maxWaitMs: 400 });
+    notifications.on('away', () => {}).on('fault', () => {});
+    try {
+      await notifications.list(GROUP);
+      process.kill(redis.pid, 'SIGSTOP');
+      const begun = performance.now();
+      const error = await rejected(notifications.publish(GROUP, { title: 'x' }));
+      expect(performance.now() - begun).to.be.within(300, 2000);
+      expect(error).to.be.instanceOf(UnconfirmedError);
+      expect(error).to.include({ code: 'ERR_INTELLIGENT_SESSION_UNCONFIRMED' });
+      const { id } = error as UnconfirmedError;
+      process.kill(redis.pid, 'SIGCONT');
+      const again = async () => {
+        await notifications.publish(GROUP, { id: id as string, title: 'x' });
+        return true;
+      };
+      await until('it is published', () => again().catch(() => false));
+      expect((await notifications.list(GROUP)).map((one) => one.id)).to.deep.equal([id]);
+    } finally {
+      process.kill(redis.pid, 'SIGCONT');
+      await notifications.close();
+      await redis.stop();
+    }
+  });
+
+  it('is not written where there was never a connection, and the promise says that; one line tells', async () => {
+    const redis = await startPrivateRedis();
+    await redis.stop();
+    const warnings = new Warnings();
+    const notifications = createNotifications({ redis: redis.url, maxWaitMs: 300 });
+    try {
+      const error = await rejected(notifications.publish(GROUP, { title: 'x' }));
+      expect(error).to.have.property('code', 'ERR_INTELLIGENT_SESSION_NOT_READY');
+      expect(error.message).to.match(/Nothing was written/);
+      await rejected(notifications.publish(GROUP, { title: 'x' }));
+      await until('the line is there', () => warnings.codes.length > 0);
+      expect(warnings.codes).to.deep.equal(['INTELLIGENT_SESSION_REDIS_AWAY']);
+      const away = once(notifications, 'back');
+      const back = await startPrivateRedis({ port: redis.port });
+      await away;
+      expect(await notifications.publish(GROUP, { title: 'x' })).to.be.a('string');
+      await notifications.close();
+      await back.stop();
+    } finally {
+      warnings.close();
+      await notifications.close();
+    }
+  });
+});
+
+const isNotDurable = (error: Error): boolean =>
+  (error as UnconfirmedError).code === 'ERR_INTELLIGENT_SESSION_NOT_DURABLE';
