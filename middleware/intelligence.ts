@@ -168,6 +168,8 @@ export abstract class Intelligence implements CommandCaller {
   protected async erase(subjects: readonly string[]): Promise<boolean> {
     const { serving } = this.context;
     const erased = await Promise.all(subjects.filter(isSendable).map((subject) => serving.forget(subject)));
+    // Pages that are open show what was read: for them, it is unread again.
+    for (const subject of subjects) this.context.notified?.tell(subject, { type: 'read' });
     return erased.every(Boolean);
   }
 }

@@ -2,18 +2,22 @@ import { IncomingMessage, type ServerResponse } from 'node:http';
 import type { Request, Response } from 'express';
 import session, { type SessionOptions, type Store } from 'express-session';
 import { OptionError } from '../lib/errors/errors.js';
-import { optionsOf } from '../lib/options/check-arguments.js';
+import { argumentError, optionsOf } from '../lib/options/check-arguments.js';
 import { CLOSE_TIMEOUT_MS, UnfinishedWork } from '../lib/redis/unfinished-work.js';
 import type { Executor } from '../lib/serving/executor.js';
 import { LocalExecutor } from '../lib/serving/local-executor.js';
 import { RemoteExecutor } from '../lib/serving/remote-executor.js';
 import { VisitorNotifications } from '../lib/notifications/visitor-notifications.js';
+import { subjectOfSession } from '../lib/session/hidden-fields.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import { beacon } from './beacon.js';
 import { consentOf, type Consents } from './consent.js';
 import type { ExpressRequest } from './express-request.js';
 import { expressSessionOptions } from './express-session-options.js';
 import { guardSerialization } from './guard-serialization.js';
+import type { LiveOptions } from './live-options.js';
+import { liveScript, type LiveScriptOptions } from './live-script.js';
+import { openLive } from './live-source.js';
 import { type Loaded, load } from './load.js';
 import { orderError } from './middleware-order.js';
 import { countOpen } from './open-instances.js';
@@ -68,6 +72,13 @@ export interface IntelligentSession extends Middleware {
    * prefetched or prerendered: `navigator.sendBeacon('/seen', location.href)` when they are shown.
    */
   beacon(): (req: IncomingMessage, res: ServerResponse) => void;
+  /**
+   * A handler for GET: a stream of server-sent events that says how many notifications a visitor has not read, whenever that changes
+   * (docs/notifications.md, "Live"). Needs the option `notifications`. Throws an OptionError for a wrong option.
+   */
+  live(options?: LiveOptions): (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void) => void;
+  /** A handler for GET: the script that keeps a page's badge up to date by `live()`, less than 2 kB. It needs no session. */
+  liveScript(options?: LiveScriptOptions): (req: IncomingMessage, res: ServerResponse) => void;
   /**
    * What `req.intelligence` is, outside a request: for jobs, WebSockets and whatever else has a session's id, the Cookie header that
    * came with it, or a user (which takes the option `user`). Costs nothing before it is asked; then it reads the session once, a GET,
@@ -133,9 +144,11 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
       ? new LocalExecutor(redis, { ...executorOptions, ...local, tellsAway, combos: combos.map(withoutSuggest) })
       : new RemoteExecutor(redis, { ...executorOptions, tellsAway });
   // What is kept of a session goes when the session does, whatever the store.
-  const unsubscribe = onSessionEnd(store, ({ subject }) => {
-    if (subject !== undefined) void serving.forget(subject);
-  });
+  const stopListening = [
+    onSessionEnd(store, ({ subject }) => {
+      if (subject !== undefined) void serving.forget(subject);
+    }),
+  ];
   const fault = (error: Error) => void serving.emit('fault', error);
   const subjects = user && new Subjects(serving, user, keepUsersForDays, executorOptions.itemSecret, fault);
   if (subjects) ownStore?.useSubjects(subjects);
@@ -155,7 +168,9 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     subjects.alsoCarry = (from, user) => notified.carry(from, { subject: user, ttlSeconds: subjects.userTtlSeconds });
   const tracking = trackSession(ownStore, subjects);
   if (rotateEvery !== undefined) ownStore?.useRotation({ everyMs: rotateEvery * 1000, graceMs: rotateGrace * 1000 });
-  const rotated = rotatingIds(rotateEvery === undefined ? undefined : ownStore);
+  const rotated = rotatingIds(rotateEvery === undefined ? undefined : ownStore, ({ session }, sid) =>
+    live?.sessionEnded({ sid, visitor: subjects?.visitorOf(sid, session) ?? subjectOfSession(session) }),
+  );
   const context: RequestContext = {
     serving,
     timeoutMs,
@@ -169,6 +184,12 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     notified,
     groupsOf: (req) => notifications?.groups(req as ExpressRequest) ?? [],
   };
+  const live = notified && openLive(context, notified, store);
+  if (notified) serving.addMetrics(notified.metrics);
+  if (live) {
+    stopListening.push(onSessionEnd(store, (end) => live.sessionEnded(end)));
+    if (subjects) subjects.onVisitorChanged = (sid, visitor) => live.sessionEnded({ sid, visitor });
+  }
   const responses = new Responses(ownStore?.client);
   const reading = new UnfinishedWork(ownStore?.client);
   const wait = (work: Promise<unknown>) => reading.track(work);
@@ -187,17 +208,24 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     const seen = context.session(req, req.intelligence.policy);
     if (seen?.returning) serving.send('pageview', seen.subject, pageName(page), seen);
   };
+  const liveHandler = (given?: LiveOptions) => {
+    if (!live) throw argumentError('live', 'option `notifications: { groups }` of intelligentSession()', undefined);
+    return live.handler(given);
+  };
   const close = closeOnce(async (timeoutMs) => {
     const endMs = performance.now() + timeoutMs;
     const left = () => ({ timeout: Math.max(0, endMs - performance.now()) });
+    live?.close();
     await Promise.all([responses.close(timeoutMs), reading.settled(timeoutMs)]);
-    unsubscribe();
+    for (const stop of stopListening) stop();
     await Promise.all([serving.close(left()), ownStore?.close(left()), notified?.close(left().timeout)]);
   });
   return Object.assign(handler, {
     store,
     serving,
     beacon: () => beacon(countSeen, fault),
+    live: liveHandler,
+    liveScript,
     load: (...names: Loaded[]) => load(names, notified !== undefined),
     of,
     close,

@@ -2,6 +2,7 @@ import type { Change, Recipient } from '../lib/transport/protocol.js';
 import type { TrackedSession } from './intelligence.js';
 import { EventStream } from './event-streams.js';
 import { ListTimer } from './list-timer.js';
+import type { SessionOfStream } from './missing-sessions.js';
 
 /** What is told in so short a time is asked for once. */
 const DEBOUNCE_MS = 30;
@@ -33,6 +34,8 @@ export interface Counted {
 export interface Changes {
   /** Calls `listener` with what is told of a list, or of a subject; returns what unsubscribes it. */
   follow(to: Recipient, listener: (change: Change) => void): () => void;
+  /** Is everything heard that is told from now on? */
+  isHeard(to: Recipient): boolean;
 }
 
 /** A list that streams are open for: a group's, or a subject's own. */
@@ -53,7 +56,7 @@ type Asking = 'no' | 'waiting' | 'asked' | 'asked, and again';
 const NONE: readonly number[] = [];
 
 /** A stream that says how many notifications its visitor has not read. */
-export class LiveStream extends EventStream {
+export class LiveStream extends EventStream implements SessionOfStream {
   /** Undefined until it is known. */
   count: number | undefined;
   asking: Asking = 'no';
@@ -63,9 +66,8 @@ export class LiveStream extends EventStream {
   countedAtUs = 0;
   lasts: readonly number[] = NONE;
   readonly subject: string;
-  readonly isAnonymous: boolean;
-  /** What the session had left when the stream was opened, or was last found to be there. */
-  ttlSeconds: number;
+  readonly ttlSeconds: number;
+  endsAtMs: number;
 
   constructor(
     res: EventStream['res'],
@@ -76,8 +78,8 @@ export class LiveStream extends EventStream {
   ) {
     super(res);
     this.subject = visitor.subject;
-    this.isAnonymous = visitor.isAnonymous;
     this.ttlSeconds = visitor.ttlSeconds;
+    this.endsAtMs = Date.now() + visitor.ttlSeconds * 1000;
   }
 }
 
@@ -98,8 +100,8 @@ export class LiveCounts {
   readonly #lists = new Map<string, OpenList>();
   /** Streams whose count is to be asked for, in their order. */
   readonly #waiting = new Set<LiveStream>();
-  /** Streams whose count was asked for in vain: they are tried again at the next heartbeat. */
-  readonly #unanswered = new Set<LiveStream>();
+  /** Streams whose count was asked for in vain, or while changes of their lists were not heard: it may be another one by now. */
+  readonly #unsure = new Set<LiveStream>();
   #asking = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -112,14 +114,12 @@ export class LiveCounts {
     const recipients: Recipient[] = [...stream.groups.map((group) => ({ group })), { subject: stream.subject }];
     stream.lists = recipients.map((to) => this.#list(to));
     for (const list of stream.lists) list.streams.add(stream);
-    stream.asking = 'waiting';
-    this.#waiting.add(stream);
-    this.#drain();
+    this.ask([stream]);
   }
 
   close(stream: LiveStream): void {
     this.#waiting.delete(stream);
-    this.#unanswered.delete(stream);
+    this.#unsure.delete(stream);
     for (const list of stream.lists) {
       list.streams.delete(stream);
       if (list.streams.size > 0) continue;
@@ -141,9 +141,10 @@ export class LiveCounts {
     if (this.#waiting.size > 0) this.#timer ??= setTimeout(() => this.#drain(), DEBOUNCE_MS).unref();
   }
 
-  askUnanswered(): void {
-    const streams = [...this.#unanswered];
-    this.#unanswered.clear();
+  /** Asks again for those whose count is not sure, at a heartbeat and when changes are heard. */
+  askUnsure(): void {
+    const streams = [...this.#unsure];
+    this.#unsure.clear();
     this.ask(streams);
   }
 
@@ -201,13 +202,14 @@ export class LiveCounts {
   }
 
   async #askFor(stream: LiveStream): Promise<void> {
+    const isHeard = stream.lists.every(({ to }) => this.changes.isHeard(to));
     const counted = await this.hooks.ask(stream);
     this.#asking -= 1;
     const isAgain = stream.asking === 'asked, and again';
     stream.asking = 'no';
     if (stream.lists.length > 0) {
       if (counted) this.#counted(stream, counted);
-      else this.#unanswered.add(stream);
+      if (!counted || !isHeard) this.#unsure.add(stream);
       if (isAgain) this.ask([stream]);
     }
     // What was told while this was asked for waits for the others that were told.

@@ -89,9 +89,14 @@ export class Live {
   /** Changes may have been missed: what every stream says is asked for again, and whether its session is there. */
   changesMissed(): void {
     for (const streams of this.#streams) {
-      this.#counts.ask(streams);
+      this.#counts.ask([...streams]);
       void this.#endMissing(streams);
     }
+  }
+
+  /** What is told from now on is heard. */
+  changesHeard(): void {
+    this.#counts.askUnsure();
   }
 
   /** Ends all streams. A browser that comes back is told to come later. */
@@ -159,7 +164,7 @@ export class Live {
   }
 
   #beat(streams: EventStreams<LiveStream>): void {
-    this.#counts.askUnanswered();
+    this.#counts.askUnsure();
     void this.#endMissing(streams);
   }
 

@@ -43,10 +43,10 @@ export class Subjects implements SubjectHooks {
   readonly #changed = new WeakSet<object>();
   /** To which user an anonymous subject was carried, and whether that was answered. */
   readonly #carried = new LRUCache<string, { readonly user: string; isDone: boolean }>({ max: MAX_REMEMBERED });
-  /** Carries what the site itself keeps of a visitor to a user: was it done? */
-  alsoCarry: (from: string, user: string) => Promise<boolean> = () => Promise.resolve(true);
   /** Is called when a session that stays has become another user's, or nobody's, with the subject that it had. */
   onVisitorChanged: (sid: string, subject: string) => void = () => {};
+  /** Carries what the site itself keeps of a visitor to a user: was it done? */
+  alsoCarry: (from: string, user: string) => Promise<boolean> = () => Promise.resolve(true);
   readonly #nameOf: (session: SessionData) => string | undefined;
   readonly #subjectOf: (user: string) => string;
 

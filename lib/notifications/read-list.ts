@@ -41,5 +41,8 @@ export class ReadList {
   }
 }
 
+/** The position of the oldest that is visible; 0 where none is. */
+export const oldestVisible = ({ items }: ReadList): number => items.at(-1)?.position ?? 0;
+
 /** The oldest position that a list still has: whatever was before it is not listed any more. */
 export const oldestOf = ({ items }: StoredList): number => items.at(-1)?.position ?? 1;

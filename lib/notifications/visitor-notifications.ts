@@ -15,7 +15,7 @@ import { openTarget } from '../redis/open-target.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
 import { UnfinishedWork } from '../redis/unfinished-work.js';
-import { changesChannel } from '../transport/protocol.js';
+import { type Change, changesChannel, formatChange } from '../transport/protocol.js';
 import { type DurableOptions, DurableWrites, type WriteOutcome } from './durable-writes.js';
 import { GroupLists } from './group-lists.js';
 import { ListChanges } from './list-changes.js';
@@ -139,8 +139,13 @@ export class VisitorNotifications {
    * The lists of these groups, and the own one of `reader`, with what `reader` has read; without one, nobody knows what was read.
    * Undefined where no answer came in time.
    */
-  read(method: string, groups: readonly string[], reader: Reader | undefined): Promise<ReaderLists | undefined> {
-    const limitMs = this.#options.timeoutMs + distanceMsOf(this.#target);
+  read(
+    method: string,
+    groups: readonly string[],
+    reader: Reader | undefined,
+    timeoutMs = this.#options.timeoutMs,
+  ): Promise<ReaderLists | undefined> {
+    const limitMs = timeoutMs + distanceMsOf(this.#target);
     return this.#bounded(method, limitMs, () => this.#read(groups, reader));
   }
 
@@ -168,6 +173,14 @@ export class VisitorNotifications {
       const marked = marks.length === 0 || (await this.#mark(reader, marks)) !== undefined;
       return marked || this.#isGone('markAllSeen');
     });
+  }
+
+  /** Tells a change of a subject to all processes that listen. PUBLISH */
+  tell(subject: string, change: Change): void {
+    const channel = changesChannel(this.#namespace, { subject }, this.#target.database);
+    const told = this.#target.client.publish(channel, formatChange(change));
+    this.#unfinished.track(told);
+    told.catch((error: unknown) => this.hooks.fault(redisFault(error)));
   }
 
   /**

@@ -5,11 +5,7 @@ import { OpenedStream } from './event-source.js';
 import { Site, Visitor } from './site.js';
 
 /** A site with live notifications, whose visitors log in and out in the ways that there are. */
-export function liveApp(
-  sessions: IntelligentSession,
-  options?: LiveOptions,
-  ...before: RequestHandler[]
-): Express {
+export function liveApp(sessions: IntelligentSession, options?: LiveOptions, ...before: RequestHandler[]): Express {
   const app = express();
   for (const middleware of before) app.use(middleware);
   app.use(sessions);

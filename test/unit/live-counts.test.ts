@@ -14,10 +14,12 @@ describe('the counts of open streams', () => {
   let said: Map<LiveStream, number[]>;
   let ended: [string, LiveStream[]][];
   let counts: LiveCounts;
+  let isHeard: boolean;
 
   beforeEach(() => {
     clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] });
     listeners = new Map();
+    isHeard = true;
     followed = [];
     asked = [];
     said = new Map();
@@ -29,6 +31,7 @@ describe('the counts of open streams', () => {
         listeners.set(nameOf(to), listener);
         return () => void listeners.delete(nameOf(to));
       },
+      isHeard: () => isHeard,
     };
     counts = new LiveCounts(changes, {
       ask: (stream) => new Promise((answer) => asked.push({ stream, answer })),
@@ -42,6 +45,7 @@ describe('the counts of open streams', () => {
     const visitor = { subject, isAnonymous: false, ttlSeconds: 60, returning: true };
     const stream = new LiveStream({} as never, `session of ${subject}`, visitor, groups);
     counts.open(stream);
+    clock.tick(30);
     return stream;
   }
 
@@ -124,7 +128,7 @@ describe('the counts of open streams', () => {
     await settle();
     clock.tick(60_000);
     expect(asked).to.have.length(0);
-    counts.askUnanswered();
+    counts.askUnsure();
     clock.tick(30);
     await answer(4);
     expect(said.get(stream)).to.deep.equal([4]);
@@ -172,6 +176,20 @@ describe('the counts of open streams', () => {
     clock.tick(30);
     const again = [await answer(5, { last: 11, oldest: 2 }), await answer(6, { last: 11, oldest: 2 })];
     expect(again).to.have.members([ann, ben]);
+    expect(asked).to.have.length(0);
+  });
+
+  it('are asked for again when changes are heard that were not heard when they were asked for', async () => {
+    isHeard = false;
+    const stream = open('ann');
+    await answer(1);
+    isHeard = true;
+    counts.askUnsure();
+    clock.tick(30);
+    await answer(2);
+    expect(said.get(stream)).to.deep.equal([1, 2]);
+    counts.askUnsure();
+    clock.tick(30);
     expect(asked).to.have.length(0);
   });
 

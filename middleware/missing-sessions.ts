@@ -1,0 +1,44 @@
+import type { SessionData, Store } from 'express-session';
+import { RedisSessionStore } from '../lib/session/redis-session-store.js';
+
+/** What a stream knows of its session. */
+export interface SessionOfStream {
+  readonly sid: string;
+  /** When the session ends, as far as is known, ms since 1970. */
+  endsAtMs: number;
+}
+
+/**
+ * Gives what finds the sessions of streams that are not there any more; never rejects: what can't be known now is asked the next time. The
+ * package's own store counts them; of another one, a session is read when it should have ended.
+ */
+export function missingSessions(store: Store): (streams: readonly SessionOfStream[]) => Promise<readonly string[]> {
+  if (store instanceof RedisSessionStore)
+    return async (streams) => {
+      try {
+        return await store.missingOf(streams.map(({ sid }) => sid));
+      } catch {
+        return []; // The store has told it.
+      }
+    };
+  return async (streams) => {
+    const missing: string[] = [];
+    for (const stream of streams)
+      if (stream.endsAtMs <= Date.now() && (await hasEnded(store, stream))) missing.push(stream.sid);
+    return missing;
+  };
+}
+
+async function hasEnded(store: Store, stream: SessionOfStream): Promise<boolean> {
+  const session = await new Promise<SessionData | null | undefined>((resolve) => {
+    store.get(stream.sid, (error, found) => {
+      // Where a session is a file, one that is not there is an error.
+      if (error) resolve(error.code === 'ENOENT' ? null : undefined);
+      else resolve(found ?? null);
+    });
+  });
+  if (session === undefined) return false;
+  const { expires } = session?.cookie ?? {};
+  if (session && expires) stream.endsAtMs = new Date(expires).getTime();
+  return session === null || (expires !== undefined && expires !== null && stream.endsAtMs <= Date.now());
+}
