@@ -15,6 +15,8 @@ export interface WorkerSwitch {
 /** The shop's intelligentSession(), and the change from one mode to another while it runs. */
 export class Modes {
   #sessions: IntelligentSession;
+  #live: RequestHandler;
+  readonly liveScript: RequestHandler;
   #embedded = false;
   #changing: Promise<void> = Promise.resolve();
 
@@ -24,6 +26,8 @@ export class Modes {
     readonly worker?: WorkerSwitch,
   ) {
     this.#sessions = intelligentSession(options);
+    this.#live = this.#sessions.live();
+    this.liveScript = this.#sessions.liveScript();
   }
 
   /** undefined: the worker is somebody else's. */
@@ -34,6 +38,8 @@ export class Modes {
   }
 
   readonly handler: RequestHandler = (req, res, next) => this.#sessions(req, res, next);
+  /** The stream of what is new for the open pages. A change of the mode ends it, and the browser opens the next one. */
+  readonly live: RequestHandler = (req, res, next) => this.#live(req, res, next);
 
   /** Resolves when it is so; one change after the other. Not from a request that went through `handler`: that is waited for. */
   change(mode: Mode): Promise<void> {
@@ -49,6 +55,7 @@ export class Modes {
     if (embedded !== this.#embedded) {
       const before = this.#sessions;
       this.#sessions = intelligentSession({ ...this.options, worker: embedded ? 'embedded' : 'external' });
+      this.#live = this.#sessions.live();
       this.#embedded = embedded;
       await before.close();
     }

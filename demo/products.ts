@@ -20,10 +20,3 @@ export const cable: Product = { slug: 'hdmi-cable', name: 'HDMI cable, 2 m', eur
 const bySlug = new Map([...products, cable].map((product) => [product.slug, product]));
 
 export const productOf = (slug: unknown): Product | undefined => bySlug.get(String(slug));
-
-/** One list for the whole group: a notification costs one write, however many people get it. */
-export const groupNotifications = [
-  { id: 'spring-sale', text: 'Spring sale: everything for the living room' },
-  { id: 'opening-hours', text: 'The shop in Main Street opens at 8' },
-  { id: 'cable-week', text: 'Cable week: HDMI <2 m> now half price' },
-];

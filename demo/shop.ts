@@ -6,17 +6,26 @@ import { addToCart, boughtBy, buyCart, cartOf, eurosOf, linesOf, removeFromCart 
 import { consent, keepConsent } from './consent.js';
 import { sameOriginOnly, secureHeaders, withoutStack } from './guards.js';
 import { Modes, modes, type WorkerSwitch } from './modes.js';
-import { cable, groupNotifications, productOf, products } from './products.js';
+import { groupsOf, ShopNotifications } from './notifications.js';
+import { cable, productOf, products } from './products.js';
+import { staffPages } from './staff.js';
 import { logIn, nameIn, userOf } from './users.js';
 
 const euros = new Intl.NumberFormat('en', { style: 'currency', currency: 'EUR', minimumFractionDigits: 0 });
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** `hosts`: the names under which browsers reach it, beside this machine's own for itself. */
+export interface ShopSettings {
+  /** What the footer can switch; none where the worker is somebody else's. */
+  readonly worker?: WorkerSwitch;
+  /** The names under which browsers reach it, beside this machine's own for itself. */
+  readonly hosts?: readonly string[];
+  /** Without it there are no pages for the staff. */
+  readonly staffPassword?: string | undefined;
+}
+
 export function createShop(
   options: IntelligentSessionOptions,
-  worker?: WorkerSwitch,
-  hosts: readonly string[] = [],
+  { worker, hosts = [], staffPassword }: ShopSettings = {},
 ): { app: Express; close(): Promise<void> } {
   const app = express();
   app.engine('ejs', (file, data, done) => ejs.renderFile(file, data, done));
@@ -27,13 +36,16 @@ export function createShop(
   app.get('/favicon.ico', (_req, res) => res.sendFile(here('./public/favicon.svg')));
   app.use(express.urlencoded({ extended: false, limit: '4kb' }));
 
+  const notifications = new ShopNotifications(options);
+  void notifications.begin();
   const session = new Modes(
     {
       combos: [{ name: 'tv-on-the-wall', pages: ['/added/tv', '/added/tv-mount'], suggest: cable.slug }],
       consent,
       user: userOf,
+      notifications: { groups: groupsOf },
       // what looks at the figures leaves them as they are
-      track: ({ method, path }) => method === 'GET' && path !== '/about-you',
+      track: ({ method, path }) => method === 'GET' && !/^\/(about-you|staff|notifications\/live)\b/.test(path),
       session: { name: 'shop.sid', cookie: { httpOnly: true, sameSite: 'lax' } },
       ...options,
     },
@@ -60,16 +72,24 @@ export function createShop(
     next();
   });
 
+  // These move the number at the bell while a page is open.
+  app.get('/notifications/live.js', session.liveScript);
+  app.get('/notifications/live', session.live);
+
   /** A page that waits: everything is asked for together, so it costs one round trip of time. */
   async function page<T extends object>(req: Request, res: Response, view: string, ask: Promise<T>): Promise<void> {
     const started = performance.now();
-    const [report, activity, data] = await Promise.all([
+    const [report, activity, unread, data] = await Promise.all([
       req.intelligence.pageview(),
       req.intelligence.activity({ minutes: 60 }),
+      req.intelligence.unread(),
       ask,
     ]);
     const tookMs = (performance.now() - started).toFixed(1);
-    res.render(view, { ...data, report, activity, degraded: req.intelligence.degraded, tookMs, waited: true });
+    const user = userOf(req.session);
+    if (user !== undefined && report?.inactive && !report.newToSite && !report.activityThisMinute)
+      notifications.wasAway(user);
+    res.render(view, { ...data, report, activity, unread, degraded: req.intelligence.degraded, tookMs, waited: true });
   }
 
   app.get('/', (req, res) =>
@@ -145,21 +165,21 @@ export function createShop(
   });
 
   app.get('/notifications', (req, res) => {
+    const asked = req.intelligence.notifications({ limit: 50 });
     return page(
       req,
       res,
       'notifications',
-      req.intelligence.notifications(groupNotifications).then((list) => ({
-        list,
-        unsaved: list.find(({ id, seen }) => id === req.query.unsaved && !seen),
-      })),
+      asked.then((list) => ({ list, unsaved: req.query.unsaved })),
     );
   });
-  app.post('/notifications/:id/seen', async (req, res, next) => {
-    const { id } = req.params;
-    if (!groupNotifications.some((one) => one.id === id)) return next();
-    const marked = await req.intelligence.markNotificationSeen(id);
-    res.redirect(303, marked !== undefined ? '/notifications' : `/notifications?unsaved=${id}`);
+  app.post('/notifications/seen', async (req, res) => {
+    const isMarked = await req.intelligence.markAllSeen();
+    res.redirect(303, isMarked ? '/notifications' : '/notifications?unsaved=yes');
+  });
+  app.post('/notifications/:id/seen', async (req, res) => {
+    const marked = await req.intelligence.markNotificationSeen(req.params.id);
+    res.redirect(303, marked !== undefined ? '/notifications' : '/notifications?unsaved=yes');
   });
   app.get('/raw-session-analytics', (req, res) => {
     const { intelligence } = req;
@@ -167,7 +187,7 @@ export function createShop(
       intelligence.pageview(),
       intelligence.freshPages(products.map((product) => product.page)),
       intelligence.combo('tv-on-the-wall'),
-      intelligence.notifications(groupNotifications.map(({ id }) => id)),
+      intelligence.notifications({ limit: 50 }),
     ]);
     const raw = asked.then(([pageview, freshPages, combo, notifications]) =>
       JSON.stringify({ pageview, freshPages, combo, notifications, degraded: intelligence.degraded }, undefined, 2),
@@ -185,6 +205,7 @@ export function createShop(
     const name = nameIn(req.body?.name);
     if (name === undefined) return res.status(400).render('login', { refused: true });
     await logIn(req, name);
+    notifications.welcome(name);
     res.redirect(303, '/');
   });
   app.post('/logout', withSession, async (req, res) => {
@@ -204,8 +225,13 @@ export function createShop(
     res.redirect(303, `/about-you?forgotten=${isForgotten ? 'yes' : 'no'}`);
   });
 
+  if (staffPassword !== undefined) app.use('/staff', staffPages(staffPassword, notifications));
   app.use(notFound, withoutStack);
-  return { app, close: () => session.close() };
+  const close = async () => {
+    await session.close();
+    await notifications.close();
+  };
+  return { app, close };
 }
 
 /** The page that a form was on, if it is one of ours: no form sends anybody elsewhere. */

@@ -25,7 +25,13 @@ function namesOf(host: string): string[] {
 }
 
 async function main(): Promise<void> {
-  const { PORT = '3379', HOST = '127.0.0.1', REDIS_URL, SESSION_SECRET = random() } = process.env;
+  const {
+    PORT = '3379',
+    HOST = '127.0.0.1',
+    REDIS_URL,
+    SESSION_SECRET = random(),
+    STAFF_PASSWORD = random(),
+  } = process.env;
   let shown: RequestListener = (_req, res) =>
     void res.writeHead(503, { 'retry-after': '1' }).end('The shop opens in a second.\n');
   const server = createServer((req, res) => shown(req, res));
@@ -59,12 +65,16 @@ async function main(): Promise<void> {
     await worker.start();
     process.stdout.write(`worker: ${worker.banner}\n`);
 
-    const shop = createShop({ redis, namespace: 'shop:', secret: SESSION_SECRET }, worker, namesOf(HOST));
+    const shop = createShop(
+      { redis, namespace: 'shop:', secret: SESSION_SECRET },
+      { worker, hosts: namesOf(HOST), staffPassword: STAFF_PASSWORD },
+    );
     open.push(() => shop.close());
     shown = shop.app;
     const { port } = server.address() as AddressInfo;
     const name = HOST === '127.0.0.1' ? 'localhost' : HOST.includes(':') ? `[${HOST}]` : HOST;
     process.stdout.write(`shop:   http://${name}:${port}  (Ctrl-C stops everything)\n`);
+    if (process.env.STAFF_PASSWORD === undefined) process.stdout.write(`staff:  /staff, password ${STAFF_PASSWORD}\n`);
   } catch (error) {
     if (stopping) return;
     const { code, message } = error as NodeJS.ErrnoException;

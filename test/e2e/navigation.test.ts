@@ -1,13 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import express from 'express';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, type IntelligentSession, intelligentSession, type Worker } from '../../lib/index.js';
+import { launchChromium } from '../support/chromium.js';
 import { BROWSER, Site } from '../support/site.js';
 import { until } from '../support/until.js';
 
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
 const documented = readFileSync(new URL('../../docs/page-views.md', import.meta.url), 'utf8');
 /** the beacon as docs/page-views.md has it */
 const script = /```js browser\n([^]*?)```/.exec(documented)?.[1] as string;
@@ -22,11 +22,7 @@ describe('what Chromium navigates to', () => {
   let seen: { path: string; purpose: string | undefined; mode: string; destination: string }[];
 
   before(async function () {
-    if (!executablePath) {
-      if (process.env.CI) throw new Error('Chromium is not there: apt-get install chromium');
-      process.stderr.write('pending: navigation in Chromium: apt-get install chromium\n');
-      this.skip();
-    }
+    browser = await launchChromium(this, 'navigation');
     redis = await startPrivateRedis();
     worker = await createWorker({ redis: redis.url });
     sessions = intelligentSession({ redis: redis.url, secret: 'test', timeout: 2000 });
@@ -51,10 +47,6 @@ describe('what Chromium navigates to', () => {
     app.get('/wiki/:page', (_req, res) => void res.send('<h1>wiki</h1>'));
     app.post('/fresh', express.json(), async (req, res) => void res.json(await req.intelligence.freshPages(req.body)));
     site = await Site.open(app);
-    browser = await chromium.launch({
-      executablePath: executablePath as string,
-      args: ['--no-sandbox', '--disable-gpu'],
-    });
   });
 
   beforeEach(async () => {

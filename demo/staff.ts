@@ -1,0 +1,69 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { type RequestHandler, Router } from 'express';
+import { type Group, groups, type ShopNotifications } from './notifications.js';
+import { nameIn } from './users.js';
+
+const hashOf = (text: string) => createHash('sha256').update(text).digest();
+
+/** Lets in who gives the password, whatever the name, by HTTP's own login: it is checked at each request and is in no session. */
+function staffOnly(password: string): RequestHandler {
+  const wanted = hashOf(password);
+  return (req, res, next) => {
+    const [scheme, credentials = ''] = req.headers.authorization?.split(' ') ?? [];
+    const given = Buffer.from(credentials, 'base64').toString();
+    const [, secret] = /^[^:]*:([^]*)$/.exec(given) ?? [];
+    const isBasic = scheme?.toLowerCase() === 'basic' && secret !== undefined;
+    const isStaff = isBasic && timingSafeEqual(hashOf(secret), wanted);
+    if (isStaff) return next();
+    res.set({ 'WWW-Authenticate': 'Basic realm="Staff of the shop", charset="UTF-8"' });
+    res.status(401).render('message', {
+      title: 'For the staff',
+      text: 'Here the shop’s staff publishes notifications. The password is in the environment variable STAFF_PASSWORD; without one, npm start makes one and prints it.',
+    });
+  };
+}
+
+type Recipient = { readonly group: Group } | { readonly user: string };
+
+/** undefined: nobody of that name can be a user. */
+function recipientOf(to: unknown, name: unknown): Recipient | undefined {
+  const group = groups.find((one) => one === to);
+  if (group) return { group };
+  const user = to === 'user' ? nameIn(name) : undefined;
+  return user === undefined ? undefined : { user };
+}
+
+/** An empty field of a form is none. */
+const textOf = (field: unknown): string | undefined => (typeof field === 'string' && field.trim()) || undefined;
+
+/** The staff's page: what is published, and a form that publishes. A page elsewhere can't send the form (guards.ts). */
+export function staffPages(password: string, { published }: ShopNotifications): Router {
+  const router = Router();
+  router.use(staffOnly(password));
+  router.get('/', async (req, res) => {
+    const lists = await Promise.all(groups.map(async (group) => ({ group, items: await published.list({ group }) })));
+    res.render('staff', { lists, sent: textOf(req.query.sent), refused: undefined, form: {} });
+  });
+  router.post('/publish', async (req, res) => {
+    const { to, name, title, body, link } = req.body ?? {};
+    const recipient = recipientOf(to, name);
+    const refuse = (refused: string) =>
+      res.status(400).render('staff', { lists: [], sent: undefined, refused, form: req.body ?? {} });
+    if (!recipient) return refuse('Choose to whom it goes. A user’s name begins with a letter.');
+    try {
+      await published.publish(recipient, { title: textOf(title) ?? '', body: textOf(body), link: textOf(link) });
+    } catch (error) {
+      const { code, message } = error as Error & { code?: string };
+      if (code !== 'ERR_INTELLIGENT_SESSION_ARGUMENT') throw error;
+      return refuse(message);
+    }
+    const to_ = 'group' in recipient ? recipient.group : recipient.user;
+    res.redirect(303, `/staff?sent=${encodeURIComponent(to_)}`);
+  });
+  router.post('/remove', async (req, res) => {
+    const recipient = recipientOf(req.body?.to, undefined);
+    if (recipient) await published.remove(recipient, String(req.body.id));
+    res.redirect(303, '/staff');
+  });
+  return router;
+}
