@@ -42,7 +42,7 @@ const suite = {
       'ok slow send-mail price welcome own my-command close odd never hang shout quick nothing nothing-later no-json',
     ),
     ...words(
-      'write write-late whose fail kicked flooded no-such-command null bigint stop echo checkout report leak forge large broken hangs',
+      'write write-late whose look fail kicked flooded no-such-command null bigint stop echo checkout report leak forge large broken hangs',
     ),
   ],
 };
