@@ -1,6 +1,7 @@
 /** The figures of bench/results as README and docs/figures.md show them: tables in Markdown, and plots. */
 import { descriptors } from '../../lib/intelligence/commands.js';
 import { bloomTables } from './bloom-tables.js';
+import { notificationsTables } from './notifications-tables.js';
 import { optionTables } from './option-tables.js';
 import { plot } from './plot.js';
 import { CONNECT_REDIS, markdown, PATTERN, PUBSUB, Results, type Row, short, whole } from './results.js';
@@ -103,6 +104,7 @@ export function fill(page: string): string {
     storeTables(),
     bloomTables(),
     subjectsTables(),
+    notificationsTables(),
   ];
   const all: Record<string, string> = Object.assign({}, ...tables);
   return page.replace(MARKED, (_, before: string, name: string, after: string) => {

@@ -14,7 +14,7 @@ import { type AclRole, type AclScope, rightsOf, type ServerFeatures, type StoreF
 import { PASSWORD, ruleOf } from './rule.js';
 import { askServer, versionOf } from './server.js';
 
-const ROLES = ['serving', 'worker', 'publisher'] as const satisfies readonly AclRole[];
+const ROLES = ['serving', 'worker', 'publisher', 'notifications'] as const satisfies readonly AclRole[];
 const FEATURES = ['users', 'near-cache', 'expired-events', 'scan'] as const satisfies readonly StoreFeature[];
 
 /** A text that is one word of a rule and ends no selector. */

@@ -1,5 +1,5 @@
-/** An Express process (store and insight); a worker; what only sends messages, without sessions (WIRE.md). */
-export type AclRole = 'serving' | 'worker' | 'publisher';
+/** An Express process (store and insight); a worker; what only sends messages, without sessions (WIRE.md); who publishes notifications. */
+export type AclRole = 'serving' | 'worker' | 'publisher' | 'notifications';
 
 /** The features of the store that need further rights. */
 export type StoreFeature = 'users' | 'near-cache' | 'expired-events' | 'scan';

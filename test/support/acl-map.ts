@@ -51,6 +51,15 @@ const BY_GROUP: Record<AclRole, Record<string, readonly string[]>> = {
     leases: ['stream'],
     workers: ['stream'],
   },
+  notifications: {
+    connection: ['notifications', 'database'],
+    cluster: ['clusterNotifications'],
+    clock: ['notifications'],
+    lists: ['notifications'],
+    shape: ['notifications'],
+    changes: ['notifications', 'database'],
+    durable: ['notifications'],
+  },
   publisher: {
     connection: ['publisher', 'database'],
     messages: ['publisher', 'adder', 'database'],

@@ -8,7 +8,8 @@ import { RedisSessionStore, type RedisSessionStoreOptions, type WorkerOptions } 
 import { builtIn } from '../../lib/intelligence/commands.js';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
-import { leaseKey, ownKey, streamKey } from '../../lib/redis/keys.js';
+import { createNotifications } from '../../lib/notifications/index.js';
+import { leaseKey, notificationsKey, ownKey, streamKey } from '../../lib/redis/keys.js';
 import { channelOf, formatRequestId, GROUP, inboxKey, requestOf } from '../../lib/transport/protocol.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { Worker } from '../../lib/worker/worker.js';
@@ -391,11 +392,45 @@ async function addToStream(ground: AclGround): Promise<void> {
   await ground.until('it is counted', async () => (await viewsOf(admin, NAMESPACE, 'v')) === 1);
 }
 
+/** All that a publisher of notifications does; each of its connections is new. */
+async function publishNotifications(ground: AclGround): Promise<void> {
+  const options = { redis: ground.as('notifications'), namespace: NAMESPACE, maxPerGroup: 2 };
+  const notifications = createNotifications(options);
+  const durable = createNotifications({ ...options, durable: { timeoutMs: 100 } });
+  ground.closing(() => notifications.close());
+  ground.closing(() => durable.close());
+  const untold: Error[] = [];
+  notifications.on('fault', (error) => untold.push(error));
+  for (const to of [{ group: 'all' }, { user: 'robin' }]) {
+    for (const id of ['one', 'two', 'three']) await notifications.publish(to, { id, title: id });
+    expect(await notifications.edit(to, 'two', { title: 'again' }, { again: true })).to.equal(true);
+    expect(await notifications.remove(to, 'three')).to.equal(true);
+    expect(await notifications.list(to)).to.have.lengthOf(1);
+    const error = await durable.publish(to, { id: 'two', title: 'again' }).catch((caught: Error) => caught);
+    if (!ground.isCluster)
+      expect(error)
+        .to.have.property('message')
+        .that.matches(/0 of 1 replicas/);
+  }
+  expect(untold).to.deep.equal([]);
+}
+
+async function clusterNotifications(ground: AclGround): Promise<void> {
+  await publishNotifications(ground);
+  const notifications = createNotifications({ redis: ground.as('notifications'), namespace: NAMESPACE });
+  ground.closing(() => notifications.close());
+  const key = notificationsKey(NAMESPACE, 'moving');
+  await whileMoving(ground, key, async () => {
+    expect(await notifications.list({ group: 'moving' })).to.deep.equal([]);
+  });
+}
+
 async function useDatabase(ground: AclGround): Promise<void> {
   const { worker, serving } = await startBoth(ground);
   await askBuiltIns(ground, serving);
   expect(await worker.isReady()).to.equal(true);
   await publishAll(ground);
+  await publishNotifications(ground);
 }
 
 /** Does something while a key's slot is on its way to another node. */
@@ -502,9 +537,15 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     scope: { transport: 'stream' },
     run: addToStream,
   },
+  notifications: {
+    title: 'notifications are published, edited, removed and listed',
+    roles: ['notifications'],
+    scope: {},
+    run: publishNotifications,
+  },
   database: {
     title: 'another database is used',
-    roles: ['serving', 'worker', 'publisher'],
+    roles: ['serving', 'worker', 'publisher', 'notifications'],
     scope: { db: 2 },
     run: useDatabase,
   },
@@ -514,6 +555,13 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     scope: { store: users },
     cluster: true,
     run: clusterSessions,
+  },
+  clusterNotifications: {
+    title: 'notifications in a Cluster, and a slot that moves',
+    roles: ['notifications'],
+    scope: {},
+    cluster: true,
+    run: clusterNotifications,
   },
   clusterPubSub: {
     title: 'everything is asked by pub/sub in a Cluster',

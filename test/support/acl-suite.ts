@@ -9,6 +9,7 @@ const ROLES: Record<Role, readonly AclRole[]> = {
   serving: ['serving'],
   worker: ['worker'],
   embedded: ['serving', 'worker'],
+  notifications: ['notifications'],
 };
 
 /**

@@ -40,7 +40,9 @@ describe('ACL rules', () => {
     ];
     const granted = new Set(
       scopes.flatMap((one) =>
-        [...rightsOf('serving', one), ...rightsOf('worker', one)].flatMap(({ commands }) => commands),
+        (['serving', 'worker', 'notifications'] as const).flatMap((role) =>
+          rightsOf(role, one).flatMap(({ commands }) => commands),
+        ),
       ),
     );
     const called = new Set<string>();
@@ -65,7 +67,7 @@ describe('ACL rules', () => {
   });
 
   it('have neither +@all nor ~* nor allchannels, for any role and server', async () => {
-    for (const role of ['serving', 'worker', 'publisher'])
+    for (const role of ['serving', 'worker', 'publisher', 'notifications'])
       for (const version of ['6.2', '7.0', '8.2'])
         for (const transport of ['pubsub', 'stream']) {
           const rule = await printed(

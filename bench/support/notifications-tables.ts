@@ -1,0 +1,44 @@
+/** The tables of bench/results/notifications.json. */
+import { markdown, Results, type Row, short, whole } from './results.js';
+
+const notifications = new Results('notifications');
+
+/** By the name that stands in the marker before it. */
+export function notificationsTables(): Record<string, string> {
+  const rows = notifications.table('publishing: beside rows');
+  const lists = notifications.table('publishing: to a group');
+  const number = (row: Row, beginning: string) =>
+    Number(Object.entries(row).find(([column]) => column.startsWith(beginning))?.[1]);
+  const ofEach = (title: string, get: (row: Row) => string) => [title, ...rows.map(get)];
+  const ofLists = (column: string) => lists.map((row) => short(number(row, column))).join('; ');
+  const nobody = rows.slice(1).map(() => '');
+  return {
+    'notifications-publishing': markdown(
+      ['', ...rows.map(({ side }) => String(side))],
+      [
+        ofEach('writes to publish to 1,000,000 users', (row) => whole(number(row, 'writes'))),
+        ofEach('time to publish to 1,000,000 users, s', (row) => short(number(row, 's to publish'))),
+        ofEach('memory a user, of 30 notifications, bytes', (row) => short(number(row, 'bytes a user'))),
+        [
+          'calls a publication; its write commands, to a list that is not full; full',
+          `${ofLists('calls')} (${ofLists('write')})`,
+          ...nobody,
+        ],
+        ['ms a publication, median, list of 50; full, of 100', ofLists('ms, median'), ...nobody],
+        ['Redis’ own time for it, µs', ofLists('Redis’ own'), ...nobody],
+      ],
+    ),
+    'notifications-kept': markdown(
+      ['', 'acknowledged', 'lost', 'told as unknown, or not durable', 'acknowledged a second'],
+      notifications
+        .table('kept: ')
+        .map((row) => [
+          String(row.what),
+          whole(number(row, 'acknowledged')),
+          whole(number(row, 'lost')),
+          whole(number(row, 'told')),
+          short(number(row, 'acknowledged a second')),
+        ]),
+    ),
+  };
+}
