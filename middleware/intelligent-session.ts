@@ -167,6 +167,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     notified,
     groupsOf: (req) => notifications?.groups(req as ExpressRequest) ?? [],
   };
+  if (notified) serving.addMetrics(notified.metrics);
   const responses = new Responses(ownStore?.client);
   const reading = new UnfinishedWork(ownStore?.client);
   const wait = (work: Promise<unknown>) => reading.track(work);

@@ -32,7 +32,8 @@ function insightGroups(scope: AclScope): RightGroup[] {
   const used: (readonly [name: string, commands: readonly string[]])[] = descriptors.flatMap((command) =>
     Object.entries({ ...command.uses, ...(cluster && command.usesInCluster) }),
   );
-  const groups = [...new Set(used.map(([name]) => name))].map((name) => {
+  // a page view also renews what commands do nothing else with
+  const groups = [...new Set([...used.map(([name]) => name), ...keptKeys])].map((name) => {
     const how = used.flatMap(([key, commands]) => (key === name ? commands : []));
     const isKept = (keptKeys as readonly string[]).includes(name);
     return {

@@ -18,6 +18,7 @@ interface Value {
  */
 export class Metrics {
   readonly #metrics: { name: string; help: string; type: 'counter' | 'gauge' | 'histogram'; values(): Value[] }[] = [];
+  readonly #included: Metrics[] = [];
   #registry: PromRegistry | undefined;
 
   counter(name: string, help: string, labelNames: readonly string[] = []): Counter {
@@ -45,6 +46,11 @@ export class Metrics {
     return histogram;
   }
 
+  /** What another one counts is in this one's registry, too, if that was not asked for yet. */
+  include(other: Metrics): void {
+    this.#included.push(other);
+  }
+
   get registry(): PromRegistry {
     this.#registry ??= this.#makeRegistry();
     return this.#registry;
@@ -52,7 +58,7 @@ export class Metrics {
 
   #makeRegistry(): PromRegistry {
     const registry = newRegistry();
-    for (const { values, ...metric } of this.#metrics) {
+    for (const { values, ...metric } of [this, ...this.#included].flatMap((one) => one.#metrics)) {
       // all that a registry uses of a metric; its types require prom-client's own classes
       const readable = {
         ...metric,

@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events';
-import type { PromRegistry } from '../metrics/metrics.js';
+import type { Metrics, PromRegistry } from '../metrics/metrics.js';
 
 /**
  * Why a request went unanswered: no worker listens; none answered in time; none has for some time, so that nobody waited
@@ -68,6 +68,8 @@ export interface Executor extends EventEmitter<ExecutorEvents> {
   readonly namespace: string;
   /** A registry of prom-client's. Throws ERR_INTELLIGENT_SESSION_METRICS where prom-client is not installed. */
   readonly metrics: PromRegistry;
+  /** For intelligentSession(): what else it counts is in the same registry. */
+  addMetrics(metrics: Metrics): void;
   /** Sends a command that nobody waits for. One PUBLISH or XADD; embedded, a part of a script call. */
   send(command: string, sid: string, payload: unknown, options: SendOptions): void;
   /**

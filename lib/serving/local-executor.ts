@@ -109,6 +109,10 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     return this.#metrics.registry;
   }
 
+  addMetrics(metrics: Metrics): void {
+    this.#metrics.include(metrics);
+  }
+
   send(...request: Parameters<Executor['send']>): void {
     this.#dispatcher.send(...request);
   }

@@ -118,6 +118,10 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     return this.#metrics.registry;
   }
 
+  addMetrics(metrics: Metrics): void {
+    this.#metrics.include(metrics);
+  }
+
   send(...request: Parameters<Executor['send']>): void {
     this.#dispatcher.send(...request);
   }
