@@ -77,7 +77,7 @@ interface Mark {
 }
 
 /** A list with so many single positions has its mark raised, where all before one of them is read. */
-const MANY_POSITIONS = 16;
+const MANY_POSITIONS = 8;
 
 /**
  * What visitors read of notifications, and what they have read: by this process itself, so that it goes on where no worker is. A question

@@ -116,7 +116,8 @@ describe('a site whose notifications are in a Redis that is away', () => {
         degraded.splice(0);
       }
       const lines = warnings.codes.filter((code) => !/REDIS_BACK$/.test(code));
-      expect(new Set(lines)).to.deep.equal(new Set(['INTELLIGENT_SESSION_REDIS_AWAY']));
+      expect(lines.filter((code) => code !== 'INTELLIGENT_SESSION_REDIS_AWAY')).to.deep.equal([]);
+      expect(lines.length).to.be.at.least(1);
       expect(lines.length, 'a line each time that it went').to.be.at.most(3);
     } finally {
       warnings.close();
