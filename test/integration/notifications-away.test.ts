@@ -115,6 +115,9 @@ describe('a site whose notifications are in a Redis that is away', () => {
         await until('it is away', async () => (await unread()).degraded);
         degraded.splice(0);
       }
+      const counted = await sessions.serving.metrics.metrics();
+      expect(counted).to.match(/notification_requests_total\{method="unread",result="redis"\} [1-9]/);
+      expect(counted).to.match(/notification_lists_total\{source="redis"\} [1-9]/);
       const lines = warnings.codes.filter((code) => !/REDIS_BACK$/.test(code));
       expect(lines.filter((code) => code !== 'INTELLIGENT_SESSION_REDIS_AWAY')).to.deep.equal([]);
       expect(lines.length).to.be.at.least(1);
