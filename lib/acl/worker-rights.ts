@@ -1,4 +1,4 @@
-import { descriptors, keptKeys } from '../intelligence/commands.js';
+import { descriptors, keptKeys, TEMPORARY_BY_SITE } from '../intelligence/commands.js';
 import { commandKeys } from '../intelligence/keys.js';
 import { shapeKey, workersKey } from '../redis/keys.js';
 import { ownKeyGroups } from './own-key-rights.js';
@@ -50,6 +50,7 @@ export function workerGroups(scope: AclScope): RightGroup[] {
   const { namespace, transport, bloom, sessionGlob } = scope;
   const stream = transport === 'stream';
   const workers = workersKey(namespace);
+  const usedKeys = Object.entries(commandKeys(namespace, '*')).filter(([name]) => !TEMPORARY_BY_SITE.includes(name));
   // the sender of a request chooses whether the answer goes to an inbox or to a list
   const answers = [inboxes(scope), ...replyLists(scope)];
   const expiry = ['pttl', 'pexpire'];
@@ -63,7 +64,7 @@ export function workerGroups(scope: AclScope): RightGroup[] {
       commands: SCRIPT,
       keys: all([
         shapeKey(namespace),
-        ...Object.values(commandKeys(namespace, '*')),
+        ...usedKeys.map(([, key]) => key),
         ...answers,
         ...some(stream, streams(scope), leases(scope), workers),
       ]),
