@@ -5,13 +5,17 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { report } from './support/figures.js';
 import { keptNotifications } from './support/notifications-kept.js';
+import { markedNotifications } from './support/notifications-marks.js';
 import { publishingNotifications } from './support/notifications-publishing.js';
+import { readingNotifications } from './support/notifications-reading.js';
 
 type Tables = Readonly<Record<string, readonly object[]>>;
 
 /** Each gives its tables; the name of a section is the beginning of the title of each of its tables. */
 const sections: Readonly<Record<string, () => Promise<Tables>>> = {
   publishing: publishingNotifications,
+  reading: readingNotifications,
+  marks: markedNotifications,
   kept: keptNotifications,
 };
 

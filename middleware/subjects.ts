@@ -215,8 +215,10 @@ export class Subjects implements SubjectHooks {
     this.#carried.set(from, carried);
     const options = { ttlSeconds: this.userTtlSeconds, timeoutMs: CARRY_TIMEOUT_MS };
     const asked = this.serving.ask('carry', user, encodeId(from), options);
-    void Promise.all([asked, this.alsoCarry(from, user)]).then(([{ answered }, alsoDone]) => {
-      carried.isDone = answered && alsoDone;
+    const alsoCarried = Promise.all([asked, this.alsoCarry(from, user)]);
+    void alsoCarried.then(async ([{ answered }, alsoDone]) => {
+      // Until the answer another request of the same session may have kept something: what comes later is the user's at once.
+      carried.isDone = answered && alsoDone && (await this.alsoCarry(from, user));
       // The next request of this session asks again.
       if (!carried.isDone) this.#carried.delete(from);
     });

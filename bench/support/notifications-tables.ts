@@ -28,6 +28,43 @@ export function notificationsTables(): Record<string, string> {
         ['Redis’ own time for it, µs', ofLists('Redis’ own'), ...nobody],
       ],
     ),
+    'notifications-reading': markdown(
+      ['', 'server', 'round trips', 'Redis’ own time, µs', 'ms a question, median', 'p99'],
+      notifications
+        .table('reading: ')
+        .map((row) => [
+          String(row.side),
+          String(row.server),
+          whole(number(row, 'round trips')),
+          short(number(row, 'Redis’ own')),
+          short(number(row, 'ms a question')),
+          short(number(row, 'ms, p99')),
+        ]),
+    ),
+    'notifications-wrong': markdown(
+      ['unread ones', 'read as seen', 'read ones that read as unread'],
+      notifications
+        .table('marks: wrong')
+        .map((row) => ['unread', 'wrong “seen”', 'wrong “unread”'].map((column) => whole(number(row, column)))),
+    ),
+    'notifications-memory': markdown(
+      ['what a user does', 'bytes at the end', 'bytes at most'],
+      notifications
+        .table('marks: memory')
+        .map((row) => [String(row.habit), whole(number(row, 'bytes at the end')), whole(number(row, 'bytes at most'))]),
+    ),
+    'notifications-marks-kept': markdown(
+      ['', 'acknowledged', 'lost', 'told as unknown, or not durable', 'acknowledged a second'],
+      notifications
+        .table('marks: acknowledged')
+        .map((row) => [
+          String(row.what),
+          whole(number(row, 'acknowledged')),
+          whole(number(row, 'lost')),
+          whole(number(row, 'told')),
+          short(number(row, 'acknowledged a second')),
+        ]),
+    ),
     'notifications-kept': markdown(
       ['', 'acknowledged', 'lost', 'told as unknown, or not durable', 'acknowledged a second'],
       notifications

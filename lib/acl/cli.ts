@@ -15,7 +15,10 @@ import { PASSWORD, ruleOf } from './rule.js';
 import { askServer, versionOf } from './server.js';
 
 const ROLES = ['serving', 'worker', 'publisher', 'notifications'] as const satisfies readonly AclRole[];
-const FEATURES = ['users', 'near-cache', 'expired-events', 'scan'] as const satisfies readonly StoreFeature[];
+const FEATURES = [
+  ...(['users', 'near-cache', 'expired-events', 'scan'] as const),
+  'notifications',
+] as const satisfies readonly StoreFeature[];
 
 /** A text that is one word of a rule and ends no selector. */
 const word = v.pipe(
@@ -55,7 +58,7 @@ export const schema = v.strictObject({
   shard: v.pipe(v.optional(v.string()), about("The worker's shard, with pub/sub.", { flag: '<i/n>' })),
   store: v.pipe(
     v.optional(check.list(v.picklist(FEATURES)), []),
-    about('What else the store does.', { flag: '<feature...>' }),
+    about('What else the store, or the site, does.', { flag: '<feature...>' }),
   ),
   format: v.pipe(
     v.optional(v.picklist(['setuser', 'aclfile']), 'setuser'),

@@ -1,11 +1,11 @@
-import { inboxListKey, notificationsKey, shapeKey } from '../redis/keys.js';
+import { goneKey, inboxListKey, notificationsKey, seenKey, shapeKey } from '../redis/keys.js';
 import { changesChannel } from '../transport/protocol.js';
 import type { AclScope, RightGroup } from './scope.js';
 import { all, clock, connection, nodes, SCRIPT } from './shared-rights.js';
 
 /** The rights of who publishes notifications: groups' lists and users' own, and nothing else that is known of anybody. */
 export function notificationsGroups(scope: AclScope): RightGroup[] {
-  const { namespace, db } = scope;
+  const { namespace } = scope;
   return [
     connection(scope),
     ...nodes(scope),
@@ -16,12 +16,34 @@ export function notificationsGroups(scope: AclScope): RightGroup[] {
       keys: all([notificationsKey(namespace, '*'), inboxListKey(namespace, '*')]),
     },
     { name: 'shape', commands: ['hmget'], keys: [`%R~${shapeKey(namespace)}`] },
-    {
-      name: 'changes',
-      commands: ['publish'],
-      channels: [changesChannel(namespace, { group: '*' }, db), changesChannel(namespace, { subject: '*' }, db)],
-    },
+    { name: 'changes', commands: ['publish'], channels: [...ofLists(scope), ...ofSubjects(scope)] },
     // with the option `durable`
     { name: 'durable', commands: ['wait'] },
   ];
 }
+
+/** What a serving process needs besides, whose visitors read notifications. */
+export function readerGroups(scope: AclScope): RightGroup[] {
+  const { namespace } = scope;
+  const [seen, inbox, gone] = [seenKey, inboxListKey, goneKey].map((keyOf) => keyOf(namespace, '*')) as [
+    string,
+    string,
+    string,
+  ];
+  const lists = notificationsKey(namespace, '*');
+  return [
+    clock,
+    { name: 'reading', commands: SCRIPT, keys: all([seen, inbox, gone, lists]) },
+    // its expiry is renewed by the rights on all that is kept of a subject
+    { name: 'seen', commands: ['hgetall', 'hget', 'hset', 'hsetnx', 'hdel'], keys: all([seen]) },
+    { name: 'lists', commands: ['hgetall'], keys: [`%R~${inbox}`, `%R~${lists}`] },
+    { name: 'ended', commands: ['get', 'exists'], keys: [`%R~${gone}`] },
+    { name: 'read', commands: ['publish'], channels: ofSubjects(scope) },
+    { name: 'hearing', commands: ['subscribe', 'unsubscribe'], channels: [...ofLists(scope), ...ofSubjects(scope)] },
+    // with `durable`
+    { name: 'durable', commands: ['wait'] },
+  ];
+}
+
+const ofLists = ({ namespace, db }: AclScope) => [changesChannel(namespace, { group: '*' }, db)];
+const ofSubjects = ({ namespace, db }: AclScope) => [changesChannel(namespace, { subject: '*' }, db)];

@@ -1,8 +1,8 @@
 /** An Express process (store and insight); a worker; what only sends messages, without sessions (WIRE.md); who publishes notifications. */
 export type AclRole = 'serving' | 'worker' | 'publisher' | 'notifications';
 
-/** The features of the store that need further rights. */
-export type StoreFeature = 'users' | 'near-cache' | 'expired-events' | 'scan';
+/** What needs further rights of a serving process: features of the store, and reading notifications. */
+export type StoreFeature = 'users' | 'near-cache' | 'expired-events' | 'scan' | 'notifications';
 
 /** The features of a server, which server.ts asks for. */
 export interface ServerFeatures {

@@ -1,6 +1,7 @@
 import { commandKeys } from '../intelligence/keys.js';
 import { expiredChannel, INVALIDATIONS } from '../redis/channels.js';
 import { endedPrefix, formsBeside, sessionKey, userSessionsPrefix } from '../redis/keys.js';
+import { readerGroups } from './notifications-rights.js';
 import { ownKeys } from './own-key-rights.js';
 import type { AclScope, RightGroup } from './scope.js';
 import {
@@ -34,7 +35,7 @@ export function servingGroups(scope: AclScope): RightGroup[] {
   return [
     connection(scope),
     ...nodes(scope),
-    ...some(users, clock),
+    ...some(users && !store.has('notifications'), clock),
     {
       name: 'sessions',
       commands: [
@@ -55,6 +56,7 @@ export function servingGroups(scope: AclScope): RightGroup[] {
       ],
       keys: all([user, ...(cluster ? usersEnded : [])]),
     }),
+    ...(store.has('notifications') ? readerGroups(scope) : []),
     ...some(store.has('scan'), { name: 'scan', commands: ['scan'] }),
     ...some(store.has('near-cache'), {
       name: 'near-cache',

@@ -1,4 +1,4 @@
-import { descriptors, keptKeys } from '../intelligence/commands.js';
+import { descriptors, keptKeys, TEMPORARY_BY_SITE } from '../intelligence/commands.js';
 import { commandKeys } from '../intelligence/keys.js';
 import { shapeKey, workersKey } from '../redis/keys.js';
 import { ownKeyGroups } from './own-key-rights.js';
@@ -32,7 +32,8 @@ function insightGroups(scope: AclScope): RightGroup[] {
   const used: (readonly [name: string, commands: readonly string[]])[] = descriptors.flatMap((command) =>
     Object.entries({ ...command.uses, ...(cluster && command.usesInCluster) }),
   );
-  const groups = [...new Set(used.map(([name]) => name))].map((name) => {
+  // a page view also renews what commands do nothing else with
+  const groups = [...new Set([...used.map(([name]) => name), ...keptKeys])].map((name) => {
     const how = used.flatMap(([key, commands]) => (key === name ? commands : []));
     const isKept = (keptKeys as readonly string[]).includes(name);
     return {
@@ -49,6 +50,7 @@ export function workerGroups(scope: AclScope): RightGroup[] {
   const { namespace, transport, bloom, sessionGlob } = scope;
   const stream = transport === 'stream';
   const workers = workersKey(namespace);
+  const usedKeys = Object.entries(commandKeys(namespace, '*')).filter(([name]) => !TEMPORARY_BY_SITE.includes(name));
   // the sender of a request chooses whether the answer goes to an inbox or to a list
   const answers = [inboxes(scope), ...replyLists(scope)];
   const expiry = ['pttl', 'pexpire'];
@@ -62,7 +64,7 @@ export function workerGroups(scope: AclScope): RightGroup[] {
       commands: SCRIPT,
       keys: all([
         shapeKey(namespace),
-        ...Object.values(commandKeys(namespace, '*')),
+        ...usedKeys.map(([, key]) => key),
         ...answers,
         ...some(stream, streams(scope), leases(scope), workers),
       ]),

@@ -23,7 +23,7 @@ const folders = {
 type BuiltIn = (typeof folders)[keyof typeof folders];
 /** What the site keeps of a subject beside the commands' keys: which notifications were read, and a user's own ones (lib/notifications). */
 const KEPT_BY_SITE = ['seen'] as const;
-const TEMPORARY_BY_SITE = ['inbox'] as const;
+export const TEMPORARY_BY_SITE: readonly string[] = ['inbox'];
 /** The last part of a key of what is kept of a session. */
 export type KeptKey = BuiltIn['makes'][number] | (typeof KEPT_BY_SITE)[number];
 

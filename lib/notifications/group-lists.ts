@@ -11,6 +11,8 @@ const listScript = new Script<string[]>(loadScript('lib/notifications/list.lua')
 /** A process keeps so many lists, and so much of their text. */
 const MAX_LISTS = 1_000;
 const MAX_LENGTH = 16_777_216;
+/** A list is read again after so long, since a node of a Cluster can lose what another one tells. */
+const MAX_AGE_MS = 60_000;
 
 interface KeptList {
   /** Undefined where it has changed since, or was not read yet. */
@@ -18,6 +20,8 @@ interface KeptList {
   /** Counts the changes that were heard: what was read before one of them is not kept. */
   changes: number;
   length: number;
+  /** When it was asked for, by this process' clock. */
+  askedMs: number;
   readonly unfollow: () => void;
 }
 
@@ -53,7 +57,7 @@ export class GroupLists {
   get(group: string): StoredList | Promise<StoredList> {
     const kept = this.#kept.get(group) ?? this.#follow(group);
     const isHeard = this.changes.isHeard({ group });
-    if (kept.list && isHeard) {
+    if (kept.list && isHeard && performance.now() - kept.askedMs < MAX_AGE_MS) {
       this.onRead('cache');
       return kept.list;
     }
@@ -63,13 +67,18 @@ export class GroupLists {
 
   async #read(group: string, kept: KeptList, isHeard: boolean): Promise<StoredList> {
     const { changes } = kept;
+    const askedMs = performance.now();
     const [nowUs, ...fields] = await listScript.run(this.target.client, [this.lists.group(group).key]);
     this.onTime(Number(nowUs));
     const list = parseList(fields);
+    const length = fields.reduce((sum, field) => sum + field.length, 0);
     // Whoever changes the list tells it before this reply was sent, or after it: then it is heard.
-    if (isHeard && kept.changes === changes && this.changes.isHeard({ group }) && this.#kept.peek(group) === kept) {
+    const isCurrent = kept.changes === changes && this.changes.isHeard({ group }) && this.#kept.peek(group) === kept;
+    // One that is longer than all may be together is read each time.
+    if (isHeard && isCurrent && length < MAX_LENGTH) {
       kept.list = list;
-      kept.length = fields.reduce((sum, { length }) => sum + length, 0);
+      kept.length = length;
+      kept.askedMs = askedMs;
       this.#kept.set(group, kept);
     }
     return list;
@@ -80,6 +89,7 @@ export class GroupLists {
       list: undefined,
       changes: 0,
       length: 0,
+      askedMs: 0,
       unfollow: this.changes.follow({ group }, () => {
         kept.changes++;
         kept.list = undefined;

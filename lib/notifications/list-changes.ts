@@ -90,16 +90,16 @@ export class ListChanges extends EventEmitter<ListChangesEvents> {
     this.#client ??= this.#open();
     const client = this.#client;
     if (client.status !== 'ready' || channels.length === 0) return;
+    const followed = channels.map((channel) => this.#followed.get(channel));
     client.subscribe(...channels).then(
       () => {
         this.#reported = undefined;
-        for (const channel of channels) {
-          const followed = this.#followed.get(channel);
-          if (followed) followed.isHeard = true;
-        }
+        // What was given up meanwhile and is followed anew has a later SUBSCRIBE: between both nothing is heard.
+        for (const one of followed) if (one) one.isHeard = true;
         if ([...this.#followed.values()].every(({ isHeard }) => isHeard)) this.emit('ready');
       },
       (cause: unknown) => {
+        if (this.#isClosed) return;
         const error = redisFault(cause);
         if (error.message !== this.#reported) this.emit('fault', error);
         this.#reported = error.message;

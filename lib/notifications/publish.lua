@@ -1,6 +1,6 @@
 -- Publishes a notification: adds it to its list, under an id that stands there once. What has expired is removed, and of what is visible
--- the oldest beyond the bound. A list's field ':' is its version and the position that was published last: `1 <position>`. All others are
--- notifications: `<position> <expires> <flags> <JSON>`, the flag e where the publisher gave the expiry. Positions and times are µs.
+-- the oldest beyond the bound. A list's field ':' is its version and the last position of what is visible, of which a planned one counts
+-- from the publication on that follows it: `1 <position>`. All others are notifications: `<position> <expires> <flags> <JSON>`, the flag e where the publisher gave the expiry. Positions and times are µs.
 -- KEYS  the list, a hash
 -- ARGV  the notification's id; its JSON; from when on it is to be seen, 0 for at once; when it expires, 0 where the publisher has not
 --       said; how long notifications are kept; how many the list may have, and as many that are to be seen later; the channel of the
@@ -28,11 +28,13 @@ end
 -- one pass over the list: which positions are taken, what is visible, what has expired
 local taken, visible, removed, scheduled = {}, {}, {}, 0
 local untilNow = math.max(now, last)
+local newest = last
 local fields = redis.call('HGETALL', key)
 for i = 1, #fields, 2 do
   local position, ends = string.match(fields[i + 1], '^(%d+) (%d+) ')
-  if fields[i] ~= ':' and fields[i] ~= id and position then
-    position = tonumber(position)
+  position = fields[i] ~= ':' and tonumber(position)
+  if position and position <= untilNow then newest = math.max(newest, position) end
+  if fields[i] ~= id and position then
     if tonumber(ends) <= now then
       removed[#removed + 1] = fields[i]
     else
@@ -43,15 +45,16 @@ for i = 1, #fields, 2 do
 end
 
 local isLater = planned > untilNow
+last = newest
 local position = isLater and planned or math.max(last + 1, now)
 while taken[position] do position = position + 1 end
 if isLater then
   if scheduled >= most then return { -1, '0', '' } end
 else
   last = position
-  table.sort(visible, function(one, other) return one[1] < other[1] end)
-  for i = 1, #visible + 1 - most do removed[#removed + 1] = visible[i][2] end
 end
+table.sort(visible, function(one, other) return one[1] < other[1] end)
+for i = 1, #visible + (isLater and 0 or 1) - most do removed[#removed + 1] = visible[i][2] end
 
 local flags = expires == 0 and '-' or 'e'
 local ends = position + keptFor

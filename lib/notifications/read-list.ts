@@ -44,5 +44,11 @@ export class ReadList {
 /** The position of the oldest that is visible; 0 where none is. */
 export const oldestVisible = ({ items }: ReadList): number => items.at(-1)?.position ?? 0;
 
-/** The oldest position that a list still has: whatever was before it is not listed any more. */
-export const oldestOf = ({ items }: StoredList): number => items.at(-1)?.position ?? 1;
+/**
+ * Up to where all may count as read, where all that a list has up to `position` is. What is published later gets a position behind `last`,
+ * whatever the clocks of the servers say; it may be before one that was planned and is visible by now.
+ */
+export const watermarkUpTo = (position: number, { last }: StoredList): number => Math.max(0, Math.min(position, last));
+
+/** Up to where a list has nothing any more, so that no mark of it is needed. */
+export const gonePositions = (list: StoredList): number => watermarkUpTo((list.items.at(-1)?.position ?? 1) - 1, list);

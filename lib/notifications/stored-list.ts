@@ -13,7 +13,7 @@ export interface StoredNotification {
 
 /** A list as a HGETALL gives it, read. */
 export interface StoredList {
-  /** The position of what was published last, without those whose time was planned. */
+  /** The last position of what was visible at the last publication: what is published later is behind it. */
   readonly last: number;
   /** All that stands in it, newest first: also what is to be seen later, and what has expired and was not removed yet. */
   readonly items: readonly StoredNotification[];

@@ -19,10 +19,10 @@ import { type Change, changesChannel, formatChange } from '../transport/protocol
 import { type DurableOptions, DurableWrites, type WriteOutcome } from './durable-writes.js';
 import { GroupLists } from './group-lists.js';
 import { ListChanges } from './list-changes.js';
+import { gonePositions, ReadList, watermarkUpTo } from './read-list.js';
 import { isRead, SeenHash, SINCE, seenField } from './read-state.js';
 import { RecipientLists } from './recipient-list.js';
 import { parseList, type StoredList } from './stored-list.js';
-import { oldestOf, ReadList } from './read-list.js';
 
 const readScript = new Script<[nowUs: string, instead: string, seen: string[], own: string[]]>(
   loadScript('lib/notifications/read.lua'),
@@ -77,7 +77,7 @@ interface Mark {
 }
 
 /** A list with so many single positions has its mark raised, where all before one of them is read. */
-const MANY_POSITIONS = 16;
+const MANY_POSITIONS = 8;
 
 /**
  * What visitors read of notifications, and what they have read: by this process itself, so that it goes on where no worker is. A question
@@ -155,7 +155,7 @@ export class VisitorNotifications {
       const { lists } = await this.#read(groups, reader);
       const marks = lists.flatMap((list): Mark[] => {
         const item = list.items.find((one) => one.id === id);
-        return item ? [{ list, upTo: oldestOf(list.list) - 1, position: item.position }] : [];
+        return item ? [{ list, upTo: gonePositions(list.list), position: item.position }] : [];
       });
       if (marks.length === 0) return null;
       return (await this.#mark(reader, marks)) ?? this.#isGone('markNotificationSeen');
@@ -168,7 +168,10 @@ export class VisitorNotifications {
       const { lists } = await this.#read(groups, reader);
       const marks = lists.flatMap((list): Mark[] => {
         const [newest] = list.items;
-        return newest ? [{ list, upTo: newest.position }] : [];
+        if (!newest) return [];
+        const upTo = watermarkUpTo(newest.position, list.list);
+        const planned = list.items.filter(({ position }) => position > upTo);
+        return [{ list, upTo }, ...planned.map(({ position }) => ({ list, upTo, position }))];
       });
       const marked = marks.length === 0 || (await this.#mark(reader, marks)) !== undefined;
       return marked || this.#isGone('markAllSeen');
@@ -258,7 +261,7 @@ export class VisitorNotifications {
     const namespace = this.#namespace;
     const keys = [seenKey, goneKey].map((keyOf) => keyOf(namespace, subject));
     const channel = isTold ? changesChannel(namespace, { subject }, this.#target.database) : '';
-    const fields = marks.flatMap(({ list, upTo, position = '' }) => [list.field, Math.max(0, upTo), position]);
+    const fields = marks.flatMap(({ list, upTo, position = '' }) => [list.field, upTo, position]);
     const args = [...keys, ttlSeconds * 1000, channel, ...fields];
     const [outcome, untold] = this.#durable
       ? await this.#durable.run(markScript, args, outcomeOf)
@@ -275,7 +278,7 @@ export class VisitorNotifications {
       if (!list.state || list.state.positions.size <= MANY_POSITIONS) return [];
       let upTo = 0;
       for (const item of [...list.items].reverse()) {
-        if (!isRead(list.state, item)) break;
+        if (!isRead(list.state, item) || item.position > list.list.last) break;
         upTo = item.position;
       }
       return upTo > list.state.upTo ? [{ list, upTo }] : [];
@@ -301,7 +304,9 @@ export class VisitorNotifications {
       this.#unanswered(method, 'timeout');
     } catch (error) {
       this.#unanswered(method, 'redis');
-      this.hooks.fault(error instanceof IntelligentSessionError ? error : redisFault(error));
+      const fault = error instanceof IntelligentSessionError ? error : redisFault(error);
+      // That Redis is away is told by `away`, once, and not by each page.
+      if (fault.code !== 'ERR_INTELLIGENT_SESSION_NOT_READY') this.hooks.fault(fault);
     } finally {
       timeout?.clear();
     }

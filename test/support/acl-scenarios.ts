@@ -9,8 +9,16 @@ import { builtIn } from '../../lib/intelligence/commands.js';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
 import { createNotifications } from '../../lib/notifications/index.js';
-import { leaseKey, notificationsKey, ownKey, streamKey } from '../../lib/redis/keys.js';
-import { channelOf, formatRequestId, GROUP, inboxKey, requestOf } from '../../lib/transport/protocol.js';
+import { VisitorNotifications } from '../../lib/notifications/visitor-notifications.js';
+import { leaseKey, notificationsKey, ownKey, seenKey, streamKey } from '../../lib/redis/keys.js';
+import {
+  changesChannel,
+  channelOf,
+  formatRequestId,
+  GROUP,
+  inboxKey,
+  requestOf,
+} from '../../lib/transport/protocol.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { Worker } from '../../lib/worker/worker.js';
 import { type AclGround, NAMESPACE } from './acl-ground.js';
@@ -187,6 +195,10 @@ const asking = (serving: RemoteExecutor) => async (command: string, payload: unk
 
 async function askBuiltIns(ground: AclGround, serving: RemoteExecutor): Promise<void> {
   const ask = asking(serving);
+  // the first page view renews what is kept beside the commands' keys
+  const seen = seenKey(NAMESPACE, 'visitor');
+  await ground.ask('hset', seen, '@', '1');
+  await ground.ask('pexpire', seen, '30000');
   for (let i = 0; i < 12; i++) await ask('pageview', `/${i}`, 'visitor');
   expect(await ask('pageview', '/0', 'visitor')).to.include({ totalPages: 13, previouslyVisited: true });
   await ground.admin.script('FLUSH');
@@ -425,12 +437,58 @@ async function clusterNotifications(ground: AclGround): Promise<void> {
   });
 }
 
+/** All that a site does whose visitors read notifications. */
+async function readNotifications(ground: AclGround): Promise<void> {
+  const publisher = createNotifications({ redis: ground.as('notifications'), namespace: NAMESPACE });
+  ground.closing(() => publisher.close());
+  const open = (faults: string[], durable?: { replicas: number; timeoutMs: number }) => {
+    const limits = { timeoutMs: 2000, maxWaitMs: 2000, durable };
+    const options = { namespace: NAMESPACE, itemSecret: undefined, earlier: 'read', ...limits } as const;
+    const reading = new VisitorNotifications(ground.as('serving'), options, {
+      fault: (error) => faults.push(error.message),
+      unanswered: (method, why) => faults.push(`${method}: ${why}`),
+    });
+    ground.closing(() => reading.close(0));
+    return reading;
+  };
+  const [faults, notDurable]: [string[], string[]] = [[], []];
+  const reading = open(faults);
+  const ann = { subject: robin, ttlSeconds: 60 };
+  const groups = ['all'];
+  await publisher.publish({ group: 'all' }, { id: 'one', title: 'One' });
+  await publisher.publish({ user: 'robin' }, { id: 'own', title: 'Own' });
+  await ground.until('lists are kept', async () => {
+    expect(await reading.read('unread', groups, ann)).to.have.nested.property('lists.length', 2);
+    return /lists_total\{source="cache"\} [1-9]/.test(await reading.metrics.registry.metrics());
+  });
+  expect(await reading.mark('own', groups, ann)).to.equal(true);
+  expect(await reading.markAll(groups, ann)).to.equal(true);
+  const visitor = { subject: 'reads-first', ttlSeconds: 60 };
+  expect(await reading.mark('one', groups, visitor)).to.equal(true);
+  expect(await reading.carry(visitor.subject, ann)).to.equal(true);
+  expect(await reading.read('unread', groups, visitor)).to.have.nested.property('lists.length', 2);
+
+  const told: string[] = [];
+  const unfollow = reading.changes.follow({ subject: robin }, ({ type }) => void told.push(type));
+  await ground.until('the user is listened to', () => reading.changes.isHeard({ subject: robin }));
+  await publisher.publish({ user: 'robin' }, { id: 'newest', title: 'Newest' });
+  await open(notDurable, { replicas: 5, timeoutMs: 100 }).mark('newest', groups, ann);
+  expect(notDurable.join()).to.match(/of 5 replicas/);
+  await ground.until('what is read is heard of', () => told.includes('read'));
+  unfollow();
+  const channel = changesChannel(NAMESPACE, { subject: robin }, ground.scope.db);
+  if (!ground.isCluster)
+    await ground.until('nobody listens', async () => (await ground.admin.pubsub('NUMSUB', channel))[1] === 0);
+  expect(faults).to.deep.equal([]);
+}
+
 async function useDatabase(ground: AclGround): Promise<void> {
   const { worker, serving } = await startBoth(ground);
   await askBuiltIns(ground, serving);
   expect(await worker.isReady()).to.equal(true);
   await publishAll(ground);
   await publishNotifications(ground);
+  await readNotifications(ground);
 }
 
 /** Does something while a key's slot is on its way to another node. */
@@ -471,6 +529,7 @@ async function clusterMessages(ground: AclGround): Promise<void> {
 
 const both = ['serving', 'worker'] as const;
 const users = new Set(['users'] as const);
+const notified = new Set(['notifications'] as const);
 
 export const scenarios: Readonly<Record<string, Scenario>> = {
   sessions: { title: 'sessions are read, saved, touched and ended', roles: ['serving'], scope: {}, run: saveAndEnd },
@@ -543,10 +602,16 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     scope: {},
     run: publishNotifications,
   },
+  reader: {
+    title: 'notifications are read, marked, carried and listened to',
+    roles: ['serving', 'notifications'],
+    scope: { store: notified },
+    run: readNotifications,
+  },
   database: {
     title: 'another database is used',
     roles: ['serving', 'worker', 'publisher', 'notifications'],
-    scope: { db: 2 },
+    scope: { db: 2, store: notified },
     run: useDatabase,
   },
   clusterSessions: {
@@ -562,6 +627,13 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     scope: {},
     cluster: true,
     run: clusterNotifications,
+  },
+  clusterReader: {
+    title: 'notifications are read, marked, carried and listened to in a Cluster',
+    roles: ['serving', 'notifications'],
+    scope: { store: notified },
+    cluster: true,
+    run: readNotifications,
   },
   clusterPubSub: {
     title: 'everything is asked by pub/sub in a Cluster',

@@ -60,7 +60,7 @@ export function rightsOfSuite(role: Role, server: ServerFeatures): RightGroup[] 
     cluster: false,
     sessionGlob: '*',
     commands: suite.commands,
-    store: new Set(['users', 'near-cache', 'expired-events', 'scan']),
+    store: new Set(['users', 'near-cache', 'expired-events', 'scan', 'notifications']),
     bloom: 'auto',
   };
   // thousands more would hold Redis for seconds

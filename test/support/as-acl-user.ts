@@ -33,6 +33,7 @@ function callerOf(): Role | undefined {
   // a Sentinel has users of its own
   if (/SentinelConnector|SentinelWatch\.#connect|\/lib\/acl\//.test(stack)) return undefined;
   if (/\/lib\/serving\/local-executor\./.test(stack)) return 'embedded';
+  if (/\/lib\/notifications\/(visitor-notifications|list-changes)\./.test(stack)) return 'serving';
   if (/\/lib\/notifications\//.test(stack)) return 'notifications';
   if (/\/lib\/worker\//.test(stack)) return 'worker';
   if (/\/lib\/(serving|session|transport\/replies)\//.test(stack)) return 'serving';

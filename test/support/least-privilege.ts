@@ -30,6 +30,8 @@ const CANNOT: Readonly<Record<string, string>> = {
     'what a server says to who comes too many is not heard by who makes the user',
   'an embedded worker leaves that to the store':
     'counts how often a connection to a server that starts is lost; who makes the user there is one more on it',
+  'gives degraded answers and one line':
+    'counts lines on a connection to a server that starts; who makes the user there is one more on it',
   'works behind a proxy without INFO': 'who makes the user asks INFO',
   'what answers and is no Redis is told': 'what is no Redis makes no user',
   'what is closed while it connects': 'a server that lets nothing through makes no user',

@@ -1,0 +1,158 @@
+import { expect } from 'chai';
+import type { Redis } from 'ioredis';
+import sinon from 'sinon';
+import type { PrivateRedis } from '../../demo/private-redis.js';
+import { GroupLists } from '../../lib/notifications/group-lists.js';
+import { createNotifications } from '../../lib/notifications/index.js';
+import { ListChanges } from '../../lib/notifications/list-changes.js';
+import { RecipientLists } from '../../lib/notifications/recipient-list.js';
+import { VisitorNotifications } from '../../lib/notifications/visitor-notifications.js';
+import { userSubject } from '../../lib/intelligence/command/subject.js';
+import { whenReady } from '../../lib/redis/connect.js';
+import { endConnection } from '../../lib/redis/end-connection.js';
+import { notificationsKey, seenKey } from '../../lib/redis/keys.js';
+import { openTarget } from '../../lib/redis/open-target.js';
+import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
+
+const GROUP = 'everybody';
+const KEY = notificationsKey('', GROUP);
+
+describe('lists of groups that a process keeps', () => {
+  let redis: PrivateRedis;
+  let client: Redis;
+  const opened = useRedis((started) => ({ redis, client } = started));
+
+  /** Counts what is followed. */
+  class CountingChanges extends ListChanges {
+    follows = 0;
+    override follow(...args: Parameters<ListChanges['follow']>): () => void {
+      this.follows++;
+      return super.follow(...args);
+    }
+  }
+
+  const open = async () => {
+    const target = openTarget(redis.url);
+    await whenReady(target.client, 5_000);
+    const changes = new CountingChanges(target, '');
+    const sources: string[] = [];
+    const onRead = (source: string) => void sources.push(source);
+    const lists = new GroupLists(target, new RecipientLists('', target.database), changes, onRead, () => {});
+    opened.push(() => {
+      changes.close();
+      endConnection(target.client);
+    });
+    return { changes, lists, sources };
+  };
+  const openReading = () => {
+    const limits = { timeoutMs: 2000, maxWaitMs: 2000, durable: undefined };
+    const reading = new VisitorNotifications(
+      redis.url,
+      { namespace: '', itemSecret: undefined, earlier: 'unread', ...limits },
+      { fault: () => {}, unanswered: () => {} },
+    );
+    opened.push(() => reading.close(0));
+    return reading;
+  };
+  const ann = { subject: userSubject('ann', undefined), ttlSeconds: 60 };
+  const marksOfAnn = async () => ((await client.hget(seenKey('', ann.subject), `g:${GROUP}`)) ?? '0').split(' ');
+  const field = (position: number, title = 'x') => `${position} 9000000000000000 - ${JSON.stringify({ title })}`;
+
+  it('are read again after a minute, whatever was told of them', async () => {
+    const { lists, changes } = await open();
+    const items = async () => (await lists.get(GROUP)).items.length;
+    await until('it is listened to', async () => {
+      await items();
+      return changes.isHeard({ group: GROUP });
+    });
+    await items();
+    await client.hset(KEY, 'a', field(1));
+    expect(await items(), 'kept').to.equal(0);
+    const startedMs = performance.now();
+    // its clock begins with 0
+    const clock = sinon.useFakeTimers({ toFake: ['performance'] });
+    try {
+      clock.tick(startedMs + 60_001);
+      expect(await items()).to.equal(1);
+    } finally {
+      clock.restore();
+    }
+  });
+
+  it('are listened to once, also where one is too long to be kept', async () => {
+    const text = 'x'.repeat(600_000);
+    for (let i = 0; i < 30; i++) await client.hset(KEY, `${i}`, field(i + 1, text));
+    const { lists, changes, sources } = await open();
+    await lists.get(GROUP);
+    await until('it is listened to', () => changes.isHeard({ group: GROUP }));
+    for (let i = 0; i < 3; i++) expect((await lists.get(GROUP)).items).to.have.length(30);
+    expect([changes.follows, changes.size, new Set(sources)]).to.deep.equal([1, 1, new Set(['redis'])]);
+  });
+
+  it('are a thousand at most', async () => {
+    const { lists, changes } = await open();
+    await Promise.all(Array.from({ length: 1_001 }, async (_, i) => lists.get(`g${i}`)));
+    expect(changes.size).to.equal(1_000);
+  });
+
+  it('count as heard from the last SUBSCRIBE on, where one was given up and is followed anew at once', async () => {
+    const { changes } = await open();
+    changes.follow({ group: 'other' }, () => {});
+    await until('there is a connection', () => changes.isHeard({ group: 'other' }));
+    let ready = 0;
+    changes.on('ready', () => ready++);
+    changes.follow({ group: GROUP }, () => {})();
+    changes.follow({ group: GROUP }, () => {});
+    await until('it is listened to', () => changes.isHeard({ group: GROUP }));
+    expect(ready).to.equal(1);
+  });
+
+  it('hide nothing that a server whose clock is behind publishes after a planned one was read', async () => {
+    const nowUs = Date.now() * 1000;
+    const reading = openReading();
+    const unread = async () => {
+      const read = await reading.read('unread', [GROUP], ann);
+      return read?.lists.flatMap((list) => list.unread().map(({ id }) => id)).sort();
+    };
+    const last = nowUs - 9_000_000;
+    await client.hset(KEY, ':', `1 ${last}`, 'first', field(last), 'planned', field(nowUs - 1_000_000));
+    expect(await reading.markAll([GROUP], ann)).to.equal(true);
+    expect(await unread()).to.deep.equal([]);
+    // a new master's clock is two seconds behind
+    await client.hset(KEY, ':', `1 ${nowUs - 3_000_000}`, 'next', field(nowUs - 3_000_000));
+    await client.publish(`ss:changes:g.${GROUP}`, '{"type":"changed"}');
+    await until('it is unread', async () => (await unread())?.join() === 'next');
+    expect(await reading.mark('next', [GROUP], ann)).to.equal(true);
+    expect(await unread()).to.deep.equal([]);
+  });
+
+  it('let go of the marks of planned ones, too, once something is published after them', async () => {
+    const notifications = createNotifications({ redis: redis.url, maxPerGroup: 2 });
+    opened.push(() => notifications.close());
+    const reading = openReading();
+    for (let i = 0; i < 6; i++) {
+      const publishAt = new Date(Date.now() + 30);
+      await notifications.publish({ group: GROUP }, { id: `${i}`, title: 'x', publishAt });
+      await until('it is visible', async () => (await reading.mark(`${i}`, [GROUP], ann)) === true);
+    }
+    const [upTo, ...positions] = await marksOfAnn();
+    expect(Number(upTo)).to.be.above(0);
+    expect(positions.length).to.be.at.most(3);
+    expect(await reading.markAll([GROUP], ann)).to.equal(true);
+  });
+
+  it('have marks that become one position where all before is read', async () => {
+    const notifications = createNotifications({ redis: redis.url });
+    opened.push(() => notifications.close());
+    for (let i = 0; i < 20; i++) await notifications.publish({ group: GROUP }, { id: `${i}`, title: 'x' });
+    const reading = openReading();
+    for (let i = 0; i < 20; i++) expect(await reading.mark(`${i}`, [GROUP], ann)).to.equal(true);
+    await until('they are one', async () => {
+      await reading.read('unread', [GROUP], ann);
+      return (await marksOfAnn()).length <= 9;
+    });
+    const read = await reading.read('unread', [GROUP], ann);
+    expect(read?.lists[0]?.unread()).to.deep.equal([]);
+  });
+});
