@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { report } from './support/figures.js';
+import { liveNotifications } from './support/live-sections.js';
 import { keptNotifications } from './support/notifications-kept.js';
 import { markedNotifications } from './support/notifications-marks.js';
 import { publishingNotifications } from './support/notifications-publishing.js';
@@ -17,6 +18,7 @@ const sections: Readonly<Record<string, () => Promise<Tables>>> = {
   reading: readingNotifications,
   marks: markedNotifications,
   kept: keptNotifications,
+  live: liveNotifications,
 };
 
 const asked = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));

@@ -3,8 +3,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
+import { startPrivateRedis } from '../../demo/private-redis.js';
 import { createNotifications } from '../../lib/notifications/index.js';
-import { quantile, round } from './figures.js';
+import { quantile, quick, round } from './figures.js';
 import type { BrowserTask } from './live-browsers.js';
 import type { SiteMemory } from './live-site.js';
 
@@ -33,7 +34,7 @@ async function stop(...children: ChildProcess[]): Promise<void> {
   }
 }
 
-export interface OpenStreams {
+interface OpenStreams {
   readonly memory: SiteMemory;
   readonly before: SiteMemory;
   /** From the call of publish() to each browser, ms; empty for a site that hears of nothing. */
@@ -43,12 +44,7 @@ export interface OpenStreams {
 }
 
 /** Opens streams at a site, and publishes to all of them, `rounds` times. */
-export async function openStreams(
-  what: 'bare' | 'ours',
-  url: string,
-  browsers: number,
-  rounds: number,
-): Promise<OpenStreams> {
+async function openStreams(what: 'bare' | 'ours', url: string, browsers: number, rounds: number): Promise<OpenStreams> {
   const admin = new Redis(url);
   await admin.flushall();
   const site = start('live-site', what, url);
@@ -82,7 +78,7 @@ export async function openStreams(
 }
 
 /** Publish to badge in 1,000 open browsers of one process. */
-export async function badgeRows(url: string, quick: boolean): Promise<object[]> {
+async function badgeRows(url: string, quick: boolean): Promise<object[]> {
   const browsers = quick ? 200 : 1_000;
   const { times, listening, delay } = await openStreams('ours', url, browsers, quick ? 3 : 20);
   return [
@@ -98,7 +94,7 @@ export async function badgeRows(url: string, quick: boolean): Promise<object[]> 
 }
 
 /** 10,000 open streams: memory of each beside a bare one, and a publication to all of them. */
-export async function streamRows(url: string, quick: boolean): Promise<object[]> {
+async function streamRows(url: string, quick: boolean): Promise<object[]> {
   const streams = quick ? 1_000 : 10_000;
   const rows: object[] = [];
   for (const what of ['bare', 'ours'] as const) {
@@ -117,4 +113,17 @@ export async function streamRows(url: string, quick: boolean): Promise<object[]>
     });
   }
   return rows;
+}
+
+/** Event streams of open browsers. */
+export async function liveNotifications(): Promise<Record<string, readonly object[]>> {
+  const redis = await startPrivateRedis();
+  try {
+    return {
+      'live: a publication to open browsers of one process': await badgeRows(redis.url, quick),
+      'live: open event streams of one process': await streamRows(redis.url, quick),
+    };
+  } finally {
+    await redis.stop();
+  }
 }

@@ -65,6 +65,30 @@ export function notificationsTables(): Record<string, string> {
           short(number(row, 'acknowledged a second')),
         ]),
     ),
+    'notifications-badges': markdown(
+      ['open browsers', 'publish to badge, p50, ms', 'p99', 'connections that listen', 'event loop delay, p99, ms'],
+      notifications
+        .table('live: a publication')
+        .map((row) => [
+          whole(number(row, 'browsers')),
+          short(number(row, 'p50')),
+          short(number(row, 'p99')),
+          whole(number(row, 'connections')),
+          short(number(row, 'event loop delay')),
+        ]),
+    ),
+    'notifications-streams': markdown(
+      ['', 'open streams', 'heap of each, bytes', 'publish to all: p50, ms', 'last', 'longest event loop delay, ms'],
+      notifications.table('live: open').map((row) => {
+        const figure = (column: string) => (Number.isNaN(number(row, column)) ? '' : short(number(row, column)));
+        return [
+          String(row.stream),
+          whole(number(row, 'streams')),
+          whole(number(row, 'heap')),
+          ...['publish to all: p50', 'publish to all: last', 'event loop delay'].map(figure),
+        ];
+      }),
+    ),
     'notifications-kept': markdown(
       ['', 'acknowledged', 'lost', 'told as unknown, or not durable', 'acknowledged a second'],
       notifications
