@@ -247,6 +247,8 @@ for (const servers of [...single.filter(({ name }) => /7\.0|fallback/.test(name)
       const keys = all.filter((key) => key.includes(userSubject('ann', undefined)));
       expect(keys.map((key) => key.replace(/.*:/, ''))).to.have.members(['gone', userSubject('ann', undefined)]);
       expect((await ann.json('/all')).map(({ id, seen }: any) => [id, seen])).to.deep.equal([['a', false]]);
+      expect(await post(ann, '/mark/a'), 'what a user reads afterwards is kept').to.deep.equal({ was: true });
+      expect(await unread(ann)).to.equal(0);
     });
 
     it('were read before a visitor came, where the option says so; their own are not', async () => {

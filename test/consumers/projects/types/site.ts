@@ -89,7 +89,7 @@ createServer((req, res) =>
 );
 
 const who: Who[] = [{ sid: 'a' }, { user: 5 }, { cookie: createServer().listenerCount('upgrade') ? undefined : 'a=b' }];
-const outside: VisitorIntelligence[] = who.map(sessions.of);
+const outside: VisitorIntelligence[] = who.map((who) => sessions.of(who));
 const unread = async (): Promise<readonly string[]> => (await outside[0]?.freshPages(['/a'])) ?? [];
 // @ts-expect-error an id is a text
 sessions.of({ sid: 5 });
