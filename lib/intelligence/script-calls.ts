@@ -1,18 +1,16 @@
 import { bloomFault } from '../bloom/bloom-error.js';
-import { IntelligentSessionError, newerVersion, OptionError, redisFault } from '../errors/errors.js';
-import { decodeId, intelligenceKey, intelligencePrefix } from '../redis/keys.js';
+import { IntelligentSessionError, newerVersion, redisFault } from '../errors/errors.js';
+import { intelligencePrefix } from '../redis/keys.js';
 import { FAILED_COMMAND, NO_COMMAND } from './command/answers.js';
-import { loadScript } from '../redis/load-script.js';
-import { wasNotSent } from '../redis/lost-connection.js';
-import { tellsOfReplica } from '../redis/roles.js';
-import { Script } from '../redis/run-script.js';
+import type { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
-import type { CarryCommand, CommandContext, ListCommand, ReadCommand } from './command/descriptor.js';
+import type { CommandContext, ListCommand } from './command/descriptor.js';
 import { isUserSubject } from './command/subject.js';
-import { SubjectCarrier } from './carry-subject.js';
-import { descriptors, keysOf, luaFiles } from './commands.js';
+import { descriptors, keysOf } from './commands.js';
+import { CommandsOutsideScript, isCarry, isKeyRead } from './commands-outside-script.js';
+import { tasksToSendAgain } from './retry-after-fault.js';
 import { commandScript, type ScriptReply, TO_CALLER } from './script.js';
-import type { Task } from './task.js';
+import type { OnOutcome, Outcome, Task } from './task.js';
 
 /** The end of the script, which decides what becomes of answers: they return to the caller, or the script itself sends them on. */
 export interface Ending<T extends Task> {
@@ -34,19 +32,13 @@ export const toCaller: Ending<Task> = {
   failed: (task) => task.refuse(FAILED_COMMAND),
 };
 
-/** What became of a message. */
-export type Outcome = 'done' | 'duplicate' | 'gone' | 'failed';
-
 /** A session that has ended does not come back. A user whose data were erased does, with what was sent later. */
 const ofUser = ({ sentMs }: Task) => ({ isUser: true, ...(sentMs !== undefined && { sentMs }) });
-
-/** Does it take over another subject's data? */
-export const isCarry = ({ builtIn }: Task): boolean => builtIn !== undefined && 'from' in builtIn;
 
 /** The tasks of a call that are to be sent again, each kind in its order. */
 export interface Unfinished<T extends Task> {
   /** Lists of which a part was looked up, and what waits behind them: to be sent at once. */
-  readonly held: T[];
+  readonly toSendAtOnce: T[];
   /** What did not reach Redis, as far as is known: to be sent after a pause. */
   readonly unsent: T[];
 }
@@ -56,33 +48,24 @@ const PIECE = 256;
 const LEAST_PIECE = 16;
 const PIECE_LENGTH = 16_384;
 
-/** A message whose calls get no answer is sent so often, so that a Redis that is slow for a second loses nothing. */
-const ATTEMPTS = 5;
-
 /** Carries out tasks by calls of the script: on one Redis many tasks a call, in a Cluster those of one session. */
 export class ScriptCalls<T extends Task> {
   readonly #script: Script<ScriptReply>;
-  /** the scripts of the commands that only read one key */
-  readonly #reads = new Map<ReadCommand, Script<(Buffer | null)[]>>();
   /** the names of a command's keys, by the command's name */
   readonly #keys = new Map(descriptors.map((command) => [command.name, keysOf(command)]));
-  /** what carries out the commands that take over another subject's data */
-  readonly #carriers = new Map<CarryCommand, SubjectCarrier>();
+  readonly #outsideScript: CommandsOutsideScript<T>;
 
   constructor(
     readonly target: RedisTarget,
     readonly context: CommandContext,
     readonly namespace: string,
     readonly ending: Ending<T>,
-    readonly onOutcome: (task: T, outcome: Outcome, fault?: unknown) => void,
+    readonly onOutcome: OnOutcome<T>,
     /** Is told how many items were not added, since their Bloom filters are full. */
     readonly onRefused: (items: number) => void,
   ) {
     this.#script = commandScript(context, ending.lua);
-    for (const command of descriptors) {
-      if ('read' in command) this.#reads.set(command, new Script(luaFiles(command).map(loadScript).join('\n')));
-      if ('from' in command) this.#carriers.set(command, new SubjectCarrier(target, context, namespace, command));
-    }
+    this.#outsideScript = new CommandsOutsideScript(target, context, namespace, onOutcome);
   }
 
   /** Carries out tasks of built-in commands, and gives back those that are not finished. */
@@ -92,7 +75,7 @@ export class ScriptCalls<T extends Task> {
     // What else there is of these users comes after what is carried to them.
     const users = new Set(carries.map(({ sid }) => sid));
     const others = tasks.filter((task) => !isCarry(task));
-    const carried = Promise.all(carries.map((task) => this.#carry(task))).then(async (unsent) => {
+    const carried = Promise.all(carries.map((task) => this.#outsideScript.carry(task))).then(async (unsent) => {
       const unfinished = await this.#runAll(others.filter(({ sid }) => users.has(sid)));
       return { ...unfinished, unsent: [...unsent.flat(), ...unfinished.unsent] };
     });
@@ -100,14 +83,11 @@ export class ScriptCalls<T extends Task> {
   }
 
   async #runAll(tasks: readonly T[]): Promise<Unfinished<T>> {
-    const reads: Promise<void>[] = [];
-    for (const task of tasks) {
-      const { builtIn: command } = task;
-      if (command && 'read' in command) reads.push(this.#read(task, command));
-    }
+    const reads = tasks.filter(isKeyRead);
     if (reads.length === 0) return this.#runScript(tasks);
-    const unfinished = await this.#runScript(tasks.filter(({ builtIn: command }) => !command || !('read' in command)));
-    await Promise.all(reads);
+    const read = Promise.all(reads.map((task) => this.#outsideScript.read(task)));
+    const unfinished = await this.#runScript(tasks.filter((task) => !isKeyRead(task)));
+    await read;
     return unfinished;
   }
 
@@ -115,43 +95,6 @@ export class ScriptCalls<T extends Task> {
     const calls = this.target.inCalls(tasks, ({ subject }) => subject);
     if (calls.length === 1) return this.#send(calls[0] as readonly T[]);
     return unfinishedOf(calls.map((some) => this.#send(some)));
-  }
-
-  /** Gives the task back where nobody knows whether it was carried out. */
-  async #carry(task: T): Promise<readonly T[]> {
-    const command = task.builtIn as CarryCommand;
-    const carrier = this.#carriers.get(command) as SubjectCarrier;
-    try {
-      const from = command.from(task.sid, decodeId(task.payload));
-      const { wasAny, fault } = await carrier.carry(from, task.sid, task.ttlSeconds);
-      task.answer(wasAny ? '1' : '0');
-      this.onOutcome(task, 'done', fault);
-      return [];
-    } catch (error) {
-      const isOurs = error instanceof IntelligentSessionError;
-      const unsent = isOurs ? [] : this.#afterFault([task], error);
-      if (isOurs) this.onOutcome(task, 'failed', error);
-      if (unsent.length === 0) task.refuse(FAILED_COMMAND);
-      return unsent;
-    }
-  }
-
-  /** Such a command may go beside the call of the others: it answers what was there before them. */
-  async #read(task: T, command: ReadCommand): Promise<void> {
-    try {
-      const answerOf = command.read(task.payload, this.context);
-      const keys = keysOf(command).map((name) => intelligenceKey(this.namespace, task.subject, name));
-      const script = this.#reads.get(command) as Script<(Buffer | null)[]>;
-      const reply = await script.runBuffers(this.target.client, keys).catch((error) => {
-        throw redisFault(error);
-      });
-      task.answer(answerOf(reply));
-      this.onOutcome(task, 'done');
-    } catch (error) {
-      const coded = (error as IntelligentSessionError).code === 'ERR_INTELLIGENT_SESSION_MESSAGE';
-      task.refuse(coded ? (error as Error).message : FAILED_COMMAND);
-      this.onOutcome(task, 'failed', error);
-    }
   }
 
   /** The fields of a task's message for the command's Lua. */
@@ -191,7 +134,7 @@ export class ScriptCalls<T extends Task> {
   }
 
   async #send(tasks: readonly T[]): Promise<Unfinished<T>> {
-    const held: T[] = [];
+    const toSendAtOnce: T[] = [];
     const sent: T[] = [];
     const keys: string[] = [];
     const messages: object[] = [];
@@ -206,20 +149,21 @@ export class ScriptCalls<T extends Task> {
         continue;
       }
       const { command, subject, ttlSeconds, awaited, attempts } = task;
-      const message = { ...fields, command, key: keys.length + 1, ttl: ttlSeconds * 1000, waits: awaited };
+      const ofEvery = { command, key: keys.length + 1, ttl: ttlSeconds * 1000, waits: awaited };
       const prefix = intelligencePrefix(this.namespace, subject);
       for (const name of this.#keys.get(command) ?? []) keys.push(prefix + name);
-      const also = { ...(attempts > 0 && { again: true }), ...(isUserSubject(subject) && ofUser(task)) };
-      const more = endingOf ? { ...endingOf(task), ...also } : also;
-      messages.push({ ...message, ...more });
+      const ofEnding = endingOf?.(task);
+      const ofRepeated = attempts > 0 && { again: true };
+      messages.push({ ...fields, ...ofEvery, ...ofEnding, ...ofRepeated, ...(isUserSubject(subject) && ofUser(task)) });
       sent.push(task);
     }
-    if (sent.length === 0) return { held, unsent: [] };
+    if (sent.length === 0) return { toSendAtOnce, unsent: [] };
     let reply: ScriptReply;
     try {
       reply = await this.#script.run(this.target.client, [...keys, JSON.stringify(messages)], keys.length);
     } catch (error) {
-      return { held, unsent: this.#afterFault(sent, error) };
+      const failed = (task: T, fault: unknown) => this.onOutcome(task, 'failed', fault);
+      return { toSendAtOnce, unsent: tasksToSendAgain(sent, error, failed) };
     }
     const moved: T[] = [];
     for (const [i, task] of sent.entries()) {
@@ -228,16 +172,16 @@ export class ScriptCalls<T extends Task> {
         this.ending.workedOn?.(task);
         task.movedTo = String(one[1]);
         moved.push(task);
-      } else if (!this.#finish(task, one)) held.push(task);
+      } else if (!this.#finish(task, one)) toSendAtOnce.push(task);
     }
     for (const note of reply.slice(sent.length)) {
       const [name, text] = note as [string, string | number];
       if (name === 'refused') this.onRefused(Number(text));
       else this.ending.noted?.(name, String(text));
     }
-    if (moved.length === 0) return { held, unsent: [] };
+    if (moved.length === 0) return { toSendAtOnce, unsent: [] };
     const again = await this.#runScript(moved);
-    return { held: [...held, ...again.held], unsent: again.unsent };
+    return { toSendAtOnce: [...toSendAtOnce, ...again.toSendAtOnce], unsent: again.unsent };
   }
 
   /** Takes a message's reply; false where the task is to be sent again, at once. */
@@ -249,7 +193,7 @@ export class ScriptCalls<T extends Task> {
       return true;
     }
     const [outcome, detail, text] = reply ?? ['failed', 'redis', 'the script gave no outcome'];
-    if (outcome === 'held') return false;
+    if (outcome === 'not-begun') return false;
     this.ending.workedOn?.(task);
     if (outcome === 'part') return this.#takePart(task, Number(detail), String(text));
     if (outcome === 'failed') {
@@ -279,35 +223,12 @@ export class ScriptCalls<T extends Task> {
     this.onOutcome(task, 'done');
     return true;
   }
-
-  /**
-   * A call that Redis refused has failed. Where nobody knows whether Redis carried it out, a task that writes is tried again, which
-   * counts nothing twice; a stream's task until it is known. A task that only reads is not, unless it was never sent: Redis may still
-   * be busy with it, and whoever waited for it has gone.
-   */
-  #afterFault(tasks: readonly T[], error: unknown): T[] {
-    const unsent: T[] = [];
-    for (const task of tasks) {
-      task.attempts++;
-      const repeats = mayPass(error) && (task.builtIn?.effect !== 'reads' || wasNotSent(error));
-      if (repeats && (task.attempts < ATTEMPTS || task.isKept)) unsent.push(task);
-      else this.onOutcome(task, 'failed', redisFault(error));
-    }
-    return unsent;
-  }
 }
 
 async function unfinishedOf<T extends Task>(calls: readonly Promise<Unfinished<T>>[]): Promise<Unfinished<T>> {
   const all = await Promise.all(calls);
-  return { held: all.flatMap(({ held }) => held), unsent: all.flatMap(({ unsent }) => unsent) };
-}
-
-const PASSING = /^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MISCONF)/;
-
-/** Is it a fault of the connection, or of a server that is changing its role, which may pass, and not Redis' answer to the call? */
-function mayPass(error: unknown): boolean {
-  // ours
-  if (error instanceof OptionError || error instanceof TypeError || error instanceof RangeError) return false;
-  const { name, message } = error as Error;
-  return name !== 'ReplyError' || PASSING.test(message) || tellsOfReplica(message);
+  return {
+    toSendAtOnce: all.flatMap(({ toSendAtOnce }) => toSendAtOnce),
+    unsent: all.flatMap(({ unsent }) => unsent),
+  };
 }

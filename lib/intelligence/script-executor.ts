@@ -2,10 +2,11 @@ import { intelligenceKey } from '../redis/keys.js';
 import type { RedisTarget } from '../redis/target.js';
 import type { ExecutorMetrics } from './executor-metrics.js';
 import type { CommandContext } from './command/descriptor.js';
+import { isCarry } from './commands-outside-script.js';
 import type { ResolvedCommand } from './own-command.js';
 import { OwnCommands } from './own-commands.js';
-import { type Ending, isCarry, type Outcome, ScriptCalls } from './script-calls.js';
-import type { Task } from './task.js';
+import { type Ending, ScriptCalls } from './script-calls.js';
+import type { Outcome, Task } from './task.js';
 import { type Dropped, TaskQueue } from './task-queue.js';
 
 /** Calls under way to one server: while Redis carries out one of them, the other's replies are on their way. */
@@ -198,14 +199,14 @@ export class ScriptExecutor<T extends Task> {
     const started = performance.now();
     this.metrics.queueing.observe((started - (tasks[0]?.heardMs ?? started)) / 1000);
     for (const { sid } of tasks) this.#sessionsInFlight.add(sid);
-    const { held, unsent } = await this.#calls.run(tasks).catch((error: unknown) => {
+    const { toSendAtOnce, unsent } = await this.#calls.run(tasks).catch((error: unknown) => {
       for (const task of tasks) this.#finish(task, 'failed', error);
-      return { held: [], unsent: [] };
+      return { toSendAtOnce: [], unsent: [] };
     });
     // a session of which something was not sent stays under way: its slot may have moved to another server meanwhile
     const kept = new Set(unsent.map(({ sid }) => sid));
     for (const { sid } of tasks) if (!kept.has(sid)) this.#sessionsInFlight.delete(sid);
-    this.#queue.unshift(held);
+    this.#queue.unshift(toSendAtOnce);
     this.metrics.processing.observe((performance.now() - started) / 1000);
     lane.unsent.push(...unsent);
     lane.callsInFlight--;

@@ -1,6 +1,12 @@
 import type { CommandDescriptor } from './command/descriptor.js';
 import { builtIn } from './commands.js';
 
+/** What became of a message. */
+export type Outcome = 'done' | 'duplicate' | 'gone' | 'failed';
+
+/** Is told what became of a task's message, and of a fault that it met. */
+export type OnOutcome<T extends Task> = (task: T, outcome: Outcome, fault?: unknown) => void;
+
 /** How far a list is: looked up in pieces. */
 export interface ListProgress {
   readonly items: readonly string[];

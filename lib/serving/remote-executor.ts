@@ -1,14 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import debug from 'debug';
-import type { Redis } from 'ioredis';
-import { IntelligentSessionError, redisFault } from '../errors/errors.js';
+import { redisFault } from '../errors/errors.js';
 import { builtIn, isRead } from '../intelligence/commands.js';
 import { Metrics, type PromRegistry } from '../metrics/metrics.js';
 import { Availability } from '../redis/availability.js';
 import { DEFAULT_MAX_WAIT_MS, namespaceOf, type RedisClient, type RedisOption } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
 import { distanceMsOf } from '../redis/liveness.js';
-import { loopNowMs } from '../redis/loop-clock.js';
 import { wasNotSent } from '../redis/lost-connection.js';
 import { openTarget } from '../redis/open-target.js';
 import { ServerClock } from '../redis/server-clock.js';
@@ -17,18 +14,17 @@ import {
   DEFAULT_PARTITIONS,
   formatRequestId,
   messageAgeMsOf,
-  replyKey,
   type RequestId,
   requestOf,
 } from '../transport/protocol.js';
 import type { Publisher, PublishResult } from '../transport/publisher.js';
-import { Inbox } from '../transport/replies/inbox.js';
-import { ReplyLists } from '../transport/replies/lists.js';
 import { CircuitBreakers, type CircuitScope } from './circuit-breaker.js';
 import { Dispatcher, type SendResult } from './dispatcher.js';
 import type { Answer, Executor, Message, Question } from './executor.js';
 import { ExecutorEmitter } from './executor-emitter.js';
+import { InboxReplies } from './inbox-replies.js';
 import { KeptIntelligence } from './kept-intelligence.js';
+import { ListReplies } from './list-replies.js';
 import { Outcomes } from './outcomes.js';
 import {
   checkReplies,
@@ -37,10 +33,10 @@ import {
   type RemoteExecutorOptions,
 } from './remote-executor-options.js';
 import { RequestIds } from './request-ids.js';
+import type { RequestReplies, RequestSender } from './request-replies.js';
 import { UnansweredWarnings } from './unanswered-warnings.js';
 import { type SentRequest, WaitingRequests } from './waiting-requests.js';
 
-const NO_JSON = new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'An answer was not JSON');
 const log = debug('intelligent-session:serving');
 
 /**
@@ -65,10 +61,8 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   readonly #target: RedisTarget;
   readonly #sending: RedisClient;
   readonly #publisher: Publisher;
-  /** Answers arrive by one of the two. */
-  readonly #inbox: Inbox | undefined;
-  readonly #lists: ReplyLists | undefined;
-  /** The availability of the connection that sends, and of the inbox's. */
+  readonly #replies: RequestReplies;
+  /** The availability of the connection that sends, and of that by which answers arrive, where that is one. */
   readonly #availabilities: readonly Availability[];
   readonly #dispatcher: Dispatcher;
   readonly #kept: KeptIntelligence;
@@ -88,17 +82,17 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     this.#publisher = publisherOf(this.#target, namespace, target.countsSubscribers, options);
     this.#sending = this.#target.client;
     const sendingAvailability = new Availability(this.#sending, maxWaitMs);
-    this.#availabilities = [sendingAvailability];
     this.tellOf(sendingAvailability, tellsAway);
-    if (replies === 'list') this.#lists = new ReplyLists(target, options.replyConnections ?? DEFAULT_REPLY_CONNECTIONS);
-    else {
-      const onItem = this.#waiting.answered.bind(this.#waiting);
-      this.#inbox = new Inbox(target, namespace, onItem, (cause) => this.#inboxLost(cause));
-      this.#availabilities = [sendingAvailability, new Availability(this.#inbox.client, maxWaitMs)];
-    }
+    const sender = this.#requestSender();
+    this.#replies =
+      replies === 'list'
+        ? new ListReplies(target, sender, options.replyConnections ?? DEFAULT_REPLY_CONNECTIONS)
+        : new InboxReplies(target, sender, maxWaitMs);
+    const { availability } = this.#replies;
+    this.#availabilities = availability ? [sendingAvailability, availability] : [sendingAvailability];
     const carrier = {
       canSend: () => this.isConnected,
-      canAsk: () => this.isConnected && (this.#inbox === undefined || this.#inbox.name !== undefined),
+      canAsk: () => this.isConnected && this.#replies.canAsk,
       isConnecting: () => this.#isConnecting(),
       send: (message: Message, finished: (result: SendResult, cause?: unknown) => void) =>
         this.#send(message, finished),
@@ -151,8 +145,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     return this.#dispatcher.close(options, () => {
       this.#isClosed = true;
       this.#waiting.close();
-      this.#inbox?.close();
-      this.#lists?.close();
+      this.#replies.close();
       endConnection(this.#sending);
       endConnection(this.#keys);
     });
@@ -182,54 +175,28 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   }
 
   #request(request: SentRequest): void {
-    if (this.#lists) void this.#requestByList(this.#lists, request);
-    else this.#requestByInbox(request);
+    this.#replies.request(request, this.#patienceMs(request.question));
   }
 
-  #requestByInbox(request: SentRequest): void {
-    const { question } = request;
-    const [id, nonce] = [this.#ids.next(), randomUUID()];
-    const leftMs = this.#patienceMs(question);
-    this.#waiting.add(id, nonce, request, leftMs);
-    const inbox = this.#inbox?.name;
-    const replyTo = inbox === undefined ? 'nobody' : { inbox };
-    const { ttlSeconds, isAnonymous, sentMs } = question;
-    const budgetMs = Math.ceil(leftMs);
-    this.#publishRequest(request, { id, replyTo, budgetMs, ttlSeconds, nonce, isAnonymous, sentMs });
-  }
-
-  async #requestByList(lists: ReplyLists, request: SentRequest): Promise<void> {
-    const { question, answered } = request;
-    const { command, sid, ttlSeconds, isAnonymous, sentMs } = question;
-    const leftMs = this.#patienceMs(question);
-    const untilMs = loopNowMs() + leftMs;
-    let client: Redis;
-    try {
-      client = await lists.take(leftMs);
-    } catch {
-      this.#dispatcher.sendUnlessRead(question);
-      answered?.(this.#outcomes.unanswered(command, 'busy'));
-      return;
-    }
-    const id = this.#ids.next();
-    this.#waiting.add(id, undefined, request, untilMs - loopNowMs());
-    const saysMore = isAnonymous || sentMs !== undefined;
-    const requestId: RequestId = { id, replyTo: 'list', isAnonymous, sentMs, ...(saysMore && { ttlSeconds }) };
-    this.#publishRequest(request, requestId);
-    const key = replyKey(this.namespace, { command, sid, rid: formatRequestId(requestId) });
-    try {
-      const text = await lists.wait(client, key, untilMs);
-      if (text === null) return;
-      // This form of a message says no ttl, so that the worker has kept the session for a ttl of its own.
-      this.#kept.renewNext(sid);
-      if (!isRead(command)) this.renew(sid, ttlSeconds);
-      const data = parseAnswer(text);
-      if (data !== undefined) this.#waiting.answered({ id, command, data });
-      // Nothing else comes to this list.
-      this.#waiting.unanswered(id, 'failed', data === undefined ? NO_JSON : undefined);
-    } catch (error) {
-      this.#waiting.unanswered(id, 'redis', error);
-    }
+  /** What sends requests for the form in which their answers come. */
+  #requestSender(): RequestSender {
+    return {
+      namespace: this.namespace,
+      ids: this.#ids,
+      waiting: this.#waiting,
+      outcomes: this.#outcomes,
+      publish: (request, requestId) => this.#publishRequest(request, requestId),
+      sendUnlessRead: (message) => this.#dispatcher.sendUnlessRead(message),
+      answeredWithoutTtl: ({ command, sid, ttlSeconds }) => {
+        // The worker has kept the session for a ttl of its own.
+        this.#kept.renewNext(sid);
+        if (!isRead(command)) this.renew(sid, ttlSeconds);
+      },
+      lost: (cause) => {
+        if (cause !== undefined) this.emit('fault', redisFault(cause));
+        this.#waiting.allUnanswered('redis');
+      },
+    };
   }
 
   /** Sends a request whose answer is expected. */
@@ -260,8 +227,10 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   }
 
   /**
-   * How long an answer is waited for: the timeout, the way to Redis and back, and as much for a worker that is as far away from Redis
-   * and has just begun to read.
+   * How long an answer is waited for: the timeout, and four times the way to Redis and back, for a worker that is as far away from Redis
+   * as this process is. Once is the request's way to Redis and the answer's way from there; once the message's way to the worker and
+   * that of its script, which pushes the answer. Up to twice more the message waits for a round trip that the worker has just begun:
+   * a read of its stream, and a script call with an earlier message of the session.
    */
   #patienceMs({ timeoutMs }: Question): number {
     return timeoutMs + 4 * distanceMsOf(this.#target);
@@ -270,11 +239,6 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   #isConnecting(): boolean {
     const states = this.#availabilities.map(({ state }) => state);
     return states.includes('connecting') && states.every((state) => state === 'connecting' || state === 'ready');
-  }
-
-  #inboxLost(cause?: unknown): void {
-    if (cause !== undefined) this.emit('fault', redisFault(cause));
-    this.#waiting.allUnanswered('redis');
   }
 
   protected override get isConnected(): boolean {
@@ -295,14 +259,5 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   #circuitChanged(state: 'open' | 'closed'): void {
     log('circuit %s', state);
     this.emit('circuit', state);
-  }
-}
-
-/** Gives undefined where a text is no JSON: nobody repeats it. */
-function parseAnswer(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
   }
 }

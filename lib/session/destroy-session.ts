@@ -27,13 +27,13 @@ export class SessionRemover {
   async remove(sid: string): Promise<void> {
     const { records, owners, subjects } = this;
     // Where a session may go on under another id, its value says whose data end with it.
-    const asksValue = subjects.inUse || records.followsMoves;
+    const asksValue = subjects.inUse || records.moved.followsMoves;
     if (typeof sid === 'string' && !asksValue) records.events.ended(sid, sid, sid);
     this.throttle.forget(sid);
     owners.forgetWhenNoted(sid);
     const removed = await records.destroy(sid, this.hasUsers || asksValue);
     if (typeof removed === 'object' && removed !== null) {
-      const next = records.nextIn(sid, removed[0]);
+      const next = records.moved.nextIn(sid, removed[0]);
       if (next !== undefined) return this.remove(next);
     }
     // Its value says whose the session was.

@@ -1,8 +1,7 @@
-import { type Session, type SessionData, Store } from 'express-session';
+import { type SessionData, Store } from 'express-session';
 import { WarnOnce } from '../errors/warnings.js';
 import type { PromRegistry } from '../metrics/metrics.js';
 import { checkIsObject, optionsOf } from '../options/check-arguments.js';
-import { Availability } from '../redis/availability.js';
 import { expiredChannel } from '../redis/channels.js';
 import type { RedisClient } from '../redis/client.js';
 import { corkWrites } from '../redis/cork-writes.js';
@@ -11,13 +10,14 @@ import { wasLost } from '../redis/lost-connection.js';
 import { openTarget } from '../redis/open-target.js';
 import { Subscriber } from '../redis/subscriber.js';
 import type { RedisTarget } from '../redis/target.js';
-import { logAvailability } from '../redis/log-availability.js';
 import { onConnectionFault } from '../redis/connection-faults.js';
 import { CLOSE_TIMEOUT_MS } from '../redis/unfinished-work.js';
 import { asThrown, throwingAsThrown } from './application-functions.js';
 import { assembleStore } from './assemble-store.js';
+import { generateFor, onGenerated } from './generate-session.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
 import { type Callback, checkCallback, GIVEN_TO_CALLBACK, StoreCalls } from './store-calls.js';
+import { watchStoreAvailability } from './store-availability.js';
 import { StoreEvents } from './store-events.js';
 import type { RotationTimes } from './session-rotation.js';
 import type { SubjectHooks } from './session-subjects.js';
@@ -54,12 +54,12 @@ export class RedisSessionStore extends Store {
   constructor(given: RedisSessionStoreOptions = {}) {
     super();
     const options = resolveStoreOptions(given);
-    const { redis, expiredEvents, whenAway, maxWaitMs } = options;
+    const { redis, expiredEvents, maxWaitMs } = options;
     this.#target = openTarget(redis, maxWaitMs);
     this.client = this.#target.client;
     corkWrites(this.#target);
     onConnectionFault(this.client, (error) => this.#events.fault(error));
-    const availability = this.#watchAvailability(whenAway, maxWaitMs);
+    const availability = watchStoreAvailability(this, options, () => this.#closing !== undefined);
     const waitMs = Math.max(maxWaitMs, this.#target.options.commandTimeout ?? 0);
     this.#calls = new StoreCalls(availability, waitMs, (error) => this.#events.fault(error));
     this.#layers = assembleStore(options, this.#target, this.#calls, this.#events);
@@ -82,7 +82,7 @@ export class RedisSessionStore extends Store {
   override createSession(...[req, session]: Parameters<Store['createSession']>): ReturnType<Store['createSession']> {
     checkIsObject('createSession', req, 'a request');
     checkIsObject('createSession', session, 'a session');
-    if (isWithoutCookie(session)) session.cookie = this.#newCookie(req) ?? session.cookie;
+    if (isWithoutCookie(session)) session.cookie = generateFor(this, req)?.session.cookie ?? session.cookie;
     const { rotation, states } = this.#layers;
     // A session that was read by an old id has its present one from here on, and express-session sets its cookie.
     if (rotation.cookieIdOf(session) !== undefined) req.sessionID = states.snapshotOf(session)?.sid ?? req.sessionID;
@@ -91,42 +91,6 @@ export class RedisSessionStore extends Store {
     rotation.arrived(session, created);
     this.#layers.lifetimes.absolute.watchCookie(created);
     return created;
-  }
-
-  /** express-session gives its store generate(), which makes a new session: its lifetime begins then, and its cookie ends with it. */
-  #beginWhenGenerated(): void {
-    const { absolute } = this.#layers.lifetimes;
-    type Generate = (req: { session: Session & SessionData }) => void;
-    let given: Generate | undefined;
-    Object.defineProperty(this, 'generate', {
-      configurable: true,
-      enumerable: true,
-      get: () => given && generate,
-      set: (value: Generate) => {
-        given = value;
-      },
-    });
-    const generate: Generate = (req) => {
-      given?.call(this, req);
-      absolute.begin(req.session);
-      absolute.watchCookie(req.session);
-    };
-  }
-
-  /** A cookie as express-session makes it for a new session of this request, by the site's options. */
-  #newCookie(req: Parameters<Store['createSession']>[0]): SessionData['cookie'] | undefined {
-    return this.#generated(req)?.session.cookie;
-  }
-
-  /** What express-session gives to a request that has no session yet: an id and a session. */
-  #generated<Req extends Parameters<Store['createSession']>[0]>(req: Req): Req | undefined {
-    // express-session's middleware adds this method to its store.
-    const { generate } = this as { generate?: (req: Req) => void };
-    if (!generate) return undefined;
-    // It writes the new session into the request: into this object instead.
-    const scratch = Object.create(req) as Req;
-    generate.call(this, scratch);
-    return scratch;
   }
 
   /** Destroys the session and makes a new one. Without a callback express-session's own would end the process. */
@@ -158,7 +122,7 @@ export class RedisSessionStore extends Store {
     if (endOldId) this.#calls.runInBackground(endOldId);
     if (!rotation.isDue(session, sessionID)) return done();
     const rotate = () => {
-      const newId = this.#generated(req)?.sessionID;
+      const newId = generateFor(this, req)?.sessionID;
       return this.#calls.whenReady(() => rotation.rotate(session, newId));
     };
     const rotated: Callback<SessionData | null> = (_error, moved) => {
@@ -332,23 +296,13 @@ export class RedisSessionStore extends Store {
     });
   }
 
-  /** Tells express-session and the application when Redis can't be reached, and when it can again. */
-  #watchAvailability(whenAway: 'pass' | 'error', maxWaitMs: number): Availability {
-    const availability = new Availability(this.client, maxWaitMs);
-    logAvailability(
-      availability,
-      whenAway === 'pass'
-        ? "requests are served without a session (whenAway: 'pass')"
-        : "requests that have a session get status 503 (whenAway: 'error')",
-      (reason) => this.#closing !== undefined || this.emit('away', reason),
-    );
-    availability.on('back', () => {
-      this.emit('back');
-      this.emit('connect');
+  /** The lifetime of a new session begins when express-session makes it, and its cookie ends with it. */
+  #beginWhenGenerated(): void {
+    const { absolute } = this.#layers.lifetimes;
+    onGenerated(this, (session) => {
+      absolute.begin(session);
+      absolute.watchCookie(session);
     });
-    // Upon `disconnect` express-session passes requests on without a session.
-    if (whenAway === 'pass') availability.on('away', () => this.emit('disconnect'));
-    return availability;
   }
 
   /** Emits `ended` and `expired` when Redis tells that a session has expired. */

@@ -93,12 +93,12 @@ export class SessionOwners {
   ): Promise<number> {
     const user = this.#checkedUser('destroyAllOf', given);
     const keptIds = new Set(kept);
-    for (const sid of kept) keptIds.add((await this.records.nextOf(sid)) ?? sid);
+    for (const sid of kept) keptIds.add((await this.records.moved.nextOf(sid)) ?? sid);
     const sids = (await this.#users.listToEnd(user, [...keptIds])).filter((sid) => !keptIds.has(sid));
     const destroyed = await Promise.all(
       sids.map(async (sid) => {
         const found = await this.records.find(sid);
-        const session = found === undefined ? await this.records.findMoved(sid) : found;
+        const session = found === undefined ? await this.records.moved.findMoved(sid) : found;
         if (session === undefined) return false;
         // what can't be read may be the user's, and goes
         if (session !== null && this.#userOf(session) !== user) return false;

@@ -6,6 +6,7 @@ import type { RedisTarget } from '../redis/target.js';
 import { Batcher } from './batcher.js';
 import { NearCache } from './near-cache.js';
 import type { Lifetimes } from './lifetimes.js';
+import { MovedSessions } from './moved-sessions.js';
 import type { resolveStoreOptions } from './options.js';
 import { type Changed, KEEP_TTL, NO_TTL, outcomeOf } from './save-outcome.js';
 import type { SessionCodec } from './session-codec.js';
@@ -18,19 +19,20 @@ type Options = Pick<ReturnType<typeof resolveStoreOptions>, 'nearCache' | 'ttlSe
 /** A tombstone stays for as long as a save that got no answer may still be tried again: it keeps that from undoing the logout. */
 const TOMBSTONE_MS = 60_000;
 
-/** What was removed: the value, or how many there were; in a list, where the session had gone, as its tombstone says it. */
+/**
+ * What destroy() found: the value, or null, where it was wanted, and else how many sessions there were, 0 or 1. Where the session has
+ * another id by now, a list with the value of its tombstone, in which MovedSessions.nextIn() reads that id.
+ */
 export type Removed = string | number | null | [string];
 
 /** So many keys are looked for by one EXISTS, or at a time where each has one of its own. */
 const EXISTS_KEYS = 500;
 
-/** Stands before an id in a tombstone: the version. */
-const WENT = '1:';
+/** What destroy.lua replies with. */
+type Asked = 'count' | 'value' | 'value-or-next';
 
 const touchScript = new Script<number>(loadScript('lib/session/touch.lua'));
 const destroyScript = new Script<Removed>(loadScript('lib/session/destroy.lua'), 2);
-const moveScript = new Script<string | number>(loadScript('lib/session/move.lua'), 2);
-const endOldIdScript = new Script<number>(loadScript('lib/session/end-old-id.lua'));
 const saveUnansweredScript = new Script<number | string>(loadScript('lib/session/save-unanswered.lua'), 2);
 
 /**
@@ -40,8 +42,8 @@ const saveUnansweredScript = new Script<number | string>(loadScript('lib/session
 export class SessionRecords {
   readonly #batcher: Batcher;
   readonly #near: NearCache | undefined;
-  /** May a session have gone to another id? */
-  followsMoves = false;
+  /** The sessions that have gone to another id. */
+  readonly moved: MovedSessions;
 
   constructor(
     readonly target: RedisTarget,
@@ -56,6 +58,10 @@ export class SessionRecords {
     readonly options: Options,
   ) {
     this.#batcher = new Batcher(target);
+    this.moved = new MovedSessions(this.#batcher, keys, codec, {
+      find: (sid) => this.find(sid),
+      write: (sid, command) => this.#write(sid, command),
+    });
     if (!options.nearCache) return;
     this.#near = new NearCache(target, keys.prefix, options.nearCache);
     this.#near.on('fault', (error) => events.fault(error));
@@ -90,25 +96,6 @@ export class SessionRecords {
   async find(sid: string): Promise<SessionData | null | undefined> {
     const value = await this.value(sid);
     return value === null ? undefined : this.#living(await this.parse(sid, value));
-  }
-
-  /** The session, as find() gives it, where it has gone to another id. */
-  async findMoved(sid: string): Promise<SessionData | null | undefined> {
-    const next = await this.nextOf(sid);
-    return next === undefined ? undefined : this.find(next);
-  }
-
-  /** The id to which a session has gone, by the tombstone of this one. GET */
-  async nextOf(sid: string): Promise<string | undefined> {
-    if (!this.followsMoves) return undefined;
-    const value = await this.#batcher.get(this.keys.tombstoneOf(sid));
-    return value ? this.nextIn(sid, value) : undefined;
-  }
-
-  /** The id that a tombstone's value names: it is encrypted as the sessions are, so nobody else leads an id to a session. */
-  nextIn(sid: string, value: string): string | undefined {
-    const text = this.codec.decrypt(sid, value);
-    return text?.startsWith(WENT) ? text.slice(WENT.length) : undefined;
   }
 
   /** The stored value. */
@@ -171,23 +158,6 @@ export class SessionRecords {
     return reply !== null;
   }
 
-  /**
-   * Removes a session that stands under its next id by now, if its value still equals `expected`; its tombstone says so long where it
-   * went. Gives the id to which it has gone, by this call or another one; undefined where it was saved meanwhile, or is gone.
-   */
-  async move(sid: string, expected: string, next: string, leadsMs: number): Promise<string | undefined> {
-    const went = this.codec.encrypt(sid, `${WENT}${next}`);
-    const reply = await this.#write(sid, (key) =>
-      moveScript.run(this.#batcher.flush(), [key, this.keys.tombstoneOf(sid), expected, went, leadsMs]),
-    );
-    return typeof reply === 'string' ? this.nextIn(sid, reply) : undefined;
-  }
-
-  /** The tombstone of an id says for at most so long any more where its session went. */
-  endOldId(sid: string, leadsMs: number): Promise<number> {
-    return endOldIdScript.run(this.#batcher.flush(), [this.keys.tombstoneOf(sid), leadsMs]);
-  }
-
   /** Sends at once what was asked for so far in this turn of the event loop. */
   flushWrites(): void {
     this.#batcher.flushWrites();
@@ -230,8 +200,8 @@ export class SessionRecords {
     return this.#write(sid, async (key) => {
       const client = this.#batcher.flush();
       try {
-        const args = [TOMBSTONE_MS, this.followsMoves ? 2 : wantsValue ? 1 : 0];
-        return await destroyScript.eval(client, [key, this.keys.tombstoneOf(sid), ...args]);
+        const asked: Asked = this.moved.followsMoves ? 'value-or-next' : wantsValue ? 'value' : 'count';
+        return await destroyScript.eval(client, [key, this.keys.tombstoneOf(sid), TOMBSTONE_MS, asked]);
       } catch (error) {
         // A Redis user who may not write a tombstone logs out all the same.
         if (!(error instanceof Error && /^(NOPERM|CROSSSLOT)/.test(error.message))) throw error;

@@ -55,7 +55,7 @@ export class SessionRotation {
 
   use(times: RotationTimes): void {
     this.#times = times;
-    this.records.followsMoves = true;
+    this.records.moved.followsMoves = true;
   }
 
   get inUse(): boolean {
@@ -71,7 +71,7 @@ export class SessionRotation {
   /** The session of an id that was replaced, as a request reads it. */
   async follow(sid: string): Promise<SessionData | null> {
     if (!this.#times) return null;
-    const next = await this.records.nextOf(sid);
+    const next = await this.records.moved.nextOf(sid);
     const session = next === undefined ? null : await this.records.load(next);
     if (session) this.#arrivals.set(session, { cookieId: sid });
     return session;
@@ -143,7 +143,7 @@ export class SessionRotation {
     if (!times || __previous === undefined || !this.#isNamed(session, sid) || this.#cameBack.has(sid)) return undefined;
     this.#cameBack.set(sid, true);
     return () =>
-      this.records.endOldId(__previous, times.graceMs).catch((error) => {
+      this.records.moved.endOldId(__previous, times.graceMs).catch((error) => {
         this.#cameBack.delete(sid);
         throw error;
       });
@@ -188,7 +188,7 @@ export class SessionRotation {
     if (!(await records.add(newId, value, this.options.disableTTL ? NO_TTL : leftMs))) return null;
     const went = noted?.tooLate
       ? undefined
-      : await records.move(sid, snapshot.storedValue, newId, Math.max(leftMs, graceMs));
+      : await records.moved.move(sid, snapshot.storedValue, newId, Math.max(leftMs, graceMs));
     if (went === newId) {
       owners.forgetWhenNoted(sid);
       await owners.removeNote(snapshot.user, sid).catch((error) => records.events.fault(error)); // a note says where to look

@@ -53,7 +53,9 @@ describe('what a process remembers', () => {
 
   it('of new ids that came back is 50,000: of one that is forgotten the grace of the old id is asked for again', () => {
     const states = new SessionStates();
-    const rotation = new SessionRotation({ states } as never, {} as never, {} as never, { disableTTL: false });
+    const rotation = new SessionRotation({ states, moved: {} } as never, {} as never, {} as never, {
+      disableTTL: false,
+    });
     rotation.use({ everyMs: 60_000, graceMs: 1 });
     const asks = (sid: string) => {
       const session = {} as SessionData;

@@ -5,7 +5,7 @@
 --          wait for the answer; the command's arguments; what the ending needs
 -- Reply    of each message its answer ('' where it has none, or where the ending has sent it), or an outcome: { 'duplicate' },
 --          { 'gone', its answer }, { 'moved', the user's subject }, { 'failed', 'bloom', 'redis' or 'version', why }, { 'part', items looked
---          up, their text }, { 'held' } (it comes after an unfinished list of its session, and was not worked on).
+--          up, their text }, { 'not-begun' } (it comes after an unfinished list of its session, and was not worked on).
 --          Then notes on the call: { 'refused', items that full filters did not take }, and the ending's.
 local reply, unfinished = {}, {}
 local some_unfinished = false
@@ -22,7 +22,7 @@ end
 
 for n, message in ipairs(messages) do
   if some_unfinished and unfinished[session_of(message)] then
-    reply[n] = { 'held' }
+    reply[n] = { 'not-begun' }
   elseif not take(message) then
     reply[n] = { 'duplicate' }
   else
