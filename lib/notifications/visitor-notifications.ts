@@ -16,11 +16,12 @@ import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
 import { UnfinishedWork } from '../redis/unfinished-work.js';
 import { type Change, changesChannel, formatChange } from '../transport/protocol.js';
-import { type DurableOptions, DurableWrites, type WriteOutcome } from './durable-writes.js';
+import type { DurableOptions } from './durable-writes.js';
 import { GroupLists } from './group-lists.js';
 import { ListChanges } from './list-changes.js';
 import { gonePositions, ReadList, watermarkUpTo } from './read-list.js';
-import { isRead, SeenHash, SINCE, seenField } from './read-state.js';
+import { type Mark, type Reader, ReadMarks } from './read-marks.js';
+import { SeenHash, SINCE, seenField } from './read-state.js';
 import { RecipientLists } from './recipient-list.js';
 import { parseList, type StoredList } from './stored-list.js';
 
@@ -28,19 +29,6 @@ const readScript = new Script<[nowUs: string, instead: string, seen: string[], o
   loadScript('lib/notifications/read.lua'),
   3,
 );
-type MarkReply = [outcome: number | string, untold: string];
-const markScript = new Script<MarkReply>(loadScript('lib/notifications/mark.lua'), 2);
-
-const mergeScript = new Script<number>(loadScript('lib/notifications/merge-seen.lua'));
-const dropScript = new Script<number>(loadScript('lib/notifications/drop-seen.lua'));
-
-/** Of whom it is known what they have read. */
-export interface Reader {
-  readonly subject: string;
-  /** How long what is kept of them lives from now on. */
-  readonly ttlSeconds: number;
-}
-
 export interface VisitorNotificationsOptions {
   readonly namespace: string;
   readonly itemSecret: string | undefined;
@@ -70,15 +58,6 @@ export interface ReaderLists {
   readonly lists: readonly ReadList[];
 }
 
-interface Mark {
-  readonly list: ReadList;
-  readonly upTo: number;
-  readonly position?: number;
-}
-
-/** A list with so many single positions has its mark raised, where all before one of them is read. */
-const MANY_POSITIONS = 8;
-
 /**
  * What visitors read of notifications, and what they have read: by this process itself, so that it goes on where no worker is. A question
  * costs one script at the reader's key, in the same round trip as the lists of groups that this process does not keep; marks cost one.
@@ -91,7 +70,7 @@ export class VisitorNotifications {
   readonly #availability: Availability;
   readonly #groups: GroupLists;
   readonly #unfinished: UnfinishedWork;
-  readonly #durable: DurableWrites | undefined;
+  readonly #marks: ReadMarks;
   /** They are private, so that no log of this object shows the secret among them. */
   readonly #options: VisitorNotificationsOptions;
   readonly #fields = new Map<string | undefined, string>();
@@ -123,7 +102,7 @@ export class VisitorNotifications {
     onConnectionFault(this.#target.client, hooks.fault);
     this.#availability = new Availability(this.#target.client, maxWaitMs);
     this.#unfinished = new UnfinishedWork(this.#target.client);
-    if (durable) this.#durable = new DurableWrites(this.#target, durable, maxWaitMs);
+    this.#marks = new ReadMarks(this.#target, this.#namespace, durable, maxWaitMs, hooks.fault);
     this.changes = new ListChanges(this.#target, this.#namespace);
     this.changes.on('fault', hooks.fault);
     this.#groups = new GroupLists(
@@ -158,7 +137,7 @@ export class VisitorNotifications {
         return item ? [{ list, upTo: gonePositions(list.list), position: item.position }] : [];
       });
       if (marks.length === 0) return null;
-      return (await this.#mark(reader, marks)) ?? this.#isGone('markNotificationSeen');
+      return (await this.#marks.mark(reader, marks)) ?? this.#isGone('markNotificationSeen');
     });
   }
 
@@ -173,7 +152,7 @@ export class VisitorNotifications {
         const planned = list.items.filter(({ position }) => position > upTo);
         return [{ list, upTo }, ...planned.map(({ position }) => ({ list, upTo, position }))];
       });
-      const marked = marks.length === 0 || (await this.#mark(reader, marks)) !== undefined;
+      const marked = marks.length === 0 || (await this.#marks.mark(reader, marks)) !== undefined;
       return marked || this.#isGone('markAllSeen');
     });
   }
@@ -202,14 +181,9 @@ export class VisitorNotifications {
     return isDone ?? false;
   }
 
-  async #carry(from: string, { subject, ttlSeconds }: Reader): Promise<true> {
+  async #carry(from: string, user: Reader): Promise<true> {
     await this.#availability.ready();
-    const { client } = this.#target;
-    const key = seenKey(this.#namespace, from);
-    const fields = Object.entries(await client.hgetall(key)).flat();
-    if (fields.length === 0) return true;
-    await mergeScript.run(client, [seenKey(this.#namespace, subject), ttlSeconds * 1000, SINCE, ...fields]);
-    await dropScript.run(client, [key, ...fields]);
+    await this.#marks.carry(from, user);
     return true;
   }
 
@@ -217,7 +191,7 @@ export class VisitorNotifications {
   async close(timeoutMs: number): Promise<void> {
     await this.#unfinished.settled(timeoutMs);
     this.changes.close();
-    this.#durable?.close();
+    this.#marks.close();
     endConnection(this.#target.client);
   }
 
@@ -237,7 +211,7 @@ export class VisitorNotifications {
       return new ReadList(group, field, lists[i] as StoredList, state, since, nowUs);
     });
     if (own) read.push(new ReadList(undefined, this.#fieldOf(undefined), own.list, own.seen.of('@'), 0, nowUs));
-    if (own && reader) this.#raiseMarks(reader, read);
+    if (own && reader) this.#unfinished.track(this.#marks.raise(reader, read));
     return { nowUs, lists: read };
   }
 
@@ -253,39 +227,6 @@ export class VisitorNotifications {
     const nowUs = Number(now);
     this.#isNow(nowUs);
     return { nowUs, seen: new SeenHash(seen), list: parseList(own) };
-  }
-
-  /** True: something was unread. Undefined: what is kept of the reader has ended, since the session has, and nothing was kept. */
-  async #mark(reader: Reader, marks: readonly Mark[], isTold = true, isMoved = false): Promise<boolean | undefined> {
-    const { subject, ttlSeconds } = reader;
-    const namespace = this.#namespace;
-    const keys = [seenKey, goneKey].map((keyOf) => keyOf(namespace, subject));
-    const channel = isTold ? changesChannel(namespace, { subject }, this.#target.database) : '';
-    const fields = marks.flatMap(({ list, upTo, position = '' }) => [list.field, upTo, position]);
-    const args = [...keys, ttlSeconds * 1000, channel, ...fields];
-    const [outcome, untold] = this.#durable
-      ? await this.#durable.run(markScript, args, outcomeOf)
-      : await markScript.run(this.#target.client, args);
-    if (untold !== '') this.hooks.fault(redisFault(`a mark is stored, and open pages can't be told: ${untold}`));
-    if (typeof outcome === 'number') return outcome === 1;
-    if (isUserSubject(outcome) && !isMoved) return this.#mark({ subject: outcome, ttlSeconds }, marks, isTold, true);
-    return undefined;
-  }
-
-  /** Of many single positions, those up to which all is read become one. Nobody waits for it. */
-  #raiseMarks(reader: Reader, lists: readonly ReadList[]): void {
-    const marks = lists.flatMap((list): Mark[] => {
-      if (!list.state || list.state.positions.size <= MANY_POSITIONS) return [];
-      let upTo = 0;
-      for (const item of [...list.items].reverse()) {
-        if (!isRead(list.state, item) || item.position > list.list.last) break;
-        upTo = item.position;
-      }
-      return upTo > list.state.upTo ? [{ list, upTo }] : [];
-    });
-    if (marks.length === 0) return;
-    const raised = this.#mark(reader, marks, false).catch(() => {}); // the next question tries it again
-    this.#unfinished.track(raised);
   }
 
   async #bounded<T>(method: string, limitMs: number, work: () => Promise<T>): Promise<T | undefined> {
@@ -341,9 +282,6 @@ export class VisitorNotifications {
     this.#aheadUs = nowUs - Date.now() * 1000;
   }
 }
-
-/** A mark that is there is written again. */
-const outcomeOf = ([outcome]: MarkReply): WriteOutcome => (typeof outcome === 'number' ? 'wrote' : 'nothing');
 
 const LATE = Symbol('no answer in time');
 const MAX_FIELDS = 1_000;

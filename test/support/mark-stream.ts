@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
 import type { Notifications } from '../../lib/notifications/index.js';
-import type { Reader, VisitorNotifications } from '../../lib/notifications/visitor-notifications.js';
+import type { Reader } from '../../lib/notifications/read-marks.js';
+import type { VisitorNotifications } from '../../lib/notifications/visitor-notifications.js';
 import { until } from './until.js';
 
 const GROUP = 'everybody';

@@ -1,0 +1,105 @@
+import { redisFault } from '../errors/errors.js';
+import { isUserSubject } from '../intelligence/command/subject.js';
+import { goneKey, seenKey } from '../redis/keys.js';
+import { loadScript } from '../redis/load-script.js';
+import { Script } from '../redis/run-script.js';
+import type { RedisTarget } from '../redis/target.js';
+import { changesChannel } from '../transport/protocol.js';
+import { type DurableOptions, DurableWrites, type WriteOutcome } from './durable-writes.js';
+import type { ReadList } from './read-list.js';
+import { isRead, SINCE } from './read-state.js';
+
+type MarkReply = [outcome: number | string, untold: string];
+const markScript = new Script<MarkReply>(loadScript('lib/notifications/mark.lua'), 2);
+const mergeScript = new Script<number>(loadScript('lib/notifications/merge-seen.lua'));
+const dropScript = new Script<number>(loadScript('lib/notifications/drop-seen.lua'));
+
+/** Of whom it is known what they have read. */
+export interface Reader {
+  readonly subject: string;
+  /** How long what is kept of them lives from now on. */
+  readonly ttlSeconds: number;
+}
+
+/** What is to be marked as read of one list: all up to a position, and the one at `position`. */
+export interface Mark {
+  readonly list: ReadList;
+  readonly upTo: number;
+  readonly position?: number;
+}
+
+/** A list with so many single positions has its mark raised, where all before one of them is read. */
+const MANY_POSITIONS = 8;
+
+/** Writes what readers have read: a hash `seen` for each of them. */
+export class ReadMarks {
+  readonly #durable: DurableWrites | undefined;
+
+  constructor(
+    readonly target: RedisTarget,
+    readonly namespace: string,
+    durable: DurableOptions | undefined,
+    maxWaitMs: number,
+    readonly fault: (error: Error) => void,
+  ) {
+    if (durable) this.#durable = new DurableWrites(target, durable, maxWaitMs);
+  }
+
+  /** True: something was unread. Undefined: what is kept of the reader has ended, since the session has, and nothing was kept. */
+  mark(reader: Reader, marks: readonly Mark[]): Promise<boolean | undefined> {
+    return this.#mark(reader, marks, true);
+  }
+
+  /** Of many single positions, those up to which all is read become one. Never rejects: the next question tries it again. */
+  async raise(reader: Reader, lists: readonly ReadList[]): Promise<void> {
+    const marks = lists.flatMap((list): Mark[] => {
+      if (!list.state || list.state.positions.size <= MANY_POSITIONS) return [];
+      let upTo = 0;
+      for (const item of [...list.items].reverse()) {
+        if (!isRead(list.state, item) || item.position > list.list.last) break;
+        upTo = item.position;
+      }
+      return upTo > list.state.upTo ? [{ list, upTo }] : [];
+    });
+    if (marks.length > 0) await this.#mark(reader, marks, false).catch(() => {});
+  }
+
+  /** Adds what a visitor has read to what a user has. A repeat adds nothing twice. HGETALL, and two scripts where there is something. */
+  async carry(from: string, { subject, ttlSeconds }: Reader): Promise<void> {
+    const { client } = this.target;
+    const key = seenKey(this.namespace, from);
+    const fields = Object.entries(await client.hgetall(key)).flat();
+    if (fields.length === 0) return;
+    await mergeScript.run(client, [seenKey(this.namespace, subject), ttlSeconds * 1000, SINCE, ...fields]);
+    await dropScript.run(client, [key, ...fields]);
+  }
+
+  close(): void {
+    this.#durable?.close();
+  }
+
+  /** `isTold`: do pages that are open hear of it? Of an anonymous visitor who has logged in meanwhile, it is the user's. */
+  async #mark(
+    { subject, ttlSeconds }: Reader,
+    marks: readonly Mark[],
+    isTold: boolean,
+    isMoved = false,
+  ): Promise<boolean | undefined> {
+    const { namespace, target } = this;
+    const keys = [seenKey, goneKey].map((keyOf) => keyOf(namespace, subject));
+    const channel = isTold ? changesChannel(namespace, { subject }, target.database) : '';
+    const fields = marks.flatMap(({ list, upTo, position = '' }) => [list.field, upTo, position]);
+    const args = [...keys, ttlSeconds * 1000, channel, ...fields];
+    const [outcome, untold] =
+      this.#durable && isTold
+        ? await this.#durable.run(markScript, args, outcomeOf)
+        : await markScript.run(target.client, args);
+    if (untold !== '') this.fault(redisFault(`a mark is stored, and open pages can't be told: ${untold}`));
+    if (typeof outcome === 'number') return outcome === 1;
+    if (isUserSubject(outcome) && !isMoved) return this.#mark({ subject: outcome, ttlSeconds }, marks, isTold, true);
+    return undefined;
+  }
+}
+
+/** A mark that is there is written again. */
+const outcomeOf = ([outcome]: MarkReply): WriteOutcome => (typeof outcome === 'number' ? 'wrote' : 'nothing');
