@@ -1,7 +1,8 @@
--- Ends a session, and leaves a tombstone for a while: a save that got no answer is not made again over it.
+-- Ends a session, and leaves a tombstone for a while: where a tombstone is, a save that got no answer is not sent again.
 -- KEYS  the session; its tombstone
--- ARGV  how long the tombstone stays, ms; 1 if the value is wanted, 2 if also where the session went
--- Reply the value that was there, or nil; or how many there were, 0 or 1; of one that went to another id, a list with where
+-- ARGV  how long the tombstone stays, ms; what to reply: 0 the number of sessions, 1 the value, 2 the value or the new id
+-- Reply how many sessions were ended, 0 or 1; or the value, nil where there was none; or, where only a tombstone with the session's
+--       new id was left, a list with that id
 local went = ARGV[2] == '2' and redis.call('GET', KEYS[2])
 redis.pcall('SET', KEYS[2], '', 'PX', ARGV[1]) -- a Redis without memory left still logs out
 if ARGV[2] == '1' then return redis.call('GETDEL', KEYS[1]) end
