@@ -1,16 +1,21 @@
 -- The functions bloom_check, bloom_add, bloom_which and bloom_load on plain Redis: RedisBloom's filter, bit for bit, in a string.
--- The script begins with ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, of a new filter, and MAX_ITEMS.
--- The string is "ISBLOOM1", the header that BF.SCANDUMP gives (20 bytes and 53 for each layer), and then each layer's bytes.
--- One GETRANGE reads the first KB. The bits of layers that lie behind it are read by BITFIELD, all in one command.
+-- Before these lines the script defines ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, which a new filter gets, and MAX_ITEMS.
+-- The string is "ISBLOOM1", then the header that BF.SCANDUMP gives (20 bytes, and 53 for each layer), and then each layer's bits.
+-- One GETRANGE reads the first KB. Bits of layers beyond it are read by BITFIELD, those of all layers by one command.
 local MAGIC = 'ISBLOOM1'
-local BASE, LINK, PEEK = 28, 53, 1024
-local FIXED = 8 -- in a header's options: the filter does not scale
-local MOST, LAYERS, HASHES = 536000000, 1000, 1100
+local BLOOM_HEAD_BYTES = 28 -- the magic and the part of the header before the layers
+local BLOOM_LAYER_BYTES = 53 -- what the header has of each layer
+local BLOOM_FIRST_READ = 1024 -- how many bytes of the string the first GETRANGE reads
+local OPTIONS = 5 -- in the header, of each filter that is made here: 64-bit hashes, capacities as they were asked for
+local NO_SCALING_FLAG = 8 -- is added to the options of a filter that gets no further layers
+local MAX_BYTES, MAX_LAYERS, MAX_HASHES = 536000000, 1000, 1100
+local LN_2, LN_2_SQUARED = 0.693147180559945, 0.480453013918201
 local TWO32 = 4294967296
 
--- Gives the filter, or false where there is no key. Layer i begins at the byte at[i], and has bits[i] and hashes[i].
+-- Gives the filter, or false where there is no key. Layer i begins at the byte at[i], and has bits[i] bits; an item sets hashes[i] of
+-- them. `size` counts the items of the filter, `count` those of the newest layer, which has room for `entries`.
 local function bloom_open(key)
-  local head = redis.pcall('GETRANGE', key, 0, PEEK - 1)
+  local head = redis.pcall('GETRANGE', key, 0, BLOOM_FIRST_READ - 1)
   if type(head) ~= 'string' then
     local kind = redis.call('TYPE', key).ok
     if kind == 'MBbloom--' then error('WRONGTYPE OTHERFORM module') end
@@ -18,31 +23,31 @@ local function bloom_open(key)
   end
   if head == '' then return false end
   if head:match('^ISBLOOM[2-9]') then error('WRONGTYPE NEWER') end
-  if #head < BASE or head:sub(1, 8) ~= MAGIC then error('WRONGTYPE not a Bloom filter of the fallback') end
+  if #head < BLOOM_HEAD_BYTES or head:sub(1, 8) ~= MAGIC then error('WRONGTYPE not a Bloom filter of the fallback') end
   local size, n, options, growth = struct.unpack('<I8I4I4I4', head, 9)
-  if n < 1 or n > LAYERS then error('WRONGTYPE DAMAGED Bloom filter') end
-  if options ~= 5 and options ~= 13 then error('WRONGTYPE FOREIGN Bloom filter') end
-  if options == 5 and growth < 1 then error('WRONGTYPE DAMAGED Bloom filter') end
-  local from = BASE + n * LINK
+  if n < 1 or n > MAX_LAYERS then error('WRONGTYPE DAMAGED Bloom filter') end
+  if options ~= OPTIONS and options ~= OPTIONS + NO_SCALING_FLAG then error('WRONGTYPE FOREIGN Bloom filter') end
+  if options == OPTIONS and growth < 1 then error('WRONGTYPE DAMAGED Bloom filter') end
+  local from = BLOOM_HEAD_BYTES + n * BLOOM_LAYER_BYTES
   local length = #head
-  if length == PEEK then
+  if length == BLOOM_FIRST_READ then
     length = redis.call('STRLEN', key)
-    if from > PEEK then head = redis.call('GETRANGE', key, 0, from - 1) end
+    if from > BLOOM_FIRST_READ then head = redis.call('GETRANGE', key, 0, from - 1) end
   end
   if #head < from then error('WRONGTYPE DAMAGED Bloom filter') end
   local at, bits, hashes = {}, {}, {}
-  local link = BASE + 1
+  local link = BLOOM_HEAD_BYTES + 1
   for i = 1, n do
     local bytes, b = struct.unpack('<I8I8', head, link)
     local k = struct.unpack('<I4', head, link + 40)
-    if b ~= bytes * 8 or b == 0 or k < 1 or k > HASHES then error('WRONGTYPE DAMAGED Bloom filter') end
+    if b ~= bytes * 8 or b == 0 or k < 1 or k > MAX_HASHES then error('WRONGTYPE DAMAGED Bloom filter') end
     at[i], bits[i], hashes[i] = from, b, k
     from = from + bytes
-    link = link + LINK
+    link = link + BLOOM_LAYER_BYTES
   end
   if length ~= from then error('WRONGTYPE DAMAGED Bloom filter') end
-  local count, rate = struct.unpack('<I8d', head, link - LINK + 16)
-  local entries = struct.unpack('<I8', head, link - LINK + 44)
+  local count, rate = struct.unpack('<I8d', head, link - BLOOM_LAYER_BYTES + 16)
+  local entries = struct.unpack('<I8', head, link - BLOOM_LAYER_BYTES + 44)
   if not (rate > 0 and rate < 1) or entries < 1 then error('WRONGTYPE DAMAGED Bloom filter') end
   return {
     key = key, head = head, length = length, size = size, options = options, growth = growth, n = n,
@@ -50,17 +55,18 @@ local function bloom_open(key)
   }
 end
 
+-- Gives the header of a new layer for so many entries, with the error rate `rate`, and the number of its bytes.
 local function bloom_layer(entries, rate)
-  local per = -(math.log(rate) / 0.480453013918201)
+  local per = -(math.log(rate) / LN_2_SQUARED)
   local bytes = math.floor(entries * per)
   bytes = math.ceil(bytes / 64) * 8
   if bytes == 0 then bytes = 8 end
-  if bytes > MOST then error('ERR TOOBIG a Bloom filter of the fallback has at most 512 MB') end
-  local hashes = math.ceil(0.693147180559945 * per)
+  if bytes > MAX_BYTES then error('ERR TOOBIG a Bloom filter of the fallback has at most 512 MB') end
+  local hashes = math.ceil(LN_2 * per)
   return struct.pack('<I8I8I8ddI4I8', bytes, bytes * 8, 0, rate, per, hashes, entries) .. '\0', bytes
 end
 
--- Writes the header and zeros behind it. A new string that is first written at its end gets its exact size in memory.
+-- Writes the header, and zeros up to `total` bytes. A new string whose last byte is written first takes no more memory than its size.
 local function bloom_write(key, head, total)
   redis.call('DEL', key)
   redis.call('SETRANGE', key, total - 1, '\0')
@@ -69,26 +75,26 @@ end
 
 local function bloom_reserve(key, rate, capacity, growth, nonscaling)
   local link, bytes = bloom_layer(capacity, nonscaling and rate or rate * 0.5)
-  local options = 5 + (nonscaling and FIXED or 0)
-  bloom_write(key, MAGIC .. struct.pack('<I8I4I4I4', 0, 1, options, growth) .. link, BASE + LINK + bytes)
+  local options = OPTIONS + (nonscaling and NO_SCALING_FLAG or 0)
+  bloom_write(key, MAGIC .. struct.pack('<I8I4I4I4', 0, 1, options, growth) .. link, BLOOM_HEAD_BYTES + BLOOM_LAYER_BYTES + bytes)
 end
 
--- Adds a layer, and gives the filter as it then is.
+-- Adds a layer, and gives the filter that has it.
 local function bloom_grow(filter)
   local link, bytes = bloom_layer(filter.entries * filter.growth, filter.rate * 0.5)
-  if filter.length + LINK + bytes > MOST or filter.n >= LAYERS then error('ERR TOOBIG') end
-  local key, data, ttl = filter.key, BASE + filter.n * LINK, redis.call('PTTL', filter.key)
-  local links = redis.call('GETRANGE', key, BASE, data - 1)
+  if filter.length + BLOOM_LAYER_BYTES + bytes > MAX_BYTES or filter.n >= MAX_LAYERS then error('ERR TOOBIG') end
+  local key, data, ttl = filter.key, BLOOM_HEAD_BYTES + filter.n * BLOOM_LAYER_BYTES, redis.call('PTTL', filter.key)
+  local links = redis.call('GETRANGE', key, BLOOM_HEAD_BYTES, data - 1)
   local bits = redis.call('GETRANGE', key, data, -1)
   local head = MAGIC .. struct.pack('<I8I4I4I4', filter.size, filter.n + 1, filter.options, filter.growth)
-  bloom_write(key, head .. links .. link, filter.length + LINK + bytes)
-  redis.call('SETRANGE', key, data + LINK, bits)
+  bloom_write(key, head .. links .. link, filter.length + BLOOM_LAYER_BYTES + bytes)
+  redis.call('SETRANGE', key, data + BLOOM_LAYER_BYTES, bits)
   if ttl >= 0 then redis.call('PEXPIRE', key, math.max(1, ttl)) end
   return bloom_open(key)
 end
 
--- Bit i of an item in a layer is (h1 + i * h2) mod 2^64 mod bits. A byte's bits are numbered from the lowest. `walk` is
--- { lo, hi } of h1 + i * h2 for one layer; this gives the bit for it, and then adds h2, which `pair` has.
+-- Bit i of an item in a layer is number (h1 + i * h2) mod 2^64 mod bits; a byte's bits are numbered from the lowest. `walk` holds the
+-- low and the high half of h1 + i * h2. This function gives the bit's number, and then adds h2, which is pair[3] and pair[4], to `walk`.
 local function bloom_step(walk, pair, bits)
   local lo, hi, b = walk[1], walk[2]
   if bits < 67108864 then
@@ -105,7 +111,7 @@ local function bloom_step(walk, pair, bits)
   return b
 end
 
--- Are all of the item's bits set in a layer whose bytes have been read?
+-- Are all of the item's bits set in layer i, whose bytes are in filter.head?
 local function bloom_in(filter, i, pair)
   local walk, bits, at, head = { pair[1], pair[2] }, filter.bits[i], filter.at[i] + 1, filter.head
   for _ = 1, filter.hashes[i] do
@@ -119,11 +125,11 @@ end
 -- Gives 1 if one of the layers up to `newest` may hold the item, else 0.
 local function bloom_has(filter, pair, newest)
   local read = #filter.head
-  if read == 0 and filter.length <= PEEK then
-    filter.head = redis.call('GETRANGE', filter.key, 0, PEEK - 1)
+  if read == 0 and filter.length <= BLOOM_FIRST_READ then
+    filter.head = redis.call('GETRANGE', filter.key, 0, BLOOM_FIRST_READ - 1)
     read = filter.length
   end
-  local open, walks = {}, {} -- the layers that may hold it, and how far each has been read
+  local open, walks = {}, {} -- the layers that may hold the item, and for each the next of its bits to read
   for i = newest, 1, -1 do
     if filter.at[i] + filter.bits[i] / 8 > read then
       open[#open + 1] = i
@@ -132,7 +138,8 @@ local function bloom_has(filter, pair, newest)
       return 1
     end
   end
-  -- Half of a full layer's bits are set: so read one bit of each layer, then 1, 2, 4, 8 more where all so far were set.
+  -- Half of a full layer's bits are set, so most layers are ruled out by few bits: read one bit of each layer, then 1, 2, 4, 8 more
+  -- of those layers whose bits so far were all set.
   local asked = 0
   filter.cost = filter.cost + 2
   while #open > 0 do
@@ -164,7 +171,7 @@ local function bloom_has(filter, pair, newest)
   return 0
 end
 
--- Appends to BITFIELD's words those that set the item's bits in the newest layer.
+-- Appends to `words`, the arguments of a BITFIELD, those that set the item's bits in the newest layer.
 local function bloom_mark(filter, pair, words)
   local walk, bits, base, n = { pair[1], pair[2] }, filter.bits[filter.n], filter.at[filter.n] * 8 + 7, #words
   for _ = 1, filter.hashes[filter.n] do
@@ -175,11 +182,12 @@ local function bloom_mark(filter, pair, words)
   return words
 end
 
--- An item is its two hashes, as four numbers of 32 bits, the low ones first. This reads them from bytes, little-endian.
+-- An item is given as its two hashes h1 and h2, each as two numbers of 32 bits, the low half first. This reads the four numbers from
+-- 16 bytes, little-endian.
 local function bloom_item(bytes) return { struct.unpack('<I4I4I4I4', bytes) } end
 
--- Looks items up. Gives a list of 0 (surely not there) and 1 (may be there); how many items were looked up, which are fewer
--- where they would cost more than `budget` (in units of some 1 µs); and what it cost.
+-- Looks items up. Gives a list of 0 (the item is surely not in the filter) and 1 (it may be); how many items were looked up, fewer
+-- than all where all would cost more than `budget`; and what the look-ups cost. Costs are in units of some 1 µs.
 local function bloom_which(key, items, budget)
   local reply, filter, done = {}, bloom_open(key), 0
   local cost = 0
@@ -192,21 +200,21 @@ local function bloom_which(key, items, budget)
   return reply, done, cost
 end
 
--- BITFIELD's words that write how many items there are. The low halves of the counts are enough, little-endian: 512 MB hold less than
--- 2^32 items.
+-- The arguments of a BITFIELD that writes both numbers of items, the filter's and its newest layer's, little-endian. Their low 32 bits
+-- are enough: 512 MB hold fewer than 2^32 items.
 local function bloom_counts(filter)
   return { 'BITFIELD', filter.key, 'SET', 'i32', '64', bit.bswap(filter.size),
-    'SET', 'i32', (BASE + (filter.n - 1) * LINK + 16) * 8, bit.bswap(filter.count) }
+    'SET', 'i32', (BLOOM_HEAD_BYTES + (filter.n - 1) * BLOOM_LAYER_BYTES + 16) * 8, bit.bswap(filter.count) }
 end
 
--- Adds an item. Gives 1 if it was new, else 0, and the filter as it then is.
+-- Adds an item. Gives 1 if it was new, else 0, and the filter after that.
 local function bloom_put(filter, pair)
   local full = filter.count >= filter.entries
   -- BITFIELD SET tells whether the bits were set, so that a big newest layer need not be read first
-  local look = full or filter.length <= PEEK
+  local look = full or filter.length <= BLOOM_FIRST_READ
   if bloom_has(filter, pair, look and filter.n or filter.n - 1) == 1 then return 0, filter end
   if full then
-    if filter.options >= FIXED then error('ERR non scaling filter is full') end
+    if filter.options >= NO_SCALING_FLAG then error('ERR non scaling filter is full') end
     filter = bloom_grow(filter)
   end
   if not look then
@@ -223,7 +231,7 @@ local function bloom_put(filter, pair)
   return 1, filter
 end
 
--- Gives the filter, and makes it first where there is none.
+-- Gives the filter; where there is none, makes it first.
 local function bloom_ready(key, filter)
   filter = filter or bloom_open(key)
   if filter then return filter end
@@ -231,7 +239,7 @@ local function bloom_ready(key, filter)
   return bloom_open(key)
 end
 
--- Gives what bloom_add() takes as `filter`; an error where the key holds something else.
+-- Gives what bloom_add() takes as `filter`; raises an error where the key holds something else.
 local bloom_check = bloom_open
 
 -- Gives a filter's number of items, 0 where there is no key.
@@ -252,9 +260,9 @@ local function bloom_add(key, pair, filter)
   return 1
 end
 
--- Adds items to the newest layer of a filter of at most ALL_AT_ONCE, from item `i` on, until the layer or the filter is full, and writes
--- the layer once. Gives where it ended.
-local ALL_AT_ONCE = 4096
+-- Adds items from item `i` on to the newest layer, until the layer or the filter is full, and writes the layer once. Only for a filter
+-- of at most MAX_WHOLE_BYTES, which is read as a whole. Gives the number of the first item that it has not added.
+local MAX_WHOLE_BYTES = 4096
 local function bloom_put_many(filter, pairs, i)
   local n, size, count = filter.n, filter.size, filter.count
   local bits, at, hashes = filter.bits[n], filter.at[n], filter.hashes[n]
@@ -287,7 +295,7 @@ local function bloom_put_many(filter, pairs, i)
   return i
 end
 
--- Adds items, as far as there is room for them.
+-- Adds items until the filter has MAX_ITEMS; counts the others as refused.
 local function bloom_add_all(key, pairs)
   if #pairs == 0 then return end
   local filter, i, _ = bloom_ready(key), 1
@@ -296,7 +304,7 @@ local function bloom_add_all(key, pairs)
       bloom_refused = bloom_refused + #pairs - i + 1
       return
     end
-    if filter.count < filter.entries and filter.length <= ALL_AT_ONCE then
+    if filter.count < filter.entries and filter.length <= MAX_WHOLE_BYTES then
       i = bloom_put_many(filter, pairs, i)
     else
       _, filter = bloom_put(filter, pairs[i])
@@ -305,13 +313,13 @@ local function bloom_add_all(key, pairs)
   end
 end
 
--- Gives the start of a filter, after all of it has been checked.
+-- Gives the magic and the header of a filter, which bloom_open() has checked.
 local function bloom_start(key)
   local filter = bloom_open(key)
-  return filter and redis.call('GETRANGE', key, 0, BASE + filter.n * LINK - 1)
+  return filter and redis.call('GETRANGE', key, 0, BLOOM_HEAD_BYTES + filter.n * BLOOM_LAYER_BYTES - 1)
 end
 
--- Writes a filter if every key is as it was when it was dumped: gives 1, or 0 if one has changed.
+-- Writes a filter if no key has changed since it was dumped: gives 1, or 0 if one has changed.
 -- KEYS  the target, then the others
 -- ARGV  ttl in ms or ''; for each key the digest that it should have, or ''; then all of the string
 local function bloom_load(keys, argv)

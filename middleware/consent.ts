@@ -12,7 +12,7 @@ const WANTED = 'it counts as no consent; wanted: true, false, or undefined for w
 const NO_SESSION =
   'option "consent" is called before the session is read, and req.session is not there yet: keep the answer in a cookie of its own';
 
-/** Decides whether a request's visitor consents. What makes no sense as an answer is told once, and is no consent. */
+/** Decides whether a request's visitor consents. An answer of another type counts as no consent, and the first one is reported. */
 export function consentOf(option: Consent | undefined, fault: (error: Error) => void): Consents {
   let isTold = false;
   return (req) => {
@@ -33,14 +33,14 @@ export function consentOf(option: Consent | undefined, fault: (error: Error) => 
   };
 }
 
-/** Of several fields, which Node.js joins, one that is exactly 1 is enough (https://w3c.github.io/gpc/, section 3.3). */
+/** Does the browser send `Sec-GPC: 1`? Node.js joins several fields of this name; one of them is enough (https://w3c.github.io/gpc/, section 3.3). */
 function asksForPrivacy({ headers }: IncomingMessage): boolean {
   return String(headers['sec-gpc'] ?? '')
     .split(',')
     .some((value) => value.trim() === '1');
 }
 
-/** Somebody who asks `req.session?.consent` would get undefined for everybody, and track those who said no: here it throws. */
+/** Calls the option's function with a request whose `session` throws: `req.session?.consent` would be undefined for everybody, and a no would be missed. */
 function withoutSession(req: IncomingMessage, option: Consent): unknown {
   if ((req as Partial<ExpressRequest>).session) return option(req as ExpressRequest);
   const define = (property: PropertyDescriptor) =>

@@ -9,25 +9,25 @@ import { hiddenOf, hide } from '../lib/session/hidden-fields.js';
 import type { RequestWithSession, SubjectHooks } from '../lib/session/session-subjects.js';
 import { userOfSession } from '../lib/session/session-user.js';
 
-/** Who is a session's user: a function of the session, or `'identify'`: whom the application names on a request. */
+/** How the user of a session is found: by a function of the session, or, with `'identify'`, by what the application passes to identify(). */
 export type UserOption = ((session: SessionData) => string | number | null | undefined) | 'identify';
 
-/** To whom belongs what a request finds out. */
+/** Whose data a request reads and writes. */
 export interface Subject {
   readonly subject: string;
   readonly isAnonymous: boolean;
 }
 
-/** Of whom something is kept that belongs to one visitor. */
+/** All subjects under which data about one visitor are kept. */
 export interface OwnedSubjects {
   /** The user's subject. */
   readonly user: string | undefined;
-  /** The user, as the store knows whose its sessions are. */
+  /** The user's id, as the store's option `user` gives it. */
   readonly userName: string | undefined;
   readonly anonymous: readonly string[];
 }
 
-/** What is known of a request's user while it lasts. */
+/** What is known of a request's user until the request ends. */
 interface RequestUser {
   /** the subject of the user that the session had last; undefined: it was anonymous throughout */
   user: string | undefined;
@@ -38,19 +38,21 @@ interface RequestUser {
 }
 
 const DAY_SECONDS = 86_400;
+/** Of how many anonymous subjects this process remembers to which user they were carried. */
 const MAX_REMEMBERED = 50_000;
-/** What is carried may wait for as long as a busy worker needs: no page waits for it. */
+/** The command `carry` may wait for a busy worker: no page waits for its answer. */
 const CARRY_TIMEOUT_MS = 5_000;
 
 /**
- * Knows to whom belongs what is known of a visitor: to an anonymous subject until somebody logs in, and to the user then. At a login
- * what the visitor had is carried to the user; of a user nothing stays for who comes after a logout.
+ * Knows under which subject data about a visitor are kept: under an anonymous one until somebody logs in, and then under the user's. At a
+ * login the anonymous subject's data are carried over to the user. After a logout the session gets a new anonymous subject, so that the
+ * next visitor sees nothing of the user.
  */
 export class Subjects implements SubjectHooks {
   readonly #requests = new WeakMap<object, RequestUser>();
   /** The sessions whose hidden fields were changed since they were stored. */
   readonly #changed = new WeakSet<object>();
-  /** To which user an anonymous subject was carried, and whether that was answered. */
+  /** By anonymous subject: to which user it was carried, and whether that was answered. */
   readonly #carried = new LRUCache<string, { readonly user: string; isDone: boolean }>({ max: MAX_REMEMBERED });
   /** Is called when a session that stays has become another user's, or nobody's, with the subject that it had. */
   onVisitorChanged: (sid: string, subject: string) => void = () => {};
@@ -63,7 +65,7 @@ export class Subjects implements SubjectHooks {
     readonly serving: Executor,
     readonly option: UserOption,
     readonly keepUsersForDays: number,
-    /** It names users in keys; private, so that no log shows it. */
+    /** The secret with which users' subjects are computed. It is not a field, so that no log shows it. */
     itemSecret: string | undefined,
     fault: (error: Error) => void,
   ) {
@@ -76,14 +78,14 @@ export class Subjects implements SubjectHooks {
     return this.keepUsersForDays * DAY_SECONDS;
   }
 
-  /** A request has its session. */
+  /** To be called when a request has its session. */
   begin(req: RequestWithSession): void {
     if (!req.session) return;
     const user = this.#userOf(req.session);
     this.#requests.set(req, { user, stored: { sid: req.session.id, user } });
   }
 
-  /** The subject of a request; undefined after a logout on this request. Who has just logged in gets what is theirs carried. */
+  /** The subject of a request; undefined after a logout on this request. If somebody has just logged in, their data are carried to the user. */
   of(req: RequestWithSession): Subject | undefined {
     const known = this.#requests.get(req);
     const user = this.#userOf(req.session);
@@ -101,7 +103,7 @@ export class Subjects implements SubjectHooks {
     return { subject, isAnonymous: true };
   }
 
-  /** The user of a request, if somebody is logged in; nothing is carried to them. */
+  /** The subject of a request's user, if somebody is logged in; unlike of(), it carries no data. */
   userOf({ session }: RequestWithSession): Subject | undefined {
     const user = session && this.#userOf(session);
     return user === undefined ? undefined : { subject: user, isAnonymous: false };
@@ -114,7 +116,7 @@ export class Subjects implements SubjectHooks {
     return { subject: this.#subjectOf(id), isAnonymous: false };
   }
 
-  /** The application says whose session it is, or that it is nobody's any longer. */
+  /** Notes the user whom the application names for the session, or, with undefined or null, that nobody is logged in. */
   identify(req: RequestWithSession, user: unknown): void {
     if (this.option !== 'identify')
       throw argumentError('identify', "option `user: 'identify'`, where no function says it", this.option);
@@ -127,27 +129,27 @@ export class Subjects implements SubjectHooks {
     if (hiddenOf(req.session).__user !== subject) this.#change(req.session, { __user: subject });
   }
 
-  /** The user whom the application names, as it names them. */
+  /** The id of a request's user, as the option `user` gives it. */
   userName({ session }: RequestWithSession): string | undefined {
     return this.#nameOf(session);
   }
 
-  /** All of whom something is kept that is a request's visitor's. */
+  /** All subjects under which data about a request's visitor are kept. */
   ownedBy({ session }: RequestWithSession): OwnedSubjects {
     return { user: this.#userOf(session), userName: this.#nameOf(session), anonymous: this.uncarried([session]) };
   }
 
-  /** The same of a user whom the application names outside a request. */
+  /** The same for a user whom the application names outside a request. */
   ownedByUser(user: unknown): OwnedSubjects {
     return { user: this.ofUser(user).subject, userName: userIdOf(user), anonymous: [] };
   }
 
-  /** The anonymous subjects of sessions: of a user's session, what was not carried yet. */
+  /** The anonymous subjects of these sessions; a user's session has one only if its data were not carried yet. */
   uncarried(sessions: readonly (SessionData & { readonly id: string })[]): string[] {
     return sessions.map((session) => hiddenOf(session).__subject ?? session.id).filter((subject) => subject !== '');
   }
 
-  /** What there was of a request's visitor was erased: the session goes on with another subject. */
+  /** To be called when the data about a request's visitor were erased: the session goes on with a new subject. */
   erased({ session }: RequestWithSession): void {
     this.#change(session, { __subject: this.#userOf(session) === undefined ? newAnonymousSubject() : '' });
   }
@@ -202,7 +204,7 @@ export class Subjects implements SubjectHooks {
     return known?.user !== undefined && known.user !== user;
   }
 
-  /** Notes the user. What the session still had to carry was the user's before: it does not become this one's. */
+  /** Notes the request's user. If another user was logged in before, data that were not carried yet are theirs, and are not carried to this one. */
   #isUser(session: SessionData, known: RequestUser | undefined, user: string): void {
     if (this.#isAnothers(known, user)) hide(session, { __subject: '' });
     if (known) known.user = user;

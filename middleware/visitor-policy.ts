@@ -4,30 +4,30 @@ import type { ExpressRequest } from './express-request.js';
 import { isbot } from 'isbot';
 import { LRUCache } from 'lru-cache';
 
-/** Which requests are a bot's: a function of the request, or false: none. */
+/** Which requests come from bots: a function of the request says it; false: none. */
 export type Bots = false | ((req: ExpressRequest) => boolean);
 
 /** How a request is treated, decided once, before its session is read. */
 export interface VisitorPolicy {
-  /** Is anything sent for it, and kept? */
+  /** Are messages about the request sent, and data about its visitor kept? */
   readonly tracked: boolean;
-  /** Why it is not tracked. A bot is nobody; who gives no consent is a person, whose own acts may still have to be kept. */
+  /** Why the request is not tracked. A bot is no person; a visitor without consent is one, whose own actions may still have to be kept. */
   readonly why: 'bot' | 'no-consent' | undefined;
-  /** Is a session stored, and its cookie set, that holds nothing (express-session's saveUninitialized)? */
+  /** Is a new session stored, and its cookie set, even if it is empty (express-session's saveUninitialized)? */
   readonly stored: boolean;
 }
 
-/** Remembered, since visitors share a few user agents, and the list of bots is one long regular expression. */
-const known = new LRUCache<string, boolean>({ max: 500 });
-const LONGEST_KNOWN = 512;
+/** By user agent: is it a bot's? The answers are cached, since visitors share few user agents, and isbot() tests a long regular expression. */
+const isBotByAgent = new LRUCache<string, boolean>({ max: 500 });
+const MAX_CACHED_LENGTH = 512;
 
-/** Finds bots that say so in their user agent. A request without one says nothing, and is not taken for a bot's. */
+/** Does the request come from a bot that says so in its user agent? A request without a user agent does not count as a bot's. */
 export function declaredBots({ headers: { 'user-agent': agent } }: IncomingMessage): boolean {
   if (agent === undefined) return false;
-  let bot = known.get(agent);
+  let bot = isBotByAgent.get(agent);
   if (bot === undefined) {
     bot = isbot(agent);
-    if (agent.length <= LONGEST_KNOWN) known.set(agent, bot);
+    if (agent.length <= MAX_CACHED_LENGTH) isBotByAgent.set(agent, bot);
   }
   return bot;
 }

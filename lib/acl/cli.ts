@@ -20,7 +20,7 @@ const FEATURES = [
   'notifications',
 ] as const satisfies readonly StoreFeature[];
 
-/** A text that is one word of a rule and ends no selector. */
+/** A text without spaces and parentheses, so that it stays one word of a rule and ends no selector. */
 const word = v.pipe(
   v.string(),
   v.regex(/^[^\s()"'\u0000-\u001f]{1,64}$/, '1 to 64 characters without spaces, quotes and brackets'),
@@ -127,6 +127,6 @@ function scopeOf(flags: Flags, target: RedisOption, server: ServerFeatures): Acl
   };
 }
 
-/** A URL's path is the database. */
+/** The number of the database in a URL's path, 0 where there is none. */
 const databaseIn = (target: RedisOption): number =>
   typeof target === 'string' && URL.canParse(target) ? Number(new URL(target).pathname.slice(1)) || 0 : 0;

@@ -3,7 +3,7 @@ import { changesChannel } from '../transport/protocol.js';
 import type { AclScope, RightGroup } from './scope.js';
 import { all, clock, connection, nodes, SCRIPT } from './shared-rights.js';
 
-/** The rights of who publishes notifications: groups' lists and users' own, and nothing else that is known of anybody. */
+/** The rights of a process that publishes notifications: on the lists of groups and of users, and on no other data about anybody. */
 export function notificationsGroups(scope: AclScope): RightGroup[] {
   const { namespace } = scope;
   return [

@@ -3,10 +3,10 @@ import { ownKey } from '../redis/keys.js';
 import type { AclScope, RightGroup } from './scope.js';
 import { all, some } from './shared-rights.js';
 
-/** All keys that commands of an application declare, and what a login in a Cluster sets aside of them. */
+/** A glob for all keys that an application's commands declare, and for the copies that a login in a Cluster sets aside. */
 export const ownKeys = (namespace: string): string => ownKey(namespace, '*', '*');
 
-/** What our own scripts do with the keys that an application's commands declare. What the commands do is the application's affair. */
+/** The rights that this package's scripts need on the keys that an application's commands declare. The commands' own rights are up to the application. */
 export function ownKeyGroups({ namespace, cluster, commands }: AclScope): RightGroup[] {
   const { own } = commandKeys(namespace, '*');
   const hash = { name: 'own', commands: ['hkeys', 'pttl'], keys: all([own]) };

@@ -1,11 +1,11 @@
 import type { RightGroup, ServerFeatures } from './scope.js';
 
-/** The place of the password's SHA-256. Redis refuses it as it stands, so that no user gets a password that everybody knows. */
+/** Stands where the password's SHA-256 has to be put. Redis refuses this text, so that no user gets a password that everybody knows. */
 export const PASSWORD = '#SHA256-OF-THE-PASSWORD';
 
 const unique = (words: Iterable<string>): string[] => [...new Set(words)];
 
-/** Makes one group of all with the same name, where one user has several roles or namespaces. */
+/** Merges the groups of the same name, which there are where one Redis user has several roles or namespaces. */
 export function mergeGroups(groups: readonly RightGroup[]): RightGroup[] {
   const byName = new Map<string, RightGroup>();
   for (const group of groups) {

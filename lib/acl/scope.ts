@@ -1,19 +1,22 @@
-/** An Express process (store and insight); a worker; what only sends messages, without sessions (WIRE.md); who publishes notifications. */
+/**
+ * `serving`: an Express process with the store and `req.intelligence`; `worker`: a worker; `publisher`: a process that only sends
+ * messages, without sessions (WIRE.md); `notifications`: a process that publishes notifications.
+ */
 export type AclRole = 'serving' | 'worker' | 'publisher' | 'notifications';
 
 /** What needs further rights of a serving process: features of the store, and reading notifications. */
 export type StoreFeature = 'users' | 'near-cache' | 'expired-events' | 'scan' | 'notifications';
 
-/** The features of a server, which server.ts asks for. */
+/** The features of a Redis server, as server.ts finds them. */
 export interface ServerFeatures {
   /** Major and minor version as INFO gives them in `redis_version`; Valkey says 7.2. */
   readonly version: readonly [major: number, minor: number];
   readonly bloom: 'module' | 'fallback';
-  /** BF.CARD, since RedisBloom 2.4.4 */
+  /** Does the server have BF.CARD (since RedisBloom 2.4.4)? */
   readonly bloomCard: boolean;
 }
 
-/** All that the rights depend on. */
+/** Everything that the rights of a role depend on. */
 export interface AclScope {
   readonly server: ServerFeatures;
   /** The client's `keyPrefix` and the namespace. */
@@ -25,7 +28,7 @@ export interface AclScope {
   readonly transport: 'pubsub' | 'stream';
   readonly replies: 'inbox' | 'list';
   readonly cluster: boolean;
-  /** A worker's on pub/sub: an ACL has to name its patterns as they are. */
+  /** The option `sessionGlob` of a worker on pub/sub: an ACL has to name the patterns exactly as the worker subscribes to them. */
   readonly sessionGlob: string;
   /** The application's own commands. */
   readonly commands: readonly string[];
@@ -35,8 +38,8 @@ export interface AclScope {
 }
 
 /**
- * Commands, and the keys and channels that they may be used on. `~` before a key means read and write, `%R~` read, `%W~` write.
- * Where the server has selectors, each group is one.
+ * Commands, and the keys and channels on which they may be used. `~` before a key means read and write, `%R~` read, `%W~` write.
+ * On a server with selectors (Redis 7 and later) each group becomes one selector.
  */
 export interface RightGroup {
   readonly name: string;

@@ -7,7 +7,7 @@ import type { ServerFeatures } from './scope.js';
 /** How long Redis may take to answer. */
 const TIMEOUT_MS = 5_000;
 
-/** Reads a version. Before 6.2 there were no channels in ACLs, and no GETDEL. */
+/** Parses a version, and refuses one before 6.2, which has no channels in ACLs, and no GETDEL. */
 export function versionOf(text: string): ServerFeatures['version'] {
   const [, major, minor] = /^(\d{1,4})\.(\d{1,4})/.exec(text) ?? [];
   const version = [Number(major), Number(minor)] as const;

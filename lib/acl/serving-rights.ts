@@ -20,7 +20,7 @@ import {
   streams,
 } from './shared-rights.js';
 
-/** The rights of an Express process: its store's and its requests'. */
+/** The rights of an Express process: those of its store, and those of its `req.intelligence`. */
 export function servingGroups(scope: AclScope): RightGroup[] {
   const { namespace, keyPrefix, prefix, transport, cluster, replies, store, db } = scope;
   const users = store.has('users');
@@ -29,7 +29,7 @@ export function servingGroups(scope: AclScope): RightGroup[] {
   const session = sessionKey(literal(keyPrefix + prefix), '*');
   const ended = (key: string) => formsBeside(literal(endedPrefix(keyPrefix)), key);
   const user = `${literal(keyPrefix + userSessionsPrefix(prefix))}*`;
-  // only the client's keyPrefix can have a brace here
+  // a brace makes a hash tag; of all that stands before this key only the client's keyPrefix can have one
   const usersEnded = /[{}]/.test(keyPrefix) ? ended(user) : ended(user).slice(0, 1);
   const taking = replies === 'list' ? ['blpop'] : since(scope, 7, 0) ? ['blmpop'] : ['blpop', 'lpop'];
   return [
@@ -45,7 +45,7 @@ export function servingGroups(scope: AclScope): RightGroup[] {
       ],
       keys: all([session, ...ended(session)]),
     },
-    // scripts that are sent by their hash are loaded at each new connection
+    // scripts that are called by their hash are loaded on each new connection
     ...some(!cluster || transport === 'pubsub', { name: 'loading', commands: ['script|load'] }),
     ...some(users, {
       name: 'users',
@@ -91,7 +91,7 @@ export function servingGroups(scope: AclScope): RightGroup[] {
   ];
 }
 
-/** The rights of what only sends messages, without sessions. */
+/** The rights of a process that only sends messages, without sessions. */
 export function publisherGroups(scope: AclScope): RightGroup[] {
   return [
     connection(scope),

@@ -6,7 +6,7 @@ import type { AclScope, RightGroup } from './scope.js';
 export const since = ({ server: { version } }: AclScope, major: number, minor: number): boolean =>
   version[0] > major || (version[0] === major && version[1] >= minor);
 
-/** Items for a list where a condition holds, and none otherwise. */
+/** The items, to be spread into a list, if the condition holds; otherwise none. */
 export const some = <T>(condition: boolean, ...items: readonly T[]): readonly T[] => (condition ? items : []);
 
 /** Escapes a text for a glob, so that it matches itself only. */
@@ -17,14 +17,14 @@ export const SCRIPT = ['eval', 'evalsha'];
 const commandNames = ({ commands }: AclScope): string[] => [...builtIn.keys(), ...commands];
 export const channelsOf = (scope: AclScope, glob: string): string[] =>
   commandNames(scope).map((command) => patternOf(scope.namespace, command, glob, scope.db));
-/** The white paper's reply lists, one for each request. */
+/** Globs for the reply lists of the white paper, one list for each request. */
 export const replyLists = (scope: AclScope): string[] =>
   commandNames(scope).map((command) => replyKey(scope.namespace, { command, sid: '*', rid: '*' }));
 export const inboxes = ({ namespace }: AclScope): string => inboxKey(namespace, '*');
 export const streams = ({ namespace }: AclScope): string => streamKey(namespace, '*');
 export const leases = ({ namespace }: AclScope): string => leaseKey(namespace, '*');
 
-/** What every connection sends for itself: the handshake, the ready check, and PINGs. */
+/** The commands that every connection sends by itself: the handshake, the ready check, and PINGs. */
 export const connection = (scope: AclScope): RightGroup => ({
   name: 'connection',
   commands: [

@@ -23,7 +23,7 @@ const BLOOM = {
   module: ['bf.card', 'bf.reserve', 'bf.add', 'bf.madd', 'bf.exists', 'bf.mexists', 'type', 'getrange'],
 };
 
-/** What the built-in commands' scripts use, as their descriptors say: a group for each key, and one for all filters. */
+/** The rights that the scripts of the built-in commands need, as their descriptors say: a group for each key, and one for all filters. */
 function insightGroups(scope: AclScope): RightGroup[] {
   const { namespace, server, cluster } = scope;
   const keys: Readonly<Record<string, string>> = commandKeys(namespace, '*');

@@ -1,5 +1,7 @@
 -- The functions bloom_check, bloom_add, bloom_which, bloom_dump and bloom_load on RedisBloom.
--- The script begins with ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, of a new filter, and MAX_ITEMS.
+-- Before these lines the script defines ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, which a new filter gets, and MAX_ITEMS.
+local UNPACK_ITEMS = 4000 -- Lua's unpack() takes some 8,000 values at most
+local MAX_DUMP_BYTES = 536000000
 
 -- Gives a filter's number of items, or false where there is no key. A key of another type is an error: BF.MEXISTS alone would
 -- answer 0.
@@ -34,7 +36,7 @@ local function bloom_add(key, item, count)
   return redis.call('BF.ADD', key, item)
 end
 
--- Adds items, as far as there is room for them.
+-- Adds items until the filter has MAX_ITEMS; counts the others as refused.
 local function bloom_add_all(key, items)
   if #items == 0 then return end
   local count = bloom_check(key) or 0
@@ -43,24 +45,24 @@ local function bloom_add_all(key, items)
     count = 1
   end
   local many = math.min(#items, math.max(0, MAX_ITEMS - count))
-  for i = 1, many, 4000 do redis.call('BF.MADD', key, unpack(items, i, math.min(many, i + 3999))) end
+  for i = 1, many, UNPACK_ITEMS do redis.call('BF.MADD', key, unpack(items, i, math.min(many, i + UNPACK_ITEMS - 1))) end
   bloom_refused = bloom_refused + #items - many
 end
 
--- Looks items up. Gives a list of 0 (surely not there) and 1 (may be there); how many items were looked up, which are fewer
--- where they would cost more than `budget` (in units of some 1 µs); and what it cost.
+-- Looks items up. Gives a list of 0 (the item is surely not in the filter) and 1 (it may be); how many items were looked up, fewer
+-- than all where all would cost more than `budget`; and what the look-ups cost. Costs are in units of some 1 µs, two for an item.
 local function bloom_which(key, items, budget)
   local reply, count, many = {}, bloom_check(key), #items
   if budget then many = math.min(many, math.max(0, math.floor(budget / 2))) end
-  for i = 1, many, 4000 do -- Lua's unpack takes some 8,000 at most
-    local last = math.min(many, i + 3999)
+  for i = 1, many, UNPACK_ITEMS do
+    local last = math.min(many, i + UNPACK_ITEMS - 1)
     local part = count and redis.call('BF.MEXISTS', key, unpack(items, i, last))
     for j = i, last do reply[j] = part and part[j - i + 1] or 0 end
   end
   return reply, many, 2 * many
 end
 
--- Gives { ttl in ms, chunks... }, all of one moment.
+-- Gives { PTTL, chunks... }. The chunks belong together, since nothing else runs during a script.
 local function bloom_dump(key)
   local reply, cursor, bytes = { redis.call('PTTL', key) }, 0, 0
   if not bloom_check(key) then return reply end
@@ -71,12 +73,12 @@ local function bloom_dump(key)
       reply[#reply + 1] = part[2]
       bytes = bytes + #part[2]
     end
-    if bytes > 536000000 then error('ERR TOOBIG') end
+    if bytes > MAX_DUMP_BYTES then error('ERR TOOBIG') end
   until cursor == 0
   return reply
 end
 
--- Writes a filter if every key is as it was when it was dumped: gives 1, or 0 if one has changed.
+-- Writes a filter if no key has changed since it was dumped: gives 1, or 0 if one has changed.
 -- KEYS  the target, then the others
 -- ARGV  ttl in ms or ''; for each key the digest that it should have, or ''; then iterators and chunks by turns
 local function bloom_load(keys, argv)

@@ -17,8 +17,8 @@ import { merge } from './merge.js';
 import { argumentError } from '../options/check-arguments.js';
 
 /**
- * What RedisBloom's implementation and the fallback have in common: the options, items in batches, and all that goes by a
- * filter's bytes. How a filter is stored, and what its commands are, each says for itself.
+ * What the implementation on RedisBloom and the fallback have in common: the options, items in batches, and whatever needs only a
+ * filter's bytes: merge() and load(). How a filter is stored, and with which commands it is used, its subclass says.
  */
 export abstract class StoredFilter implements BloomFilter {
   abstract readonly implementation: 'module' | 'fallback';
@@ -45,9 +45,9 @@ export abstract class StoredFilter implements BloomFilter {
   protected abstract reserveShape(key: string, shape: ResolvedShape): Promise<unknown>;
   protected abstract addBatch(key: string, items: readonly BloomItem[]): Promise<boolean[]>;
   protected abstract existsBatch(key: string, items: readonly BloomItem[]): Promise<boolean[]>;
-  /** A dump as the function bloom_load of its Lua takes it. */
+  /** A dump's bytes, as the Lua function bloom_load() of this implementation takes them. */
   protected abstract loadArguments(bytes: Buffer): ScriptArgument[];
-  /** Whether the key, which has another type than expected, holds a filter of the other implementation. */
+  /** Does the key, which has another type than expected, hold a filter of the other implementation? */
   protected abstract holdsOtherForm(key: string): Promise<boolean>;
 
   async reserve(key: string, shape: BloomShape = this.shape): Promise<void> {
@@ -92,7 +92,7 @@ export abstract class StoredFilter implements BloomFilter {
     return new Script<Reply>(`${this.lua}\n${body}`);
   }
 
-  /** Acts on a key; a fault comes in this package's words. */
+  /** Runs `act`, which works on the key. Rejects with a coded error of this package. */
   protected async attempt<T>(key: string, act: () => Promise<T>): Promise<T> {
     try {
       return await act();
@@ -107,7 +107,7 @@ export abstract class StoredFilter implements BloomFilter {
 /** A filter's remaining time as PTTL tells it: -1 stands for no expiry. */
 export const ttlOf = (pttl: unknown): number | undefined => (Number(pttl) < 0 ? undefined : Number(pttl));
 
-/** What load() was given, which may be anything. */
+/** Checks what load() was given, which may be anything. */
 function checkedDump(dump: BloomDump): BloomDump {
   const { bytes, ttlMs } = (dump ?? {}) as Partial<BloomDump>;
   const isTtl = ttlMs === undefined || (Number.isSafeInteger(ttlMs) && ttlMs >= 0);

@@ -10,7 +10,7 @@ export class ExecutorMetrics {
   readonly queueing;
   readonly refusedItems;
 
-  /** `waiting`: how many messages wait now. */
+  /** `waiting` returns how many messages wait now. */
   constructor(metrics: Metrics, waiting: () => number) {
     this.messages = new CommandCounter(
       'intelligent_session_worker_messages_total',

@@ -9,9 +9,10 @@ import { OwnKeys } from './own-keys.js';
 import type { Task } from './task.js';
 import { type Dropped, TaskQueue } from './task-queue.js';
 
+/** How many of the application's commands run at once. */
 const MAX_RUNNING = 256;
 
-/** Runs an application's own commands, MAX_RUNNING at once; what comes meanwhile waits in a queue of its own. */
+/** Runs an application's own commands, MAX_RUNNING at once; further ones wait in a queue of their own. */
 export class OwnCommands<T extends Task> {
   readonly #queue: TaskQueue<T>;
   readonly #ownKeys: OwnKeys;
@@ -27,7 +28,7 @@ export class OwnCommands<T extends Task> {
     },
     bounds: { readonly messages: number; readonly bytes: number },
     readonly onFinished: (task: T, result: OwnResult | Dropped, fault?: unknown) => void,
-    /** Is told what failed after a command was finished. */
+    /** Is called with an error that comes after a command was finished. */
     readonly onFault: (fault: unknown, task: T) => void,
   ) {
     this.#queue = new TaskQueue(bounds, onFinished);
@@ -79,7 +80,7 @@ export class OwnCommands<T extends Task> {
     this.#start();
   }
 
-  /** What it has written is kept as long as its subject, however late it ends. */
+  /** Runs a command that declares keys. When it has ended, however late, its keys get the expiry of its subject's other keys. */
   async #runWithKeys(task: T, run: Command, declared: DeclaredKeys): Promise<void> {
     const request = this.#requestOf(task, declared);
     const work = (async () => run(request))();
@@ -116,7 +117,7 @@ type OwnResult = 'done' | 'failed' | 'timeout' | 'gone';
 
 class CommandTimeout extends IntelligentSessionError {}
 
-/** The result of an application's command, or an error after so long: one that never ends would keep its place for ever. */
+/** The result of an application's command, or an error after `limitMs`: a command that never ends would keep one of the MAX_RUNNING places for ever. */
 async function withinMs(work: unknown, limitMs: number): Promise<unknown> {
   if (typeof (work as PromiseLike<unknown> | undefined)?.then !== 'function') return work;
   let timeout: LoopTimeout | undefined;

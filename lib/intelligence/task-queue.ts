@@ -1,15 +1,15 @@
 import type { Task } from './task.js';
 
 /**
- * Why a message was dropped: who waited for it waits no longer, nobody ever waited, there was no room for it, or it had been kept
- * for too long before it was heard.
+ * Why a message was dropped. `expired`: its sender waits for the answer no longer; `no-waiter`: its sender never waited for one;
+ * `full`: there was no room for it; `too-old`: it had been in the stream for too long before it was read.
  */
 export type Dropped = 'expired' | 'no-waiter' | 'full' | 'too-old';
 
-/** A sweep that made no room is not tried again for so long. */
-const IN_VAIN_MS = 10;
+/** The pause after a sweep that made no room. */
+const VAIN_SWEEP_PAUSE_MS = 10;
 
-/** What waits of one session, in order. */
+/** The tasks of one session that wait, in their order. */
 interface Waiting<T> {
   tasks: T[];
   head: number;
@@ -17,12 +17,13 @@ interface Waiting<T> {
 }
 
 /**
- * What was heard and not yet worked on: each session's in order, and the sessions in turn, so that one that sends much keeps
- * nobody else waiting. Bounded by messages and by bytes of payload, and one session by a quarter of both where others wait. At
- * the bound it drops what nobody waits for any longer, then what nobody ever waited for, oldest first, and only then what comes.
+ * Holds the tasks that were received and wait for their turn. Tasks of one session go in their order, and the sessions take turns, so
+ * that a session that sends much keeps no other waiting. The queue is bounded by messages and by bytes of payload; one session gets at
+ * most a quarter of both while others wait. At the bound the queue drops tasks whose senders wait no longer, then those whose senders
+ * never waited, the oldest first, and only then the task that comes.
  */
 export class TaskQueue<T extends Task> {
-  /** by session, whose turn is next first */
+  /** The waiting tasks by session, in the order of the sessions' turns. */
   #sessions = new Map<string, Waiting<T>>();
   #length = 0;
   #bytes = 0;
@@ -38,9 +39,9 @@ export class TaskQueue<T extends Task> {
   }
 
   push(task: T): void {
-    // what is kept elsewhere, too, is bounded where it is read, and never dropped
+    // a task that Redis keeps as well (a stream's entry) is never dropped: the stream's reader bounds how many there are
     if (!task.isKept) {
-      if (this.#isFull && task.heardMs - this.#inVainMs >= IN_VAIN_MS) {
+      if (this.#isFull && task.heardMs - this.#inVainMs >= VAIN_SWEEP_PAUSE_MS) {
         this.#sweep();
         if (this.#isFull) this.#inVainMs = task.heardMs;
       }
@@ -49,12 +50,12 @@ export class TaskQueue<T extends Task> {
     this.#add(task);
   }
 
-  /** The sessions that wait, whose turn is next first; one that defer() puts behind the others comes once more. */
+  /** The sessions with waiting tasks, in the order of their turns. A session that defer() moves to the end meanwhile comes a second time. */
   sessions(): IterableIterator<string> {
     return this.#sessions.keys();
   }
 
-  /** Takes the first one of a session; by default of the one whose turn it is, whose next turn comes after the others'. */
+  /** Takes the first task of the session `sid`, or, without one, of the session whose turn it is, which then goes to the end of the turns. */
   shift(sid?: string): T | undefined {
     const whose = sid ?? this.#sessions.keys().next().value;
     const waiting = whose === undefined ? undefined : this.#sessions.get(whose);
@@ -72,7 +73,7 @@ export class TaskQueue<T extends Task> {
     return task;
   }
 
-  /** What waits of a session comes after all others. */
+  /** Moves a session to the end of the turns. */
   defer(sid: string): void {
     const waiting = this.#sessions.get(sid);
     if (!waiting) return;
@@ -80,7 +81,7 @@ export class TaskQueue<T extends Task> {
     this.#sessions.set(sid, waiting);
   }
 
-  /** Puts back what is not finished, before all others of its session. */
+  /** Puts unfinished tasks back, before all other tasks of their sessions. */
   unshift(tasks: readonly T[]): void {
     for (const task of tasks.toReversed()) {
       const { sid } = task;
@@ -112,14 +113,14 @@ export class TaskQueue<T extends Task> {
   }
 
   #hasShare(sid: string): boolean {
-    // mostly far less waits in all
+    // the usual case: the whole queue holds less than one session may have
     if (this.#length * 4 < this.bounds.messages && this.#bytes * 4 < this.bounds.bytes) return false;
     const waiting = this.#sessions.size > 1 ? this.#sessions.get(sid) : undefined;
     if (!waiting) return false;
     return (waiting.tasks.length - waiting.head) * 4 >= this.bounds.messages || waiting.bytes * 4 >= this.bounds.bytes;
   }
 
-  /** Makes room for a tenth more, as far as there is something that nobody waits for. */
+  /** Makes room until a tenth of the bounds is free, as far as there are tasks for whose answers nobody waits. */
   #sweep(): void {
     const room = { messages: this.bounds.messages * 0.9, bytes: this.bounds.bytes * 0.9 };
     const drop = (which: (task: T) => boolean, why: Dropped) => {

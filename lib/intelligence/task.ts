@@ -11,20 +11,20 @@ export type OnOutcome<T extends Task> = (task: T, outcome: Outcome, fault?: unkn
 export interface ListProgress {
   readonly items: readonly string[];
   done: number;
-  /** what the pieces gave */
+  /** The answers of the pieces so far. */
   readonly parts: string[];
-  /** how many items the next piece has at most */
+  /** How many items the next piece has at most. */
   piece: number;
 }
 
 /** A message that waits for its turn, and then for its answer. */
 export abstract class Task {
-  /** undefined: an application's own command */
+  /** The descriptor of a built-in command; undefined for one of the application's own. */
   readonly builtIn: CommandDescriptor | undefined;
-  /** how often it was sent in vain */
+  /** How often the task was sent to Redis without success. */
   attempts = 0;
   list: ListProgress | undefined;
-  /** The visitor has logged in since it was sent: it is worked on for this user. */
+  /** The subject of the user, where the visitor has logged in since the message was sent: the task is worked on for that user. */
   movedTo: string | undefined;
 
   constructor(
@@ -34,41 +34,41 @@ export abstract class Task {
     readonly id: string,
     readonly payload: string,
     readonly ttlSeconds: number,
-    /** When it was heard, by performance.now(); or when it was added, where it was kept for a while before. */
+    /** When the message was received, by performance.now(); for a stream's entry, when it was added to the stream. */
     readonly heardMs: number,
-    /** Is it an anonymous visitor's, of whom something may be carried to a user? */
+    /** Is the message about an anonymous visitor, whose data may be carried over to a user? */
     readonly isAnonymous = false,
   ) {
     this.builtIn = builtIn.get(command);
   }
 
-  /** Whose data it is about. */
+  /** The subject whose data the task is about. */
   get subject(): string {
     return this.movedTo ?? this.sid;
   }
 
   /** Did somebody ask for an answer? */
   abstract readonly awaited: boolean;
-  /** Who asked for an answer waits no longer. */
+  /** Has the sender who asked for an answer stopped waiting? */
   abstract readonly isExpired: boolean;
 
-  /** It was kept for so long before it was heard that it is not worked on. */
+  /** Was the message kept for so long before it was read that nobody is to work on it? */
   get isTooOld(): boolean {
     return false;
   }
 
-  /** When it was sent, at the earliest: ms since 1970 by Redis' clock. */
+  /** The earliest time at which the message can have been sent: ms since 1970 by Redis' clock. */
   get sentMs(): number | undefined {
     return undefined;
   }
 
-  /** Can it be had again from where it came, so that it is neither bounded here nor given up? */
+  /** Does its source keep the message until it is finished? Then this process neither bounds nor drops it. */
   get isKept(): boolean {
     return false;
   }
 
-  /** Gives the answer, as JSON, to who asked for it. */
+  /** Sends the answer, as JSON, to the sender who asked for it. */
   abstract answer(json: string): void;
-  /** Tells who asked for an answer that there is none, and why. */
+  /** Tells the sender who asked for an answer that there is none, and why. */
   abstract refuse(why: string): void;
 }

@@ -1,5 +1,5 @@
--- Removes of what a visitor had read what was added to a user's. What has changed since stays, and is carried next time.
--- KEYS  of the visitor: seen
+-- Removes from a visitor's `seen` the fields that were added to the user's. A field that has changed since stays, and is carried next time.
+-- KEYS  seen of the visitor
 -- ARGV  fields and values by turns, as they were read
 -- Reply how many fields were removed
 local removed = 0

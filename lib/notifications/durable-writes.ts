@@ -9,33 +9,33 @@ import type { RedisTarget } from '../redis/target.js';
 import { UnconfirmedError } from './unconfirmed-error.js';
 
 export interface DurableOptions {
-  /** How many replicas have to have a write. */
+  /** How many replicas have to confirm a write. */
   readonly replicas: number;
   /** How long they may take. */
   readonly timeoutMs: number;
 }
 
-/** What a script's reply says: it has written, it found that everything stood there already, or it wrote and found nothing. */
+/** The outcome of a script: `wrote`: it has written; `found`: Redis already had what was to be written; `nothing`: neither. */
 export type WriteOutcome = 'wrote' | 'found' | 'nothing';
 
-/** One WAIT takes no longer: a connection on which nothing arrives for longer is taken for dead (liveness.ts). */
+/** How long a single WAIT may take: a connection on which nothing arrives for much longer counts as dead (liveness.ts). */
 const WAIT_MS = 500;
 
 const rewriteScript = new Script<number>(loadScript('lib/notifications/rewrite-expiry.lua'));
 
 /**
- * Runs scripts that write, and resolves when replicas have what they wrote. WAIT holds up all that comes behind it, so it has a connection
- * of its own, in a Cluster one to each master; and it counts what its own connection wrote, so the scripts run there, too.
+ * Runs scripts that write, and resolves when replicas have what they wrote. WAIT blocks its connection, so it gets a connection of its
+ * own, in a Cluster one to each master. WAIT counts only writes of its own connection, so the scripts run on that connection, too.
  */
 export class DurableWrites {
-  /** By the server that has the key; one where Redis is one server. */
+  /** The connections, by the server that holds the keys; only one where Redis is a single server. */
   readonly #connections = new Map<string, Connection>();
   #isClosed = false;
 
   constructor(
     readonly target: RedisTarget,
     readonly options: DurableOptions,
-    /** How long a connection is waited for. */
+    /** How long a write waits until its connection is ready. */
     readonly connectMs: number,
   ) {}
 
@@ -76,7 +76,7 @@ export class DurableWrites {
     return connection;
   }
 
-  /** The keys have another server by now. Its end lets the Cluster's client ask for the nodes. */
+  /** Ends the connection to a server that no longer has the keys, which makes the Cluster's client look up its nodes. */
   #leave(server: string): void {
     const connection = this.#connections.get(server);
     this.#connections.delete(server);
@@ -88,7 +88,7 @@ export class DurableWrites {
   }
 }
 
-/** A connection whose writes are confirmed together: all that have been answered in one turn of the event loop by one WAIT. */
+/** A connection whose writes are confirmed together: one WAIT for all writes that were answered in one turn of the event loop. */
 class Connection {
   #next: Promise<number> | undefined;
   #ready: Promise<void> | undefined;
@@ -98,7 +98,7 @@ class Connection {
     readonly options: DurableOptions,
   ) {}
 
-  /** Resolves when it takes commands; all who wait share one wait. */
+  /** Resolves when the connection takes commands; all callers share one wait. */
   ready(timeoutMs: number): Promise<void> {
     if (this.client.status === 'ready') return Promise.resolve();
     this.#ready ??= whenReady(this.client, timeoutMs).finally(() => {
@@ -107,7 +107,7 @@ class Connection {
     return this.#ready;
   }
 
-  /** What comes here was written over this stream. Whether it lasts is not known where that ends meanwhile. */
+  /** Resolves when replicas have what was written over `stream`. Rejects if the stream ends meanwhile: nobody knows then whether the write lasts. */
   async confirm(key: string, isRewritten: boolean, stream: Redis['stream']): Promise<void> {
     const confirmed = await this.#confirmed(key, isRewritten, stream).catch((error) => {
       if (!isRefusal(error)) throw new Error('the connection was lost', { cause: error });
@@ -136,7 +136,7 @@ class Connection {
     const { replicas, timeoutMs } = this.options;
     const endMs = performance.now() + timeoutMs;
     for (;;) {
-      // behind a reconnection WAIT would count what the new connection wrote: nothing
+      // after a reconnection WAIT would count the writes of the new connection, which has none
       if (this.client.stream !== stream) throw new Error('Connection is closed.');
       const leftMs = Math.ceil(endMs - performance.now());
       const confirmed = await this.client.wait(replicas, Math.max(1, Math.min(WAIT_MS, leftMs)));
@@ -145,7 +145,7 @@ class Connection {
   }
 }
 
-/** Redis refuses WAIT (an ACL): the reply of a server that is a replica by now says nothing of what was written. */
+/** Does Redis refuse WAIT, because of an ACL? (If the server has become a replica, its error says nothing about the write.) */
 const isRefusal = (error: unknown): boolean =>
   error instanceof Error && error.name === 'ReplyError' && !tellsOfReplica(error.message);
 

@@ -1,9 +1,10 @@
--- Edits a notification, where it stands as it was read: a reader who has seen it has seen it still, unless it gets a new position. The form
--- of a list is that of publish.lua. Positions and times are µs.
+-- Edits a notification, if nobody has changed it since it was read. It stays read for those who have read it, unless it gets a new
+-- position. publish.lua says what a list looks like. Positions and times are µs since 1970.
 -- KEYS  the list, a hash
--- ARGV  the notification's id; its field as it was read; its new JSON; its expiry: '' as it was, 0 for none of its own, or when it
---       expires; how long notifications are kept; 1 where it is to be unread again; the channel of the list's changes
--- Reply 1 edited, 0 it is not there, -1 it was changed since it was read, -2 the list has another form; why nobody could be told, or ''
+-- ARGV  the notification's id; its field as it was read; its new JSON; its expiry: '' for the one that it has, 0 for none of its own,
+--       else a time; how long notifications are kept, µs; 1 if it is to be unread again; the channel of the list's changes
+-- Reply 1 edited, 0 the list does not have it, -1 it was changed since it was read, -2 the list has another form; then the error of
+--       PUBLISH, or ''
 local key, id, json, channel = KEYS[1], ARGV[1], ARGV[3], ARGV[7]
 local keptFor = tonumber(ARGV[5])
 local text = function(number) return string.format('%.0f', number) end
@@ -19,7 +20,7 @@ position, expires = tonumber(position), tonumber(expires)
 if expires <= now then return { 0, '' } end
 if known[2] ~= ARGV[2] then return { -1, '' } end
 
--- one that is to be seen later is unread anyway
+-- a scheduled notification is unread anyway
 if ARGV[6] == '1' and position <= math.max(now, last) then
   last = math.max(last + 1, now)
   local taken = {}
@@ -41,6 +42,6 @@ expires = flags == 'e' and math.min(expires, latest) or latest
 redis.call('HSET', key, ':', '1 ' .. text(last), id, text(position) .. ' ' .. text(expires) .. ' ' .. flags .. ' ' .. json)
 local neededMs = math.ceil((latest - now) / 1000)
 if redis.call('PTTL', key) < neededMs then redis.call('PEXPIRE', key, text(neededMs + math.floor(neededMs / 16))) end
--- that is told last, and refused by an ACL alone: what was written stays
+-- the change is published last: only an ACL can refuse that, and then what was written stays
 local told = redis.pcall('PUBLISH', channel, '{"type":"changed"}')
 return { 1, type(told) == 'table' and told.err or '' }

@@ -8,16 +8,16 @@ import { parseList, type StoredList } from './stored-list.js';
 
 const listScript = new Script<string[]>(loadScript('lib/notifications/list.lua'));
 
-/** A process keeps so many lists, and so much of their text. */
+/** The most lists that a process keeps, and the most characters of their texts. */
 const MAX_LISTS = 1_000;
 const MAX_LENGTH = 16_777_216;
 /** A list is read again after so long, since a node of a Cluster can lose what another one tells. */
 const MAX_AGE_MS = 60_000;
 
 interface KeptList {
-  /** Undefined where it has changed since, or was not read yet. */
+  /** The list; undefined where it was not read yet, or has changed since. */
   list: StoredList | undefined;
-  /** Counts the changes that were heard: what was read before one of them is not kept. */
+  /** How many changes of the list were reported: a list that was read before the last of them is not kept. */
   changes: number;
   length: number;
   /** When it was asked for, by this process' clock. */
@@ -25,12 +25,12 @@ interface KeptList {
   readonly unfollow: () => void;
 }
 
-/** Where a list came from, for a metric. */
+/** Where a list was read from: a label of a metric. */
 export type ListSource = 'cache' | 'redis';
 
 /**
- * The lists of groups, as this process keeps them. A list that has changed is dropped when the change is heard; while changes are not
- * heard, every list is read from Redis.
+ * Caches the lists of groups in this process. A list is dropped when a message says that it has changed; while such messages can't
+ * arrive, every list is read from Redis.
  */
 export class GroupLists {
   readonly #kept = new LRUCache<string, KeptList>({
@@ -45,7 +45,7 @@ export class GroupLists {
     readonly lists: RecipientLists,
     readonly changes: ListChanges,
     readonly onRead: (source: ListSource) => void,
-    /** Is told what Redis' clock says, µs. */
+    /** Is called with the time of Redis' clock, µs since 1970. */
     readonly onTime: (nowUs: number) => void,
   ) {
     changes.on('lost', () => {
@@ -53,7 +53,7 @@ export class GroupLists {
     });
   }
 
-  /** A list: at once where it is kept, else by one script, which is sent in this turn of the event loop. */
+  /** The list of a group: from the cache, or else a promise for it, by one script that is sent in this turn of the event loop. */
   get(group: string): StoredList | Promise<StoredList> {
     const kept = this.#kept.get(group) ?? this.#follow(group);
     const isHeard = this.changes.isHeard({ group });

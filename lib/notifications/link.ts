@@ -10,7 +10,7 @@ export function checkLink(method: string, link: unknown): asserts link is string
   if (typeof link !== 'string' || !isLink(link)) throw argumentError(method, LINK, link);
 }
 
-/** Is it a path of the site, or a URL of http or https that names no user? */
+/** Is the link a path of the site, or a URL of http or https without a user name? */
 export function isLink(link: string): boolean {
   if (/[\\\s\p{Cc}\p{Cf}]/u.test(link) || !link.isWellFormed()) return false;
   if (link.startsWith('/')) return !link.startsWith('//') && URL.canParse(link, 'http://localhost');

@@ -9,20 +9,23 @@ import { NotificationCalls } from './notification-calls.js';
 import type { ResolvedNotificationsOptions } from './options.js';
 import { type NotificationRecipient, type RecipientList, recipientList, RecipientLists } from './recipient-list.js';
 
-/** What the scripts that write reply: more than 0 where they wrote, 0 where there was nothing to do, less where they refused. */
+/** The reply of the scripts that write: a number above 0 where they wrote, 0 where there was nothing to do, below 0 where they refused. */
 export type OutcomeReply = readonly [outcome: number, ...more: unknown[]];
 
-/** How long it is taken for granted that users are named as the site names them. */
-const CHECKED_MS = 5_000;
+/** How long a check holds that this process names users as the site does. */
+const CHECK_HOLDS_MS = 5_000;
 
-/** Reads and writes the lists of one namespace: names them, sees that the site names users alike, and waits for replicas where asked to. */
+/**
+ * Reads and writes the lists of one namespace: computes their keys, checks that this process names users as the site does, and waits
+ * for replicas where the option `durable` is set.
+ */
 export class ListCalls {
   readonly #target: RedisTarget;
   readonly #namespace: string;
   readonly #lists: RecipientLists;
   readonly #calls: NotificationCalls;
   readonly #durable: DurableWrites | undefined;
-  /** Until when users are known to be named as the site names them, by performance.now(). */
+  /** Until when the last check holds, by performance.now(). */
   #usersCheckedUntilMs = 0;
 
   constructor(
@@ -40,7 +43,7 @@ export class ListCalls {
     if (durable) this.#durable = new DurableWrites(this.#target, durable, maxWaitMs);
   }
 
-  /** The list that a caller names. */
+  /** The list of the recipient that a caller has given. */
   of(method: string, to: NotificationRecipient): RecipientList {
     return recipientList(method, this.#lists, to, this.options.itemSecret);
   }
@@ -53,7 +56,7 @@ export class ListCalls {
     });
   }
 
-  /** Runs a script that may be run twice: `wasUnknown` says that an attempt before got no answer. */
+  /** Runs a script that may safely run twice. In its result `wasUnknown` says that an earlier attempt got no answer. */
   write<Reply extends OutcomeReply>(
     script: Script<Reply>,
     list: RecipientList,
@@ -72,13 +75,13 @@ export class ListCalls {
     }, id);
   }
 
-  /** Waits for what is under way, and ends the connections of durable writes; what begins later fails. */
+  /** Waits for the calls under way, and ends the connections of durable writes; calls that begin later fail. */
   async close(timeoutMs: number): Promise<void> {
     await this.#calls.close(timeoutMs);
     this.#durable?.close();
   }
 
-  /** Who names users otherwise than the site does would publish where nobody reads. */
+  /** Rejects where this process names users otherwise than the site does: it would publish to a list that nobody reads. */
   async #checkUsers({ group }: RecipientList): Promise<void> {
     if (group !== undefined || performance.now() < this.#usersCheckedUntilMs) return;
     const { itemSecret } = this.options;
@@ -89,7 +92,7 @@ export class ListCalls {
         `createNotifications(): option "itemSecret" is ${is}: nobody would read what is published to a user`,
       );
     }
-    this.#usersCheckedUntilMs = performance.now() + CHECKED_MS;
+    this.#usersCheckedUntilMs = performance.now() + CHECK_HOLDS_MS;
   }
 }
 

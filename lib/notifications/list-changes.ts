@@ -8,11 +8,11 @@ import { type Change, changesChannel, parseChange, type Recipient } from '../tra
 export type ChangeListener = (change: Change) => void;
 
 interface ListChangesEvents {
-  /** All channels that are followed are subscribed to. What was told before is not heard of any more. */
+  /** All followed channels are subscribed to. Messages that were published before do not arrive any more. */
   ready: [];
-  /** The subscription is lost: nothing is heard until `ready`. */
+  /** The subscription is lost: no messages arrive until `ready`. */
   lost: [];
-  /** A subscription was refused. Each reason is told once until there is a subscription again. */
+  /** A subscription was refused. Each reason is reported once until a subscription succeeds. */
   fault: [error: Error];
 }
 
@@ -22,8 +22,8 @@ interface Followed {
 }
 
 /**
- * What is told of lists of notifications, over one connection of the process, whatever the number of lists and of listeners. It is opened
- * when the first list is followed. In a Cluster it goes to any node: each gets what is published at any.
+ * Receives the messages about changes of notification lists, over one connection of the process, whatever the number of lists and of
+ * listeners. The connection is opened when the first list is followed. In a Cluster it goes to any node: every node gets all messages.
  */
 export class ListChanges extends EventEmitter<ListChangesEvents> {
   readonly #followed = new Map<string, Followed>();
@@ -38,12 +38,12 @@ export class ListChanges extends EventEmitter<ListChangesEvents> {
     super();
   }
 
-  /** How many channels are subscribed to. */
+  /** How many channels are followed. */
   get size(): number {
     return this.#followed.size;
   }
 
-  /** Calls `listener` with what is told of a list, or of what a subject has read; gives what ends that. */
+  /** Calls `listener` with each message about a list, or about what a subject has read. Returns a function that ends this. */
   follow(to: Recipient, listener: ChangeListener): () => void {
     const channel = this.#channelOf(to);
     let followed = this.#followed.get(channel);
@@ -53,17 +53,17 @@ export class ListChanges extends EventEmitter<ListChangesEvents> {
       if (!this.#isClosed) this.#subscribe([channel]);
     }
     const { listeners } = followed;
-    // A function that follows twice is called twice.
+    // A listener that was passed to follow() twice is called twice.
     const own: ChangeListener = (change) => listener(change);
     listeners.add(own);
     return () => {
       if (!listeners.delete(own) || listeners.size > 0 || this.#followed.get(channel)?.listeners !== listeners) return;
       this.#followed.delete(channel);
-      if (this.#client?.status === 'ready') this.#client.unsubscribe(channel).catch(() => {}); // It is lost with the connection.
+      if (this.#client?.status === 'ready') this.#client.unsubscribe(channel).catch(() => {}); // If the connection is lost, the subscription is, too.
     };
   }
 
-  /** Is everything heard that is told from now on? */
+  /** Does every message about this recipient's list arrive that is published from now on? */
   isHeard(to: Recipient): boolean {
     return this.#followed.get(this.#channelOf(to))?.isHeard ?? false;
   }
@@ -85,7 +85,7 @@ export class ListChanges extends EventEmitter<ListChangesEvents> {
     return client;
   }
 
-  /** A lost connection subscribes anew when it is back: ioredis' own resubscribing can fail unnoticed. */
+  /** Subscribes; called also when a lost connection is back, since ioredis' own resubscribing can fail without an error. */
   #subscribe(channels: readonly string[]): void {
     this.#client ??= this.#open();
     const client = this.#client;

@@ -1,10 +1,10 @@
--- Marks notifications as read. A field of `seen` is one list's: the position up to which all is read, and those behind it that are, with
--- spaces between. What is up to the first is not listed any more, so that it does not grow.
--- KEYS  of one subject: seen, gone
--- ARGV  how long what is kept of the subject lives from now on, in ms; the channel of what is told of the subject; then for each list its
---       field, the position up to which all is read, and the position of one that is read, '' for none
--- Reply 1 something was marked that had not been read, 0 nothing; or, where the subject has ended, 'gone', or the user's subject who stands
---       in its place; then why nobody could be told, '' where it was told
+-- Marks notifications as read. `seen` has a field for each list: the position up to which everything is read, then the positions after it
+-- that are read, with spaces between. Positions up to the first one are removed, so that the field does not grow.
+-- KEYS  seen, gone: of one subject
+-- ARGV  how long the subject's data are kept from now on, ms; the channel for messages about the subject; then for each list its field,
+--       the position up to which everything is read, and the position of a single notification that is read, '' for none
+-- Reply 1 if something was unread, 0 if nothing was; or, where the subject has ended, 'gone', or the subject of the user in whose data it
+--       went on; then the error of PUBLISH, or ''
 local seen, gone, keepMs, channel = KEYS[1], KEYS[2], tonumber(ARGV[1]), ARGV[2]
 local ended = redis.call('GET', gone)
 if ended and tonumber(ended) then ended = nil end -- a user whose data were erased goes on

@@ -1,6 +1,6 @@
--- Adds to what a user has read what the same person had read before logging in. Twice is as good as once.
--- KEYS  of the user: seen
--- ARGV  how long what is kept of the user lives from now on, in ms; the field of the time of the first question; then the fields of the
+-- Adds what an anonymous visitor had read to what the user has read who has logged in. A second call with the same data changes nothing.
+-- KEYS  seen of the user
+-- ARGV  how long the user's data are kept from now on, ms; the field that holds the time of the first read; then the fields of the
 --       visitor's `seen` and their values by turns
 local seen, keepMs, since = KEYS[1], tonumber(ARGV[1]), ARGV[2]
 

@@ -8,20 +8,20 @@ import { tellsOfReplica } from '../redis/roles.js';
 import { UnfinishedWork } from '../redis/unfinished-work.js';
 import { UnconfirmedError } from './unconfirmed-error.js';
 
-/** `signal` says that the call was given up: nothing is sent then. */
+/** One attempt of a call. Where `signal` is aborted, the call was given up, and the attempt must send nothing. */
 type Attempt<T> = (signal: AbortSignal, isAgain: boolean) => Promise<T>;
 
-/** Between two tries of one call: a Cluster's client may refuse at once, again and again. */
+/** The pause between two attempts of one call: a Cluster's client may refuse at once, again and again. */
 const PAUSE_MS = 20;
 
 /**
- * Carries calls out: each waits for Redis for a time at most, and what got no answer is sent again within that time, since
- * each of them may be carried out twice. What is not known to be written by then is an UnconfirmedError.
+ * Carries out calls. Each has `limitMs` at most: within that time it waits for Redis, and is sent again where it got no answer, since
+ * every call may safely run twice. If it is not known by then whether a write was made, the call rejects with an UnconfirmedError.
  */
 export class NotificationCalls {
   readonly #unfinished: UnfinishedWork;
   #isClosing = false;
-  /** The next event `back`; all who wait for Redis share one wait. */
+  /** A promise for the next event `back`, which all calls that wait for Redis share. */
   #back: Promise<unknown> | undefined;
 
   constructor(
@@ -32,7 +32,7 @@ export class NotificationCalls {
     this.#unfinished = new UnfinishedWork(availability.client);
   }
 
-  /** `isAgain`: an attempt before got no answer, and may have been carried out. `id` is the notification that a write is about. */
+  /** Runs a call. Its attempts get `isAgain` where an earlier one got no answer and may have run. `id` is the notification that a write is about. */
   run<T>(work: Attempt<T>, id?: string): Promise<T> {
     const call = this.#run(work, id);
     this.#unfinished.track(call);
@@ -43,7 +43,7 @@ export class NotificationCalls {
     const end = new AbortController();
     const timeout = new LoopTimeout(() => end.abort(), this.limitMs);
     const late = once(end.signal, 'abort');
-    /** what makes it unknown whether it was written: an attempt that is under way, or one that got no answer */
+    /** Two reasons why it is unknown whether the write was made: an attempt is under way, or one got no answer. */
     let [isUnderWay, isUnknown] = [false, false];
     let last: unknown;
     const attempts = async (): Promise<T> => {
@@ -64,7 +64,7 @@ export class NotificationCalls {
       }
     };
     const given = attempts();
-    given.catch(() => {}); // it may come after the call was given up
+    given.catch(() => {}); // its error may come after the call was given up
     try {
       return await Promise.race([given, late.then(() => Promise.reject(end.signal.reason))]);
     } catch (error) {
@@ -106,14 +106,14 @@ export class NotificationCalls {
       this.#isClosing ? 'This was closed: nothing was written' : `${this.availability.why}. Nothing was written`,
     );
 
-  /** Resolves when all calls have ended, after `timeoutMs`, or where Redis is away; what begins later fails. */
+  /** Resolves when all calls have ended, when `timeoutMs` is over, or at once where Redis is away; calls that begin later fail. */
   async close(timeoutMs: number): Promise<void> {
     this.#isClosing = true;
     await this.#unfinished.settled(timeoutMs);
   }
 }
 
-/** An error that a durable write made, which knows of no notification. */
+/** Adds the notification's id to an error of a durable write, which does not have it. */
 const withId = (error: UnconfirmedError, id: string | undefined): UnconfirmedError =>
   Object.assign(error, { id: error.id ?? id });
 
@@ -122,7 +122,7 @@ const isWithoutAnswer = (error: unknown): boolean =>
   !wasNotSent(error) &&
   (wasLost(error) || (error instanceof Error && /^(no answer within|the connection was lost)/.test(error.message)));
 
-/** Does the error tell of a state that passes: a connection that was lost, a failover, a server that starts? */
+/** Is the error of a passing state: a lost connection, a failover, a server that is starting? */
 const isPassing = (error: unknown): boolean =>
   wasNotSent(error) ||
   isWithoutAnswer(error) ||

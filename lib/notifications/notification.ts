@@ -45,7 +45,7 @@ export interface NotificationChanges {
   readonly expires?: Date | null | undefined;
 }
 
-/** What stands in a notification's JSON. */
+/** The content of a notification, as its stored JSON has it. */
 export interface NotificationContent {
   title: string;
   body?: string;
@@ -53,7 +53,7 @@ export interface NotificationContent {
   data?: unknown;
 }
 
-/** The field of a list's hash that has the list's own state: no notification has this id. */
+/** The field of a list's hash that holds the state of the list itself: no notification may have this id. */
 export const LIST_STATE = ':';
 
 const MAX_ID_LENGTH = 128;
@@ -73,7 +73,7 @@ export function checkNotificationId(method: string, id: unknown): asserts id is 
 const FIELDS = ['id', 'title', 'body', 'link', 'data', 'expires', 'publishAt'];
 const CHANGED_FIELDS = ['title', 'body', 'link', 'data', 'expires'];
 
-/** Refuses what is no notification, and a field that there is not: one that is ignored would be missed in production. */
+/** Refuses a value that is no notification, and unknown fields: if they were ignored, a misspelt name would be noticed only in production. */
 export function checkNewNotification(method: string, given: unknown): asserts given is NewNotification {
   checkIsObject(method, given, 'a notification, an object with a title');
   const { id, title, expires, publishAt } = given as Partial<Record<keyof NewNotification, unknown>>;
@@ -117,14 +117,14 @@ function checkDate(method: string, field: string, value: unknown): asserts value
     throw argumentError(method, `"${field}" to be within ${MAX_TTL_SECONDS / 86_400} days`, value);
 }
 
-/** One that has expired when it is published would never be seen. */
+/** Refuses an expiry that is over when the notification is published: nobody would ever see it. */
 function checkExpires(method: string, expires: unknown, publishAt: Date | undefined): void {
   checkDate(method, 'expires', expires);
   if (expires.getTime() <= Math.max(Date.now(), publishAt?.getTime() ?? 0))
     throw argumentError(method, `"expires" to be a time to come${publishAt ? ', after "publishAt"' : ''}`, expires);
 }
 
-/** The JSON that is stored. It says what readers get, and nothing of time: that stands beside it, where Redis can compare it. */
+/** The JSON that is stored. It has what readers get but no times: those stand before it in the list's field, where Lua can compare them. */
 export function formatContent(
   method: string,
   id: string,

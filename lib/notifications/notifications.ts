@@ -41,8 +41,8 @@ const removeScript = new Script<[outcome: number, untold: string]>(loadScript('l
 const listScript = new Script<string[]>(loadScript('lib/notifications/list.lua'));
 
 const DAY_US = 86_400_000_000;
-/** How often an edit begins anew that finds another one's. */
-const TRIES = 100;
+/** How often an edit is tried, each time after another process has edited the notification meanwhile. */
+const MAX_TRIES = 100;
 
 export interface ListOptions {
   /** How many at most. @default all of them */
@@ -148,7 +148,7 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     const { maxBytes, keepForDays } = this.#options;
     const { expires, ...content } = changes;
     const ends = expires === undefined ? '' : usOf(expires ?? undefined);
-    for (let attempt = 0; attempt < TRIES; attempt++) {
+    for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
       const stored = await this.#lists.read(list, () => this.#target.client.hget(list.key, id));
       if (stored === null) return false;
       const item = parseItem(id, stored);
@@ -164,7 +164,7 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     }
     throw new IntelligentSessionError(
       'ERR_INTELLIGENT_SESSION_CONFLICT',
-      `edit(): others changed the notification ${TRIES} times meanwhile; nothing was written`,
+      `edit(): others changed the notification ${MAX_TRIES} times meanwhile; nothing was written`,
     );
   }
 
@@ -174,7 +174,7 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     const list = this.#lists.of('remove', to);
     const { reply, wasUnknown } = await this.#write(removeScript, list, [id, list.channel], id);
     const [outcome, untold] = reply;
-    // an attempt that got no answer may have removed it
+    // an earlier attempt that got no answer may have removed the notification
     const isRemoved = outcome === 1 || wasUnknown;
     if (isRemoved) this.#total.of('removed').inc();
     this.#tellUntold(untold);
@@ -204,7 +204,7 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     return this.#closing;
   }
 
-  /** Runs a script that writes, and counts what can't be said to be written. */
+  /** Runs a script that writes, and counts the writes of which it is not known whether they were made. */
   async #write<Reply extends OutcomeReply>(
     script: Script<Reply>,
     list: RecipientList,
@@ -239,7 +239,7 @@ const UNCERTAIN: Partial<Record<string, string>> = {
   ERR_INTELLIGENT_SESSION_NOT_DURABLE: 'not_durable',
 };
 
-/** The content with its changes: null takes a field away. */
+/** The content after these changes; a change to null removes a field. */
 function edited(
   content: NotificationContent,
   changes: Omit<NotificationChanges, 'expires'>,

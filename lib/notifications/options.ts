@@ -7,7 +7,7 @@ import type { RedisOption } from '../redis/client.js';
 import { DEFAULT_MAX_WAIT_MS } from '../redis/connect.js';
 import { redisEntries, resolveRedis } from '../redis/redis-option.js';
 
-/** How many a list has at most, whoever publishes. */
+/** The most notifications that a list can have, whatever the publishers' options say. */
 export const MAX_PER_GROUP = 1_000;
 const DEFAULT_PER_GROUP = 100;
 const DEFAULT_BYTES = 4_096;
@@ -122,7 +122,7 @@ const CALLER = 'createNotifications()';
 
 export type ResolvedNotificationsOptions = ReturnType<typeof resolveNotificationsOptions>;
 
-/** Options with their defaults, checked. */
+/** Checks the options, and fills in the defaults. */
 export function resolveNotificationsOptions(options: NotificationsOptions) {
   const { client, url, redis, ...rest } = checkOptions(schema, options, CALLER, elsewhereOfNotifications);
   return { ...rest, redis: resolveRedis({ client, url, redis }, CALLER) };

@@ -2,11 +2,12 @@
 -- the oldest beyond the bound. A list's field ':' is its version and the last position of what is visible, of which a planned one counts
 -- from the publication on that follows it: `1 <position>`. All others are notifications: `<position> <expires> <flags> <JSON>`, the flag e where the publisher gave the expiry. Positions and times are µs.
 -- KEYS  the list, a hash
--- ARGV  the notification's id; its JSON; from when on it is to be seen, 0 for at once; when it expires, 0 where the publisher has not
---       said; how long notifications are kept; how many the list may have, and as many that are to be seen later; the channel of the
---       list's changes; the id as JSON
--- Reply 1 published, 2 to be seen later, 0 it was there, -1 too many are to be seen later, -2 the list has another form; the position;
---       why nobody could be told, or ''
+-- ARGV  the notification's id; its JSON; when it becomes visible, 0 for at once; when it expires, 0 where the publisher has not said; how
+--       long notifications are kept, µs; how many visible ones the list may have, and how many scheduled ones; the channel of the list's
+--       changes; the id as JSON
+-- Reply 1 published, 2 scheduled, 0 the list had it already, -1 too many are scheduled, -2 the list has another form; its position; the
+--       error of PUBLISH, or ''
+local UNPACK_FIELDS = 1000 -- Lua's unpack() takes some 8,000 values at most
 local key, id, json, channel = KEYS[1], ARGV[1], ARGV[2], ARGV[7]
 local planned, expires, keptFor, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local text = function(number) return string.format('%.0f', number) end
@@ -60,11 +61,13 @@ local flags = expires == 0 and '-' or 'e'
 local ends = position + keptFor
 if expires > 0 then ends = math.min(ends, expires) end
 redis.call('HSET', key, ':', '1 ' .. text(last), id, text(position) .. ' ' .. text(ends) .. ' ' .. flags .. ' ' .. json)
-for i = 1, #removed, 1000 do redis.call('HDEL', key, unpack(removed, i, math.min(i + 999, #removed))) end
--- the list outlives what is in it; its expiry is renewed by a sixteenth more, so that most publications leave it alone
+for i = 1, #removed, UNPACK_FIELDS do
+  redis.call('HDEL', key, unpack(removed, i, math.min(i + UNPACK_FIELDS - 1, #removed)))
+end
+-- the list outlives its notifications; its expiry is set a sixteenth later than needed, so that most publications need not renew it
 local neededMs = math.ceil((position + keptFor - now) / 1000)
 if redis.call('PTTL', key) < neededMs then redis.call('PEXPIRE', key, text(neededMs + math.floor(neededMs / 16))) end
--- that is told last, and refused by an ACL alone: what was written stays
+-- the change is published last: only an ACL can refuse that, and then what was written stays
 local kind = isLater and 'scheduled' or 'published'
 local message = '{"type":"' .. kind .. '","id":' .. ARGV[8] .. ',"position":' .. text(position) .. '}'
 local told = redis.pcall('PUBLISH', channel, message)

@@ -1,20 +1,20 @@
 import { isRead, type ReadState } from './read-state.js';
 import { scheduledItems, type StoredList, type StoredNotification, visibleItems } from './stored-list.js';
 
-/** One list as its reader has it at a time. */
+/** One list of notifications at one time, with what its reader has read of it. */
 export class ReadList {
   /** What is visible, newest first. */
   readonly items: readonly StoredNotification[];
 
   constructor(
-    /** Undefined: the reader's own. */
+    /** The group's name; undefined for the reader's own list. */
     readonly group: string | undefined,
-    /** Its field in the hash `seen`. */
+    /** The list's field in the hash `seen`. */
     readonly field: string,
     readonly list: StoredList,
-    /** Undefined where nobody knows what was read. */
+    /** What the reader has read; undefined where that is not known. */
     readonly state: ReadState | undefined,
-    /** What was visible before counts as read, µs. */
+    /** Notifications that were visible before this time count as read; µs since 1970. */
     readonly sinceUs: number,
     nowUs: number,
   ) {
@@ -29,12 +29,12 @@ export class ReadList {
     return this.items.filter((item) => this.isSeen(item) === false);
   }
 
-  /** When the next one is to be seen that was planned for later, µs. */
+  /** When the next scheduled notification becomes visible, µs since 1970; undefined where there is none. */
   nextUs(nowUs: number): number | undefined {
     return scheduledItems(this.list, nowUs)[0]?.position;
   }
 
-  /** When the next one of those that are visible expires, µs. */
+  /** When the next of the visible notifications expires, µs since 1970. */
   expiresUs(): number | undefined {
     const times = this.items.map(({ expires }) => expires);
     return times.length === 0 ? undefined : Math.min(...times);

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { newerVersion } from '../errors/errors.js';
 import type { StoredNotification } from './stored-list.js';
 
-/** What somebody has read of one list: all up to a position, and some behind it. It is exact: nothing unread is ever taken for read. */
+/** What a subject has read of one list: everything up to a position, and single notifications after it. It is exact, unlike a Bloom filter. */
 export interface ReadState {
   readonly upTo: number;
   readonly positions: ReadonlySet<number>;
@@ -13,13 +13,13 @@ export const isRead = ({ upTo, positions }: ReadState, { position }: StoredNotif
 
 const NOTHING: ReadState = { upTo: 0, positions: new Set() };
 
-/** The field of the hash `seen` that says when its subject asked first. No list's field has its name: those begin with `g:` or are `@`. */
+/** The field of the hash `seen` with the time at which its subject first asked for notifications. The fields of lists begin with `g:`, or are `@`. */
 export const SINCE = ':since';
 const OWN = '@';
 
 /**
- * The field of the hash `seen` for a list: a group's, or, where it is undefined, the subject's own. With a secret a group is named by an
- * HMAC, so that who has a copy of Redis does not read there who is in which group.
+ * The field of the hash `seen` for the list of a group, or, without `group`, for the subject's own list. With a secret the field has an
+ * HMAC of the group's name, so that a copy of Redis does not show who is in which group.
  */
 export function seenField(group: string | undefined, secret: string | undefined): string {
   if (group === undefined) return OWN;
@@ -28,18 +28,18 @@ export function seenField(group: string | undefined, secret: string | undefined)
   return `g:${hash.slice(0, 16)}`;
 }
 
-/** The hash `seen`, read. */
+/** The hash `seen` of a subject, as it was read from Redis. */
 export class SeenHash {
   readonly #fields: ReadonlyMap<string, string>;
 
-  /** Takes field and value by turns. */
+  /** Takes fields and values by turns, as HGETALL replies them. */
   constructor(fields: readonly string[]) {
     const pairs: [string, string][] = [];
     for (let i = 0; i + 1 < fields.length; i += 2) pairs.push([fields[i] as string, fields[i + 1] as string]);
     this.#fields = new Map(pairs);
   }
 
-  /** When its subject asked first, µs by Redis' clock; 0 where that was not noted. */
+  /** When the subject first asked for notifications, µs since 1970 by Redis' clock; 0 where that was not noted. */
   get since(): number {
     return Number(this.#fields.get(SINCE) ?? 0);
   }

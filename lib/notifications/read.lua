@@ -1,9 +1,9 @@
--- Reads what somebody has read of notifications, and their own list, and lets the first live as long as its subject.
--- KEYS  of one subject: seen, inbox, gone
--- ARGV  how long what is kept of the subject lives from now on, in ms, 0 where that is not to be said; the field of `seen` in which the
---       time of the first question is noted, '' for none
--- Reply the time, µs; '' or what stands in the subject's place since it has ended: 'gone', or a user's subject; then, as field and value by
---       turns, seen, and the own list
+-- Reads which notifications a subject has read, and the subject's own list; renews the expiry of `seen`.
+-- KEYS  seen, inbox, gone: of one subject
+-- ARGV  how long the subject's data are kept from now on, ms, 0 to leave the expiry as it is; the field of `seen` in which the time of the
+--       first read is noted, '' for none
+-- Reply the time, µs since 1970; '', or, where the subject has ended, 'gone' or the subject of the user in whose data it went on; then
+--       `seen`, and the subject's own list, each as fields and values by turns
 local seen, inbox, gone, keepMs, since = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1]), ARGV[2]
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000000 + time[2])
@@ -14,7 +14,7 @@ if ended then return { now, ended == '' and 'gone' or ended, {}, {} } end
 local left = redis.call('PTTL', seen)
 if keepMs > 0 then
   if since ~= '' and redis.call('HSETNX', seen, since, now) == 1 then left = math.max(left, -1) end
-  -- renewed by a sixteenth more, so that most questions leave it alone
+  -- the expiry is set a sixteenth later than needed, so that most reads need not renew it
   if left >= -1 and left < keepMs then redis.call('PEXPIRE', seen, keepMs + math.ceil(keepMs / 16)) end
 end
 return { now, '', redis.call('HGETALL', seen), redis.call('HGETALL', inbox) }

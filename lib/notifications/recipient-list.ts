@@ -13,7 +13,7 @@ export type NotificationRecipient =
 /** A list of notifications: a group's, or a user's own. */
 export interface RecipientList {
   readonly key: string;
-  /** Where its changes are told. */
+  /** The channel on which changes of the list are published. */
   readonly channel: string;
   /** The group's name, undefined for a user's own list. */
   readonly group: string | undefined;
@@ -31,7 +31,7 @@ export class RecipientLists {
     return { key: notificationsKey(namespace, group), channel: changesChannel(namespace, { group }, database), group };
   }
 
-  /** A user's own, by their subject. */
+  /** The list of a user, by the user's subject. */
   subject(subject: string): RecipientList {
     const { namespace, database } = this;
     const channel = changesChannel(namespace, { subject }, database);
@@ -39,7 +39,7 @@ export class RecipientLists {
   }
 }
 
-/** The list that a caller names; `secret` is the site's `itemSecret`, by which users are named. */
+/** The list of the recipient that a caller gives; `secret` is the site's `itemSecret`, with which users' subjects are computed. */
 export function recipientList(
   method: string,
   lists: RecipientLists,

@@ -1,7 +1,7 @@
--- Removes a notification from its list, also one that is to be seen later. The form of a list is that of publish.lua.
+-- Removes a notification, visible or scheduled, from its list. publish.lua says what a list looks like.
 -- KEYS  the list, a hash
 -- ARGV  the notification's id; the channel of the list's changes
--- Reply 1 removed, 0 it was not there, -2 the list has another form; why nobody could be told, or ''
+-- Reply 1 removed, 0 the list did not have it, -2 the list has another form; then the error of PUBLISH, or ''
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local known = redis.call('HMGET', KEYS[1], ':', ARGV[1])
@@ -10,6 +10,6 @@ local expires = string.match(known[2], '^%d+ (%d+) ')
 if not string.match(known[1], '^1 %d+$') or not expires then return { -2, '' } end
 redis.call('HDEL', KEYS[1], ARGV[1])
 if tonumber(expires) <= now then return { 0, '' } end
--- that is told last, and refused by an ACL alone: what was removed stays so
+-- the change is published last: only an ACL can refuse that, and then the notification stays removed
 local told = redis.pcall('PUBLISH', ARGV[2], '{"type":"changed"}')
 return { 1, type(told) == 'table' and told.err or '' }

@@ -1,21 +1,21 @@
 import { newerVersion } from '../errors/errors.js';
 import { LIST_STATE, type Notification, type NotificationContent } from './notification.js';
 
-/** A notification as it stands in its list. */
+/** A notification as its list in Redis has it. */
 export interface StoredNotification {
   readonly id: string;
-  /** When it became visible, or is going to: µs since 1970 by Redis' clock, of which each in a list has another. */
+  /** When it became visible, or will: µs since 1970 by Redis' clock. No two notifications of a list have the same position. */
   readonly position: number;
-  /** From when on it is gone, in the same unit. */
+  /** When it expires, in the same unit. */
   readonly expires: number;
   readonly content: NotificationContent;
 }
 
-/** A list as a HGETALL gives it, read. */
+/** A list, parsed from the reply of HGETALL. */
 export interface StoredList {
   /** The last position of what was visible at the last publication: what is published later is behind it. */
   readonly last: number;
-  /** All that stands in it, newest first: also what is to be seen later, and what has expired and was not removed yet. */
+  /** All notifications in the list, the newest first: also scheduled ones, and expired ones that were not removed yet. */
   readonly items: readonly StoredNotification[];
 }
 
@@ -23,7 +23,7 @@ const STATE = /^1 (\d{1,16})$/;
 /** `<position> <expires> <flags> <JSON>`; the flag `e` says that the publisher gave the expiry. */
 const ITEM = /^(\d{1,16}) (\d{1,16}) ([a-z-]+) (\{[^]*)$/;
 
-/** Reads field and value by turns. A list of a later version is a coded error; a single field that can't be read is left out. */
+/** Parses fields and values by turns. Throws a coded error for a list of a later version; leaves out a single field that can't be read. */
 export function parseList(fields: readonly string[]): StoredList {
   let last = 0;
   const items: StoredNotification[] = [];
@@ -44,7 +44,7 @@ function parseState(text: string): number {
   return Number(last);
 }
 
-/** One field of a list; undefined where it has another form. */
+/** Parses one field of a list; undefined where it has another form. */
 export function parseItem(id: string, text: string): StoredNotification | undefined {
   const [, position, expires, , json] = ITEM.exec(text) ?? [];
   if (json === undefined) return undefined;
@@ -56,15 +56,15 @@ export function parseItem(id: string, text: string): StoredNotification | undefi
 }
 
 /**
- * Those that readers see at a time, µs by Redis' clock. What was published last is visible even where the clock of a new master is behind
- * the one by which it was published.
+ * The notifications that readers see at the time `nowUs` of Redis' clock. The one that was published last is visible even if the clock
+ * of a new master is behind that of the master by which it was published.
  */
 export function visibleItems(list: StoredList, nowUs: number): StoredNotification[] {
   const untilUs = Math.max(nowUs, list.last);
   return list.items.filter(({ position, expires }) => position <= untilUs && expires > nowUs);
 }
 
-/** Those whose time is to come, the next one first. */
+/** The scheduled notifications, the next one first. */
 export function scheduledItems(list: StoredList, nowUs: number): StoredNotification[] {
   const untilUs = Math.max(nowUs, list.last);
   return list.items.filter(({ position }) => position > untilUs).reverse();

@@ -32,13 +32,13 @@ const readScript = new Script<[nowUs: string, instead: string, seen: string[], o
 export interface VisitorNotificationsOptions {
   readonly namespace: string;
   readonly itemSecret: string | undefined;
-  /** What a group had before its reader came is unread, or read. */
+  /** Do notifications from before a reader's first visit count as unread or as read? */
   readonly earlier: 'unread' | 'read';
-  /** How long a page waits for an answer, on top of the way to Redis. */
+  /** How long a page waits for an answer, beyond the time that a round trip to Redis takes. */
   readonly timeoutMs: number;
-  /** How long the first connection is waited for, and a mark, which is to be kept. */
+  /** How long a call waits for the first connection, and how long a mark as read waits for its answer. */
   readonly maxWaitMs: number;
-  /** A mark is answered when replicas have it. */
+  /** If given, a mark as read is answered only when replicas have it. */
   readonly durable: DurableOptions | undefined;
 }
 
@@ -50,17 +50,17 @@ export interface VisitorNotificationsHooks {
   unanswered(method: string, why: NoAnswer): void;
 }
 
-/** All lists of one reader at one time. */
+/** All lists of one reader, as they were at one time. */
 export interface ReaderLists {
   /** Redis' clock, µs. */
   readonly nowUs: number;
-  /** Those of the groups in their order, and the reader's own as the last. */
+  /** The lists of the groups in their order, then the reader's own list. */
   readonly lists: readonly ReadList[];
 }
 
 /**
- * What visitors read of notifications, and what they have read: by this process itself, so that it goes on where no worker is. A question
- * costs one script at the reader's key, in the same round trip as the lists of groups that this process does not keep; marks cost one.
+ * Reads notifications for visitors, and keeps which of them each visitor has read. This process does it without a worker. A read costs
+ * one script at the reader's key, in the same round trip as the lists of groups that are not cached here; marking costs one script.
  */
 export class VisitorNotifications {
   readonly changes: ListChanges;
@@ -84,9 +84,9 @@ export class VisitorNotifications {
     'Lists of groups that were looked at, by where they came from (cache, redis)',
     ['source'],
   );
-  /** What is being carried to a user, by the user's subject. */
+  /** The calls of carry() under way, by the user's subject. */
   readonly #carrying = new Map<string, Promise<unknown>>();
-  /** How far Redis' clock is ahead of this machine's, µs. */
+  /** By how many µs Redis' clock is ahead of this machine's. */
   #aheadUs = 0;
 
   constructor(
@@ -115,8 +115,8 @@ export class VisitorNotifications {
   }
 
   /**
-   * The lists of these groups, and the own one of `reader`, with what `reader` has read; without one, nobody knows what was read.
-   * Undefined where no answer came in time.
+   * The lists of these groups and of `reader`, with what `reader` has read. Without a reader the lists are read alone. Undefined where
+   * no answer came in time.
    */
   read(
     method: string,
@@ -128,7 +128,7 @@ export class VisitorNotifications {
     return this.#bounded(method, limitMs, () => this.#read(groups, reader));
   }
 
-  /** Marks what has this id in one of these lists. True: it was unread; false: it had been read; null: no list has it. */
+  /** Marks the notification with this id as read in the list that has it. True: it was unread; false: it had been read; null: no list has it. */
   async mark(id: string, groups: readonly string[], reader: Reader): Promise<boolean | null | undefined> {
     return this.#bounded('markNotificationSeen', this.#markMs, async () => {
       const { lists } = await this.#read(groups, reader);
@@ -141,7 +141,7 @@ export class VisitorNotifications {
     });
   }
 
-  /** Marks all that these lists have now. True: it is done, whether something was unread or not. */
+  /** Marks all notifications in these lists as read. True when that is done, whether one was unread or not. */
   async markAll(groups: readonly string[], reader: Reader): Promise<true | undefined> {
     return this.#bounded('markAllSeen', this.#markMs, async () => {
       const { lists } = await this.#read(groups, reader);
@@ -166,8 +166,8 @@ export class VisitorNotifications {
   }
 
   /**
-   * Adds what a visitor has read to what the user has who has logged in. What is asked of the user meanwhile waits for it. False: it was not
-   * answered, and is to be done again, which adds nothing twice.
+   * Adds what an anonymous visitor has read to what the user has read who has logged in. Reads for this user wait meanwhile. False: Redis
+   * gave no answer, and the call should be repeated; a repeat does no harm.
    */
   async carry(from: string, user: Reader): Promise<boolean> {
     const before = this.#carrying.get(user.subject);
@@ -187,7 +187,7 @@ export class VisitorNotifications {
     return true;
   }
 
-  /** Waits for what is under way, for `timeoutMs` at most, and closes the connections. */
+  /** Waits for the calls under way, for `timeoutMs` at most, and closes the connections. */
   async close(timeoutMs: number): Promise<void> {
     await this.#unfinished.settled(timeoutMs);
     this.changes.close();
@@ -215,7 +215,7 @@ export class VisitorNotifications {
     return { nowUs, lists: read };
   }
 
-  /** What a reader has read, and their own list. Of an anonymous visitor who has logged in meanwhile it is the user's. */
+  /** Reads what a reader has read, and the reader's own list. If an anonymous visitor has logged in meanwhile, reads those of the user. */
   async #readOwn(
     { subject, ttlSeconds }: Reader,
     isMoved = false,

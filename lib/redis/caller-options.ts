@@ -13,12 +13,12 @@ export const overriddenOptions = {
   role: 'master',
   readOnly: false,
   monitor: false,
-  // the form of replies that is read here
+  // this package reads replies in ioredis' older form
   replyMapping: 'legacy',
   // a caller's script may have the name of a command
   scripts: undefined,
   himportFieldsets: undefined,
-  // it would make a stack trace for every command
+  // ioredis would record a stack trace for every command
   showFriendlyErrorStack: false,
   // a strategy that gives up would end the connection for good
   sentinelRetryStrategy: (times: number) => Math.min(times * 10, 250),
@@ -29,7 +29,7 @@ export const isClient = (redis: object): redis is Redis =>
   'status' in redis && typeof (redis as Redis).duplicate === 'function' && typeof (redis as Redis).options === 'object';
 export const isNodeRedis = (redis: object): redis is NodeRedisClient => 'isOpen' in redis;
 
-/** A socket in the file system: ioredis' form, or unix://. */
+/** Is it the path of a Unix socket, in ioredis' form or as unix://? */
 export const isPath = (text: string): boolean => /^(unix:\/\/)?\//.test(text);
 
 export const ACCEPTED_FORMS =
@@ -57,7 +57,7 @@ export function checkedUrl(text: string, option = 'option "redis"'): URL {
   }
 }
 
-/** A URL without those options in its query that we set: ioredis would prefer the URL's. Timeouts stay the caller's. */
+/** A URL whose query lacks the options in `ours`, since ioredis would prefer the URL's values. Time-outs in the query stay. */
 export function urlWithoutOptions(url: string, ours: RedisOptions): string {
   if (!url.includes('?') || !URL.canParse(url)) return url;
   const parsed = new URL(url);

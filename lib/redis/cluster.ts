@@ -9,7 +9,7 @@ import { roleOptions } from './roles.js';
 import { anyCommand } from './run-script.js';
 import type { RedisTarget } from './target.js';
 
-/** Options of a caller's Cluster that ours must not have: see `overriddenOptions`. */
+/** Options of a caller's Cluster that our connections must not have, and what they have instead (see `overriddenOptions`). */
 const overriddenClusterOptions = {
   scaleReads: 'master',
   scripts: undefined,
@@ -20,7 +20,7 @@ const overriddenClusterOptions = {
   lazyConnect: false,
 } as const satisfies ClusterOptions;
 
-/** How often the Cluster's nodes are looked up, where the caller says nothing: a subscriber learns of no change otherwise. */
+/** How often the Cluster's nodes are looked up where the caller has not set it: a connection that only subscribes learns of changes in no other way. */
 const SLOTS_REFRESH_MS = 10_000;
 
 /** Opens a client of ours for the Cluster that a caller's client is connected to. */
@@ -72,7 +72,7 @@ export function clusterTarget(client: Cluster): RedisTarget {
     },
     serverOf,
     callOnKey: (command, key, args) => anyCommand.run(client, [key, command, ...args]),
-    loadAtReady: () => {}, // a call behind a redirect is not sent twice
+    loadAtReady: () => {}, // nothing orders the work of two nodes, so a script's first call has no place to lose
     eachConnection: (act) => client.on('+node', act),
     connect: (role, key) => prepare(open(roleOptions[role], key), role),
     publisher: () => oneServer(open),
@@ -82,7 +82,7 @@ export function clusterTarget(client: Cluster): RedisTarget {
 
 /**
  * A connection to one node of a Cluster, chosen anew whenever it is lost: publishing through one node keeps the order of
- * messages, a subscription is some node's, and whoever blocks should keep nobody else waiting. `server` names it.
+ * messages, a subscription belongs to one node, and a blocking command should keep nobody else waiting. `server` names the node.
  */
 function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => string): Redis {
   const client = new Redis({ ...cluster.options.redisOptions, ...settings, replyMapping: 'legacy', lazyConnect: true });
@@ -98,12 +98,13 @@ function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => st
   };
   const start = () => {
     choose();
-    if (client.status === 'wait') client.connect().catch(() => {}); // told by the event `error`, and tried again
+    if (client.status === 'wait') client.connect().catch(() => {}); // the event `error` reports it, and ioredis tries again
   };
   if (cluster.status === 'ready') start();
   else cluster.once('ready', start);
-  // A node that has left the Cluster still answers, but messages published there reach nobody, and none from elsewhere arrive. It is
-  // looked for at each refresh, and when a connection is ready: one that was on its way to the node meanwhile can't be ended before.
+  // A node that has left the Cluster still answers, but messages published there reach nobody, and none from other nodes arrive. So
+  // at each refresh, and when the connection is ready, the node is looked for in the Cluster. A connection that is not ready yet
+  // can't be ended.
   const leaveNode = () => {
     const isOurs = ({ options }: Redis) => options.host === client.options.host && options.port === client.options.port;
     if (client.status === 'ready' && !cluster.nodes('all').some(isOurs)) client.disconnect(true);

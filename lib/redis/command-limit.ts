@@ -2,43 +2,43 @@ import { Command, type Redis } from 'ioredis';
 import { reconnectMsOf } from './liveness.js';
 import { loopNowMs, onLoopTick } from './loop-clock.js';
 
-interface UnfinishedWork {
+interface PendingCommand {
   readonly command: Command & { readonly isSettled: boolean; reject(error: Error): void };
   dueMs: number;
   node: Redis;
-  /** it was on its way to a node of a Cluster that was connected before, and waits no longer than for its reconnection */
+  /** The command's node in a Cluster lost its connection: the command waits no longer than a reconnection takes. */
   lost: boolean;
 }
 
 /**
- * Rejects commands that have no answer after `limitMs` of the loop's clock, and drops what is settled before it is sent: a
- * Cluster sends again what a lost node did not answer, and a node what has waited in its queue, though nobody waits for it.
- * ioredis' own `commandTimeout` is a timer, which after a stall fires before the answer that has arrived is read.
+ * Rejects commands that have no answer after `limitMs` of the event loop's clock (loop-clock.ts). Does not send a command that was
+ * rejected before: ioredis sends commands of a lost node again, and those of its offline queue, although nobody waits for them.
+ * ioredis' own `commandTimeout` is a timer, which after a stall of this process fires before the answer that has arrived is read.
  */
 export class CommandLimit {
-  readonly #pending = new Map<UnfinishedWork['command'], UnfinishedWork>();
+  readonly #pending = new Map<PendingCommand['command'], PendingCommand>();
   readonly #connectedOnce = new Set<string>();
   #stop: (() => void) | undefined;
 
   constructor(readonly limitMs: number | undefined) {}
 
-  /** Limits what is sent through a client, or a node of a Cluster. */
+  /** Limits the commands that are sent through a client, or through a node of a Cluster. */
   watch(node: Redis): void {
-    const limit = (command: UnfinishedWork['command'], connection: Redis) => this.#add(command, connection);
+    const limit = (command: PendingCommand['command'], connection: Redis) => this.#add(command, connection);
     const send = node.sendCommand;
     node.on('ready', () => this.#connectedOnce.add(addressOf(node)));
-    node.sendCommand = function (this: Redis, command: UnfinishedWork['command'], stream) {
+    node.sendCommand = function (this: Redis, command: PendingCommand['command'], stream) {
       if (command.isSettled) return command.promise;
-      // a handshake is bounded by liveness.ts: nobody's command waits in it, and one that is slow has to come to its end
+      // liveness.ts bounds the handshake: no caller waits for its commands, and a slow handshake must be able to end
       if (this.status !== 'connect' || !Command.checkFlag('HANDSHAKE_COMMANDS', command.name)) limit(command, this);
       return send.call(this, command, stream);
     } as Redis['sendCommand'];
   }
 
-  #add(command: UnfinishedWork['command'], node: Redis): void {
+  #add(command: PendingCommand['command'], node: Redis): void {
     const known = this.#pending.get(command);
     if (known) {
-      // a Cluster sends it again: its node was lost, or has another master by now
+      // a Cluster's client sends the command again, since its node was lost, or the slot has another master by now
       known.node = node;
       this.#hasLostItsNode(known);
     } else {
@@ -48,7 +48,7 @@ export class CommandLimit {
     this.#stop ??= onLoopTick(() => this.#check());
   }
 
-  #hasLostItsNode(pending: UnfinishedWork): void {
+  #hasLostItsNode(pending: PendingCommand): void {
     if (pending.lost) return;
     pending.lost = true;
     pending.dueMs = Math.min(pending.dueMs, loopNowMs() + reconnectMsOf({ masters: () => [pending.node] }));

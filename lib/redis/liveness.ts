@@ -3,21 +3,21 @@ import type { Redis } from 'ioredis';
 import { loopNowMs, onLoopTick } from './loop-clock.js';
 import type { RedisTarget } from './target.js';
 
-/** A PING is sent where nothing has arrived for so long: sooner where commands wait for answers. */
+/** A PING is sent when nothing has arrived for this long: the shorter time applies while commands wait for answers. */
 const PING_BUSY_MS = 500;
 const PING_IDLE_MS = 1_000;
-/** Where neither a PING's answer nor anything else arrives for so long, the connection is dead. */
+/** When neither a PING's answer nor anything else has arrived for this long, the connection counts as dead. */
 const UNANSWERED_MS = 1_500;
-/** A blocking command answers at least twice a second, and so does a handshake: silence for so long means the same. */
+/** A connection in a blocking command or a handshake gets an answer at least twice a second: after this much silence it counts as dead. */
 const SILENT_MS = 2_000;
-/** How long connecting may take where the caller's options say nothing, that is, where ioredis has its default. */
+/** How long connecting may take where the caller has not set `connectTimeout`, so that it has ioredis' default. */
 const CONNECT_MS = 3_000;
-const IOREDIS_CONNECT_MS = 10_000;
-/** The distance is the shortest of so many round trips, since the longer ones waited for something else. */
+const IOREDIS_DEFAULT_CONNECT_MS = 10_000;
+/** The distance to Redis is the shortest of this many round trips: the longer ones waited for something else. */
 const ROUND_TRIPS = 8;
-const MEASURE_EVERY_MS = 10_000;
+const MEASURE_INTERVAL_MS = 10_000;
 
-/** The error that a dead connection is ended with. */
+/** The error with which a dead connection is ended. */
 export class DeadConnectionError extends Error {
   override readonly name = 'DeadConnectionError';
   constructor(silentMs: number, stream?: Redis['stream']) {
@@ -35,20 +35,20 @@ export class DeadConnectionError extends Error {
 class Liveness {
   readonly #stop: () => void;
   readonly #roundTripsMs: number[] = [];
-  /** The shortest of the last round trips, ms: how far away Redis is, whatever it is busy with. */
+  /** The distance to Redis: the shortest of the last round trips, ms, so that the time of a busy Redis does not count. */
   distanceMs = 0;
   #stream: Redis['stream'] | undefined;
   #bytesRead = 0;
-  /** When something was last received. */
+  /** When this connection last received something. */
   #silentSinceMs = loopNowMs();
-  /** When no command was last waiting for an answer. */
+  /** The last time at which no command waited for an answer. */
   #idleMs = loopNowMs();
   #pingSentMs: number | undefined;
   #measuredMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     readonly client: Redis,
-    /** A connection that waits in a blocking command answers no PING meanwhile. */
+    /** Is it a connection for blocking commands? While it waits in one, it answers no PING. */
     readonly blocking: boolean,
   ) {
     this.#stop = onLoopTick(() => this.#check());
@@ -83,10 +83,11 @@ class Liveness {
     const isAnswerDue = (client as unknown as { commandQueue: { length: number } }).commandQueue.length > 0;
     if (!isAnswerDue) this.#idleMs = nowMs;
     if (client.status === 'connecting') {
-      // a caller's own limit wins, and ioredis keeps it
-      if (silentMs >= CONNECT_MS && client.options.connectTimeout === IOREDIS_CONNECT_MS) this.#destroy(silentMs);
+      // where the caller has set a limit, ioredis ends the connection
+      if (silentMs >= CONNECT_MS && client.options.connectTimeout === IOREDIS_DEFAULT_CONNECT_MS)
+        this.#destroy(silentMs);
     } else if (client.status !== 'ready' || !stream.writable) {
-      // a connection that the other side has ended takes no more commands, and is closed only when something is read
+      // after the other side has ended the connection, no command can be written, and the socket closes only when it is read
       if (silentMs >= SILENT_MS) this.#destroy(silentMs);
     } else if (this.#pingSentMs !== undefined) {
       if (Math.min(silentMs, nowMs - this.#pingSentMs) >= UNANSWERED_MS) this.#destroy(silentMs);
@@ -94,7 +95,7 @@ class Liveness {
       if (Math.min(silentMs, nowMs - this.#idleMs) >= SILENT_MS) this.#destroy(silentMs);
     } else if (
       silentMs >= (isAnswerDue ? PING_BUSY_MS : PING_IDLE_MS) ||
-      nowMs - this.#measuredMs >= MEASURE_EVERY_MS
+      nowMs - this.#measuredMs >= MEASURE_INTERVAL_MS
     ) {
       this.#ping();
     }
@@ -134,9 +135,13 @@ export function watchLiveness(client: Redis, blocking = false): void {
 
 type Servers = Pick<RedisTarget, 'masters'>;
 
-/** How far away Redis is: the shortest of the last round trips, ms; of several servers, that to the farthest. */
+/** The distance to Redis in ms: the shortest of the last round trips; where there are several servers, that to the farthest one. */
 export const distanceMsOf = (target: Servers): number =>
   Math.max(0, ...target.masters().map((client) => watched.get(client)?.distanceMs ?? 0));
 
-/** How long a lost connection may take to be back, ms: connecting takes four round trips. */
-export const reconnectMsOf = (target: Servers): number => 250 + 4 * distanceMsOf(target);
+const CONNECT_ROUND_TRIPS = 4;
+const RECONNECT_SPARE_MS = 250;
+
+/** How long a lost connection may take until it is ready again, ms. */
+export const reconnectMsOf = (target: Servers): number =>
+  RECONNECT_SPARE_MS + CONNECT_ROUND_TRIPS * distanceMsOf(target);

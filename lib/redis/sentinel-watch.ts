@@ -8,11 +8,11 @@ const debug = createDebug('intelligent-session:sentinel');
 
 /** How long it may take to connect to a Sentinel. */
 const CONNECT_MS = 1000;
-/** The pause before the next Sentinel is tried, and the longer one after all of them were. */
-const NEXT_MS = 50;
-const ROUND_MS = 500;
-/** How long other Sentinels may give the old address: they hear of a failover within two seconds, by hello messages. */
-const LAG_MS = 5000;
+/** The pause before the next Sentinel is tried, and the longer pause after all of them were tried. */
+const NEXT_SENTINEL_MS = 50;
+const NEXT_ROUND_MS = 500;
+/** How long other Sentinels may still give the old master's address. They learn of a failover within two seconds, by hello messages. */
+const SENTINELS_LAG_MS = 5000;
 
 /** A client of ours, and the address (host:port, before natMap) that a Sentinel gave it last. */
 interface Member {
@@ -71,7 +71,7 @@ class SentinelWatch {
   join(member: Member): void {
     this.#members.add(member);
     const { client } = member;
-    // it may have been connecting to the old master when the failover was announced
+    // the client may have been connecting to the old master when the failover was announced
     client.on('ready', () => {
       if (member.address !== undefined && this.newestOf(member.address) !== member.address) client.stream.destroy();
     });
@@ -117,12 +117,12 @@ class SentinelWatch {
       .on('end', () => {
         if (this.#sentinel !== sentinel) return;
         this.#sentinel = undefined;
-        const pauseMs = this.#tried % sentinels.length === 0 ? ROUND_MS : NEXT_MS;
+        const pauseMs = this.#tried % sentinels.length === 0 ? NEXT_ROUND_MS : NEXT_SENTINEL_MS;
         this.#next = setTimeout(() => this.#connect(), pauseMs).unref();
       });
   }
 
-  /** Both commands leave in one turn: the answer has any failover from before the subscription. */
+  /** Subscribes, and asks for the master in the same turn of the event loop: the answer covers any failover before the subscription. */
   async #listen(sentinel: Redis): Promise<void> {
     try {
       const { name } = this.#access;
@@ -136,17 +136,17 @@ class SentinelWatch {
     }
   }
 
-  /** `<name> <old host> <old port> <new host> <new port>` */
+  /** Takes a message of `+switch-master`: `<name> <old host> <old port> <new host> <new port>`. */
   #hear(text: string): void {
     const [name, oldHost, oldPort, host, port] = text.split(' ');
     if (name !== this.#access.name) return;
     debug('%s', safeText(text));
     const to = `${host}:${port}`;
-    this.#switched = { from: `${oldHost}:${oldPort}`, to, untilMs: performance.now() + LAG_MS };
+    this.#switched = { from: `${oldHost}:${oldPort}`, to, untilMs: performance.now() + SENTINELS_LAG_MS };
     this.#moveTo(to);
   }
 
-  /** Drops connections to other addresses, with their unanswered commands: an old master's answer promises nothing. */
+  /** Ends the connections to other addresses. Their unanswered commands fail: what an old master confirms may be lost. */
   #moveTo(master: string): void {
     for (const { client, address } of this.#members)
       if (address !== master && (client.status === 'ready' || client.status === 'connect')) client.stream.destroy();

@@ -1,30 +1,30 @@
-/** A circuit opens after so many time-outs without an answer between them. */
-const TIMEOUTS = 5;
-const TRIAL_EVERY_MS = 100;
-/** Session ids and command names can be anything, so what is remembered of them is bounded. */
+/** A circuit opens after this many time-outs without an answer between them. */
+const TIMEOUTS_TO_OPEN = 5;
+const TRIAL_INTERVAL_MS = 100;
+/** The most circuits of one kind: session ids and command names can be anything. */
 const MAX_CIRCUITS = 1000;
 
-/** While it is open, nobody waits; one message in 100 ms is a half-open trial, whose answer closes it. */
+/** While a circuit is open, no request waits; one message in 100 ms is a half-open trial, whose answer closes the circuit. */
 class Circuit {
   #timeouts = 0;
-  /** Whose time-outs were counted: one visitor who asks much, or for long lists, does not open what is others' too. */
+  /** The sessions whose time-outs were counted: one visitor who asks much, or for long lists, does not open a circuit that others share. */
   readonly #sessions = new Set<string>();
   #lastTrialMs = Number.NEGATIVE_INFINITY;
 
   get isOpen(): boolean {
-    return this.#timeouts >= TIMEOUTS;
+    return this.#timeouts >= TIMEOUTS_TO_OPEN;
   }
 
-  /** Counts a time-out, with `sid` one a session. True if this one opened the circuit. */
+  /** Counts a time-out; with `sid`, only one of each session. Returns true if this time-out has opened the circuit. */
   timedOut(sid?: string): boolean {
     if (sid !== undefined) {
       if (this.isOpen || this.#sessions.has(sid)) return false;
       this.#sessions.add(sid);
     }
-    return ++this.#timeouts === TIMEOUTS;
+    return ++this.#timeouts === TIMEOUTS_TO_OPEN;
   }
 
-  /** True if this answer closed the circuit. */
+  /** Notes an answer. Returns true if it has closed the circuit. */
   answered(): boolean {
     const wasOpen = this.isOpen;
     this.#timeouts = 0;
@@ -33,18 +33,18 @@ class Circuit {
   }
 
   mayTry(nowMs: number): boolean {
-    if (nowMs - this.#lastTrialMs < TRIAL_EVERY_MS) return false;
+    if (nowMs - this.#lastTrialMs < TRIAL_INTERVAL_MS) return false;
     this.#lastTrialMs = nowMs;
     return true;
   }
 }
 
-/** Which circuits a request goes through, besides the one of all. */
+/** The circuits that a request goes through, besides the one that all requests share. */
 export interface CircuitNames {
-  /** The worker that it reaches, as far as can be told. */
+  /** The route (Publisher.routeOf) by which it goes: requests of one route mostly reach the same worker. */
   readonly route: string;
   readonly sid: string;
-  /** One of the application's own commands; undefined: a built-in one. */
+  /** The name of the command where it is one of the application's own; undefined for a built-in command. */
   readonly ownCommand: string | undefined;
 }
 
@@ -52,10 +52,10 @@ export interface CircuitNames {
 export type CircuitScope = 'workers' | 'session' | { readonly ownCommand: string };
 
 /**
- * Spares requests the wait for an answer that does not come: that is the only sign of a worker that is frozen, and in a Cluster
- * of one that is not there. There is one circuit for all workers and one for each route: time-outs of the built-in commands open
- * them, a session's once. There is one for each session, which may wait behind its own long lists. An application's own command
- * may be slow by itself, so its time-outs say nothing of others: it has a circuit of its own.
+ * Keeps requests from waiting for answers that do not come. Time-outs are the only sign of a frozen worker, and in a Cluster of a
+ * missing one. One circuit is for all workers, and one for each route: time-outs of the built-in commands open them, and of one
+ * session a single time-out counts. One circuit is for each session, whose requests may wait behind its own long lists. An
+ * application's own command may simply be slow, so its time-outs say nothing about workers: it has a circuit of its own.
  */
 export class CircuitBreakers {
   readonly #all = new Circuit();
@@ -71,7 +71,7 @@ export class CircuitBreakers {
     },
   ) {}
 
-  /** 'wait': the request waits; 'trial': it does not, but its message asks for an answer; 'pass': neither. */
+  /** 'wait': the request waits for its answer; 'trial': it does not wait, but its message asks for an answer; 'pass': neither. */
   admit(names: CircuitNames, nowMs: number): 'wait' | 'trial' | 'pass' {
     const open = this.#known(names).find((circuit) => circuit?.isOpen);
     if (!open) return 'wait';
@@ -89,7 +89,7 @@ export class CircuitBreakers {
     else if (ofSession) this.hooks.opened('session');
   }
 
-  /** Any answer says that the worker is there. */
+  /** Closes the circuits of a request that was answered: any answer says that the worker is there. */
   answered(names: CircuitNames): void {
     const closed = this.#known(names).map((circuit) => circuit?.answered());
     this.#routes.delete(names.route);

@@ -12,10 +12,10 @@ import { keyItems } from './keyed-items.js';
 import type { Outcomes } from './outcomes.js';
 import { checkRequest } from './request-arguments.js';
 
-/** What became of a message that nobody waits for; `unsent`: the connection was lost before it left, so it can be sent again. */
+/** What became of a message whose answer nobody waits for; `unsent`: the connection was lost before it left, so it can be sent again. */
 export type SendResult = 'sent' | 'unsent' | DegradedReason;
 
-/** How requests are carried out, once there is a connection. */
+/** Carries requests out once there is a connection: it sends them to workers, or runs them in this process. */
 export interface Carrier {
   /** Can messages be sent? */
   canSend(): boolean;
@@ -28,14 +28,14 @@ export interface Carrier {
 }
 
 /**
- * Checks requests, and brings them to what carries them out, in the order in which they were made. Where there is no connection, messages that
- * nobody waits for are held for `holdMs`. An ask waits for the first connection only: once a connection was lost, it goes
- * unanswered at once, and where its command writes, it is held as a message that nobody waits for.
+ * Checks requests, and hands them to the carrier in the order in which they were made. While there is no connection, messages whose
+ * answers nobody waits for are held for `holdMs`. A call of ask() waits for the process's first connection only. If a connection was
+ * lost, the call is answered at once as degraded, and if its command writes, the message is held without anybody waiting for it.
  */
 export class Dispatcher {
   readonly #held: HeldRequests;
   readonly #itemSecret: string | undefined;
-  /** Messages that nobody waits for and removals that have begun: close() waits for them. */
+  /** Messages whose answers nobody waits for, and the removals that have begun: close() waits for all of them. */
   readonly #unfinished: UnfinishedWork;
   #isClosing = false;
   #closing: Promise<void> | undefined;
@@ -44,7 +44,7 @@ export class Dispatcher {
     client: RedisClient,
     readonly carrier: Carrier,
     readonly outcomes: Outcomes,
-    /** With it, pages and notification ids are keyed before they leave. It is private, so that no log of an executor shows it. */
+    /** The secret with which pages and notification ids are keyed before they leave. It is kept in a private field, so that no log of an executor shows it. */
     itemSecret: string | undefined,
     holdMs: number,
     readonly clock: ServerClock,
@@ -77,7 +77,7 @@ export class Dispatcher {
     return asked.then((answer) => (answer.answered ? { answered: true, data: readAnswer(answer.data) } : answer));
   }
 
-  /** A user whose data are erased goes on: what is sent later, for them or a visitor who has become them, is told by its time. */
+  /** The time of sending. A user goes on after an erasure of their data: by this time the worker tells messages from before it and after it. */
   #sentNow(sid: string, isAnonymous: boolean): Pick<Message, 'sentMs'> {
     const sentMs = isAnonymous || isUserSubject(sid) ? this.clock.atLeastMs : undefined;
     return sentMs === undefined ? {} : { sentMs: Math.floor(sentMs) };
@@ -86,7 +86,7 @@ export class Dispatcher {
   #send(message: Message): void {
     if (!isSendable(message.sid)) return void this.outcomes.unsendable(message.command);
     const request = this.#withoutWaiter(message);
-    // Behind an ask that waits for the first connection, so that a session's messages keep their order.
+    // Where another request is held, this one goes behind it, so that a session's messages keep their order.
     if (this.#held.isEmpty && this.carrier.canSend()) request.go();
     else this.#held.add(request);
   }
@@ -102,7 +102,7 @@ export class Dispatcher {
     return Promise.resolve(this.outcomes.unanswered(command, 'redis'));
   }
 
-  /** Nobody waits for this answer any longer: what writes is sent all the same, and what only reads is of no use. */
+  /** Sends a message whose answer nobody waits for any longer, if its command writes: a command that only reads would be of no use. */
   sendUnlessRead(message: Message): void {
     if (!isRead(message.command) && !this.#isClosing) this.#send(message);
   }
@@ -113,12 +113,12 @@ export class Dispatcher {
     if (this.carrier.canAsk() || (this.carrier.canSend() && !this.#held.isAwaited)) this.#held.flush();
   }
 
-  /** Makes close() wait for it. */
+  /** Makes close() wait for this work. */
   track(work: Promise<unknown>): void {
     this.#unfinished.track(work);
   }
 
-  /** Waits for what is under way, then fails what is held, and calls `end`, once. */
+  /** Waits for the requests under way, then fails those that are held, and calls `end`, once. */
   close(options: { timeout?: number | undefined } | undefined, end: () => void): Promise<void> {
     const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
     this.#closing ??= this.#close(timeout, end);
@@ -140,7 +140,7 @@ export class Dispatcher {
         this.carrier.send(message, (result, cause) => {
           if (result === 'unsent' && !this.#isClosing) return this.#held.add(request);
           this.#unfinished.end();
-          // That nobody listens is told on the console: a page that asked nothing is not degraded.
+          // Without a worker a warning on the console is enough: nothing is degraded for a page that waits for no answer.
           if (result === 'sent' || result === 'no-worker') this.outcomes.count(command, result);
           else this.outcomes.unanswered(command, result === 'unsent' ? 'closed' : result, cause);
         }),

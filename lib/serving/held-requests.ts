@@ -1,14 +1,18 @@
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 
+/** The most requests that wait for a connection at once. */
 const MAX_HELD = 10_000;
 
 /** A request that waits for a connection. */
 export interface HeldRequest {
-  /** There is a connection: it is carried out. */
+  /** Carries the request out: there is a connection. */
   go(): void;
-  /** It is given up: there was no connection in time, too many wait, or the executor is closed. */
+  /** Gives the request up: there was no connection in time, too many requests wait, or the executor is closed. */
   fail(reason: 'redis' | 'shed' | 'closed', cause?: Error): void;
-  /** Of one whose answer is waited for: nobody waits any longer. What is to be sent all the same takes its place. */
+  /**
+   * Only a request whose answer is waited for has this method. It answers that there is none, and returns the request that is to be
+   * sent all the same in its place, if any.
+   */
   stopWaiting?(): HeldRequest | undefined;
 }
 
@@ -17,7 +21,7 @@ interface Entry {
   readonly dueMs: number;
 }
 
-/** What waits for a connection, in the order in which it was asked: a bounded number, each for a while. */
+/** Holds requests that wait for a connection, in the order in which they were made: MAX_HELD at most, each for `holdMs`. */
 export class HeldRequests {
   #entries: Entry[] = [];
   #timeout: LoopTimeout | undefined;
@@ -29,7 +33,7 @@ export class HeldRequests {
     return this.#entries.length === 0;
   }
 
-  /** Does one of them wait for an answer? */
+  /** Does somebody wait for the answer of one of the requests? */
   get isAwaited(): boolean {
     return this.#entries.some(({ request }) => request.stopWaiting !== undefined);
   }
@@ -41,7 +45,7 @@ export class HeldRequests {
     this.#timeout ??= new LoopTimeout(() => this.#expire(), this.holdMs, false);
   }
 
-  /** Nobody waits for answers any longer; what is to be sent all the same keeps its turn. */
+  /** Ends the wait for answers. A request that is to be sent all the same keeps its place. */
   stopWaiting(): void {
     const entries = this.#entries;
     this.#entries = [];
@@ -49,11 +53,11 @@ export class HeldRequests {
       const other = request.stopWaiting ? request.stopWaiting() : request;
       return other ? { request: other, dueMs } : [];
     });
-    // Who hears that nobody waits may have sent something meanwhile.
+    // A caller that was just told that there is no answer may have made another request meanwhile.
     this.#entries = [...kept, ...this.#entries];
   }
 
-  /** There is a connection: all go, before anything that comes after them. */
+  /** Carries all requests out, in their order: there is a connection. */
   flush(): void {
     for (const { request } of this.#takeAll()) request.go();
   }

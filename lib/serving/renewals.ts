@@ -6,12 +6,15 @@ import type { RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 
+/** Of how many sessions this process remembers how long their keys last. */
 const MAX_REMEMBERED = 50_000;
+/** A renewal sets an expiry that is later by ttl / 16, so that the next requests need no renewal (renew.lua). */
+const SPARE_PART = 16;
 const script = new Script<number>(loadScript('lib/serving/renew.lua'));
 
-/** Renews the expiry of what is kept of sessions (renew.lua), where this process does not know that it lasts. */
+/** Renews the expiry of the intelligence keys of a session (renew.lua), unless this process knows that they last as long as the session. */
 export class Renewals {
-  /** Until when what is kept of a session lasts at least, by performance.now(). */
+  /** By session id: until when its keys last at least, by performance.now(). */
   readonly #untilMs = new LRUCache<string, number>({ max: MAX_REMEMBERED });
 
   constructor(
@@ -19,13 +22,13 @@ export class Renewals {
     readonly namespace: string,
   ) {}
 
-  /** One script call where it is due: once in a sixteenth of the ttl at most. */
+  /** Renews the expiry by one script call, if it is due: at most once in a sixteenth of the ttl. */
   renew(sid: string, ttlSeconds: number): Promise<void> | undefined {
     const ttlMs = boundedTtl(ttlSeconds) * 1000;
     const nowMs = performance.now();
     if ((this.#untilMs.get(sid) ?? 0) - nowMs >= ttlMs) return undefined;
-    // What is made while the script runs is kept for as long.
-    this.#untilMs.set(sid, nowMs + ttlMs + ttlMs / 16);
+    // A key that a worker creates while the script runs gets the same expiry.
+    this.#untilMs.set(sid, nowMs + ttlMs + ttlMs / SPARE_PART);
     return this.#run(sid, ttlMs, nowMs);
   }
 

@@ -9,13 +9,14 @@ import type { Answer, DegradedReason, Question } from './executor.js';
 import type { ExecutorEmitter } from './executor-emitter.js';
 import type { Outcomes } from './outcomes.js';
 
+/** The most half-open trials (circuit-breaker.ts) whose answers are waited for. */
 const MAX_TRIALS = 100;
 
 /** A request that was sent, and whose answer may come. */
 export interface SentRequest {
   readonly question: Question;
   readonly circuits: CircuitNames;
-  /** Who waits. A half-open trial has none: its answer only closes the circuit. */
+  /** Is called with the answer. A half-open trial has no such function: nobody waits for its answer, which only closes the circuit. */
   readonly answered?: (answer: Answer) => void;
 }
 
@@ -25,7 +26,7 @@ interface Waiting {
   readonly timeout?: LoopTimeout;
 }
 
-/** Requests by their ids, each until its answer has come, its time is up, or it is known that no answer comes. */
+/** Keeps each request that was sent by its id, until its answer has come, its time is up, or it is known that no answer comes. */
 export class WaitingRequests {
   readonly #waiting = new Map<string, Waiting>();
   readonly #trials = new Map<string, Waiting>();
@@ -43,7 +44,7 @@ export class WaitingRequests {
     });
   }
 
-  /** How many requests somebody waits for. */
+  /** How many requests wait for an answer, without half-open trials. */
   get size(): number {
     return this.#waiting.size;
   }
@@ -59,7 +60,7 @@ export class WaitingRequests {
     }
   }
 
-  /** An answer has arrived. Of one that is not the request's, who waits goes on waiting for its own. */
+  /** Takes an answer that has arrived. If it is not the request's own, it is refused, and the request goes on waiting. */
   answered(item: InboxItem): void {
     const { id, data = null, error } = item;
     const waiting = this.#waiting.get(id) ?? this.#trials.get(id);
@@ -77,14 +78,14 @@ export class WaitingRequests {
     else this.unanswered(id, 'failed', commandFault(command, payload, error));
   }
 
-  /** It is known that no answer comes. */
+  /** Ends a request for which it is known that no answer comes. */
   unanswered(id: string, reason: DegradedReason, cause?: unknown): void {
     const waiting = this.#waiting.get(id);
     if (waiting) this.#end(id, this.outcomes.unanswered(waiting.request.question.command, reason, cause));
     else if (this.#trials.delete(id) && cause !== undefined) this.events.emit('fault', redisFault(cause));
   }
 
-  /** It is known that no answer comes to any of them. */
+  /** Ends all requests: it is known that none gets an answer. */
   allUnanswered(reason: DegradedReason): void {
     for (const id of [...this.#waiting.keys()]) this.unanswered(id, reason);
   }

@@ -11,8 +11,8 @@ type Reply = string | number | null;
 const saveScript = new Script<(Reply | Error)[]>(loadScript('lib/session/save.lua'));
 
 /**
- * Keys in one call at most. Redis works on a full one while the next is filled; a save takes some 4 µs of Redis, a read less,
- * so that nobody waits long behind a call.
+ * The most keys in one call. Redis works on a full call while the next one is filled. A save takes Redis some 4 µs, a read less,
+ * so that no other client waits long for a call to end.
  */
 const MAX_KEYS = { get: 64, save: 32 };
 
@@ -24,12 +24,12 @@ interface Batch {
 }
 
 /**
- * Reads and saves of sessions. Those that are asked for in one turn of the event loop go as one MGET, or as one call of
- * save.lua, in the order in which they were asked for; a read that is alone is a GET. In a Cluster each goes by itself.
+ * Sends reads and saves of sessions in batches: the reads of one turn of the event loop as one MGET, the saves as one call of
+ * save.lua, in the order in which they were asked for. A single read is a GET. In a Cluster each read and save is sent by itself.
  */
 export class Batcher {
   #batch: Batch | undefined;
-  /** The batch's reads by key: a session that several requests of a turn read is read once. */
+  /** The batch's reads by key: where several requests of one turn read the same session, it is read once. */
   readonly #reads = new Map<string, Promise<string | null>>();
 
   constructor(readonly target: RedisTarget) {
@@ -47,7 +47,7 @@ export class Batcher {
     return read;
   }
 
-  /** Saves where `expected` stands: 1 if it was saved, 0 if the session is gone, else the value that stands there. */
+  /** Saves if Redis holds `expected`. Resolves with 1 if it was saved, 0 if the session is gone, else with the value that Redis holds. */
   async save(key: string, expected: string, value: string, ttlMs: number): Promise<number | string> {
     if (this.target.sharesCalls) return this.#add('save', key, expected, value, ttlMs);
     const [reply] = await saveScript.run(this.target.client, [key, expected, value, ttlMs]);
@@ -64,7 +64,7 @@ export class Batcher {
     return this.target.client;
   }
 
-  /** Sends the batch, and writes all that was sent in this turn of the event loop to the socket, without waiting for its end. */
+  /** Sends the batch, and writes everything that this turn of the event loop has sent to the socket at once, before the turn ends. */
   flushWrites(): void {
     this.flush();
     flushWrites(this.target);

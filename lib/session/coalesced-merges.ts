@@ -12,18 +12,21 @@ import { unserializable } from './session-codec.js';
 import type { SessionRecords } from './session-records.js';
 import type { Snapshot } from './snapshot.js';
 
-const TRIES = 100;
+/** How often a merge is tried again, because somebody else wrote the session meanwhile, before it is rejected as a conflict. */
+const MAX_RETRIES = 100;
 
 /** A save that waits until it can be merged with what stands in Redis. */
 export interface MergeRequest {
-  /** What becomes the snapshot of the session object: the merged text is put into it. */
+  /** The session as this request saves it. It gets the merged text, and becomes the snapshot of the session object. */
   readonly saved: Snapshot;
+  /** The session as this request knows it from its last read or save. */
   readonly snapshot: Snapshot | undefined;
+  /** The saves of this request that got no answer. */
   readonly unanswered: readonly Snapshot[];
 }
 
 interface WaitingMerge extends MergeRequest {
-  /** A value that Redis may hold. If it does not, its answer says what it holds. */
+  /** The value that Redis is expected to hold. If it holds another one, its answer has that value. */
   readonly expected: string;
   readonly resolve: (outcome: SaveOutcome) => void;
   readonly reject: (error: unknown) => void;
@@ -31,30 +34,30 @@ interface WaitingMerge extends MergeRequest {
 
 interface PreparedMerge extends WaitingMerge {
   readonly changes: Changes;
-  /** Texts that are no conflict where they stand in Redis: what this request has read, or may have written. */
+  /** The texts that this request has read, or may have written: where one of them stands in Redis, there is no conflict. */
   readonly knownTexts: string[];
   hasReportedConflict: boolean;
 }
 
-/** What this process saves of one session at present. */
+/** The saves of one session that are under way in this process. */
 interface SessionWrites {
   /** How many saves were sent without a merge and have no answer yet; the first of them expects `expected`. */
   sent: number;
   readonly expected: string;
-  /** The value in Redis by the last answer; undefined where that is not known. */
+  /** The value in Redis according to its last answer; undefined where it is not known. */
   current?: string | undefined;
   isMerging: boolean;
   waiting: WaitingMerge[];
 }
 
 /**
- * Saves of one session by this process, a compare-and-set each. While one is under way, the others would lose against it: they
- * wait for its answer, and are then merged into what stands in Redis, one after the other, and written as one. So 200 at once
- * cost as many writes as two, and none is acknowledged before it has been written.
+ * Sends this process's saves of sessions, each a compare-and-set. While one save of a session is under way, other saves of that
+ * session would fail: they wait for its answer, are then merged into what stands in Redis, one after the other, and are written
+ * as one value. So 200 saves at once cost as many writes as two, and none is acknowledged before it has been written.
  */
 export class CoalescedMerges {
   readonly #writes = new Map<string, SessionWrites>();
-  /** What merges contents, with option `merge`; else the top-level keys are merged. */
+  /** Merges contents as the option `merge` says; undefined without that option: the top-level keys are merged. */
   readonly #application: ApplicationMerge | undefined;
 
   constructor(
@@ -66,7 +69,7 @@ export class CoalescedMerges {
     if (options.merge) this.#application = new ApplicationMerge(records.codec, options.merge);
   }
 
-  /** Has a save with this expectation to wait for another one? One that is `urgent` has to only where it is sure to lose. */
+  /** Does a save that expects this value have to wait for another save? An `urgent` save waits only where it is sure to fail. */
   hasToWait(sid: string, expected: string, urgent: boolean): boolean {
     const writes = this.#writes.get(sid);
     return writes !== undefined && (!urgent || (writes.sent > 0 && writes.expected === expected));
@@ -86,7 +89,7 @@ export class CoalescedMerges {
     }
   }
 
-  /** Saves what this request changed over what stands in Redis: `current`, where it is known. */
+  /** Merges what this request changed into the value in Redis, and saves the result. `current` is that value, where it is known. */
   merge(request: MergeRequest, current?: string): Promise<SaveOutcome> {
     const { sid } = request.saved;
     return new Promise((resolve, reject) => {
@@ -144,25 +147,25 @@ export class CoalescedMerges {
       for (const one of merging) one.resolve(outcome);
     };
     let expected = writes.current ?? merging.at(-1)?.expected ?? '';
-    for (let tried = 0; tried <= TRIES && merging.length > 0; tried++) {
+    for (let tried = 0; tried <= MAX_RETRIES && merging.length > 0; tried++) {
       const text = this.records.codec.decrypt(sid, expected);
       if (text === undefined) return end('unreadable');
       const target = new MergeTarget(text, await this.records.codec.read(text), parsed);
-      const { merged, ttlMs } = await this.#mergeInto(target, merging, tried === TRIES);
+      const { merged, ttlMs } = await this.#mergeInto(target, merging, tried === MAX_RETRIES);
       merging = merged;
       if (merging.length === 0) return;
       const value = this.#putResult(sid, target.session, merging);
       const outcome = await this.records.compareAndSet(sid, expected, value, this.options.disableTTL ? NO_TTL : ttlMs);
       if (outcome === 'saved') return end('saved', value);
       if (outcome === 'gone') return end('gone');
-      // What stands there is not equal to itself: it is no text, and can't be merged with.
+      // Redis holds what was expected, and yet the compare-and-set failed: the value is not valid text, and can't be merged with.
       if (outcome.current === expected) return end('unreadable');
       for (const { snapshot, knownTexts } of merging) if (snapshot) knownTexts[knownTexts.length - 1] = text;
       expected = outcome.current;
     }
   }
 
-  /** Merges one after the other. Those that conflict where that is an error are rejected; the ttl is the last one's. */
+  /** Merges the saves one after the other. Rejects those that conflict where `saveMode` is 'reject'. The ttl is that of the last one. */
   async #mergeInto(
     target: MergeTarget,
     merging: readonly PreparedMerge[],
@@ -172,24 +175,24 @@ export class CoalescedMerges {
     let ttlMs = KEEP_TTL;
     for (const one of merging)
       try {
-        // A touch moves the cookie and nothing else, and a save of this request may stand there: neither is a conflict.
+        // A touch changes the cookie alone, and the value in Redis may be an earlier save of this request: neither is a conflict.
         const isConflict = await target.differsFromAll(one.knownTexts);
         if (isConflict && !one.hasReportedConflict) this.onConflict(one.saved.sid);
         one.hasReportedConflict ||= isConflict;
         if ((isConflict && this.options.saveMode === 'reject') || isLastTry) throw conflictError();
         const next = this.#application ? await this.#application.merged(target, one) : target.merged(one.changes);
-        this.lifetimes.absolute.limitCookie(next.session); // what stood there may be of another process’ options
+        this.lifetimes.absolute.limitCookie(next.session); // a process with another `maxLifetime` may have written the value in Redis
         const leftMs = this.lifetimes.ms(next.session, one.saved.wasRead);
-        target.take(next); // from here on nothing fails: a save that is rejected leaves no changes to the others
+        target.take(next); // nothing can fail after this: the changes of a save that is rejected are not written with the others
         if (leftMs > 0) ttlMs = leftMs;
         merged.push(one);
       } catch (error) {
-        one.reject(reasonOf(error)); // a listener of `conflict` that throws fails no other save
+        one.reject(reasonOf(error)); // where a listener of `conflict` throws, the other saves go on
       }
     return { merged, ttlMs };
   }
 
-  /** Puts what was merged into the snapshots of those that were, and returns the value to store. */
+  /** Puts the merged session into the snapshot of each merged save, and returns the value to store. */
   #putResult(sid: string, session: SessionData, merged: readonly PreparedMerge[]): string {
     const id = this.#application && newSaveId();
     if (id !== undefined) {
@@ -231,7 +234,7 @@ export class CoalescedMerges {
   }
 }
 
-/** A session that a serializer of the application can read may be too deep to be compared. */
+/** The error to reject with. A session that the application's serializer can read may be nested too deeply to be compared: a RangeError. */
 const reasonOf = (error: unknown): unknown => (error instanceof RangeError ? unserializable(error) : error);
 
 const conflictError = (): IntelligentSessionError =>

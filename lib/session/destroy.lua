@@ -1,4 +1,4 @@
--- Ends a session, and leaves a tombstone for a while: a save that got no answer is not made again over it.
+-- Ends a session, and leaves a tombstone for a while: where a tombstone is, a save that got no answer is not sent again.
 -- KEYS  the session; its tombstone
 -- ARGV  how long the tombstone stays, ms; what the reply is: count, value, or value-or-next
 -- Reply count: how many there were, 0 or 1. value: the value that was there, or nil. value-or-next: the same, but of a session that

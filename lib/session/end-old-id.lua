@@ -1,6 +1,6 @@
--- A session's new id has come back: the old one, which leads to it, ends soon.
--- KEYS  the tombstone of the old id
--- ARGV  how long it still leads there, ms
+-- Shortens the life of a session's old id, after a request has come with the new one.
+-- KEYS  the tombstone of the old id, which holds the new id
+-- ARGV  how long the tombstone still leads to the new id, ms
 local went = redis.call('GET', KEYS[1])
 if went and went ~= '' and redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then
   redis.call('PEXPIRE', KEYS[1], ARGV[1])

@@ -1,11 +1,12 @@
--- The sessions that a user has, all of which are about to be ended: in a Cluster, where a session may be stored before it is
--- noted. One that is noted later learns here that it came too late.
--- KEYS  the user's sessions (user-sessions.lua); when they were ended: a list, "1:<time, µs>:<id>:<kept session ids, JSON>"
--- ARGV  the id; the session ids that are kept, JSON; how long this is known, ms
--- Reply session ids
+-- Gives the sessions of a user, all of which are about to be ended, and notes the ending. Only in a Cluster, where a session may be
+-- stored before it is noted: user-sessions.lua reads the ending when it notes the session, which then ends, too.
+-- KEYS  the user's sessions (user-sessions.lua); the list of endings, each "1:<time, µs>:<id>:<kept session ids, JSON>"
+-- ARGV  the ending's id; the session ids that are kept, JSON; how long the list is kept, ms
+-- Reply the ids of the user's sessions
+local MAX_ENDINGS = 16
 local time = redis.call('TIME')
 local at = string.format('%.0f', time[1] * 1000000 + time[2])
 redis.call('RPUSH', KEYS[2], '1:' .. at .. ':' .. ARGV[1] .. ':' .. ARGV[2])
-redis.call('LTRIM', KEYS[2], -16, -1)
+redis.call('LTRIM', KEYS[2], -MAX_ENDINGS, -1)
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 return redis.call('HKEYS', KEYS[1])

@@ -8,9 +8,9 @@ type Options = Pick<
   'ttlSeconds' | 'newSessionTtlSeconds' | 'maxLifetimeSeconds' | 'touchAfterSeconds' | 'disableTouch' | 'disableTTL'
 >;
 
-/** Seconds for a session of which the ttl function says nothing sensible. */
+/** The ttl of a session for which the application's `ttl` function returns no finite number. */
 const DEFAULT_TTL_SECONDS = 86_400;
-/** Nothing lives longer than this in Redis, whatever a cookie or a ttl function says. */
+/** The longest time for which a session is kept in Redis, whatever its cookie or a ttl function says. */
 const MAX_MS = MAX_TTL_SECONDS * 1000;
 const MAX_DAYS = MAX_TTL_SECONDS / 86_400;
 /** express-session lets maxAge slip by a millisecond now and then. */
@@ -21,29 +21,29 @@ export const isEmpty = (session: SessionData): boolean => Object.keys(session).e
 
 export type Cookie = SessionData['cookie'] | undefined;
 
-/** When a cookie ends, in ms since 1970; undefined where it does not say it, NaN where it says what is no date. */
+/** When a cookie ends, in ms since 1970; undefined where the cookie has no end, NaN where its end is not a date. */
 export const endOf = (cookie: Cookie): number | undefined =>
   cookie?.expires ? new Date(cookie.expires).getTime() : undefined;
 
-/** How long sessions live. Every number that a cookie or a ttl function gives to Redis goes through here. */
+/** Says how long sessions live. Every expiry that comes from a cookie or a ttl function is checked and bounded here. */
 export class Lifetimes {
   readonly absolute: AbsoluteLifetime;
 
   constructor(
     readonly options: Options,
-    /** Is told what is no time to live: the default is taken instead. */
+    /** Is called with a sentence on each lifetime that can't be used, for which a default is taken. */
     readonly onInvalid: (what: string) => void,
   ) {
     this.absolute = new AbsoluteLifetime(options.maxLifetimeSeconds);
   }
 
-  /** What this session has left, in whole ms; 0 or less where it has ended. `returning` says that its cookie has come back. */
+  /** How long this session still lives, in whole ms; 0 or less where it has ended. `returning`: has a browser sent its cookie? */
   ms(session: SessionData, returning: boolean): number {
     const { newSessionTtlSeconds, disableTouch, disableTTL } = this.options;
     // A provisional lifetime is for sessions that a touch will lengthen.
     const provisional = !returning && isEmpty(session) && !disableTouch && !disableTTL;
     const ms = this.#ms(session);
-    // the end of a cookie that lives for exactly so long may have slipped
+    // express-session may have moved the end of a cookie that lives for exactly MAX_MS by a few ms
     if (ms > MAX_MS + SLIP_MS && !disableTTL)
       this.onInvalid(
         `a session is to live for more than ${MAX_DAYS} days: ${MAX_DAYS} are taken instead, as browsers do`,
@@ -52,13 +52,13 @@ export class Lifetimes {
     return Math.floor(Math.min(ms, provisional ? newSessionTtlSeconds * 1000 : most, most));
   }
 
-  /** For how many seconds a session is meant to live in all; 0 where its cookie does not say it. */
+  /** The whole lifetime of a session in seconds, as its cookie or the ttl function gives it; 0 where the cookie has none. */
   lifetimeSeconds(session: SessionData): number {
     if (typeof this.options.ttlSeconds === 'function') return this.#seconds(session);
     return Math.round((session.cookie?.originalMaxAge ?? 0) / 1000) || 0;
   }
 
-  /** For how long an expiry is not renewed again. */
+  /** How long an expiry that was just renewed is left as it is. */
   touchAfterMs(ttlMs: number): number {
     const { touchAfterSeconds } = this.options;
     return touchAfterSeconds === undefined
@@ -67,8 +67,9 @@ export class Lifetimes {
   }
 
   /**
-   * Has this cookie merely run out? It has if its end was still to come when this request read or last moved it; else the
-   * application has ended the session. `known` are its cookies as they were read and stored, `takenAt` says when, in ms.
+   * Has this cookie merely run out? It has if its end was still to come when this request read or last renewed it; else the
+   * application has ended the session. `known` are the session's cookies as they were read and stored; `takenAt` is when that
+   * was, in ms since 1970.
    */
   ranOut(cookie: Cookie, known: readonly Cookie[], takenAt: number): boolean {
     const end = endOf(cookie);

@@ -19,25 +19,26 @@ export function differences(a: SessionData, b: SessionData): string[] {
 }
 
 /**
- * What a request changed. All sessions are here as they are when they have been stored and read again, so that a Date and its
- * text are the same.
+ * What a request changed. All sessions in it have gone through the serializer and back, so that a Date equals the text that it
+ * is stored as.
  */
 export interface Changes {
-  /** The session that the request loaded, at least where `saved` differs from it. */
+  /** The session that the request loaded. It may lack the top-level keys in which `saved` does not differ from it. */
   readonly loaded: SessionData;
+  /** The session that the request saves. It may lack the same keys. */
   readonly saved: SessionData;
   /** The top-level keys in which the two differ. */
   readonly keys: readonly string[];
   /**
-   * Earlier saves of this request that got no answer. A value of theirs that stands in Redis now is this request's own, and
-   * not another's.
+   * Earlier saves of this request that got no answer. Where one of their values stands in Redis now, this request wrote it, and
+   * no other one.
    */
   readonly unanswered: readonly SessionData[];
 }
 
 /**
  * Puts a request's changes over the session that stands in Redis now, and returns the top-level keys that it wrote or deleted.
- * The cookie is this request's, as the browser gets it, but for its end (see mergeCookies). Hidden fields are merged, too.
+ * The cookie becomes this request's, as the browser gets it; for its end see mergeCookies(). Hidden fields are merged, too.
  */
 export function mergeInto(current: SessionData, { loaded, saved, keys, unanswered }: Changes): readonly string[] {
   const written = unanswered.flatMap((one) => differences(loaded, one).filter((key) => !differAt(one, current, key)));
@@ -50,7 +51,7 @@ export function mergeInto(current: SessionData, { loaded, saved, keys, unanswere
   return changed;
 }
 
-/** Merges what is no content of a session, its cookie and its hidden fields, with those of the session in Redis. */
+/** Merges the cookie and the hidden fields of a session, which are not its contents, with those of the session in Redis. */
 export function mergeRest(
   session: SessionData,
   current: SessionData,
@@ -60,19 +61,19 @@ export function mergeRest(
   valuesOf(session).cookie = mergeCookies(loaded.cookie, saved.cookie, current.cookie);
 }
 
-/** A difference from which on two lifetimes are two: express-session lets maxAge slip by a millisecond now and then. */
-const ANOTHER_MS = 1000;
+/** Two lifetimes count as different from this difference on: express-session lets maxAge slip by a millisecond now and then. */
+const MIN_LIFETIME_CHANGE_MS = 1000;
 
 /**
- * The cookie of this request. Where the request did not change how long the session lives, the later of two ends holds, and so
- * does another request's choice of whether the cookie has an end at all.
+ * The cookie of this request. Where the request did not change how long the session lives, the cookie gets the later of the two
+ * ends; where another request has given the cookie an end, or taken it away, that stays.
  */
 function mergeCookies(loaded: Cookie, saved: Cookie, current: Cookie): Cookie {
   if (!saved || !current) return saved;
   const [loadedEnd, savedEnd, currentEnd] = [endOf(loaded), endOf(saved), endOf(current)];
   const hasChangedLifetime =
     (loadedEnd === undefined) !== (savedEnd === undefined) ||
-    Math.abs((loaded?.originalMaxAge ?? 0) - (saved.originalMaxAge ?? 0)) >= ANOTHER_MS;
+    Math.abs((loaded?.originalMaxAge ?? 0) - (saved.originalMaxAge ?? 0)) >= MIN_LIFETIME_CHANGE_MS;
   if (hasChangedLifetime) return saved;
   const hasSameKind = (loadedEnd === undefined) === (currentEnd === undefined);
   if (hasSameKind && !(currentEnd !== undefined && savedEnd !== undefined && currentEnd > savedEnd)) return saved;

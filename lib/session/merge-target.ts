@@ -3,7 +3,7 @@ import { hiddenOf, hide } from './hidden-fields.js';
 import { type Changes, differAt, differences, mergeInto } from './merge-session.js';
 import type { SessionCodec } from './session-codec.js';
 
-/** Sessions by their texts, each parsed once. They are shared, and so for reading only. */
+/** Parses each session text once. Callers share the sessions, so nobody may change one. */
 export class ParsedTexts {
   readonly #sessions = new Map<string, Promise<SessionData>>();
 
@@ -19,12 +19,12 @@ export class ParsedTexts {
   }
 }
 
-/** What became of the session in Redis by one more request's changes. */
+/** The session after the changes of one more request were merged into it. */
 export interface Merged {
   readonly session: SessionData;
   /** the top-level keys that the changes wrote or deleted */
   readonly written: readonly string[];
-  /** A text that has the session's contents, where one was made. */
+  /** A text that has the session's contents, where the merge has made one. */
   readonly contentsText?: string;
 }
 
@@ -32,7 +32,7 @@ export interface Merged {
 export class MergeTarget {
   /** what stood in Redis, without the changes */
   readonly #before: SessionData;
-  /** Text to the keys in which the session of this text differs from what stood in Redis. */
+  /** By session text: the keys in which its session differs from what stood in Redis. */
   readonly #differences = new Map<string, readonly string[]>();
   /** the keys that the changes wrote */
   readonly #written = new Set<string>();

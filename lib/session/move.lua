@@ -1,7 +1,8 @@
--- Ends an id of a session that stands under another one already: the id's tombstone says for a while where the session went.
--- KEYS  the session under its old id; that id's tombstone
--- ARGV  the value as it was read; where the session went; how long that is known, ms
--- Reply where it went, by this call or by an earlier one; 1 if it was saved meanwhile, and stays; 0 if it is gone
+-- Ends the old id of a session that is already stored under its new id: a tombstone that holds the new id takes its place.
+-- KEYS  the session under its old id; the tombstone of the old id
+-- ARGV  the value as it was read; the new id; how long the tombstone stays, ms
+-- Reply the new id that the tombstone holds, from this call or an earlier one; 1 if the session was saved meanwhile under its old
+--       id, which stays; 0 if it is gone
 local now = redis.call('GET', KEYS[1])
 if now and now ~= ARGV[1] then return 1 end
 if not now then return redis.call('GET', KEYS[2]) or 0 end

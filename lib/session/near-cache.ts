@@ -6,26 +6,26 @@ import { INVALIDATIONS } from '../redis/channels.js';
 import { endConnection } from '../redis/end-connection.js';
 import type { RedisTarget } from '../redis/target.js';
 
-const PING_MS = 15;
-/** Nothing is served unless everything that was written this long ago has been heard of. */
+const PING_INTERVAL_MS = 15;
+/** A value is served only if this process surely knows of every write that is older than this. */
 const FRESH_MS = 50;
 
 /**
- * Sessions' stored values in this process. Redis says which keys were written (CLIENT TRACKING, broadcast for the prefix, on
- * one connection that it is redirected to: https://redis.io/docs/latest/commands/client-tracking/). What is here is served
- * only while that connection's last answered PING was sent less than 50 ms ago: the answer stands behind everything that
- * was written before it. Emits `fault`.
+ * Keeps the stored values of sessions in this process. Redis says which keys were written: CLIENT TRACKING in broadcast mode for
+ * the prefix, redirected to the connection that asks for it (https://redis.io/docs/latest/commands/client-tracking/). A value is
+ * served only while that connection's last answered PING was sent less than 50 ms ago: Redis sends the answer after the
+ * invalidations of all earlier writes. Emits `fault`.
  */
 export class NearCache extends EventEmitter {
   readonly client: Redis;
   readonly #values: LRUCache<string, string>;
   /**
-   * Reads under way, by key. A read that a write crosses loses its token, and is not kept. Their number is bounded, since a
-   * read that finds nothing, or fails, stays here.
+   * The tokens of reads under way, by key. Where the key is written during a read, the token is removed, and the value that was
+   * read is not kept. The number of tokens is bounded, since the token of a read that finds nothing, or fails, stays here.
    */
   readonly #reads: LRUCache<string, symbol>;
   readonly #ttlMs: number;
-  /** Everything that was written until then has been heard of; by performance.now(). */
+  /** This process knows of every write up to this time of performance.now(). */
   #heardUpToMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
 
@@ -49,26 +49,26 @@ export class NearCache extends EventEmitter {
     });
   }
 
-  /** The value of a key, if it is here and was surely the value within the last 50 ms. */
+  /** The value of a key, if it is cached and surely was the value in Redis less than 50 ms ago. */
   get(key: string): string | undefined {
     return performance.now() - this.#heardUpToMs <= FRESH_MS ? this.#values.get(key) : undefined;
   }
 
-  /** Before a read: gives the token by which the value is kept if nobody writes the key meanwhile. */
+  /** To be called before a read. Returns the token with which keep() stores the value, unless the key is written meanwhile. */
   begin(key: string): symbol {
     const token = Symbol();
     this.#reads.set(key, token);
     return token;
   }
 
-  /** After a read: keeps the value for as long as the session has left. */
+  /** To be called after a read. Keeps the value for `leftMs`, the time that the session still lives. */
   keep(key: string, token: symbol, value: string, leftMs: number): void {
     if (this.#reads.get(key) !== token) return;
     this.#reads.delete(key);
     if (leftMs > 0 && this.#timer) this.#values.set(key, value, { ttl: Math.max(1, Math.min(this.#ttlMs, leftMs)) });
   }
 
-  /** The key was written, or is about to be. */
+  /** Removes a key that was written, or is about to be. */
   forget(key: string): void {
     this.#values.delete(key);
     this.#reads.delete(key);
@@ -90,7 +90,7 @@ export class NearCache extends EventEmitter {
       await this.client.client('TRACKING', 'ON', 'REDIRECT', id, 'BCAST', 'PREFIX', prefix);
       await this.client.subscribe(INVALIDATIONS);
       this.#stop();
-      this.#timer = setInterval(() => this.#ping(), PING_MS);
+      this.#timer = setInterval(() => this.#ping(), PING_INTERVAL_MS);
       this.#ping();
     } catch (error) {
       this.emit('fault', redisFault(error));

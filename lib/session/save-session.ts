@@ -17,7 +17,7 @@ import type { TouchThrottle } from './touch-throttle.js';
 import type { Noted } from './user-sessions.js';
 import type { SessionWriter } from './write-session.js';
 
-/** What a save needs. */
+/** The parts of the store that a save uses. */
 interface Layers {
   readonly records: SessionRecords;
   readonly writer: SessionWriter;
@@ -30,7 +30,7 @@ interface Layers {
   readonly calls: StoreCalls;
 }
 
-/** A session as it was when its save was asked for. */
+/** One call of save(): the session as it was at that moment. */
 interface Save {
   readonly session: SessionData;
   readonly sid: string;
@@ -43,17 +43,17 @@ interface Save {
   readonly saveIds: readonly string[];
 }
 
-/** How long a note is kept of a session whose end is not known. */
+/** How long the note of a session (user-sessions.lua) is kept where the request's own copy of the session has run out. */
 const DAY_MS = 86_400_000;
 
-/** Saves sessions: in which order, as whose, and what follows from each outcome. */
+/** Saves sessions: decides in which order saves go, notes which user a session belongs to, and acts on the outcome of each save. */
 export class SessionSaver {
   constructor(
     readonly layers: Layers,
     readonly options: { readonly disableTTL: boolean; readonly merge?: MergeSessions | undefined },
   ) {}
 
-  /** Is this a session that was not stored so far, and holds nothing? Nobody loses anything where it can't be stored. */
+  /** Is this a session that was never stored and holds nothing but its cookie? Where it can't be stored, nobody loses anything. */
   isNewAndEmpty(session: SessionData): boolean {
     return (
       typeof session === 'object' &&
@@ -125,14 +125,14 @@ export class SessionSaver {
         await this.#takeBack(saved, state, snapshot);
         throw note.reason;
       }
-      events.fault(note.reason); // The session is noted from before, and due to be noted again.
+      events.fault(note.reason); // An earlier note of the session still stands, and the next save tries to renew it.
     }
     if (!snapshot) events.session('created', sid);
     this.#remember(saved, state);
     await this.#afterSave(saved, snapshot, asked, noteMs, note.status === 'fulfilled' ? note.value : undefined);
   }
 
-  /** What was to be saved over is not there: the session has ended, or has got another id since it was read. */
+  /** Redis holds nothing under the session's id: the session has ended, or has got another id since it was read. */
   async #saveGone(asked: Save, state: SessionState, snapshot: Snapshot | undefined): Promise<void> {
     const { rotation } = this.layers;
     const { session, sid, user } = asked;
@@ -147,7 +147,7 @@ export class SessionSaver {
     return this.#saveMoved(asked, moved, state);
   }
 
-  /** What is known of a session, as it is under the session's new id. */
+  /** A snapshot of a session, rewritten for the session's new id. */
   async #underNewId(one: Snapshot, moved: Moved): Promise<Snapshot> {
     const { rotation, records } = this.layers;
     const loadedText = await rotation.textAt(moved, one.loadedText);
@@ -159,7 +159,7 @@ export class SessionSaver {
     return this.#save({ ...asked, sid: moved.to, text: await this.layers.rotation.textAt(moved, asked.text) }, state);
   }
 
-  /** What follows for the user to whom the session belongs now. */
+  /** Applies the limit of sessions to the user to whom the session now belongs, and ends the session where all of the user's were ended. */
   async #afterSave(
     { sid, user }: Snapshot,
     before: Snapshot | undefined,
@@ -169,7 +169,7 @@ export class SessionSaver {
   ): Promise<void> {
     if (asked.user !== undefined && asked.user !== before?.user && noted?.tooLate)
       return this.layers.remover.remove(sid);
-    // A merge may make it another user's. The note of the former one stays: readers ask the session whose it is.
+    // A merge may give the session to another user. The former user's note stays: its readers ask the session whose it is.
     const latest = user === asked.user ? noted : await this.layers.owners.note(user, sid, noteMs, { isNew: true });
     if (!latest || user === undefined || user === before?.user) return;
     const beyond = await this.layers.owners.beyondLimit(user, latest);
@@ -180,8 +180,9 @@ export class SessionSaver {
   }
 
   /**
-   * Saves while the save before has no answer yet: this one is sent right behind it, upon what that one writes, so that the
-   * page after a redirect finds it. Where the first fails, or is merged, this one is made again in its turn.
+   * Saves while the earlier save has no answer yet. This save is sent right behind the earlier one and expects the value that
+   * the earlier one writes, so that the page after a redirect finds it. Where the earlier save fails, or is merged, this save is
+   * made again after it.
    */
   async #saveBehind(
     before: Promise<void>,
@@ -210,11 +211,11 @@ export class SessionSaver {
     this.layers.records.events.count('saved');
     state.snapshot = saved;
     state.unanswered = [];
-    // A page that saves before its end has not moved its cookie yet: the touch at its end is due.
+    // A page that saves before it ends has not renewed its cookie yet: the touch at its end must not be skipped.
     this.layers.throttle.forget(saved.sid);
   }
 
-  /** Takes a save back that could not be noted as its user's: destroyAllOf() would not find it. */
+  /** Undoes a save whose session could not be noted as its user's: destroyAllOf() would not find the session. */
   async #takeBack(saved: Snapshot, state: SessionState, before: Snapshot | undefined): Promise<void> {
     keepUnanswered(state, saved);
     if (!before) return this.layers.records.unlink(saved.sid);

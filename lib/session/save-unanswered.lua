@@ -1,7 +1,7 @@
--- Saves a new session again, whose earlier saves got no answer: it may stand there or not, or have been destroyed since.
+-- Saves a new session again whose earlier saves got no answer. Redis may have it or not, and it may have been destroyed since.
 -- KEYS  the session; its tombstone
 -- ARGV  the new value; ttl in ms, 0: none; 1 if the session may be absent; the values that got no answer
--- Reply 1 if it was saved, 0 if it is gone, else the value that stands there
+-- Reply 1 if it was saved, 0 if it is gone, else the value that Redis holds
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 local now = redis.call('GET', KEYS[1])
 local ours = now == ARGV[1] or (not now and ARGV[3] == '1')

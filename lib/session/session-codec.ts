@@ -12,7 +12,7 @@ type Options = Pick<ReturnType<typeof resolveStoreOptions>, 'serializer' | 'encr
 const UNREADABLE =
   'A stored session could not be read (another secret, damaged, or something else): it is treated as absent';
 
-const NOT_KEPT =
+const FIELDS_NOT_KEPT =
   'option "serializer" does not keep fields that it does not know: what says when a session was made, and which saves it has, is lost; ' +
   '"maxLifetime" ends no session, and "merge" may add twice what a save without an answer has added';
 
@@ -29,8 +29,8 @@ export function unserializable(cause?: unknown): IntelligentSessionError {
 }
 
 /**
- * Turns a session into its text with the serializer, the text into the stored value with the encryption, and both back. A text has
- * the session's hidden fields, and a session that was read has them beside it.
+ * Turns a session into text with the serializer, and the text into the stored value with the encryption, and back. The text
+ * contains the session's hidden fields; a session object that was read does not show them (hidden-fields.ts).
  */
 export class SessionCodec {
   readonly #encryption: Encryption;
@@ -62,28 +62,28 @@ export class SessionCodec {
     );
   }
 
-  /** Does the application's serializer keep fields that it does not know? Looked at once. */
+  /** Checks, once, whether the application's serializer keeps fields that it does not know. */
   #checkKept(text: string, session: SessionData): void {
     if (this.#isKeptChecked) return;
     this.#isKeptChecked = true;
     const fields = { ...hiddenOf(session) };
     this.read(text).then(
       (read) => {
-        if (!isDeepStrictEqual({ ...hiddenOf(read) }, fields)) this.onMistake(NOT_KEPT);
+        if (!isDeepStrictEqual({ ...hiddenOf(read) }, fields)) this.onMistake(FIELDS_NOT_KEPT);
       },
-      () => {}, // what can't be read is told when it is read
+      () => {}, // a text that can't be read is reported when a request reads it
     );
   }
 
-  /** The session of a text, at once where the serializer's parse() gives it at once. Throws, or rejects, for any other text. */
+  /** The session of a text: a promise only where the serializer's parse() returns one. Throws, or rejects, where the text is no session. */
   parse(text: string): SessionData | Promise<SessionData> {
-    // express-session's own comparison would overflow the stack
+    // with such a session express-session's own JSON.stringify() would overflow the stack
     if (this.#isJson && isTooDeep(text)) throw unreadable();
     const value: unknown = this.options.serializer.parse(text);
     return value instanceof Promise ? value.then(checkSession) : checkSession(value);
   }
 
-  /** The session of a text. Rejects with an error that tells nothing of the text where it can't be read. */
+  /** The session of a text. Where it can't be read, rejects with an error that does not quote the text. */
   async read(text: string): Promise<SessionData> {
     try {
       return await this.parse(text);
@@ -93,8 +93,8 @@ export class SessionCodec {
   }
 
   /**
-   * Two sessions of which only the members that differ, and the cookies, are parsed: enough to know what was changed. Undefined
-   * where a text was not written by JSON.stringify().
+   * Parses only those members of two sessions in which they differ, and the cookies: enough to know what was changed. Undefined
+   * where one of the texts was not written by JSON.stringify().
    */
   parseDifferences(before: string, after: string): { before: SessionData; after: SessionData } | undefined {
     if (!this.#isJson) return undefined;

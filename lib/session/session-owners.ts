@@ -14,15 +14,16 @@ type Options = Pick<
   'user' | 'itemSecret' | 'maxSessionsPerUser' | 'disableTTL' | 'scanCount'
 >;
 
+/** Of how many sessions this process remembers when the note has to be renewed. */
 const MAX_REMEMBERED = 50_000;
 
 /**
- * Which sessions belong to which user. Redis has a note of each session that belongs to one (user-sessions.lua); a note says
- * where to look, and the stored session says whose it is.
+ * Knows which sessions belong to which user. For each session of a user Redis has a note (user-sessions.lua). A note only says that
+ * the session may be the user's; the stored session decides.
  */
 export class SessionOwners {
   readonly #users: UserSessions;
-  /** Session id to when its note has to be renewed, ms since 1970. */
+  /** By session id: until when the session's note needs no renewal, ms since 1970. */
   readonly #notedUntil = new LRUCache<string, number>({ max: MAX_REMEMBERED });
 
   constructor(
@@ -35,8 +36,8 @@ export class SessionOwners {
   }
 
   /**
-   * Notes a session as its user's until after its end, at once where it is `new` and else when its note has to be renewed.
-   * Gives all sessions that the user then has, if a note was made.
+   * Notes a session as its user's for a little longer than it lives: at once where `isNew`, else only when the note has to be
+   * renewed. Resolves with all sessions of the user, or with undefined where no note was written.
    */
   async note(
     user: string | undefined,
@@ -46,7 +47,7 @@ export class SessionOwners {
   ): Promise<Noted | undefined> {
     const endsAt = Date.now() + ttlMs + STORED_BY_MS;
     if (user === undefined || !(isNew || (this.#notedUntil.get(sid) ?? 0) < endsAt)) return undefined;
-    // For so long, saves and touches may move the session's end without a note.
+    // During this time saves and touches may move the session's end without renewing the note.
     const pauseMs = this.lifetimes.touchAfterMs(ttlMs);
     const noteMs = this.options.disableTTL ? 0 : Math.ceil(ttlMs + pauseMs + STORED_BY_MS);
     const noted = await this.#users.note(user, sid, noteMs, isNew);
@@ -55,7 +56,7 @@ export class SessionOwners {
     return noted;
   }
 
-  /** The next save of the session notes it again. */
+  /** Makes the next save of the session note it again. */
   forgetWhenNoted(sid: string): void {
     this.#notedUntil.delete(sid);
   }
@@ -65,7 +66,7 @@ export class SessionOwners {
     if (user !== undefined) await this.#users.forget(user, sid);
   }
 
-  /** The sessions by which a user has more than `maxSessionsPerUser`: those that were idle longest. */
+  /** The sessions that a user has beyond `maxSessionsPerUser`: those whose notes are the oldest. */
   async beyondLimit(user: string, noted: Noted): Promise<string[]> {
     const { maxSessionsPerUser } = this.options;
     if (maxSessionsPerUser === undefined) return [];
@@ -85,7 +86,7 @@ export class SessionOwners {
     );
   }
 
-  /** Destroys a user's sessions but for those that are `kept`: how many. */
+  /** Destroys a user's sessions, all but those in `kept`. Resolves with how many it has destroyed. */
   async destroyAllOf(
     given: string | number,
     kept: ReadonlySet<string>,
@@ -100,7 +101,7 @@ export class SessionOwners {
         const found = await this.records.find(sid);
         const session = found === undefined ? await this.records.moved.findMoved(sid) : found;
         if (session === undefined) return false;
-        // what can't be read may be the user's, and goes
+        // a session that can't be read may be the user's, so it is destroyed
         if (session !== null && this.#userOf(session) !== user) return false;
         await destroy(sid);
         await this.#users.forget(user, sid);
@@ -110,7 +111,7 @@ export class SessionOwners {
     return destroyed.filter(Boolean).length;
   }
 
-  /** Removes the notes of all users. SCAN, and UNLINK in batches. */
+  /** Removes the notes of all users: SCAN, and UNLINK in batches. */
   async clear(): Promise<void> {
     if (!this.options.user) return;
     const { target, keys } = this.records;
@@ -122,7 +123,7 @@ export class SessionOwners {
     return this.records.states.snapshotOf(session)?.user;
   }
 
-  /** A user as the option `user` names them. Of anything else nothing would be found, or ended, and nobody would know why. */
+  /** The id of a user, in the form that the option `user` gives. Throws for anything else: no session would be found for it, without a reason. */
   #checkedUser(method: string, user: unknown): string {
     if (!this.options.user) throw misuse('RedisSessionStore has no option "user"');
     const id = typeof user === 'string' ? user : userIdOf(user);

@@ -6,7 +6,7 @@ import type { SessionOwners } from './session-owners.js';
 import type { SessionRecords } from './session-records.js';
 import { NO_TTL } from './save-outcome.js';
 
-/** How often a session gets another id by itself, and how long its old one still leads there when the new one has come back. */
+/** How often a session gets a new id, and for how long the old id still leads to it once a request has come with the new one. */
 export interface RotationTimes {
   readonly everyMs: number;
   readonly graceMs: number;
@@ -27,15 +27,16 @@ interface Arrival {
   text?: string | undefined;
 }
 
+/** How many new ids are remembered as having come back. */
 const MAX_REMEMBERED = 50_000;
-const NOT_KEPT =
+const FIELDS_NOT_KEPT =
   'option "serializer" does not keep fields that it does not know: what says since when a session has its id is lost, and "rotateEvery" has no effect';
 
 /**
- * Gives sessions another id by itself (`rotateEvery`). The record is written under the new id, and then the old one is replaced by
- * its tombstone, which says where the session went: whoever comes with the old id finds the session, until the new id has come
- * back and a grace is over. A session that nobody could read under its new id yet keeps the old one for as long as it lives: an
- * answer that is lost logs nobody out.
+ * Gives sessions a new id from time to time (option `rotateEvery`). The session is written under the new id, and its record under
+ * the old id is replaced by a tombstone, which holds the new id: a request with the old id finds the session, until a request has
+ * come with the new id and the grace period is over. If none ever comes with the new id, the old id leads to the session for as
+ * long as the session lives: an answer that is lost logs nobody out.
  */
 export class SessionRotation {
   #times: RotationTimes | undefined;
@@ -62,13 +63,13 @@ export class SessionRotation {
     return this.#times !== undefined;
   }
 
-  /** A new session is about to be stored: since now it has its id. */
+  /** Notes, for a new session that is about to be stored, that it has its id since now. */
   begin(session: SessionData): void {
     if (this.#times && !this.records.states.snapshotOf(session) && hiddenOf(session).__idSince === undefined)
       hide(session, { __idSince: Date.now() });
   }
 
-  /** The session of an id that was replaced, as a request reads it. */
+  /** Reads the session whose id `sid` was replaced by another one. */
   async follow(sid: string): Promise<SessionData | null> {
     if (!this.#times) return null;
     const next = await this.records.moved.nextOf(sid);
@@ -77,34 +78,34 @@ export class SessionRotation {
     return session;
   }
 
-  /** The id by which a request's cookie knew a session that has another one by now. */
+  /** The id in the request's cookie, where the session was found under a newer one. */
   cookieIdOf(session: object): string | undefined {
     return this.#arrivals.get(session)?.cookieId;
   }
 
-  /** express-session has made its object of a session that was read under another id than the cookie's. */
+  /** To be called when express-session has made its object `session` from the `data` that was read, maybe under a newer id than the cookie's. */
   arrived(data: SessionData, session: SessionData): void {
     const arrival = this.#arrivals.get(data);
     if (!arrival) return;
     this.#arrivals.set(session, { ...arrival, text: textOf(session) });
-    // express-session compares with what was read: it takes the session for changed, and sets its cookie whatever `saveUninitialized` says.
+    // express-session compares the id with that of what was read: the session counts as changed, so its cookie is set whatever `saveUninitialized` says.
     Object.assign(data, { id: arrival.cookieId });
   }
 
-  /** Does express-session save a session only for its new id? Then nothing has to be written over what others save. */
+  /** Does express-session save a session only because its id is new? Then nothing is written, and other requests' saves stay. */
   isUnchanged(session: SessionData): boolean {
     if (typeof session !== 'object' || session === null) return false;
     const arrival = this.#arrivals.get(session);
     if (arrival?.text === undefined) return false;
     if (arrival.text === textOf(session)) return true;
-    arrival.text = undefined; // what is changed back after this save has to be saved, too
+    arrival.text = undefined; // if the session is changed back after this save, that has to be saved, too
     return false;
   }
 
-  /** The session of this object has got another id since it was read. */
-  moved(session: object, from: string, there: SessionData): Moved {
-    const { __idSince, __previous, __subject } = hiddenOf(there);
-    const to = this.records.states.snapshotOf(there)?.sid as string;
+  /** Notes that the session of this object has got another id since it was read; `found` is the session under that id. */
+  moved(session: object, from: string, found: SessionData): Moved {
+    const { __idSince, __previous, __subject } = hiddenOf(found);
+    const to = this.records.states.snapshotOf(found)?.sid as string;
     const moved: Moved = { from, to, fields: { __idSince, __previous, __subject } };
     this.#moved.set(session, moved);
     hide(session, withOwn(moved, hiddenOf(session)));
@@ -116,19 +117,19 @@ export class SessionRotation {
     return moved?.from === sid ? moved : undefined;
   }
 
-  /** The id under which the session of this object is stored, which it knows by `sid`. */
+  /** The id under which Redis has the session of this object; the object itself has the id `sid`. */
   idOf(session: object, sid: string): string {
     return this.#times ? (this.movedOf(session, sid)?.to ?? sid) : sid;
   }
 
-  /** The text of a session as it is under its new id. */
+  /** A session's text with the hidden fields that it has under its new id. */
   async textAt({ fields, ...moved }: Moved, text: string): Promise<string> {
     const session = await this.records.codec.read(text);
     hide(session, withOwn({ ...moved, fields }, hiddenOf(session)));
     return this.records.codec.stringify(session);
   }
 
-  /** Is this the session that a request's cookie names, and does it have its id for longer than it may? */
+  /** Is this the session that the request's cookie names, and has it had its id for as long as `rotateEvery` allows? */
   isDue(session: SessionData, sid: string): boolean {
     if (!this.#times || !this.#isNamed(session, sid)) return false;
     const { __idSince = 0 } = hiddenOf(session);
@@ -136,7 +137,7 @@ export class SessionRotation {
     return now - Math.min(__idSince, now) >= this.#times.everyMs;
   }
 
-  /** A session was read by its new id: how the old one ends, if that is not known here to have ended. */
+  /** For a session that was read by its new id: a function that ends the old id, or undefined where this process has done so already. */
   endingOldId(session: SessionData, sid: string): (() => Promise<unknown>) | undefined {
     const { __previous } = hiddenOf(session);
     const times = this.#times;
@@ -149,12 +150,12 @@ export class SessionRotation {
       });
   }
 
-  /** Gives a session another id. Undefined: it keeps the one that it has. */
+  /** Gives a session another id, and returns the session under it; null where the session keeps the id that it has. */
   async rotate(session: Session & SessionData, newId: unknown): Promise<SessionData | null> {
     const sid = session.id;
     const before = this.#underWay.get(sid);
     if (before) {
-      await before.catch(() => {}); // it is told where it was begun
+      await before.catch(() => {}); // the call that began the rotation reports its error
       return this.follow(sid);
     }
     const rotating = this.#rotate(session, newId);
@@ -180,10 +181,10 @@ export class SessionRotation {
     if (!moved || leftMs <= 0) return null;
     if (hiddenOf(moved).__idSince === undefined) {
       this.#times = { graceMs, everyMs: Number.POSITIVE_INFINITY };
-      records.events.applicationMistake(NOT_KEPT);
+      records.events.applicationMistake(FIELDS_NOT_KEPT);
       return null;
     }
-    // Noted before it is stored, as at each first save: who ends all sessions of the user misses none.
+    // The new id is noted before it is stored, as at each first save: destroyAllOf() then finds it.
     const noted = await owners.note(snapshot.user, newId, leftMs, { isNew: true });
     if (!(await records.add(newId, value, this.options.disableTTL ? NO_TTL : leftMs))) return null;
     const went = noted?.tooLate
@@ -191,7 +192,7 @@ export class SessionRotation {
       : await records.moved.move(sid, snapshot.storedValue, newId, Math.max(leftMs, graceMs));
     if (went === newId) {
       owners.forgetWhenNoted(sid);
-      await owners.removeNote(snapshot.user, sid).catch((error) => records.events.fault(error)); // a note says where to look
+      await owners.removeNote(snapshot.user, sid).catch((error) => records.events.fault(error)); // a note that is left behind does no harm: its id leads to no session of its own
       records.events.count('rotated');
       this.#arrivals.set(moved, { cookieId: sid });
       return moved;
@@ -202,20 +203,20 @@ export class SessionRotation {
     return went === undefined ? null : this.follow(sid);
   }
 
-  /** Was the session read by this id, and by no other one that leads there? */
+  /** Was the session read by this id itself, not by an older one that leads to it? */
   #isNamed(session: SessionData, sid: string): boolean {
     const snapshot = this.records.states.snapshotOf(session);
     return snapshot?.wasRead === true && snapshot.sid === sid && !this.#arrivals.has(session);
   }
 }
 
-/** The hidden fields of a session under its new id, of which its request may have changed the subject. */
+/** The hidden fields of a session under its new id, with the subject that the request has set, if it has set one. */
 const withOwn = ({ fields }: Moved, own: HiddenFields): HiddenFields => ({
   ...fields,
   __subject: own.__subject ?? fields.__subject,
 });
 
-/** What express-session compares: a session without its cookie. Undefined where JSON can't say it, which express-session tells. */
+/** The text that express-session compares: a session without its cookie. Undefined where it is not JSON; express-session throws then. */
 function textOf({ cookie: _cookie, ...session }: SessionData): string | undefined {
   try {
     return JSON.stringify(session);

@@ -1,8 +1,8 @@
--- Renews a session's expiry; its stored cookie moves with it only where nobody saved the session meanwhile: a save that
--- came between is not undone, and what it said of the expiry is not shortened.
+-- Renews a session's expiry. The stored cookie is renewed, too, if nobody saved the session meanwhile: a save that came between is
+-- not undone, and an expiry that it set is not shortened.
 -- KEYS  the session
 -- ARGV  the value as it was read; the value with the new cookie; ttl in ms
--- Reply 1 if the value was replaced, 0 if another stands there or Redis is full, -1 if the session is gone
+-- Reply 1 if the value was replaced, 0 if Redis holds another value or is full, -1 if the session is gone
 local now = redis.call('GET', KEYS[1])
 if not now then return -1 end
 if now == ARGV[1] then

@@ -1,9 +1,10 @@
--- Notes a session as one of its user's, and forgets those that have ended.
--- A value of another version stays as it is: its field is the session's id in every version, so what ends all sessions knows it.
--- KEYS  the user's sessions: a hash, session id to "1:<last seen>:<end>", ms; an end of 0 is none; 1 is the version. In a Cluster, too: when
---       all of them were ended (end-user-sessions.lua)
+-- Notes a session as one of its user's, and removes the notes of sessions that have ended.
+-- A note of another version stays as it is. In every version its field is the session's id, so destroyAllOf() finds the session.
+-- KEYS  the user's sessions: a hash of session id to "1:<last seen>:<end>", both ms since 1970; an end of 0 is none; 1 is the version.
+--       In a Cluster also the list of endings (end-user-sessions.lua)
 -- ARGV  session id; ttl in ms, 0: none
--- Reply session id and last seen, by turns; those that end all, in a list; the time, µs; 1 where values of another version are
+-- Reply a list of session id and last seen, by turns; the list of endings; the time, µs since 1970; 1 if there are notes of another
+--       version, else 0
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ttl = tonumber(ARGV[2])

@@ -17,34 +17,34 @@ export interface NotedSession {
   readonly seenAt: number;
 }
 
-/** What a note finds out. */
+/** What the script that notes a session answers. */
 export interface Noted {
-  /** All sessions that the user then has, those that were noted longest ago first. */
+  /** All sessions of the user, with this one, in the order of their last notes. */
   readonly sessions: readonly NotedSession[];
-  /** All of the user's sessions were ended while this one was being stored, and so is this one. Only in a Cluster. */
+  /** All of the user's sessions were ended while this one was being stored, so this one has to end, too. Only in a Cluster. */
   readonly tooLate: boolean;
-  /** There are notes in a form of a later version: they were left alone, and count for no limit. */
+  /** Some notes are in the form of a later version of this package: they are left as they are, and not counted for the limit. */
   readonly isNewer: boolean;
 }
 
-/** An ending, as it stands in its list: version, time in µs, id, the ids of the sessions that were kept. */
+/** One ending of all sessions of a user, as the list of endings has it: version, time in µs, id, the ids of the sessions that were kept. */
 const ENDING = /^1:(\d+):([^:]*):(.*)$/s;
 
-/** A session that was noted this long ago has been stored by now, or never will be. */
+/** How long after its note a session may still be stored: if it is not there by then, it never will be. */
 export const STORED_BY_MS = 10_000;
 
-/** For so long a Cluster knows that all sessions of a user were ended. */
+/** How long the list of endings of a user is kept in a Cluster. */
 const ENDED_MS = 60_000;
-/** The clocks of two Redis nodes may differ by so much while one note is on its way. */
+/** By how much the clocks of two Redis nodes may move apart while one note is on its way. */
 const DRIFT_US = 1000;
 
 /**
- * Endings by this process, by their id: when their answer came, ms of performance.now(). A note that begins later is not ended
- * by them.
+ * When Redis answered each ending that this process has asked for, in ms of performance.now(), by the ending's id. An ending does
+ * not apply to a note that was begun after its answer.
  */
-const answered = new LRUCache<string, number>({ max: 10_000 });
+const endingAnsweredAt = new LRUCache<string, number>({ max: 10_000 });
 
-/** The notes of which sessions are whose: a hash for each user, kept by user-sessions.lua. */
+/** The notes that say which sessions a user has: a hash for each user, which user-sessions.lua writes. */
 export class UserSessions {
   readonly #keyOf: (user: string) => string;
 
@@ -54,7 +54,7 @@ export class UserSessions {
     prefix: string,
     /** stands before that key in the key of the list that says when all of them were ended */
     readonly endedPrefix: string,
-    /** It names users in keys; without one a hash does. */
+    /** The secret with which a user's name in a key is computed; without it the name is a plain hash. */
     itemSecret: string | undefined,
   ) {
     this.#keyOf = (user) => prefix + userSubject(user, itemSecret);
@@ -78,8 +78,8 @@ export class UserSessions {
     const forgotten = keys.length > 1 && tookUs > ENDED_MS * 1000;
     const endedSince = ended.some((ending) => {
       const [, at, id, kept] = ENDING.exec(ending) ?? [];
-      // An ending whose answer this process had before it sent the note ran before it.
-      const ranBefore = (answered.get(id as string) ?? Number.POSITIVE_INFINITY) <= began;
+      // If this process had the ending's answer before it sent the note, the ending ran before the note.
+      const ranBefore = (endingAnsweredAt.get(id as string) ?? Number.POSITIVE_INFINITY) <= began;
       return !ranBefore && Number(nowUs) - Number(at) < tookUs + DRIFT_US && !JSON.parse(kept as string).includes(sid);
     });
     const isNewer = newer === 1 || ended.some((ending) => !ENDING.test(ending));
@@ -87,8 +87,8 @@ export class UserSessions {
   }
 
   /**
-   * The sessions to destroy so that at most `max` of those that note() gave stay: the ones that were noted longest ago, so that
-   * every process comes to the same ones. A GET for each session, and HDEL of those that have ended.
+   * The sessions to destroy so that at most `max` of the sessions that note() returned stay: those that were noted longest ago,
+   * so that every process chooses the same ones. A GET for each session, and an HDEL of the notes of sessions that have ended.
    */
   async beyond(
     user: string,
@@ -105,22 +105,25 @@ export class UserSessions {
     return alive.slice(0, Math.max(0, alive.length - max)).map(({ sid }) => sid);
   }
 
-  /** Removes notes. HDEL */
+  /** Removes the notes of these sessions. HDEL */
   async forget(user: string, ...sids: readonly string[]): Promise<void> {
     if (sids.length > 0) await this.target.client.hdel(this.#keyOf(user), ...sids);
   }
 
-  /** The ids that are noted. Some of the sessions may have ended, one may be about to be stored. HKEYS */
+  /** The ids of the user's noted sessions. Some of the sessions may have ended, others may not be stored yet. HKEYS */
   list(user: string): Promise<string[]> {
     return this.target.client.hkeys(this.#keyOf(user));
   }
 
-  /** The same for a user whose sessions are about to be ended, all but some: in a Cluster a script, which later notes hear of. */
+  /**
+   * The same ids, where all sessions of the user but those in `kept` are about to be ended. In a Cluster a script also adds to the
+   * list of endings, so that a session that is noted later learns of it.
+   */
   async listToEnd(user: string, kept: readonly string[]): Promise<string[]> {
     if (this.target.ordersKeys) return this.list(user);
     const id = randomUUID();
     const sids = await endScript.run(this.target.client, [...this.#keys(user), id, JSON.stringify(kept), ENDED_MS]);
-    answered.set(id, performance.now());
+    endingAnsweredAt.set(id, performance.now());
     return sids;
   }
 

@@ -6,19 +6,19 @@ import { BatchingPublisher, type OutgoingMessage, type PublishResult } from '../
 
 const script = new Script<number[]>(loadScript('lib/transport/pubsub/publish.lua'), 0);
 
-/** Publishes by pub/sub: a lone message by PUBLISH, several of one turn of the event loop by one script. */
+/** Publishes messages by pub/sub: a single message by PUBLISH, several of one turn of the event loop by one script. */
 export class PubSubPublisher extends BatchingPublisher {
   constructor(
     readonly target: RedisTarget,
     readonly namespace: string,
-    /** Does the server know all subscribers? In a Cluster it knows its own, and 0 says nothing. */
+    /** Does the reply of PUBLISH count all subscribers? In a Cluster it counts those of one node, so 0 says nothing. */
     readonly knowsListeners: boolean,
   ) {
     super();
     target.loadAtReady(script);
   }
 
-  /** Workers share sessions by glob, and mostly by the first character. */
+  /** The first character: workers share the sessions by globs, mostly by the first character of the id. */
   routeOf(sid: string): string {
     return sid.charAt(0);
   }

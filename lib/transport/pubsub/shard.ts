@@ -1,11 +1,11 @@
 import { OptionError } from '../../errors/errors.js';
 
-/** What express-session's ids are made of; `-` stands first, so that no glob takes it for a range. */
+/** The characters of express-session's ids; `-` stands first, so that no glob takes it for a range. */
 const ALPHABET = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz';
 
 /**
- * The glob of the sessions of shard `i/n`, `1/4` to `4/4`: by the first character of the id, as evenly as 64 characters can
- * be. The last shard has every other character too, so that each session is some shard's.
+ * The glob that matches the session ids of shard `i/n` (`1/4` to `4/4`). It goes by the first character of the id, and shares out the
+ * 64 characters as evenly as possible. The last shard also has every other character, so that each session belongs to a shard.
  */
 export function shardGlob(shard: string): string {
   const [, i = 0, n = 0] = /^([1-9]\d?)\/([1-9]\d?)$/.exec(shard)?.map(Number) ?? [];

@@ -10,21 +10,21 @@ import { type MessageContext, WorkerTask } from '../worker-task.js';
 
 export interface PubSubSourceOptions {
   readonly namespace: string;
-  /** Which sessions are this worker's: a Redis glob on the encoded id. */
+  /** A Redis glob on the encoded session id: it matches the sessions whose messages this worker takes. */
   readonly sessionGlob: string;
-  /** Which commands it has. */
+  /** The commands that this worker carries out. */
   readonly commands: readonly string[];
-  /** How long Redis may take to subscribe it at start. */
+  /** How long start() waits for the subscription. */
   readonly startTimeoutMs: number;
 }
 
-/** Messages by pub/sub (the white paper's way): at most once, and what is published while nobody listens is gone. */
+/** Receives messages by pub/sub, as the white paper describes it: at most once; a message that is published while nobody listens is lost. */
 export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   readonly failingPartitions = 0;
   readonly #subscriber: Subscriber;
   readonly #patterns: readonly string[];
   readonly #closed = new AbortController();
-  /** What was heard in this turn of the event loop. */
+  /** The messages that were received since #pass() last ran. */
   #tasks: WorkerTask[] = [];
   #lostSinceMs: number | undefined;
 
@@ -53,7 +53,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
 
   async start(): Promise<void> {
     const limit = loopSignal(this.options.startTimeoutMs);
-    // AbortSignal.any() would hold its signals weakly, and one that nobody else holds might never come.
+    // AbortSignal.any() holds its signals weakly: a signal that nobody else holds could be collected, and would never abort.
     this.#closed.signal.addEventListener('abort', () => limit.abort(), { once: true });
     const { signal } = limit;
     await once(this.#subscriber, 'ready', { signal })
@@ -64,7 +64,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     this.#subscriber.on('ready', () => this.#subscribedAgain());
   }
 
-  /** Nothing is to be acknowledged. */
+  /** Does nothing: pub/sub has no acknowledgements. */
   finished(): void {}
 
   stop(): Promise<void> {
@@ -95,7 +95,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     try {
       const message = parseChannel(this.options.namespace, channel, this.target.database);
       checkPayload(payload);
-      // What came in one piece goes on in one piece, and at once: microtasks come after the whole piece.
+      // The messages of one chunk from the socket are passed on together: the microtask runs after the whole chunk was parsed.
       if (this.#tasks.length === 0) queueMicrotask(() => this.#pass());
       this.#tasks.push(new WorkerTask(message, payload, performance.now(), this.context));
     } catch (error) {

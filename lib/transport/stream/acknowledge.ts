@@ -2,7 +2,7 @@ import type { RedisClient } from '../../redis/connect.js';
 import { GROUP } from '../protocol.js';
 import type { Partition } from './partition.js';
 
-/** Acknowledges the finished entries that no script has acknowledged: those of a turn of the event loop in one XACK a partition. */
+/** Acknowledges finished entries that no script has acknowledged: all that finish in one turn of the event loop, by one XACK for each partition. */
 export class Acknowledger {
   #scheduled: NodeJS.Immediate | undefined;
 
@@ -16,7 +16,7 @@ export class Acknowledger {
     this.#scheduled ??= setImmediate(() => void this.flush().catch(this.onFault));
   }
 
-  /** Rejects where Redis fails: the entries are acknowledged the next time. */
+  /** Acknowledges all finished entries. Rejects where Redis fails; the next call then tries the same entries again. */
   async flush(): Promise<void> {
     clearImmediate(this.#scheduled);
     this.#scheduled = undefined;

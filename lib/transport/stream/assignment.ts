@@ -15,30 +15,30 @@ const log = debug('intelligent-session:stream');
 
 export interface AssignmentOptions {
   readonly namespace: string;
-  /** Who this worker is among the workers of the streams. */
+  /** The id of this worker among the workers of the streams. */
   readonly id: string;
   readonly partitions: number;
   readonly maxMessageAgeSeconds: number;
 }
 
 export interface AssignmentHooks {
-  /** The partition is this worker's from now on: it may be read. */
+  /** Is called when a partition has become this worker's: from now on it may be read. */
   owned(partition: Partition): void;
-  /** The partition is another worker's from now on, or nobody's. */
+  /** Is called when a partition is this worker's no longer. */
   lost(partition: Partition): void;
   /** Resolves when the reads that are under way have ended. */
   readsToEnd(): Promise<void>;
   fault(error: unknown): void;
 }
 
-/** Which partitions are this worker's: at each heartbeat it takes those of its share, trims its own and leaves the others. */
+/** Decides which partitions are this worker's: at each heartbeat it takes those of its share, trims them, and gives back the others. */
 export class Assignment {
   readonly #membership: Membership;
   readonly #leases: Leases;
   #isStopping = false;
-  /** The partitions of whose streams Redis has answered with an error: tried again at each heartbeat. */
+  /** The partitions whose streams Redis has answered with an error: they are tried again at each heartbeat. */
   readonly failing = new Set<number>();
-  /** Those errors, of this heartbeat. */
+  /** The errors that Redis has answered during the present heartbeat. */
   readonly #errors: Error[] = [];
 
   constructor(
@@ -57,25 +57,25 @@ export class Assignment {
     return this.#isStopping;
   }
 
-  /** All are being left: the next heartbeats give them back. */
+  /** Begins to leave all partitions: the next heartbeats give them back. */
   stop(): void {
     this.#isStopping = true;
     for (const partition of this.partitions) partition.leave();
   }
 
-  /** Gives back all partitions at once, whatever is unfinished. */
+  /** Gives back all partitions at once, even where entries are unfinished. */
   async releaseAll(): Promise<void> {
     await Promise.all(Array.from(this.partitions, (partition) => this.#release(partition)));
     await this.#membership.leave();
   }
 
-  /** One heartbeat. Rejects where the connection fails, or the streams of this worker's whole share. */
+  /** Does one heartbeat. Rejects where the connection fails, or where the streams of all partitions of this worker's share fail. */
   async beat(): Promise<void> {
     const members = await (this.#isStopping ? this.#membership.leave() : this.#membership.join());
     await this.acknowledger.flush().catch((error) => this.hooks.fault(error));
     const numbers = Array.from({ length: this.options.partitions }, (_, number) => number);
     this.#errors.length = 0;
-    // A reader that blocks on some streams notices another one only at its next read, so all are settled before readers are woken.
+    // A reader that blocks on some streams notices another stream only at its next read: so all partitions are settled before the readers wake up.
     await Promise.all(numbers.map((number) => this.#reconcile(number, members))).finally(() =>
       this.partitions.changed(),
     );
@@ -84,7 +84,7 @@ export class Assignment {
     if (error && share.every((number) => this.failing.has(number))) throw error;
   }
 
-  /** What is at its key is no stream: it is tried again at the next heartbeat. */
+  /** Drops a partition whose key holds no stream; the next heartbeat tries it again. */
   forgetUnreadable(partition: Partition): void {
     this.#drop(partition);
     this.failing.add(partition.number);
@@ -102,8 +102,8 @@ export class Assignment {
     const isWanted = () => !this.#isStopping && this.#membership.isShare(number, members);
     const owned = this.partitions.get(streamKey(this.options.namespace, number));
     if (!owned && !isWanted()) return void this.failing.delete(number);
-    // The lease of one that is being left is renewed, too, until all that was read is finished.
-    // With a lease comes the time of its server, by which the age of its stream's messages is told.
+    // The lease of a partition that is being left is renewed, too, until all its entries that were read are finished.
+    // The lease script also gives the server's time, from which the age of the stream's messages is computed.
     const clockOffsetMs = await this.#leases.renew(number);
     if (clockOffsetMs === undefined) return owned && this.#drop(owned);
     if (!owned) return this.#isolatingErrors(number, () => this.#acquire(number, clockOffsetMs, members));
@@ -113,14 +113,14 @@ export class Assignment {
     return this.#isolatingErrors(number, () => this.#trim(owned, members));
   }
 
-  /** What Redis answers of one partition's stream fails no other's, and is told once. */
+  /** Keeps an error of one partition's stream from failing the other partitions. The error is reported once, until the stream works again. */
   async #isolatingErrors(number: number, work: () => Promise<void>): Promise<void> {
     try {
       await work();
       this.failing.delete(number);
     } catch (caught) {
       const error = caught as Error;
-      if (error.name !== 'ReplyError') throw error; // the connection's, and no answer of Redis
+      if (error.name !== 'ReplyError') throw error; // an error of the connection, not an answer of Redis
       if (!this.failing.has(number)) this.hooks.fault(error);
       this.failing.add(number);
       this.#errors.push(error);
@@ -146,7 +146,7 @@ export class Assignment {
     this.hooks.fault(madeAnew(partition.number, lost));
   }
 
-  /** Reads no more of it, and gives it back when all that was read is finished: else at a later heartbeat. */
+  /** Stops reading a partition, and gives it back if all its entries that were read are finished; otherwise a later heartbeat does. */
   async #leave(partition: Partition): Promise<void> {
     partition.leave();
     await this.hooks.readsToEnd();

@@ -10,21 +10,21 @@ const script = new Script<[last: string, entries: Entry[], givenUp: number, time
   loadScript('lib/transport/stream/claim.lua'),
 );
 
-/** An entry that was given out so often is given up: it may be what ends its workers. */
+/** An entry that was delivered this often and never finished is given up: it may be what makes workers crash. */
 export const MAX_DELIVERIES = 10;
 
 export interface Claimed {
   /** The last entry that was looked at; undefined where there are no more. */
   readonly last: string | undefined;
-  /** All that the script gave. */
+  /** All entries that the script has claimed. */
   readonly read: readonly Entry[];
-  /** Those of them that are this worker's to work on. */
+  /** Those of them that this worker does not already have. */
   readonly entries: readonly Entry[];
   /** How many were given up. */
   readonly givenUp: number;
 }
 
-/** Claims what was read from a partition and not finished, in its order: at most `count` entries after the entry `after`. One script. */
+/** Claims a partition's pending entries (read by some worker, never finished) in their order: at most `count` after the entry `after`. One script. */
 export async function claim(
   client: RedisClient,
   partition: Partition,
@@ -34,7 +34,7 @@ export async function claim(
 ): Promise<Claimed> {
   const args = [partition.key, GROUP, workerId, after ?? '-', count, MAX_DELIVERIES];
   const [last, entries, givenUp, time] = await script.run(client, args);
-  // After a failover it is another server's clock than when the lease was taken.
+  // After a failover the time comes from another server's clock than when the lease was taken.
   partition.clockOffsetMs = clockOffsetMs(time);
   return {
     last: last === '' ? undefined : last,

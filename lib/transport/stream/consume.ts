@@ -17,16 +17,16 @@ export interface StreamSourceOptions extends AssignmentOptions {
 }
 
 /**
- * Messages by Redis Streams: at least once, and built-in commands once. Each partition is one worker's at a time, so that the
- * messages of a session keep their order. Workers share the partitions evenly by themselves, and take over those of one that is
- * gone. https://redis.io/docs/latest/develop/data-types/streams/
+ * Receives messages by Redis Streams. Messages are delivered at least once; built-in commands take effect once. Each partition
+ * belongs to one worker at a time, so that the messages of a session keep their order. Workers share the partitions evenly without
+ * a coordinator, and take over those of a worker that is gone. https://redis.io/docs/latest/develop/data-types/streams/
  */
 export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   readonly #partitions: OwnedPartitions;
   readonly #acknowledger: Acknowledger;
   readonly #assignment: Assignment;
   readonly #heartbeat: Heartbeat;
-  /** One, or in a Cluster one for each partition. */
+  /** One reader, or in a Cluster one for each partition. */
   readonly #readers = new Set<Reader>();
   #isClosed = false;
   #isAbandoned = false;
@@ -57,7 +57,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     if (target.sharesCalls) this.#addReader();
   }
 
-  /** It held its leases a moment ago, and its last reads went well (liveness.ts ends one on a dead connection). */
+  /** Were the leases renewed lately, and did the last reads succeed? (liveness.ts ends a read on a dead connection.) */
   get listening(): boolean {
     const { isStopping } = this.#assignment;
     return !isStopping && this.#heartbeat.isRecent && ![...this.#readers].some(({ isDeaf }) => isDeaf);
@@ -71,7 +71,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     return this.#heartbeat.start();
   }
 
-  /** Reads nothing more. Each partition is given back when all that was read of it is finished. */
+  /** Stops reading. Each partition is given back when all its entries that were read are finished. */
   async stop(): Promise<void> {
     this.#assignment.stop();
     await this.#readsToEnd();
@@ -82,7 +82,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#assignment.stop();
-    // A heartbeat may wait for a read, and a read for room.
+    // The readers stop first: a heartbeat may wait for a read, and a read for room in the queue.
     for (const reader of this.#readers) reader.stop();
     await this.#heartbeat.close();
     if (!this.#isAbandoned && this.target.client.status === 'ready')
@@ -156,7 +156,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   #fault(error: unknown): void {
-    // Reads fail whose connections were ended here.
+    // After abandon(), reads fail because their connections were ended here: that is no fault.
     if (!this.#isAbandoned) this.emit('fault', redisFault(error));
   }
 }

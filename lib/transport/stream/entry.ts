@@ -6,16 +6,16 @@ import type { Partition } from './partition.js';
 
 export type Entry = readonly [id: string, fields: readonly string[]];
 
-/** An entry's first field has this name: its form, with the version. Redis stores names that entries share only once. */
+/** The name of an entry's first field, which says the entry's form and version. Redis stores field names that entries share only once. */
 const ENTRY_FORM = 'r1';
 
-/** The task that an entry says. Throws a coded error where the entry is not of the form that WIRE.md has. */
+/** Makes a task of an entry. Throws a coded error where the entry has another form than WIRE.md says. */
 export function taskOf([id, fields]: Entry, partition: Partition, context: MessageContext): WorkerTask {
   const [form, request = '', , payload = ''] = fields;
   if (form !== ENTRY_FORM) throw newerVersion('a message of the stream');
   const message = parseRequest(request);
   checkPayload(payload);
-  // It lay there for so long while this process could have read it: what came during a stall counts as just heard.
+  // How long the entry was in the stream while this process could have read it: the time of a stall does not count.
   const ageMs = Math.max(0, loopNowMs() - partition.clockOffsetMs - Number.parseInt(id, 10));
   return new WorkerTask(message, payload, performance.now() - ageMs, context, { stream: partition.key, id });
 }

@@ -1,29 +1,29 @@
 import { LEASE_MS } from './lease.js';
 
-/** From the beginning of one heartbeat to that of the next: a lease is renewed in time also where Redis is far away. */
+/** The time between the beginnings of two heartbeats. It is a quarter of LEASE_MS, so that leases are renewed in time even if Redis is far away. */
 const HEARTBEAT_MS = 500;
 
-/** Runs `beat` at intervals, one at a time, and knows whether one has succeeded lately. */
+/** Runs `beat` at intervals, one call at a time, and knows whether a call has succeeded lately. */
 export class Heartbeat {
   #succeededMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
-  /** The one that is under way. */
+  /** The heartbeat that is under way, or the last one. */
   #beating: Promise<void> = Promise.resolve();
   #isClosed = false;
 
   constructor(
     readonly beat: () => Promise<void>,
     readonly onFault: (error: unknown) => void,
-    /** One has succeeded, after none had for a while. */
+    /** Is called when a heartbeat succeeds after none had succeeded for as long as a lease lasts. */
     readonly onRecovered: () => void,
   ) {}
 
-  /** Has one succeeded lately, so that the leases are held? */
+  /** Has a heartbeat succeeded within the time of a lease, so that the leases are held? */
   get isRecent(): boolean {
     return performance.now() - this.#succeededMs < LEASE_MS;
   }
 
-  /** Resolves when the first one has succeeded, and rejects where it fails: there are no others then. */
+  /** Begins the heartbeats. Resolves when the first one has succeeded; rejects if it fails, and then there are no others. */
   async start(): Promise<void> {
     const first = this.#attempt();
     this.#beating = first.catch(() => {});
@@ -31,7 +31,7 @@ export class Heartbeat {
     this.#schedule(HEARTBEAT_MS);
   }
 
-  /** Runs one as soon as the one under way has ended, and goes on from there. Never rejects. */
+  /** Runs a heartbeat as soon as the one under way has ended; the interval begins anew with it. Never rejects. */
   beatNow(): Promise<void> {
     clearTimeout(this.#timer);
     this.#beating = this.#beating.then(async () => {
@@ -42,7 +42,7 @@ export class Heartbeat {
     return this.#beating;
   }
 
-  /** Resolves when the last one has ended. */
+  /** Ends the heartbeats. Resolves when the last one has ended. */
   close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);

@@ -4,15 +4,15 @@ import { loadScript } from '../../redis/load-script.js';
 import { loopNowMs } from '../../redis/loop-clock.js';
 import { Script } from '../../redis/run-script.js';
 
-/** As the command TIME tells it. */
+/** A time as the command TIME replies it. */
 export type RedisTime = readonly [seconds: string, microseconds: string];
 
 const script = new Script<RedisTime | null>(loadScript('lib/transport/stream/lease.lua'));
 
-/** Once its worker has not renewed a lease for so long, another worker takes the partition. */
+/** How long a lease lasts: if its worker does not renew it for this long, another worker may take the partition. */
 export const LEASE_MS = 2_000;
 
-/** The leases of partitions: who holds one is the only worker that reads there. */
+/** Takes, renews and releases leases of partitions. Only the worker that holds a partition's lease reads the partition. */
 export class Leases {
   constructor(
     readonly client: RedisClient,
@@ -20,7 +20,7 @@ export class Leases {
     readonly workerId: string,
   ) {}
 
-  /** Takes or renews a lease. Gives clockOffsetMs() of its Redis, or undefined where another worker holds the lease. One script. */
+  /** Takes or renews a lease. Resolves with the clock offset of the Redis that has it, or with undefined where another worker holds it. One script. */
   async renew(partition: number): Promise<number | undefined> {
     const time = await this.#run(partition, LEASE_MS);
     return time === null ? undefined : clockOffsetMs(time);
@@ -35,6 +35,6 @@ export class Leases {
   }
 }
 
-/** By how much the loop's clock is ahead of Redis' at most: the answer has been on its way. */
+/** By how many ms, at most, the event loop's clock is ahead of Redis' clock: the reply's time of travel is counted in. */
 export const clockOffsetMs = ([seconds, microseconds]: RedisTime): number =>
   loopNowMs() - Number(seconds) * 1000 - Math.floor(Number(microseconds) / 1000);

@@ -7,8 +7,8 @@ import { LEASE_MS } from './lease.js';
 const script = new Script<string[]>(loadScript('lib/transport/stream/membership.lua'));
 
 /**
- * The workers that are there. Each says so at every heartbeat, and counts as gone when it has not been heard of for as long as a
- * lease lasts. Who has which partition follows from this list alone, so that nobody has to negotiate.
+ * Keeps the list of live workers. A worker renews its place in the list at every heartbeat, and counts as gone when it has not done
+ * so for as long as a lease lasts. Each worker computes its share of the partitions from this list alone, without a coordinator.
  */
 export class Membership {
   constructor(
@@ -17,17 +17,17 @@ export class Membership {
     readonly workerId: string,
   ) {}
 
-  /** Says that this worker is there, and gives the ids of all that are, ascending. One script. */
+  /** Renews this worker's place, and returns the ids of all live workers, ascending. One script. */
   join(): Promise<readonly string[]> {
     return this.#announce(1);
   }
 
-  /** Says that this worker is gone, and gives the ids of the others, ascending. One script. */
+  /** Removes this worker, and returns the ids of the other live workers, ascending. One script. */
   leave(): Promise<readonly string[]> {
     return this.#announce(0);
   }
 
-  /** Is the partition this worker's share? Number `i` of `n` workers has each partition `p` with `p mod n = i`. */
+  /** Is the partition in this worker's share? Worker number `i` of `n`, from 0, has each partition `p` with `p mod n = i`. */
   isShare(partition: number, members: readonly string[]): boolean {
     return partition % members.length === members.indexOf(this.workerId);
   }

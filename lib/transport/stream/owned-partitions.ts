@@ -1,11 +1,11 @@
 import { EventEmitter, once } from 'node:events';
 import type { Partition } from './partition.js';
 
-/** What a worker has read and not finished is at most so much: the rest stays in Redis. */
+/** The most entries, and the most bytes of them, that a worker has read and not finished; all others stay in Redis. */
 const MAX_UNFINISHED = 1024;
 const MAX_UNFINISHED_BYTES = 64 * 1024 * 1024;
 
-/** The partitions that are this worker's, and how much of them it may read. */
+/** The partitions that belong to this worker, and how many more entries it may read from them. */
 export class OwnedPartitions {
   readonly #byKey = new Map<string, Partition>();
   readonly #changes = new EventEmitter().setMaxListeners(0);
@@ -42,7 +42,7 @@ export class OwnedPartitions {
     return bytes < MAX_UNFINISHED_BYTES ? this.#maxUnfinished - entries : 0;
   }
 
-  /** Tells whoever waits for a change to look again: there may be more room, or another partition to read. */
+  /** Wakes all who wait in nextChange(): there may be more room, or another partition to read. */
   changed(): void {
     this.#changes.emit('change');
   }

@@ -1,19 +1,20 @@
 /**
- * What a worker does with a partition that is its own:
- * - `claiming`: before it reads anything new, it claims what was read and not finished, by another worker or by itself over a
- *   connection that was lost;
- * - `reading`: it reads what is new;
- * - `leaving`: another worker is to have the partition. It reads no more, and gives it back when all that was read is finished;
- * - `lost`: the partition is its own no longer.
+ * What a worker does with a partition that belongs to it:
+ * - `claiming`: before the worker reads new entries, it claims the pending ones, which another worker has read and not finished, or
+ *   itself over a connection that was lost;
+ * - `reading`: the worker reads new entries;
+ * - `leaving`: another worker is to have the partition. This one reads no more, and gives the partition back when all entries that it
+ *   has read are finished;
+ * - `lost`: the partition belongs to this worker no longer.
  */
 export type PartitionState = 'claiming' | 'reading' | 'leaving' | 'lost';
 
-/** A partition that is this worker's. */
+/** A partition that belongs to this worker, with the entries that it has read. */
 export class Partition {
   #state: PartitionState = 'claiming';
   /** The entries that were read and are not finished, with the bytes of each. */
   readonly #unfinished = new Map<string, number>();
-  /** The finished entries that are still on the group's list of pending ones, as far as is known. */
+  /** The finished entries that this worker has not acknowledged yet: the group still has them as pending. */
   readonly unacknowledged = new Set<string>();
   /** How many entries are finished and not trimmed yet. */
   untrimmed = 0;
@@ -22,7 +23,7 @@ export class Partition {
     readonly number: number,
     /** The stream's key. */
     readonly key: string,
-    /** By how much the loop's clock is ahead of the clock of the Redis that gives the entries their ids: at most, never less. */
+    /** By how many ms, at most, the event loop's clock is ahead of the clock of the Redis that gives the entries their ids. */
     public clockOffsetMs: number,
   ) {}
 
@@ -40,12 +41,12 @@ export class Partition {
     return bytes;
   }
 
-  /** All that was pending has been claimed. */
+  /** To be called when all pending entries have been claimed. */
   claimed(): void {
     if (this.#state === 'claiming') this.#state = 'reading';
   }
 
-  /** A read failed, and its reply may have given out entries. */
+  /** To be called when a read has failed: Redis may have delivered entries in a reply that was lost. */
   claimAgain(): void {
     if (this.#state === 'reading') this.#state = 'claiming';
   }
@@ -54,7 +55,7 @@ export class Partition {
     if (this.#state !== 'lost') this.#state = 'leaving';
   }
 
-  /** It is not to be left after all. */
+  /** Cancels leave(): the partition is in this worker's share again. */
   stay(): void {
     if (this.#state === 'leaving') this.#state = 'claiming';
   }
@@ -67,7 +68,7 @@ export class Partition {
     this.#unfinished.set(id, bytes);
   }
 
-  /** false where the entry is none of its own, since the stream was made anew meanwhile. */
+  /** Notes that an entry is finished. Returns false where the entry is not known here, because the stream was created anew meanwhile. */
   finish(id: string, isAcknowledged: boolean): boolean {
     if (!this.#unfinished.delete(id)) return false;
     this.untrimmed++;
@@ -75,12 +76,12 @@ export class Partition {
     return true;
   }
 
-  /** Was the entry read here already? A finished one is not to be worked on again, much later than its session's last messages. */
+  /** Has this worker read the entry already? Then it must not work on it again, maybe long after later messages of the session. */
   has(id: string): boolean {
     return this.#unfinished.has(id) || this.unacknowledged.has(id);
   }
 
-  /** Its stream was made anew: what was read of the old one is on no list any longer, so that no script works on it. */
+  /** To be called when the stream was created anew. The old stream's entries are not pending in the new one, so scripts refuse to work on them. */
   forgetEntries(): void {
     this.#unfinished.clear();
     this.unacknowledged.clear();

@@ -6,20 +6,20 @@ import { partitionOf } from '../protocol.js';
 import { BatchingPublisher, type OutgoingMessage, type PublishResult } from '../publisher.js';
 
 const script = new Script<number[]>(loadScript('lib/transport/stream/publish.lua'));
-/** By the script's reply. */
+/** The result for each number that the script replies. */
 const RESULTS: readonly PublishResult[] = ['shed', 'no-worker', 'sent'];
 
 export interface StreamPublisherOptions {
   readonly partitions: number;
-  /** Messages that a partition holds at most. */
+  /** The most messages that a partition's stream holds. */
   readonly maxBacklog: number;
-  /** Bytes that a partition takes in Redis at most. */
+  /** The most bytes that a partition's stream takes in Redis. */
   readonly maxBacklogBytes: number;
-  /** A stream is gone so long after the last message was added to it. */
+  /** How long after its last message a stream expires. */
   readonly messageAgeMs: number;
 }
 
-/** Publishes by streams: the messages of one turn of the event loop by one script, or in a Cluster by one for each partition. */
+/** Publishes messages to streams: those of one turn of the event loop by one script, or in a Cluster by one script for each partition. */
 export class StreamPublisher extends BatchingPublisher {
   constructor(
     readonly target: RedisTarget,
@@ -42,17 +42,17 @@ export class StreamPublisher extends BatchingPublisher {
     const { partitions, maxBacklog, maxBacklogBytes, messageAgeMs } = this.options;
     const keys: string[] = [];
     const args: (string | number)[] = [maxBacklog, maxBacklogBytes, messageAgeMs];
-    /** What the script calls each partition: its place among the keys. */
-    const numbers = new Map<number, number>();
+    /** By partition: the place of its two keys among the script's keys, from 1, by which the script's arguments name it. */
+    const places = new Map<number, number>();
     for (const { sid, request, payload } of messages) {
       const partition = partitionOf(sid, partitions);
-      let number = numbers.get(partition);
-      if (number === undefined) {
-        number = numbers.size + 1;
-        numbers.set(partition, number);
+      let place = places.get(partition);
+      if (place === undefined) {
+        place = places.size + 1;
+        places.set(partition, place);
         keys.push(streamKey(this.namespace, partition), leaseKey(this.namespace, partition));
       }
-      args.push(number, request, payload);
+      args.push(place, request, payload);
     }
     const replies = await script.run(this.target.client, [...keys, ...args], keys.length);
     return replies.map((reply) => RESULTS[reply] as PublishResult);

@@ -1,15 +1,15 @@
 import type { Entry } from './entry.js';
 
-/** What a read aims at: as many bytes as sixteen payloads of the largest size. */
+/** How many bytes a read should bring at most: as many as sixteen payloads of the largest size. */
 const TARGET_BYTES = 4 * 1024 * 1024;
 const LARGEST_COUNT = 128;
-/** What is asked for where no more than that was there. */
+/** The count to which it falls back after a read that found fewer entries than were asked for. */
 const IDLE_COUNT = 16;
 
 /**
- * How many entries the next read asks for, of each stream. Redis bounds a read by its entries alone, and whoever may XADD makes
- * them as large as they like. So the count begins with one, doubles while what comes is small and more is there, and goes down
- * after a read of too many bytes.
+ * Chooses how many entries of each stream the next read asks for. Redis bounds a read by the number of entries only, and whoever may
+ * XADD can make entries of any size. So the count begins with one, doubles while the entries are small and more of them wait, and
+ * goes down after a read of too many bytes.
  */
 export class ReadCount {
   #next = 1;
@@ -18,7 +18,7 @@ export class ReadCount {
     return this.#next;
   }
 
-  /** Takes what a read has brought; `longest`: how many entries the stream had that gave most of them. */
+  /** Adapts the count to the entries of a read; `longest` is the largest number of entries that it brought of one stream. */
   adapt(entries: readonly Entry[], longest: number): void {
     const bytes = entries.reduce((sum, [, fields]) => fields.reduce((all, { length }) => all + length, sum), 0);
     if (bytes > TARGET_BYTES) this.#next = Math.max(1, Math.floor((this.#next * TARGET_BYTES) / bytes));

@@ -12,22 +12,23 @@ import type { OwnedPartitions } from './owned-partitions.js';
 import type { Partition } from './partition.js';
 import { ReadCount } from './read-count.js';
 
+/** How long a read blocks where there are no new entries. */
 const BLOCK_MS = 200;
 const RETRY_DELAY_MS = 50;
 
-/** What was given out to this worker, in its order: new entries, or some that were claimed. */
+/** The entries that Redis has delivered to this worker, by partition and in their order: new ones, or claimed ones. */
 export type GivenOut = readonly (readonly [partition: Partition, entries: readonly Entry[]])[];
 
 export interface ReaderHooks {
   entries(givenOut: GivenOut): void;
-  /** So many were claimed of one partition, more than none. */
+  /** Is called with the number of entries that were claimed of one partition, if there were any. */
   claimed(entries: number): void;
-  /** What is at the partition's key is no stream. */
+  /** Is called where the partition's key holds no stream. */
   unreadable(partition: Partition): void;
   fault(error: unknown): void;
 }
 
-/** A blocking connection, and the partitions that it reads: all that may be in one call. */
+/** A blocking connection, and the partitions that it reads: those whose streams one call may name. */
 export class Reader {
   /** By the stream's key. */
   readonly partitions = new Map<string, Partition>();
@@ -37,7 +38,7 @@ export class Reader {
   #isStopped = false;
 
   constructor(
-    /** Blocks; it is closed with the reader. */
+    /** The blocking connection; close() ends it. */
     readonly client: Redis,
     readonly commands: RedisClient,
     readonly workerId: string,
@@ -47,7 +48,7 @@ export class Reader {
     void this.#run();
   }
 
-  /** Has its last read failed? One that has nothing to read stands by. */
+  /** Has the last read failed? A reader without partitions is never deaf. */
   get isDeaf(): boolean {
     return this.#hasFailed && this.partitions.size > 0;
   }
@@ -57,7 +58,7 @@ export class Reader {
     await this.#read;
   }
 
-  /** Begins no other read, and waits for nothing. */
+  /** Begins no further read, and ends a wait for room. */
   stop(): void {
     this.#isStopped = true;
     this.owned.changed();
@@ -102,14 +103,14 @@ export class Reader {
     this.#count.adapt(lists.flat(), Math.max(...lists.map(({ length }) => length)));
     const givenOut: [Partition, Entry[]][] = [];
     for (const [key, entries] of reply) {
-      // Where the partition was lost meanwhile, its new worker claims these.
+      // Where the partition was lost meanwhile, its new worker claims these entries.
       const partition = this.partitions.get(key);
       if (partition) givenOut.push([partition, entries]);
     }
     this.hooks.entries(givenOut);
   }
 
-  /** Claims what was read and not finished, in its order. */
+  /** Claims the partition's pending entries in their order. */
   async #claim(partition: Partition): Promise<void> {
     const count = new ReadCount();
     let after: string | undefined;
@@ -127,7 +128,7 @@ export class Reader {
     if (claimed > 0) this.hooks.claimed(claimed);
   }
 
-  /** A read failed. Its reply may have given out entries: what is pending is claimed before anything new is read. */
+  /** Goes on after a failed read. Redis may have delivered entries in a reply that was lost, so pending entries are claimed before new ones are read. */
   async #recover(error: unknown): Promise<void> {
     if (this.#isStopped) return;
     this.#hasFailed = true;

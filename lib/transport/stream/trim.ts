@@ -7,15 +7,15 @@ import type { Partition } from './partition.js';
 const script = new Script<[removed: number, left: number, remade: 0 | 1]>(loadScript('lib/transport/stream/trim.lua'));
 
 export interface Trimmed {
-  /** The messages of the partition that nobody has finished. */
+  /** How many messages of the partition are not finished. */
   readonly lag: number;
-  /** How many were lost, where the stream took no more messages and was made anew. */
+  /** How many messages were lost with a stream that took no more messages and was created anew; undefined where that did not happen. */
   readonly lost: number | undefined;
 }
 
 /**
- * Removes what every consumer group has read and finished, and this group's consumers that are gone. Keeps the stream for
- * `maxAgeMs` from now on. One script.
+ * Removes the entries that every consumer group has read and acknowledged, and this group's consumers that are no `members`. Lets
+ * the stream expire `maxAgeMs` from now. One script.
  */
 export async function trim(
   client: RedisClient,

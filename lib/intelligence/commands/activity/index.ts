@@ -3,17 +3,17 @@ import { IntelligentSessionError, newerVersion, OptionError } from '../../../err
 import { isBit, isListOf } from '../../command/answers.js';
 import type { CommandCaller, CommandContext, ReadCommand } from '../../command/descriptor.js';
 
-/** The string's form, as activity-ring.lua has it. */
+/** The form of the string that activity-ring.lua writes: its version, the offsets of two numbers, and the lengths of its parts. */
 const ACTIVITY_VERSION = 1;
 const FIRST_DAY_AT = 1;
 const LAST_DAY_AT = 5;
 const HEAD_BYTES = 208;
 const DAY_BYTES = 180;
 const MINUTES_A_DAY = 1440;
-/** Answering so many minutes costs this process as much as a page view. */
+/** How many minutes cost this process, when it answers them, as much as one page view. */
 const MINUTES_OF_A_VIEW = 10_080;
 
-/** In which of the last minutes there was a page view (white paper, "Activity Pattern Monitoring"). The payload says how many minutes. */
+/** Answers in which of the last minutes there was a page view (white paper, "Activity Pattern Monitoring"). The payload is the number of minutes. */
 export const activity = {
   name: 'activity',
   effect: 'reads',
@@ -55,8 +55,8 @@ export function minutesOf(payload: string, { activityDays }: CommandContext): nu
 }
 
 /**
- * The last minutes before the current one, the oldest first, a JSON array of 0 and 1. Redis gives the bytes and this process reads
- * the bits: to read those of a year would keep Redis busy for a third of a second.
+ * The last minutes before the current one, the oldest first, as a JSON array of 0 and 1. Redis returns the bytes, and this process
+ * reads the bits: reading the bits of a year would keep Redis busy for a third of a second.
  */
 export function activityText(data: Buffer | null, seconds: number, minutes: number, activityDays: number): string {
   const now = Math.floor(seconds / 60);
@@ -70,7 +70,7 @@ export function activityText(data: Buffer | null, seconds: number, minutes: numb
 
 const ZERO = '0'.charCodeAt(0);
 
-/** Reads a session's activity: gives 1 for a minute with a page view, else 0. */
+/** Returns a function that is 1 for a minute with a page view in this activity, else 0. */
 function bitsOf(data: Buffer, activityDays: number): (minute: number) => number {
   if (data[0] !== ACTIVITY_VERSION) throw newerVersion('the activity');
   if (data.length < HEAD_BYTES || (data.length - HEAD_BYTES) % DAY_BYTES !== 0)

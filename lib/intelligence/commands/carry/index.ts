@@ -6,8 +6,8 @@ import { isUserSubject } from '../../command/subject.js';
 const NOT_CARRIED = 'what is kept of an anonymous visitor is carried to a user';
 
 /**
- * Carries what is kept of an anonymous visitor to the user who has logged in. The message is the user's, its payload the anonymous
- * subject. A repeat does no harm: what was carried is not there any longer.
+ * Carries the data about an anonymous visitor over to the user who has logged in. The message's session id is the user's subject, its
+ * payload the anonymous subject. A repeat does no harm: after the first time there is nothing left to carry.
  */
 export const carry = {
   name: 'carry',
@@ -36,7 +36,7 @@ export const carry = {
     if (isUserSubject(user) && !isUserSubject(anonymous)) return anonymous;
     throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NOT_CARRIED);
   },
-  /** 128 pages and 50 notifications, once a login. */
+  /** A login carries 128 pages and 50 notifications at most. */
   cost: () => 8,
   isAnswer: isBit,
   methods: {},

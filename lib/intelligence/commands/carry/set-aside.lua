@@ -1,11 +1,12 @@
--- Sets aside what is kept of an anonymous visitor who has logged in. What comes for the visitor from now on is the user's.
+-- Moves the data about an anonymous visitor who has logged in to the key `carried`, from which take-over.lua adds it to the user's data.
+-- From now on `gone` names the user, so that later messages about the visitor count for the user.
 -- KEYS   of the anonymous subject: carried, gone, activity, pages, visited, visited-items, notified, notified-items
--- ARGV   the user's subject; how long `gone` stays, and how long `carried`, in ms
--- Reply  activity, pages, visited-items and notified-items as they were, each a string, '' where there was none; nothing where there is
---        nothing to carry to this user. The same again, until take-over.lua has taken it.
+-- ARGV   the user's subject; how long `gone` stays, in ms; how long `carried` stays, in ms
+-- Reply  activity, pages, visited-items and notified-items as they were, each a string, '' where there was none; nil where there is
+--        nothing to carry to this user. A repeated call replies the same, until take-over.lua has removed `carried`.
 local carried, gone, user = KEYS[1], KEYS[2], ARGV[1]
 local to = redis.call('GET', gone)
-if to and to ~= user then return false end -- it was destroyed, or is another user's
+if to and to ~= user then return false end -- the session was destroyed, or its data went to another user
 local aside = redis.call('HMGET', carried, 'user', 'activity', 'pages', 'visited', 'notified')
 if aside[1] then return aside[1] == user and { aside[2], aside[3], aside[4], aside[5] } or false end
 
@@ -17,6 +18,6 @@ local now = redis.call('TIME')
 local at = now[1] * 1000 + math.floor(now[2] / 1000)
 redis.call('HSET', carried, 'user', user, 'at', ('%.0f'):format(at), 'activity', kept[1], 'pages', kept[2], 'visited', kept[3], 'notified', kept[4])
 redis.call('PEXPIRE', carried, ARGV[3])
--- one by one: an ACL's rights are each key's own
+-- each key by a command of its own: an ACL may allow each of them in another selector
 for i = 3, #KEYS do redis.call('UNLINK', KEYS[i]) end
 return kept

@@ -1,10 +1,12 @@
--- Adds to what is kept of a user what was set aside of an anonymous visitor (set-aside.lua). Stands behind the prelude, the Bloom
--- filter's functions and activity-ring.lua.
--- KEYS   all that is kept of the user, and gone, by NAMES; then what was set aside, where it is on the same server
--- ARGV   [1] as JSON: ttl of the user's in ms; days of activity that are kept; pages and notifications as bloom_add_all() takes them;
---        texts: the pages as they are stored, where [3] is ''; from: the anonymous subject; asideMs: how long what was set aside is there
---        [2] activity, as a string; [3] pages, a HyperLogLog, '' where its items can't be the user's
--- Reply  1 if it was added; 0 where it had been before, or where the user's data were erased
+-- Adds the data that set-aside.lua has set aside of an anonymous visitor to the data about the user. In the script it stands after the
+-- prelude, the Bloom filter's functions and activity-ring.lua.
+-- KEYS   the user's keys, and `gone`, in the order of NAMES; then the visitor's key `carried`, if it is on the same server
+-- ARGV   [1] a JSON object: ttl: of the user's keys, ms; days: how many days of activity are kept; pages, notifications: as
+--        bloom_add_all() takes them; texts: the pages as they are stored, used where [3] is ''; from: the anonymous subject;
+--        asideMs: how long `carried` stays, ms
+--        [2] the visitor's activity, a string; [3] the visitor's pages, a HyperLogLog, or '' where it can't be merged into the user's,
+--        whose items are keyed otherwise
+-- Reply  1 if the data were added; 0 if they had been added before, or the user's data were erased
 local message = messages
 local keys, aside = {}, KEYS[#NAMES + 1]
 for i, name in ipairs(NAMES) do keys[name] = KEYS[i] end
@@ -34,7 +36,7 @@ bloom_check(keys.notified)
 
 local keep_ms = kept_for(message.ttl)
 if ARGV[3] ~= '' then
-  redis.call('SET', keys.carried, ARGV[3], 'PX', message.asideMs) -- what follows may fail
+  redis.call('SET', keys.carried, ARGV[3], 'PX', message.asideMs) -- it expires even if a later command fails
   redis.call('PFMERGE', keys.pages, keys.carried)
   redis.call('UNLINK', keys.carried)
 elseif #message.texts > 0 then

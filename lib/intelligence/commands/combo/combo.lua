@@ -1,7 +1,7 @@
--- Were all pages visited?
+-- Answers whether all pages of a combo were visited.
 -- keys     visited
--- message  items: pages as bloom_which() takes them; whole: are these all of the combo's pages
--- Answer   1 or 0, or a part: so far, all
+-- message  items: pages as bloom_which() takes them; whole: are these all pages of the combo
+-- Answer   1 or 0; or a part, which says that all pages so far were visited
 commands['combo'] = function(keys, message)
   if #message.items == 0 then return '0' end
   local seen, done = look_up(keys.visited, message.items)

@@ -7,8 +7,8 @@ import type { CommandCaller, ListCommand } from '../../command/descriptor.js';
 import { listCost } from '../../command/lists.js';
 
 /**
- * Were all pages of a combo visited (white paper, "Visited a cluster of pages?")? The payload is a JSON array of pages, or the name of
- * a combo that the worker knows.
+ * Answers whether all pages of a combo were visited (white paper, "Visited a cluster of pages?"). The payload is a JSON array of pages,
+ * or the name of a combo that the worker knows.
  */
 export const combo = {
   name: 'combo',
@@ -23,7 +23,7 @@ export const combo = {
     if (!pages) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMBO);
     return pages;
   },
-  // a page that was not visited makes the whole answer 0 at once
+  // parts are joined only where all their pages were visited: the first page that was not makes the whole answer 0 at once
   join: () => '1',
   cost: listCost,
   isAnswer: isBit,

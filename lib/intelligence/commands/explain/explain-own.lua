@@ -1,5 +1,5 @@
--- What the application's commands keep, as a JSON array: of each key its name, its type, how many items (of a string, bytes), and what is in
--- it, as far as it goes: MAX_ITEMS of them, MAX_TEXT bytes of each text, and no more once MAX_ALL bytes were said.
+-- Gives the keys of the application's commands as a JSON array: for each key its name, its type, its number of items (of a string:
+-- bytes), and its contents: MAX_ITEMS items at most, MAX_TEXT bytes of each text, and none once the answer has MAX_ALL bytes of contents.
 local MAX_ITEMS = 100
 local MAX_TEXT = 256
 local MAX_ALL = 65536
@@ -10,7 +10,7 @@ local function clipped(texts)
   return list
 end
 
--- items that come by turns, as pairs
+-- Gives a list of JSON pairs for texts that belong together by twos.
 local function pairs_of(texts)
   local list, found = {}, clipped(texts)
   for i = 1, #found - 1, 2 do list[#list + 1] = '[' .. found[i] .. ',' .. found[i + 1] .. ']' end
@@ -32,17 +32,17 @@ local VALUES = {
 }
 
 local function explain_own(own)
-  local names, list, said = own_names(own), {}, 0
+  local names, list, used_bytes = own_names(own), {}, 0
   table.sort(names)
   for _, name in ipairs(names) do
     local key = own .. ':' .. name
     local type = type_of(key)
     if SIZES[type] then
       local text = '{"name":' .. cjson.encode(name) .. ',"type":"' .. type .. '","size":' .. redis.call(SIZES[type], key)
-      local value = VALUES[type] and said < MAX_ALL and VALUES[type](key)
+      local value = VALUES[type] and used_bytes < MAX_ALL and VALUES[type](key)
       if value then
         text = text .. ',"value":' .. value
-        said = said + #value
+        used_bytes = used_bytes + #value
       end
       list[#list + 1] = text .. '}'
     end

@@ -1,4 +1,4 @@
--- All that is kept of a subject, as figures.
+-- Answers with all data that is kept about a subject, as numbers.
 -- keys     activity, notified, own
 -- message  days: how many days of activity are kept
 -- Answer   a JSON object (index.ts, "Explained")

@@ -30,7 +30,7 @@ export interface ExplainedKey {
   readonly value?: string | readonly string[] | readonly (readonly [string, string])[];
 }
 
-/** Each day costs a BITCOUNT. */
+/** How many days cost Redis, which runs a BITCOUNT for each, as much as one page view. */
 const DAYS_OF_A_VIEW = 25;
 const TYPES: readonly unknown[] = ['string', 'hyperloglog', 'set', 'zset', 'hash', 'list'];
 const isText = (value: unknown): boolean => typeof value === 'string';
@@ -46,7 +46,7 @@ function isExplainedKey(data: unknown): boolean {
 
 const isPair = (value: unknown): boolean => Array.isArray(value) && value.length === 2 && value.every(isNumber);
 
-/** Says all that is kept of somebody. It has no payload. Its method is in RequestIntelligence, which knows of sessions as well. */
+/** Answers with all data that is kept about a subject. It has no payload. Its method is in RequestIntelligence, which adds what it knows of sessions. */
 export const explain = {
   name: 'explain',
   effect: 'reads',

@@ -1,4 +1,4 @@
--- The pages of a list that were not visited, in its order.
+-- Answers which pages of a list were not visited, in the list's order.
 -- keys     visited
 -- message  items: pages as bloom_which() takes them; names: each page as JSON; whole: is this all of the list
 -- Answer   a JSON array, or a part of it

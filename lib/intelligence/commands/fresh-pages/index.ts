@@ -4,7 +4,7 @@ import { isListOf, isText } from '../../command/answers.js';
 import type { CommandCaller, ListCommand } from '../../command/descriptor.js';
 import { joinArray, listCost, namesOf } from '../../command/lists.js';
 
-/** The pages of a list that were not yet visited. On the wire it has the paper's name (white paper, "Content Surfacing"). */
+/** Answers which pages of a list were not visited yet. On the wire the command has the white paper's name ("Content Surfacing"). */
 export const freshPages = {
   name: 'featuredpages',
   effect: 'reads',

@@ -1,7 +1,8 @@
--- Adds a notification to those seen; the filter then expires with the session.
+-- Adds a notification to the filter of those that were seen, and renews the filter's expiry to that of the session.
 -- keys     notified, notified-items, gone
--- message  item: the id as bloom_add() takes it; id: as it is stored; isAnonymous: may it be carried to a user later
--- Answer   1 if it was not there, else 0
+-- message  item: the id as bloom_add() takes it; id: the id as it is stored; isAnonymous: is this an anonymous visitor, whose data may
+--          be carried to a user later
+-- Answer   1 if the notification was unread, else 0
 commands['mark-notification-seen'] = function(keys, message)
   local exists = bloom_check(keys.notified)
   if not exists or message.isUser then

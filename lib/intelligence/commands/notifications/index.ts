@@ -17,7 +17,7 @@ const isAnswered = (value: unknown): value is Answered => {
   return isText(id) && isBoolean(seen);
 };
 
-/** Which notifications of a list were seen (white paper, "Group Notifications"). */
+/** Answers which notifications of a list were seen (white paper, "Group Notifications"). */
 export const notifications = {
   name: 'notifications',
   effect: 'reads',

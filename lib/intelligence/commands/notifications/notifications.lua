@@ -1,4 +1,4 @@
--- Which notifications of a list were seen.
+-- Answers which notifications of a list were seen.
 -- keys     notified
 -- message  items: ids as bloom_which() takes them; names: each id as JSON; whole: is this all of the list
 -- Answer   a JSON array of {"id":…,"seen":…}, or a part of it

@@ -1,21 +1,21 @@
--- What is known of a session's page views is one string (WIRE.md, "activity"). This file reads and writes it. It is put before
--- pageview.lua in the script; activity/index.ts reads the same string in TypeScript. The string has a head:
+-- Reads and writes the activity of a subject: one string with all that is known of its page views (WIRE.md, "activity"). In the script
+-- this file stands before pageview.lua; activity/index.ts reads the same string in TypeScript. The string has a head:
 --   version (1 byte); first day and last day of the ring (days since 1970), views, unique pages, when the keys expire (Unix time in
 --   seconds), each an unsigned 32-bit integer, little-endian;
 --   the dedup tokens of the last 17 requests that were counted (11 bytes each, the newest first);
--- and behind the head a ring of days, a bit a minute. Offsets count from 0.
+-- and after the head a ring of days, with one bit for each minute. Offsets count from 0.
 local bit, struct = bit, struct -- locals are found faster than globals
 local ACTIVITY_VERSION, NUMBERS_FORMAT, NUMBERS_OFFSET = '\1', '<I4I4I4I4I4', 1
 local TOKENS_OFFSET, TOKEN_BYTES, MAX_TOKENS = 21, 11, 17
 local HEAD_BYTES = TOKENS_OFFSET + MAX_TOKENS * TOKEN_BYTES
--- a token begins with its sender; the rest is the request's number among its sender's, or no number (dedup-token.ts)
+-- a token begins with a hash of the sender; the rest is the number that the sender gave the request, or no number (dedup-token.ts)
 local SENDER_BYTES = 5
 local DAY_BYTES, MINUTES_A_DAY = 180, 1440
 local EMPTY_HEAD, EMPTY_DAY = ('\0'):rep(HEAD_BYTES), ('\0'):rep(DAY_BYTES)
 
--- Reads the string into a table. An error where it is something else, or where a later version has written it, which loop.lua
--- knows by the field `version`. `slots` is how many days the ring has: one more than `activityDays`, since the last minutes of that
--- many days begin and end in the middle of one.
+-- Reads the string into a table. Raises an error where the string is something else, or where a later version has written it (loop.lua
+-- recognizes that by the field `version`). `slots` is how many days the ring has: one more than `activityDays`, since the last
+-- `activityDays` times 24 hours begin and end in the middle of a day.
 local function unpack_activity(data, slots)
   if #data == 0 then return { is_new = true, data = EMPTY_HEAD, slots = slots, views = 0, unique_pages = 0, expires = 0 } end
   if data:sub(1, 1) ~= ACTIVITY_VERSION then error({ version = 'the activity' }) end
@@ -26,13 +26,13 @@ local function unpack_activity(data, slots)
   }
 end
 
--- The head, with these tokens before those that are there; the oldest ones go.
+-- Gives the head as bytes, with `tokens` before the tokens that it had; the oldest ones are left out.
 local function pack_head(activity, tokens)
   local numbers = struct.pack(NUMBERS_FORMAT, activity.first_day, activity.last_day, activity.views, activity.unique_pages, activity.expires)
   return ACTIVITY_VERSION .. numbers .. tokens .. activity.data:sub(TOKENS_OFFSET + 1, HEAD_BYTES - #tokens)
 end
 
--- The next place of a text, from `from` on, at which a token begins; nothing where there is none.
+-- Finds, from position `from` on, the first token that begins with `text`. Gives its position, or nil.
 local function find_token(data, text, from)
   local at = data:find(text, from, true)
   while at and at <= HEAD_BYTES do
@@ -41,9 +41,9 @@ local function find_token(data, text, from)
   end
 end
 
--- Was a request counted? Its token may be among those that are remembered. Where 17 are, and some are its sender's, it was counted
--- as well if its number is lower than all of those: a sender's requests are numbered in their order, so what comes now was heard
--- before, by another worker or by this one.
+-- Was this request counted already? It was if its token is among those in the head. If the head has all 17 tokens, and some are of the
+-- same sender, it also was if its number is lower than the numbers of all of those: a sender numbers its requests in their order, so a
+-- request with such a low number was counted earlier, by this worker or another one, and its token has been left out since.
 local function was_counted(activity, token)
   local data = activity.data
   if find_token(data, token, TOKENS_OFFSET + 1) then return true end
@@ -61,18 +61,18 @@ local function was_counted(activity, token)
   return is_older
 end
 
--- Has the ring as many slots as this process' rings have? Another option `activityDays` makes another ring.
+-- Does the ring have as many slots as the option `activityDays` of this process gives it?
 local function ring_fits(activity)
   local days = activity.last_day - activity.first_day + 1
   return (#activity.data - HEAD_BYTES) / DAY_BYTES == math.min(days, activity.slots)
 end
 
--- Where a day's slot begins.
+-- The offset at which the slot of a day begins.
 local function slot_of(activity, day)
   return HEAD_BYTES + ((day - activity.first_day) % activity.slots) * DAY_BYTES
 end
 
--- Was there a view in a minute: 1 or 0.
+-- Gives 1 if there was a view in this minute, else 0.
 local function ring_bit(activity, minute)
   local of_day = minute % MINUTES_A_DAY
   local day = (minute - of_day) / MINUTES_A_DAY
@@ -81,7 +81,8 @@ local function ring_bit(activity, minute)
   return byte and bit.band(bit.rshift(byte, 7 - of_day % 8), 1) or 0
 end
 
--- The five minutes before a minute of the last day, and this one: six bits, the oldest first. Mostly they stand in two bytes.
+-- Gives six bits for the five minutes before `minute` and for `minute`, the oldest first. Unless they begin on the day before, they are
+-- read from two neighbouring bytes.
 local function last_six_minutes(activity, minute)
   local from = minute % MINUTES_A_DAY - 5
   if from < 0 or minute < activity.last_day * MINUTES_A_DAY then
@@ -95,8 +96,8 @@ local function last_six_minutes(activity, minute)
   return bit.band(bit.rshift(one * 256 + (two or 0), 16 - 6 - low), 63)
 end
 
--- Gives a day a slot. 'unchanged': it has one, or it is one of days that the ring has left behind, of a clock that was put back;
--- 'extended': the ring has grown or turned; 'reset': there is another ring, which begins with this day.
+-- Makes a slot for a day. Gives 'unchanged' if the day has one, or is so old that the ring no longer has it (the clock was put back);
+-- 'extended' if the ring got more slots, or slots of old days were reused; 'reset' if a new ring begins with this day.
 local function open_day(activity, day)
   local first_day, last_day, slots = activity.first_day, activity.last_day, activity.slots
   if activity.is_new or day < first_day or day - last_day >= slots or not ring_fits(activity) then
@@ -104,7 +105,7 @@ local function open_day(activity, day)
     return 'reset'
   end
   if day <= last_day then return 'unchanged' end
-  -- the days since the last one are empty: up to the ring's end, and then from its beginning
+  -- the slots of the days since the last one are emptied: first those up to the ring's end, then those from its beginning
   local data, days, slot = activity.data, day - last_day, slot_of(activity, last_day + 1)
   local here = math.min(days, slots - (slot - HEAD_BYTES) / DAY_BYTES)
   data = data:sub(1, slot) .. EMPTY_DAY:rep(here) .. data:sub(slot + here * DAY_BYTES + 1)
@@ -114,7 +115,7 @@ local function open_day(activity, day)
   return 'extended'
 end
 
--- The bits of a day; nothing where the ring has none of that day.
+-- Gives the bytes of a day, or nil where the ring has no view on that day.
 local function day_of(activity, day)
   if activity.is_new or not ring_fits(activity) or day < activity.first_day or day > activity.last_day then return nil end
   if activity.last_day - day >= activity.slots then return nil end
@@ -123,6 +124,7 @@ local function day_of(activity, day)
   return bits ~= EMPTY_DAY and bits or nil
 end
 
+-- Gives the bytes of a day with the views of both; nil where both are nil.
 local function both_days(one, other)
   if not one or not other or one == other then return one or other end
   local bytes, more = { one:byte(1, DAY_BYTES) }, { other:byte(1, DAY_BYTES) }
@@ -130,7 +132,7 @@ local function both_days(one, other)
   return table.concat(bytes)
 end
 
--- Adds another's views and days to an activity, whose `ring` is then all days of both that are kept.
+-- Adds the views and days of `other` to `activity`. Its field `ring` then has all days of both, as far as there are slots.
 local function join_activity(activity, other)
   activity.views = activity.views + other.views
   local from, to
@@ -147,7 +149,7 @@ local function join_activity(activity, other)
   activity.first_day, activity.last_day, activity.ring = from, to, table.concat(days)
 end
 
--- The dedup tokens of two activities, the newest of each in turn: as many as there is room for.
+-- Gives the dedup tokens of two activities by turns, the newest first, as many as the head has room for.
 local function joined_tokens(one, other)
   local tokens, is_there = {}, { [('\0'):rep(TOKEN_BYTES)] = true }
   for i = 0, MAX_TOKENS - 1 do

@@ -7,7 +7,7 @@ const NUMBER = /^[0-9a-z]{1,6}$/;
 
 const senders = new LRUCache<string, string>({ max: 1000 });
 
-/** A text's hash in so many characters, of six bits each. */
+/** A hash of the text, written in `count` characters of six bits each. */
 function letters(text: string, count: number): string {
   const { lo, hi } = murmurHash64A(Buffer.from(text), { lo: 0, hi: 0 });
   let word = '';

@@ -20,11 +20,11 @@ export interface PageviewReport {
   readonly inactive: boolean;
 }
 
-/** A page view reads the whole ring of days: beyond so many days it costs more. */
+/** A page view reads the whole ring of days: a ring of more days than this makes it cost more. */
 const RING_DAYS = 25;
 const PAYLOAD_BYTES = 512;
 
-/** Counts a page view. The payload is the page. Its method is in RequestIntelligence, which counts one view a request. */
+/** Counts a page view. The payload is the page. The method is in RequestIntelligence, which counts one view for each request. */
 export const pageview = {
   name: 'pageview',
   effect: 'writes',

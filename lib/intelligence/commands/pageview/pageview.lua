@@ -1,13 +1,13 @@
--- Counts one page view, and reads what is known of the visitor (white paper, "Activity Pattern Monitoring").
--- keys     all that is kept of a session, own and gone
--- message  item: the page as bloom_add() takes it; page; token: by which the request is known again (was_counted()); days: how many
---          days of activity are kept; isAnonymous: may the visitor become a user, to whom pages are carried; again: whether a call
---          that got no answer has sent it before
--- Answer   the report as JSON. Of a call that is sent again: what the lost one counted. Whether the page was new is then known
---          only where all pages were.
+-- Counts one page view, and reports on the visitor's page views so far (white paper, "Activity Pattern Monitoring").
+-- keys     all keys of a subject, own and gone
+-- message  item: the page as bloom_add() takes it; page: the page as it is stored; token: the dedup token of the request
+--          (was_counted()); days: how many days of activity are kept; isAnonymous: is this an anonymous visitor, whose pages may be
+--          carried to a user later; again: was this message sent before, in a call that got no answer
+-- Answer   the report as JSON. If the lost call has counted the view, the report is of that view; it then says that the page was new
+--          only if every page of the visitor was.
 local function json_bool(yes) return yes and 'true' or 'false' end
 
-local FIVE_MINUTES = {} -- as JSON, by their bits
+local FIVE_MINUTES = {} -- the JSON of five minutes, by their five bits as a number
 local function five_minutes(bits)
   if not FIVE_MINUTES[bits] then
     local list = {}
@@ -17,7 +17,7 @@ local function five_minutes(bits)
   return FIVE_MINUTES[bits]
 end
 
--- minutes: six bits, the five minutes before this one and this one, oldest first
+-- The report as JSON. `minutes` has six bits: the five minutes before this one, the oldest first, and this one.
 local function report(activity, is_fresh, minutes)
   local this = minutes % 2
   return '{"totalPages":' .. activity.views .. ',"uniquePages":' .. activity.unique_pages ..
@@ -29,7 +29,7 @@ local function report(activity, is_fresh, minutes)
 end
 
 local function report_of_lost_call(activity, minute)
-  -- its own view has set this minute's bit: of the first view ever, nothing was set before
+  -- the lost call has set this minute's bit, so it is set even where no earlier view was in this minute; a first view had no bit before it
   local minutes = activity.views > 1 and ring_fits(activity) and last_six_minutes(activity, minute) or 0
   return report(activity, activity.unique_pages == activity.views, minutes)
 end
@@ -37,7 +37,7 @@ end
 commands['pageview'] = function(keys, message)
   -- All types are known before the first write, so that a key of another type leaves everything as it was.
   local activity = unpack_activity(redis.call('GET', keys.activity) or '', message.days + 1)
-  -- A session of which something is known is not destroyed. Of a user whose data were erased, something new may be known.
+  -- A session with activity was not destroyed, so `gone` need not be read. A user may have activity again after an erasure.
   if activity.is_new or message.isUser then
     local ended, to = has_ended(keys.gone, message)
     if ended then return nil, ended, to end
@@ -47,7 +47,7 @@ commands['pageview'] = function(keys, message)
     return report_of_lost_call(activity, math.floor(clock() / 60))
   end
   local had_filter = bloom_check(keys.visited)
-  local adds_to_unique = redis.call('PFADD', keys.pages, message.page) == 1 -- an error, and nothing written, where it is no HyperLogLog
+  local adds_to_unique = redis.call('PFADD', keys.pages, message.page) == 1 -- raises an error before anything is written where the key is no HyperLogLog
   local is_fresh = bloom_add(keys.visited, message.item, had_filter) == 1
 
   local is_first_item = message.isAnonymous and is_fresh and note_item(keys['visited-items'], message.page)
@@ -55,7 +55,7 @@ commands['pageview'] = function(keys, message)
   local now = clock()
   local minute = math.floor(now / 60)
   local today = math.floor(minute / MINUTES_A_DAY)
-  -- Expiries are renewed where the keys would be gone before the session, and where one of them may be new.
+  -- Expiries are renewed if the keys would expire before the session, and if one of the keys may be new, which then has no expiry.
   local renew = activity.is_new or activity.expires - now < message.ttl / 1000 + 1 or not had_filter or is_first_item or (is_fresh and not adds_to_unique)
   if adds_to_unique or activity.is_new then
     local unique_pages = redis.call('PFCOUNT', keys.pages)
@@ -71,7 +71,7 @@ commands['pageview'] = function(keys, message)
   if opened == 'unchanged' then
     redis.call('SETRANGE', keys.activity, 0, head)
   else
-    -- written at its exact size: a string that grows by SETRANGE takes up to twice as much
+    -- SET stores the string at its exact size: a string that grows by SETRANGE takes up to twice as much memory
     redis.call('SET', keys.activity, head .. activity.data:sub(HEAD_BYTES + 1), 'KEEPTTL')
   end
   local minutes = last_six_minutes(activity, minute)
