@@ -49,18 +49,20 @@ export class ServerClock {
     if (!isBetter) this.#shown = shown;
   }
 
-  /** TIME. Never rejects: where it is refused, nothing is known of this clock. */
-  async ask(): Promise<void> {
-    if (!this.isAsked || this.client.status !== 'ready') return;
+  /** TIME, ms since 1970. Never rejects: where it is refused, nothing is known of this clock, and the answer is undefined. */
+  async ask(): Promise<number | undefined> {
+    if (!this.isAsked || this.client.status !== 'ready') return undefined;
     this.#askedMs = performance.now();
     try {
       const [seconds, microseconds] = await this.client.time();
       const shown = { serverMs: Number(seconds) * 1000 + Number(microseconds) / 1000, atMs: performance.now() };
       if (this.client.status === 'ready') this.#take(shown);
+      return shown.serverMs;
     } catch (error) {
       this.#shown = undefined;
       // An account without this right has it not in a minute either.
       if ((error as Error).name === 'ReplyError') this.#askedMs = Number.POSITIVE_INFINITY;
+      return undefined;
     }
   }
 }

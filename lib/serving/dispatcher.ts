@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { isUserSubject } from '../intelligence/command/subject.js';
 import { isRead } from '../intelligence/commands.js';
 import { optionsOf } from '../options/check-arguments.js';
@@ -11,6 +12,9 @@ import { type HeldRequest, HeldRequests } from './held-requests.js';
 import { keyItems } from './keyed-items.js';
 import type { Outcomes } from './outcomes.js';
 import { checkRequest } from './request-arguments.js';
+
+/** Of so many users whose data were erased here it is known when. */
+const ERASURES = 1_000;
 
 /** What became of a message whose answer nobody waits for; `unsent`: the connection was lost before it left, so it can be sent again. */
 export type SendResult = 'sent' | 'unsent' | DegradedReason;
@@ -34,6 +38,8 @@ export interface Carrier {
  */
 export class Dispatcher {
   readonly #held: HeldRequests;
+  /** The earliest moment that messages of a user say whose data this process has erased. */
+  readonly #erasedMs = new LRUCache<string, number>({ max: ERASURES });
   readonly #itemSecret: string | undefined;
   /** Messages whose answers nobody waits for, and the removals that have begun: close() waits for all of them. */
   readonly #unfinished: UnfinishedWork;
@@ -80,7 +86,15 @@ export class Dispatcher {
   /** The time of sending. A user goes on after an erasure of their data: by this time the worker tells messages from before it and after it. */
   #sentNow(sid: string, isAnonymous: boolean): Pick<Message, 'sentMs'> {
     const sentMs = isAnonymous || isUserSubject(sid) ? this.clock.atLeastMs : undefined;
-    return sentMs === undefined ? {} : { sentMs: Math.floor(sentMs) };
+    return sentMs === undefined ? {} : { sentMs: Math.max(Math.floor(sentMs), this.#erasedMs.get(sid) ?? 0) };
+  }
+
+  /**
+   * A user's data were erased before Redis' clock showed this, ms since 1970: what is sent for this user from here on is later, also where
+   * the answer was read late.
+   */
+  erased(sid: string, shownMs: number): void {
+    this.#erasedMs.set(sid, Math.floor(shownMs) + 1);
   }
 
   #send(message: Message): void {

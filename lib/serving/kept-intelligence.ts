@@ -54,7 +54,8 @@ export class KeptIntelligence {
     const erased = this.#unlink(own, Object.values(keys));
     // So that what this process sends from here on is known to be later.
     const timed = isUser ? this.dispatcher.clock.ask() : undefined;
-    await Promise.all([left, erased, timed]);
+    const [, , shownMs] = await Promise.all([left, erased, timed]);
+    if (shownMs !== undefined) this.dispatcher.erased(sid, shownMs);
   }
 
   /** What the application's commands keep has names that stand in the hash `own`. */

@@ -112,7 +112,7 @@ function expectWhole(message: Message, data: unknown): void {
   expect(parseRequestId(formatRequestId(request)), 'the same when it is sent again').to.deep.equal(request);
   for (const key of Object.values(commandKeys('', sid))) {
     expect(key).to.match(
-      /^ss:\{[^{}:\0-\x1f]+\}:(activity|pages|visited|notified|visited-items|notified-items|carried|merged|gone)$/,
+      /^ss:\{[^{}:\0-\x1f]+\}:(activity|pages|visited|notified|visited-items|notified-items|seen|inbox|own|carried|merged|gone)$/,
     );
     expect(key.slice(4, key.indexOf('}'))).to.equal(encodeId(sid));
   }
