@@ -325,7 +325,9 @@ describe('a visitor’s way through the shop, in Chromium', () => {
   it('forgets a visitor who is not logged in, who then begins anew, and keeps the cart', async () => {
     await learn();
     await open('/about-you');
-    expect(await text('#known')).to.match(/^Of this browser we have counted 4 page views .* you have read of: everybody\./);
+    expect(await text('#known')).to.match(
+      /^Of this browser we have counted 4 page views .* you have read of: everybody\./,
+    );
     await press('Forget');
     expect(await text('#nothing')).to.contain('no page view');
     expect(await known()).to.deep.equal(everything);
