@@ -73,8 +73,8 @@ async function main(): Promise<void> {
     shown = shop.app;
     const { port } = server.address() as AddressInfo;
     const name = HOST === '127.0.0.1' ? 'localhost' : HOST.includes(':') ? `[${HOST}]` : HOST;
-    process.stdout.write(`shop:   http://${name}:${port}  (Ctrl-C stops everything)\n`);
-    if (process.env.STAFF_PASSWORD === undefined) process.stdout.write(`staff:  /staff, password ${STAFF_PASSWORD}\n`);
+    const staff = process.env.STAFF_PASSWORD === undefined ? `staff:  /staff, password ${STAFF_PASSWORD}\n` : '';
+    process.stdout.write(`shop:   http://${name}:${port}  (Ctrl-C stops everything)\n${staff}`);
   } catch (error) {
     if (stopping) return;
     const { code, message } = error as NodeJS.ErrnoException;

@@ -162,8 +162,10 @@ export class ScriptExecutor<T extends Task> {
     let lane: Lane<T> | undefined;
     let own: T | undefined;
     let room = 0;
+    // Users whose command waits for what this call carries to them: a session that is deferred comes a second time.
+    const waitForCarry = new Set<string>();
     for (const sid of this.#queue.sessions()) {
-      if (this.#sessionsInFlight.has(sid)) continue;
+      if (this.#sessionsInFlight.has(sid) || waitForCarry.has(sid)) continue;
       const sessionsLane = this.#laneOf(sid);
       if (!lane && isFree(sessionsLane)) {
         lane = sessionsLane;
@@ -177,8 +179,10 @@ export class ScriptExecutor<T extends Task> {
         if (!task) break;
         if (!task.builtIn) {
           // it finds what was carried to its user
-          if (tasks.some((one) => one.sid === sid && isCarry(one))) this.#queue.unshift([task]);
-          else own = task;
+          if (tasks.some((one) => one.sid === sid && isCarry(one))) {
+            this.#queue.unshift([task]);
+            waitForCarry.add(sid);
+          } else own = task;
           break;
         }
         if (task.builtIn.effect === 'reads' && task.isExpired) this.#finish(task, 'expired');
