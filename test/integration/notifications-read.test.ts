@@ -266,9 +266,9 @@ for (const servers of [...single.filter(({ name }) => /7\.0|fallback/.test(name)
     });
 
     it('are there from their time on, and gone from the time at which they expire', async () => {
-      const soon = new Date(Date.now() + 600);
+      const soon = new Date(Date.now() + 4_000);
       await notifications.publish(EVERYBODY, { id: 'later', title: 'later', publishAt: soon });
-      await notifications.publish(EVERYBODY, { id: 'short', title: 'short', expires: new Date(Date.now() + 300) });
+      await notifications.publish(EVERYBODY, { id: 'short', title: 'short', expires: new Date(Date.now() + 3_000) });
       const ann = (await site()).visitor();
       const ids = async () => (await ann.json('/all')).map(({ id }: any) => id).join();
       expect(await ids()).to.equal('short');
