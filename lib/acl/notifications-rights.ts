@@ -37,7 +37,7 @@ export function readerGroups(scope: AclScope): RightGroup[] {
     // its expiry is renewed by the rights on all that is kept of a subject
     { name: 'seen', commands: ['hgetall', 'hget', 'hset', 'hsetnx', 'hdel'], keys: all([seen]) },
     { name: 'lists', commands: ['hgetall'], keys: [`%R~${inbox}`, `%R~${lists}`] },
-    { name: 'ended', commands: ['get', 'exists'], keys: [`%R~${gone}`] },
+    { name: 'ended', commands: ['get'], keys: [`%R~${gone}`] },
     { name: 'read', commands: ['publish'], channels: ofSubjects(scope) },
     { name: 'hearing', commands: ['subscribe', 'unsubscribe'], channels: [...ofLists(scope), ...ofSubjects(scope)] },
     // with `durable`

@@ -105,8 +105,8 @@ describe('the absolute lifetime of a session, option maxLifetime', () => {
       expect(await store.sessionsOf('robin')).to.deep.equal([]);
       const ended = once(store, 'ended');
       expect(await store.get('over')).to.equal(null);
-      // the session, and the subject whose data end with it
-      expect(await ended).to.deep.equal(['over', 'over']);
+      // the session, the subject whose data end with it, and whose session it was
+      expect(await ended).to.deep.equal(['over', 'over', 'over']);
       await until('it is removed', async () => (await stored('over')) === null);
       await until('and told', () => events.includes('destroyed over'));
       page.n = 2;
