@@ -139,7 +139,8 @@ describe('durable', () => {
       await master.config('RESETSTAT');
       await Promise.all(Array.from({ length: 100 }, () => notifications.publish(GROUP, { title: 'x' })));
       const calls = Number(/cmdstat_wait:calls=(\d+)/.exec(await master.info('commandstats'))?.[1]);
-      expect(calls).to.be.within(1, 20);
+      // three publications or more a WAIT, also where replies trickle in on a busy machine
+      expect(calls).to.be.within(1, 33);
       process.kill(replica, 'SIGSTOP');
       const waiting = rejected(notifications.publish(GROUP, { id: 'last', title: 'x' }));
       await until('it is written', async () => (await master.hexists(KEY, 'last')) === 1);

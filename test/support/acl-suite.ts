@@ -25,7 +25,7 @@ const suite = {
       'a: admin: app: app1: app1:shop: backlog: by: carried: closed: combos: e: embedded: far: first: flood: here: large: lists: local: own-keys:',
     ),
     ...words(
-      'long: n: names: nobody: once: own: p: pre: s: second: shape: shop: silent: slow: stop: test: there: v: w: x',
+      'long: n: names: nobody: once: outside: own: p: pre: s: second: shape: shop: silent: slow: stop: test: there: users: v: w: x',
     ),
     ...words('start-kept: start-0: start-130:'),
     ...['pubsub', 'stream'].flatMap((transport) => [

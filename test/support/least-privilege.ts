@@ -20,6 +20,7 @@ const WITHOUT: Readonly<Record<string, string>> = {
   'command-line': 'tries options and how a process ends, not what Redis allows',
   'command-line-mistakes': 'tries wrong options, and servers that refuse AUTH',
   documentation: 'its examples run as a reader runs them, in processes of their own',
+  'event-streams': 'writes to browsers, and makes no connection to Redis',
   'bloom-filter': 'uses clients of a caller only, whose rights are the caller’s',
 };
 /** Tests that can't pass as another user than the server's default one, each with the reason. */
