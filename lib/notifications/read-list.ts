@@ -30,12 +30,12 @@ export class ReadList {
   }
 
   /** When the next scheduled notification becomes visible, µs since 1970; undefined where there is none. */
-  nextUs(nowUs: number): number | undefined {
+  nextVisibleAtUs(nowUs: number): number | undefined {
     return scheduledItems(this.list, nowUs)[0]?.position;
   }
 
-  /** When the next of the visible notifications expires, µs since 1970. */
-  expiresUs(): number | undefined {
+  /** When the next of the visible notifications expires, µs since 1970; undefined where none is visible. */
+  nextExpiresAtUs(): number | undefined {
     const times = this.items.map(({ expires }) => expires);
     return times.length === 0 ? undefined : Math.min(...times);
   }

@@ -2,7 +2,7 @@ import { IntelligentSessionError } from '../../errors/errors.js';
 import type { RedisClient } from '../../redis/connect.js';
 import { loadScript } from '../../redis/load-script.js';
 import { Script } from '../../redis/run-script.js';
-import type { ReplyList } from '../protocol.js';
+import { REPLY_TTL_MS, type ReplyList } from '../protocol.js';
 import { Undrained } from './undrained.js';
 
 /** What PTTL answers of a key that is not there. */
@@ -11,7 +11,8 @@ const NO_KEY = -2;
 const MAX_ANSWERS = 1_000;
 const MAX_CHARACTERS = 262_144;
 const script = new Script<string | number>(
-  `${loadScript('lib/transport/replies/push-answers.lua')}
+  `local REPLY_TTL_MS = ${REPLY_TTL_MS}
+${loadScript('lib/transport/replies/push-answers.lua')}
 local wrong, before = push_answers(KEYS[1], tonumber(ARGV[1]), { unpack(ARGV, 2) })
 return wrong or before`,
 );
