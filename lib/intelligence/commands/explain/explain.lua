@@ -1,5 +1,6 @@
 -- Answers with all data that is kept about a subject, as numbers.
--- keys     activity, notified, own
+-- keys     activity: the string with the page views (activity-ring.lua); notified: the Bloom filter of the notifications that were read; own:
+--          the hash with the names of the application's keys (own-keys.lua)
 -- message  days: how many days of activity are kept
 -- Answer   a JSON object (index.ts, "Explained")
 commands['explain'] = function(keys, message)
