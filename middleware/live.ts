@@ -178,7 +178,7 @@ export class Live {
 const ORDER =
   'live() comes before intelligentSession(), or after another one: put it behind app.use(sessions) of the same sessions';
 
-/** Names a session in a message without saying its id. */
+/** Names a session in a message without saying its id, which is a key to it. 16 characters are 96 bits. */
 const hashOf = (sid: string): string => createHash('sha256').update(sid).digest('base64url').slice(0, 16);
 
 function answer(res: ServerResponse, status: number): void {

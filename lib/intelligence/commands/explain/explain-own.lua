@@ -4,6 +4,7 @@ local MAX_ITEMS = 100 -- of one key
 local MAX_TEXT_BYTES = 256 -- of one text; the rest of it is left out
 local MAX_ALL_BYTES = 65536 -- of all contents together: keys that come later have none in the answer
 
+-- Gives texts as JSON, each clipped: twice MAX_ITEMS of them at most, since an item of a hash or a sorted set has two.
 local function clipped(texts)
   local list = {}
   for i = 1, math.min(#texts, 2 * MAX_ITEMS) do list[i] = cjson.encode(texts[i]:sub(1, MAX_TEXT_BYTES)) end
@@ -17,6 +18,7 @@ local function pairs_of(texts)
   return list
 end
 
+-- For each type the command that counts its items, and the function that reads its contents. A HyperLogLog has no contents to show.
 local SIZES = { string = 'STRLEN', hyperloglog = 'PFCOUNT', set = 'SCARD', zset = 'ZCARD', hash = 'HLEN', list = 'LLEN' }
 local VALUES = {
   string = function(key) return cjson.encode(redis.call('GETRANGE', key, 0, MAX_TEXT_BYTES - 1)) end,
