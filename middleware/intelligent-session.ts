@@ -18,7 +18,7 @@ import { liveScript, type LiveScriptOptions } from './live-script.js';
 import { openLive } from './live-source.js';
 import { type Loaded, load } from './load.js';
 import { countOpen } from './open-instances.js';
-import type { IntelligentSessionOptions } from './options.js';
+import type { IntelligentSessionOptions } from './intelligent-session-options.js';
 import { pageNames } from './page-name.js';
 import { type Middleware, requestHandler } from './request-handler.js';
 import type { IntelligentRequest, RequestContext, RequestIntelligence } from './request-intelligence.js';
