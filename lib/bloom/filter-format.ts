@@ -65,9 +65,10 @@ export function parseForm(bytes: Buffer, isComplete = true): FilterForm {
     const hashes = bytes.readUInt32LE(from + 40);
     const errorRate = bytes.readDoubleLE(from + 24);
     if (bits !== size * 8 || bits === 0 || !(errorRate > 0 && errorRate < 1)) throw damaged();
+    // Half a hash may be rounded up or down: one that differs by more than 1 was not computed from this error rate.
     const usual = LN2 * bitsPerItem(errorRate);
     if (hashes < 1 || Math.abs(hashes - usual) > 1.001 || u64(bytes, from + 44) < 1) throw damaged();
-    // The next layer is made for these entries times the expansion, so they have to be those that the bits are for.
+    // The next layer is made for these entries times the expansion, so they have to be those that the bits are for, but for rounding.
     if (Math.abs(bits / bitsFor(u64(bytes, from + 44), errorRate) - 1) > 1e-6) throw damaged();
     layers.push({
       bits,
