@@ -19,7 +19,7 @@ return wrong or before`,
 
 /** Pushes the answers that no script pushes itself: those of one turn of the event loop go to each list in one RPUSH. */
 export class Replies {
-  // PTTL is what the scripts ask of these lists, too: a worker's account needs no further right.
+  /** Bounds the bytes of answers that nobody fetches. It asks by PTTL, as the scripts do: a worker's account needs no further right. */
   readonly undrained = new Undrained(async (key) => (await this.client.pttl(key)) !== NO_KEY);
   /** By the list's key. */
   readonly #waiting = new Map<string, { readonly texts: string[]; readonly ttlMs: number }>();
