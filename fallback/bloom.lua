@@ -1,5 +1,7 @@
--- The functions bloom_check, bloom_add, bloom_which and bloom_load on plain Redis: RedisBloom's filter, bit for bit, in a string.
--- Before these lines the script defines ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, which a new filter gets, and MAX_ITEMS.
+-- The functions bloom_check, bloom_count, bloom_add, bloom_add_all, bloom_which and bloom_load on plain Redis: RedisBloom's filter, bit for
+-- bit, in a string. A script that needs them begins with these lines; lib/bloom/redis-bloom.lua has functions of the same names.
+-- Before these lines the script defines ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, which a new filter gets, and MAX_ITEMS: how many
+-- items a filter takes at most. bloom-error.ts recognizes errors by their words in capitals.
 -- The string is "ISBLOOM1", then the header that BF.SCANDUMP gives (20 bytes, and 53 for each layer), and then each layer's bits.
 -- One GETRANGE reads the first KB. Bits of layers beyond it are read by BITFIELD, those of all layers by one command.
 local MAGIC = 'ISBLOOM1'
@@ -8,7 +10,8 @@ local BLOOM_LAYER_BYTES = 53 -- what the header has of each layer
 local BLOOM_FIRST_READ = 1024 -- how many bytes of the string the first GETRANGE reads
 local OPTIONS = 5 -- in the header, of each filter that is made here: 64-bit hashes, capacities as they were asked for
 local NO_SCALING_FLAG = 8 -- is added to the options of a filter that gets no further layers
-local MAX_BYTES, MAX_LAYERS, MAX_HASHES = 536000000, 1000, 1100
+local MAX_BYTES = 536000000 -- of the whole string: as much as Redis takes (512 MB), in round figures
+local MAX_LAYERS, MAX_HASHES = 1000, 1100 -- of a filter, and for an item in a layer: more are in no filter that is undamaged
 local LN_2, LN_2_SQUARED = 0.693147180559945, 0.480453013918201
 local TWO32 = 4294967296
 
@@ -97,7 +100,7 @@ end
 -- low and the high half of h1 + i * h2. This function gives the bit's number, and then adds h2, which is pair[3] and pair[4], to `walk`.
 local function bloom_step(walk, pair, bits)
   local lo, hi, b = walk[1], walk[2]
-  if bits < 67108864 then
+  if bits < 67108864 then -- 2^26: then the product below is less than 2^53, up to which Lua's numbers are exact
     b = ((hi % bits) * (TWO32 % bits) + lo) % bits
   else
     b = ((hi % bits) * 65536) % bits

@@ -5,7 +5,7 @@ export {
 } from '../middleware/intelligent-session.js';
 export { type AskOptions, type AskResult, UnansweredError, type UnansweredReason } from '../middleware/ask-result.js';
 export type { Consent } from '../middleware/consent.js';
-export type { IntelligentSessionOptions } from '../middleware/options.js';
+export type { IntelligentSessionOptions } from '../middleware/intelligent-session-options.js';
 export type { PageNameOptions } from '../middleware/page-name.js';
 export { type IntelligentRequest, RequestIntelligence } from '../middleware/request-intelligence.js';
 export type { Track } from '../middleware/tracking.js';

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
+/** Of the body, which is one URL: browsers and servers take some 2,000 characters everywhere. */
 const MAX_BYTES = 2_048;
 const CONTROL = /[\u0000-\u001f\u007f]/;
 

@@ -1,6 +1,5 @@
 import { IncomingMessage, type ServerResponse } from 'node:http';
-import type { Request, Response } from 'express';
-import session, { type SessionOptions, type Store } from 'express-session';
+import type { Store } from 'express-session';
 import { OptionError } from '../lib/errors/errors.js';
 import { argumentError, optionsOf } from '../lib/options/check-arguments.js';
 import { CLOSE_TIMEOUT_MS, UnfinishedWork } from '../lib/redis/unfinished-work.js';
@@ -11,19 +10,18 @@ import { VisitorNotifications } from '../lib/notifications/visitor-notifications
 import { subjectOfSession } from '../lib/session/hidden-fields.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import { beacon } from './beacon.js';
-import { consentOf, type Consents } from './consent.js';
+import { consentOf } from './consent.js';
 import type { ExpressRequest } from './express-request.js';
 import { expressSessionOptions } from './express-session-options.js';
-import { guardSerialization } from './guard-serialization.js';
 import type { LiveOptions } from './live-options.js';
 import { liveScript, type LiveScriptOptions } from './live-script.js';
 import { openLive } from './live-source.js';
 import { type Loaded, load } from './load.js';
-import { orderError } from './middleware-order.js';
 import { countOpen } from './open-instances.js';
-import type { IntelligentSessionOptions } from './options.js';
+import type { IntelligentSessionOptions } from './intelligent-session-options.js';
 import { pageNames } from './page-name.js';
-import { type IntelligentRequest, type RequestContext, RequestIntelligence } from './request-intelligence.js';
+import { type Middleware, requestHandler } from './request-handler.js';
+import type { IntelligentRequest, RequestContext, RequestIntelligence } from './request-intelligence.js';
 import { isStore, resolveOptions } from './resolve-options.js';
 import { Responses } from './responses.js';
 import { onSessionEnd } from './session-ends.js';
@@ -31,9 +29,7 @@ import { rotatingIds } from './rotating-ids.js';
 import { Subjects } from './subjects.js';
 import { actingUsers, trackedSessions, trackSession } from './tracked-session.js';
 import { askedPage, automaticPage } from './tracking.js';
-import { warnOfUntrustedProxy } from './untrusted-proxy.js';
 import type { VisitorIntelligence } from './visitor-intelligence.js';
-import { type Bots, policyOf, type VisitorPolicy } from './visitor-policy.js';
 import { visitorFinder, type Who } from './visitors.js';
 
 // Both declarations stand here, where who imports the package gets them, and who imports the store alone does not.
@@ -57,8 +53,6 @@ declare module 'express-session' {
     destroy(): Promise<void>;
   }
 }
-
-type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
 
 /** The middleware, for Express and whatever else has the requests and responses of node:http, and what belongs to it. */
 export interface IntelligentSession extends Middleware {
@@ -238,51 +232,6 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     of,
     close,
   });
-}
-
-/** What each request goes through: its policy, its `req.intelligence`, and express-session. */
-function requestHandler(
-  sessionOptions: SessionOptions,
-  bots: Bots,
-  consents: Consents,
-  context: RequestContext,
-  rotated: ReturnType<typeof rotatingIds>,
-  responses: Responses,
-): Middleware {
-  // express-session decides once whether it stores a session that holds nothing, so there are two of it on the same store.
-  const storesEmpty = session(sessionOptions);
-  const storesNoEmpty = session({ ...sessionOptions, saveUninitialized: false });
-  const warnOfProxy = warnOfUntrustedProxy(sessionOptions.proxy);
-  const fault = (error: Error) => void context.serving.emit('fault', error);
-  return (request, res, next) => {
-    const req = request as IntelligentRequest;
-    // The same middleware came before.
-    if (req.intelligence?.context === context) return next();
-    if (req.session) {
-      const error = orderError(req, sessionOptions.cookie, context.serving.namespace);
-      if (error || req.intelligence) return next(error);
-    }
-    let policy: VisitorPolicy;
-    try {
-      policy = policyOf(bots, consents, sessionOptions.saveUninitialized !== false, req);
-    } catch (error) {
-      return next(error); // The options `bots` and `consent` are functions of the application's.
-    }
-    const intelligence = new RequestIntelligence(req, context, policy);
-    req.intelligence = intelligence;
-    responses.add(res, () => intelligence.end(res));
-    const sessions = policy.stored ? storesEmpty : storesNoEmpty;
-    const begin = (error?: unknown) => {
-      try {
-        if (!error) context.subjects?.begin(req);
-      } catch (thrown) {
-        return next(thrown); // The option `user` is a function of the application's.
-      }
-      next(error);
-    };
-    const guarded = warnOfProxy(req, guardSerialization(req, res, begin, fault));
-    sessions(req as Request, res as Response, rotated(req, guarded));
-  };
 }
 
 /** A close() that does its work at the first call, and counts this middleware among the open ones until then. */

@@ -1,77 +1,73 @@
 import type { Change, Recipient } from '../lib/transport/protocol.js';
+import { CountQueries } from './count-queries.js';
 import type { TrackedSession } from './intelligence.js';
 import { EventStream } from './event-streams.js';
 import { ListTimer } from './list-timer.js';
 import type { SessionOfStream } from './missing-sessions.js';
 
-/** What is told in so short a time is asked for once. */
-const DEBOUNCE_MS = 30;
-/** So many visitors' counts are asked for at once; the others wait for their turn. */
-const MAX_ASKING = 32;
-
-/** What a list had when a count was asked for. */
-export interface CountedList {
-  /** The position of what was published last: it is counted, and what is told later is not. */
-  readonly last: number;
-  /** The position of the oldest; 0 where it has none. */
-  readonly oldest: number;
-  /** When the next one is to be seen that was planned for later, µs by Redis' clock. */
-  readonly nextUs: number | undefined;
-  /** When the next one expires, µs by Redis' clock. */
-  readonly expiresUs: number | undefined;
+/**
+ * The state of a list of notifications when a visitor's count was read. A notification's position is the time at which it becomes
+ * visible, in µs since 1970 by Redis' clock; no two notifications of a list have the same one.
+ */
+export interface ListState {
+  /** The position of the latest notification that the count includes. One that is published later has a higher position. */
+  readonly lastPosition: number;
+  /** The position of the oldest visible notification; 0 where none is visible. */
+  readonly oldestPosition: number;
+  /** When the next scheduled notification becomes visible, µs since 1970 by Redis' clock; undefined where none is scheduled. */
+  readonly nextVisibleAtUs: number | undefined;
+  /** When the next visible notification expires, µs since 1970 by Redis' clock; undefined where none is visible. */
+  readonly nextExpiresAtUs: number | undefined;
 }
 
-/** How many notifications a visitor has not read. */
-export interface Counted {
+/** How many notifications a visitor has not read, with the state of their lists at that time. */
+export interface UnreadCount {
   readonly count: number;
-  /** When that was so, µs by Redis' clock. */
+  /** When it was counted, µs since 1970 by Redis' clock. */
   readonly nowUs: number;
-  /** The visitor's lists: those of the groups in their order, and their own as the last. */
-  readonly lists: readonly CountedList[];
+  /** The lists of the visitor's groups in the groups' order, and the visitor's own list as the last. */
+  readonly lists: readonly ListState[];
 }
 
-/** Where changes are told, over one connection of the process. */
+/** The messages about changes of lists, which all processes publish and this one receives over one connection. */
 export interface Changes {
-  /** Calls `listener` with what is told of a list, or of a subject; returns what unsubscribes it. */
+  /** Calls `listener` with each change of this recipient's list, and of what a subject has read. Returns a function that ends this. */
   follow(to: Recipient, listener: (change: Change) => void): () => void;
-  /** Is everything heard that is told from now on? */
+  /** Is the subscription in force, so that no change from now on is missed? */
   isHeard(to: Recipient): boolean;
 }
 
-/** A list that streams are open for: a group's, or a subject's own. */
+/** A list that at least one open stream counts: a group's, or a visitor's own. */
 class OpenList {
   readonly streams = new Set<LiveStream>();
   unfollow: () => void = () => {};
+  /** Runs until the list changes by itself, since a notification becomes visible or expires. */
   timer: ListTimer | undefined;
-  /** What the timer waits for: the position that is to be seen then; undefined: something expires. */
-  nextPosition: number | undefined;
-  /** The position of its oldest. One that is later than before says that a full list has dropped some. */
-  oldest = 0;
+  /** Where a notification becomes visible when the timer ends: its time, µs. Undefined where one expires. */
+  nextVisibleAtUs: number | undefined;
+  /** The position of the oldest visible notification, 0 where none was visible yet. */
+  oldestPosition = 0;
 
   constructor(readonly to: Recipient) {}
 }
 
-type Asking = 'no' | 'waiting' | 'asked' | 'asked, and again';
-
-const NONE: readonly number[] = [];
-
-/** A stream that says how many notifications its visitor has not read. */
+/** An open stream that tells a browser how many notifications its visitor has not read. */
 export class LiveStream extends EventStream implements SessionOfStream {
-  /** Undefined until it is known. */
+  /** The number of unread notifications; undefined until the first answer. */
   count: number | undefined;
-  asking: Asking = 'no';
-  /** The lists of the visitor's groups, and their own as the last. */
+  /** The lists of the visitor's groups in the groups' order, and the visitor's own as the last. None once the stream is closed. */
   lists: readonly OpenList[] = [];
-  /** The time of that count, and the position up to which each list is counted in it. */
+  /** When `count` was read, µs since 1970 by Redis' clock; 0 before the first answer. */
   countedAtUs = 0;
-  lasts: readonly number[] = NONE;
+  /** For each of `lists`, the position up to which `count` includes its notifications. */
+  lastPositions: readonly number[] = [];
   readonly subject: string;
   readonly ttlSeconds: number;
   endsAtMs: number;
 
   constructor(
     res: EventStream['res'],
-    /** The session, whose end ends the stream. */
+    /** The id of the session. When this session ends, the stream is ended. */
     readonly sid: string,
     visitor: TrackedSession,
     readonly groups: readonly string[],
@@ -81,29 +77,31 @@ export class LiveStream extends EventStream implements SessionOfStream {
     this.ttlSeconds = visitor.ttlSeconds;
     this.endsAtMs = Date.now() + visitor.ttlSeconds * 1000;
   }
+
+  get isOpen(): boolean {
+    return this.lists.length > 0;
+  }
 }
 
 export interface LiveCountsHooks {
-  /** Asks Redis; undefined where there was no answer. */
-  ask(stream: LiveStream): Promise<Counted | undefined>;
-  /** The stream's count is another one. */
-  changed(stream: LiveStream): void;
-  /** A session of this subject has ended, in some process. */
-  ended(session: string, streams: Iterable<LiveStream>): void;
+  /** Reads the count of a stream's visitor from Redis; undefined where there was no answer. */
+  readCount(stream: LiveStream): Promise<UnreadCount | undefined>;
+  /** `stream.count` has another value than before. */
+  countChanged(stream: LiveStream): void;
+  /** A session has ended in some process. The message names it by a hash of its id; `streams` are all those of its visitor. */
+  sessionEnded(sidHash: string, streams: Iterable<LiveStream>): void;
 }
 
 /**
- * The counts of open streams. Redis is asked at opening, and when something was read, edited or removed; a publication adds one here.
- * Asking is debounced, and few are asked at once, so that a change of everybody's list does not hold up pages.
+ * Keeps the counts of open streams up to date. A count is read from Redis when its stream opens, and when a notification was read, edited
+ * or removed. A publication adds one to each count here, without a read for each stream.
  */
 export class LiveCounts {
+  /** By the name of the recipient. */
   readonly #lists = new Map<string, OpenList>();
-  /** Streams whose count is to be asked for, in their order. */
-  readonly #waiting = new Set<LiveStream>();
-  /** Streams whose count was asked for in vain, or while changes of their lists were not heard: it may be another one by now. */
-  readonly #unsure = new Set<LiveStream>();
-  #asking = 0;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #queries = new CountQueries<LiveStream>((stream) => this.#refresh(stream));
+  /** Streams whose count may be wrong: the last read got no answer, or a change may have been missed during it. */
+  readonly #unconfirmed = new Set<LiveStream>();
 
   constructor(
     readonly changes: Changes,
@@ -112,14 +110,14 @@ export class LiveCounts {
 
   open(stream: LiveStream): void {
     const recipients: Recipient[] = [...stream.groups.map((group) => ({ group })), { subject: stream.subject }];
-    stream.lists = recipients.map((to) => this.#list(to));
+    stream.lists = recipients.map((to) => this.#openList(to));
     for (const list of stream.lists) list.streams.add(stream);
-    this.ask([stream]);
+    this.readAgain([stream]);
   }
 
   close(stream: LiveStream): void {
-    this.#waiting.delete(stream);
-    this.#unsure.delete(stream);
+    this.#queries.remove(stream);
+    this.#unconfirmed.delete(stream);
     for (const list of stream.lists) {
       list.streams.delete(stream);
       if (list.streams.size > 0) continue;
@@ -130,132 +128,122 @@ export class LiveCounts {
     stream.lists = [];
   }
 
-  /** Asks again for these streams, soon. */
-  ask(streams: Iterable<LiveStream>): void {
-    for (const stream of streams) {
-      if (stream.asking === 'asked') stream.asking = 'asked, and again';
-      if (stream.asking !== 'no') continue;
-      stream.asking = 'waiting';
-      this.#waiting.add(stream);
-    }
-    if (this.#waiting.size > 0) this.#timer ??= setTimeout(() => this.#drain(), DEBOUNCE_MS).unref();
+  /** Reads the counts of these streams again, soon. */
+  readAgain(streams: Iterable<LiveStream>): void {
+    this.#queries.add(streams);
   }
 
-  /** Asks again for those whose count is not sure, at a heartbeat and when changes are heard. */
-  askUnsure(): void {
-    const streams = [...this.#unsure];
-    this.#unsure.clear();
-    this.ask(streams);
+  /** Reads those counts again that may be wrong. To be called from time to time, and when changes are received again. */
+  readUnconfirmed(): void {
+    const streams = [...this.#unconfirmed];
+    this.#unconfirmed.clear();
+    this.readAgain(streams);
   }
 
-  #list(to: Recipient): OpenList {
+  #openList(to: Recipient): OpenList {
     const name = nameOf(to);
     let list = this.#lists.get(name);
     if (!list) {
       const opened = new OpenList(to);
       list = opened;
       this.#lists.set(name, opened);
-      opened.unfollow = this.changes.follow(to, (change) => this.#told(opened, change));
+      opened.unfollow = this.changes.follow(to, (change) => this.#onChange(opened, change));
     }
     return list;
   }
 
-  #told(list: OpenList, change: Change): void {
+  #onChange(list: OpenList, change: Change): void {
     switch (change.type) {
       case 'published':
-        this.#published(list, ({ lasts, lists }) => change.position > (lasts[lists.indexOf(list)] ?? 0));
-        // The answer says what the list's timer has to wait for, and whether a full list has dropped some.
-        return this.#askOne(list);
+        this.#addOne(list, (stream) => change.position > (stream.lastPositions[stream.lists.indexOf(list)] ?? 0));
+        return this.#refreshList(list);
       case 'scheduled':
-        return this.#askOne(list);
+        return this.#refreshList(list);
       case 'changed':
       case 'read':
-        return this.ask(list.streams);
+        return this.readAgain(list.streams);
       case 'ended':
-        return this.hooks.ended(change.session, list.streams);
+        return this.hooks.sessionEnded(change.session, list.streams);
     }
   }
 
-  /** One more is to be seen. Where it is not clear whether a count has it already, Redis is asked. */
-  #published(list: OpenList, isNew: (stream: LiveStream) => boolean): void {
-    const unsure: LiveStream[] = [];
+  /**
+   * Adds one to the counts that do not include a notification which has become visible. Where a count is being read, its answer may
+   * include the notification or not: it is read again.
+   */
+  #addOne(list: OpenList, isMissingIn: (stream: LiveStream) => boolean): void {
+    const undecided: LiveStream[] = [];
     for (const stream of list.streams) {
-      if (stream.asking !== 'no' || stream.count === undefined) unsure.push(stream);
-      else if (isNew(stream)) {
+      if (stream.count === undefined || this.#queries.isPending(stream)) undecided.push(stream);
+      else if (isMissingIn(stream)) {
         stream.count += 1;
-        this.hooks.changed(stream);
+        this.hooks.countChanged(stream);
       }
     }
-    this.ask(unsure);
+    this.readAgain(undecided);
   }
 
-  #drain(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    for (const stream of this.#waiting) {
-      if (this.#asking >= MAX_ASKING) return;
-      this.#waiting.delete(stream);
-      this.#asking += 1;
-      stream.asking = 'asked';
-      void this.#askFor(stream);
+  async #refresh(stream: LiveStream): Promise<void> {
+    const wereChangesHeard = stream.lists.every(({ to }) => this.changes.isHeard(to));
+    let answer: UnreadCount | undefined;
+    try {
+      answer = await this.hooks.readCount(stream);
+    } catch {
+      // A hook that fails is one that gives no answer: the count is read again later.
     }
+    if (!stream.isOpen) return;
+    if (answer) this.#use(stream, answer);
+    if (!answer || !wereChangesHeard) this.#unconfirmed.add(stream);
   }
 
-  async #askFor(stream: LiveStream): Promise<void> {
-    const isHeard = stream.lists.every(({ to }) => this.changes.isHeard(to));
-    const counted = await this.hooks.ask(stream);
-    this.#asking -= 1;
-    const isAgain = stream.asking === 'asked, and again';
-    stream.asking = 'no';
-    if (stream.lists.length > 0) {
-      if (counted) this.#counted(stream, counted);
-      if (!counted || !isHeard) this.#unsure.add(stream);
-      if (isAgain) this.ask([stream]);
-    }
-    // What was told while this was asked for waits for the others that were told.
-    if (!this.#timer) this.#drain();
-  }
-
-  #counted(stream: LiveStream, { count, nowUs, lists }: Counted): void {
+  #use(stream: LiveStream, { count, nowUs, lists }: UnreadCount): void {
     stream.countedAtUs = nowUs;
-    stream.lasts = lists.map(({ last }) => last);
+    stream.lastPositions = lists.map(({ lastPosition }) => lastPosition);
     for (const [i, list] of stream.lists.entries()) {
-      const counted = lists[i];
-      if (!counted) continue;
-      this.#wait(list, nowUs, counted);
-      this.#sawOldest(list, counted.oldest);
+      const state = lists[i];
+      if (!state) continue;
+      this.#setTimer(list, nowUs, state);
+      this.#setOldest(list, state.oldestPosition);
     }
     if (stream.count === count) return;
     stream.count = count;
-    this.hooks.changed(stream);
+    this.hooks.countChanged(stream);
   }
 
-  /** Of what a full list has dropped, some had not read it: a publication has added one to their count, and nothing has taken one away. */
-  #sawOldest(list: OpenList, oldest: number): void {
-    const hasDropped = list.oldest > 0 && oldest > list.oldest;
-    list.oldest = Math.max(list.oldest, oldest);
-    if (hasDropped) this.ask([...list.streams].filter(({ count = 0 }) => count > 0));
+  /**
+   * Notes a list's oldest notification. Where it is a later one than before, a full list has dropped some, which nobody tells: they are
+   * still in the counts of visitors who had not read them, so these are read again.
+   */
+  #setOldest(list: OpenList, position: number): void {
+    const hasDropped = list.oldestPosition > 0 && position > list.oldestPosition;
+    list.oldestPosition = Math.max(list.oldestPosition, position);
+    if (hasDropped) this.readAgain([...list.streams].filter(({ count = 0 }) => count > 0));
   }
 
-  /** Waits for what is to change by itself. */
-  #wait(list: OpenList, nowUs: number, { nextUs, expiresUs }: CountedList): void {
-    const atUs = Math.min(nextUs ?? Number.POSITIVE_INFINITY, expiresUs ?? Number.POSITIVE_INFINITY);
-    list.nextPosition = nextUs === atUs ? nextUs : undefined;
-    if (atUs === Number.POSITIVE_INFINITY) return list.timer?.clear();
-    list.timer ??= new ListTimer(() => this.#due(list));
-    list.timer.set((atUs - nowUs) / 1000);
+  /** Sets the list's timer to the time at which the next notification becomes visible or expires. */
+  #setTimer(list: OpenList, nowUs: number, { nextVisibleAtUs, nextExpiresAtUs }: ListState): void {
+    const changesAtUs = Math.min(
+      nextVisibleAtUs ?? Number.POSITIVE_INFINITY,
+      nextExpiresAtUs ?? Number.POSITIVE_INFINITY,
+    );
+    list.nextVisibleAtUs = nextVisibleAtUs === changesAtUs ? nextVisibleAtUs : undefined;
+    if (changesAtUs === Number.POSITIVE_INFINITY) return list.timer?.clear();
+    list.timer ??= new ListTimer(() => this.#onTimer(list));
+    list.timer.set((changesAtUs - nowUs) / 1000);
   }
 
-  #due(list: OpenList): void {
-    const { nextPosition } = list;
-    if (nextPosition === undefined) return this.ask(list.streams);
-    this.#published(list, ({ countedAtUs }) => countedAtUs < nextPosition);
-    this.#askOne(list);
+  #onTimer(list: OpenList): void {
+    const { nextVisibleAtUs } = list;
+    if (nextVisibleAtUs === undefined) return this.readAgain(list.streams);
+    this.#addOne(list, ({ countedAtUs }) => countedAtUs < nextVisibleAtUs);
+    this.#refreshList(list);
   }
 
-  #askOne(list: OpenList): void {
-    for (const stream of list.streams) return this.ask([stream]);
+  /** Reads the list's state again. Every stream's answer has it, so the count of any one of its streams is read. */
+  #refreshList(list: OpenList): void {
+    for (const stream of list.streams) return this.readAgain([stream]);
   }
 }
 
+/** The name of a recipient in a map, where no group's can be a visitor's. */
 const nameOf = (to: Recipient): string => ('group' in to ? `g${to.group}` : `s${to.subject}`);

@@ -3,7 +3,7 @@ import type { ReaderLists, VisitorNotifications } from '../lib/notifications/vis
 import { oldestVisible } from '../lib/notifications/read-list.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import { Live } from './live.js';
-import type { Counted, LiveStream } from './live-counts.js';
+import type { LiveStream, UnreadCount } from './live-counts.js';
 import { missingSessions } from './missing-sessions.js';
 import { checkGroups } from './notification-groups.js';
 import type { RequestContext } from './request-intelligence.js';
@@ -17,9 +17,9 @@ export function openLive(context: RequestContext, notified: VisitorNotifications
   const live = new Live({
     context,
     groupsOf: (req) => checkGroups(context.groupsOf(req)),
-    count: async (stream) => {
+    readCount: async (stream) => {
       const read = await notified.read('live', stream.groups, readerOf(stream), COUNT_TIMEOUT_MS);
-      return read && countedOf(read);
+      return read && unreadCountOf(read);
     },
     changes,
     tell: (subject, change) => notified.tell(subject, change),
@@ -46,13 +46,13 @@ const readerOf = ({ subject, ttlSeconds, countedAtUs }: LiveStream) => ({
   ttlSeconds: countedAtUs === 0 ? ttlSeconds : 0,
 });
 
-const countedOf = ({ nowUs, lists }: ReaderLists): Counted => ({
+const unreadCountOf = ({ nowUs, lists }: ReaderLists): UnreadCount => ({
   count: lists.reduce((sum, list) => sum + list.unread().length, 0),
   nowUs,
   lists: lists.map((list) => ({
-    last: list.list.last,
-    oldest: oldestVisible(list),
-    nextUs: list.nextUs(nowUs),
-    expiresUs: list.expiresUs(),
+    lastPosition: list.list.last,
+    oldestPosition: oldestVisible(list),
+    nextVisibleAtUs: list.nextVisibleAtUs(nowUs),
+    nextExpiresAtUs: list.nextExpiresAtUs(),
   })),
 });

@@ -5,7 +5,7 @@ import { WarnOnce } from '../lib/errors/warnings.js';
 import type { Metrics } from '../lib/metrics/metrics.js';
 import type { Change } from '../lib/transport/protocol.js';
 import { EventStreams } from './event-streams.js';
-import { type Changes, type Counted, LiveCounts, LiveStream } from './live-counts.js';
+import { type Changes, LiveCounts, LiveStream, type UnreadCount } from './live-counts.js';
 import { type LiveOptions, resolveLiveOptions } from './live-options.js';
 import type { IntelligentRequest, RequestContext } from './request-intelligence.js';
 import type { SessionEnd } from './session-ends.js';
@@ -20,8 +20,8 @@ export interface LiveSource {
   readonly context: RequestContext;
   /** Whose notifications a request's visitor gets. What the application's function throws goes to its error handler. */
   groupsOf(req: IntelligentRequest): readonly string[];
-  /** Asks Redis; undefined where there was no answer. Never rejects. */
-  count(stream: LiveStream): Promise<Counted | undefined>;
+  /** Reads the count of a stream's visitor from Redis; undefined where there was no answer. */
+  readCount(stream: LiveStream): Promise<UnreadCount | undefined>;
   readonly changes: Changes;
   /** Tells a change of a subject to all processes. */
   tell(subject: string, change: Change): void;
@@ -56,9 +56,9 @@ export class Live {
       ['event'],
     );
     this.#counts = new LiveCounts(source.changes, {
-      ask: (stream) => source.count(stream),
-      changed: (stream) => this.#send(stream),
-      ended: (session, streams) => this.#end([...streams].filter(({ sid }) => hashOf(sid) === session)),
+      readCount: (stream) => source.readCount(stream),
+      countChanged: (stream) => this.#send(stream),
+      sessionEnded: (sidHash, streams) => this.#end([...streams].filter(({ sid }) => hashOf(sid) === sidHash)),
     });
   }
 
@@ -89,14 +89,14 @@ export class Live {
   /** Changes may have been missed: what every stream says is asked for again, and whether its session is there. */
   changesMissed(): void {
     for (const streams of this.#streams) {
-      this.#counts.ask([...streams]);
+      this.#counts.readAgain([...streams]);
       void this.#endMissing(streams);
     }
   }
 
   /** What is told from now on is heard. */
   changesHeard(): void {
-    this.#counts.askUnsure();
+    this.#counts.readUnconfirmed();
   }
 
   /** Ends all streams. A browser that comes back is told to come later. */
@@ -164,7 +164,7 @@ export class Live {
   }
 
   #beat(streams: EventStreams<LiveStream>): void {
-    this.#counts.askUnsure();
+    this.#counts.readUnconfirmed();
     void this.#endMissing(streams);
   }
 
@@ -178,7 +178,7 @@ export class Live {
 const ORDER =
   'live() comes before intelligentSession(), or after another one: put it behind app.use(sessions) of the same sessions';
 
-/** Names a session in a message without saying its id. */
+/** Names a session in a message without saying its id, which is a key to it. 16 characters are 96 bits. */
 const hashOf = (sid: string): string => createHash('sha256').update(sid).digest('base64url').slice(0, 16);
 
 function answer(res: ServerResponse, status: number): void {

@@ -35,6 +35,7 @@ export interface NotificationsPage {
   readonly before?: number | undefined;
 }
 
+/** How many notifications notifications() gives where nobody says, and at most. */
 const DEFAULT_LIMIT = 20;
 const MAX_LIMIT = 1_000;
 const FIRST_UNREAD = 5;

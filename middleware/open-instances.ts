@@ -1,5 +1,6 @@
 import { warn } from '../lib/errors/warnings.js';
 
+/** An application needs one, or a few: so many are open only where one is made at each request and none is closed. */
 const MANY = 10;
 let open = 0;
 let warned = false;

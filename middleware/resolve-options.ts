@@ -8,7 +8,8 @@ import { checkReplies } from '../lib/serving/remote-executor-options.js';
 import { resolveCommands } from '../lib/worker/commands-option.js';
 import { MAX_QUEUE_BYTES } from '../lib/worker/shared-options.js';
 import { checkSecret } from './check-secret.js';
-import { type IntelligentSessionOptions, schema, type StoreOptions } from './options.js';
+import type { IntelligentSessionOptions, StoreOptions } from './intelligent-session-options.js';
+import { schema } from './options.js';
 
 const CALLER = 'intelligentSession()';
 

@@ -19,6 +19,7 @@ export interface VisitorPolicy {
 
 /** By user agent: is it a bot's? The answers are cached, since visitors share few user agents, and isbot() tests a long regular expression. */
 const isBotByAgent = new LRUCache<string, boolean>({ max: 500 });
+/** A longer user agent is not cached, so that clients can't fill the memory: 500 of them take 256 kB. */
 const MAX_CACHED_LENGTH = 512;
 
 /** Does the request come from a bot that says so in its user agent? A request without a user agent does not count as a bot's. */

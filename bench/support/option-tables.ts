@@ -16,7 +16,7 @@ export const schemas = { middleware, store, worker, workerFlags, bloom, acl, not
 
 /** The interfaces whose comments are the schemas', with the files in which they stand. */
 export const interfaces = [
-  { file: 'middleware/options.ts', name: 'IntelligentSessionOptions', schema: schemas.middleware },
+  { file: 'middleware/intelligent-session-options.ts', name: 'IntelligentSessionOptions', schema: schemas.middleware },
   { file: 'lib/session/options.ts', name: 'RedisSessionStoreOptions', schema: schemas.store },
   { file: 'lib/worker/options.ts', name: 'WorkerOptions', schema: schemas.worker },
   { file: 'lib/notifications/options.ts', name: 'NotificationsOptions', schema: schemas.notifications },

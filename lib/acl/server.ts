@@ -4,7 +4,7 @@ import { endConnection } from '../redis/end-connection.js';
 import { openTarget } from '../redis/open-target.js';
 import type { ServerFeatures } from './scope.js';
 
-/** How long Redis may take to answer. */
+/** How long the first connection may take: somebody waits at a command line. */
 const TIMEOUT_MS = 5_000;
 
 /** Parses a version, and refuses one before 6.2, which has no channels in ACLs, and no GETDEL. */
@@ -16,7 +16,10 @@ export function versionOf(text: string): ServerFeatures['version'] {
   return version;
 }
 
-/** Asks a server, or a master of a Cluster, for its features: INFO, COMMAND INFO. Rejects where it does not answer within 5 s. */
+/**
+ * Asks a server, or a master of a Cluster, for its features: INFO, COMMAND INFO. It has RedisBloom where it knows BF.INSERT; BF.CARD came with
+ * RedisBloom 2.4.4. Rejects where there is no connection within 5 s.
+ */
 export async function askServer(redis: RedisOption): Promise<ServerFeatures> {
   const target = openTarget(redis);
   try {

@@ -29,7 +29,8 @@ export function servingGroups(scope: AclScope): RightGroup[] {
   const session = sessionKey(literal(keyPrefix + prefix), '*');
   const ended = (key: string) => formsBeside(literal(endedPrefix(keyPrefix)), key);
   const user = `${literal(keyPrefix + userSessionsPrefix(prefix))}*`;
-  // a brace makes a hash tag; of all that stands before this key only the client's keyPrefix can have one
+  // formsBeside() gives a form for keys without a brace first, and then those for keys with one, which makes a hash tag. Of all that stands
+  // before a user in this key, only the client's keyPrefix can have a brace
   const usersEnded = /[{}]/.test(keyPrefix) ? ended(user) : ended(user).slice(0, 1);
   const taking = replies === 'list' ? ['blpop'] : since(scope, 7, 0) ? ['blmpop'] : ['blpop', 'lpop'];
   return [

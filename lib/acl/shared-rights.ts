@@ -3,6 +3,7 @@ import { leaseKey, streamKey } from '../redis/keys.js';
 import { inboxKey, patternOf, replyKey } from '../transport/protocol.js';
 import type { AclScope, RightGroup } from './scope.js';
 
+/** Is it this version of Redis, or a later one? */
 export const since = ({ server: { version } }: AclScope, major: number, minor: number): boolean =>
   version[0] > major || (version[0] === major && version[1] >= minor);
 
@@ -11,6 +12,7 @@ export const some = <T>(condition: boolean, ...items: readonly T[]): readonly T[
 
 /** Escapes a text for a glob, so that it matches itself only. */
 export const literal = (text: string): string => text.replace(/[*?[\]\\]/g, '\\$&');
+/** Patterns of keys in the form of an ACL rule, with read and write rights. */
 export const all = (keys: Iterable<string>): string[] => Array.from(keys, (key) => `~${key}`);
 export const SCRIPT = ['eval', 'evalsha'];
 
@@ -36,6 +38,7 @@ export const connection = (scope: AclScope): RightGroup => ({
   ],
 });
 
+/** The commands that a Cluster's client sends by itself. */
 export const nodes = (scope: AclScope): readonly RightGroup[] =>
   some(scope.cluster, {
     name: 'cluster',

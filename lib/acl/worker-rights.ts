@@ -18,6 +18,7 @@ import {
   streams,
 } from './shared-rights.js';
 
+/** The commands that the Bloom filter's Lua calls, in plain Redis and with RedisBloom. */
 const BLOOM = {
   fallback: ['getrange', 'setrange', 'strlen', 'bitfield', 'del', 'type'],
   module: ['bf.card', 'bf.reserve', 'bf.add', 'bf.madd', 'bf.exists', 'bf.mexists', 'type', 'getrange'],
@@ -39,6 +40,7 @@ function insightGroups(scope: AclScope): RightGroup[] {
     return {
       name: how.includes('filter') ? 'filters' : name,
       commands: [...how.flatMap((one) => (one === 'filter' ? filter : one)), ...some(isKept, ...expiry)],
+      // a command that takes two keys has both of their names in its descriptor, with a space between
       keys: all(name.split(' ').map((one) => keys[one] as string)),
     };
   });
@@ -50,6 +52,7 @@ export function workerGroups(scope: AclScope): RightGroup[] {
   const { namespace, transport, bloom, sessionGlob } = scope;
   const stream = transport === 'stream';
   const workers = workersKey(namespace);
+  // a user's own notifications are none of a worker's affair
   const usedKeys = Object.entries(commandKeys(namespace, '*')).filter(([name]) => !TEMPORARY_BY_SITE.includes(name));
   // the sender of a request chooses whether the answer goes to an inbox or to a list
   const answers = [inboxes(scope), ...replyLists(scope)];
@@ -58,6 +61,7 @@ export function workerGroups(scope: AclScope): RightGroup[] {
     connection(scope),
     ...nodes(scope),
     clock,
+    // a worker that chooses between them asks whether RedisBloom is there
     ...some(bloom !== 'fallback', { name: 'module', commands: ['command|info'] }),
     {
       name: 'scripts',

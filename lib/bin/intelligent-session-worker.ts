@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// The worker's bin before there were other commands: `intelligent-session worker` under its old name.
+// The package's command `intelligent-session-worker`, which does what `intelligent-session worker` does: it had its own name before
+// `intelligent-session` had more than one subcommand, and scripts that call it go on working.
 import { runCommandLine } from './command-line.js';
 
 void runCommandLine(['worker', ...process.argv.slice(2)]);

@@ -4,7 +4,7 @@ import { integer } from '../options/checks.js';
 import { about, withNeeds } from '../options/option-facts.js';
 import { loadScript } from '../redis/load-script.js';
 import type { BloomOptions, BloomShape, ResolvedShape } from './bloom-filter.js';
-import { MAX_EXPANSION } from './filter-format.js';
+import { HEADER_BYTES, LAYER_HEADER_BYTES, MAX_EXPANSION } from './filter-format.js';
 
 const rate = v.custom<number>(
   (value) => typeof value === 'number' && value > 0 && value < 1,
@@ -64,12 +64,15 @@ export function resolveShape(options: BloomShape, defaults: BloomShape = {}): Re
 const MAX_COMMAND_FILTER_BYTES = 256 * 1024;
 const MAX_COMMAND_FILTER_LAYERS = 32;
 
+/** What the fallback's string has before the headers of the layers: a magic word and the header of a dump. */
+const FALLBACK_HEADER_BYTES = 8 + HEADER_BYTES;
+
 /** How many items a filter of that size holds. The first layer has the size that the options say, even a larger one. */
 function mostItems({ errorRate, capacity, expansion, nonScaling }: ResolvedShape): number {
   if (nonScaling) return capacity;
-  let [items, bytes, layers, entries, rate] = [0, 28, 0, capacity, errorRate / 2];
+  let [items, bytes, layers, entries, rate] = [0, FALLBACK_HEADER_BYTES, 0, capacity, errorRate / 2];
   for (; layers < MAX_COMMAND_FILTER_LAYERS; layers++, entries *= expansion, rate /= 2) {
-    bytes += 53 + 8 * Math.ceil((entries * -Math.log(rate)) / Math.LN2 ** 2 / 64);
+    bytes += LAYER_HEADER_BYTES + 8 * Math.ceil((entries * -Math.log(rate)) / Math.LN2 ** 2 / 64);
     if (layers > 0 && bytes > MAX_COMMAND_FILTER_BYTES) break;
     items += entries;
   }

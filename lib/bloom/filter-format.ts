@@ -2,10 +2,19 @@ import { createHash } from 'node:crypto';
 import type { HashPair } from '../hash/murmur-hash.js';
 import { bloomFault } from './bloom-error.js';
 
-/** A filter's bytes as BF.SCANDUMP gives them: a header of 20 bytes and 53 a layer, then the layers' bits (WIRE.md). */
-const HEADER = 20;
-const LINK = 53;
+/**
+ * A filter's bytes as BF.SCANDUMP gives them (WIRE.md), all numbers little-endian. First the header, at these offsets:
+ *   0 items (8 bytes), 8 number of layers (4), 12 options (4), 16 expansion (4);
+ * then for each layer, from its own beginning:
+ *   0 bytes (8), 8 bits (8), 16 items (8), 24 error rate (a double), 32 bits for an item (a double), 40 hashes (4), 44 entries, the number
+ *   of items that it is made for (8), and a byte that is 0;
+ * then the layers' bits.
+ */
+export const HEADER_BYTES = 20;
+export const LAYER_HEADER_BYTES = 53;
+/** Is added to the options of a filter that gets no further layers. */
 const NON_SCALING = 8;
+const TWO_32 = 2 ** 32;
 /** RedisBloom 2's options for every filter: no rounding to powers of two, and 64-bit hashes. */
 const PLAIN = 5;
 export const MAX_FILTER_BYTES = 536_000_000;
@@ -39,26 +48,27 @@ export const isNonScaling = ({ options }: Pick<FilterForm, 'options'>): boolean 
 /** Reads a header; where the dump should be complete, the layers' bits have to be there, too. Anything odd is a coded error. */
 export function parseForm(bytes: Buffer, isComplete = true): FilterForm {
   const damaged = () => bloomFault('DAMAGED');
-  if (bytes.length < HEADER) throw damaged();
+  if (bytes.length < HEADER_BYTES) throw damaged();
   const n = bytes.readUInt32LE(8);
-  if (n < 1 || n > MAX_DUMP_LAYERS || bytes.length < HEADER + n * LINK) throw damaged();
+  if (n < 1 || n > MAX_DUMP_LAYERS || bytes.length < HEADER_BYTES + n * LAYER_HEADER_BYTES) throw damaged();
   const options = bytes.readUInt32LE(12);
   if (options !== PLAIN && options !== PLAIN + NON_SCALING) throw bloomFault('FOREIGN');
   // An expansion of 0 would make layers that hold nothing; one over what an option allows would take all of the memory.
   const growth = bytes.readUInt32LE(16);
   if ((options === PLAIN && growth === 0) || growth > MAX_EXPANSION) throw damaged();
   const layers: Layer[] = [];
-  let at = HEADER + n * LINK;
+  let at = HEADER_BYTES + n * LAYER_HEADER_BYTES;
   for (let i = 0; i < n; i++) {
-    const from = HEADER + i * LINK;
+    const from = HEADER_BYTES + i * LAYER_HEADER_BYTES;
     const size = u64(bytes, from);
     const bits = u64(bytes, from + 8);
     const hashes = bytes.readUInt32LE(from + 40);
     const errorRate = bytes.readDoubleLE(from + 24);
     if (bits !== size * 8 || bits === 0 || !(errorRate > 0 && errorRate < 1)) throw damaged();
+    // Half a hash may be rounded up or down: one that differs by more than 1 was not computed from this error rate.
     const usual = LN2 * bitsPerItem(errorRate);
     if (hashes < 1 || Math.abs(hashes - usual) > 1.001 || u64(bytes, from + 44) < 1) throw damaged();
-    // The next layer is made for these entries times the expansion, so they have to be those that the bits are for.
+    // The next layer is made for these entries times the expansion, so they have to be those that the bits are for, but for rounding.
     if (Math.abs(bits / bitsFor(u64(bytes, from + 44), errorRate) - 1) > 1e-6) throw damaged();
     layers.push({
       bits,
@@ -88,20 +98,22 @@ export const digestOf = (bytes: Buffer): string => createHash('sha1').update(byt
 
 /** Bytes of a dump's header, by its start; 0 for less than a start. */
 const headerLength = (bytes: Buffer): number =>
-  bytes.length < HEADER ? 0 : HEADER + Math.min(bytes.readUInt32LE(8), MAX_DUMP_LAYERS) * LINK;
+  bytes.length < HEADER_BYTES
+    ? 0
+    : HEADER_BYTES + Math.min(bytes.readUInt32LE(8), MAX_DUMP_LAYERS) * LAYER_HEADER_BYTES;
 
 /** Makes a dump of layers and their bits. */
 export function formatDump(
   { options, expansion }: Pick<FilterForm, 'options' | 'expansion'>,
   layers: readonly (Omit<Layer, 'at'> & { readonly data: Buffer })[],
 ): Buffer {
-  const head = Buffer.alloc(HEADER + layers.length * LINK);
+  const head = Buffer.alloc(HEADER_BYTES + layers.length * LAYER_HEADER_BYTES);
   head.writeBigUInt64LE(BigInt(layers.reduce((sum, { count }) => sum + count, 0)), 0);
   head.writeUInt32LE(layers.length, 8);
   head.writeUInt32LE(options, 12);
   head.writeUInt32LE(expansion, 16);
   for (const [i, { bits, count, errorRate, hashes, entries }] of layers.entries()) {
-    const from = HEADER + i * LINK;
+    const from = HEADER_BYTES + i * LAYER_HEADER_BYTES;
     head.writeBigUInt64LE(BigInt(bits / 8), from);
     head.writeBigUInt64LE(BigInt(bits), from + 8);
     head.writeBigUInt64LE(BigInt(count), from + 16);
@@ -136,11 +148,11 @@ export function positions([first, second]: HashPair, { bits, hashes }: Pick<Laye
     at.push(((((((hi % bits) * 65536) % bits) * 65536) % bits) + lo) % bits);
     lo += second.lo;
     hi += second.hi;
-    if (lo >= 4294967296) {
-      lo -= 4294967296;
+    if (lo >= TWO_32) {
+      lo -= TWO_32;
       hi++;
     }
-    if (hi >= 4294967296) hi -= 4294967296;
+    if (hi >= TWO_32) hi -= TWO_32;
   }
   return at;
 }
@@ -154,7 +166,7 @@ export function formHas(dump: Buffer, { layers }: FilterForm, pair: HashPair): b
 
 /** A number of 64 bits in a header. One that JavaScript can't hold exactly is in no filter that is undamaged. */
 function u64(bytes: Buffer, at: number): number {
-  const value = bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 4294967296;
+  const value = bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * TWO_32;
   if (!Number.isSafeInteger(value)) throw bloomFault('DAMAGED');
   return value;
 }

@@ -3,13 +3,14 @@ import { bloomFault } from './bloom-error.js';
 import type { BloomDump, BloomFilter } from './bloom-filter.js';
 import { unionOf } from './union.js';
 
-const TRIES = 10;
+/** How often a merge begins anew since a filter was written meanwhile. Each time the filters are read again, so a busy one is not tried for ever. */
+const MAX_TRIES = 10;
 
 /** BloomFilter.merge of both implementations: dumps all, makes the union here, and loads it if no filter has changed meanwhile. */
 export async function merge(filter: BloomFilter, target: string, sources: readonly string[]): Promise<void> {
   checkList('merge', sources);
   const keys = [...new Set([target, ...sources])];
-  for (let tried = 0; tried < TRIES; tried++) {
+  for (let tried = 0; tried < MAX_TRIES; tried++) {
     const dumps = await Promise.all(keys.map((key) => filter.dump(key)));
     const existing = dumps.filter((dump): dump is BloomDump => dump !== undefined);
     if (existing.length === 0 || (existing.length === 1 && dumps[0])) return;

@@ -1,7 +1,9 @@
--- The functions bloom_check, bloom_add, bloom_which, bloom_dump and bloom_load on RedisBloom.
--- Before these lines the script defines ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, which a new filter gets, and MAX_ITEMS.
+-- The functions bloom_check, bloom_count, bloom_add, bloom_add_all, bloom_which, bloom_dump and bloom_load on RedisBloom. A script that needs
+-- them begins with these lines; fallback/bloom.lua has functions of the same names for a Redis without RedisBloom.
+-- Before these lines the script defines ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, which a new filter gets, and MAX_ITEMS: how many
+-- items a filter takes at most. bloom-error.ts recognizes errors by their words in capitals.
 local UNPACK_ITEMS = 4000 -- Lua's unpack() takes some 8,000 values at most
-local MAX_DUMP_BYTES = 536000000
+local MAX_DUMP_BYTES = 536000000 -- as much as a string of Redis can hold (512 MB), in round figures
 
 -- Gives a filter's number of items, or false where there is no key. A key of another type is an error: BF.MEXISTS alone would
 -- answer 0.
@@ -10,7 +12,7 @@ local function bloom_check(key)
   if type(items) == 'number' and items > 0 then return items end
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' then return false end
-  if kind == 'MBbloom--' then return type(items) == 'number' and items or redis.call('BF.INFO', key)[8] end
+  if kind == 'MBbloom--' then return type(items) == 'number' and items or redis.call('BF.INFO', key)[8] end -- the eighth value is the number of items
   if kind == 'string' and redis.call('GETRANGE', key, 0, 6) == 'ISBLOOM' then error('WRONGTYPE OTHERFORM fallback') end
   error('WRONGTYPE not a Bloom filter but a ' .. kind)
 end

@@ -1,3 +1,4 @@
+/** For how long a text that was logged is only counted when it comes again. */
 const INTERVAL_MS = 1_000;
 /** How many texts are told apart within an interval; all further ones count as one. */
 const MAX_TEXTS = 100;

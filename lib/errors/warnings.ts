@@ -23,6 +23,7 @@ export function warn(code: WarningCode, message: string): void {
   process.emitWarning(safeText(text), { code });
 }
 
+/** More warnings of one kind than a person would read. */
 const MAX_WARNINGS = 16;
 
 /** Gives each warning once, and only so many of them, since names in them may come from outside. */

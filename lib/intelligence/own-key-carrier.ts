@@ -7,9 +7,10 @@ import { ASIDE_MS } from './command/aside.js';
 import type { CommandContext } from './command/descriptor.js';
 import { ownKeyScript } from './own-key-script.js';
 
-type Counted = [count: number, ...faults: string[]];
+/** What carry.lua and take-over.lua reply: how many keys there were, and the names of those that could not be merged, with the reason. */
+type MergeReply = [count: number, ...faults: string[]];
 
-/** What was carried: how many keys, and what could not be merged. */
+/** How many keys were carried, and an error where some could not be merged. */
 export interface CarriedKeys {
   readonly count: number;
   readonly fault?: Error | undefined;
@@ -17,11 +18,12 @@ export interface CarriedKeys {
 
 /**
  * Carries the keys of an application's commands from an anonymous subject to a user. Where both are on one server that is one script.
- * In a Cluster the keys are set aside, sent, merged once and removed; who begins again after a crash goes on where the first one ended.
+ * In a Cluster the visitor's keys are renamed, their values are sent to the user's node and merged there once, and the renamed keys are
+ * removed; a process that begins again after a crash goes on where the first one ended.
  */
 export class OwnKeyCarrier {
-  readonly #carry: Script<Counted>;
-  readonly #takeOver: Script<Counted>;
+  readonly #carry: Script<MergeReply>;
+  readonly #takeOver: Script<MergeReply>;
   readonly #setAside: Script<Buffer[]>;
   readonly #clear: Script<null>;
 
@@ -30,10 +32,10 @@ export class OwnKeyCarrier {
     readonly context: Pick<CommandContext, 'messageAgeMs'>,
     readonly namespace: string,
   ) {
-    this.#carry = ownKeyScript(context, 'merge', 'carry');
-    this.#takeOver = ownKeyScript(context, 'merge', 'take-over');
-    this.#setAside = ownKeyScript(context, 'set-aside');
-    this.#clear = ownKeyScript(context, 'clear-aside');
+    this.#carry = ownKeyScript('merge', 'carry');
+    this.#takeOver = ownKeyScript('merge', 'take-over');
+    this.#setAside = ownKeyScript('set-aside');
+    this.#clear = ownKeyScript('clear-aside');
   }
 
   /** One script; in a Cluster one, and three more for each time that something was there. */
@@ -79,7 +81,7 @@ export class OwnKeyCarrier {
 /** How often something may come between setting aside and merging. */
 const MAX_TIMES = 4;
 
-function carriedKeys([count, ...faults]: Counted): CarriedKeys {
+function carriedKeys([count, ...faults]: MergeReply): CarriedKeys {
   if (faults.length === 0) return { count };
   const text = `A visitor logged in, and keys of your commands could not be merged into the user's, which stay as they are: ${faults.join('; ')}`;
   return { count, fault: new IntelligentSessionError('ERR_INTELLIGENT_SESSION_COMMAND', text) };

@@ -8,9 +8,13 @@ import type { Task } from './task.js';
 import { OwnKeyCarrier } from './own-key-carrier.js';
 import { ownKeyScript } from './own-key-script.js';
 
+/** What begin.lua and end.lua reply. */
 type State = [state: 'run' | 'kept' | 'gone' | 'moved', user?: string];
 
-/** What stands around an application's command that declares keys: they are noted before it runs, and expire after it has run. */
+/**
+ * What is done before and after an application's command that declares keys: their names are noted before it runs, and they get their
+ * expiry after it has run.
+ */
 export class OwnKeys {
   readonly #begin;
   readonly #end;
@@ -21,8 +25,8 @@ export class OwnKeys {
     readonly context: Pick<CommandContext, 'messageAgeMs'>,
     readonly namespace: string,
   ) {
-    this.#begin = ownKeyScript<State>(context, 'note-own', 'begin');
-    this.#end = ownKeyScript<State>(context, 'note-own', 'end');
+    this.#begin = ownKeyScript<State>('note-own', 'begin');
+    this.#end = ownKeyScript<State>('note-own', 'end');
     this.#carrier = new OwnKeyCarrier(target, context, namespace);
   }
 

@@ -3,7 +3,7 @@ import { wasNotSent } from '../redis/lost-connection.js';
 import { tellsOfReplica } from '../redis/roles.js';
 import type { Task } from './task.js';
 
-/** A message whose calls get no answer is sent so often, so that a Redis that is slow for a second loses nothing. */
+/** A message whose calls get no answer is sent this often, so that nothing is lost where Redis is slow for a second. */
 const ATTEMPTS = 5;
 
 /** What a server answers for as long as it loads its data, changes its role or is otherwise unable to work. */
@@ -24,6 +24,7 @@ export function tasksToSendAgain<T extends Task>(
   for (const task of tasks) {
     task.attempts++;
     const repeats = mayPass(error) && (task.builtIn?.effect !== 'reads' || wasNotSent(error));
+    // A task that is kept has an entry in a stream, which is there until it was carried out.
     if (repeats && (task.attempts < ATTEMPTS || task.isKept)) unsent.push(task);
     else failed(task, redisFault(error));
   }

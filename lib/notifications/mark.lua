@@ -32,6 +32,7 @@ for i = 3, #ARGV, 3 do
   redis.call('HSET', seen, field, table.concat(positions, ' '))
 end
 local left = redis.call('PTTL', seen)
+-- the expiry is set a sixteenth later than needed, so that most calls need not renew it
 if left >= -1 and left < keepMs then redis.call('PEXPIRE', seen, keepMs + math.ceil(keepMs / 16)) end
 if marked == 1 and channel ~= '' then
   local reply = redis.pcall('PUBLISH', channel, '{"type":"read"}')

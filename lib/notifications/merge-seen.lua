@@ -28,5 +28,6 @@ for i = 3, #ARGV, 2 do
   end
 end
 local left = redis.call('PTTL', seen)
+-- the expiry is set a sixteenth later than needed, so that most calls need not renew it
 if left >= -1 and left < keepMs then redis.call('PEXPIRE', seen, keepMs + math.ceil(keepMs / 16)) end
 return 1

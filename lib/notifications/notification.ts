@@ -56,6 +56,7 @@ export interface NotificationContent {
 /** The field of a list's hash that holds the state of the list itself: no notification may have this id. */
 export const LIST_STATE = ':';
 
+/** Characters: room for a UUID or a URL's path. An id stands in every reader's reply. */
 const MAX_ID_LENGTH = 128;
 const ID = `a notification's id, 1 to ${MAX_ID_LENGTH} characters without control characters, and not "${LIST_STATE}"`;
 

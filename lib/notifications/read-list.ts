@@ -30,12 +30,12 @@ export class ReadList {
   }
 
   /** When the next scheduled notification becomes visible, µs since 1970; undefined where there is none. */
-  nextUs(nowUs: number): number | undefined {
+  nextVisibleAtUs(nowUs: number): number | undefined {
     return scheduledItems(this.list, nowUs)[0]?.position;
   }
 
-  /** When the next of the visible notifications expires, µs since 1970. */
-  expiresUs(): number | undefined {
+  /** When the next of the visible notifications expires, µs since 1970; undefined where none is visible. */
+  nextExpiresAtUs(): number | undefined {
     const times = this.items.map(({ expires }) => expires);
     return times.length === 0 ? undefined : Math.min(...times);
   }
@@ -45,10 +45,11 @@ export class ReadList {
 export const oldestVisible = ({ items }: ReadList): number => items.at(-1)?.position ?? 0;
 
 /**
- * Up to where all may count as read, where all that a list has up to `position` is. What is published later gets a position behind `last`,
- * whatever the clocks of the servers say; it may be before one that was planned and is visible by now.
+ * The highest position up to which all notifications of a list may count as read, now and later, where the reader has read all up to
+ * `position`. It is never after the list's `last`: what is published later gets a position after `last`, whatever the clocks of the servers
+ * say, but perhaps one before that of a scheduled notification which is visible by now.
  */
 export const watermarkUpTo = (position: number, { last }: StoredList): number => Math.max(0, Math.min(position, last));
 
-/** Up to where a list has nothing any more, so that no mark of it is needed. */
+/** The highest position before the list's oldest notification: no mark is needed for what is not in the list any more. 0 for an empty list. */
 export const gonePositions = (list: StoredList): number => watermarkUpTo((list.items.at(-1)?.position ?? 1) - 1, list);

@@ -16,6 +16,8 @@ const NOTHING: ReadState = { upTo: 0, positions: new Set() };
 /** The field of the hash `seen` with the time at which its subject first asked for notifications. The fields of lists begin with `g:`, or are `@`. */
 export const SINCE = ':since';
 const OWN = '@';
+/** Characters of base64url: 96 bits, of which no two groups' are the same. */
+const HASH_LENGTH = 16;
 
 /**
  * The field of the hash `seen` for the list of a group, or, without `group`, for the subject's own list. With a secret the field has an
@@ -25,7 +27,7 @@ export function seenField(group: string | undefined, secret: string | undefined)
   if (group === undefined) return OWN;
   if (secret === undefined) return `g:${group}`;
   const hash = createHmac('sha256', secret).update(`intelligent-session group:${group}`).digest('base64url');
-  return `g:${hash.slice(0, 16)}`;
+  return `g:${hash.slice(0, HASH_LENGTH)}`;
 }
 
 /** The hash `seen` of a subject, as it was read from Redis. */

@@ -76,7 +76,7 @@ export function besideKey(prefix: string, key: string): string {
   const [tagged, untagged] = formsBeside(prefix, key);
   if (calculateSlot(tagged) === slot) return tagged;
   if (calculateSlot(untagged) === slot) return untagged; // the key has a hash tag of its own
-  // A key with a lone brace can't be a hash tag. Some number has the same slot.
+  // A key with a lone brace can't be a hash tag. There are 16,384 slots, so one of a million numbers has the same slot.
   for (let n = 0; n < 1_000_000; n++) if (calculateSlot(`{${n}}`) === slot) return formsBeside(prefix, key, n)[2];
   return tagged;
 }

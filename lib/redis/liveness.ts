@@ -139,7 +139,9 @@ type Servers = Pick<RedisTarget, 'masters'>;
 export const distanceMsOf = (target: Servers): number =>
   Math.max(0, ...target.masters().map((client) => watched.get(client)?.distanceMs ?? 0));
 
+/** A new connection takes some four round trips: TCP, TLS, AUTH and INFO. */
 const CONNECT_ROUND_TRIPS = 4;
+/** ioredis' pause before it connects again is at most about as long (retryStrategy in roles.ts). */
 const RECONNECT_SPARE_MS = 250;
 
 /** How long a lost connection may take until it is ready again, ms. */

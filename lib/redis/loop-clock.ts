@@ -1,3 +1,4 @@
+/** The clock's resolution: fine enough for limits of 100 ms and more. */
 const TICK_MS = 20;
 /** No tick counts for more: while the event loop is blocked nothing can be read, so a stall is not Redis' delay. */
 const LONGEST_TICK_MS = 40;

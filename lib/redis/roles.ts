@@ -1,8 +1,15 @@
 import type { RedisOptions } from 'ioredis';
 
+/**
+ * What a connection is for: ordinary commands; commands that block until something comes (BLPOP); SUBSCRIBE; or the invalidations of CLIENT
+ * TRACKING, which the near cache hears.
+ */
 export type Role = 'commands' | 'blocking' | 'subscriber' | 'tracking';
 
-/** Does the error say that the server has become a replica? Redis 6.2 wraps it where a script sent the command. */
+/**
+ * Does the error say that the server has become a replica? A write gets READONLY, and a command that blocks UNBLOCKED. Redis 6.2 puts other
+ * words before it where a script sent the command.
+ */
 export const tellsOfReplica = (message: string): boolean =>
   /^(READONLY|UNBLOCKED)|^(@user_script|ERR Error running script).*-READONLY/.test(message);
 
@@ -15,7 +22,9 @@ const everyRole: RedisOptions = {
   maxRetriesPerRequest: 0,
   autoResubscribe: false,
   autoResendUnfulfilledCommands: false,
+  // at most so many ms between two tries while Redis loads its data
   maxLoadingRetryTime: 200,
+  // the pause before a connection is made again, ms: it doubles from 20 to 250, with a random part so that processes do not all come at once
   retryStrategy: (times) => Math.min(20 * 2 ** Math.min(times, 5), 250) + Math.random() * 20,
   reconnectOnError: (error) => tellsOfReplica(error.message),
   lazyConnect: false,
@@ -35,6 +44,7 @@ export const roleOptions: Record<Role, RedisOptions> = {
   commands: everyRole,
   blocking: waiting,
   subscriber: waiting,
+  // with RESP2, invalidations arrive as messages of a channel, which is what near-cache.ts subscribes to
   tracking: { ...waiting, protocol: 2 },
 };
 

@@ -100,12 +100,14 @@ class SentinelWatch {
       ...(password !== undefined && { password }),
       ...(tls && { tls }),
       ...(ipFamily !== undefined && { family: ipFamily }),
+      // RESP2, which every Sentinel speaks
       protocol: 2,
       replyMapping: 'legacy',
       enableReadyCheck: false,
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       connectTimeout: CONNECT_MS,
+      // a lost connection is not made again: the next Sentinel is tried
       retryStrategy: () => null,
     });
     this.#sentinel = sentinel;

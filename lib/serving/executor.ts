@@ -4,7 +4,7 @@ import type { Metrics, PromRegistry } from '../metrics/metrics.js';
 /**
  * Why a request went unanswered: no worker listens; none answered in time; none has for some time, so that nobody waited
  * (`circuit`); the stream or a queue is full (`shed`); every connection of the list form is taken (`busy`); Redis can't be
- * reached or refused (`redis`); the command failed; the executor is closed; the session's id can't be sent (`session-id`).
+ * reached or refused (`redis`); the command failed; the executor is closed; the session's id is empty, or longer than 512 characters (`session-id`).
  */
 export type DegradedReason =
   'no-worker' | 'timeout' | 'circuit' | 'shed' | 'busy' | 'redis' | 'failed' | 'closed' | 'session-id';

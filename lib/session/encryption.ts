@@ -19,8 +19,11 @@ const NO_ENCRYPTION: Encryption = { encrypt: (_, text) => text, decrypt: (_, val
 
 /** The beginning of every encrypted value names its format. */
 const FORMAT = 'e2.';
+/** The lengths that NIST SP 800-38D recommends for GCM: of the initialization vector, and of the authentication tag. */
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
+/** The length of a key of AES-256. */
+const KEY_BYTES = 32;
 
 /**
  * AES-256-GCM: a value is `e2.` and the base64url of IV, tag and ciphertext. The key in Redis is authenticated with it, so that
@@ -29,7 +32,7 @@ const TAG_BYTES = 16;
 export function encryptionOf(options: EncryptionOptions | undefined, prefix: string): Encryption {
   if (!options) return NO_ENCRYPTION;
   const keys = options.secrets.map((secret) =>
-    Buffer.from(hkdfSync('sha256', secret, 'intelligent-session', 'session data', 32)),
+    Buffer.from(hkdfSync('sha256', secret, 'intelligent-session', 'session data', KEY_BYTES)),
   );
   const keyInRedis = (sid: string) => Buffer.from(sessionKey(prefix, sid));
   return {

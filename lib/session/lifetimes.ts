@@ -58,7 +58,10 @@ export class Lifetimes {
     return Math.round((session.cookie?.originalMaxAge ?? 0) / 1000) || 0;
   }
 
-  /** How long an expiry that was just renewed is left as it is. */
+  /**
+   * How long an expiry that was just renewed is left as it is, ms: 1 % of the ttl, five minutes at most, where the option `touchAfter` says
+   * nothing. Where it does, at most a quarter of the ttl, so that no session ends while its visitor is there.
+   */
   touchAfterMs(ttlMs: number): number {
     const { touchAfterSeconds } = this.options;
     return touchAfterSeconds === undefined

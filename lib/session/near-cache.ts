@@ -6,9 +6,10 @@ import { INVALIDATIONS } from '../redis/channels.js';
 import { endConnection } from '../redis/end-connection.js';
 import type { RedisTarget } from '../redis/target.js';
 
-const PING_INTERVAL_MS = 15;
 /** A value is served only if this process surely knows of every write that is older than this. */
 const FRESH_MS = 50;
+/** Three PINGs in FRESH_MS, so that one which is answered late does not empty the cache. */
+const PING_INTERVAL_MS = 15;
 
 /**
  * Keeps the stored values of sessions in this process. Redis says which keys were written: CLIENT TRACKING in broadcast mode for

@@ -2,18 +2,18 @@ import { type SessionData, Store } from 'express-session';
 import { WarnOnce } from '../errors/warnings.js';
 import type { PromRegistry } from '../metrics/metrics.js';
 import { checkIsObject, optionsOf } from '../options/check-arguments.js';
-import { expiredChannel } from '../redis/channels.js';
 import type { RedisClient } from '../redis/client.js';
 import { corkWrites } from '../redis/cork-writes.js';
 import { endConnection } from '../redis/end-connection.js';
 import { wasLost } from '../redis/lost-connection.js';
 import { openTarget } from '../redis/open-target.js';
-import { Subscriber } from '../redis/subscriber.js';
+import type { Subscriber } from '../redis/subscriber.js';
 import type { RedisTarget } from '../redis/target.js';
 import { onConnectionFault } from '../redis/connection-faults.js';
 import { CLOSE_TIMEOUT_MS } from '../redis/unfinished-work.js';
 import { asThrown, throwingAsThrown } from './application-functions.js';
 import { assembleStore } from './assemble-store.js';
+import { watchExpiredSessions } from './expired-sessions.js';
 import { generateFor, onGenerated } from './generate-session.js';
 import { type RedisSessionStoreOptions, resolveStoreOptions } from './options.js';
 import { type Callback, checkCallback, GIVEN_TO_CALLBACK, StoreCalls } from './store-calls.js';
@@ -64,7 +64,7 @@ export class RedisSessionStore extends Store {
     this.#calls = new StoreCalls(availability, waitMs, (error) => this.#events.fault(error));
     this.#layers = assembleStore(options, this.#target, this.#calls, this.#events);
     if (this.#layers.lifetimes.absolute.isLimited) this.#beginWhenGenerated();
-    if (expiredEvents) this.#expired = this.#watchExpired();
+    if (expiredEvents) this.#expired = watchExpiredSessions(this.#target, this.#layers.keys, this.#events);
   }
 
   /** Of a fault that nobody listens to, a person reads once. While Redis is away, one line tells it all. */
@@ -303,20 +303,5 @@ export class RedisSessionStore extends Store {
       absolute.begin(session);
       absolute.watchCookie(session);
     });
-  }
-
-  /** Emits `ended` and `expired` when Redis tells that a session has expired. */
-  #watchExpired(): Subscriber {
-    const { keys } = this.#layers;
-    const expired = new Subscriber(this.#target, [expiredChannel(this.#target.database)]);
-    expired.on('message', (_channel, key: string) => {
-      if (!keys.isSession(key)) return;
-      throwingAsThrown(() => {
-        this.#events.ended(keys.sidOf(key), keys.sidOf(key));
-        this.#events.session('expired', keys.sidOf(key));
-      });
-    });
-    expired.on('fault', (error) => this.#events.fault(error));
-    return expired;
   }
 }

@@ -32,6 +32,7 @@ export interface SessionState {
   sending?: Snapshot | undefined;
 }
 
+/** One session object with more saves than that without an answer is a page that saves in a loop while Redis is away. */
 const MAX_UNANSWERED = 20;
 
 /** Keeps a save that may stand in Redis or not: the first one and the latest ones. */

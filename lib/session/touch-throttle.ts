@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 
+/** How many sessions are remembered. One that is forgotten is touched once too often, which costs a PEXPIRE. */
 const REMEMBERED = 50_000;
 
 /** Lets this process touch a session once in a while only, unless the session's lifetime has changed since. */

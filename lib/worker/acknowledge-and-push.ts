@@ -1,15 +1,15 @@
 import type { Ending } from '../intelligence/script-calls.js';
-import { GROUP } from '../transport/protocol.js';
+import { GROUP, INBOX_TTL_MS, REPLY_TTL_MS } from '../transport/protocol.js';
 import { loadScript } from '../redis/load-script.js';
 import { TOO_MUCH, unpushed } from '../transport/replies/push.js';
 import type { Undrained } from '../transport/replies/undrained.js';
 import type { WorkerTask } from '../transport/worker-task.js';
 
-/** The ending of a worker's script on one Redis: the script itself acknowledges a stream's entry, and pushes the answer. */
+/** The last part of a worker's script on one Redis: the script itself acknowledges a message's stream entry, and pushes the answer. */
 export class AcknowledgeAndPush implements Ending<WorkerTask> {
   readonly lua = [
+    `local GROUP, INBOX_TTL_MS, REPLY_TTL_MS = '${GROUP}', ${INBOX_TTL_MS}, ${REPLY_TTL_MS}`,
     loadScript('lib/transport/replies/push-answers.lua'),
-    `local GROUP = '${GROUP}'`,
     loadScript('lib/worker/acknowledge-and-push.lua'),
   ].join('\n');
 
@@ -19,7 +19,7 @@ export class AcknowledgeAndPush implements Ending<WorkerTask> {
   ) {}
 
   begin(keys: string[]) {
-    /** The place of a list or a stream among the call's keys, which it has once. */
+    /** The numbers of lists and streams among KEYS, which count from 1. Each key is there once. */
     const numbers = new Map<string, number>();
     const numberOf = (key: string): number => {
       const number = numbers.get(key) ?? keys.push(key);
@@ -44,6 +44,7 @@ export class AcknowledgeAndPush implements Ending<WorkerTask> {
   noted(name: string, text: string): void {
     if (name === 'unpushed') this.onUnpushed(unpushed(text));
     if (name !== 'pushed') return;
+    // A key may have spaces.
     const [ttlMs = '', before = '', count = '', bytes = '', ...key] = text.split(' ');
     this.undrained.pushed(key.join(' '), Number(ttlMs), Number(before), Number(count), Number(bytes));
   }

@@ -86,7 +86,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#log = log ?? { info: toDebug, warn: toDebug };
     this.#target = openTarget(redis);
     this.#client = this.#target.client;
-    // What nobody has keyed before are the pages of named combos: whoever asks keys everything else.
+    // With an `itemSecret` Express processes key the pages that they send. This worker itself keys the pages of its named combos alone.
     const shape = { ...this.#options, keysItems: combos.length > 0 };
     this.#shape = new SharedShape(this.#client, namespace, shape, (error) => this.#fault(error, 'shape'));
     this.#replies = new Replies(this.#client, (error) => this.#fault(error, 'reply'));
@@ -140,6 +140,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   #makeExecutor(source: Source, context: CommandContext): ScriptExecutor<WorkerTask> {
+    // On one Redis the script itself acknowledges and answers. In a Cluster its keys and the list for an answer are on several nodes.
     const ending = this.#target.sharesCalls
       ? new AcknowledgeAndPush(this.#replies.undrained, (error) => this.#fault(error, 'reply'))
       : toCaller;

@@ -16,6 +16,17 @@ describe('the deduplication token of a request', () => {
     );
   });
 
+  it('is the same with zeros before the number, which then does not ascend (WIRE.md)', () => {
+    expect(dedupToken('s~01')).to.equal(dedupToken('s~1'));
+    expect(dedupToken('s~000010')).to.equal(dedupToken('s~10'));
+    expect(dedupToken('s~10')).to.not.equal(dedupToken('s~1'));
+    expect(dedupToken('s~0000001')).to.not.equal(dedupToken('s~1')); // seven digits are no number
+  });
+
+  it('is of another form where the sender’s name is missing, or has a ~', () => {
+    for (const id of ['~1', 'a~b~1', '~~1']) expect(dedupToken(id), id).to.match(/^[\w-]{5}![\w-]{5}$/);
+  });
+
   it('is eleven characters of any other id, and never of a number', () => {
     fc.assert(
       fc.property(fc.string(), (id) => {

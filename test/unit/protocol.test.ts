@@ -12,6 +12,7 @@ import {
   formatRequestId,
   parseChannel,
   parseRequestId,
+  replyListOf,
   requestOf,
 } from '../../lib/transport/protocol.js';
 
@@ -51,6 +52,29 @@ describe('the wire', () => {
       fc.property(anyString, anyString, (group, subject) => {
         expect(changesChannel('', { group }).split(':')).to.have.lengthOf(3);
         expect(changesChannel('', { group })).to.not.equal(changesChannel('', { subject }));
+      }),
+    );
+  });
+
+  it('gives every answer of a list the same expiry: no inbox’s key is a single request’s, whatever a command is called', () => {
+    const inbox = fc.stringMatching(/^[\w-]{8,64}$/);
+    fc.assert(
+      fc.property(inbox, anyString, anyString, fc.nat(9_000), (inbox, sid, id, budgetMs) => {
+        const rids = [
+          { id, replyTo: { inbox }, budgetMs },
+          { id: `${id}2`, replyTo: { inbox }, budgetMs: 5 },
+          { id: inbox, replyTo: 'list' },
+          { id, replyTo: 'list', budgetMs },
+        ] as const;
+        const [first, second, ...single] = rids.map((rid) =>
+          replyListOf('', parseChannel('', channelOf('', requestOf('inbox', sid, formatRequestId(rid))))),
+        );
+        expect(second?.key).to.equal(first?.key);
+        expect([first?.ttlMs, second?.ttlMs]).to.deep.equal([5_000, 5_000]);
+        for (const list of single) {
+          expect(list?.ttlMs).to.equal(500);
+          expect(list?.key).to.not.equal(first?.key);
+        }
       }),
     );
   });

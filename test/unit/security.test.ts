@@ -24,14 +24,12 @@ function limits(): Limit[] {
 /** What a constant, or an option's default, is in the code: numbers and names of the same file. */
 function valueOf(file: string, name: string): number {
   const source = read(file);
-  const lua = /local SHORT, LONGEST = (\d+), (\d+)/.exec(source);
-  if (lua) return Number(lua[name === 'SHORT' ? 1 : 2]);
   const constant = new RegExp(`(?:const|local) ${name} = ([^;\\n]+)`).exec(source)?.[1];
   const option = new RegExp(
     `^ +${name}: v\\.pipe\\(\\s*v\\.optional\\((?:check\\.)?\\w+\\([^)]*\\), ([^)]+)\\)`,
     'm',
   ).exec(source)?.[1];
-  const text = (constant ?? option ?? '').trim();
+  const text = (constant ?? option ?? '').replace(/ --.*/, '').trim(); // A comment of Lua's may follow.
   if (text === '') throw new Error(`${file} has no ${name}`);
   return text.split('*').reduce((product, factor) => {
     const [dividend = '', divisor = '1'] = factor.split('/').map((part) => part.trim());

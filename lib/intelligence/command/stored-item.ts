@@ -53,6 +53,8 @@ function fingerprintOf(item: string): string {
 export const keyItem = (secret: string, subject: string, item: string): string =>
   sealFingerprint(secret, subject, keyedFingerprint(secret, item));
 
+/** A longer text is not remembered, so that the memory which the cache takes is bounded. */
+const MAX_REMEMBERED_LENGTH = 1_024;
 const remembered = new LRUCache<string, Buffer>({ max: MAX_REMEMBERED });
 
 /** HMACs with the secret, of which the latest are remembered: pages are shared, and a visitor has many. */
@@ -61,7 +63,7 @@ function hmac(secret: string, text: string): Buffer {
   let digest = remembered.get(name);
   if (!digest) {
     digest = createHmac('sha256', secret).update(text).digest();
-    if (name.length <= 1024) remembered.set(name, digest);
+    if (name.length <= MAX_REMEMBERED_LENGTH) remembered.set(name, digest);
   }
   return digest;
 }

@@ -5,6 +5,7 @@ import { createHash, createHmac, randomBytes } from 'node:crypto';
 
 /** The end of a user's subject. No id that express-session makes has it. */
 const USER_MARK = '~';
+/** The 43 characters that 32 bytes of SHA-256 are in base64url, and the mark. */
 const USER_LENGTH = 44;
 
 /**
@@ -19,7 +20,7 @@ export function userSubject(user: string, secret: string | undefined): string {
 export const isUserSubject = (subject: string): boolean =>
   subject.length === USER_LENGTH && subject.endsWith(USER_MARK);
 
-/** A subject for who was logged out, and has the same session on. */
+/** A subject for a visitor who was logged out and goes on with the same session. 18 random bytes are 24 characters, so it is no user's. */
 export const newAnonymousSubject = (): string => randomBytes(18).toString('base64url');
 
 const { toString: objectToString } = Object.prototype;

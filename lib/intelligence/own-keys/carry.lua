@@ -1,8 +1,8 @@
--- Carries the keys of an application's commands to the user who has logged in, where both are on one server: at once, so that whoever
--- does it again finds nothing.
--- KEYS   of the anonymous subject: own, gone; of the user's: own, gone
--- ARGV   [1] as JSON: user, the user's subject; ttl of it in ms; messageAgeMs: how long `gone` stays
--- Reply  how many there were, then what could not be merged
+-- Carries the keys of an application's commands from an anonymous visitor to the user as whom the visitor has logged in, where both are on one
+-- server (in a Cluster: set-aside.lua). It is one step, so a call that is repeated finds nothing more to carry.
+-- KEYS   of the anonymous visitor: own, gone; of the user: own, gone
+-- ARGV   [1] as JSON: user, the user's subject; ttl of the user's data in ms; messageAgeMs: how long `gone` stays, ms
+-- Reply  how many keys there were, then the names that could not be merged, each with the reason
 local from, from_gone, own, gone = unpack(KEYS)
 local message = messages
 local to = redis.call('GET', from_gone)

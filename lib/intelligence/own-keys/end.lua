@@ -1,7 +1,9 @@
--- After an application's command has run: its keys expire with the subject. Where that has ended meanwhile, they go.
+-- Is called after an application's command has run. Its keys get the expiry of the subject's data; where the subject has ended meanwhile, they
+-- are removed.
 -- KEYS   own, gone
--- ARGV   as begin.lua has them
--- Reply  { 'kept' }; { 'gone' }; { 'moved', the user's subject }: what is there is to be carried
+-- ARGV   [1] as JSON: ttl of the subject's data in ms; names and merges of the command's keys (note-own.lua); sentMs, as has_ended() takes it
+-- Reply  { 'kept' }; { 'gone' }: the keys are removed; { 'moved', the user's subject }: the visitor has logged in, and the keys are to be
+--        carried to the user
 local own, gone, message = KEYS[1], KEYS[2], messages
 local ended, to = has_ended(gone, message)
 if ended == 'gone' then

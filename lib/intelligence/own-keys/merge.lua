@@ -1,12 +1,16 @@
--- Merges the keys of an anonymous visitor's into a user's, who has logged in. Behind the prelude and own-keys.lua.
+-- Functions that merge the keys which an application's commands keep of an anonymous visitor into those of the user as whom the visitor has
+-- logged in: carry.lua and take-over.lua call merge_all(). The script has prelude.lua and own-keys.lua before these lines.
+
+-- Gives a function that stores the union of two keys at the second one, by a command of Redis that takes the expiry away.
 local function union_of(command, how)
   return function(from, to)
-    local left = redis.call('PTTL', to) -- what stores a result takes the expiry away
+    local left = redis.call('PTTL', to)
     if how then redis.call(command, to, 2, to, from, 'AGGREGATE', how) else redis.call(command, to, to, from) end
     if left > 0 then redis.call('PEXPIRE', to, left) end
   end
 end
 
+-- Gives a function that calls act(to, field, value) for each field of a hash.
 local function each_field(act)
   return function(from, to)
     local fields = redis.call('HGETALL', from)
@@ -14,6 +18,7 @@ local function each_field(act)
   end
 end
 
+-- Is this the number that INCRBY or HINCRBY answers, and no error?
 local function is_done(reply) return type(reply) == 'number' end
 
 -- Of numbers that are no integers; nothing where one is no number. Redis 6.2 crashes where a script calls HINCRBYFLOAT.
@@ -22,7 +27,8 @@ local function sum_of(one, other)
   return one and other and ('%.17g'):format(one + other)
 end
 
--- By how they merge, and the type of both keys. What is no number is not added: the user's value stays.
+-- For each way to merge, and the type that both keys have, what merges the key `from` into `to`. What is no number is not added: the user's
+-- value stays.
 local MERGES = {
   union = {
     set = union_of('SUNIONSTORE'),
@@ -32,7 +38,7 @@ local MERGES = {
   },
   sum = {
     string = function(from, to)
-      local number = redis.call('GETRANGE', from, 0, 63)
+      local number = redis.call('GETRANGE', from, 0, 63) -- no number is longer: a long string is not read as a whole
       if is_done(redis.pcall('INCRBY', to, number)) then return end
       local sum = sum_of(redis.call('GETRANGE', to, 0, 63), number)
       if sum then redis.call('SET', to, sum, 'KEEPTTL') end
@@ -46,7 +52,8 @@ local MERGES = {
   },
 }
 
--- Merges one key; the visitor's is gone then. What has no rule stays as the user has it, and is told: the types of both.
+-- Merges one key, and removes the visitor's. Where there is no way to merge keys of these types, the user's stays as it is, and the names of
+-- both types are given.
 local function merge_own(merge, from, to)
   local ours = type_of(from)
   if ours == 'none' then return nil end
@@ -63,7 +70,8 @@ local function merge_own(merge, from, to)
   return told
 end
 
--- Merges several into a user's: `from` says the key of a name, `merges` how each is merged. Gives what could not be.
+-- Merges several keys into a user's. Takes the key of the user's hash `own`; the names, and how each is merged; a function that gives the
+-- visitor's key of a name; the ttl of the user's data in ms. Gives a list of texts: the names that could not be merged, and why.
 local function merge_all(own, names, merges, from, ttl)
   local faults, fields = {}, {}
   for i, name in ipairs(names) do

@@ -1,4 +1,6 @@
--- Notes the names of a command's keys, and how each is merged. The note lives as long as what it tells of, at least.
+-- A function that notes the names of a command's keys in the hash `own`, and how a login merges each, so that whoever erases or carries the
+-- subject's data finds them. The hash lives at least as long as the keys.
+-- Takes the key of the hash, and a message: names and merges, two lists of equal length; ttl of the subject in ms.
 local function note_own(own, message)
   local known = redis.call('HMGET', own, unpack(message.names))
   local fields = {}

@@ -1,13 +1,14 @@
--- Keys of an application's own commands. A subject's hash `own` has their names and how a login merges each; the key of a name is
--- the hash's name, a colon and the name.
+-- Functions on the keys that an application's own commands keep of a subject. The subject's hash `own` has their names, and how a login merges
+-- each; the key of a name is the hash's key, a colon and the name.
 
--- The names. What is no hash has none.
+-- Gives the names in the hash `own`; none where the key is no hash.
 local function own_names(own)
   local names = redis.pcall('HKEYS', own)
   return names.err and {} or names
 end
 
--- Lets these keys live for `ms`, where they would live for less than `least`. One without an expiry gets one.
+-- Renews the expiry of the hash `own` and of all keys that it names: each key that would live for less than `least` ms, or has no expiry, lives
+-- for `ms` from now on.
 local function keep_own(own, least, ms)
   local names = own_names(own)
   if #names == 0 then return end

@@ -1,9 +1,11 @@
--- Sets aside, in a Cluster, the keys of an application's commands of an anonymous visitor who has logged in.
+-- Renames the keys that an application's commands keep of an anonymous visitor who has logged in, and gives their values. Only in a Cluster,
+-- where the visitor's keys and the user's may be on two nodes: take-over.lua brings the values there, and clear-aside.lua removes the
+-- renamed keys.
 -- KEYS   of the anonymous subject: own, gone
--- ARGV   [1] as JSON: user, the user's subject; id of this setting aside; messageAgeMs: how long `gone` stays; asideMs: how long what is
---        set aside does
--- Reply  nothing where there is nothing to carry; else the id of what is set aside, and by turns a name, how it is merged, and the
---        value as DUMP gives it. The same again, until clear-aside.lua has removed that.
+-- ARGV   [1] as JSON: user, the user's subject; id, a random name of this call; messageAgeMs: how long `gone` stays, ms; asideMs: how
+--        long the renamed keys stay, ms
+-- Reply  nothing where there is nothing to carry; else the id of the call that has renamed the keys, and by turns a name, how it is merged,
+--        and the value as DUMP gives it. A further call gives the same until clear-aside.lua has removed the keys.
 local own, gone, message = KEYS[1], KEYS[2], messages
 local to = redis.call('GET', gone)
 if to and to ~= message.user then return {} end

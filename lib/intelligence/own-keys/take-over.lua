@@ -1,8 +1,10 @@
--- Merges into a user's keys what set-aside.lua gave, in a Cluster. Once: what was merged is noted beside what else was carried.
--- KEYS   of the user's: own, gone, merged
--- ARGV   [1] as JSON: aside, what tells the anonymous subject and the setting aside; names and merges; ttl in ms; asideMs
+-- Merges into a user's keys the values that set-aside.lua gave, in a Cluster. A call that is repeated merges nothing twice: the sorted set
+-- `merged` has what was merged, each with the time (seconds since 1970) until which it is remembered.
+-- KEYS   of the user: own, gone, merged
+-- ARGV   [1] as JSON: aside, a text with the anonymous subject and the id that set-aside.lua gave; names and merges, two lists of equal
+--        length; ttl of the user's data in ms; asideMs: how long that is remembered, ms
 --        [2 …] the values, as DUMP gave them
--- Reply  how many were merged, then what could not be
+-- Reply  how many keys were merged, then the names that could not be merged, each with the reason
 local own, gone, merged = KEYS[1], KEYS[2], KEYS[3]
 local message = messages
 redis.call('ZREMRANGEBYSCORE', merged, '-inf', clock())

@@ -1,5 +1,10 @@
--- Works on messages, in their order: each whole or not at all, and none harmed by another's fault. Before this text stand the
--- Bloom filter's functions, `commands`, the names of each command's keys, and an ending: what becomes of an answer.
+-- The script's main part: works on messages in their order. A message whose command raises an error does not end the others.
+-- The script defines before these lines: the Bloom filter's functions; `commands` (prelude.lua); `key_names`, the names of each command's
+-- keys; and the functions of an ending, which say what becomes of answers (to-caller.lua, or acknowledge-and-push.lua):
+--   take(message)             may this message be worked on?
+--   deliver(message, answer)  sends or keeps an answer, and gives what the reply has for the message
+--   refuse(message)           the command has failed
+--   finish(note)              all messages are done; `note` adds a note on the call to the reply
 -- KEYS     of each message its command's keys; the ending may have more
 -- ARGV[1]  messages, a JSON array: command; key, where its keys begin in KEYS; ttl of its session in ms; waits: does somebody
 --          wait for the answer; the command's arguments; what the ending needs

@@ -5,9 +5,11 @@ import { type InboxItem, inboxKey } from '../protocol.js';
 import { endConnection } from '../../redis/end-connection.js';
 import type { RedisTarget } from '../../redis/target.js';
 
+/** A blocking read ends after this long at most: liveness.ts takes a connection for dead that is silent for 2 s. */
 const BLOCK_SECONDS = 0.5;
-/** One BLMPOP takes so many. */
+/** One read takes so many answers at most, so that its reply is parsed in a moment. */
 const ANSWERS_PER_READ = 256;
+/** The pause before a new connection where Redis has refused to read: it may refuse again at once. */
 const RETRY_DELAY_MS = 100;
 
 /**

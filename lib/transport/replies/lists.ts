@@ -5,8 +5,9 @@ import { endConnection } from '../../redis/end-connection.js';
 import { LoopTimeout, loopNowMs } from '../../redis/loop-clock.js';
 import type { RedisTarget } from '../../redis/target.js';
 
+/** A blocking read ends after this long at most: liveness.ts takes a connection for dead that is silent for 2 s. */
 const BLOCK_SECONDS = 0.5;
-/** So many requests may wait for a connection, and for so long at most. */
+/** How many requests may wait for a connection of the pool at once, and for how long: their visitors wait as long for their pages. */
 const MAX_WAITING = 1_000;
 const MAX_WAIT_MS = 1_000;
 

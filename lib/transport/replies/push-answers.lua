@@ -1,17 +1,19 @@
--- A function that pushes answers to a list. It stands before acknowledge-and-push.lua, and in a script of its own (push.ts). Only a list
--- that a worker has made is pushed to: one that never expires, or later than a worker lets it, is somebody else's; and a list of one
--- request is made once.
-local redis = redis
-local SHORT, LONGEST = 1000, 10000
+-- A function that pushes answers to a list, in the scripts of acknowledge-and-push.lua and push.ts. It pushes only to a list that a worker has
+-- made: a list that never expires, or later than a worker would let it, is somebody else's; and a list of one request gets one push.
+-- The script defines before these lines REPLY_TTL_MS: after how many ms a list of one request expires (protocol.ts).
+local redis = redis -- a local is found faster than a global
+local RENEWED_LENGTH = 1000 -- a list of more answers is not being drained: its expiry is no longer renewed
+local MAX_LENGTH = 10000 -- of a longer list the oldest answers are removed
 
--- Takes the key; its expiry in ms (500: a list of one request); the answers. Gives what is wrong, or nothing; how many were there before.
+-- Takes the key; the list's expiry in ms; the texts to push, in a list. Gives an error's text, or nil and how many were there before.
 local function push_answers(key, ttl, answers)
   local left = redis.call('PTTL', key)
-  if left ~= -2 and (ttl == 500 or left == -1 or left > ttl) then return 'a list that is not ours stands where answers go' end
-  local pushed = redis.pcall('RPUSH', key, unpack(answers))
-  if type(pushed) == 'table' then return pushed.err end
-  -- Nobody drains a list that is longer than this, so that it may expire.
-  if pushed - #answers < SHORT then redis.call('PEXPIRE', key, ttl) end
-  if pushed > LONGEST then redis.call('LTRIM', key, -LONGEST, -1) end
-  return nil, pushed - #answers
+  local exists = left ~= -2
+  if exists and (ttl == REPLY_TTL_MS or left == -1 or left > ttl) then return 'a list that is not ours stands where answers go' end
+  local length = redis.pcall('RPUSH', key, unpack(answers))
+  if type(length) == 'table' then return length.err end
+  local length_before = length - #answers
+  if length_before < RENEWED_LENGTH then redis.call('PEXPIRE', key, ttl) end
+  if length > MAX_LENGTH then redis.call('LTRIM', key, -MAX_LENGTH, -1) end
+  return nil, length_before
 end

@@ -2,7 +2,7 @@ import { IntelligentSessionError } from '../../errors/errors.js';
 import type { RedisClient } from '../../redis/connect.js';
 import { loadScript } from '../../redis/load-script.js';
 import { Script } from '../../redis/run-script.js';
-import type { ReplyList } from '../protocol.js';
+import { REPLY_TTL_MS, type ReplyList } from '../protocol.js';
 import { Undrained } from './undrained.js';
 
 /** What PTTL answers of a key that is not there. */
@@ -11,14 +11,15 @@ const NO_KEY = -2;
 const MAX_ANSWERS = 1_000;
 const MAX_CHARACTERS = 262_144;
 const script = new Script<string | number>(
-  `${loadScript('lib/transport/replies/push-answers.lua')}
+  `local REPLY_TTL_MS = ${REPLY_TTL_MS}
+${loadScript('lib/transport/replies/push-answers.lua')}
 local wrong, before = push_answers(KEYS[1], tonumber(ARGV[1]), { unpack(ARGV, 2) })
 return wrong or before`,
 );
 
 /** Pushes the answers that no script pushes itself: those of one turn of the event loop go to each list in one RPUSH. */
 export class Replies {
-  // PTTL is what the scripts ask of these lists, too: a worker's account needs no further right.
+  /** Bounds the bytes of answers that nobody fetches. It asks by PTTL, as the scripts do: a worker's account needs no further right. */
   readonly undrained = new Undrained(async (key) => (await this.client.pttl(key)) !== NO_KEY);
   /** By the list's key. */
   readonly #waiting = new Map<string, { readonly texts: string[]; readonly ttlMs: number }>();

@@ -4,12 +4,13 @@ import { INBOX_TTL_MS, REPLY_TTL_MS } from '../protocol.js';
 const MAX_INBOX_BYTES = 96 * 1024 * 1024;
 /** All lists together from which nobody has been seen to fetch anything hold so many bytes at most. */
 const MAX_UNDRAINED_BYTES = 32 * 1024 * 1024;
-/** An inbox of more answers is not kept alive (push-answers.lua): one that is shorter than before may have expired. */
-const KEPT_ALIVE = 1_000;
+/** The expiry of an inbox with more answers is not renewed (push-answers.lua), so one that is shorter than before may have expired meanwhile. */
+const RENEWED_LENGTH = 1_000;
 /** From so many bytes on, Redis is asked whether somebody has fetched from the lists of single requests. */
 const CHECKED_FROM_BYTES = MAX_UNDRAINED_BYTES / 4;
+/** Redis is asked about so many lists at a time, the oldest ones: one command each, in one round trip. */
 const LISTS_PER_CHECK = 256;
-/** What Redis needs for a list besides its answers. */
+/** Some bytes that Redis needs for a list and its key, besides the answers. */
 const LIST_BYTES = 200;
 /** So many inboxes are remembered as drained. */
 const MAX_INBOXES = 10_000;
@@ -30,6 +31,7 @@ export class Undrained {
   readonly #drained = new Set<string>();
   /** By key, the list first that was pushed to longest ago. */
   readonly #inboxes = new Map<string, List>();
+  /** The lists of single requests, in the same order. */
   readonly #lists = new Map<string, List>();
   /** In all lists that are not drained. */
   #bytes = 0;
@@ -40,7 +42,7 @@ export class Undrained {
   /** `exists`: does Redis have the list? */
   constructor(readonly exists: (key: string) => Promise<boolean>) {}
 
-  /** May an answer of so many bytes be pushed there? */
+  /** May an answer of so many bytes be pushed there? A list that expires after REPLY_TTL_MS is one of a single request, another is an inbox. */
   allows(key: string, ttlMs: number, bytes: number): boolean {
     this.#forget(this.#inboxes, INBOX_TTL_MS);
     this.#forget(this.#lists, REPLY_TTL_MS);
@@ -56,7 +58,8 @@ export class Undrained {
     const pushedMs = performance.now();
     // Another worker's answers may be among those that are left: their bytes are estimated by their number.
     const share = list === undefined ? 0 : Math.min(1, before / list.length);
-    if (list && share < 1 && list.length <= KEPT_ALIVE && pushedMs - list.pushedMs < INBOX_TTL_MS / 2)
+    // Fewer answers stand there than after the last push, and they can't have expired since: somebody has fetched some.
+    if (list && share < 1 && list.length <= RENEWED_LENGTH && pushedMs - list.pushedMs < INBOX_TTL_MS / 2)
       this.#setDrained(key);
     const left = list === undefined ? 0 : list.bytes * share;
     const now = { bytes: left + bytes, length: before + count, pushedMs };

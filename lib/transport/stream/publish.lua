@@ -1,7 +1,8 @@
 -- Adds messages to partitions. What nobody has read is never trimmed: what comes over a partition's bounds is refused.
 -- KEYS  of each partition: stream; its worker's lease
--- ARGV  the bounds, messages and bytes (MEMORY USAGE, by a sample of 5 nodes); the messages' maximum age in ms, after which a
---       stream that nobody adds to and no worker reads is gone; then of each message: partition, 1 for the first two keys; request; payload
+-- ARGV  a partition's bounds: how many messages, and how many bytes (by MEMORY USAGE, which estimates them); the messages' maximum age in ms,
+--       after which a stream that nobody adds to and no worker reads is gone; then of each message: its partition's number among KEYS, 1
+--       for the first two keys; the request; the payload
 -- Reply of each message: 0 refused (also where a forged id has used up all ids, until a worker makes the stream anew), 1 added and no worker reads there, 2 added
 
 -- By partition: for how many messages and bytes there is room, and whether a worker reads it (1 or 0).

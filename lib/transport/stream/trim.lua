@@ -7,7 +7,8 @@ local is_there = {}
 for i = 3, #ARGV do is_there[ARGV[i]] = true end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 
--- A single XADD that names the highest id uses up all ids: nobody can add anything after that. No clock comes near it.
+-- A single XADD that names the highest id uses up all ids: nobody can add anything after that. An id begins with ms since 1970, which have
+-- 13 digits today: one of more than 15 digits was forged.
 local last
 local info = redis.call('XINFO', 'STREAM', KEYS[1])
 for i = 1, #info, 2 do if info[i] == 'last-generated-id' then last = info[i + 1] end end
@@ -28,7 +29,7 @@ local function before(a, b) -- of two entries' ids
 end
 local function after(id) -- the next one that there could be
   local ms, n = id:match('^(%d+)-(%d+)$')
-  if #n > 15 then return id end -- forged, and too big for a number of Lua: it stays until another entry is read
+  if #n > 15 then return id end -- forged, and too big for a number of Lua, which is exact up to 15 digits: it stays until another entry is read
   return ms .. '-' .. ('%.0f'):format(tonumber(n) + 1)
 end
 

@@ -1,4 +1,5 @@
--- What is known of a session's views, and the time: the minutes are read from it outside Redis, since Lua takes its time for bits.
+-- Gives the string with all that is known of a subject's page views (its format: WIRE.md, "activity"), and the time. The process that asks
+-- reads the minutes from the string's bits, since that would take Lua, and so Redis, too long.
 -- KEYS  activity
--- Reply Redis' clock in seconds; the string, or nothing
+-- Reply the time of Redis' clock in seconds since 1970; the string, or nothing where there is none
 return { redis.call('TIME')[1], redis.call('GET', KEYS[1]) }

@@ -1,12 +1,13 @@
--- Gives the keys of the application's commands as a JSON array: for each key its name, its type, its number of items (of a string:
--- bytes), and its contents: MAX_ITEMS items at most, MAX_TEXT bytes of each text, and none once the answer has MAX_ALL bytes of contents.
-local MAX_ITEMS = 100
-local MAX_TEXT = 256
-local MAX_ALL = 65536
+-- The function explain_own() for explain.lua, behind own-keys.lua. It gives the keys of the application's commands as a JSON array: for each
+-- key its name, its type, its number of items (of a string: bytes), and its contents, which are bounded: people read them.
+local MAX_ITEMS = 100 -- of one key
+local MAX_TEXT_BYTES = 256 -- of one text; the rest of it is left out
+local MAX_ALL_BYTES = 65536 -- of all contents together: keys that come later have none in the answer
 
+-- Gives texts as JSON, each clipped: twice MAX_ITEMS of them at most, since an item of a hash or a sorted set has two.
 local function clipped(texts)
   local list = {}
-  for i = 1, math.min(#texts, 2 * MAX_ITEMS) do list[i] = cjson.encode(texts[i]:sub(1, MAX_TEXT)) end
+  for i = 1, math.min(#texts, 2 * MAX_ITEMS) do list[i] = cjson.encode(texts[i]:sub(1, MAX_TEXT_BYTES)) end
   return list
 end
 
@@ -17,9 +18,10 @@ local function pairs_of(texts)
   return list
 end
 
+-- For each type the command that counts its items, and the function that reads its contents. A HyperLogLog has no contents to show.
 local SIZES = { string = 'STRLEN', hyperloglog = 'PFCOUNT', set = 'SCARD', zset = 'ZCARD', hash = 'HLEN', list = 'LLEN' }
 local VALUES = {
-  string = function(key) return cjson.encode(redis.call('GETRANGE', key, 0, MAX_TEXT - 1)) end,
+  string = function(key) return cjson.encode(redis.call('GETRANGE', key, 0, MAX_TEXT_BYTES - 1)) end,
   set = function(key)
     local texts = clipped(redis.call('SSCAN', key, 0, 'COUNT', MAX_ITEMS)[2])
     return '[' .. table.concat(texts, ',', 1, math.min(#texts, MAX_ITEMS)) .. ']'
@@ -31,6 +33,7 @@ local VALUES = {
   end,
 }
 
+-- Takes the key of the hash `own`.
 local function explain_own(own)
   local names, list, used_bytes = own_names(own), {}, 0
   table.sort(names)
@@ -39,7 +42,7 @@ local function explain_own(own)
     local type = type_of(key)
     if SIZES[type] then
       local text = '{"name":' .. cjson.encode(name) .. ',"type":"' .. type .. '","size":' .. redis.call(SIZES[type], key)
-      local value = VALUES[type] and used_bytes < MAX_ALL and VALUES[type](key)
+      local value = VALUES[type] and used_bytes < MAX_ALL_BYTES and VALUES[type](key)
       if value then
         text = text .. ',"value":' .. value
         used_bytes = used_bytes + #value

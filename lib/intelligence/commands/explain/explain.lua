@@ -1,8 +1,11 @@
--- Answers with all data that is kept about a subject, as numbers.
--- keys     activity, notified, own
+-- Answers with all data that is kept about a subject, as numbers. In the script this file stands after activity-ring.lua, own-keys.lua and
+-- explain-own.lua, whose functions it calls.
+-- keys     activity: the string with the page views (activity-ring.lua); notified: the Bloom filter of the notifications that were read; own:
+--          the hash with the names of the application's keys (own-keys.lua)
 -- message  days: how many days of activity are kept
 -- Answer   a JSON object (index.ts, "Explained")
 commands['explain'] = function(keys, message)
+  -- the ring has one day more than is kept: the last `days` times 24 hours begin in the middle of a day
   local activity = unpack_activity(redis.call('GET', keys.activity) or '', message.days + 1)
   local days = {}
   if not activity.is_new and ring_fits(activity) then

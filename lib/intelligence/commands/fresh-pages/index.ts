@@ -13,6 +13,7 @@ export const freshPages = {
   uses: { visited: ['filter'] },
   lua: ['fresh-pages.lua'],
   items: 'list',
+  // with the option `itemSecret` the answer names keyed pages; nameOf() gives the page that was asked about
   unkeyed: (pages, nameOf) => pages.flatMap((page) => nameOf(page as string) ?? []),
   list: parseStrings,
   fieldsOf: namesOf,

@@ -2,6 +2,9 @@ import { checkText } from '../../../options/check-arguments.js';
 import { isBit } from '../../command/answers.js';
 import type { CommandCaller, ScriptCommand } from '../../command/descriptor.js';
 
+/** To hash so many bytes of an id costs as much as a page view. */
+const HASHED_BYTES = 512;
+
 /** Marks a notification as seen (white paper, "Group Notifications"). The payload is its id. */
 export const markNotificationSeen = {
   name: 'mark-notification-seen',
@@ -16,7 +19,7 @@ export const markNotificationSeen = {
     const id = items.of(sid, payload);
     return { item: bloom.scriptItem(id), id, isAnonymous };
   },
-  cost: ({ length }) => 1 + length / 512,
+  cost: ({ length }) => 1 + length / HASHED_BYTES,
   isAnswer: isBit,
   methods: {
     /**

@@ -1,8 +1,9 @@
 -- Adds a notification to the filter of those that were seen, and renews the filter's expiry to that of the session.
--- keys     notified, notified-items, gone
--- message  item: the id as bloom_add() takes it; id: the id as it is stored; isAnonymous: is this an anonymous visitor, whose data may
---          be carried to a user later
--- Answer   1 if the notification was unread, else 0
+-- keys     notified: that Bloom filter; notified-items: the ids in it as a list, of an anonymous visitor; gone: says that the subject has
+--          ended (has_ended() in prelude.lua)
+-- message  item: the id as bloom_add() takes it; id: the id as it is stored in the list; isAnonymous: is this an anonymous visitor, whose
+--          data may be carried to a user later; isUser: is this a user, whose data go on after they were erased; ttl: of the session, ms
+-- Answer   1 if the notification was unread, else 0; or an outcome of has_ended()
 commands['mark-notification-seen'] = function(keys, message)
   local exists = bloom_check(keys.notified)
   if not exists or message.isUser then

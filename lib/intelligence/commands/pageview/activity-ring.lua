@@ -48,14 +48,14 @@ local function was_counted(activity, token)
   local data = activity.data
   if find_token(data, token, TOKENS_OFFSET + 1) then return true end
   local number = tonumber(token:sub(SENDER_BYTES + 1), 36)
-  local all_are_taken = data:byte(HEAD_BYTES) ~= 0
+  local all_are_taken = data:byte(HEAD_BYTES) ~= 0 -- the last character of the last token; where there is none, the bytes are 0
   if not number or not all_are_taken then return false end
   local sender = token:sub(1, SENDER_BYTES)
   local at = find_token(data, sender, TOKENS_OFFSET + 1)
   local is_older = at ~= nil
   while at do
     local other = tonumber(data:sub(at + SENDER_BYTES, at + TOKEN_BYTES - 1), 36)
-    if number > (other or 0) then return false end
+    if number > (other or 0) then return false end -- a token without a number has the hash of an id, which begins like this sender's
     at = find_token(data, sender, at + 1)
   end
   return is_older
@@ -132,7 +132,8 @@ local function both_days(one, other)
   return table.concat(bytes)
 end
 
--- Adds the views and days of `other` to `activity`. Its field `ring` then has all days of both, as far as there are slots.
+-- The functions from here on join the activities of two subjects: an anonymous visitor's is carried to the user as whom they have logged in
+-- (commands/carry). This one adds the views and days of `other` to `activity`. Its field `ring` then has all days of both, as far as there are slots.
 local function join_activity(activity, other)
   activity.views = activity.views + other.views
   local from, to

@@ -2,36 +2,45 @@ import { LRUCache } from 'lru-cache';
 import { murmurHash64A } from '../../../hash/murmur-hash.js';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-/** The number in a request id `<sender>~<number>`, which counts the sender's requests: at most six digits to the base 36. */
-const NUMBER = /^[0-9a-z]{1,6}$/;
+/** A character of ALPHABET stands for six bits, so five characters stand for this many. */
+const HALF_TOKEN_BITS = 30;
+/**
+ * The id `<sender>~<number>` that a sender gives its requests: the number counts them, to the base 36, in at most six digits, and the
+ * sender's name has no `~`. Zeros before the number mean nothing: `s~1` and `s~01` are one request.
+ */
+const NUMBERED_ID = /^([^~]+)~([0-9a-z]{1,6})$/;
 
-const senders = new LRUCache<string, string>({ max: 1000 });
+/** The hashes of the senders that were heard last. Each process that sends is one sender, so this has room for more than a site has. */
+const senderHashes = new LRUCache<string, string>({ max: 1000 });
 
-/** A hash of the text, written in `count` characters of six bits each. */
-function letters(text: string, count: number): string {
+/**
+ * Five or ten characters that stand for bits 0 to 29, and 32 to 61, of the text's hash. Each five come from one half of the hash, so two
+ * bits of each half are left out.
+ */
+function hashCharacters(text: string, count: 5 | 10): string {
   const { lo, hi } = murmurHash64A(Buffer.from(text), { lo: 0, hi: 0 });
-  let word = '';
-  for (let shift = 0; word.length < count; shift += 6)
-    word += ALPHABET[(shift < 30 ? lo >>> shift : hi >>> (shift - 30)) & 63];
-  return word;
+  let characters = '';
+  for (let bit = 0; characters.length < count; bit += 6)
+    characters += ALPHABET[(bit < HALF_TOKEN_BITS ? lo >>> bit : hi >>> (bit - HALF_TOKEN_BITS)) & 63];
+  return characters;
 }
 
 /**
- * Eleven characters by which a request that comes twice is recognized (activity-ring.lua): five of its sender's hash, and its
- * number as six digits to the base 36. An id of another form becomes ten characters of its own hash with a "!" in the middle.
+ * Eleven characters of which Redis keeps those of a session's last requests, so that a request that comes twice is counted once. `id` is
+ * the request's id, which its sender gave it and a second delivery repeats. An id `<sender>~<number>` becomes five characters of the
+ * sender's hash and the number with zeros before it: activity-ring.lua compares the numbers of one sender. Any other id becomes ten
+ * characters of its own hash with a "!" in the middle, which is no digit, so that no part of a hash is taken for a number.
  */
 export function dedupToken(id: string): string {
-  const at = id.lastIndexOf('~');
-  const sender = id.slice(0, at);
-  const number = id.slice(at + 1);
-  if (at < 1 || sender.includes('~') || !NUMBER.test(number)) {
-    const word = letters(id, 10);
-    return `${word.slice(0, 5)}!${word.slice(5)}`;
+  const [, sender, number] = NUMBERED_ID.exec(id) ?? [];
+  if (sender === undefined || number === undefined) {
+    const hash = hashCharacters(id, 10);
+    return `${hash.slice(0, 5)}!${hash.slice(5)}`;
   }
-  let name = senders.get(sender);
-  if (name === undefined) {
-    name = letters(sender, 5);
-    senders.set(sender, name);
+  let hash = senderHashes.get(sender);
+  if (hash === undefined) {
+    hash = hashCharacters(sender, 5);
+    senderHashes.set(sender, hash);
   }
-  return name + number.padStart(6, '0');
+  return hash + number.padStart(6, '0');
 }

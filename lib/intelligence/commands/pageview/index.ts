@@ -20,9 +20,10 @@ export interface PageviewReport {
   readonly inactive: boolean;
 }
 
-/** A page view reads the whole ring of days: a ring of more days than this makes it cost more. */
+/** A page view reads the whole ring of days: with a ring of more days than this it costs more. */
 const RING_DAYS = 25;
-const PAYLOAD_BYTES = 512;
+/** To hash so many bytes of a page's name costs as much as a page view. */
+const HASHED_BYTES = 512;
 
 /** Counts a page view. The payload is the page. The method is in RequestIntelligence, which counts one view for each request. */
 export const pageview = {
@@ -44,7 +45,7 @@ export const pageview = {
     const page = items.of(sid, payload);
     return { item: bloom.scriptItem(page), page, token: dedupToken(id), days: activityDays, isAnonymous };
   },
-  cost: (payload, { activityDays }) => Math.max(1, activityDays / RING_DAYS) + payload.length / PAYLOAD_BYTES,
+  cost: (payload, { activityDays }) => Math.max(1, activityDays / RING_DAYS) + payload.length / HASHED_BYTES,
   isAnswer(data) {
     if (typeof data !== 'object' || data === null) return false;
     const { totalPages, uniquePages, previouslyVisited, activityThisMinute, activity, newToSite, inactive } =

@@ -1,0 +1,24 @@
+import { expiredChannel } from '../redis/channels.js';
+import { Subscriber } from '../redis/subscriber.js';
+import type { RedisTarget } from '../redis/target.js';
+import { throwingAsThrown } from './application-functions.js';
+import type { SessionKeys } from './session-keys.js';
+import type { StoreEvents } from './store-events.js';
+
+/**
+ * Emits `ended` and `expired` when Redis tells that a session has expired, by keyspace notifications. They come over a connection of their own,
+ * which the caller closes.
+ */
+export function watchExpiredSessions(target: RedisTarget, keys: SessionKeys, events: StoreEvents): Subscriber {
+  const subscriber = new Subscriber(target, [expiredChannel(target.database)]);
+  subscriber.on('message', (_channel, key: string) => {
+    if (!keys.isSession(key)) return;
+    const sid = keys.sidOf(key);
+    throwingAsThrown(() => {
+      events.ended(sid, sid);
+      events.session('expired', sid);
+    });
+  });
+  subscriber.on('fault', (error) => events.fault(error));
+  return subscriber;
+}
