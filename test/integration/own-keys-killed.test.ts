@@ -11,12 +11,13 @@ import { ownKey } from '../../lib/redis/keys.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
 
-const namespace = 'killed:';
+const namespace = 'own:';
 const HOUR = 3600;
-/** Each writes its key, and ends only where `go` is there. */
+/** Each writes its key, and ends only where the file `go` is beside it. */
 const file = `
-const ended = async (redis) => {
-  if (!(await redis.exists('go'))) await new Promise(() => {});
+import { existsSync } from 'node:fs';
+const ended = async () => {
+  if (!existsSync(new URL('go', import.meta.url))) await new Promise(() => {});
 };
 const keys = { wishlist: { merge: 'union' } };
 export default {
@@ -24,14 +25,14 @@ export default {
     keys,
     async run({ keys: { wishlist }, payload, redis }) {
       await redis.sadd(wishlist, payload);
-      await ended(redis);
+      await ended();
     },
   },
   bounded: {
     keys,
     async run({ keys: { wishlist }, payload, ttlSeconds, redis }) {
       await redis.multi().sadd(wishlist, payload).expire(wishlist, ttlSeconds, 'NX').exec();
-      await ended(redis);
+      await ended();
     },
   },
 };
@@ -46,6 +47,7 @@ describe("a worker that is killed while an application's command runs", () => {
     folder = await mkdtemp(join(tmpdir(), 'own-keys-'));
     await writeFile(join(folder, 'commands.mjs'), file);
   });
+  afterEach(() => rm(join(folder, 'go'), { force: true }));
   after(() => rm(folder, { recursive: true }));
 
   const key = ownKey(namespace, 'visitor', 'wishlist');
@@ -63,7 +65,7 @@ describe("a worker that is killed while an application's command runs", () => {
     serving.send(command, 'visitor', 'lamp', { ttlSeconds: HOUR });
     await until('it was written', async () => (await client.exists(key)) === 1);
     await worker.stop('SIGKILL');
-    await client.set('go', '1');
+    await writeFile(join(folder, 'go'), '');
     return serving;
   };
   const startAnother = async (options: Parameters<typeof createWorker>[0] = {}) => {

@@ -22,7 +22,7 @@ const suite = {
   namespaces: [
     '',
     ...words(
-      'a: admin: app: app1: app1:shop: backlog: by: carried: closed: combos: e: embedded: far: first: flood: here: large: lists: local: own-keys:',
+      'a: admin: app: app1: app1:shop: backlog: by: carried: clinic: closed: combos: e: embedded: far: first: flood: here: large: lists: local: own-keys:',
     ),
     ...words(
       'long: n: names: nobody: once: outside: own: p: pre: s: second: shape: shop: silent: slow: stop: test: there: users: v: w: x',
@@ -42,7 +42,7 @@ const suite = {
       'ok slow send-mail price welcome own my-command close odd never hang shout quick nothing nothing-later no-json',
     ),
     ...words(
-      'write write-late whose look fail kicked flooded no-such-command null bigint stop echo checkout report leak forge large broken hangs',
+      'write write-late wish plain bounded whose look fail kicked flooded no-such-command null bigint stop echo checkout report leak forge large broken hangs',
     ),
   ],
 };
@@ -88,7 +88,7 @@ export function rightsOfSuite(role: Role, server: ServerFeatures): RightGroup[] 
   // what the tests' own commands do with their keys
   const own = {
     name: 'own-keys',
-    commands: words('sadd scard hset zadd pfadd incrby set rpush'),
+    commands: words('sadd scard hset zadd pfadd incrby set rpush expire multi exec'),
     keys: [`~${ownKeys('*')}`],
   };
   return mergeGroups([...groups, ...(role === 'serving' ? [] : [own])].map(wide));

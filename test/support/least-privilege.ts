@@ -35,6 +35,7 @@ const CANNOT: Readonly<Record<string, string>> = {
     'counts lines on a connection to a server that starts; who makes the user there is one more on it',
   'works behind a proxy without INFO': 'who makes the user asks INFO',
   'what answers and is no Redis is told': 'what is no Redis makes no user',
+  'leaves none without an expiry where the command sets one': 'EXPIRE has NX from Redis 7 on',
   'what is closed while it connects': 'a server that lets nothing through makes no user',
 };
 const SERVERS = ['redis-7.0', 'redis-6.2', 'redis-8.2', 'valkey-9.1'];
