@@ -12,8 +12,7 @@ import { type Dropped, TaskQueue } from './task-queue.js';
 /** Calls under way to one server: while Redis carries out one of them, the other's replies are on their way. */
 const CALLS_IN_FLIGHT = 2;
 /**
- * Logins carried at once to one server, beside its calls: each takes several round trips, in which Redis is idle, and would keep all that is in
- * the same call waiting.
+ * Logins carried at once to one server, beside its calls: each takes two round trips, for which all that was in a call with it would wait.
  */
 const CARRIES_IN_FLIGHT = 64;
 /** What one call carries, in page views: 64 of them on the fallback's filters keep Redis busy for some 1.5 ms. */

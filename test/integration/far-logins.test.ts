@@ -2,10 +2,10 @@ import { expect } from 'chai';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
-import { createWorker } from '../../lib/index.js';
+import { createWorker, type IntelligentSessionOptions, intelligentSession } from '../../lib/index.js';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { encodeId } from '../../lib/redis/keys.js';
-import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
+import type { Executor } from '../../lib/serving/executor.js';
 import { startDistance } from '../support/delay.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
@@ -20,8 +20,8 @@ const APART_MS = 50;
 
 const HOUR = 3600;
 
-for (const transport of ['pubsub', 'stream'] as const)
-  describe(`logins with Redis ${DISTANCE_MS} ms away each way, by ${transport}`, () => {
+for (const way of ['embedded', 'pubsub', 'stream'] as const)
+  describe(`logins with Redis ${DISTANCE_MS} ms away each way, ${way}`, () => {
     let redis: PrivateRedis;
     let client: Redis;
     const opened = useRedis((started) => ({ redis, client } = started));
@@ -30,22 +30,22 @@ for (const transport of ['pubsub', 'stream'] as const)
       this.timeout(60_000);
       const distance = await startDistance(redis.port, DISTANCE_MS);
       opened.push(() => distance.stop());
-      const worker = await createWorker({ redis: distance.url, namespace, transport });
-      opened.push(() => worker.close());
+      const transport = way === 'embedded' ? undefined : way;
+      if (transport) {
+        const worker = await createWorker({ redis: distance.url, namespace, transport });
+        opened.push(() => worker.close());
+      }
+      const options: IntelligentSessionOptions = transport ? { transport } : { worker: 'embedded' };
       const serving = [0, 1].map(() => {
-        const executor = new RemoteExecutor(distance.url, { namespace, transport, hasUsers: true });
-        opened.push(() => executor.close());
-        return executor;
+        const user = () => undefined;
+        const sessions = intelligentSession({ redis: distance.url, namespace, secret: 'test', user, ...options });
+        opened.push(() => sessions.close());
+        return sessions.serving;
       });
-      const [first, second] = serving as [RemoteExecutor, RemoteExecutor];
+      const [first, second] = serving as unknown as [Executor, Executor];
       const degraded: string[] = [];
       for (const one of serving) one.on('degraded', (command, reason) => degraded.push(`${command}: ${reason}`));
-      const ask = async (
-        executor: RemoteExecutor,
-        command: string,
-        sid: string,
-        payload?: unknown,
-      ): Promise<unknown> => {
+      const ask = async (executor: Executor, command: string, sid: string, payload?: unknown): Promise<unknown> => {
         const options = {
           ttlSeconds: HOUR,
           timeoutMs: command === 'carry' ? 5000 : 100,
@@ -58,11 +58,9 @@ for (const transport of ['pubsub', 'stream'] as const)
         visitor: `visitor-${i}`,
         user: userSubject(`user ${i}`, undefined),
       }));
-      for (const one of serving)
-        await until(
-          'a worker answers',
-          async () => (await ask(one, 'featuredpages', 'nobody', ['/a'])) instanceof Array,
-        );
+      const otherPage = (i: number) => ask(i % 2 === 0 ? first : second, 'featuredpages', `other-${i}`, ['/seen']);
+      for (let i = 0; i < OTHERS; i++)
+        await until('visitors get answers', async () => (await otherPage(i)) instanceof Array);
       await Promise.all(names.map(({ visitor }) => ask(first, 'pageview', visitor, '/seen')));
       degraded.length = 0;
 
@@ -70,13 +68,13 @@ for (const transport of ['pubsub', 'stream'] as const)
       const others = Array.from({ length: OTHERS }, async (_, i) => {
         const answers: unknown[] = [];
         while (loggingIn) {
-          answers.push(await ask(i % 2 === 0 ? first : second, 'featuredpages', `other-${i}`, ['/seen']));
+          answers.push(await otherPage(i));
           await pause(APART_MS);
         }
         return answers;
       });
       // As the middleware does it: a process that doesn't know that it was carried asks for it before its first page of that user.
-      const page = (executor: RemoteExecutor, user: string, visitor: string) => {
+      const page = (executor: Executor, user: string, visitor: string) => {
         void ask(executor, 'carry', user, encodeId(visitor));
         return ask(executor, 'featuredpages', user, ['/seen', '/new']);
       };
