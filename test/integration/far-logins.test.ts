@@ -20,7 +20,7 @@ const APART_MS = 50;
 
 const HOUR = 3600;
 
-for (const way of ['embedded', 'pubsub', 'stream'] as const)
+for (const way of ['embedded', 'pubsub'] as const)
   describe(`logins with Redis ${DISTANCE_MS} ms away each way, ${way}`, () => {
     let redis: PrivateRedis;
     let client: Redis;
