@@ -11,7 +11,7 @@ import { tasksToSendAgain } from './retry-after-fault.js';
 import type { OnOutcome, Task } from './task.js';
 
 /** Does it take over another subject's data? */
-export const isCarry = ({ builtIn }: Task): boolean => builtIn !== undefined && 'from' in builtIn;
+export const isCarry = ({ builtIn }: Pick<Task, 'builtIn'>): boolean => builtIn !== undefined && 'from' in builtIn;
 
 /** Does it only read its keys, with a script of its own? */
 export const isKeyRead = ({ builtIn }: Task): boolean => builtIn !== undefined && 'read' in builtIn;

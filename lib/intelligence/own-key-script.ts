@@ -12,4 +12,6 @@ export const ownKeyScript = <Reply>(...files: readonly string[]): Script<Reply> 
       loadScript(OWN_KEYS_LUA),
       ...files.map((file) => loadScript(`lib/intelligence/own-keys/${file}.lua`)),
     ].join('\n'),
+    1,
+    true,
   );

@@ -7,7 +7,7 @@ import type { RedisTarget } from '../redis/target.js';
 import type { CommandContext, ListCommand } from './command/descriptor.js';
 import { isUserSubject } from './command/subject.js';
 import { descriptors, keysOf } from './commands.js';
-import { CommandsOutsideScript, isCarry, isKeyRead } from './commands-outside-script.js';
+import { CommandsOutsideScript, isKeyRead } from './commands-outside-script.js';
 import { tasksToSendAgain } from './retry-after-fault.js';
 import { commandScript, type ScriptReply, TO_CALLER } from './script.js';
 import type { OnOutcome, Outcome, Task } from './task.js';
@@ -38,9 +38,9 @@ const ofUser = ({ sentMs }: Task) => ({ isUser: true, ...(sentMs !== undefined &
 /** The tasks of a call that are to be sent again, each kind in its order. */
 export interface Unfinished<T extends Task> {
   /** Lists of which a part was looked up, and what waits behind them: to be sent at once. */
-  readonly toSendAtOnce: T[];
+  readonly toSendAtOnce: readonly T[];
   /** What did not reach Redis, as far as is known: to be sent after a pause. */
-  readonly unsent: T[];
+  readonly unsent: readonly T[];
 }
 
 /** A piece of a list has at most so many items, and fewer where their text is long. The script may look up fewer of them. */
@@ -68,21 +68,13 @@ export class ScriptCalls<T extends Task> {
     this.#outsideScript = new CommandsOutsideScript(target, context, namespace, onOutcome);
   }
 
-  /** Carries out tasks of built-in commands, and gives back those that are not finished. */
-  async run(tasks: readonly T[]): Promise<Unfinished<T>> {
-    const carries = tasks.filter(isCarry);
-    if (carries.length === 0) return this.#runAll(tasks);
-    // What else there is of these users comes after what is carried to them.
-    const users = new Set(carries.map(({ sid }) => sid));
-    const others = tasks.filter((task) => !isCarry(task));
-    const carried = Promise.all(carries.map((task) => this.#outsideScript.carry(task))).then(async (unsent) => {
-      const unfinished = await this.#runAll(others.filter(({ sid }) => users.has(sid)));
-      return { ...unfinished, unsent: [...unsent.flat(), ...unfinished.unsent] };
-    });
-    return unfinishedOf([carried, this.#runAll(others.filter(({ sid }) => !users.has(sid)))]);
+  /** Takes over another subject's data, by calls of its own. Gives the task back where nobody knows whether that was done. */
+  async carry(task: T): Promise<Unfinished<T>> {
+    return { toSendAtOnce: [], unsent: await this.#outsideScript.carry(task) };
   }
 
-  async #runAll(tasks: readonly T[]): Promise<Unfinished<T>> {
+  /** Carries out tasks of built-in commands other than carries, and gives back those that are not finished. */
+  async run(tasks: readonly T[]): Promise<Unfinished<T>> {
     const reads = tasks.filter(isKeyRead);
     if (reads.length === 0) return this.#runScript(tasks);
     const read = Promise.all(reads.map((task) => this.#outsideScript.read(task)));

@@ -5,12 +5,16 @@ import type { CommandContext } from './command/descriptor.js';
 import { isCarry } from './commands-outside-script.js';
 import type { ResolvedCommand } from './own-command.js';
 import { OwnCommands } from './own-commands.js';
-import { type Ending, ScriptCalls } from './script-calls.js';
+import { type Ending, ScriptCalls, type Unfinished } from './script-calls.js';
 import type { Outcome, Task } from './task.js';
 import { type Dropped, TaskQueue } from './task-queue.js';
 
 /** Calls under way to one server: while Redis carries out one of them, the other's replies are on their way. */
 const CALLS_IN_FLIGHT = 2;
+/**
+ * Logins carried at once to one server, beside its calls: each takes two round trips, for which all that was in a call with it would wait.
+ */
+const CARRIES_IN_FLIGHT = 64;
 /** What one call carries, in page views: 64 of them on the fallback's filters keep Redis busy for some 1.5 ms. */
 const MAX_BATCH_SIZE = 64;
 const MIN_BATCH_SIZE = 8;
@@ -50,13 +54,15 @@ export interface ScriptExecutorHooks<T extends Task> {
 /** The calls to one server. In a Cluster each master has its own, so that one that is slow or away delays its own sessions only. */
 interface Lane<T> {
   callsInFlight: number;
+  carriesInFlight: number;
   /** tasks whose calls failed, until all that are under way have ended */
   unsent: T[];
   retry: NodeJS.Timeout | undefined;
 }
 
-const isFree = ({ callsInFlight, unsent, retry }: Lane<unknown>): boolean =>
-  callsInFlight < CALLS_IN_FLIGHT && unsent.length === 0 && !retry;
+const isOpen = ({ unsent, retry }: Lane<unknown>): boolean => unsent.length === 0 && !retry;
+const isFree = (lane: Lane<unknown>): boolean => lane.callsInFlight < CALLS_IN_FLIGHT && isOpen(lane);
+const mayCarry = (lane: Lane<unknown>): boolean => lane.carriesInFlight < CARRIES_IN_FLIGHT && isOpen(lane);
 
 /**
  * Carries out tasks. They wait in a bounded queue, each session's in their order, and go to Redis in calls of the script, many a
@@ -70,6 +76,8 @@ export class ScriptExecutor<T extends Task> {
   readonly #lanes = new Map<string, Lane<T>>();
   /** The sessions whose tasks are under way. A session's are in one call at a time, so that those that are put back keep their order. */
   readonly #sessionsInFlight = new Set<string>();
+  /** The users to whom something is being carried. What they send meanwhile waits: it finds what was carried. */
+  readonly #carrying = new Set<string>();
   #idle: { promise: Promise<void>; resolve: () => void } | undefined;
 
   constructor(
@@ -122,7 +130,8 @@ export class ScriptExecutor<T extends Task> {
 
   get #busy(): boolean {
     if (this.waiting + this.#ownCommands.running > 0) return true;
-    for (const { callsInFlight, unsent } of this.#lanes.values()) if (callsInFlight + unsent.length > 0) return true;
+    for (const { callsInFlight, carriesInFlight, unsent } of this.#lanes.values())
+      if (callsInFlight + carriesInFlight + unsent.length > 0) return true;
     return false;
   }
 
@@ -150,23 +159,30 @@ export class ScriptExecutor<T extends Task> {
     const server = this.target.serverOf(() => intelligenceKey(this.options.namespace, sid, ''));
     let lane = this.#lanes.get(server);
     if (!lane) {
-      lane = { callsInFlight: 0, unsent: [], retry: undefined };
+      lane = { callsInFlight: 0, carriesInFlight: 0, unsent: [], retry: undefined };
       this.#lanes.set(server, lane);
     }
     return lane;
   }
 
-  /** The tasks of the next call, all for one server; they end at an application's own command, which is run after them. */
+  /**
+   * The tasks of the next call, all for one server; they end at an application's own command, which is run after them. A carry whose turn it is
+   * begins at once, and what its user has behind it waits for its end.
+   */
   #nextCall(): { tasks: T[]; own: T | undefined; lane: Lane<T> | undefined } {
     const tasks: T[] = [];
     let lane: Lane<T> | undefined;
     let own: T | undefined;
     let room = 0;
-    // Users whose command waits for what this call carries to them: a session that is deferred comes a second time.
-    const waitForCarry = new Set<string>();
+    // A session that is deferred comes a second time: where it is passed over it isn't deferred, so that this loop ends.
     for (const sid of this.#queue.sessions()) {
-      if (this.#sessionsInFlight.has(sid) || waitForCarry.has(sid)) continue;
+      if (this.#carrying.has(sid)) continue;
       const sessionsLane = this.#laneOf(sid);
+      if (this.#isCarryNext(sid)) {
+        if (mayCarry(sessionsLane)) void this.#carry(sid, sessionsLane);
+        continue;
+      }
+      if (this.#sessionsInFlight.has(sid)) continue;
       if (!lane && isFree(sessionsLane)) {
         lane = sessionsLane;
         room = nextBatchSize(this.#queue.length, lane.callsInFlight);
@@ -174,15 +190,11 @@ export class ScriptExecutor<T extends Task> {
       if (sessionsLane !== lane) continue;
       let share = Math.min(room, MAX_SESSION_SHARE);
       room -= share;
-      while (share > 0) {
+      while (share > 0 && !this.#isCarryNext(sid)) {
         const task = this.#queue.shift(sid);
         if (!task) break;
         if (!task.builtIn) {
-          // it finds what was carried to its user
-          if (tasks.some((one) => one.sid === sid && isCarry(one))) {
-            this.#queue.unshift([task]);
-            waitForCarry.add(sid);
-          } else own = task;
+          own = task;
           break;
         }
         if (task.builtIn.effect === 'reads' && task.isExpired) this.#finish(task, 'expired');
@@ -198,25 +210,56 @@ export class ScriptExecutor<T extends Task> {
     return { tasks, own, lane };
   }
 
+  #isCarryNext(sid: string): boolean {
+    const task = this.#queue.peek(sid);
+    return task !== undefined && isCarry(task);
+  }
+
+  /** Carries out the carry that comes next of the session `sid`, a user's. It need not wait for a call with what the user sent before it. */
+  async #carry(sid: string, lane: Lane<T>): Promise<void> {
+    const task = this.#queue.shift(sid);
+    if (!task) return;
+    this.#queue.defer(sid);
+    this.#carrying.add(sid);
+    lane.carriesInFlight++;
+    const unfinished = await this.#observed([task], () => this.#calls.carry(task));
+    lane.carriesInFlight--;
+    if (unfinished.unsent.length === 0) this.#carrying.delete(sid);
+    this.#ended(unfinished, lane);
+  }
+
   async #call(tasks: readonly T[], lane: Lane<T>): Promise<void> {
+    for (const { sid } of tasks) this.#sessionsInFlight.add(sid);
     lane.callsInFlight++;
+    const unfinished = await this.#observed(tasks, () => this.#calls.run(tasks));
+    lane.callsInFlight--;
+    // a session of which something was not sent stays under way: its slot may have moved to another server meanwhile
+    const kept = new Set(unfinished.unsent.map(({ sid }) => sid));
+    for (const { sid } of tasks) if (!kept.has(sid)) this.#sessionsInFlight.delete(sid);
+    this.#ended(unfinished, lane);
+  }
+
+  async #observed(tasks: readonly T[], run: () => Promise<Unfinished<T>>): Promise<Unfinished<T>> {
     const started = performance.now();
     this.metrics.queueing.observe((started - (tasks[0]?.heardMs ?? started)) / 1000);
-    for (const { sid } of tasks) this.#sessionsInFlight.add(sid);
-    const { toSendAtOnce, unsent } = await this.#calls.run(tasks).catch((error: unknown) => {
+    const unfinished = await run().catch((error: unknown) => {
       for (const task of tasks) this.#finish(task, 'failed', error);
       return { toSendAtOnce: [], unsent: [] };
     });
-    // a session of which something was not sent stays under way: its slot may have moved to another server meanwhile
-    const kept = new Set(unsent.map(({ sid }) => sid));
-    for (const { sid } of tasks) if (!kept.has(sid)) this.#sessionsInFlight.delete(sid);
-    this.#queue.unshift(toSendAtOnce);
     this.metrics.processing.observe((performance.now() - started) / 1000);
+    return unfinished;
+  }
+
+  /** A call or a carry has ended: what it left is put back. */
+  #ended({ toSendAtOnce, unsent }: Unfinished<T>, lane: Lane<T>): void {
+    this.#queue.unshift(toSendAtOnce);
     lane.unsent.push(...unsent);
-    lane.callsInFlight--;
     // all that failed goes back together, in its order, before anything else is sent to that server
-    if (lane.unsent.length > 0 && lane.callsInFlight === 0) {
-      for (const { sid } of lane.unsent) this.#sessionsInFlight.delete(sid);
+    if (lane.unsent.length > 0 && lane.callsInFlight + lane.carriesInFlight === 0) {
+      for (const { sid } of lane.unsent) {
+        this.#sessionsInFlight.delete(sid);
+        this.#carrying.delete(sid);
+      }
       this.#queue.unshift(lane.unsent);
       lane.unsent = [];
       lane.retry ??= setTimeout(() => {

@@ -47,5 +47,7 @@ export function ownScript<Reply>(
       loadScript('lib/intelligence/commands/pageview/activity-ring.lua'),
       loadScript(lua),
     ].join('\n'),
+    1,
+    true,
   );
 }

@@ -55,6 +55,12 @@ export class TaskQueue<T extends Task> {
     return this.#sessions.keys();
   }
 
+  /** The first task of the session `sid`, which stays where it is. */
+  peek(sid: string): T | undefined {
+    const waiting = this.#sessions.get(sid);
+    return waiting?.tasks[waiting.head];
+  }
+
   /** Takes the first task of the session `sid`, or, without one, of the session whose turn it is, which then goes to the end of the turns. */
   shift(sid?: string): T | undefined {
     const whose = sid ?? this.#sessions.keys().next().value;

@@ -7,19 +7,20 @@ export type ScriptArgument = string | number | Buffer;
 /** A Lua script. It is sent by its hash, and by its text where the server does not know it (first use, SCRIPT FLUSH, failover). */
 export class Script<Reply = unknown> {
   readonly #sha: string;
+  /** Was there a reply? */
+  #isKnown = false;
   constructor(
     readonly lua: string,
     readonly keys = 1,
+    /** Its text is sent until a reply has come: somebody waits for several scripts in turn, and asking by the hash would double their round trips. */
+    readonly textFirst = false,
   ) {
     this.#sha = createHash('sha1').update(lua).digest('hex');
   }
 
   async run(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
-    const reply = client.evalsha(this.#sha, keys, ...keysAndArguments).catch((error) => {
-      if (!isUnknownScript(error)) throw error;
-      return client.eval(this.lua, keys, ...keysAndArguments);
-    });
-    return (await reply) as Reply;
+    const byText = () => client.eval(this.lua, keys, ...keysAndArguments);
+    return this.#reply(() => client.evalsha(this.#sha, keys, ...keysAndArguments), byText);
   }
 
   /** Sends the text, so that the call keeps its place among the connection's commands, whether the server knows it or not. */
@@ -37,11 +38,21 @@ export class Script<Reply = unknown> {
   /** Like run(), with the texts of the reply as bytes. */
   async runBuffers(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
     const bytes = client as unknown as Bytes;
-    const reply = bytes.evalshaBuffer(this.#sha, keys, ...keysAndArguments).catch((error) => {
-      if (!isUnknownScript(error)) throw error;
-      return bytes.evalBuffer(this.lua, keys, ...keysAndArguments);
-    });
-    return (await reply) as Reply;
+    const byText = () => bytes.evalBuffer(this.lua, keys, ...keysAndArguments);
+    return this.#reply(() => bytes.evalshaBuffer(this.#sha, keys, ...keysAndArguments), byText);
+  }
+
+  async #reply(byHash: () => Promise<unknown>, byText: () => Promise<unknown>): Promise<Reply> {
+    const isByText = this.textFirst && !this.#isKnown;
+    const reply = isByText
+      ? byText()
+      : byHash().catch((error) => {
+          if (!isUnknownScript(error)) throw error;
+          return byText();
+        });
+    const replied = (await reply) as Reply;
+    this.#isKnown = true;
+    return replied;
   }
 }
 

@@ -19,6 +19,7 @@ import { openTarget } from '../redis/open-target.js';
 import { ServerClock } from '../redis/server-clock.js';
 import type { RedisTarget } from '../redis/target.js';
 import { PUBLISHED_AGE_SECONDS } from '../transport/protocol.js';
+import { CarriesUnderWay } from './carries-under-way.js';
 import { commandFault, isUnknown } from './command-fault.js';
 import { Dispatcher, type SendResult } from './dispatcher.js';
 import type { Answer, Executor, Message, Question } from './executor.js';
@@ -65,6 +66,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly #executorMetrics = new ExecutorMetrics(this.#metrics, () => this.#scripts?.waiting ?? 0);
   readonly #outcomes: Outcomes;
   readonly #ids = new RequestIds();
+  readonly #carries = new CarriesUnderWay();
   readonly #dispatcher: Dispatcher;
   readonly #kept: KeptIntelligence;
   /** How the data of the namespace is stored, which its processes agree on. */
@@ -152,9 +154,11 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   }
 
   #ask(question: Question, answered: (answer: Answer) => void): void {
-    const dueMs = loopNowMs() + question.timeoutMs + 2 * distanceMsOf(this.#target);
+    // The script's round trip, and that of a call with an earlier message of the session; behind a login also the two of the carry.
+    const roundTrips = this.#carries.has(question.sid) ? 4 : 2;
+    const dueMs = loopNowMs() + question.timeoutMs + roundTrips * distanceMsOf(this.#target);
     this.#stopTicks ??= onLoopTick(() => this.#endLate());
-    this.#awaited.add(this.#take(question, { answered, dueMs }));
+    this.#awaited.add(this.#take(question, { answered: this.#carries.noted(question, answered), dueMs }));
   }
 
   #endLate(): void {

@@ -20,6 +20,7 @@ import {
 import type { Publisher, PublishResult } from '../transport/publisher.js';
 import { CircuitBreakers, type CircuitScope } from './circuit-breaker.js';
 import { Dispatcher, type SendResult } from './dispatcher.js';
+import { CarriesUnderWay } from './carries-under-way.js';
 import type { Answer, Executor, Message, Question } from './executor.js';
 import { ExecutorEmitter } from './executor-emitter.js';
 import { InboxReplies } from './inbox-replies.js';
@@ -64,6 +65,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   readonly #replies: RequestReplies;
   /** The availability of the connection that sends, and of that by which answers arrive, where that is one. */
   readonly #availabilities: readonly Availability[];
+  readonly #carries = new CarriesUnderWay();
   readonly #dispatcher: Dispatcher;
   readonly #kept: KeptIntelligence;
   #isClosed = false;
@@ -168,7 +170,8 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     const ownCommand = builtIn.has(command) ? undefined : command;
     const circuits = { route: this.#publisher.routeOf(sid), sid, ownCommand };
     const admitted = this.#breakers.admit(circuits, performance.now());
-    if (admitted === 'wait') return this.#request({ question, circuits, answered });
+    if (admitted === 'wait')
+      return this.#request({ question, circuits, answered: this.#carries.noted(question, answered) });
     if (admitted === 'trial') this.#request({ question, circuits });
     else this.#dispatcher.sendUnlessRead(question);
     answered(this.#outcomes.unanswered(command, 'circuit'));
@@ -230,10 +233,11 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
    * How long an answer is waited for: the timeout, and four times the way to Redis and back, for a worker that is as far away from Redis
    * as this process is. Once is the request's way to Redis and the answer's way from there; once the message's way to the worker and
    * that of its script, which pushes the answer. Up to twice more the message waits for a round trip that the worker has just begun:
-   * a read of its stream, and a script call with an earlier message of the session.
+   * a read of its stream, and a script call with an earlier message of the session. Behind a login it waits for up to five more: the carry's
+   * two, and three for the page before it and for a call to be free for each.
    */
-  #patienceMs({ timeoutMs }: Question): number {
-    return timeoutMs + 4 * distanceMsOf(this.#target);
+  #patienceMs({ sid, timeoutMs }: Question): number {
+    return timeoutMs + (this.#carries.has(sid) ? 9 : 4) * distanceMsOf(this.#target);
   }
 
   #isConnecting(): boolean {
