@@ -3,9 +3,10 @@ import express from 'express';
 import type { Redis } from 'ioredis';
 import { Passport, Strategy } from 'passport';
 import type { PrivateRedis } from '../../demo/private-redis.js';
-import { createWorker, type IntelligentSessionOptions, intelligentSession } from '../../lib/index.js';
+import { type IntelligentSessionOptions, intelligentSession } from '../../lib/index.js';
 import { Site, Visitor } from '../support/site.js';
 import { useRedis } from '../support/use-redis.js';
+import { startWorkerOf, ways } from '../support/ways.js';
 
 interface Account {
   readonly id: string;
@@ -21,24 +22,15 @@ class ByName extends Strategy {
   }
 }
 
-const ways: Readonly<Record<string, IntelligentSessionOptions>> = {
-  embedded: { worker: 'embedded' },
-  'a worker': {},
-  'a worker, streams': { transport: 'stream' },
-};
-
-for (const [way, options] of Object.entries(ways))
+for (const [way, options] of Object.entries<IntelligentSessionOptions>(ways))
   describe(`Passport (${way})`, () => {
     let redis: PrivateRedis;
     let client: Redis;
     const opened = useRedis((started) => ({ redis, client } = started));
 
     const open = async () => {
-      const { transport } = options;
-      if (options.worker !== 'embedded') {
-        const worker = await createWorker({ redis: redis.url, ...(transport && { transport }) });
-        opened.push(() => worker.close());
-      }
+      const worker = await startWorkerOf({ ...options, redis: redis.url });
+      opened.push(() => worker?.close());
       const sessions = intelligentSession({
         ...{ redis: redis.url, secret: 'test', timeout: 5000, ...options },
         user: (session) => (session as { passport?: { user?: string } }).passport?.user,

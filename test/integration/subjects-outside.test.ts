@@ -6,7 +6,6 @@ import session, { type SessionData } from 'express-session';
 import type { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import {
-  createWorker,
   type IntelligentSession,
   type IntelligentSessionOptions,
   intelligentSession,
@@ -21,6 +20,7 @@ import { freePort } from '../support/free-port.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
+import { startWorkerOf, ways } from '../support/ways.js';
 
 type WithUser = SessionData & { user?: string };
 
@@ -62,14 +62,7 @@ async function upgradeRequest(site: Site, cookie: string): Promise<IncomingMessa
 
 const namespace = 'outside:';
 const user = (session: WithUser) => session.user;
-const ways: Readonly<Record<string, IntelligentSessionOptions>> = {
-  embedded: { worker: 'embedded' },
-  'embedded, with itemSecret': { worker: 'embedded', itemSecret: 'a secret of more than sixteen' },
-  'pub/sub': {},
-  streams: { transport: 'stream' },
-};
-
-for (const [way, options] of Object.entries(ways))
+for (const [way, options] of Object.entries<IntelligentSessionOptions>(ways))
   describe(`sessions.of(): what a request knows, outside of one (${way})`, () => {
     let redis: PrivateRedis;
     let client: Redis;
@@ -91,10 +84,8 @@ for (const [way, options] of Object.entries(ways))
       return { site, sessions };
     };
     beforeEach(async () => {
-      if (options.worker === 'embedded') return;
-      const { transport } = options;
-      const worker = await createWorker({ redis: redis.url, namespace, ...(transport && { transport }) });
-      opened.push(() => worker.close());
+      const worker = await startWorkerOf({ ...options, redis: redis.url, namespace });
+      opened.push(() => worker?.close());
     });
     const post = (visitor: Visitor, path: string) => visitor.fetch(path, { method: 'POST' });
     const keysLeft = async () =>

@@ -4,7 +4,6 @@ import type { SessionData } from 'express-session';
 import type { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import {
-  createWorker,
   type IntelligentSession,
   type IntelligentSessionOptions,
   intelligentSession,
@@ -17,6 +16,7 @@ import { FaultyProxy } from '../support/proxy.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
+import { startWorkerOf, ways } from '../support/ways.js';
 
 type WithUser = SessionData & { user?: string; passport?: { user?: string } };
 
@@ -117,15 +117,7 @@ function appOf(sessions: IntelligentSession) {
 
 const namespace = 'users:';
 const user = (session: WithUser) => session.user;
-const itemSecret = 'a secret of more than sixteen';
-const ways: Readonly<Record<string, IntelligentSessionOptions>> = {
-  embedded: { worker: 'embedded' },
-  'embedded, with itemSecret': { worker: 'embedded', itemSecret },
-  'pub/sub': {},
-  streams: { transport: 'stream' },
-};
-
-for (const [way, options] of Object.entries(ways))
+for (const [way, options] of Object.entries<IntelligentSessionOptions>(ways))
   describe(`users: what is known of a visitor is the user's after a login (${way})`, () => {
     let redis: PrivateRedis;
     let client: Redis;
@@ -145,10 +137,8 @@ for (const [way, options] of Object.entries(ways))
       return { site, sessions };
     };
     beforeEach(async () => {
-      if (options.worker === 'embedded') return;
-      const { transport } = options;
-      const worker = await createWorker({ redis: redis.url, namespace, ...(transport && { transport }) });
-      opened.push(() => worker.close());
+      const worker = await startWorkerOf({ ...options, redis: redis.url, namespace });
+      opened.push(() => worker?.close());
     });
     const post = (visitor: Visitor, path: string) => visitor.fetch(path, { method: 'POST' });
     const learn = async (visitor: Visitor) => {
