@@ -48,7 +48,7 @@ for (const way of ['embedded', 'pubsub'] as const)
       const ask = async (executor: Executor, command: string, sid: string, payload?: unknown): Promise<unknown> => {
         const options = {
           ttlSeconds: HOUR,
-          timeoutMs: command === 'carry' ? 5000 : 100,
+          timeoutMs: command === 'carry' ? 5000 : 400,
           isAnonymous: !sid.endsWith('~'),
         };
         const answer = await executor.ask(command, sid, payload, options);
