@@ -1,7 +1,7 @@
 import { goneKey, inboxListKey, notificationsKey, seenKey, shapeKey } from '../redis/keys.js';
 import { changesChannel } from '../transport/protocol.js';
 import type { AclScope, RightGroup } from './scope.js';
-import { all, clock, connection, nodes, SCRIPT } from './shared-rights.js';
+import { readWrite, clock, connection, nodes, SCRIPT } from './shared-rights.js';
 
 /** The rights of a process that publishes notifications: on the lists of groups and of users, and on no other data about anybody. */
 export function notificationsGroups(scope: AclScope): RightGroup[] {
@@ -13,7 +13,7 @@ export function notificationsGroups(scope: AclScope): RightGroup[] {
     {
       name: 'lists',
       commands: ['hget', 'hmget', 'hgetall', 'hset', 'hdel', 'pttl', 'pexpire', ...SCRIPT],
-      keys: all([notificationsKey(namespace, '*'), inboxListKey(namespace, '*')]),
+      keys: readWrite([notificationsKey(namespace, '*'), inboxListKey(namespace, '*')]),
     },
     { name: 'shape', commands: ['hmget'], keys: [`%R~${shapeKey(namespace)}`] },
     { name: 'changes', commands: ['publish'], channels: [...ofLists(scope), ...ofSubjects(scope)] },
@@ -33,9 +33,9 @@ export function readerGroups(scope: AclScope): RightGroup[] {
   const lists = notificationsKey(namespace, '*');
   return [
     clock,
-    { name: 'reading', commands: SCRIPT, keys: all([seen, inbox, gone, lists]) },
+    { name: 'reading', commands: SCRIPT, keys: readWrite([seen, inbox, gone, lists]) },
     // its expiry is renewed by the rights on all that is kept of a subject
-    { name: 'seen', commands: ['hgetall', 'hget', 'hset', 'hsetnx', 'hdel'], keys: all([seen]) },
+    { name: 'seen', commands: ['hgetall', 'hget', 'hset', 'hsetnx', 'hdel'], keys: readWrite([seen]) },
     { name: 'lists', commands: ['hgetall'], keys: [`%R~${inbox}`, `%R~${lists}`] },
     { name: 'ended', commands: ['get'], keys: [`%R~${gone}`] },
     { name: 'read', commands: ['publish'], channels: ofSubjects(scope) },

@@ -5,7 +5,7 @@ import { readerGroups } from './notifications-rights.js';
 import { ownKeys } from './own-key-rights.js';
 import type { AclScope, RightGroup } from './scope.js';
 import {
-  all,
+  readWrite,
   channelsOf,
   clock,
   connection,
@@ -16,7 +16,7 @@ import {
   replyLists,
   SCRIPT,
   since,
-  some,
+  onlyIf,
   streams,
 } from './shared-rights.js';
 
@@ -36,42 +36,42 @@ export function servingGroups(scope: AclScope): RightGroup[] {
   return [
     connection(scope),
     ...nodes(scope),
-    ...some(users && !store.has('notifications'), clock),
+    ...onlyIf(users && !store.has('notifications'), clock),
     {
       name: 'sessions',
       commands: [
         ...['get', 'set', 'exists', 'pttl', 'pexpire', 'unlink', ...SCRIPT],
-        ...some(users, 'getdel'),
-        ...some(!cluster, 'mget'),
+        ...onlyIf(users, 'getdel'),
+        ...onlyIf(!cluster, 'mget'),
       ],
-      keys: all([session, ...ended(session)]),
+      keys: readWrite([session, ...ended(session)]),
     },
     // scripts that are called by their hash are loaded on each new connection
-    ...some(!cluster || transport === 'pubsub', { name: 'loading', commands: ['script|load'] }),
-    ...some(users, {
+    ...onlyIf(!cluster || transport === 'pubsub', { name: 'loading', commands: ['script|load'] }),
+    ...onlyIf(users, {
       name: 'users',
       commands: [
         ...['hgetall', 'hset', 'hdel', 'hkeys', 'pttl', 'pexpire', 'persist', ...SCRIPT],
-        ...some(cluster, 'rpush', 'ltrim', 'lrange'),
-        ...some(store.has('scan'), 'unlink'),
+        ...onlyIf(cluster, 'rpush', 'ltrim', 'lrange'),
+        ...onlyIf(store.has('scan'), 'unlink'),
       ],
-      keys: all([user, ...(cluster ? usersEnded : [])]),
+      keys: readWrite([user, ...(cluster ? usersEnded : [])]),
     }),
     ...(store.has('notifications') ? readerGroups(scope) : []),
-    ...some(store.has('scan'), { name: 'scan', commands: ['scan'] }),
-    ...some(store.has('near-cache'), {
+    ...onlyIf(store.has('scan'), { name: 'scan', commands: ['scan'] }),
+    ...onlyIf(store.has('near-cache'), {
       name: 'near-cache',
       commands: ['client|id', 'client|tracking', 'subscribe'],
       channels: [INVALIDATIONS],
     }),
-    ...some(store.has('expired-events'), {
+    ...onlyIf(store.has('expired-events'), {
       name: 'expired-events',
       commands: ['psubscribe'],
       channels: [expiredChannel(db)],
     }),
     ...(transport === 'stream'
       ? [
-          { name: 'adding', commands: SCRIPT, keys: all([streams(scope), leases(scope)]) },
+          { name: 'adding', commands: SCRIPT, keys: readWrite([streams(scope), leases(scope)]) },
           { name: 'messages', commands: ['xadd', 'xlen', 'memory|usage', 'pexpire'], keys: [`%W~${streams(scope)}`] },
           { name: 'leases', commands: ['exists'], keys: [`%R~${leases(scope)}`] },
         ]
@@ -79,16 +79,16 @@ export function servingGroups(scope: AclScope): RightGroup[] {
     {
       name: 'answers',
       commands: taking,
-      keys: all(replies === 'inbox' ? [inboxes(scope)] : replyLists(scope)),
+      keys: readWrite(replies === 'inbox' ? [inboxes(scope)] : replyLists(scope)),
     },
     {
       name: 'insight',
       commands: ['pttl', 'pexpire', 'unlink', ...SCRIPT],
-      keys: all([...Object.values(insight), ownKeys(namespace)]),
+      keys: readWrite([...Object.values(insight), ownKeys(namespace)]),
     },
     { name: 'own', commands: ['hkeys'], keys: [`%R~${own}`] },
     { name: 'gone', commands: ['set'], keys: [`%W~${gone}`] },
-    ...some(!cluster, { name: 'role', commands: ['role'] }),
+    ...onlyIf(!cluster, { name: 'role', commands: ['role'] }),
   ];
 }
 

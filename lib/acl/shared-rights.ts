@@ -8,12 +8,12 @@ export const since = ({ server: { version } }: AclScope, major: number, minor: n
   version[0] > major || (version[0] === major && version[1] >= minor);
 
 /** The items, to be spread into a list, if the condition holds; otherwise none. */
-export const some = <T>(condition: boolean, ...items: readonly T[]): readonly T[] => (condition ? items : []);
+export const onlyIf = <T>(condition: boolean, ...items: readonly T[]): readonly T[] => (condition ? items : []);
 
 /** Escapes a text for a glob, so that it matches itself only. */
 export const literal = (text: string): string => text.replace(/[*?[\]\\]/g, '\\$&');
 /** Patterns of keys in the form of an ACL rule, with read and write rights. */
-export const all = (keys: Iterable<string>): string[] => Array.from(keys, (key) => `~${key}`);
+export const readWrite = (keys: Iterable<string>): string[] => Array.from(keys, (key) => `~${key}`);
 export const SCRIPT = ['eval', 'evalsha'];
 
 const commandNames = ({ commands }: AclScope): string[] => [...builtIn.keys(), ...commands];
@@ -32,15 +32,15 @@ export const connection = (scope: AclScope): RightGroup => ({
   commands: [
     'ping',
     'info',
-    ...some(scope.db !== 0, 'select'),
+    ...onlyIf(scope.db !== 0, 'select'),
     // ioredis sends its name and version. Redis before 7.2 refuses that, and 6.2 logs the refusal as a violation.
-    ...some(since(scope, 7, 2) || !since(scope, 7, 0), 'client|setinfo'),
+    ...onlyIf(since(scope, 7, 2) || !since(scope, 7, 0), 'client|setinfo'),
   ],
 });
 
 /** The commands that a Cluster's client sends by itself. */
 export const nodes = (scope: AclScope): readonly RightGroup[] =>
-  some(scope.cluster, {
+  onlyIf(scope.cluster, {
     name: 'cluster',
     // ioredis also asks replicas for the slots
     commands: ['cluster|slots', 'cluster|info', 'asking', 'readonly', 'client|setname'],

@@ -5,7 +5,7 @@ import { ownKeyGroups } from './own-key-rights.js';
 import { mergeGroups } from './rule.js';
 import type { AclScope, RightGroup } from './scope.js';
 import {
-  all,
+  readWrite,
   channelsOf,
   clock,
   connection,
@@ -14,7 +14,7 @@ import {
   nodes,
   replyLists,
   SCRIPT,
-  some,
+  onlyIf,
   streams,
 } from './shared-rights.js';
 
@@ -29,7 +29,7 @@ function insightGroups(scope: AclScope): RightGroup[] {
   const { namespace, server, cluster } = scope;
   const keys: Readonly<Record<string, string>> = commandKeys(namespace, '*');
   const expiry = ['pttl', 'pexpire'];
-  const filter = [...BLOOM[server.bloom], ...some(server.bloom === 'module' && !server.bloomCard, 'bf.info')];
+  const filter = [...BLOOM[server.bloom], ...onlyIf(server.bloom === 'module' && !server.bloomCard, 'bf.info')];
   const used: (readonly [name: string, commands: readonly string[]])[] = descriptors.flatMap((command) =>
     Object.entries({ ...command.uses, ...(cluster && command.usesInCluster) }),
   );
@@ -39,9 +39,9 @@ function insightGroups(scope: AclScope): RightGroup[] {
     const isKept = (keptKeys as readonly string[]).includes(name);
     return {
       name: how.includes('filter') ? 'filters' : name,
-      commands: [...how.flatMap((one) => (one === 'filter' ? filter : one)), ...some(isKept, ...expiry)],
+      commands: [...how.flatMap((one) => (one === 'filter' ? filter : one)), ...onlyIf(isKept, ...expiry)],
       // a command that takes two keys has both of their names in its descriptor, with a space between
-      keys: all(name.split(' ').map((one) => keys[one] as string)),
+      keys: readWrite(name.split(' ').map((one) => keys[one] as string)),
     };
   });
   return mergeGroups([...groups, ...ownKeyGroups(scope)]);
@@ -62,20 +62,20 @@ export function workerGroups(scope: AclScope): RightGroup[] {
     ...nodes(scope),
     clock,
     // a worker that chooses between them asks whether RedisBloom is there
-    ...some(bloom !== 'fallback', { name: 'module', commands: ['command|info'] }),
+    ...onlyIf(bloom !== 'fallback', { name: 'module', commands: ['command|info'] }),
     {
       name: 'scripts',
       commands: SCRIPT,
-      keys: all([
+      keys: readWrite([
         shapeKey(namespace),
         ...usedKeys.map(([, key]) => key),
         ...answers,
-        ...some(stream, streams(scope), leases(scope), workers),
+        ...onlyIf(stream, streams(scope), leases(scope), workers),
       ]),
     },
     { name: 'shape', commands: ['hset', 'hgetall'], keys: [`~${shapeKey(namespace)}`] },
     ...insightGroups(scope),
-    { name: 'answers', commands: ['rpush', 'ltrim', ...expiry], keys: all(answers) },
+    { name: 'answers', commands: ['rpush', 'ltrim', ...expiry], keys: readWrite(answers) },
     ...(stream
       ? [
           {
@@ -84,13 +84,13 @@ export function workerGroups(scope: AclScope): RightGroup[] {
               ...['xgroup|create', 'xgroup|delconsumer', 'xreadgroup', 'xack', 'xpending', 'xrange', 'xclaim'],
               ...['xinfo|stream', 'xinfo|groups', 'xinfo|consumers', 'xtrim', 'xlen', 'pexpire'],
             ],
-            keys: all([streams(scope)]),
+            keys: readWrite([streams(scope)]),
           },
-          { name: 'leases', commands: ['get', 'set', 'del'], keys: all([leases(scope)]) },
+          { name: 'leases', commands: ['get', 'set', 'del'], keys: readWrite([leases(scope)]) },
           {
             name: 'workers',
             commands: ['zadd', 'zrem', 'zremrangebyscore', 'zrange', 'pexpire'],
-            keys: all([workers]),
+            keys: readWrite([workers]),
           },
         ]
       : [

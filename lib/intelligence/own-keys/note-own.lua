@@ -11,5 +11,5 @@ local function note_own(own, message)
   end
   if #fields == 0 then return end
   redis.call('HSET', own, unpack(fields))
-  keep_for(own, kept_for(message.ttl))
+  lengthen(own, kept_for(message.ttl))
 end

@@ -28,7 +28,7 @@ if not id then
     return {}
   end
   redis.call('SET', aside, id, 'PX', message.asideMs)
-  keep_for(own, message.asideMs)
+  lengthen(own, message.asideMs)
 end
 local merges = redis.call('HMGET', own, unpack(names))
 local reply = { id }

@@ -14,5 +14,5 @@ for i, name in ipairs(message.names) do
   redis.call('RESTORE', aside_of(name), message.asideMs, ARGV[1 + i], 'REPLACE')
 end
 redis.call('ZADD', merged, clock() + math.ceil(message.asideMs / 1000), message.aside)
-keep_for(merged, message.asideMs)
+lengthen(merged, message.asideMs)
 return { #message.names, unpack(merge_all(own, message.names, message.merges, aside_of, message.ttl)) }

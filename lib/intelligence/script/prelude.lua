@@ -12,7 +12,7 @@ local commands = {}
 local function kept_for(ttl) return ttl + math.ceil(ttl / 16) end
 
 -- Lets a key live for so long, in ms. It shortens nothing: whoever may publish may say any ttl for any session.
-local function keep_for(key, ms)
+local function lengthen(key, ms)
   local left = redis.call('PTTL', key)
   if left == -1 or (left >= 0 and left < ms) then redis.call('PEXPIRE', key, ms) end
 end

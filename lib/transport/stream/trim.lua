@@ -2,7 +2,7 @@
 -- nothing pending.
 -- KEYS  stream
 -- ARGV  group; the messages' maximum age in ms, for which the stream is kept from now on; then the workers that are there
--- Reply how many entries were removed; how many are left; 1 if the stream was made anew, what was left in it is gone then
+-- Reply how many entries were removed; how many are left; 0, or 1 if the stream was made anew: then what is said to be left is lost
 local is_there = {}
 for i = 3, #ARGV do is_there[ARGV[i]] = true end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -14,7 +14,7 @@ local info = redis.call('XINFO', 'STREAM', KEYS[1])
 for i = 1, #info, 2 do if info[i] == 'last-generated-id' then last = info[i + 1] end end
 if #last:match('^%d+') > 15 then
   local left = redis.call('XLEN', KEYS[1])
-  redis.call('PEXPIRE', KEYS[1], 0) -- removes it
+  redis.call('PEXPIRE', KEYS[1], 0) -- removes it, by a right that is needed above anyway
   redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
   return { 0, left, 1 }
 end
@@ -37,13 +37,14 @@ local least -- the first entry that some group still needs
 for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local state = {}
   for i = 1, #group, 2 do state[group[i]] = group[i + 1] end
+  -- the second of XPENDING's four is the smallest id that is pending
   local keep = state.pending > 0 and redis.call('XPENDING', KEYS[1], state.name)[2] or after(state['last-delivered-id'])
   if not least or before(keep, least) then least = keep end
   if state.name == ARGV[1] then
     for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], state.name)) do
-      local member = {}
-      for i = 1, #consumer, 2 do member[consumer[i]] = consumer[i + 1] end
-      if member.pending == 0 and not is_there[member.name] then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], state.name, member.name) end
+      local fields = {}
+      for i = 1, #consumer, 2 do fields[consumer[i]] = consumer[i + 1] end
+      if fields.pending == 0 and not is_there[fields.name] then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], state.name, fields.name) end
     end
   end
 end

@@ -1,13 +1,15 @@
 -- Adds the data that set-aside.lua has set aside of an anonymous visitor to the data about the user. In the script it stands after the
--- prelude, the Bloom filter's functions and activity-ring.lua.
--- KEYS   the user's keys, and `gone`, in the order of NAMES; then the visitor's key `carried`, if it is on the same server
+-- prelude, the Bloom filter's functions and activity-ring.lua, and ownScript() (script.ts) puts the lists NAMES and KEPT before it.
+-- KEYS   the user's keys in the order of NAMES: gone: the mark that the user's data were erased (prelude.lua); merged: in a Cluster, the
+--        subjects that were carried to this user, a sorted set by the second until which each is remembered; carried: for a moment, the
+--        visitor's pages; then the visitor's key `carried`, `aside` below, if it is on the same server (not in a Cluster)
 -- ARGV   [1] a JSON object: ttl: of the user's keys, ms; days: how many days of activity are kept; pages, notifications: as
 --        bloom_add_all() takes them; texts: the pages as they are stored, used where [3] is ''; from: the anonymous subject;
 --        asideMs: how long `carried` stays, ms
 --        [2] the visitor's activity, a string; [3] the visitor's pages, a HyperLogLog, or '' where it can't be merged into the user's,
 --        whose items are keyed otherwise
 -- Reply  1 if the data were added; 0 if they had been added before, or the user's data were erased
-local message = messages
+local message = messages -- the prelude decodes [1], which is one message here
 local keys, aside = {}, KEYS[#NAMES + 1]
 for i, name in ipairs(NAMES) do keys[name] = KEYS[i] end
 
@@ -17,20 +19,22 @@ else
   redis.call('ZREMRANGEBYSCORE', keys.merged, '-inf', clock())
   if redis.call('ZSCORE', keys.merged, message.from) then return 0 end
 end
--- What was set aside before the user's data were erased does not come back. In a Cluster the two times are two nodes' own.
+-- What was set aside before the user's data were erased does not come back. In a Cluster the two moments are by the clocks of two nodes and can't
+-- be compared, so nothing is added while the mark is there.
 local gone = redis.call('GET', keys.gone)
 if gone then
   local erased = aside and erased_at(keys.gone, gone)
-  if not erased or (tonumber(redis.call('HMGET', aside, 'at')[1] or '') or 0) <= erased then
+  local set_aside_ms = aside and tonumber(redis.call('HMGET', aside, 'at')[1] or '') or 0
+  if not erased or set_aside_ms <= erased then
     if aside then redis.call('UNLINK', aside) end
     return 0
   end
 end
 
--- All types are known before the first write.
-local slots = message.days + 1
-local one = unpack_activity(redis.call('GET', keys.activity) or '', slots)
-local other = unpack_activity(ARGV[2], slots)
+-- Where activity or a filter is something else, this fails before anything is added.
+local slots = message.days + 1 -- a day more than is kept, as in explain.lua
+local user = unpack_activity(redis.call('GET', keys.activity) or '', slots)
+local visitor = unpack_activity(ARGV[2], slots)
 bloom_check(keys.visited)
 bloom_check(keys.notified)
 
@@ -44,17 +48,17 @@ elseif #message.texts > 0 then
 end
 bloom_add_all(keys.visited, message.pages)
 bloom_add_all(keys.notified, message.notifications)
-if not (one.is_new and other.is_new) then
-  join_activity(one, other)
-  one.unique_pages = redis.call('PFCOUNT', keys.pages)
-  one.expires = clock() + math.floor(keep_ms / 1000)
-  redis.call('SET', keys.activity, pack_head(one, joined_tokens(one, other)) .. one.ring, 'KEEPTTL')
+if not (user.is_new and visitor.is_new) then
+  join_activity(user, visitor)
+  user.unique_pages = redis.call('PFCOUNT', keys.pages)
+  user.expires = clock() + math.floor(keep_ms / 1000)
+  redis.call('SET', keys.activity, pack_head(user, joined_tokens(user, visitor)) .. user.ring, 'KEEPTTL')
 end
 if aside then
   redis.call('UNLINK', aside)
 else
   redis.call('ZADD', keys.merged, clock() + math.ceil(message.asideMs / 1000), message.from)
-  keep_for(keys.merged, message.asideMs)
+  lengthen(keys.merged, message.asideMs)
 end
-for _, name in ipairs(KEPT) do keep_for(keys[name], keep_ms) end
+for _, name in ipairs(KEPT) do lengthen(keys[name], keep_ms) end
 return 1

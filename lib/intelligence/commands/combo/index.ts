@@ -18,6 +18,7 @@ export const combo = {
   uses: { visited: ['filter'] },
   lua: ['combo.lua'],
   items: 'list',
+  /** `combos` are the worker's: pages by the combo's name. */
   list(payload, { combos }) {
     const pages = payload.startsWith('[') ? parseStrings(payload) : combos.get(payload);
     if (!pages) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMBO);
@@ -30,26 +31,29 @@ export const combo = {
   methods: {
     /**
      * Were all these pages visited? Takes a list of pages, or the name of a combo (of the option `combos`, or of the worker's). A Bloom
-     * filter answers: a false true at its error rate. Degraded: undefined.
+     * filter answers: false positives at its error rate. Undefined where there is no answer.
      */
     async combo(this: CommandCaller, pages: readonly string[] | string): Promise<boolean | undefined> {
+      // those of the application's option `combos`, with what each suggests
       const { combos, pageName } = this.context;
-      const known = Array.isArray(pages) ? pages : combos.find(({ name }) => name === pages)?.pages;
+      const pageList = Array.isArray(pages) ? pages : combos.find(({ name }) => name === pages)?.pages;
       const what = "a combo's name, or a list of pages that is not empty";
-      if (!known || known.length === 0) checkText('combo', known ?? pages, what);
-      const answer = await this.ask('combo', known ? checkTexts('combo', known, what).map(pageName) : pages);
+      // Another name may be known to the worker. An empty list throws here.
+      if (!pageList || pageList.length === 0) checkText('combo', pageList ?? pages, what);
+      const answer = await this.ask('combo', pageList ? checkTexts('combo', pageList, what).map(pageName) : pages);
       return answer === 1 ? true : answer === 0 ? false : undefined;
     },
 
-    /** What the combos suggest whose pages were all visited (option `combos`), in their order. One message asks for all. Degraded: []. */
+    /** What the combos suggest whose pages were all visited (option `combos`), in their order. One message asks for all. [] where there is no answer. */
     async suggestions(this: CommandCaller): Promise<unknown[]> {
       const { combos } = this.context;
       if (combos.length === 0) return [];
+      // each page has its one name already
       const pages = [...new Set(combos.flatMap((one) => one.pages))];
       const answer = (await this.ask('featuredpages', pages)) as string[] | null | undefined;
       if (!answer) return [];
-      const fresh = new Set(answer);
-      return combos.filter((one) => !one.pages.some((page) => fresh.has(page))).map((one) => one.suggest);
+      const notVisited = new Set(answer);
+      return combos.filter((one) => !one.pages.some((page) => notVisited.has(page))).map((one) => one.suggest);
     },
   },
   documented: { payload: "JSON array of pages, or a combo's name", answer: '`1` or `0`' },

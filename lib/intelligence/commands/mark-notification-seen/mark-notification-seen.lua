@@ -11,10 +11,10 @@ commands['mark-notification-seen'] = function(keys, message)
     if ended then return nil, ended, to end
   end
   local added = bloom_add(keys.notified, message.item, exists)
-  keep_for(keys.notified, kept_for(message.ttl))
+  lengthen(keys.notified, kept_for(message.ttl))
   if added == 1 and message.isAnonymous then
     note_item(keys['notified-items'], message.id)
-    keep_for(keys['notified-items'], kept_for(message.ttl))
+    lengthen(keys['notified-items'], kept_for(message.ttl))
   end
   return tostring(added)
 end

@@ -80,7 +80,7 @@ commands['pageview'] = function(keys, message)
   end
   if renew then
     local keep_ms = kept_for(message.ttl)
-    for _, name in ipairs(KEPT) do keep_for(keys[name], keep_ms) end
+    for _, name in ipairs(KEPT) do lengthen(keys[name], keep_ms) end
     keep_own(keys.own, keep_ms, keep_ms)
   end
   if message.waits then return report(activity, is_fresh, minutes) end
