@@ -313,6 +313,28 @@ describe('options', () => {
         .to.match(/fewer than 32 bytes/)
         .and.not.include('hV9');
     });
+
+    it('warns once of users whose keys can be found by their ids', async () => {
+      const warnings: (Error & { code?: string })[] = [];
+      const heard = (warning: Error) => warnings.push(warning);
+      const startWith = (options: object) => () =>
+        intelligentSession({ secret: long, session: { genid: 1 as never }, ...options });
+      const told = async () => {
+        await new Promise(setImmediate);
+        return warnings.map(({ code }) => code);
+      };
+      process.on('warning', heard);
+      try {
+        for (const options of [{}, { user: () => 'ann', itemSecret: long }, { itemSecret: long }])
+          expect(startWith(options)).to.throw(OptionError, /genid/);
+        expect(await told()).to.deep.equal([]);
+        for (const user of [() => 'ann', 'identify']) expect(startWith({ user })).to.throw(OptionError, /genid/);
+        expect(await told()).to.deep.equal(['INTELLIGENT_SESSION_USERS_GUESSABLE']);
+      } finally {
+        process.off('warning', heard);
+      }
+      expect(warnings[0]?.message).to.include('docs/errors.md#intelligent_session_users_guessable');
+    });
   });
 
   it('takes any secret elsewhere', () => {
