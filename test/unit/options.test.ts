@@ -262,6 +262,19 @@ describe('options', () => {
       .matches(/"expansion" is without effect/);
   });
 
+  it('takes several item secrets of a store, each once and each long enough, and shows none', () => {
+    const [one, other] = ['the first item secret', 'the other item secret'];
+    const store = (itemSecret: unknown) => () => new RedisSessionStore({ itemSecret, maxSessionsPerUser: -1 } as never);
+    for (const given of [[], [one, 'short'], [one, other, one], [one, 7], 'short', {}])
+      expect(store(given), JSON.stringify(given))
+        .to.throw(OptionError, /"itemSecret/)
+        .that.satisfies(({ code, message }: OptionError) => {
+          expect(message).to.not.include(one).and.not.include(other);
+          return code === 'ERR_INTELLIGENT_SESSION_OPTION';
+        });
+    for (const given of [one, [one], [one, other]]) expect(store(given)).to.throw(OptionError, /"maxSessionsPerUser"/);
+  });
+
   describe('in production', () => {
     const before = process.env.NODE_ENV;
     beforeEach(() => {
