@@ -42,7 +42,7 @@ export function checkSecret(secret: string | readonly string[]): void {
 let warnedOfUsers = false;
 
 /** In production users whose keys follow from their ids alone are a warning, once a process. */
-export function checkUsersAreKeyed(user: unknown, itemSecret: string | undefined): void {
+export function checkUsersAreKeyed(user: unknown, itemSecret: unknown): void {
   if (user === undefined || itemSecret !== undefined || warnedOfUsers) return;
   warnedOfUsers = true;
   warn(

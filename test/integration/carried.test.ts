@@ -12,7 +12,9 @@ const namespace = 'carried:';
 const itemSecret = 'a secret of more than sixteen';
 const base = { namespace, secret: 'test' } as const;
 
-const ways: Readonly<Record<string, IntelligentSessionOptions>> = {
+/** Options with one secret at most. */
+type Way = Omit<IntelligentSessionOptions, 'itemSecret'> & { readonly itemSecret?: string };
+const ways: Readonly<Record<string, Way>> = {
   embedded: { worker: 'embedded' },
   'embedded, with itemSecret': { worker: 'embedded', itemSecret },
   'pub/sub': {},
@@ -22,7 +24,7 @@ const ways: Readonly<Record<string, IntelligentSessionOptions>> = {
 };
 
 /** Opens what carries commands out by these options; gives what closes it as well. */
-async function openGround(redis: string | Cluster, client: Redis | Cluster, options: IntelligentSessionOptions) {
+async function openGround(redis: string | Cluster, client: Redis | Cluster, options: Way) {
   const { transport, itemSecret: secret } = options;
   const worker =
     options.worker === 'embedded'
@@ -84,7 +86,7 @@ describe('what a login carries, on a Cluster', () => {
           await one.flushall();
           one.disconnect();
         }
-        opened = await openGround(client, client, ways[way] as IntelligentSessionOptions);
+        opened = await openGround(client, client, ways[way] as Way);
       });
       after(() => opened?.close());
       itCarriesWhatIsKnown(namespace, () => opened.ground);

@@ -62,7 +62,7 @@ async function upgradeRequest(site: Site, cookie: string): Promise<IncomingMessa
 
 const namespace = 'outside:';
 const user = (session: WithUser) => session.user;
-const ways: Readonly<Record<string, IntelligentSessionOptions>> = {
+const ways: Readonly<Record<string, IntelligentSessionOptions & { readonly itemSecret?: string }>> = {
   embedded: { worker: 'embedded' },
   'embedded, with itemSecret': { worker: 'embedded', itemSecret: 'a secret of more than sixteen' },
   'pub/sub': {},

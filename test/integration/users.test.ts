@@ -118,7 +118,7 @@ function appOf(sessions: IntelligentSession) {
 const namespace = 'users:';
 const user = (session: WithUser) => session.user;
 const itemSecret = 'a secret of more than sixteen';
-const ways: Readonly<Record<string, IntelligentSessionOptions>> = {
+const ways: Readonly<Record<string, IntelligentSessionOptions & { readonly itemSecret?: string }>> = {
   embedded: { worker: 'embedded' },
   'embedded, with itemSecret': { worker: 'embedded', itemSecret },
   'pub/sub': {},

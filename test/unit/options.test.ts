@@ -7,6 +7,7 @@ import {
   OptionError,
   RedisSessionStore,
 } from '../../lib/index.js';
+import { createNotifications } from '../../lib/notifications/index.js';
 import * as misplaced from '../../lib/options/misplaced-options.js';
 import { resolveStoreOptions, schema as storeSchema } from '../../lib/session/options.js';
 import { resolveWorkerOptions, schema as workerSchema } from '../../lib/worker/options.js';
@@ -262,9 +263,20 @@ describe('options', () => {
       .matches(/"expansion" is without effect/);
   });
 
-  it('takes several item secrets of a store, each once and each long enough, and shows none', () => {
+  it('takes one item secret of a worker and of who publishes', () => {
+    const itemSecret = ['the first item secret', 'the other item secret'] as never;
+    const refused = /"itemSecret" should be a text/;
+    for (const make of [createNotifications, createWorker])
+      expect(() => make({ itemSecret }), make.name).to.throw(OptionError, refused);
+  });
+
+  it('takes several item secrets of a store and a site, each once and each long enough, and shows none', () => {
     const [one, other] = ['the first item secret', 'the other item secret'];
     const store = (itemSecret: unknown) => () => new RedisSessionStore({ itemSecret, maxSessionsPerUser: -1 } as never);
+    const site = (itemSecret: unknown) => () => intelligentSession({ itemSecret, session: { genid: 1 } } as never);
+    for (const given of [[], [one, other, one], [one, 'short']])
+      expect(site(given), JSON.stringify(given)).to.throw(OptionError, /"itemSecret/);
+    for (const given of [[one], [one, other]]) expect(site(given)).to.throw(OptionError, /genid/);
     for (const given of [[], [one, 'short'], [one, other, one], [one, 7], 'short', {}])
       expect(store(given), JSON.stringify(given))
         .to.throw(OptionError, /"itemSecret/)
