@@ -39,6 +39,18 @@ export function checkSecret(secret: string | readonly string[]): void {
   }
 }
 
+let warnedOfUsers = false;
+
+/** In production users whose keys follow from their ids alone are a warning, once a process. */
+export function checkUsersAreKeyed(user: unknown, itemSecret: unknown): void {
+  if (user === undefined || itemSecret !== undefined || warnedOfUsers) return;
+  warnedOfUsers = true;
+  warn(
+    'INTELLIGENT_SESSION_USERS_GUESSABLE',
+    'option "user" without option "itemSecret": who can read keys of Redis and guesses a user\'s id can find that user\'s key',
+  );
+}
+
 function guessable(secret: string): string | undefined {
   if (secret.length < FEWEST_CHARACTERS) return `has fewer than ${FEWEST_CHARACTERS} characters`;
   if (new Set(secret).size < FEWEST_DIFFERENT) return `has fewer than ${FEWEST_DIFFERENT} different characters`;

@@ -165,7 +165,7 @@ export abstract class Intelligence implements CommandCaller {
   }
 
   /** Erases all that is kept of a visitor or a user, with what other sessions of the user have not carried yet: was it done? */
-  protected async erase({ user, userName, anonymous }: OwnedSubjects): Promise<boolean> {
+  protected async erase({ user, userName, older, anonymous }: OwnedSubjects): Promise<boolean> {
     const { serving, subjects, sessionsOf, notified } = this.context;
     const eraseAll = async (some: readonly string[]) => {
       const erased = await Promise.all(some.filter(isSendable).map((subject) => serving.forget(subject)));
@@ -179,7 +179,7 @@ export abstract class Intelligence implements CommandCaller {
     const others = subjects?.uncarried(sessions ?? []) ?? [];
     // The user comes last: what one of the others carries meanwhile goes as well.
     const areErased = await eraseAll([...new Set([...anonymous, ...others])]);
-    const isErased = await eraseAll([user]);
+    const isErased = await eraseAll([user, ...older]);
     return areErased && isErased && (listed === undefined || sessions !== undefined);
   }
 }

@@ -184,10 +184,11 @@ export interface IntelligentSessionOptions {
   /**
    * Keys pages and notification ids before they are sent, 16 characters at least. Each is keyed by its visitor
    * (HMAC-SHA256 and AES-256): neither messages nor answers nor what is kept says them (SECURITY.md). Another secret
-   * forgets what was seen.
+   * forgets what was seen. Of a list, the first secret keys and names users; of users under the others, `forget()`
+   * erases all and the store finds the sessions.
    * @default none
    */
-  readonly itemSecret?: string | undefined;
+  readonly itemSecret?: string | readonly string[] | undefined;
   /** Rules for suggestions, a list. @default [] */
   readonly combos?: readonly Combo[] | undefined;
 }

@@ -2,6 +2,7 @@ import { IncomingMessage, type ServerResponse } from 'node:http';
 import type { Store } from 'express-session';
 import { OptionError } from '../lib/errors/errors.js';
 import { argumentError, optionsOf } from '../lib/options/check-arguments.js';
+import { itemSecretsOf } from '../lib/options/item-secrets.js';
 import { CLOSE_TIMEOUT_MS, UnfinishedWork } from '../lib/redis/unfinished-work.js';
 import type { Executor } from '../lib/serving/executor.js';
 import { LocalExecutor } from '../lib/serving/local-executor.js';
@@ -117,15 +118,17 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     rotateGrace,
     worker,
     local,
-    ...executorOptions
+    itemSecret: itemSecrets,
+    ...others
   } = resolveOptions(options);
+  const executorOptions = { ...others, itemSecret: itemSecretsOf(itemSecrets)[0] };
   const sessionOptions = expressSessionOptions(sessionGiven, secret);
   const ownStore = isStore(storeGiven)
     ? undefined
     : new RedisSessionStore({
         ...storeGiven,
         maxWaitMs: storeGiven.maxWaitMs ?? executorOptions.maxWaitMs,
-        itemSecret: executorOptions.itemSecret,
+        itemSecret: itemSecrets,
         ...(typeof user === 'function' && { user }),
         redis,
       });
@@ -151,7 +154,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     }),
   ];
   const fault = (error: Error) => void serving.emit('fault', error);
-  const subjects = user && new Subjects(serving, user, keepUsersForDays, executorOptions.itemSecret, fault);
+  const subjects = user && new Subjects(serving, user, keepUsersForDays, itemSecrets, fault);
   if (subjects) ownStore?.useSubjects(subjects);
   const { maxWaitMs, namespace, itemSecret } = executorOptions;
   const notified =

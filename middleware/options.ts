@@ -209,11 +209,12 @@ export const schema = v.strictObject({
   ),
   ...withNeeds(executorEntries, { worker: 'embedded' }),
   itemSecret: v.pipe(
-    v.optional(check.itemSecret),
+    v.optional(check.itemSecrets),
     about('Keys pages and notification ids before they are sent, 16 characters at least.', {
       more:
         'Each is keyed by its visitor (HMAC-SHA256 and AES-256): neither messages nor answers nor what is kept says them ' +
-        '([SECURITY.md](../SECURITY.md#what-redis-owner-learns)). Another secret forgets what was seen.',
+        '([SECURITY.md](../SECURITY.md#what-redis-owner-learns)). Another secret forgets what was seen. ' +
+        'Of a list, the first secret keys and names users; of users under the others, `forget()` erases all and the store finds the sessions.',
     }),
   ),
   combos: v.pipe(

@@ -105,7 +105,7 @@ export class RequestIntelligence extends NotifiedIntelligence {
     this.#isForgotten = true;
     const anonymous = () => [subjectOfSession(this.req.session)];
     const isErased = await this.erase(
-      subjects?.ownedBy(this.req) ?? { user: undefined, userName: undefined, anonymous: anonymous() },
+      subjects?.ownedBy(this.req) ?? { user: undefined, userName: undefined, older: [], anonymous: anonymous() },
     );
     if (isErased) subjects?.erased(this.req);
     else this.degraded = true;

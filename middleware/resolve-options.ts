@@ -7,7 +7,7 @@ import { resolveRedis } from '../lib/redis/redis-option.js';
 import { checkReplies } from '../lib/serving/remote-executor-options.js';
 import { resolveCommands } from '../lib/worker/commands-option.js';
 import { MAX_QUEUE_BYTES } from '../lib/worker/shared-options.js';
-import { checkSecret } from './check-secret.js';
+import { checkSecret, checkUsersAreKeyed } from './check-secret.js';
 import type { IntelligentSessionOptions, StoreOptions } from './intelligent-session-options.js';
 import { schema } from './options.js';
 
@@ -51,6 +51,7 @@ export function resolveOptions(options: IntelligentSessionOptions) {
       'intelligentSession(): set option "secret" or SESSION_SECRET, a long random text that stays the same',
       'ERR_INTELLIGENT_SESSION_SECRET',
     );
+  if (production) checkUsersAreKeyed(resolved.user, resolved.itemSecret);
   return { ...resolved, timeoutMs, redis, store, local, secret: none ? undefined : secret };
 }
 

@@ -50,7 +50,7 @@ export class SessionVisitor implements Visitor {
   async subjects(): Promise<OwnedSubjects | undefined> {
     const found = await this.#find();
     if (!('req' in found)) return undefined;
-    const own = { user: undefined, userName: undefined, anonymous: [found.whose.subject] };
+    const own = { user: undefined, userName: undefined, older: [], anonymous: [found.whose.subject] };
     return this.context.subjects?.ownedBy(found.req) ?? own;
   }
 

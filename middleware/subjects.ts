@@ -1,6 +1,7 @@
 import type { SessionData } from 'express-session';
 import { LRUCache } from 'lru-cache';
 import { argumentError } from '../lib/options/check-arguments.js';
+import { type ItemSecretOption, itemSecretsOf } from '../lib/options/item-secrets.js';
 import { IntelligentSessionError } from '../lib/errors/errors.js';
 import { newAnonymousSubject, userIdOf, userSubject } from '../lib/intelligence/command/subject.js';
 import { encodeId, isSendable } from '../lib/redis/keys.js';
@@ -24,6 +25,8 @@ export interface OwnedSubjects {
   readonly user: string | undefined;
   /** The user's id, as the store's option `user` gives it. */
   readonly userName: string | undefined;
+  /** The user's subjects under the other secrets. */
+  readonly older: readonly string[];
   readonly anonymous: readonly string[];
 }
 
@@ -59,19 +62,21 @@ export class Subjects implements SubjectHooks {
   /** Carries what the site itself keeps of a visitor to a user: was it done? */
   alsoCarry: (from: string, user: string) => Promise<boolean> = () => Promise.resolve(true);
   readonly #nameOf: (session: SessionData) => string | undefined;
-  readonly #subjectOf: (user: string) => string;
+  /** A user's subject under each secret: what is kept now is kept under the first. */
+  readonly #subjectsOf: (user: string) => readonly string[];
 
   constructor(
     readonly serving: Executor,
     readonly option: UserOption,
     readonly keepUsersForDays: number,
-    /** The secret with which users' subjects are computed. It is not a field, so that no log shows it. */
-    itemSecret: string | undefined,
+    /** The secrets with which users' subjects are computed. They are not a field, so that no log shows them. */
+    itemSecret: ItemSecretOption | undefined,
     fault: (error: Error) => void,
   ) {
     const onInvalid = (what: string) => fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', what));
     this.#nameOf = userOfSession(option === 'identify' ? undefined : option, onInvalid);
-    this.#subjectOf = (user) => userSubject(user, itemSecret);
+    const secrets = itemSecretsOf(itemSecret);
+    this.#subjectsOf = (user) => secrets.map((secret) => userSubject(user, secret));
   }
 
   get userTtlSeconds(): number {
@@ -136,12 +141,15 @@ export class Subjects implements SubjectHooks {
 
   /** All subjects under which data about a request's visitor are kept. */
   ownedBy({ session }: RequestWithSession): OwnedSubjects {
-    return { user: this.#userOf(session), userName: this.#nameOf(session), anonymous: this.uncarried([session]) };
+    const user = this.#userOf(session);
+    const userName = this.#nameOf(session);
+    return { user, userName, older: this.#olderOf(userName), anonymous: this.uncarried([session]) };
   }
 
   /** The same for a user whom the application names outside a request. */
   ownedByUser(user: unknown): OwnedSubjects {
-    return { user: this.ofUser(user).subject, userName: userIdOf(user), anonymous: [] };
+    const userName = userIdOf(user);
+    return { user: this.ofUser(user).subject, userName, older: this.#olderOf(userName), anonymous: [] };
   }
 
   /** The anonymous subjects of these sessions; a user's session has one only if its data were not carried yet. */
@@ -198,6 +206,14 @@ export class Subjects implements SubjectHooks {
     if (this.option === 'identify') return __user;
     const user = this.#nameOf(session);
     return user === undefined ? undefined : this.#subjectOf(user);
+  }
+
+  #subjectOf(user: string): string {
+    return this.#subjectsOf(user)[0] as string;
+  }
+
+  #olderOf(user: string | undefined): readonly string[] {
+    return user === undefined ? [] : this.#subjectsOf(user).slice(1);
   }
 
   #isAnothers(known: RequestUser | undefined, user: string): boolean {

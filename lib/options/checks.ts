@@ -39,3 +39,11 @@ export const replies = v.picklist(['inbox', 'list']);
 export const bloom = v.picklist(['auto', 'module', 'fallback']);
 
 export const itemSecret = v.pipe(v.string(), v.minLength(16));
+
+/** One secret, or several, each of which stands there once. The first one writes. */
+export const itemSecrets = v.custom<string | readonly string[]>((value) => {
+  const secrets: unknown[] = Array.isArray(value) ? value : [value];
+  return (
+    secrets.length > 0 && new Set(secrets).size === secrets.length && secrets.every((one) => v.is(itemSecret, one))
+  );
+}, 'a text of at least 16 characters, or a list of such texts, one at least and none twice');

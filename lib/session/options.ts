@@ -1,7 +1,7 @@
 import type { SessionData } from 'express-session';
 import * as v from 'valibot';
 import { checkOptions } from '../options/check-options.js';
-import { functionOf, integer, itemSecret, list, objectWith } from '../options/checks.js';
+import { functionOf, integer, itemSecrets, list, objectWith } from '../options/checks.js';
 import { elsewhereOfStore } from '../options/misplaced-options.js';
 import { about } from '../options/option-facts.js';
 import { OptionError } from '../errors/errors.js';
@@ -110,10 +110,10 @@ export interface RedisSessionStoreOptions {
   readonly user?: User | undefined;
   /**
    * Names users in the keys that list their sessions by an HMAC with this secret, of 16 characters at least; without
-   * one by a hash.
+   * one by a hash. Of a list, the first secret names, and sessions that were noted under the others are found.
    * @default none
    */
-  readonly itemSecret?: string | undefined;
+  readonly itemSecret?: string | readonly string[] | undefined;
   /** How many sessions a user may have; those that were idle longest are ended. Needs `user`. @default none */
   readonly maxSessionsPerUser?: number | undefined;
   /**
@@ -229,9 +229,10 @@ export const schema = v.strictObject({
     }),
   ),
   itemSecret: v.pipe(
-    v.optional(itemSecret),
+    v.optional(itemSecrets),
     about(
       'Names users in the keys that list their sessions by an HMAC with this secret, of 16 characters at least; without one by a hash.',
+      { more: 'Of a list, the first secret names, and sessions that were noted under the others are found.' },
     ),
   ),
   maxSessionsPerUser: v.pipe(

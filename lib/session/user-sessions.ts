@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { userSubject } from '../intelligence/command/subject.js';
+import { type ItemSecretOption, itemSecretsOf } from '../options/item-secrets.js';
 import { besideKey } from '../redis/keys.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
@@ -30,6 +31,9 @@ export interface Noted {
 /** One ending of all sessions of a user, as the list of endings has it: version, time in µs, id, the ids of the sessions that were kept. */
 const ENDING = /^1:(\d+):([^:]*):(.*)$/s;
 
+/** A note, as user-sessions.lua writes it: version, last seen, end. */
+const NOTE = /^1:(\d+):\d+$/;
+
 /** How long after its note a session may still be stored: if it is not there by then, it never will be. */
 export const STORED_BY_MS = 10_000;
 
@@ -46,7 +50,8 @@ const endingAnsweredAt = new LRUCache<string, number>({ max: 10_000 });
 
 /** The notes that say which sessions a user has: a hash for each user, which user-sessions.lua writes. */
 export class UserSessions {
-  readonly #keyOf: (user: string) => string;
+  /** The key under each secret. */
+  readonly #keysOf: (user: string) => string[];
 
   constructor(
     readonly target: RedisTarget,
@@ -54,25 +59,38 @@ export class UserSessions {
     prefix: string,
     /** stands before that key in the key of the list that says when all of them were ended */
     readonly endedPrefix: string,
-    /** The secret with which a user's name in a key is computed; without it the name is a plain hash. */
-    itemSecret: string | undefined,
+    /** The secrets with which a user's name in a key is computed; without one the name is a plain hash. Notes are written under the first. */
+    itemSecret: ItemSecretOption | undefined,
   ) {
-    this.#keyOf = (user) => prefix + userSubject(user, itemSecret);
+    const secrets = itemSecretsOf(itemSecret);
+    this.#keysOf = (user) => secrets.map((secret) => prefix + userSubject(user, secret));
   }
 
   /**
    * Notes a session, by one script. With `inOrder` the script goes by EVAL, and so keeps its place among the commands of this
    * turn of the event loop, whether Redis knows the script or not: on one Redis, a session that is stored by a later command is
-   * never there without its note.
+   * never there without its note. An HGETALL beside it for each older secret.
    */
   async note(user: string, sid: string, ttlMs: number, inOrder: boolean): Promise<Noted> {
-    const keys = this.#keys(user);
+    const [first = '', ...older] = this.#keysOf(user);
+    const keys = this.#withEnded(first);
     const began = performance.now();
     const send = inOrder ? 'eval' : 'run';
-    const [reply, ended, nowUs, newer] = await noteScript[send](this.target.client, [...keys, sid, ttlMs], keys.length);
+    const noted = noteScript[send](this.target.client, [...keys, sid, ttlMs], keys.length);
+    const [[reply, ended, nowUs, newer], ...notes] = await Promise.all([
+      noted,
+      ...older.map((key) => this.target.client.hgetall(key)),
+    ]);
     const tookUs = (performance.now() - began) * 1000;
     const sessions: NotedSession[] = [];
     for (let i = 0; i < reply.length; i += 2) sessions.push({ sid: reply[i] as string, seenAt: Number(reply[i + 1]) });
+    const known = new Set(sessions.map((one) => one.sid));
+    for (const [id, note] of notes.flatMap(Object.entries<string>)) {
+      const seenAt = NOTE.exec(note)?.[1];
+      if (seenAt === undefined || known.has(id)) continue;
+      known.add(id);
+      sessions.push({ sid: id, seenAt: Number(seenAt) });
+    }
     sessions.sort((a, b) => a.seenAt - b.seenAt || (a.sid < b.sid ? -1 : 1));
     // The list of endings may have expired meanwhile, so that this session may have been ended.
     const forgotten = keys.length > 1 && tookUs > ENDED_MS * 1000;
@@ -105,14 +123,15 @@ export class UserSessions {
     return alive.slice(0, Math.max(0, alive.length - max)).map(({ sid }) => sid);
   }
 
-  /** Removes the notes of these sessions. HDEL */
+  /** Removes the notes of these sessions. HDEL for each secret */
   async forget(user: string, ...sids: readonly string[]): Promise<void> {
-    if (sids.length > 0) await this.target.client.hdel(this.#keyOf(user), ...sids);
+    if (sids.length === 0) return;
+    await Promise.all(this.#keysOf(user).map((key) => this.target.client.hdel(key, ...sids)));
   }
 
-  /** The ids of the user's noted sessions. Some of the sessions may have ended, others may not be stored yet. HKEYS */
-  list(user: string): Promise<string[]> {
-    return this.target.client.hkeys(this.#keyOf(user));
+  /** The ids of the user's noted sessions. Some of the sessions may have ended, others may not be stored yet. HKEYS for each secret */
+  async list(user: string): Promise<string[]> {
+    return unique(await Promise.all(this.#keysOf(user).map((key) => this.target.client.hkeys(key))));
   }
 
   /**
@@ -122,14 +141,18 @@ export class UserSessions {
   async listToEnd(user: string, kept: readonly string[]): Promise<string[]> {
     if (this.target.ordersKeys) return this.list(user);
     const id = randomUUID();
-    const sids = await endScript.run(this.target.client, [...this.#keys(user), id, JSON.stringify(kept), ENDED_MS]);
+    // A process that has the secrets in another order notes under another one.
+    const args = [id, JSON.stringify(kept), ENDED_MS];
+    const keys = this.#keysOf(user).map((key) => this.#withEnded(key));
+    const sids = await Promise.all(keys.map((pair) => endScript.run(this.target.client, [...pair, ...args])));
     endingAnsweredAt.set(id, performance.now());
-    return sids;
+    return unique(sids);
   }
 
   /** The keys of the scripts. One Redis writes keys in the order of the commands, and needs no list of endings. */
-  #keys(user: string): string[] {
-    const key = this.#keyOf(user);
+  #withEnded(key: string): string[] {
     return this.target.ordersKeys ? [key] : [key, besideKey(this.endedPrefix, key)];
   }
 }
+
+const unique = (lists: readonly (readonly string[])[]): string[] => [...new Set(lists.flat())];

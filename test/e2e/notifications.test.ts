@@ -71,7 +71,8 @@ for (const [bloom, args] of [
       );
       site = await Site.open(shop.app);
     });
-    afterEach(async () => {
+    afterEach(async function () {
+      this.timeout(60_000); // Chromium takes its time on a busy machine
       for (const context of contexts.splice(0)) await context.close();
       await site?.close();
       await shop?.close();

@@ -69,7 +69,8 @@ describe('a visitor’s way through the shop, in Chromium', () => {
 
   // each test is somebody new; a headless browser says that it is one, and would be taken for a bot
   beforeEach(newBrowser);
-  afterEach(async () => {
+  afterEach(async function () {
+    this.timeout(60_000); // Chromium takes its time on a busy machine
     for (const context of contexts.splice(0)) await context.close();
   });
 

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import { Cluster, Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { type IntelligentSessionOptions, intelligentSession } from '../../lib/index.js';
+import { intelligentSession } from '../../lib/index.js';
 import { storedItems } from '../../lib/intelligence/command/stored-item.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
 import { type CarryGround, itCarriesWhatIsKnown } from '../contract/carried.js';
-import { itemSecret, onCluster, onServers, startWorkerOf, type Ways, ways } from '../support/ways.js';
+import { itemSecret, onCluster, onServers, startWorkerOf, type Way, type Ways, ways } from '../support/ways.js';
 
 const namespace = 'carried:';
 const base = { namespace, secret: 'test' } as const;
@@ -17,7 +17,7 @@ const all: Ways = {
 };
 
 /** Opens what carries commands out by these options; gives what closes it as well. */
-async function openGround(redis: string | Cluster, client: Redis | Cluster, options: IntelligentSessionOptions) {
+async function openGround(redis: string | Cluster, client: Redis | Cluster, options: Way) {
   const worker = await startWorkerOf({ ...base, ...options, redis });
   const sessions = intelligentSession({ ...base, ...options, redis });
   const ground: CarryGround = { client, serving: sessions.serving, itemSecret: options.itemSecret };

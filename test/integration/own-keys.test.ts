@@ -3,12 +3,12 @@ import express from 'express';
 import type { SessionData } from 'express-session';
 import { Cluster, Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
-import { type IntelligentSessionOptions, intelligentSession } from '../../lib/index.js';
+import { intelligentSession } from '../../lib/index.js';
 import { commands, itKeepsOwnKeys, type OwnKeysGround } from '../contract/own-keys.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
-import { onCluster, onServers, startWorkerOf, type Ways, ways } from '../support/ways.js';
+import { onCluster, onServers, startWorkerOf, type Way, type Ways, ways } from '../support/ways.js';
 
 const namespace = 'own-keys:';
 const base = { namespace, secret: 'test' } as const;
@@ -19,7 +19,7 @@ const all: Ways = {
   streams: ways.streams,
 };
 
-async function openSessions(redis: string | Cluster, client: Redis | Cluster, options: IntelligentSessionOptions) {
+async function openSessions(redis: string | Cluster, client: Redis | Cluster, options: Way) {
   const worker = await startWorkerOf({ ...base, ...options, redis, commands });
   const sessions = intelligentSession({ ...base, ...options, redis });
   const faults: Error[] = [];

@@ -3,10 +3,10 @@ import express from 'express';
 import type { Redis } from 'ioredis';
 import { Passport, Strategy } from 'passport';
 import type { PrivateRedis } from '../../demo/private-redis.js';
-import { type IntelligentSessionOptions, intelligentSession } from '../../lib/index.js';
+import { intelligentSession } from '../../lib/index.js';
 import { Site, Visitor } from '../support/site.js';
 import { useRedis } from '../support/use-redis.js';
-import { startWorkerOf, ways } from '../support/ways.js';
+import { startWorkerOf, type Way, ways } from '../support/ways.js';
 
 interface Account {
   readonly id: string;
@@ -22,7 +22,7 @@ class ByName extends Strategy {
   }
 }
 
-for (const [way, options] of Object.entries<IntelligentSessionOptions>(ways))
+for (const [way, options] of Object.entries<Way>(ways))
   describe(`Passport (${way})`, () => {
     let redis: PrivateRedis;
     let client: Redis;

@@ -1,5 +1,7 @@
 import { expect } from 'chai';
 import { RedisSessionStore } from '../../lib/index.js';
+import { userSubject } from '../../lib/intelligence/command/subject.js';
+import { until } from '../support/until.js';
 import { data, load, save, StoreGround, told, users, userKey } from '../support/stores.js';
 
 describe('RedisSessionStore', () => {
@@ -34,6 +36,46 @@ describe('RedisSessionStore', () => {
         await of.destroy('4');
         expect(await client.exists(userKey('kim'))).to.equal(0);
       }));
+
+    it('have the sessions that were noted under an older itemSecret, in a roll out too', async () => {
+      const [older, newer] = ['an older secret here', 'a newer secret here'] as const;
+      const keyUnder = (secret: string) => `users:sess:${userSubject('robin', secret)}`;
+      const before = ground.open({ ...users, itemSecret: older });
+      const first = ground.open({ ...users, itemSecret: [older, newer] });
+      const second = ground.open({ ...users, itemSecret: [newer, older] });
+      const idsOf = async (of: RedisSessionStore) => (await of.sessionsOf('robin')).map(({ id }) => id).sort();
+      await before.set('1', data({ user: 'robin' }, later()));
+      await first.set('2', data({ user: 'robin' }, later()));
+      await second.set('3', data({ user: 'robin' }, later()));
+      await second.set('4', data({ user: 'kim' }, later()));
+      expect(await client.hkeys(keyUnder(older))).to.have.members(['1', '2']);
+      expect(await client.hkeys(keyUnder(newer))).to.deep.equal(['3']);
+      for (const of of [first, second]) expect(await idsOf(of)).to.deep.equal(['1', '2', '3']);
+      await second.destroy('1');
+      expect(await client.hkeys(keyUnder(older))).to.deep.equal(['2']);
+      expect(await second.destroyAllOf('robin', { except: '3' })).to.equal(1);
+      expect(await client.exists(keyUnder(older))).to.equal(0);
+      expect(await first.destroyAllOf('robin')).to.equal(1);
+      expect(await client.keys('users:*')).to.deep.equal([`users:sess:${userSubject('kim', newer)}`]);
+    });
+
+    it('have at most so many with those that were noted under an older itemSecret', async () => {
+      const [older, newer] = ['an older secret here', 'a newer secret here'] as const;
+      const before = ground.open({ ...users, itemSecret: older });
+      const limited = ground.open({ ...users, maxSessionsPerUser: 2, itemSecret: [newer, older] });
+      await before.set('1', data({ user: 'robin' }, later()));
+      await until('a later moment by Redis’ clock', async () => (await nowMs()) > (await seenAt('1', older)));
+      await before.set('2', data({ user: 'robin' }, later()));
+      await until('a later moment by Redis’ clock', async () => (await nowMs()) > (await seenAt('2', older)));
+      await limited.set('3', data({ user: 'robin' }, later()));
+      expect((await limited.ids()).sort()).to.deep.equal(['2', '3']);
+    });
+    const nowMs = async () => {
+      const [seconds, micros] = await client.time();
+      return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+    };
+    const seenAt = async (sid: string, secret: string) =>
+      Number((await client.hget(`users:sess:${userSubject('robin', secret)}`, sid))?.split(':')[1]);
 
     it('are found by their sessions only: login, logout, another user, expiry', () =>
       withStore(users, async (of) => {

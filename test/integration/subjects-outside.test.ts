@@ -20,7 +20,7 @@ import { freePort } from '../support/free-port.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
-import { startWorkerOf, ways } from '../support/ways.js';
+import { startWorkerOf, type Way, ways } from '../support/ways.js';
 
 type WithUser = SessionData & { user?: string };
 
@@ -62,7 +62,7 @@ async function upgradeRequest(site: Site, cookie: string): Promise<IncomingMessa
 
 const namespace = 'outside:';
 const user = (session: WithUser) => session.user;
-for (const [way, options] of Object.entries<IntelligentSessionOptions>(ways))
+for (const [way, options] of Object.entries<Way>(ways))
   describe(`sessions.of(): what a request knows, outside of one (${way})`, () => {
     let redis: PrivateRedis;
     let client: Redis;

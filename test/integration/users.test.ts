@@ -16,7 +16,7 @@ import { FaultyProxy } from '../support/proxy.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
-import { startWorkerOf, ways } from '../support/ways.js';
+import { startWorkerOf, type Way, ways } from '../support/ways.js';
 
 type WithUser = SessionData & { user?: string; passport?: { user?: string } };
 
@@ -117,7 +117,7 @@ function appOf(sessions: IntelligentSession) {
 
 const namespace = 'users:';
 const user = (session: WithUser) => session.user;
-for (const [way, options] of Object.entries<IntelligentSessionOptions>(ways))
+for (const [way, options] of Object.entries<Way>(ways))
   describe(`users: what is known of a visitor is the user's after a login (${way})`, () => {
     let redis: PrivateRedis;
     let client: Redis;

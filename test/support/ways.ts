@@ -4,8 +4,10 @@ import { createWorker, type IntelligentSessionOptions, type Worker } from '../..
 import { startCluster } from './cluster.js';
 import { flavours, type Flavour, startServer } from './servers.js';
 
-/** The ways in which a site has its commands carried out, as options of intelligentSession(), by their names in tests. */
-export type Ways = Readonly<Record<string, IntelligentSessionOptions>>;
+/** Options of intelligentSession() with one secret at most, as a worker takes it. */
+export type Way = Omit<IntelligentSessionOptions, 'itemSecret'> & { readonly itemSecret?: string };
+/** The ways in which a site has its commands carried out, by their names in tests. */
+export type Ways = Readonly<Record<string, Way>>;
 
 export const itemSecret = 'a secret of more than sixteen';
 export const ways = {
@@ -16,7 +18,7 @@ export const ways = {
 } as const satisfies Ways;
 
 /** Starts the worker that a site with these options needs; none where it is embedded. */
-export async function startWorkerOf(options: IntelligentSessionOptions): Promise<Worker | undefined> {
+export async function startWorkerOf(options: Way): Promise<Worker | undefined> {
   if (options.worker === 'embedded') return undefined;
   const { redis, namespace, transport, itemSecret: secret, commands } = options;
   return createWorker({
@@ -32,11 +34,7 @@ export async function startWorkerOf(options: IntelligentSessionOptions): Promise
 export interface Opened {
   close(): Promise<unknown>;
 }
-type Open<T extends Opened> = (
-  redis: string | Cluster,
-  client: Redis | Cluster,
-  options: IntelligentSessionOptions,
-) => Promise<T>;
+type Open<T extends Opened> = (redis: string | Cluster, client: Redis | Cluster, options: Way) => Promise<T>;
 
 /** Runs a suite on each server in those ways that `isTried` names. */
 export function onServers<T extends Opened>(

@@ -7,6 +7,7 @@ import {
   OptionError,
   RedisSessionStore,
 } from '../../lib/index.js';
+import { createNotifications } from '../../lib/notifications/index.js';
 import * as misplaced from '../../lib/options/misplaced-options.js';
 import { resolveStoreOptions, schema as storeSchema } from '../../lib/session/options.js';
 import { resolveWorkerOptions, schema as workerSchema } from '../../lib/worker/options.js';
@@ -262,6 +263,30 @@ describe('options', () => {
       .matches(/"expansion" is without effect/);
   });
 
+  it('takes one item secret of a worker and of who publishes', () => {
+    const itemSecret = ['the first item secret', 'the other item secret'] as never;
+    const refused = /"itemSecret" should be a text/;
+    for (const make of [createNotifications, createWorker])
+      expect(() => make({ itemSecret }), make.name).to.throw(OptionError, refused);
+  });
+
+  it('takes several item secrets of a store and a site, each once and each long enough, and shows none', () => {
+    const [one, other] = ['the first item secret', 'the other item secret'];
+    const store = (itemSecret: unknown) => () => new RedisSessionStore({ itemSecret, maxSessionsPerUser: -1 } as never);
+    const site = (itemSecret: unknown) => () => intelligentSession({ itemSecret, session: { genid: 1 } } as never);
+    for (const given of [[], [one, other, one], [one, 'short']])
+      expect(site(given), JSON.stringify(given)).to.throw(OptionError, /"itemSecret/);
+    for (const given of [[one], [one, other]]) expect(site(given)).to.throw(OptionError, /genid/);
+    for (const given of [[], [one, 'short'], [one, other, one], [one, 7], 'short', {}])
+      expect(store(given), JSON.stringify(given))
+        .to.throw(OptionError, /"itemSecret/)
+        .that.satisfies(({ code, message }: OptionError) => {
+          expect(message).to.not.include(one).and.not.include(other);
+          return code === 'ERR_INTELLIGENT_SESSION_OPTION';
+        });
+    for (const given of [one, [one], [one, other]]) expect(store(given)).to.throw(OptionError, /"maxSessionsPerUser"/);
+  });
+
   describe('in production', () => {
     const before = process.env.NODE_ENV;
     beforeEach(() => {
@@ -312,6 +337,28 @@ describe('options', () => {
       expect(warnings[0]?.message)
         .to.match(/fewer than 32 bytes/)
         .and.not.include('hV9');
+    });
+
+    it('warns once of users whose keys can be found by their ids', async () => {
+      const warnings: (Error & { code?: string })[] = [];
+      const heard = (warning: Error) => warnings.push(warning);
+      const startWith = (options: object) => () =>
+        intelligentSession({ secret: long, session: { genid: 1 as never }, ...options });
+      const told = async () => {
+        await new Promise(setImmediate);
+        return warnings.map(({ code }) => code);
+      };
+      process.on('warning', heard);
+      try {
+        for (const options of [{}, { user: () => 'ann', itemSecret: long }, { itemSecret: long }])
+          expect(startWith(options)).to.throw(OptionError, /genid/);
+        expect(await told()).to.deep.equal([]);
+        for (const user of [() => 'ann', 'identify']) expect(startWith({ user })).to.throw(OptionError, /genid/);
+        expect(await told()).to.deep.equal(['INTELLIGENT_SESSION_USERS_GUESSABLE']);
+      } finally {
+        process.off('warning', heard);
+      }
+      expect(warnings[0]?.message).to.include('docs/errors.md#intelligent_session_users_guessable');
     });
   });
 
