@@ -68,6 +68,10 @@ export function parseForm(bytes: Buffer, isComplete = true): FilterForm {
     // Half a hash may be rounded up or down: one that differs by more than 1 was not computed from this error rate.
     const usual = LN2 * bitsPerItem(errorRate);
     if (hashes < 1 || Math.abs(hashes - usual) > 1.001 || u64(bytes, from + 44) < 1) throw damaged();
+    // The module takes a last byte other than 0 for a layer whose bits are a power of two, and would look for items at other bits.
+    const perItem = bytes.readDoubleLE(from + 32);
+    if (!(Math.abs(perItem / bitsPerItem(errorRate) - 1) <= 1e-6) || bytes[from + LAYER_HEADER_BYTES - 1] !== 0)
+      throw damaged();
     // The next layer is made for these entries times the expansion, so they have to be those that the bits are for, but for rounding.
     if (Math.abs(bits / bitsFor(u64(bytes, from + 44), errorRate) - 1) > 1e-6) throw damaged();
     layers.push({
@@ -81,8 +85,10 @@ export function parseForm(bytes: Buffer, isComplete = true): FilterForm {
     at += size;
   }
   if (isComplete && at !== bytes.length) throw damaged();
+  const items = u64(bytes, 0);
+  if (items !== layers.reduce((sum, { count }) => sum + count, 0)) throw damaged();
   return {
-    items: u64(bytes, 0),
+    items,
     options,
     expansion: bytes.readUInt32LE(16),
     layers,

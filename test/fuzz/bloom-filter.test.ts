@@ -3,7 +3,14 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { PlainBloomFilter } from '../../fallback/plain-bloom.js';
-import { emptyLayer, type FilterForm, formatDump, formHas, parseForm } from '../../lib/bloom/filter-format.js';
+import {
+  emptyLayer,
+  type FilterForm,
+  formatDump,
+  formHas,
+  HEADER_BYTES as LAYER_AT,
+  parseForm,
+} from '../../lib/bloom/filter-format.js';
 import { hashPair } from '../../lib/hash/murmur-hash.js';
 import { RedisBloomFilter } from '../../lib/bloom/redis-bloom.js';
 import { unionOf } from '../../lib/bloom/union.js';
@@ -46,7 +53,17 @@ const growsByNothing = formatDump({ options: 5, expansion: 0 }, [full]);
 const countsTooMuch = formatDump({ options: 5, expansion: 2 }, [full, full]).fill(255, 20 + 16, 20 + 24);
 const growsByMuch = formatDump({ options: 5, expansion: 0x140000 }, [full]);
 const saysMore = formatDump({ options: 5, expansion: 2 }, [{ ...full, entries: 2 ** 32, count: 2 ** 32 }]);
-const found = [growsByNothing, countsTooMuch, growsByMuch, saysMore];
+/** A filter of one layer with one byte of its header, or eight, as they should not be. */
+const withField = (at: number, value: string) => {
+  const bytes = formatDump({ options: 5, expansion: 2 }, [{ ...full, data: Buffer.alloc(8, 0x15) }]);
+  bytes.set(Buffer.from(value, 'hex'), at);
+  return bytes;
+};
+/** For the module its bits were 2^64, which is 1 in its arithmetic: it found every item. */
+const isPowerOfTwo = withField(LAYER_AT + 52, '40');
+const otherBitsPerItem = withField(LAYER_AT + 32, '000000000000f07f');
+const otherItems = withField(0, '0200000000000000');
+const found = [growsByNothing, countsTooMuch, growsByMuch, saysMore, isPowerOfTwo, otherBitsPerItem, otherItems];
 const pair = hashPair(Buffer.from('an item'));
 
 describe('fuzz: a Bloom filter’s bytes', () => {
