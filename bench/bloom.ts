@@ -193,7 +193,7 @@ for (let r = 0; r < ROUNDS; r++) {
   }
   for (const [side, bloom] of Object.entries(pageviews)) {
     // one message a call, that nobody waits for
-    const script = commandScript({ bloom: bloom as BloomFilter }, TO_CALLER);
+    const script = commandScript({ bloom: bloom as BloomFilter, activityDays: 7 }, TO_CALLER);
     const of = {
       bloom: side === 'fallback' ? filters.fallback : filters.module,
       activityDays: 7,
@@ -204,10 +204,11 @@ for (let r = 0; r < ROUNDS; r++) {
     for (const what of ['new page', 'page again'])
       await time(`page view script, ${what}, ${side}`, (i) => {
         const sid = `s${i % 100}`;
-        const keys = keysOf(pageview).map((name) => intelligenceKey(side, sid, name));
+        const all = what === 'new page' && i < 100 && { all: true }; // a visitor's first
+        const keys = (all ? keysOf(pageview) : pageview.keys).map((name) => intelligenceKey(side, sid, name));
         const id = `${what.replace(' ', '-')}~${i.toString(36)}`;
         const fields = pageview.fields({ sid, id, isAnonymous: false, payload: `/page/${Math.floor(i / 100)}` }, of);
-        const message = { command: 'pageview', key: 1, ttl: 600_000, waits: false, again: false, ...fields };
+        const message = { command: 'pageview', key: 1, ttl: 600_000, ...all, ...fields };
         return script.run(client, [...keys, JSON.stringify([message])], keys.length);
       });
   }

@@ -32,7 +32,8 @@ export async function bareScript(url: string, namespace: string, choice: 'module
   const bloom = await chooseBloomFilter(client, choice);
   const of = { bloom, activityDays: 7, combos: new Map(), items: storedItems(undefined), messageAgeMs: 60_000 };
   const script = commandScript(of, TO_CALLER);
-  const names = keysOf(pageview);
+  /** all keys for a visitor's first page view, later those that a page view takes */
+  const visitors = new Set<string>();
   let asked: Asked[] = [];
   const sender = randomBytes(6).toString('base64url');
   let count = 0;
@@ -44,10 +45,12 @@ export async function bareScript(url: string, namespace: string, choice: 'module
     for (const { sid, page } of all) {
       const key = keys.length + 1;
       const prefix = intelligencePrefix(namespace, sid);
-      for (const name of names) keys.push(prefix + name);
+      const all = !visitors.has(sid) && { all: true };
+      visitors.add(sid);
+      for (const name of all ? keysOf(pageview) : pageview.keys) keys.push(prefix + name);
       const id = `${sender}~${(++count).toString(36)}`;
       const fields = pageview.fields({ sid, id, payload: page, isAnonymous: false }, of);
-      messages.push({ ...fields, command: 'pageview', key, ttl: 3_600_000, waits: true });
+      messages.push({ ...fields, ...all, command: 'pageview', key, ttl: 3_600_000, waits: true });
     }
     const reply = await script.run(client, [...keys, JSON.stringify(messages)], keys.length);
     for (const [i, { resolve }] of all.entries()) resolve(JSON.parse(String(reply[i])));

@@ -51,7 +51,7 @@ export class SubjectCarrier {
 
   /** What the built-in commands keep. */
   async #carryCounts(from: string, user: string, ttlSeconds: number): Promise<boolean> {
-    const { items, bloom, activityDays, messageAgeMs } = this.context;
+    const { items, bloom, messageAgeMs } = this.context;
     const key = (name: string) => intelligenceKey(this.namespace, from, name);
     const { client } = this.target;
     const aside = await this.#setAside.runBuffers(client, [...SET_ASIDE.map(key), user, messageAgeMs, ASIDE_MS]);
@@ -63,7 +63,6 @@ export class SubjectCarrier {
     const merged = isKeyed ? EMPTY : (pages ?? EMPTY);
     const message = {
       ttl: ttlSeconds * 1000,
-      days: activityDays,
       pages: (pageTexts ?? []).map((item) => bloom.scriptItem(item)),
       notifications: (ids ?? []).map((item) => bloom.scriptItem(item)),
       texts: merged.length === 0 ? (pageTexts ?? []) : [],

@@ -51,8 +51,9 @@ export const builtIn: ReadonlyMap<string, CommandDescriptor> = new Map(descripto
 /** Does a command only read? Where nobody waits for its answer, nothing is lost without it. */
 export const isRead = (command: string): boolean => builtIn.get(command)?.effect === 'reads';
 
-const everyKey: readonly string[] = [...keptKeys, 'own', 'gone'];
-export const keysOf = ({ keys }: CommandDescriptor): readonly string[] => (keys === 'every' ? everyKey : keys);
+/** All keys that a command may be given, those first that it always is. */
+export const keysOf = ({ keys, mayTakeAll }: CommandDescriptor): readonly string[] =>
+  mayTakeAll ? [...new Set([...keys, ...keptKeys, 'own', 'gone'])] : keys;
 
 /** The files of a command's Lua, named from the project's root. */
 export const luaFiles = (command: CommandDescriptor): string[] => {

@@ -1,15 +1,13 @@
 import { bloomFault } from '../bloom/bloom-error.js';
-import { IntelligentSessionError, newerVersion, redisFault } from '../errors/errors.js';
-import { intelligencePrefix } from '../redis/keys.js';
-import { FAILED_COMMAND, NO_COMMAND } from './command/answers.js';
+import { newerVersion, redisFault } from '../errors/errors.js';
+import { FAILED_COMMAND } from './command/answers.js';
 import type { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
-import type { CommandContext, ListCommand } from './command/descriptor.js';
-import { isUserSubject } from './command/subject.js';
-import { descriptors, keysOf } from './commands.js';
+import type { CommandContext } from './command/descriptor.js';
 import { CommandsOutsideScript, isKeyRead } from './commands-outside-script.js';
 import { tasksToSendAgain } from './retry-after-fault.js';
 import { commandScript, type ScriptReply, TO_CALLER } from './script.js';
+import { MAX_PIECE, MIN_PIECE, ScriptMessages } from './script-messages.js';
 import type { OnOutcome, Outcome, Task } from './task.js';
 
 /** The end of the script, which decides what becomes of answers: they return to the caller, or the script itself sends them on. */
@@ -32,27 +30,18 @@ export const toCaller: Ending<Task> = {
   failed: (task) => task.refuse(FAILED_COMMAND),
 };
 
-/** A session that has ended does not come back. A user whose data were erased does, with what was sent later. */
-const ofUser = ({ sentMs }: Task) => ({ isUser: true, ...(sentMs !== undefined && { sentMs }) });
-
 /** The tasks of a call that are to be sent again, each kind in its order. */
 export interface Unfinished<T extends Task> {
-  /** Lists of which a part was looked up, and what waits behind them: to be sent at once. */
+  /** Lists of which a part was looked up, page views that take all keys, and what waits behind them: to be sent at once. */
   readonly toSendAtOnce: readonly T[];
   /** What did not reach Redis, as far as is known: to be sent after a pause. */
   readonly unsent: readonly T[];
 }
 
-/** A piece of a list has at most so many items, and fewer where their text is long. The script may look up fewer of them. */
-const PIECE = 256;
-const LEAST_PIECE = 16;
-const PIECE_LENGTH = 16_384;
-
 /** Carries out tasks by calls of the script: on one Redis many tasks a call, in a Cluster those of one session. */
 export class ScriptCalls<T extends Task> {
   readonly #script: Script<ScriptReply>;
-  /** the names of a command's keys, by the command's name */
-  readonly #keys = new Map(descriptors.map((command) => [command.name, keysOf(command)]));
+  readonly #messages: ScriptMessages;
   readonly #outsideScript: CommandsOutsideScript<T>;
 
   constructor(
@@ -65,6 +54,7 @@ export class ScriptCalls<T extends Task> {
     readonly onRefused: (items: number) => void,
   ) {
     this.#script = commandScript(context, ending.lua);
+    this.#messages = new ScriptMessages(context, namespace);
     this.#outsideScript = new CommandsOutsideScript(target, context, namespace, onOutcome);
   }
 
@@ -89,42 +79,6 @@ export class ScriptCalls<T extends Task> {
     return unfinishedOf(calls.map((some) => this.#send(some)));
   }
 
-  /** The fields of a task's message for the command's Lua. */
-  #fieldsOf(task: T): object {
-    const { builtIn: command } = task;
-    if (command && 'fields' in command) {
-      const { id, subject, movedTo, isAnonymous } = task;
-      const payload = movedTo === undefined ? task.payload : this.#movedPayload(task, movedTo);
-      return command.fields(
-        { id, payload, sid: subject, isAnonymous: isAnonymous && movedTo === undefined },
-        this.context,
-      );
-    }
-    if (command && 'list' in command) return this.#pieceOf(task, command);
-    throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
-  }
-
-  /** An item that its sender has keyed was keyed for the anonymous visitor. */
-  #movedPayload({ sid, payload }: T, user: string): string {
-    return (payload.startsWith('#') && this.context.items.moved([payload], sid, user)?.[0]) || payload;
-  }
-
-  /** The next piece of a list. */
-  #pieceOf(task: T, command: ListCommand): object {
-    task.list ??= { items: command.list(task.payload, this.context), done: 0, parts: [], piece: PIECE };
-    const { items, done, piece } = task.list;
-    const { bloom, items: stored } = this.context;
-    let end = done;
-    let length = 0;
-    while (end < items.length && end < done + piece && length < PIECE_LENGTH) length += items[end++]?.length ?? 0;
-    const some = items.slice(done, end);
-    return {
-      items: some.map((item) => bloom.scriptItem(stored.of(task.subject, item))),
-      whole: done === 0 && end === items.length,
-      ...command.fieldsOf?.(some),
-    };
-  }
-
   async #send(tasks: readonly T[]): Promise<Unfinished<T>> {
     const toSendAtOnce: T[] = [];
     const sent: T[] = [];
@@ -132,21 +86,14 @@ export class ScriptCalls<T extends Task> {
     const messages: object[] = [];
     const endingOf = this.ending.begin(keys);
     for (const task of tasks) {
-      let fields: object;
       try {
-        fields = this.#fieldsOf(task);
+        const message = this.#messages.of(task, keys);
+        messages.push(endingOf ? Object.assign(message, endingOf(task)) : message);
       } catch (error) {
         task.refuse((error as Error).message);
         this.onOutcome(task, 'failed', error);
         continue;
       }
-      const { command, subject, ttlSeconds, awaited, attempts } = task;
-      const ofEvery = { command, key: keys.length + 1, ttl: ttlSeconds * 1000, waits: awaited };
-      const prefix = intelligencePrefix(this.namespace, subject);
-      for (const name of this.#keys.get(command) ?? []) keys.push(prefix + name);
-      const ofEnding = endingOf?.(task);
-      const ofRepeated = attempts > 0 && { again: true };
-      messages.push({ ...fields, ...ofEvery, ...ofEnding, ...ofRepeated, ...(isUserSubject(subject) && ofUser(task)) });
       sent.push(task);
     }
     if (sent.length === 0) return { toSendAtOnce, unsent: [] };
@@ -187,6 +134,7 @@ export class ScriptCalls<T extends Task> {
     const [outcome, detail, text] = reply ?? ['failed', 'redis', 'the script gave no outcome'];
     if (outcome === 'not-begun') return false;
     this.ending.workedOn?.(task);
+    if (outcome === 'all-keys') return this.#messages.needsAllKeys(task);
     if (outcome === 'part') return this.#takePart(task, Number(detail), String(text));
     if (outcome === 'failed') {
       this.ending.failed?.(task);
@@ -209,7 +157,7 @@ export class ScriptCalls<T extends Task> {
     list.done += items;
     list.parts.push(text);
     // Sending what is then not looked up costs as well, so the next piece follows what this one achieved.
-    list.piece = Math.min(PIECE, Math.max(LEAST_PIECE, 2 * items));
+    list.piece = Math.min(MAX_PIECE, Math.max(MIN_PIECE, 2 * items));
     if (list.done < list.items.length) return false;
     task.answer(command.join(list.parts));
     this.onOutcome(task, 'done');

@@ -9,24 +9,27 @@ export type ScriptReply = (string | [outcome: string, ...rest: (string | number)
 
 const part = (name: string) => loadScript(`lib/intelligence/script/${name}.lua`);
 const quoted = (names: readonly string[]) => `{${names.map((name) => `'${name}'`).join(',')}}`;
+const placesOf = (names: readonly string[]) => names.map((name, i) => `['${name}']=${i}`).join(',');
+
+type ScriptContext = Pick<CommandContext, 'bloom' | 'activityDays'>;
 
 /** The Lua of an ending that returns the answers to the caller. */
 export const TO_CALLER = part('to-caller');
 
 /** The one script that carries out messages: the Bloom filter's Lua, every command's, an ending, and the loop over the messages. */
-export function commandScript({ bloom }: Pick<CommandContext, 'bloom'>, ending: string): Script<ScriptReply> {
+export function commandScript({ bloom, activityDays }: ScriptContext, ending: string): Script<ScriptReply> {
   const scripted = descriptors.filter((command) => !('read' in command) && !('from' in command));
-  const names = scripted.map((command) => `['${command.name}']=${quoted(keysOf(command))}`);
+  const places = scripted.map((command) => `['${command.name}']={${placesOf(keysOf(command))}}`);
   return new Script(
     [
       part('prelude'),
       bloom.lua,
       part('bloom-faults'),
       part('lists'),
-      `local KEPT = ${quoted(keptKeys)}`,
+      `local KEPT, ACTIVITY_DAYS = ${quoted(keptKeys)}, ${activityDays}`,
       loadScript(OWN_KEYS_LUA),
       ...scripted.flatMap(luaFiles).map(loadScript),
-      `local key_names = {${names.join(',')}}`,
+      `local key_places = {${places.join(',')}}`,
       ending,
       part('loop'),
     ].join('\n'),
@@ -35,7 +38,7 @@ export function commandScript({ bloom }: Pick<CommandContext, 'bloom'>, ending: 
 
 /** A script that is no loop over messages, and uses the same functions: of the prelude, the Bloom filter and the ring of days. */
 export function ownScript<Reply>(
-  { bloom }: Pick<CommandContext, 'bloom'>,
+  { bloom, activityDays }: ScriptContext,
   names: readonly string[],
   lua: string,
 ): Script<Reply> {
@@ -43,7 +46,7 @@ export function ownScript<Reply>(
     [
       part('prelude'),
       bloom.lua,
-      `local KEPT, NAMES = ${quoted(keptKeys)}, ${quoted(names)}`,
+      `local KEPT, NAMES, ACTIVITY_DAYS = ${quoted(keptKeys)}, ${quoted(names)}, ${activityDays}`,
       loadScript('lib/intelligence/commands/pageview/activity-ring.lua'),
       loadScript(lua),
     ].join('\n'),

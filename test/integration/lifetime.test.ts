@@ -206,6 +206,43 @@ describe('what is known of a session', () => {
     }
   });
 
+  for (const [how, transport] of [
+    ['pub/sub', {}],
+    ['streams', { transport: 'stream' }],
+    ['embedded', undefined],
+  ] as const)
+    it(`is renewed by a page view before what was asked behind it, and the view counts once (${how})`, async () => {
+      if (transport) await worker(transport);
+      const layer = transport
+        ? serving(transport)
+        : (await visitorOf({ worker: 'embedded', timeout: 2000 })).sessions.serving;
+      const ask = async (command: string, payload: unknown) => {
+        const answer = await layer.ask(command, 'sid', payload, { ttlSeconds: 3600, timeoutMs: 2000 });
+        return answer.answered ? answer.data : answer;
+      };
+      expect(await ask('pageview', '/a')).to.include({ totalPages: 1 });
+      expect(await ask('mark-notification-seen', 'n1')).to.equal(1);
+      expect(await ask('pageview', '/b')).to.include({ totalPages: 2 });
+      // as if it were about to end, which the string says, too
+      const soon = Buffer.alloc(4);
+      soon.writeUInt32LE(Math.floor(Date.now() / 1000) + 60);
+      await client.setrange(intelligenceKeys('', 'sid').activity, 17, soon);
+      for (const key of keysOf('sid')) await client.pexpire(key, 60_000);
+      const [third, fresh, fourth] = await Promise.all([
+        ask('pageview', '/c'),
+        ask('featuredpages', ['/b', '/c', '/d']),
+        ask('pageview', '/d'),
+      ]);
+      expect([third, fourth]).to.deep.include.members([
+        { ...(third as object), totalPages: 3, uniquePages: 3 },
+        { ...(fourth as object), totalPages: 4, uniquePages: 4 },
+      ]);
+      expect(fresh).to.deep.equal(['/d']);
+      expect(await leftOf('sid')).to.have.length(4);
+      for (const ms of await leftOf('sid')) expect(ms).to.be.above(3_590_000);
+      expect(await ask('pageview', '/d')).to.include({ totalPages: 5 });
+    });
+
   it('lives as long as the session with lists a request, too, which say no ttl', async () => {
     await worker({ ttlSeconds: 60 });
     const layer = serving({ replies: 'list' });

@@ -1,6 +1,11 @@
 import { expect } from 'chai';
 import type { SessionData } from 'express-session';
 import { Redis } from 'ioredis';
+import { PlainBloomFilter } from '../../fallback/plain-bloom.js';
+import { storedItems } from '../../lib/intelligence/command/stored-item.js';
+import { ScriptMessages } from '../../lib/intelligence/script-messages.js';
+import type { Message } from '../../lib/serving/executor.js';
+import { LocalTask } from '../../lib/serving/local-task.js';
 import { onConnectionFault } from '../../lib/redis/connection-faults.js';
 import { CircuitBreakers } from '../../lib/serving/circuit-breaker.js';
 import { HeldRequests } from '../../lib/serving/held-requests.js';
@@ -65,6 +70,22 @@ describe('what a process remembers', () => {
     };
     for (let i = 0; i <= 50_000; i++) expect(asks(`s${i}`)).to.equal(true);
     expect([asks('s50000'), asks('s0'), asks('s0')]).to.deep.equal([false, true, false]);
+  });
+
+  it('of subjects all of whose keys were given is 10,000: then they are given again', () => {
+    const bloom = new PlainBloomFilter(new Redis({ lazyConnect: true }));
+    const items = storedItems(undefined);
+    const messages = new ScriptMessages({ bloom, items, activityDays: 7, combos: new Map(), messageAgeMs: 60_000 }, '');
+    const keysOf = (sid: string): number => {
+      const keys: string[] = [];
+      const message = { command: 'pageview', sid, payload: '/page', ttlSeconds: 3600, isAnonymous: false };
+      const task = new LocalTask(message as Message, 'sender~1', { finished: () => {} });
+      messages.of(task, keys);
+      return keys.length;
+    };
+    for (let i = 0; i < 10_000; i++) expect(keysOf(`s${i}`)).to.equal(9);
+    expect([keysOf('s0'), keysOf('s9999')]).to.deep.equal([5, 5]);
+    expect([keysOf('s10000'), keysOf('s10000'), keysOf('s0')]).to.deep.equal([9, 5, 9]);
   });
 
   it('of reasons why a connection does not come about is 16, until it is there', () => {

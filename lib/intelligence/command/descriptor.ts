@@ -61,8 +61,13 @@ interface Descriptor {
   readonly makes: readonly string[];
   /** Further keys that it creates, with an expiry of their own. They are removed with what is kept of the session. */
   readonly temporary?: readonly string[];
-  /** The keys that its Lua is given, other commands' among them. `every`: all that is kept of a session, `own` and `gone`. */
-  readonly keys: readonly string[] | 'every';
+  /** The keys that its Lua is given, other commands' among them. */
+  readonly keys: readonly string[];
+  /**
+   * Must it sometimes have all keys of a subject: what is kept, `own` and `gone`? Each key costs Redis and this process something, so they are
+   * given with the first message on a subject, and after the outcome 'all-keys' (prelude.lua). Its Lua finds them where `message.all` is set.
+   */
+  readonly mayTakeAll?: true;
   /**
    * The Redis commands that its Lua calls on each key, `filter` for a Bloom filter's: an ACL's rights follow from it. A command that
    * takes two keys stands at both of their names, with a space between.

@@ -1,6 +1,7 @@
 -- The script's main part: works on messages in their order. A message whose command raises an error does not end the others.
--- The script defines before these lines: the Bloom filter's functions; `commands` (prelude.lua); `key_names`, the names of each command's
--- keys; and the functions of an ending, which say what becomes of answers (to-caller.lua, or acknowledge-and-push.lua):
+-- The script defines before these lines: the Bloom filter's functions; `commands` (prelude.lua); `key_places`, by a command's name where in
+-- its message's part of KEYS each key stands, counted from 0, by the key's name; and the functions of an ending, which say what becomes of
+-- answers (to-caller.lua, or acknowledge-and-push.lua):
 --   take(message)             may this message be worked on?
 --   deliver(message, answer)  sends or keeps an answer, and gives what the reply has for the message
 --   refuse(message)           the command has failed
@@ -9,8 +10,8 @@
 -- ARGV[1]  messages, a JSON array: command; key, where its keys begin in KEYS; ttl of its session in ms; waits: does somebody
 --          wait for the answer; the command's arguments; what the ending needs
 -- Reply    of each message its answer ('' where it has none, or where the ending has sent it), or an outcome: { 'duplicate' },
---          { 'gone', its answer }, { 'moved', the user's subject }, { 'failed', 'bloom', 'redis' or 'version', why }, { 'part', items looked
---          up, their text }, { 'not-begun' } (it comes after an unfinished list of its session, and was not worked on).
+--          { 'gone', its answer }, { 'moved', the user's subject }, { 'all-keys' }, { 'failed', 'bloom', 'redis' or 'version', why }, { 'part', items looked
+--          up, their text }, { 'not-begun' } (it comes after a 'part' or 'all-keys' of its session, and was not worked on).
 --          Then notes on the call: { 'refused', items that full filters did not take }, and the ending's.
 local reply, unfinished = {}, {}
 local some_unfinished = false
@@ -19,11 +20,9 @@ local function session_of(message)
   return key:match('{.-}') or key
 end
 
-local function keys_by_name(message)
-  local keys, before = {}, message.key - 1
-  for i, name in ipairs(key_names[message.command]) do keys[name] = KEYS[before + i] end
-  return keys
-end
+-- The keys of the message that is worked on, by their names. One table serves all messages: it looks up the keys that a command uses.
+local first, places
+local keys = setmetatable({}, { __index = function(_, name) return KEYS[first + places[name]] end })
 
 for n, message in ipairs(messages) do
   if some_unfinished and unfinished[session_of(message)] then
@@ -32,13 +31,14 @@ for n, message in ipairs(messages) do
     reply[n] = { 'duplicate' }
   else
     bloom_failing = false
-    local done, answer, outcome, detail = pcall(commands[message.command], keys_by_name(message), message)
+    first, places = message.key, key_places[message.command]
+    local done, answer, outcome, detail = pcall(commands[message.command], keys, message)
     if not done then
       local newer = type(answer) == 'table' and answer.version
       local why = newer or (type(answer) == 'table' and answer.err) or tostring(answer)
       reply[n] = { 'failed', newer and 'version' or (bloom_failing and 'bloom' or 'redis'), why }
       refuse(message)
-    elseif outcome == 'part' then
+    elseif outcome == 'part' or outcome == 'all-keys' then
       reply[n] = { outcome, detail, answer }
       unfinished[session_of(message)], some_unfinished = true, true
     elseif outcome == 'moved' then

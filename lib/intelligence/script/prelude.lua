@@ -3,7 +3,8 @@ local redis, KEYS = redis, KEYS -- locals are found faster than globals
 local messages = cjson.decode(ARGV[1]) -- see loop.lua
 -- By a command's name: a function (keys by name, message), which gives its answer as JSON, or nothing; and its outcome,
 -- where that is not 'done': 'duplicate' (it was counted before), 'gone' (its session was destroyed), 'moved' (its visitor has logged
--- in: the third value is the user's subject), or 'part' (of a list, some items were looked up: how many is the third value, and the
+-- in: the third value is the user's subject), 'all-keys' (nothing was done: it is to be sent again with all keys of its subject, and
+-- message.all), or 'part' (of a list, some items were looked up: how many is the third value, and the
 -- answer is the text that they make).
 local commands = {}
 

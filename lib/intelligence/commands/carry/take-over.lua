@@ -1,9 +1,9 @@
 -- Adds the data that set-aside.lua has set aside of an anonymous visitor to the data about the user. In the script it stands after the
--- prelude, the Bloom filter's functions and activity-ring.lua, and ownScript() (script.ts) puts the lists NAMES and KEPT before it.
+-- prelude, the Bloom filter's functions and activity-ring.lua, and ownScript() (script.ts) puts the lists NAMES and KEPT before it, and ACTIVITY_DAYS.
 -- KEYS   the user's keys in the order of NAMES: gone: the mark that the user's data were erased (prelude.lua); merged: in a Cluster, the
 --        subjects that were carried to this user, a sorted set by the second until which each is remembered; carried: for a moment, the
 --        visitor's pages; then the visitor's key `carried`, `aside` below, if it is on the same server (not in a Cluster)
--- ARGV   [1] a JSON object: ttl: of the user's keys, ms; days: how many days of activity are kept; pages, notifications: as
+-- ARGV   [1] a JSON object: ttl: of the user's keys, ms; pages, notifications: as
 --        bloom_add_all() takes them; texts: the pages as they are stored, used where [3] is ''; from: the anonymous subject;
 --        asideMs: how long `carried` stays, ms
 --        [2] the visitor's activity, a string; [3] the visitor's pages, a HyperLogLog, or '' where it can't be merged into the user's,
@@ -32,9 +32,8 @@ if gone then
 end
 
 -- Where activity or a filter is something else, this fails before anything is added.
-local slots = message.days + 1 -- a day more than is kept, as in explain.lua
-local user = unpack_activity(redis.call('GET', keys.activity) or '', slots)
-local visitor = unpack_activity(ARGV[2], slots)
+local user = unpack_activity(redis.call('GET', keys.activity) or '')
+local visitor = unpack_activity(ARGV[2])
 bloom_check(keys.visited)
 bloom_check(keys.notified)
 

@@ -2,16 +2,14 @@
 -- activity-ring.lua and explain-own.lua (explain_own), whose functions it calls.
 -- keys     activity: the string with the page views (activity-ring.lua); notified: the Bloom filter of the notifications that were read; own:
 --          the hash with the names of the application's keys (own-keys.lua)
--- message  days: how many days of activity are kept
 -- Answer   a JSON object (index.ts, "Explained"); `days` are pairs of the day since 1970 and of the number of its minutes with a page view
 commands['explain'] = function(keys, message)
-  -- the ring has one day more than is kept: the last `days` times 24 hours begin in the middle of a day. It has a bit for each minute.
-  local activity = unpack_activity(redis.call('GET', keys.activity) or '', message.days + 1)
+  local activity = unpack_activity(redis.call('GET', keys.activity) or '')
   local days = {}
   -- a ring of another number of days, made before that option changed, is not read
   if not activity.is_new and ring_fits(activity) then
     -- since the ring began on `first_day`, its older days may have made room for later ones
-    for day = math.max(activity.first_day, activity.last_day - message.days), activity.last_day do
+    for day = math.max(activity.first_day, activity.last_day - ACTIVITY_DAYS), activity.last_day do
       local at = slot_of(activity, day)
       local minutes = redis.call('BITCOUNT', keys.activity, at, at + DAY_BYTES - 1)
       if minutes > 0 then days[#days + 1] = '[' .. day .. ',' .. minutes .. ']' end

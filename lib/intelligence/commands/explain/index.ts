@@ -55,7 +55,7 @@ export const explain = {
   uses: { activity: ['get', 'bitcount', 'pttl'], notified: ['filter'], own: ['hkeys', 'pttl'] },
   lua: ['explain-own.lua', 'explain.lua'],
   items: 'none',
-  fields: (_, { activityDays }) => ({ days: activityDays }),
+  fields: () => ({}),
   cost: (_, { activityDays }) => 1 + activityDays / DAYS_OF_A_VIEW,
   isAnswer(data) {
     if (typeof data !== 'object' || data === null) return false;

@@ -3,33 +3,46 @@
 --   version (1 byte); first day and last day of the ring (days since 1970), views, unique pages, when the keys expire (Unix time in
 --   seconds), each an unsigned 32-bit integer, little-endian;
 --   the dedup tokens of the last 17 requests that were counted (11 bytes each, the newest first);
--- and after the head a ring of days, with one bit for each minute. Offsets count from 0.
+-- and after the head a ring of days, with one bit for each minute. Offsets count from 0. The script defines ACTIVITY_DAYS before these lines:
+-- how many days are kept (the option `activityDays`).
 local bit, struct = bit, struct -- locals are found faster than globals
-local ACTIVITY_VERSION, NUMBERS_FORMAT, NUMBERS_OFFSET = '\1', '<I4I4I4I4I4', 1
+local ACTIVITY_VERSION, HEAD_FORMAT = 1, '<BI4I4I4I4I4'
 local TOKENS_OFFSET, TOKEN_BYTES, MAX_TOKENS = 21, 11, 17
 local HEAD_BYTES = TOKENS_OFFSET + MAX_TOKENS * TOKEN_BYTES
 -- a token begins with a hash of the sender; the rest is the number that the sender gave the request, or no number (dedup-token.ts)
 local SENDER_BYTES = 5
 local DAY_BYTES, MINUTES_A_DAY = 180, 1440
 local EMPTY_HEAD, EMPTY_DAY = ('\0'):rep(HEAD_BYTES), ('\0'):rep(DAY_BYTES)
+-- how many days the ring has: one more than are kept, since so many times 24 hours begin and end in the middle of a day
+local SLOTS = ACTIVITY_DAYS + 1
 
--- Reads the string into a table. Raises an error where the string is something else, or where a later version has written it (loop.lua
--- recognizes that by the field `version`). `slots` is how many days the ring has: one more than `activityDays`, since the last
--- `activityDays` times 24 hours begin and end in the middle of a day.
-local function unpack_activity(data, slots)
-  if #data == 0 then return { is_new = true, data = EMPTY_HEAD, slots = slots, views = 0, unique_pages = 0, expires = 0 } end
-  if data:sub(1, 1) ~= ACTIVITY_VERSION then error({ version = 'the activity' }) end
+-- Reads the string into `activity`, a table. Raises an error where the string is something else, or where a later version has written it
+-- (loop.lua recognizes that by the field `version`).
+local function read_activity(activity, data)
+  activity.is_new = #data == 0
+  if activity.is_new then
+    activity.data, activity.views, activity.unique_pages, activity.expires = EMPTY_HEAD, 0, 0, 0
+    return
+  end
+  if data:byte(1) ~= ACTIVITY_VERSION then error({ version = 'the activity' }) end
   if #data < HEAD_BYTES or (#data - HEAD_BYTES) % DAY_BYTES ~= 0 then error('WRONGTYPE the activity is damaged') end
-  local first_day, last_day, views, unique_pages, expires = struct.unpack(NUMBERS_FORMAT, data, NUMBERS_OFFSET + 1)
-  return {
-    data = data, slots = slots, first_day = first_day, last_day = last_day, views = views, unique_pages = unique_pages, expires = expires,
-  }
+  activity.data = data
+  local _
+  _, activity.first_day, activity.last_day, activity.views, activity.unique_pages, activity.expires = struct.unpack(HEAD_FORMAT, data)
+end
+
+-- Reads the string into a new table.
+local function unpack_activity(data)
+  local activity = { data = '', first_day = 0, last_day = 0, views = 0, unique_pages = 0, expires = 0, is_new = false }
+  read_activity(activity, data)
+  return activity
 end
 
 -- Gives the head as bytes, with `tokens` before the tokens that it had; the oldest ones are left out.
 local function pack_head(activity, tokens)
-  local numbers = struct.pack(NUMBERS_FORMAT, activity.first_day, activity.last_day, activity.views, activity.unique_pages, activity.expires)
-  return ACTIVITY_VERSION .. numbers .. tokens .. activity.data:sub(TOKENS_OFFSET + 1, HEAD_BYTES - #tokens)
+  local numbers = struct.pack(
+    HEAD_FORMAT, ACTIVITY_VERSION, activity.first_day, activity.last_day, activity.views, activity.unique_pages, activity.expires)
+  return numbers .. tokens .. activity.data:sub(TOKENS_OFFSET + 1, HEAD_BYTES - #tokens)
 end
 
 -- Finds, from position `from` on, the first token that begins with `text`. Gives its position, or nil.
@@ -61,22 +74,22 @@ local function was_counted(activity, token)
   return is_older
 end
 
--- Does the ring have as many slots as the option `activityDays` of this process gives it?
+-- Was the ring made with the option `activityDays` that this process has? Another one gave it another number of slots.
 local function ring_fits(activity)
   local days = activity.last_day - activity.first_day + 1
-  return (#activity.data - HEAD_BYTES) / DAY_BYTES == math.min(days, activity.slots)
+  return (#activity.data - HEAD_BYTES) / DAY_BYTES == math.min(days, SLOTS)
 end
 
 -- The offset at which the slot of a day begins.
 local function slot_of(activity, day)
-  return HEAD_BYTES + ((day - activity.first_day) % activity.slots) * DAY_BYTES
+  return HEAD_BYTES + ((day - activity.first_day) % SLOTS) * DAY_BYTES
 end
 
 -- Gives 1 if there was a view in this minute, else 0.
 local function ring_bit(activity, minute)
   local of_day = minute % MINUTES_A_DAY
   local day = (minute - of_day) / MINUTES_A_DAY
-  if day < activity.first_day or day > activity.last_day or activity.last_day - day >= activity.slots then return 0 end
+  if day < activity.first_day or day > activity.last_day or activity.last_day - day >= SLOTS then return 0 end
   local byte = activity.data:byte(slot_of(activity, day) + (of_day - of_day % 8) / 8 + 1)
   return byte and bit.band(bit.rshift(byte, 7 - of_day % 8), 1) or 0
 end
@@ -99,15 +112,15 @@ end
 -- Makes a slot for a day. Gives 'unchanged' if the day has one, or is so old that the ring no longer has it (the clock was put back);
 -- 'extended' if the ring got more slots, or slots of old days were reused; 'reset' if a new ring begins with this day.
 local function open_day(activity, day)
-  local first_day, last_day, slots = activity.first_day, activity.last_day, activity.slots
-  if activity.is_new or day < first_day or day - last_day >= slots or not ring_fits(activity) then
+  local first_day, last_day = activity.first_day, activity.last_day
+  if activity.is_new or day < first_day or day - last_day >= SLOTS or not ring_fits(activity) then
     activity.first_day, activity.last_day, activity.data = day, day, activity.data:sub(1, HEAD_BYTES) .. EMPTY_DAY
     return 'reset'
   end
   if day <= last_day then return 'unchanged' end
   -- the slots of the days since the last one are emptied: first those up to the ring's end, then those from its beginning
   local data, days, slot = activity.data, day - last_day, slot_of(activity, last_day + 1)
-  local here = math.min(days, slots - (slot - HEAD_BYTES) / DAY_BYTES)
+  local here = math.min(days, SLOTS - (slot - HEAD_BYTES) / DAY_BYTES)
   data = data:sub(1, slot) .. EMPTY_DAY:rep(here) .. data:sub(slot + here * DAY_BYTES + 1)
   local rest = days - here
   if rest > 0 then data = data:sub(1, HEAD_BYTES) .. EMPTY_DAY:rep(rest) .. data:sub(HEAD_BYTES + rest * DAY_BYTES + 1) end
@@ -118,7 +131,7 @@ end
 -- Gives the bytes of a day, or nil where the ring has no view on that day.
 local function day_of(activity, day)
   if activity.is_new or not ring_fits(activity) or day < activity.first_day or day > activity.last_day then return nil end
-  if activity.last_day - day >= activity.slots then return nil end
+  if activity.last_day - day >= SLOTS then return nil end
   local at = slot_of(activity, day)
   local bits = activity.data:sub(at + 1, at + DAY_BYTES)
   return bits ~= EMPTY_DAY and bits or nil
@@ -142,7 +155,7 @@ local function join_activity(activity, other)
       from, to = math.min(from or one.first_day, one.first_day), math.max(to or one.last_day, one.last_day)
     end
   end
-  from = math.max(from, to - activity.slots + 1)
+  from = math.max(from, to - SLOTS + 1)
   local days = {}
   for day = from, to do
     days[#days + 1] = both_days(day_of(activity, day), day_of(other, day)) or EMPTY_DAY

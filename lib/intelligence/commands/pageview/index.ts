@@ -30,7 +30,8 @@ export const pageview = {
   name: 'pageview',
   effect: 'writes',
   makes: ['activity', 'pages', 'visited', 'visited-items'],
-  keys: 'every',
+  keys: ['activity', 'pages', 'visited', 'visited-items', 'gone'],
+  mayTakeAll: true,
   uses: {
     activity: ['get', 'set', 'setrange', 'setbit'],
     pages: ['pfadd', 'pfcount'],
@@ -41,9 +42,11 @@ export const pageview = {
   },
   lua: ['activity-ring.lua', 'pageview.lua'],
   items: 'payload',
-  fields({ sid, id, payload, isAnonymous }, { bloom, activityDays, items }) {
+  fields({ sid, id, payload, isAnonymous }, { bloom, items }) {
     const page = items.of(sid, payload);
-    return { item: bloom.scriptItem(page), page, token: dedupToken(id), days: activityDays, isAnonymous };
+    const item = bloom.scriptItem(page);
+    const ofAnonymous = isAnonymous && { isAnonymous };
+    return { item, token: dedupToken(id), ...(item !== page && { page }), ...ofAnonymous };
   },
   cost: (payload, { activityDays }) => Math.max(1, activityDays / RING_DAYS) + payload.length / HASHED_BYTES,
   isAnswer(data) {
