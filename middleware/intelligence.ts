@@ -28,9 +28,12 @@ export interface TrackedSession {
 
 /** Why nothing is sent for a visitor. */
 export interface Untracked {
-  readonly reason: 'no-consent' | 'no-session' | 'untracked';
+  readonly reason: 'no-consent' | 'no-session' | 'untracked' | 'redis';
   readonly error?: Error | undefined;
 }
+
+/** Is nothing sent because something is wrong, and not because it should not be? */
+export const isFault = ({ reason }: Untracked): boolean => reason === 'no-session' || reason === 'redis';
 
 /** The sessions whose data are told with what is known, and whether they are a user's. */
 export interface Owned {
@@ -149,7 +152,7 @@ export abstract class Intelligence implements CommandCaller {
     // Where nothing is waited for, it is sent in this turn of the event loop.
     const whose = found instanceof Promise ? await found : found;
     if ('reason' in whose) {
-      this.degraded ||= whose.reason === 'no-session';
+      this.degraded ||= isFault(whose);
       return { answered: false, ...whose };
     }
     const answer = await this.context.serving.ask(command, whose.subject, payload, { ...whose, timeoutMs });
@@ -165,7 +168,7 @@ export abstract class Intelligence implements CommandCaller {
   }
 
   /** Erases all that is kept of a visitor or a user, with what other sessions of the user have not carried yet: was it done? */
-  protected async erase({ user, userName, older, anonymous }: OwnedSubjects): Promise<boolean> {
+  protected async erase({ user, userName, anonymous }: OwnedSubjects): Promise<boolean> {
     const { serving, subjects, sessionsOf, notified } = this.context;
     const eraseAll = async (some: readonly string[]) => {
       const erased = await Promise.all(some.filter(isSendable).map((subject) => serving.forget(subject)));
@@ -179,7 +182,7 @@ export abstract class Intelligence implements CommandCaller {
     const others = subjects?.uncarried(sessions ?? []) ?? [];
     // The user comes last: what one of the others carries meanwhile goes as well.
     const areErased = await eraseAll([...new Set([...anonymous, ...others])]);
-    const isErased = await eraseAll([user, ...older]);
+    const isErased = await eraseAll([user]);
     return areErased && isErased && (listed === undefined || sessions !== undefined);
   }
 }

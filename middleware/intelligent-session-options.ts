@@ -183,9 +183,8 @@ export interface IntelligentSessionOptions {
   readonly maxQueue?: number | undefined;
   /**
    * Keys pages and notification ids before they are sent, 16 characters at least. Each is keyed by its visitor
-   * (HMAC-SHA256 and AES-256): neither messages nor answers nor what is kept says them (SECURITY.md). Another secret
-   * forgets what was seen. Of a list, the first secret keys and names users; of users under the others, `forget()`
-   * erases all and the store finds the sessions.
+   * (HMAC-SHA256 and AES-256): neither messages nor answers nor what is kept says them (SECURITY.md). To change it,
+   * give a list of the new secret and the former one: what was seen is found (another secret).
    * @default none
    */
   readonly itemSecret?: string | readonly string[] | undefined;

@@ -2,7 +2,6 @@ import { IncomingMessage, type ServerResponse } from 'node:http';
 import type { Store } from 'express-session';
 import { OptionError } from '../lib/errors/errors.js';
 import { argumentError, optionsOf } from '../lib/options/check-arguments.js';
-import { itemSecretsOf } from '../lib/options/item-secrets.js';
 import { CLOSE_TIMEOUT_MS, UnfinishedWork } from '../lib/redis/unfinished-work.js';
 import type { Executor } from '../lib/serving/executor.js';
 import { LocalExecutor } from '../lib/serving/local-executor.js';
@@ -118,17 +117,17 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     rotateGrace,
     worker,
     local,
-    itemSecret: itemSecrets,
+    itemSecret,
     ...others
   } = resolveOptions(options);
-  const executorOptions = { ...others, itemSecret: itemSecretsOf(itemSecrets)[0] };
+  const executorOptions = { ...others, itemSecret };
   const sessionOptions = expressSessionOptions(sessionGiven, secret);
   const ownStore = isStore(storeGiven)
     ? undefined
     : new RedisSessionStore({
         ...storeGiven,
         maxWaitMs: storeGiven.maxWaitMs ?? executorOptions.maxWaitMs,
-        itemSecret: itemSecrets,
+        itemSecret,
         ...(typeof user === 'function' && { user }),
         redis,
       });
@@ -154,15 +153,15 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     }),
   ];
   const fault = (error: Error) => void serving.emit('fault', error);
-  const subjects = user && new Subjects(serving, user, keepUsersForDays, itemSecrets, fault);
+  const subjects = user && new Subjects(serving, user, keepUsersForDays, fault);
   if (subjects) ownStore?.useSubjects(subjects);
-  const { maxWaitMs, namespace, itemSecret } = executorOptions;
+  const { maxWaitMs, namespace } = executorOptions;
   const notified =
     notifications &&
     new VisitorNotifications(
       redis,
       {
-        ...{ namespace, itemSecret, timeoutMs, maxWaitMs },
+        ...{ namespace, itemKey: serving.itemKey, timeoutMs, maxWaitMs },
         earlier: notifications.earlier,
         durable: notifications.durable,
       },

@@ -52,7 +52,7 @@ export class Live {
     this.#sent = metrics.counter('intelligent_session_live_events_total', 'Counts sent to open streams').of();
     this.#ended = metrics.counter(
       'intelligent_session_live_total',
-      'What became of requests for live notifications: opened, nothing, full, closed, no-session, slow, failed',
+      'What became of requests for live notifications: opened, nothing, full, closed, no-session, unnamed, slow, failed',
       ['event'],
     );
     this.#counts = new LiveCounts(source.changes, {
@@ -113,6 +113,7 @@ export class Live {
     if (!policy.tracked) return this.#nothing(res);
     if (!req.session) return this.#refuse(res, 'no-session');
     const session = source.context.session(req, policy);
+    if (!session && source.context.subjects?.isUnnamed(req)) return this.#refuse(res, 'unnamed');
     if (!session?.returning) return this.#nothing(res);
     const groups = source.groupsOf(req);
     if (this.#isClosed) return this.#refuse(res, 'closed');
@@ -142,7 +143,7 @@ export class Live {
     answer(res, 204);
   }
 
-  #refuse(res: ServerResponse, why: 'full' | 'closed' | 'no-session'): void {
+  #refuse(res: ServerResponse, why: 'full' | 'closed' | 'no-session' | 'unnamed'): void {
     this.#ended.of(why).inc();
     res.setHeader('Retry-After', RETRY_AFTER_SECONDS);
     answer(res, 503);

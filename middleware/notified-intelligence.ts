@@ -11,7 +11,7 @@ import { type StoredNotification, toNotification } from '../lib/notifications/st
 import type { ReaderLists } from '../lib/notifications/visitor-notifications.js';
 import type { ExplainedNotifications } from './explanation.js';
 import { checkGroups } from './notification-groups.js';
-import { Intelligence, type TrackedSession, type Untracked } from './intelligence.js';
+import { Intelligence, isFault, type TrackedSession, type Untracked } from './intelligence.js';
 
 /** A notification of a visitor's lists. */
 export interface VisitorNotification extends Notification {
@@ -136,7 +136,7 @@ export abstract class NotifiedIntelligence extends Intelligence {
     // Where nothing is waited for, it is sent in this turn of the event loop.
     const whose = found instanceof Promise ? await found : found;
     const read = await notified.read(method, groups, 'subject' in whose ? whose : undefined);
-    this.degraded ||= read === undefined || ('reason' in whose && whose.reason === 'no-session');
+    this.degraded ||= read === undefined || ('reason' in whose && isFault(whose));
     return read;
   }
 
@@ -150,8 +150,8 @@ export abstract class NotifiedIntelligence extends Intelligence {
     return checkGroups(this.groups());
   }
 
-  #isUntracked({ reason }: Untracked): undefined {
-    this.degraded ||= reason === 'no-session';
+  #isUntracked(untracked: Untracked): undefined {
+    this.degraded ||= isFault(untracked);
     return undefined;
   }
 }

@@ -213,8 +213,8 @@ export const schema = v.strictObject({
     about('Keys pages and notification ids before they are sent, 16 characters at least.', {
       more:
         'Each is keyed by its visitor (HMAC-SHA256 and AES-256): neither messages nor answers nor what is kept says them ' +
-        '([SECURITY.md](../SECURITY.md#what-redis-owner-learns)). Another secret forgets what was seen. ' +
-        'Of a list, the first secret keys and names users; of users under the others, `forget()` erases all and the store finds the sessions.',
+        '([SECURITY.md](../SECURITY.md#what-redis-owner-learns)). To change it, give a list of the new secret and the former one: what was ' +
+        'seen is found ([another secret](users.md#another-secret)).',
     }),
   ),
   combos: v.pipe(

@@ -56,7 +56,17 @@ export function requestHandler(
       }
       next(error);
     };
-    const guarded = warnOfProxy(req, guardSerialization(req, res, begin, fault));
+    const settle = (error?: unknown) => {
+      let settled: Promise<void> | undefined;
+      try {
+        settled = error || !req.session ? undefined : context.subjects?.settled(req.session);
+      } catch {
+        // The option `user` is a function of the application's: begin() tells it.
+      }
+      if (settled) void settled.then(() => begin());
+      else begin(error);
+    };
+    const guarded = warnOfProxy(req, guardSerialization(req, res, settle, fault));
     sessions(req as Request, res as Response, rotated(req, guarded));
   };
 }

@@ -103,10 +103,10 @@ export class RequestIntelligence extends NotifiedIntelligence {
       return false;
     }
     this.#isForgotten = true;
-    const anonymous = () => [subjectOfSession(this.req.session)];
-    const isErased = await this.erase(
-      subjects?.ownedBy(this.req) ?? { user: undefined, userName: undefined, older: [], anonymous: anonymous() },
-    );
+    const owned = subjects
+      ? subjects.ownedBy(this.req)
+      : { user: undefined, userName: undefined, anonymous: [subjectOfSession(this.req.session)] };
+    const isErased = owned !== undefined && (await this.erase(owned));
     if (isErased) subjects?.erased(this.req);
     else this.degraded = true;
     return isErased;
@@ -164,6 +164,7 @@ export class RequestIntelligence extends NotifiedIntelligence {
 
   #whyUntracked(): Untracked['reason'] {
     if (this.policy.why === 'no-consent') return 'no-consent';
+    if (this.policy.tracked && this.context.subjects?.isUnnamed(this.req)) return 'redis';
     return this.policy.tracked && this.req.session === undefined ? 'no-session' : 'untracked';
   }
 

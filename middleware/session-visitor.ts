@@ -50,8 +50,9 @@ export class SessionVisitor implements Visitor {
   async subjects(): Promise<OwnedSubjects | undefined> {
     const found = await this.#find();
     if (!('req' in found)) return undefined;
-    const own = { user: undefined, userName: undefined, older: [], anonymous: [found.whose.subject] };
-    return this.context.subjects?.ownedBy(found.req) ?? own;
+    const own = { user: undefined, userName: undefined, anonymous: [found.whose.subject] };
+    const { subjects } = this.context;
+    return subjects ? subjects.ownedBy(found.req) : own;
   }
 
   /** The session goes on with another subject, as after a request that forgets. */
@@ -79,6 +80,7 @@ export class SessionVisitor implements Visitor {
     if (this.sid === undefined) return NO_SESSION;
     const { store, track } = this.source;
     try {
+      await this.context.subjects?.settled();
       const data = await dataOf(store, this.sid);
       if (!data) return NO_SESSION;
       const req = { sessionID: this.sid, sessionStore: store, headers: {} };
@@ -86,6 +88,7 @@ export class SessionVisitor implements Visitor {
       store.createSession(found as never, data);
       const whose = track(found, true);
       await this.#saveIfChanged(found);
+      if (!whose && this.context.subjects?.isUnnamed(found)) return { reason: 'redis' };
       return whose ? { req: found, whose } : NO_SESSION;
     } catch (cause) {
       const error = applicationFault(cause);

@@ -1,12 +1,11 @@
 import type { SessionData } from 'express-session';
 import { LRUCache } from 'lru-cache';
 import { argumentError } from '../lib/options/check-arguments.js';
-import { type ItemSecretOption, itemSecretsOf } from '../lib/options/item-secrets.js';
 import { IntelligentSessionError } from '../lib/errors/errors.js';
 import { newAnonymousSubject, userIdOf, userSubject } from '../lib/intelligence/command/subject.js';
 import { encodeId, isSendable } from '../lib/redis/keys.js';
 import type { Executor } from '../lib/serving/executor.js';
-import { hiddenOf, hide } from '../lib/session/hidden-fields.js';
+import { hiddenOf, hide, UNNAMED_USER } from '../lib/session/hidden-fields.js';
 import type { RequestWithSession, SubjectHooks } from '../lib/session/session-subjects.js';
 import { userOfSession } from '../lib/session/session-user.js';
 
@@ -25,16 +24,14 @@ export interface OwnedSubjects {
   readonly user: string | undefined;
   /** The user's id, as the store's option `user` gives it. */
   readonly userName: string | undefined;
-  /** The user's subjects under the other secrets. */
-  readonly older: readonly string[];
   readonly anonymous: readonly string[];
 }
 
 /** What is known of a request's user until the request ends. */
 interface RequestUser {
-  /** the subject of the user that the session had last; undefined: it was anonymous throughout */
+  /** the identity (#identityOf) of the user that the session had last; undefined: it was anonymous throughout */
   user: string | undefined;
-  /** whose session it was when it came, or when it was stored last */
+  /** whose session it was when it came, or when it was stored last, by the identity */
   stored: { readonly sid: string; readonly user: string | undefined };
   /** the session that was given a new anonymous subject after a logout */
   loggedOut?: object;
@@ -43,6 +40,8 @@ interface RequestUser {
 const DAY_SECONDS = 86_400;
 /** Of how many anonymous subjects this process remembers to which user they were carried. */
 const MAX_REMEMBERED = 50_000;
+const UNNAMED =
+  'identify(): it is not known by what users are named (option "itemSecret"), so nothing is kept of this session until it is called again';
 /** The command `carry` may wait for a busy worker: no page waits for its answer. */
 const CARRY_TIMEOUT_MS = 5_000;
 
@@ -62,21 +61,24 @@ export class Subjects implements SubjectHooks {
   /** Carries what the site itself keeps of a visitor to a user: was it done? */
   alsoCarry: (from: string, user: string) => Promise<boolean> = () => Promise.resolve(true);
   readonly #nameOf: (session: SessionData) => string | undefined;
-  /** A user's subject under each secret: what is kept now is kept under the first. */
-  readonly #subjectsOf: (user: string) => readonly string[];
 
   constructor(
     readonly serving: Executor,
     readonly option: UserOption,
     readonly keepUsersForDays: number,
-    /** The secrets with which users' subjects are computed. They are not a field, so that no log shows them. */
-    itemSecret: ItemSecretOption | undefined,
-    fault: (error: Error) => void,
+    readonly fault: (error: Error) => void,
   ) {
     const onInvalid = (what: string) => fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', what));
     this.#nameOf = userOfSession(option === 'identify' ? undefined : option, onInvalid);
-    const secrets = itemSecretsOf(itemSecret);
-    this.#subjectsOf = (user) => secrets.map((secret) => userSubject(user, secret));
+  }
+
+  /**
+   * Undefined where it is known by what users are named, or there is no hope that it will be in a moment. Else resolves when either is so. Of a
+   * session only where somebody is logged in.
+   */
+  settled(session?: SessionData): Promise<void> | undefined {
+    if (this.serving.itemKey.isKnown || (session && this.#identityOf(session) === undefined)) return undefined;
+    return this.serving.itemKey.settled();
   }
 
   get userTtlSeconds(): number {
@@ -86,18 +88,22 @@ export class Subjects implements SubjectHooks {
   /** To be called when a request has its session. */
   begin(req: RequestWithSession): void {
     if (!req.session) return;
-    const user = this.#userOf(req.session);
+    const user = this.#identityOf(req.session);
     this.#requests.set(req, { user, stored: { sid: req.session.id, user } });
   }
 
-  /** The subject of a request; undefined after a logout on this request. If somebody has just logged in, their data are carried to the user. */
+  /**
+   * The subject of a request; undefined after a logout on this request, and of a user while it is not known by what users are named. If somebody has
+   * just logged in, their data are carried to the user.
+   */
   of(req: RequestWithSession): Subject | undefined {
     const known = this.#requests.get(req);
-    const user = this.#userOf(req.session);
-    if (user !== undefined) {
-      if (!this.#isAnothers(known, user)) this.#carry(user, req.session);
-      this.#isUser(req.session, known, user);
-      return { subject: user, isAnonymous: false };
+    const identity = this.#identityOf(req.session);
+    if (identity !== undefined) {
+      const user = this.#subjectOf(identity);
+      if (user !== undefined && !this.#isAnothers(known, identity)) this.#carry(user, req.session);
+      this.#isUser(req.session, known, identity);
+      return user === undefined ? undefined : { subject: user, isAnonymous: false };
     }
     if (known?.user !== undefined) return undefined;
     let { __subject: subject = req.session.id } = hiddenOf(req.session);
@@ -114,11 +120,22 @@ export class Subjects implements SubjectHooks {
     return user === undefined ? undefined : { subject: user, isAnonymous: false };
   }
 
-  /** The subject of a user whom the application names outside a request. */
-  ofUser(user: unknown): Subject {
+  /** Is somebody logged in, and not known by what users are named? */
+  isUnnamed({ session }: RequestWithSession): boolean {
+    return session !== undefined && this.#identityOf(session) !== undefined && this.#userOf(session) === undefined;
+  }
+
+  /** The id of a user whom the application names outside a request, as a text. */
+  idOf(user: unknown): string {
     const id = userIdOf(user);
     if (id === undefined || id === '') throw argumentError('of', '"user" to be a text or a number', user);
-    return { subject: this.#subjectOf(id), isAnonymous: false };
+    return id;
+  }
+
+  /** The subject of a user by the id; undefined where it is not known by what users are named. */
+  ofUser(id: string): Subject | undefined {
+    const subject = this.#subjectOfUser(id);
+    return subject === undefined ? undefined : { subject, isAnonymous: false };
   }
 
   /** Notes the user whom the application names for the session, or, with undefined or null, that nobody is logged in. */
@@ -130,7 +147,8 @@ export class Subjects implements SubjectHooks {
     if (!isNobody && (id === undefined || id === ''))
       throw argumentError('identify', 'a user, a text or a number, or undefined', user);
     if (!req.session) return;
-    const subject = id === undefined ? undefined : this.#subjectOf(id);
+    const subject = id === undefined ? undefined : (this.#subjectOfUser(id) ?? UNNAMED_USER);
+    if (subject === UNNAMED_USER) this.fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', UNNAMED));
     if (hiddenOf(req.session).__user !== subject) this.#change(req.session, { __user: subject });
   }
 
@@ -139,17 +157,11 @@ export class Subjects implements SubjectHooks {
     return this.#nameOf(session);
   }
 
-  /** All subjects under which data about a request's visitor are kept. */
-  ownedBy({ session }: RequestWithSession): OwnedSubjects {
-    const user = this.#userOf(session);
-    const userName = this.#nameOf(session);
-    return { user, userName, older: this.#olderOf(userName), anonymous: this.uncarried([session]) };
-  }
-
-  /** The same for a user whom the application names outside a request. */
-  ownedByUser(user: unknown): OwnedSubjects {
-    const userName = userIdOf(user);
-    return { user: this.ofUser(user).subject, userName, older: this.#olderOf(userName), anonymous: [] };
+  /** All subjects under which data about a request's visitor are kept; undefined where it is not known by what users are named. */
+  ownedBy(req: RequestWithSession): OwnedSubjects | undefined {
+    const { session } = req;
+    if (this.isUnnamed(req)) return undefined;
+    return { user: this.#userOf(session), userName: this.#nameOf(session), anonymous: this.uncarried([session]) };
   }
 
   /** The anonymous subjects of these sessions; a user's session has one only if its data were not carried yet. */
@@ -159,22 +171,22 @@ export class Subjects implements SubjectHooks {
 
   /** To be called when the data about a request's visitor were erased: the session goes on with a new subject. */
   erased({ session }: RequestWithSession): void {
-    this.#change(session, { __subject: this.#userOf(session) === undefined ? newAnonymousSubject() : '' });
+    this.#change(session, { __subject: this.#identityOf(session) === undefined ? newAnonymousSubject() : '' });
   }
 
   saving(session: SessionData): boolean {
     const { req } = session as { req?: object };
     const known = req && this.#requests.get(req);
     if (known) {
-      const user = this.#userOf(session);
+      const user = this.#identityOf(session);
       const { id } = session as unknown as { id: string };
       const { __subject: subject = id } = hiddenOf(session);
       const { sid, user: before } = known.stored;
       known.stored = { sid: id, user };
-      if (sid === id && before !== user) this.onVisitorChanged(id, before ?? (subject || id));
+      if (sid === id && before !== user) this.onVisitorChanged(id, this.#named(before) ?? (subject || id));
       if (user !== undefined) {
         const carried = this.#carried.get(subject);
-        if (carried?.isDone && carried.user === user) hide(session, { __subject: '' });
+        if (carried?.isDone && carried.user === this.#subjectOf(user)) hide(session, { __subject: '' });
         this.#isUser(session, known, user);
       } else if (known.user !== undefined && known.loggedOut !== session) {
         known.loggedOut = session;
@@ -192,7 +204,7 @@ export class Subjects implements SubjectHooks {
   keptBy(req: RequestWithSession): string | undefined {
     const known = this.#requests.get(req);
     if (!known || !req.session) return undefined;
-    known.user ??= this.#userOf(req.session);
+    known.user ??= this.#identityOf(req.session);
     const { __subject = req.session.id } = hiddenOf(req.session);
     return known.user === undefined && __subject !== '' ? __subject : undefined;
   }
@@ -201,19 +213,28 @@ export class Subjects implements SubjectHooks {
     if (this.#requests.has(req) && req.session) hide(req.session, { __subject: kept ?? '' });
   }
 
+  /** Tells a session's user from others, in this process: by the id, or by what identify() has stored. Undefined: nobody is logged in. */
+  #identityOf(session: SessionData): string | undefined {
+    return this.option === 'identify' ? hiddenOf(session).__user : this.#nameOf(session);
+  }
+
+  /** The subject of a session's user; undefined where nobody is logged in, or it is not known by what users are named. */
   #userOf(session: SessionData): string | undefined {
-    const { __user } = hiddenOf(session);
-    if (this.option === 'identify') return __user;
-    const user = this.#nameOf(session);
-    return user === undefined ? undefined : this.#subjectOf(user);
+    return this.#named(this.#identityOf(session));
   }
 
-  #subjectOf(user: string): string {
-    return this.#subjectsOf(user)[0] as string;
+  #named(identity: string | undefined): string | undefined {
+    return identity === undefined ? undefined : this.#subjectOf(identity);
   }
 
-  #olderOf(user: string | undefined): readonly string[] {
-    return user === undefined ? [] : this.#subjectsOf(user).slice(1);
+  #subjectOf(identity: string): string | undefined {
+    if (this.option !== 'identify') return this.#subjectOfUser(identity);
+    return identity === UNNAMED_USER ? undefined : identity;
+  }
+
+  #subjectOfUser(id: string): string | undefined {
+    const { itemKey } = this.serving;
+    return itemKey.isKnown ? userSubject(id, itemKey.value) : undefined;
   }
 
   #isAnothers(known: RequestUser | undefined, user: string): boolean {

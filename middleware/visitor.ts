@@ -11,29 +11,36 @@ export interface Visitor {
   erased(): Promise<void>;
 }
 
-/** A user, named as by the option `user`, or by identify(). Nothing has to be read for it. */
+/** A user, named as by the option `user`, or by identify(). Nothing has to be read for it, but once in a process by what users are named. */
 export class User implements Visitor {
-  readonly #whose: TrackedSession;
+  readonly id: string;
 
   constructor(
     readonly context: IntelligenceContext,
-    subjects: Subjects,
-    readonly id: unknown,
+    readonly users: Subjects,
+    user: unknown,
   ) {
-    this.#whose = { ...subjects.ofUser(id), ttlSeconds: subjects.userTtlSeconds, returning: true };
+    this.id = users.idOf(user);
   }
 
-  whose(): TrackedSession {
-    return this.#whose;
+  whose(): TrackedSession | Untracked | Promise<TrackedSession | Untracked> {
+    return this.users.settled()?.then(() => this.#whose()) ?? this.#whose();
   }
 
   async owned(): Promise<Owned> {
-    return { isUser: true, sessions: (await this.context.sessionsOf?.(String(this.id))) ?? [] };
+    return { isUser: true, sessions: (await this.context.sessionsOf?.(this.id)) ?? [] };
   }
 
-  async subjects(): Promise<OwnedSubjects> {
-    return (this.context.subjects as Subjects).ownedByUser(this.id);
+  async subjects(): Promise<OwnedSubjects | undefined> {
+    await this.users.settled();
+    const user = this.users.ofUser(this.id);
+    return user && { user: user.subject, userName: this.id, anonymous: [] };
   }
 
   async erased(): Promise<void> {}
+
+  #whose(): TrackedSession | Untracked {
+    const subject = this.users.ofUser(this.id);
+    return subject ? { ...subject, ttlSeconds: this.users.userTtlSeconds, returning: true } : { reason: 'redis' };
+  }
 }

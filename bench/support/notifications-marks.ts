@@ -131,7 +131,7 @@ async function failedOver() {
   const limits = { timeoutMs: 5_000, maxWaitMs: 10_000, durable: { replicas: 1, timeoutMs: 1_000 } };
   const reading = new VisitorNotifications(
     redis,
-    { namespace: '', itemSecret: undefined, earlier: 'unread', ...limits },
+    { namespace: '', earlier: 'unread', ...limits },
     {
       fault: (error) => (isNotDurable ||= /NOT_DURABLE/.test((error as { code?: string }).code ?? '')),
       unanswered: () => {},

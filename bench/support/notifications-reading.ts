@@ -24,7 +24,7 @@ const servers = {
 
 export function openReader(redis: string, more: { durable?: { replicas: number; timeoutMs: number } } = {}) {
   const limits = { timeoutMs: 5_000, maxWaitMs: 10_000, durable: more.durable };
-  const options = { namespace: '', itemSecret: undefined, earlier: 'unread', ...limits } as const;
+  const options = { namespace: '', earlier: 'unread', ...limits } as const;
   return new VisitorNotifications(redis, options, { fault: () => {}, unanswered: () => {} });
 }
 

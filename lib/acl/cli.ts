@@ -17,7 +17,7 @@ import { askServer, versionOf } from './server.js';
 const ROLES = ['serving', 'worker', 'publisher', 'notifications'] as const satisfies readonly AclRole[];
 const FEATURES = [
   ...(['users', 'near-cache', 'expired-events', 'scan'] as const),
-  'notifications',
+  ...(['notifications', 'item-secret'] as const),
 ] as const satisfies readonly StoreFeature[];
 
 /** A text without spaces and parentheses, so that it stays one word of a rule and ends no selector. */
@@ -113,8 +113,11 @@ function scopeOf(flags: Flags, target: RedisOption, server: ServerFeatures): Acl
     throw new OptionError('acl: "--session-glob" and "--shard" both say which sessions: give one of them');
   if ((sessionGlob ?? shard) !== undefined && (!flags.role.includes('worker') || transport === 'stream'))
     throw new OptionError('acl: "--session-glob" and "--shard" are for a worker on pub/sub');
-  if (store.length > 0 && !flags.role.includes('serving'))
-    throw new OptionError('acl: "--store" is for the role serving: nobody else has the store');
+  const sends = flags.role.includes('publisher') && store.every((feature) => feature === 'item-secret');
+  if (store.length > 0 && !flags.role.includes('serving') && !sends)
+    throw new OptionError(
+      'acl: "--store" is for the role serving, since nobody else has the store, and "item-secret" also for publisher',
+    );
   for (const feature of ['near-cache', 'expired-events'] as const)
     if (cluster && store.includes(feature)) throw new OptionError(`acl: "${feature}" is not for a Cluster`);
   return {

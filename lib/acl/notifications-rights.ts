@@ -1,7 +1,7 @@
-import { goneKey, inboxListKey, notificationsKey, seenKey, shapeKey } from '../redis/keys.js';
+import { goneKey, inboxListKey, notificationsKey, seenKey } from '../redis/keys.js';
 import { changesChannel } from '../transport/protocol.js';
 import type { AclScope, RightGroup } from './scope.js';
-import { readWrite, clock, connection, nodes, SCRIPT } from './shared-rights.js';
+import { readWrite, clock, connection, itemKey, nodes, SCRIPT } from './shared-rights.js';
 
 /** The rights of a process that publishes notifications: on the lists of groups and of users, and on no other data about anybody. */
 export function notificationsGroups(scope: AclScope): RightGroup[] {
@@ -15,7 +15,7 @@ export function notificationsGroups(scope: AclScope): RightGroup[] {
       commands: ['hget', 'hmget', 'hgetall', 'hset', 'hdel', 'pttl', 'pexpire', ...SCRIPT],
       keys: readWrite([notificationsKey(namespace, '*'), inboxListKey(namespace, '*')]),
     },
-    { name: 'shape', commands: ['hmget'], keys: [`%R~${shapeKey(namespace)}`] },
+    itemKey(scope),
     { name: 'changes', commands: ['publish'], channels: [...ofLists(scope), ...ofSubjects(scope)] },
     // with the option `durable`
     { name: 'durable', commands: ['wait'] },

@@ -4,8 +4,8 @@
  */
 export type AclRole = 'serving' | 'worker' | 'publisher' | 'notifications';
 
-/** What needs further rights of a serving process: features of the store, and reading notifications. */
-export type StoreFeature = 'users' | 'near-cache' | 'expired-events' | 'scan' | 'notifications';
+/** What needs further rights of a serving process: features of the store, reading notifications, and the option `itemSecret`. */
+export type StoreFeature = 'users' | 'near-cache' | 'expired-events' | 'scan' | 'notifications' | 'item-secret';
 
 /** The features of a Redis server, as server.ts finds them. */
 export interface ServerFeatures {

@@ -10,6 +10,7 @@ import {
   clock,
   connection,
   inboxes,
+  itemKey,
   leases,
   literal,
   nodes,
@@ -58,6 +59,7 @@ export function servingGroups(scope: AclScope): RightGroup[] {
       keys: readWrite([user, ...(cluster ? usersEnded : [])]),
     }),
     ...(store.has('notifications') ? readerGroups(scope) : []),
+    ...onlyIf(store.has('item-secret'), itemKey(scope)),
     ...onlyIf(store.has('scan'), { name: 'scan', commands: ['scan'] }),
     ...onlyIf(store.has('near-cache'), {
       name: 'near-cache',
@@ -97,6 +99,7 @@ export function publisherGroups(scope: AclScope): RightGroup[] {
   return [
     connection(scope),
     ...nodes(scope),
+    ...onlyIf(scope.store.has('item-secret'), itemKey(scope)),
     ...(scope.transport === 'stream'
       ? [
           // a publisher with the right to PEXPIRE could delete the stream, so the worker sets its expiry

@@ -1,5 +1,5 @@
 import { builtIn } from '../intelligence/commands.js';
-import { leaseKey, streamKey } from '../redis/keys.js';
+import { itemKeyKey, leaseKey, streamKey } from '../redis/keys.js';
 import { inboxKey, patternOf, replyKey } from '../transport/protocol.js';
 import type { AclScope, RightGroup } from './scope.js';
 
@@ -45,5 +45,12 @@ export const nodes = (scope: AclScope): readonly RightGroup[] =>
     // ioredis also asks replicas for the slots
     commands: ['cluster|slots', 'cluster|info', 'asking', 'readonly', 'client|setname'],
   });
+
+/** What a process does to learn by what pages and users are keyed. */
+export const itemKey = ({ namespace }: AclScope): RightGroup => ({
+  name: 'item-key',
+  commands: ['hget', 'hset', 'hgetall', ...SCRIPT],
+  keys: readWrite([itemKeyKey(namespace)]),
+});
 
 export const clock: RightGroup = { name: 'clock', commands: ['time'] };

@@ -10,6 +10,7 @@ import {
   clock,
   connection,
   inboxes,
+  itemKey,
   leases,
   nodes,
   replyLists,
@@ -74,6 +75,7 @@ export function workerGroups(scope: AclScope): RightGroup[] {
       ]),
     },
     { name: 'shape', commands: ['hset', 'hgetall'], keys: [`~${shapeKey(namespace)}`] },
+    itemKey(scope),
     ...insightGroups(scope),
     { name: 'answers', commands: ['rpush', 'ltrim', ...expiry], keys: readWrite(answers) },
     ...(stream

@@ -4,6 +4,7 @@ import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
 import { ASIDE_MS } from './command/aside.js';
+import { storedItemsIn } from './command/stored-item.js';
 import type { CarryCommand, CommandContext } from './command/descriptor.js';
 import { keysOf, luaFiles } from './commands.js';
 import { type CarriedKeys, OwnKeyCarrier } from './own-key-carrier.js';
@@ -57,7 +58,7 @@ export class SubjectCarrier {
     const aside = await this.#setAside.runBuffers(client, [...SET_ASIDE.map(key), user, messageAgeMs, ASIDE_MS]);
     if (!aside) return false;
     const [activity, pages, ...lists] = aside.map((value) => value ?? EMPTY);
-    const [visited, notified] = lists.map((list) => list.toString().split(' ').filter(Boolean));
+    const [visited, notified] = lists.map((list) => storedItemsIn(list.toString()));
     const [pageTexts, ids] = [visited, notified].map((list = []) => items.moved(list, from, user));
     const isKeyed = visited?.[0]?.startsWith('#') ?? false;
     const merged = isKeyed ? EMPTY : (pages ?? EMPTY);

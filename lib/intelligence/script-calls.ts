@@ -133,8 +133,8 @@ export class ScriptCalls<T extends Task> {
     }
     const [outcome, detail, text] = reply ?? ['failed', 'redis', 'the script gave no outcome'];
     if (outcome === 'not-begun') return false;
-    this.ending.workedOn?.(task);
     if (outcome === 'all-keys') return this.#messages.needsAllKeys(task);
+    this.ending.workedOn?.(task);
     if (outcome === 'part') return this.#takePart(task, Number(detail), String(text));
     if (outcome === 'failed') {
       this.ending.failed?.(task);

@@ -195,6 +195,7 @@ export class ScriptExecutor<T extends Task> {
         if (!task) break;
         if (!task.builtIn) {
           own = task;
+          for (const before of tasks) if (before.sid === sid) before.givesAllKeys = true;
           break;
         }
         if (task.builtIn.effect === 'reads' && task.isExpired) this.#finish(task, 'expired');

@@ -50,7 +50,8 @@ export class ScriptMessages {
     if (attempts > 0) message.again = true;
     // A session that has ended does not come back. A user whose data were erased does, with what was sent later.
     if (isUserSubject(subject)) Object.assign(message, { isUser: true, sentMs: task.sentMs });
-    const all = ttlSeconds >= (this.#remembered.get(subject) ?? 0) ? this.#allKeys.get(command) : undefined;
+    const givesAll = task.givesAllKeys || ttlSeconds >= (this.#remembered.get(subject) ?? 0);
+    const all = givesAll ? this.#allKeys.get(command) : undefined;
     if (all) {
       message.all = true;
       this.#remember(subject, ttlSeconds);
@@ -60,9 +61,9 @@ export class ScriptMessages {
     return message;
   }
 
-  /** The next message on the task's subject gives all keys. Gives false: the task is not finished. */
-  needsAllKeys({ subject }: Task): false {
-    this.#remembered.delete(subject);
+  /** The task's next message gives all keys. Gives false: the task is not finished. */
+  needsAllKeys(task: Task): false {
+    task.givesAllKeys = true;
     return false;
   }
 

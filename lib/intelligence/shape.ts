@@ -1,11 +1,12 @@
-import { createHmac } from 'node:crypto';
 import { resolveShape } from '../bloom/bloom-options.js';
+import type { ItemSecretOption } from '../options/item-secrets.js';
 import { IntelligentSessionError, newerVersion } from '../errors/errors.js';
 import { shapeKey } from '../redis/keys.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisClient } from '../redis/client.js';
 import { warn } from '../errors/warnings.js';
+import { isKeyed } from './item-key.js';
 
 const VERSION = '1';
 const script = new Script<string[]>(loadScript('lib/intelligence/shape.lua'));
@@ -24,14 +25,9 @@ type Numbers = [number, number, number, number];
 export const MAX_ACTIVITY_DAYS = 366;
 
 export interface ShapeOptions extends Shape {
-  readonly itemSecret?: string | undefined;
+  readonly itemSecret?: ItemSecretOption | undefined;
   /** Does it work on items that nobody has keyed before? Without the secret it can't find what was stored with it. */
   readonly keysItems: boolean;
-}
-
-interface StoredShape extends Shape {
-  /** tells the secret by which items are keyed; undefined: no process had one */
-  readonly itemKey: string | undefined;
 }
 
 /** A shape that is not there any longer (a database that was emptied) is stored again after this. */
@@ -50,7 +46,7 @@ export class SharedShape {
 
   constructor(
     readonly client: RedisClient,
-    namespace: string,
+    readonly namespace: string,
     readonly own: ShapeOptions,
     readonly onFault: (error: IntelligentSessionError) => void,
   ) {
@@ -59,9 +55,8 @@ export class SharedShape {
 
   /** What to use, one script. Rejects with a coded error where the stored one can't be read: it stays as it is. */
   async read(): Promise<Shape> {
-    const stored = await this.#share(this.own);
-    this.#warnWhereOther(stored, this.own, 'The stored values are used here');
-    const { itemKey: _, ...shape } = stored;
+    const [shape, lacksSecret] = await Promise.all([this.#share(this.own), this.#lacksSecret()]);
+    this.#warnWhereOther(shape, this.own, 'The stored values are used here', lacksSecret);
     if (!this.#timer && !this.#isClosed) this.#timer = setInterval(() => this.#renew(shape), RENEW_MS).unref();
     return shape;
   }
@@ -69,13 +64,14 @@ export class SharedShape {
   /** For as long as this process uses a shape, no other takes its place unheard. */
   #renew(used: Shape): void {
     if (this.client.status !== 'ready') return;
-    this.#share(used).then(
-      (stored) => {
+    Promise.all([this.#share(used), this.#lacksSecret()]).then(
+      ([stored, lacksSecret]) => {
         this.#isFaultTold = false;
         this.#warnWhereOther(
           stored,
           used,
           'They were stored while this process ran, which keeps its own until it is started again',
+          lacksSecret,
         );
       },
       (error) => {
@@ -87,18 +83,16 @@ export class SharedShape {
     );
   }
 
-  /** The stored shape, which is this one where there was none. */
-  async #share(shape: Shape): Promise<StoredShape> {
-    const { itemSecret } = this.own;
-    const stored = await this.#run(shape, '');
-    // only what can be read is added to
-    if (itemSecret === undefined || stored.itemKey !== undefined) return stored;
-    return this.#run(shape, fingerprintOf(itemSecret));
+  /** Would this process key pages, and has no secret where others have one? */
+  async #lacksSecret(): Promise<boolean> {
+    const { itemSecret, keysItems } = this.own;
+    return itemSecret === undefined && keysItems && isKeyed(this.client, this.namespace);
   }
 
-  async #run(shape: Shape, fingerprint: string): Promise<StoredShape> {
+  /** The stored shape, which is this one where there was none. */
+  async #share(shape: Shape): Promise<Shape> {
     const mine = OPTIONS.flatMap((name) => [name, String(shape[name])]);
-    const reply = await script.run(this.client, [this.#key, fingerprint, VERSION, ...mine]).catch((error) => {
+    const reply = await script.run(this.client, [this.#key, VERSION, ...mine]).catch((error) => {
       throw String(error).includes('WRONGTYPE') ? this.#unknown() : error;
     });
     const stored = new Map<string, string>();
@@ -107,20 +101,16 @@ export class SharedShape {
     const [activityDays, errorRate, capacity, expansion] = OPTIONS.map((name) => Number(stored.get(name))) as Numbers;
     const isWhole = Number.isInteger(activityDays) && activityDays >= 1 && activityDays <= MAX_ACTIVITY_DAYS;
     if (!isWhole || !isBloomShape({ errorRate, capacity, expansion })) throw this.#unknown();
-    return { activityDays, errorRate, capacity, expansion, itemKey: stored.get('itemKey') };
+    return { activityDays, errorRate, capacity, expansion };
   }
 
   #unknown = () => newerVersion(`The shape of this namespace's data (key "${this.#key}")`);
 
-  #warnWhereOther(stored: StoredShape, own: Shape, what: string): void {
+  #warnWhereOther(stored: Shape, own: Shape, what: string, lacksSecret: boolean): void {
     const others = OPTIONS.filter((name) => stored[name] !== own[name]).map(
       (name) => `"${name}" is ${own[name]} here and ${stored[name]} there`,
     );
-    const { itemSecret, keysItems } = this.own;
-    if (itemSecret !== undefined && stored.itemKey !== fingerprintOf(itemSecret))
-      others.push('"itemSecret" is another here, so what was seen with the other is not found');
-    if (itemSecret === undefined && keysItems && stored.itemKey !== undefined)
-      others.push('"itemSecret" is missing here, so what was seen with it is not found');
+    if (lacksSecret) others.push('"itemSecret" is missing here, so what was seen with it is not found');
     if (others.length === 0 || this.#isWarned) return;
     this.#isWarned = true;
     warn(
@@ -136,23 +126,9 @@ export class SharedShape {
   }
 }
 
-/**
- * Are users named by this secret in a namespace (undefined: by none)? It is known where a process that carries out commands has stored
- * the namespace's shape; else the answer is undefined. One HMGET.
- */
-export async function namesUsersAlike(
-  client: RedisClient,
-  namespace: string,
-  itemSecret: string | undefined,
-): Promise<boolean | undefined> {
-  const [version, itemKey] = await client.hmget(shapeKey(namespace), 'version', 'itemKey');
-  if (version === null || version === undefined) return undefined;
-  return (itemKey ?? undefined) === (itemSecret === undefined ? undefined : fingerprintOf(itemSecret));
-}
-
-/** Tells one secret from another, and is too short to be of use as one. */
-const fingerprintOf = (secret: string): string =>
-  createHmac('sha256', secret).update('intelligent-session item key').digest('base64url').slice(0, 8);
+/** Has a process that carries out commands used this namespace? One HGET. */
+export const isShaped = async (client: RedisClient, namespace: string): Promise<boolean> =>
+  (await client.hget(shapeKey(namespace), 'version')) !== null;
 
 function isBloomShape(shape: Omit<Shape, 'activityDays'>): boolean {
   try {

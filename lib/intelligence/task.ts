@@ -24,6 +24,8 @@ export abstract class Task {
   /** How often the task was sent to Redis without success. */
   attempts = 0;
   list: ListProgress | undefined;
+  /** Do its messages give all keys of their subject, so that it is surely worked on in the call that it is in? */
+  givesAllKeys = false;
   /** The subject of the user, where the visitor has logged in since the message was sent: the task is worked on for that user. */
   movedTo: string | undefined;
 

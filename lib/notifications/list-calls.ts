@@ -1,5 +1,7 @@
 import { newerVersion, OptionError } from '../errors/errors.js';
-import { namesUsersAlike } from '../intelligence/shape.js';
+import { userSubject } from '../intelligence/command/subject.js';
+import { isKeyed, ItemKey } from '../intelligence/item-key.js';
+import { isShaped } from '../intelligence/shape.js';
 import type { Availability } from '../redis/availability.js';
 import { namespaceOf } from '../redis/connect.js';
 import type { Script, ScriptArgument } from '../redis/run-script.js';
@@ -7,12 +9,12 @@ import type { RedisTarget } from '../redis/target.js';
 import { DurableWrites, type WriteOutcome } from './durable-writes.js';
 import { NotificationCalls } from './notification-calls.js';
 import type { ResolvedNotificationsOptions } from './options.js';
-import { type NotificationRecipient, type RecipientList, recipientList, RecipientLists } from './recipient-list.js';
+import { type Recipient, type RecipientList, RecipientLists } from './recipient-list.js';
 
 /** The reply of the scripts that write: a number above 0 where they wrote, 0 where there was nothing to do, below 0 where they refused. */
 export type OutcomeReply = readonly [outcome: number, ...more: unknown[]];
 
-/** How long a check holds that this process names users as the site does. */
+/** How long it holds that a process and the site are alike in having a secret or none, once Redis has said so. */
 const CHECK_HOLDS_MS = 5_000;
 
 /**
@@ -25,8 +27,9 @@ export class ListCalls {
   readonly #lists: RecipientLists;
   readonly #calls: NotificationCalls;
   readonly #durable: DurableWrites | undefined;
-  /** Until when the last check holds, by performance.now(). */
-  #usersCheckedUntilMs = 0;
+  readonly #itemKey: ItemKey;
+  /** Until when it holds that the site has a secret as this process has, or none as this process, by performance.now(). */
+  #alikeUntilMs = 0;
 
   constructor(
     availability: Availability,
@@ -39,34 +42,34 @@ export class ListCalls {
     this.#target = availability.target;
     this.#namespace = namespaceOf(redis, namespace);
     this.#lists = new RecipientLists(this.#namespace, this.#target.database);
+    this.#itemKey = new ItemKey(availability, this.#namespace, options.itemSecret, {
+      settled: () => {},
+      // The next call reads it, and says what is wrong.
+      replaced: () => this.#itemKey.forget(),
+    });
     this.#calls = new NotificationCalls(availability, maxWaitMs + (durable?.timeoutMs ?? 0));
     if (durable) this.#durable = new DurableWrites(this.#target, durable, maxWaitMs);
   }
 
-  /** The list of the recipient that a caller has given. */
-  of(method: string, to: NotificationRecipient): RecipientList {
-    return recipientList(method, this.#lists, to, this.options.itemSecret);
-  }
-
-  read<T>(list: RecipientList, work: () => Promise<T>): Promise<T> {
+  read<T>(to: Recipient, work: (list: RecipientList) => Promise<T>): Promise<T> {
     return this.#calls.run(async (signal) => {
-      await this.#checkUsers(list);
+      const list = await this.#listOf(to);
       signal.throwIfAborted();
-      return work();
+      return work(list);
     });
   }
 
   /** Runs a script that may safely run twice. In its result `wasUnknown` says that an earlier attempt got no answer. */
   write<Reply extends OutcomeReply>(
     script: Script<Reply>,
-    list: RecipientList,
-    args: readonly ScriptArgument[],
+    to: Recipient,
+    argsOf: (list: RecipientList) => readonly ScriptArgument[],
     id: string,
   ): Promise<{ reply: Reply; wasUnknown: boolean }> {
-    const keyAndArgs = [list.key, ...args];
     return this.#calls.run(async (signal, wasUnknown) => {
-      await this.#checkUsers(list);
+      const list = await this.#listOf(to);
       signal.throwIfAborted();
+      const keyAndArgs = [list.key, ...argsOf(list)];
       const reply = this.#durable
         ? await this.#durable.run(script, keyAndArgs, outcomeOf, signal)
         : await script.run(this.#target.client, keyAndArgs);
@@ -79,20 +82,27 @@ export class ListCalls {
   async close(timeoutMs: number): Promise<void> {
     await this.#calls.close(timeoutMs);
     this.#durable?.close();
+    this.#itemKey.close();
   }
 
-  /** Rejects where this process names users otherwise than the site does: it would publish to a list that nobody reads. */
-  async #checkUsers({ group }: RecipientList): Promise<void> {
-    if (group !== undefined || performance.now() < this.#usersCheckedUntilMs) return;
-    const { itemSecret } = this.options;
-    if ((await namesUsersAlike(this.#target.client, this.#namespace, itemSecret)) === false) {
-      const is =
-        itemSecret === undefined ? 'missing, and the site has one' : 'another than the site has, or it has none';
-      throw new OptionError(
-        `createNotifications(): option "itemSecret" is ${is}: nobody would read what is published to a user`,
-      );
+  /** The list of a recipient. Rejects where this process names users otherwise than the site does: nobody would read what it publishes. */
+  async #listOf({ group, user }: Recipient): Promise<RecipientList> {
+    if (group !== undefined) return this.#lists.group(group);
+    const { ifNone } = this.#itemKey;
+    // The site makes the key, since it may have none.
+    await this.#itemKey.load({ makes: false });
+    const { value } = this.#itemKey;
+    if (value === undefined && performance.now() >= this.#alikeUntilMs) {
+      const { client } = this.#target;
+      const differs = await (ifNone === undefined ? isKeyed : isShaped)(client, this.#namespace);
+      if (differs)
+        throw new OptionError(
+          `createNotifications(): option "itemSecret" is ${ifNone === undefined ? 'missing, and the site has one' : 'given, and the site has none'}: ` +
+            'nobody would read what is published to a user',
+        );
+      this.#alikeUntilMs = performance.now() + CHECK_HOLDS_MS;
     }
-    this.#usersCheckedUntilMs = performance.now() + CHECK_HOLDS_MS;
+    return this.#lists.subject(userSubject(user, value ?? ifNone));
   }
 }
 

@@ -31,11 +31,15 @@ export class ListChanges extends EventEmitter<ListChangesEvents> {
   #reported: string | undefined;
   #isClosed = false;
 
+  /** It is private, so that no log of a visitor shows the connection's password. */
+  readonly #target: RedisTarget;
+
   constructor(
-    readonly target: RedisTarget,
+    target: RedisTarget,
     readonly namespace: string,
   ) {
     super();
+    this.#target = target;
   }
 
   /** How many channels are followed. */
@@ -74,11 +78,11 @@ export class ListChanges extends EventEmitter<ListChangesEvents> {
   }
 
   #channelOf(to: Recipient): string {
-    return changesChannel(this.namespace, to, this.target.database);
+    return changesChannel(this.namespace, to, this.#target.database);
   }
 
   #open(): Redis {
-    const client = this.target.connect('subscriber');
+    const client = this.#target.connect('subscriber');
     client.on('messageBuffer', (channel: Buffer, text: Buffer) => this.#hear(channel.toString(), text.toString()));
     client.on('ready', () => this.#subscribe([...this.#followed.keys()]));
     client.on('close', () => this.#lose());

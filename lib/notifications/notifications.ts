@@ -30,7 +30,7 @@ import {
   resolveNotificationsOptions,
 } from './options.js';
 import { ListCalls, type OutcomeReply } from './list-calls.js';
-import type { NotificationRecipient, RecipientList } from './recipient-list.js';
+import { checkRecipient, type NotificationRecipient, type Recipient, type RecipientList } from './recipient-list.js';
 import { parseItem, parseList, scheduledItems, toNotification, visibleItems } from './stored-list.js';
 
 const publishScript = new Script<[outcome: number, position: string, untold: string]>(
@@ -110,13 +110,13 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
    */
   async publish(to: NotificationRecipient, notification: NewNotification): Promise<string> {
     checkNewNotification('publish', notification);
-    const list = this.#lists.of('publish', to);
+    const recipient = checkRecipient('publish', to);
     const { maxPerGroup, maxBytes, keepForDays } = this.#options;
     const { id = randomBytes(12).toString('base64url'), publishAt, expires } = notification;
     const json = formatContent('publish', id, notification, maxBytes);
     const times = [usOf(publishAt), usOf(expires), keepForDays * DAY_US];
-    const args = [id, json, ...times, maxPerGroup, list.channel, JSON.stringify(id)];
-    const { reply } = await this.#write(publishScript, list, args, id);
+    const argsOf = ({ channel }: RecipientList) => [id, json, ...times, maxPerGroup, channel, JSON.stringify(id)];
+    const { reply } = await this.#write(publishScript, recipient, argsOf, id);
     const [outcome, , untold] = reply;
     if (outcome === -1) this.#total.of('refused').inc();
     if (outcome === -1)
@@ -144,18 +144,18 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     const { again = false, ...others } = optionsOf('edit', options);
     checkNoOthers('edit', others);
     if (typeof again !== 'boolean') throw argumentError('edit', '"again" to be true or false', again);
-    const list = this.#lists.of('edit', to);
+    const recipient = checkRecipient('edit', to);
     const { maxBytes, keepForDays } = this.#options;
     const { expires, ...content } = changes;
     const ends = expires === undefined ? '' : usOf(expires ?? undefined);
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
-      const stored = await this.#lists.read(list, () => this.#target.client.hget(list.key, id));
+      const stored = await this.#lists.read(recipient, ({ key }) => this.#target.client.hget(key, id));
       if (stored === null) return false;
       const item = parseItem(id, stored);
       if (!item) throw newerVersion('A notification');
       const json = formatContent('edit', id, edited(item.content, content), maxBytes);
-      const args = [id, stored, json, ends, keepForDays * DAY_US, again ? 1 : 0, list.channel];
-      const { reply } = await this.#write(editScript, list, args, id);
+      const args = [id, stored, json, ends, keepForDays * DAY_US, again ? 1 : 0];
+      const { reply } = await this.#write(editScript, recipient, ({ channel }) => [...args, channel], id);
       const [outcome, untold] = reply;
       if (outcome === -1) continue;
       if (outcome !== 0) this.#total.of('edited').inc();
@@ -171,8 +171,8 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
   /** Removes a notification, also one that is to be seen later. False: it was not there. One script. */
   async remove(to: NotificationRecipient, id: string): Promise<boolean> {
     checkNotificationId('remove', id);
-    const list = this.#lists.of('remove', to);
-    const { reply, wasUnknown } = await this.#write(removeScript, list, [id, list.channel], id);
+    const recipient = checkRecipient('remove', to);
+    const { reply, wasUnknown } = await this.#write(removeScript, recipient, ({ channel }) => [id, channel], id);
     const [outcome, untold] = reply;
     // an earlier attempt that got no answer may have removed the notification
     const isRemoved = outcome === 1 || wasUnknown;
@@ -187,11 +187,11 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     checkNoOthers('list', others);
     if (typeof limit !== 'number' || !(limit >= 1)) throw argumentError('list', '"limit" to be a number from 1', limit);
     if (typeof scheduled !== 'boolean') throw argumentError('list', '"scheduled" to be true or false', scheduled);
-    const list = this.#lists.of('list', to);
-    const reply = await this.#lists.read(list, () => listScript.run(this.#target.client, [list.key]));
+    const recipient = checkRecipient('list', to);
+    const reply = await this.#lists.read(recipient, ({ key }) => listScript.run(this.#target.client, [key]));
     const [nowUs, ...fields] = reply;
     const items = (scheduled ? scheduledItems : visibleItems)(parseList(fields), Number(nowUs));
-    return items.slice(0, limit).map((item) => toNotification(item, list.group));
+    return items.slice(0, limit).map((item) => toNotification(item, recipient.group));
   }
 
   /**
@@ -207,12 +207,12 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
   /** Runs a script that writes, and counts the writes of which it is not known whether they were made. */
   async #write<Reply extends OutcomeReply>(
     script: Script<Reply>,
-    list: RecipientList,
-    args: readonly ScriptArgument[],
+    to: Recipient,
+    argsOf: (list: RecipientList) => readonly ScriptArgument[],
     id: string,
   ): Promise<{ reply: Reply; wasUnknown: boolean }> {
     try {
-      return await this.#lists.write(script, list, args, id);
+      return await this.#lists.write(script, to, argsOf, id);
     } catch (error) {
       const { code } = error as IntelligentSessionError;
       this.#total.of(UNCERTAIN[code] ?? 'refused').inc();

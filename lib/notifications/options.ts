@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { checkOptions } from '../options/check-options.js';
-import { integer, itemSecret, namespace } from '../options/checks.js';
+import { integer, itemSecrets, namespace } from '../options/checks.js';
 import { elsewhereOfNotifications } from '../options/misplaced-options.js';
 import { about } from '../options/option-facts.js';
 import type { RedisOption } from '../redis/client.js';
@@ -36,10 +36,10 @@ export interface NotificationsOptions {
   readonly namespace?: string | undefined;
   /**
    * The `itemSecret` of the site, by which users are named. Who publishes to `{ user }` under another one than the site
-   * has, or without it, gets an error.
+   * has, or without it, gets an error. A list, where the site has one.
    * @default none
    */
-  readonly itemSecret?: string | undefined;
+  readonly itemSecret?: string | readonly string[] | undefined;
   /**
    * How many notifications a list has at most, 1 to 1000; the oldest go. As many more may be planned for later.
    * @default 100
@@ -89,9 +89,9 @@ export const schema = v.strictObject({
     }),
   ),
   itemSecret: v.pipe(
-    v.optional(itemSecret),
+    v.optional(itemSecrets),
     about('The `itemSecret` of the site, by which users are named.', {
-      more: 'Who publishes to `{ user }` under another one than the site has, or without it, gets an error.',
+      more: 'Who publishes to `{ user }` under another one than the site has, or without it, gets an error. A list, where the site [has one](users.md#another-secret).',
     }),
   ),
   maxPerGroup: v.pipe(

@@ -1,7 +1,7 @@
 import { describeValue } from '../options/check-options.js';
 import { argumentError, checkIsObject } from '../options/check-arguments.js';
 import { OptionError } from '../errors/errors.js';
-import { userIdOf, userSubject } from '../intelligence/command/subject.js';
+import { userIdOf } from '../intelligence/command/subject.js';
 import { inboxListKey, isSendable, MAX_ID_LENGTH, notificationsKey } from '../redis/keys.js';
 import { changesChannel } from '../transport/protocol.js';
 
@@ -39,13 +39,12 @@ export class RecipientLists {
   }
 }
 
-/** The list of the recipient that a caller gives; `secret` is the site's `itemSecret`, with which users' subjects are computed. */
-export function recipientList(
-  method: string,
-  lists: RecipientLists,
-  to: NotificationRecipient,
-  secret: string | undefined,
-): RecipientList {
+/** A recipient that was checked: a group by its name, or a user by the id as a text. */
+export type Recipient =
+  { readonly group: string; readonly user?: undefined } | { readonly user: string; readonly group?: undefined };
+
+/** Checks the recipient that a caller gives. */
+export function checkRecipient(method: string, to: NotificationRecipient): Recipient {
   checkIsObject(method, to, 'to whom, { group } or { user }');
   const names = Object.keys(to).filter((name) => to[name as 'group'] !== undefined);
   if (names.length !== 1 || !['group', 'user'].includes(names[0] as string))
@@ -55,11 +54,11 @@ export function recipientList(
     );
   if (to.group !== undefined) {
     checkGroup(method, to.group);
-    return lists.group(to.group);
+    return { group: to.group };
   }
   const user = userIdOf(to.user);
   if (user === undefined || user === '') throw argumentError(method, "a user's id, a text or a number", to.user);
-  return lists.subject(userSubject(user, secret));
+  return { user };
 }
 
 export function checkGroup(method: string, group: unknown): asserts group is string {

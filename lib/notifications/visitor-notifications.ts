@@ -1,5 +1,6 @@
 import { IntelligentSessionError, redisFault } from '../errors/errors.js';
 import { isUserSubject } from '../intelligence/command/subject.js';
+import type { ItemKey } from '../intelligence/item-key.js';
 import { Metrics } from '../metrics/metrics.js';
 import { Availability } from '../redis/availability.js';
 import type { RedisOption } from '../redis/client.js';
@@ -31,7 +32,8 @@ const readScript = new Script<[nowUs: string, instead: string, seen: string[], o
 );
 export interface VisitorNotificationsOptions {
   readonly namespace: string;
-  readonly itemSecret: string | undefined;
+  /** By it the groups in `seen` are keyed; undefined without a secret. */
+  readonly itemKey?: ItemKey | undefined;
   /** Do notifications from before a reader's first visit count as unread or as read? */
   readonly earlier: 'unread' | 'read';
   /** How long a page waits for an answer, beyond the time that a round trip to Redis takes. */
@@ -71,7 +73,6 @@ export class VisitorNotifications {
   readonly #groups: GroupLists;
   readonly #unfinished: UnfinishedWork;
   readonly #marks: ReadMarks;
-  /** They are private, so that no log of this object shows the secret among them. */
   readonly #options: VisitorNotificationsOptions;
   readonly #fields = new Map<string | undefined, string>();
   readonly #questions = this.metrics.counter(
@@ -197,6 +198,9 @@ export class VisitorNotifications {
 
   async #read(groups: readonly string[], reader: Reader | undefined): Promise<ReaderLists> {
     await this.#availability.ready();
+    const { itemKey } = this.#options;
+    await itemKey?.settled();
+    if (itemKey && !itemKey.isKnown) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', UNKEYED);
     if (reader && this.#carrying.has(reader.subject)) await this.#carrying.get(reader.subject);
     const [own, ...lists] = await Promise.all([
       reader && this.#readOwn(reader),
@@ -272,7 +276,7 @@ export class VisitorNotifications {
   #fieldOf(group: string | undefined): string {
     let field = this.#fields.get(group);
     if (field === undefined) {
-      field = seenField(group, this.#options.itemSecret);
+      field = seenField(group, this.#options.itemKey?.value);
       if (this.#fields.size < MAX_FIELDS) this.#fields.set(group, field);
     }
     return field;
@@ -285,3 +289,4 @@ export class VisitorNotifications {
 
 const LATE = Symbol('no answer in time');
 const MAX_FIELDS = 1_000;
+const UNKEYED = 'It is not known by what groups are keyed (option "itemSecret"): the event `fault` says why';

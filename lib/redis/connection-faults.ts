@@ -1,5 +1,6 @@
 import { redisFault } from '../errors/errors.js';
 import type { RedisClient } from './client.js';
+import { wasEnded } from './end-connection.js';
 
 /** Reasons that are told until the next `ready`: a text may come from outside. */
 const MAX_REASONS = 16;
@@ -27,7 +28,7 @@ export function onConnectionFault(client: RedisClient, listener: (error: Error) 
     reportOnce(cause);
   });
   client.on('close', () => {
-    if (client.status === 'end') return; // this process has ended it, or ioredis tries no longer
+    if (client.status === 'end' || wasEnded(client)) return; // this process has ended it, or ioredis tries no longer
     if (!outcomeKnown)
       reportOnce('the connection was closed before it was ready (too many clients, or TLS on one side only?)');
     outcomeKnown = false;

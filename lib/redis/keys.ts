@@ -104,6 +104,9 @@ export const workersKey = (namespace: string): string => `${namespace}ss:workers
 /** The hash that says how a namespace's stored data is read. No session has such a key: those have a brace after `ss:`. */
 export const shapeKey = (namespace: string): string => `${namespace}ss:shape`;
 
+/** The hash with a namespace's item key, encrypted (lib/intelligence/item-key.ts). No session has such a key. */
+export const itemKeyKey = (namespace: string): string => `${namespace}ss:item-key`;
+
 /** The list of a group's notifications, a hash: it has the group's hash tag, and no session has such a key. */
 export const notificationsKey = (namespace: string, group: string): string =>
   `${namespace}ss:notifications:{${encodeId(group)}}`;

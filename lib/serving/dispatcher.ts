@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { isUserSubject } from '../intelligence/command/subject.js';
 import { isRead } from '../intelligence/commands.js';
+import type { ItemKey } from '../intelligence/item-key.js';
 import { optionsOf } from '../options/check-arguments.js';
 import type { RedisClient } from '../redis/connect.js';
 import { isSendable } from '../redis/keys.js';
@@ -40,7 +41,6 @@ export class Dispatcher {
   readonly #held: HeldRequests;
   /** The earliest moment that messages of a user say whose data this process has erased. */
   readonly #erasedMs = new LRUCache<string, number>({ max: ERASURES });
-  readonly #itemSecret: string | undefined;
   /** Messages whose answers nobody waits for, and the removals that have begun: close() waits for all of them. */
   readonly #unfinished: UnfinishedWork;
   #isClosing = false;
@@ -50,22 +50,21 @@ export class Dispatcher {
     client: RedisClient,
     readonly carrier: Carrier,
     readonly outcomes: Outcomes,
-    /** The secret with which pages and notification ids are keyed before they leave. It is kept in a private field, so that no log of an executor shows it. */
-    itemSecret: string | undefined,
+    /** By it pages and notification ids are keyed before they leave. Nothing leaves before it is known. */
+    readonly itemKey: ItemKey,
     holdMs: number,
     readonly clock: ServerClock,
   ) {
-    this.#itemSecret = itemSecret;
     this.#held = new HeldRequests(holdMs);
     this.#unfinished = new UnfinishedWork(client);
   }
 
   send(command: string, sid: string, payload: unknown, options: SendOptions): void {
     checkRequest('send', command, sid, options);
-    const keyed = keyItems(this.#itemSecret, command, sid, payload);
+    const keyed = this.#keyed(command, sid, payload);
     const { ttlSeconds, isAnonymous = false } = options;
-    const payloadText = formatPayload(keyed.payload);
-    this.#send({ command, sid, payload: payloadText, ttlSeconds, isAnonymous, ...this.#sentNow(sid, isAnonymous) });
+    const rest = { command, sid, ttlSeconds, isAnonymous, ...this.#sentNow(sid, isAnonymous) };
+    this.#send(rest, () => ({ ...rest, payload: keyed().text }));
   }
 
   ask(
@@ -75,12 +74,31 @@ export class Dispatcher {
     options: SendOptions & { readonly timeoutMs: number },
   ): Promise<Answer> {
     checkRequest('ask', command, sid, options);
+    const keyed = this.#keyed(command, sid, payload);
     const { ttlSeconds, timeoutMs, isAnonymous = false } = options;
-    const { payload: keyed, readAnswer } = keyItems(this.#itemSecret, command, sid, payload);
-    const question = { command, sid, payload: formatPayload(keyed), ttlSeconds, timeoutMs, isAnonymous };
-    const asked = this.#ask({ ...question, ...this.#sentNow(sid, isAnonymous) });
-    if (!readAnswer) return asked;
-    return asked.then((answer) => (answer.answered ? { answered: true, data: readAnswer(answer.data) } : answer));
+    const rest = { command, sid, ttlSeconds, timeoutMs, isAnonymous, ...this.#sentNow(sid, isAnonymous) };
+    const asked = this.#ask(rest, () => ({ ...rest, payload: keyed().text }));
+    if (this.itemKey.isKnown && !keyed().readAnswer) return asked;
+    return asked.then((answer) => {
+      const { readAnswer } = answer.answered ? keyed() : {};
+      return answer.answered && readAnswer ? { answered: true, data: readAnswer(answer.data) } : answer;
+    });
+  }
+
+  /** What is sent in a payload's place. Its pages are keyed at once where the key is known, and else when it leaves. */
+  #keyed(command: string, sid: string, payload: unknown): () => KeyedText {
+    const key = (given: unknown): KeyedText => {
+      const { payload: keyed, readAnswer } = keyItems(this.itemKey.value, command, sid, given);
+      return { text: formatPayload(keyed), readAnswer };
+    };
+    let keyed: KeyedText | undefined;
+    if (this.itemKey.isKnown) keyed = key(payload);
+    // What the caller changes later is not sent; and a wrong payload is the caller's error.
+    const text = keyed ? '' : formatPayload(payload);
+    return () => {
+      keyed ??= key(typeof payload === 'string' ? text : JSON.parse(text));
+      return keyed;
+    };
   }
 
   /** The time of sending. A user goes on after an erasure of their data: by this time the worker tells messages from before it and after it. */
@@ -97,28 +115,27 @@ export class Dispatcher {
     this.#erasedMs.set(sid, Math.floor(shownMs) + 1);
   }
 
-  #send(message: Message): void {
-    if (!isSendable(message.sid)) return void this.outcomes.unsendable(message.command);
-    const request = this.#withoutWaiter(message);
+  #send({ command, sid }: Addressed, message: () => Message): void {
+    if (!isSendable(sid)) return void this.outcomes.unsendable(command);
+    const request = this.#withoutWaiter(command, message);
     // Where another request is held, this one goes behind it, so that a session's messages keep their order.
     if (this.#held.isEmpty && this.carrier.canSend()) request.go();
     else this.#held.add(request);
   }
 
-  #ask(question: Question): Promise<Answer> {
-    const { command, sid } = question;
+  #ask({ command, sid }: Addressed, question: () => Question): Promise<Answer> {
     if (!isSendable(sid)) return Promise.resolve(this.outcomes.unsendable(command));
     if (this.#isClosing) return Promise.resolve(this.outcomes.unanswered(command, 'closed'));
-    if (this.carrier.canAsk()) return new Promise((resolve) => this.carrier.ask(question, resolve));
+    if (this.carrier.canAsk()) return new Promise((resolve) => this.carrier.ask(question(), resolve));
     if (this.carrier.isConnecting())
-      return new Promise((resolve) => this.#held.add(this.#withWaiter(question, resolve)));
-    this.sendUnlessRead(question);
+      return new Promise((resolve) => this.#held.add(this.#withWaiter(command, question, resolve)));
+    if (!isRead(command)) this.#send({ command, sid }, question);
     return Promise.resolve(this.outcomes.unanswered(command, 'redis'));
   }
 
   /** Sends a message whose answer nobody waits for any longer, if its command writes: a command that only reads would be of no use. */
   sendUnlessRead(message: Message): void {
-    if (!isRead(message.command) && !this.#isClosing) this.#send(message);
+    if (!isRead(message.command) && !this.#isClosing) this.#send(message, () => message);
   }
 
   /** To be called when what the carrier can do has changed. */
@@ -146,35 +163,56 @@ export class Dispatcher {
     end();
   }
 
-  #withoutWaiter(message: Message): HeldRequest {
-    const { command } = message;
+  #withoutWaiter(command: string, message: () => Message): HeldRequest {
     this.#unfinished.begin();
+    const fail: HeldRequest['fail'] = (reason, cause) => {
+      this.#unfinished.end();
+      this.outcomes.unanswered(command, reason, cause);
+    };
     const request: HeldRequest = {
       go: () =>
-        this.carrier.send(message, (result, cause) => {
-          if (result === 'unsent' && !this.#isClosing) return this.#held.add(request);
-          this.#unfinished.end();
-          // Without a worker a warning on the console is enough: nothing is degraded for a page that waits for no answer.
-          if (result === 'sent' || result === 'no-worker') this.outcomes.count(command, result);
-          else this.outcomes.unanswered(command, result === 'unsent' ? 'closed' : result, cause);
-        }),
-      fail: (reason, cause) => {
-        this.#unfinished.end();
-        this.outcomes.unanswered(command, reason, cause);
-      },
+        withMade(message, fail, (made) =>
+          this.carrier.send(made, (result, cause) => {
+            if (result === 'unsent' && !this.#isClosing) return this.#held.add(request);
+            this.#unfinished.end();
+            // Without a worker a warning on the console is enough: nothing is degraded for a page that waits for no answer.
+            if (result === 'sent' || result === 'no-worker') this.outcomes.count(command, result);
+            else this.outcomes.unanswered(command, result === 'unsent' ? 'closed' : result, cause);
+          }),
+        ),
+      fail,
     };
     return request;
   }
 
-  #withWaiter(question: Question, answered: (answer: Answer) => void): HeldRequest {
-    const { command } = question;
+  #withWaiter(command: string, question: () => Question, answered: (answer: Answer) => void): HeldRequest {
+    const fail: HeldRequest['fail'] = (reason, cause) => answered(this.outcomes.unanswered(command, reason, cause));
     return {
-      go: () => this.carrier.ask(question, answered),
-      fail: (reason, cause) => answered(this.outcomes.unanswered(command, reason, cause)),
+      go: () => withMade(question, fail, (made) => this.carrier.ask(made, answered)),
+      fail,
       stopWaiting: () => {
         answered(this.outcomes.unanswered(command, 'redis'));
-        return isRead(command) ? undefined : this.#withoutWaiter(question);
+        return isRead(command) ? undefined : this.#withoutWaiter(command, question);
       },
     };
   }
+}
+
+/** What is sent in a payload's place, and how an answer to it is read. */
+interface KeyedText {
+  readonly text: string;
+  readonly readAnswer: ((data: unknown) => unknown) | undefined;
+}
+
+type Addressed = Pick<Message, 'command' | 'sid'>;
+
+/** Makes a message that was held. One that is too large when its pages are keyed fails. */
+function withMade<T>(make: () => T, fail: HeldRequest['fail'], use: (made: T) => void): void {
+  let made: T;
+  try {
+    made = make();
+  } catch (error) {
+    return fail('failed', error as Error);
+  }
+  use(made);
 }

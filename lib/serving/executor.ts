@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import type { ItemKey } from '../intelligence/item-key.js';
 import type { Metrics, PromRegistry } from '../metrics/metrics.js';
 
 /**
@@ -68,6 +69,8 @@ export interface Question extends Message {
 export interface Executor extends EventEmitter<ExecutorEvents> {
   /** What stands before every channel and key: the client's `keyPrefix`, then the option `namespace`. */
   readonly namespace: string;
+  /** For intelligentSession(): by what pages and users are keyed. */
+  readonly itemKey: ItemKey;
   /** A registry of prom-client's. Throws ERR_INTELLIGENT_SESSION_METRICS where prom-client is not installed. */
   readonly metrics: PromRegistry;
   /** For intelligentSession(): what else it counts is in the same registry. */

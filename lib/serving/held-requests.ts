@@ -8,7 +8,7 @@ export interface HeldRequest {
   /** Carries the request out: there is a connection. */
   go(): void;
   /** Gives the request up: there was no connection in time, too many requests wait, or the executor is closed. */
-  fail(reason: 'redis' | 'shed' | 'closed', cause?: Error): void;
+  fail(reason: 'redis' | 'shed' | 'closed' | 'failed', cause?: Error): void;
   /**
    * Only a request whose answer is waited for has this method. It answers that there is none, and returns the request that is to be
    * sent all the same in its place, if any.

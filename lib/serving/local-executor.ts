@@ -5,10 +5,12 @@ import type { NamedCombo } from '../intelligence/command/descriptor.js';
 import { storedItems } from '../intelligence/command/stored-item.js';
 import type { ResolvedCommand } from '../intelligence/own-command.js';
 import { ExecutorMetrics } from '../intelligence/executor-metrics.js';
+import { ItemKey } from '../intelligence/item-key.js';
 import { toCaller } from '../intelligence/script-calls.js';
 import { type Result, ScriptExecutor } from '../intelligence/script-executor.js';
 import { SharedShape } from '../intelligence/shape.js';
 import { Metrics, type PromRegistry } from '../metrics/metrics.js';
+import type { ItemSecretOption } from '../options/item-secrets.js';
 import { Availability } from '../redis/availability.js';
 import { DEFAULT_MAX_WAIT_MS, namespaceOf, type RedisClient, type RedisOption } from '../redis/connect.js';
 import { endConnection } from '../redis/end-connection.js';
@@ -41,7 +43,7 @@ export interface LocalExecutorOptions {
   readonly commandTimeoutMs: number;
   readonly maxQueue: number;
   readonly maxQueueBytes: number;
-  readonly itemSecret?: string | undefined;
+  readonly itemSecret?: ItemSecretOption | undefined;
   /** Has the application users, whose data are kept by themselves? @default false */
   readonly hasUsers?: boolean;
   /** Does a line on the console say that Redis is away, where nobody listens? Not where a store on the same Redis says it. @default true */
@@ -57,6 +59,7 @@ const log = debug('intelligent-session:local');
 /** Carries out commands by scripts that this process sends itself, those of one turn of the event loop in one call. */
 export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly namespace: string;
+  readonly itemKey: ItemKey;
   /** They are private, so that no log of this object shows the secret among them. */
   readonly #options: LocalExecutorOptions;
   readonly #target: RedisTarget;
@@ -101,7 +104,12 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       ask: (question: Question, answered: (answer: Answer) => void) => this.#ask(question, answered),
     };
     const clock = new ServerClock(this.#client, this.#target.sharesCalls && options.hasUsers === true);
-    this.#dispatcher = new Dispatcher(this.#client, carrier, this.#outcomes, options.itemSecret, maxWaitMs, clock);
+    const onFault = (error: Error) => void this.emit('fault', error);
+    this.itemKey = new ItemKey(this.#availability, this.namespace, options.itemSecret, {
+      settled: () => {},
+      replaced: onFault,
+    });
+    this.#dispatcher = new Dispatcher(this.#client, carrier, this.#outcomes, this.itemKey, maxWaitMs, clock);
     this.#availability.on('away', () => this.#dispatcher.connectionChanged());
     const messageAgeMs = PUBLISHED_AGE_SECONDS * 1000;
     this.#kept = new KeptIntelligence(
@@ -111,7 +119,6 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       this.#outcomes,
       messageAgeMs,
     );
-    const onFault = (error: Error) => void this.emit('fault', error);
     this.#shape = new SharedShape(this.#client, this.namespace, { ...options, keysItems: true }, onFault);
     this.#client.on('ready', () => this.#start());
     if (this.#client.status === 'ready') this.#start();
@@ -146,6 +153,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       this.#isClosed = true;
       clearTimeout(this.#retry);
       this.#shape.close();
+      this.itemKey.close();
       for (const task of this.#awaited) this.#stopWaiting(task, 'closed');
       this.#stopTicks?.();
       this.#scripts?.close();
@@ -154,8 +162,9 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   }
 
   #ask(question: Question, answered: (answer: Answer) => void): void {
-    // The script's round trip, and that of a call with an earlier message of the session; behind a login also the two of the carry.
-    const roundTrips = this.#carries.has(question.sid) ? 4 : 2;
+    // The script's round trip, and that of a call with an earlier message of the session; one more where a page view goes again with all keys;
+    // behind a login also the two of the carry.
+    const roundTrips = this.#carries.has(question.sid) ? 5 : 3;
     const dueMs = loopNowMs() + question.timeoutMs + roundTrips * distanceMsOf(this.#target);
     this.#stopTicks ??= onLoopTick(() => this.#endLate());
     this.#awaited.add(this.#take(question, { answered: this.#carries.noted(question, answered), dueMs }));
@@ -242,12 +251,13 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   }
 
   async #makeExecutor(): Promise<ScriptExecutor<LocalTask>> {
+    await this.itemKey.load();
     const { activityDays, ...filters } = await this.#shape.read();
     const intelligence = {
       bloom: await chooseBloomFilter(this.#client, this.#options.bloom, filters),
       activityDays,
       combos: new Map(this.#options.combos.map(({ name, pages }) => [name, pages])),
-      items: storedItems(this.#options.itemSecret),
+      items: storedItems(this.itemKey.value),
       messageAgeMs: PUBLISHED_AGE_SECONDS * 1000,
     };
     const options = { ...this.#options, namespace: this.namespace };

@@ -1,3 +1,4 @@
+import type { ItemSecretOption } from '../options/item-secrets.js';
 import type { RedisOption } from '../redis/connect.js';
 import { requireOneServer } from '../redis/open-target.js';
 import type { RedisTarget } from '../redis/target.js';
@@ -26,7 +27,7 @@ export interface RemoteExecutorOptions {
   /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
   readonly maxWaitMs?: number | undefined;
   /** With this, pages and notification ids are keyed before they are sent; 16 characters at least. @default none */
-  readonly itemSecret?: string | undefined;
+  readonly itemSecret?: ItemSecretOption | undefined;
   /** Has the application users, whose data are kept by themselves? @default false */
   readonly hasUsers?: boolean;
   /** Does a line on the console say that Redis is away, where nobody listens? Not where a store on the same Redis says it. @default true */

@@ -1,6 +1,7 @@
 import debug from 'debug';
 import { redisFault } from '../errors/errors.js';
 import { builtIn, isRead } from '../intelligence/commands.js';
+import { ItemKey } from '../intelligence/item-key.js';
 import { Metrics, type PromRegistry } from '../metrics/metrics.js';
 import { Availability } from '../redis/availability.js';
 import { DEFAULT_MAX_WAIT_MS, namespaceOf, type RedisClient, type RedisOption } from '../redis/connect.js';
@@ -39,6 +40,8 @@ import { UnansweredWarnings } from './unanswered-warnings.js';
 import { type SentRequest, WaitingRequests } from './waiting-requests.js';
 
 const log = debug('intelligent-session:serving');
+/** A key that could not be read is read again after this. */
+const KEY_RETRY_MS = 1_000;
 
 /**
  * Sends commands to workers that it does not know, and waits for their answers: each with a deadline, and behind circuit
@@ -46,6 +49,7 @@ const log = debug('intelligent-session:serving');
  */
 export class RemoteExecutor extends ExecutorEmitter implements Executor {
   readonly namespace: string;
+  readonly itemKey: ItemKey;
   readonly #metrics = new Metrics();
   readonly #outcomes = new Outcomes(this, this.#metrics, log);
   readonly #ids = new RequestIds();
@@ -65,9 +69,11 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   readonly #replies: RequestReplies;
   /** The availability of the connection that sends, and of that by which answers arrive, where that is one. */
   readonly #availabilities: readonly Availability[];
+  readonly #keysAvailability: Availability;
   readonly #carries = new CarriesUnderWay();
   readonly #dispatcher: Dispatcher;
   readonly #kept: KeptIntelligence;
+  #keyRetry: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(redis: RedisOption, options: RemoteExecutorOptions = {}) {
@@ -93,27 +99,33 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     const { availability } = this.#replies;
     this.#availabilities = availability ? [sendingAvailability, availability] : [sendingAvailability];
     const carrier = {
-      canSend: () => this.isConnected,
-      canAsk: () => this.isConnected && this.#replies.canAsk,
+      canSend: () => this.isConnected && this.itemKey.isKnown,
+      canAsk: () => this.isConnected && this.itemKey.isKnown && this.#replies.canAsk,
       isConnecting: () => this.#isConnecting(),
       send: (message: Message, finished: (result: SendResult, cause?: unknown) => void) =>
         this.#send(message, finished),
       ask: (question: Question, answered: (answer: Answer) => void) => this.#ask(question, answered),
     };
+    this.#keysAvailability = transport === 'stream' ? sendingAvailability : new Availability(this.#keys, maxWaitMs);
+    this.itemKey = new ItemKey(this.#keysAvailability, namespace, options.itemSecret, {
+      settled: () => this.#dispatcher.connectionChanged(),
+      replaced: (error) => this.emit('fault', error),
+    });
     const clock = new ServerClock(this.#keys, target.sharesCalls && options.hasUsers === true);
-    this.#dispatcher = new Dispatcher(this.#sending, carrier, this.#outcomes, options.itemSecret, maxWaitMs, clock);
+    this.#dispatcher = new Dispatcher(this.#sending, carrier, this.#outcomes, this.itemKey, maxWaitMs, clock);
     for (const availability of this.#availabilities) {
       availability.on('back', () => this.#dispatcher.connectionChanged());
       availability.on('away', () => this.#dispatcher.connectionChanged());
     }
-    const keysAvailability = transport === 'stream' ? sendingAvailability : new Availability(this.#keys, maxWaitMs);
     this.#kept = new KeptIntelligence(
-      keysAvailability,
+      this.#keysAvailability,
       namespace,
       this.#dispatcher,
       this.#outcomes,
       messageAgeMsOf(options),
     );
+    this.#keys.on('ready', () => this.#readKey());
+    if (this.#keys.status === 'ready') this.#readKey();
     const metrics = this.#metrics;
     metrics.gauge('intelligent_session_waiting_requests', 'Requests that wait for an answer', () => this.#waiting.size);
     metrics.gauge('intelligent_session_open_circuits', 'Circuits that are open', () => this.#breakers.open);
@@ -146,6 +158,8 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   close(options?: { timeout?: number | undefined }): Promise<void> {
     return this.#dispatcher.close(options, () => {
       this.#isClosed = true;
+      clearTimeout(this.#keyRetry);
+      this.itemKey.close();
       this.#waiting.close();
       this.#replies.close();
       endConnection(this.#sending);
@@ -230,19 +244,34 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   }
 
   /**
-   * How long an answer is waited for: the timeout, and four times the way to Redis and back, for a worker that is as far away from Redis
+   * How long an answer is waited for: the timeout, and five times the way to Redis and back, for a worker that is as far away from Redis
    * as this process is. Once is the request's way to Redis and the answer's way from there; once the message's way to the worker and
    * that of its script, which pushes the answer. Up to twice more the message waits for a round trip that the worker has just begun:
-   * a read of its stream, and a script call with an earlier message of the session. Behind a login it waits for up to five more: the carry's
-   * two, and three for the page before it and for a call to be free for each.
+   * a read of its stream, and a script call with an earlier message of the session; and once more where a page view goes again with all keys
+   * (script-messages.ts). Behind a login it waits for up to five more: the carry's two, and three for the page before it and for a call to be
+   * free for each.
    */
   #patienceMs({ sid, timeoutMs }: Question): number {
-    return timeoutMs + (this.#carries.has(sid) ? 9 : 4) * distanceMsOf(this.#target);
+    return timeoutMs + (this.#carries.has(sid) ? 10 : 5) * distanceMsOf(this.#target);
+  }
+
+  /** There is a connection. Nothing leaves before the key is known by which pages are keyed. */
+  #readKey(): void {
+    if (this.itemKey.isKnown || this.#isClosed) return;
+    this.itemKey.load().catch((error: unknown) => {
+      if (this.#isClosed) return;
+      this.emit('fault', redisFault(error));
+      clearTimeout(this.#keyRetry);
+      this.#keyRetry = setTimeout(() => this.#readKey(), KEY_RETRY_MS).unref();
+    });
   }
 
   #isConnecting(): boolean {
     const states = this.#availabilities.map(({ state }) => state);
-    return states.includes('connecting') && states.every((state) => state === 'connecting' || state === 'ready');
+    return (
+      (this.itemKey.isComing || states.includes('connecting')) &&
+      states.every((state) => state === 'connecting' || state === 'ready')
+    );
   }
 
   protected override get isConnected(): boolean {

@@ -15,7 +15,7 @@ export interface HiddenFields {
    * to the user; an empty text: nothing is.
    */
   readonly __subject?: string | undefined;
-  /** The subject of the user whom the application has named by `req.intelligence.identify()`. */
+  /** The subject of the user whom the application has named by `req.intelligence.identify()`, or UNNAMED_USER. */
   readonly __user?: string | undefined;
   /** Since when the session has its id, ms since 1970. */
   readonly __idSince?: number | undefined;
@@ -25,13 +25,16 @@ export interface HiddenFields {
   readonly __saves?: string | undefined;
 }
 
+/** Stands for a user who was identified while it was not known by what users are named: somebody is logged in, and nothing is kept of them. */
+export const UNNAMED_USER = '';
+
 type Name = keyof HiddenFields;
 
 /** What the value of each field is: anybody may have written what stands in Redis, and anything else counts as not there. */
 const CHECKS: Readonly<Record<Name, (value: unknown) => boolean>> = {
   __madeAt: (value) => Number.isSafeInteger(value),
   __subject: (value) => typeof value === 'string' && value.length <= MAX_ID_LENGTH && !isUserSubject(value),
-  __user: (value) => typeof value === 'string' && isUserSubject(value),
+  __user: (value) => typeof value === 'string' && (value === UNNAMED_USER || isUserSubject(value)),
   __idSince: (value) => Number.isSafeInteger(value),
   __previous: (value) => typeof value === 'string',
   __saves: isSaveIds,

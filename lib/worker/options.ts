@@ -86,11 +86,11 @@ export interface WorkerOptions {
   /**
    * Keys pages and notification ids where the site has not done it, 16 characters at least. Each is keyed by its
    * visitor (HMAC-SHA256 and AES-256) before it goes into filters and page counts: who reads Redis can't ask about a
-   * known page (SECURITY.md). What the site has keyed by the same option stays as it is. Another secret forgets what
-   * was seen.
+   * known page (SECURITY.md). What the site has keyed by the same option stays as it is. To change it, give a list of
+   * the new secret and the former one (another secret).
    * @default none
    */
-  readonly itemSecret?: string | undefined;
+  readonly itemSecret?: string | readonly string[] | undefined;
   /** How many days of activity are kept, 1 to 366. Unit: days. @default 7 */
   readonly activityDays?: number | undefined;
   /** How long a session's intelligence is kept where a message does not say. Unit: seconds. @default 86400 */
@@ -136,12 +136,12 @@ export const schema = v.strictObject({
     }),
   ),
   itemSecret: v.pipe(
-    v.optional(check.itemSecret),
+    v.optional(check.itemSecrets),
     about('Keys pages and notification ids where the site has not done it, 16 characters at least.', {
       more:
         "Each is keyed by its visitor (HMAC-SHA256 and AES-256) before it goes into filters and page counts: who reads Redis can't ask about a known " +
-        'page ([SECURITY.md](../SECURITY.md#what-redis-owner-learns)). What the site has keyed by the same option stays as it is. Another ' +
-        'secret forgets what was seen.',
+        'page ([SECURITY.md](../SECURITY.md#what-redis-owner-learns)). What the site has keyed by the same option stays as it is. To ' +
+        'change it, give a list of the new secret and the former one ([another secret](users.md#another-secret)).',
       flagText: '`INTELLIGENT_SESSION_ITEM_SECRET` in the environment is better than the flag.',
       flag: '<text>',
       environment: 'INTELLIGENT_SESSION_ITEM_SECRET',

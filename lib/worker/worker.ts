@@ -13,6 +13,7 @@ import { builtIn } from '../intelligence/commands.js';
 import { ExecutorMetrics } from '../intelligence/executor-metrics.js';
 import { toCaller } from '../intelligence/script-calls.js';
 import { ScriptExecutor } from '../intelligence/script-executor.js';
+import { ItemKey } from '../intelligence/item-key.js';
 import { SharedShape } from '../intelligence/shape.js';
 import { Metrics, type PromRegistry } from '../metrics/metrics.js';
 import { optionsOf } from '../options/check-arguments.js';
@@ -61,6 +62,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #target: RedisTarget;
   readonly #client: RedisClient;
   readonly #shape: SharedShape;
+  readonly #itemKey: ItemKey;
   #bloom: BloomFilter | undefined;
   #source: Source | undefined;
   #executor: ScriptExecutor<WorkerTask> | undefined;
@@ -81,7 +83,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   constructor(options: WorkerOptions = {}) {
     super();
     this.#options = resolveWorkerOptions(options);
-    const { redis, namespace, combos, log } = this.#options;
+    const { redis, namespace, combos, itemSecret, log } = this.#options;
     const toDebug = debug('intelligent-session:worker');
     this.#log = log ?? { info: toDebug, warn: toDebug };
     this.#target = openTarget(redis);
@@ -89,6 +91,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
     // With an `itemSecret` Express processes key the pages that they send. This worker itself keys the pages of its named combos alone.
     const shape = { ...this.#options, keysItems: combos.length > 0 };
     this.#shape = new SharedShape(this.#client, namespace, shape, (error) => this.#fault(error, 'shape'));
+    this.#itemKey = new ItemKey({ client: this.#client }, namespace, itemSecret, {
+      settled: () => {},
+      replaced: (error) => this.#fault(error, 'item-key'),
+    });
     this.#replies = new Replies(this.#client, (error) => this.#fault(error, 'reply'));
   }
 
@@ -106,6 +112,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       this.#source.on('ready', () => this.emit('ready'));
     } catch (error) {
       this.#shape.close();
+      this.#itemKey.close();
       endConnection(this.#client);
       await this.#source?.close();
       throw redisFault(error);
@@ -117,14 +124,15 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   /** What commands need: which Bloom filters there are, and how the namespace's data is read. */
   async #readContext(): Promise<CommandContext> {
-    const { bloom, combos, itemSecret } = this.#options;
+    const { bloom, combos } = this.#options;
+    await this.#itemKey.load();
     const { activityDays, ...filters } = await this.#shape.read();
     this.#bloom = await chooseBloomFilter(this.#client, bloom, filters);
     return {
       bloom: this.#bloom,
       activityDays,
       combos: new Map(combos.map(({ name, pages }) => [name, pages])),
-      items: storedItems(itemSecret),
+      items: storedItems(this.#itemKey.value),
       messageAgeMs: messageAgeMsOf(this.#options),
     };
   }
@@ -222,6 +230,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const isFinished = await Promise.race([this.#finish().then(() => true), timedOut]);
     clearTimeout(timer);
     this.#shape.close();
+    this.#itemKey.close();
     this.#executor?.close();
     // Where an application's own command takes long, others need not wait for this worker's leases to end.
     if (!isFinished) await Promise.race([this.#source?.close(), pause(RELEASE_TIMEOUT_MS)]);

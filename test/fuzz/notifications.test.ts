@@ -137,7 +137,7 @@ describe('what visitors have read of notifications', () => {
     redis = await startPrivateRedis();
     client = new Redis(redis.url);
     const options = {
-      ...{ namespace: '', itemSecret: undefined },
+      namespace: '',
       timeoutMs: 5000,
       maxWaitMs: 5000,
       durable: undefined,

@@ -3,6 +3,7 @@ import { Cluster, Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { intelligentSession } from '../../lib/index.js';
 import { storedItems } from '../../lib/intelligence/command/stored-item.js';
+import { storedItemsIn } from '../../lib/intelligence/command/stored-item.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
 import { type CarryGround, itCarriesWhatIsKnown } from '../contract/carried.js';
 import { itemSecret, onCluster, onServers, startWorkerOf, type Way, type Ways, ways } from '../support/ways.js';
@@ -87,6 +88,6 @@ describe('what is noted of an anonymous visitor for a login', () => {
     for (let i = 0; i < 200; i++) await serving.ask('mark-notification-seen', 'visitor', `n${i}`, options);
     const keys = commandKeys(namespace, 'visitor');
     for (const name of ['visited-items', 'notified-items'] as const)
-      expect((await client.get(keys[name]))?.trim().split(' '), name).to.have.lengthOf(128);
+      expect(storedItemsIn((await client.get(keys[name])) ?? ''), name).to.have.lengthOf(128);
   });
 });

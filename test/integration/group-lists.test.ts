@@ -49,7 +49,7 @@ describe('lists of groups that a process keeps', () => {
     const limits = { timeoutMs: 2000, maxWaitMs: 2000, durable: undefined };
     const reading = new VisitorNotifications(
       redis.url,
-      { namespace: '', itemSecret: undefined, earlier: 'unread', ...limits },
+      { namespace: '', earlier: 'unread', ...limits },
       { fault: () => {}, unanswered: () => {} },
     );
     opened.push(() => reading.close(0));

@@ -8,6 +8,7 @@ import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { goneKey, streamKey } from '../../lib/redis/keys.js';
 import { partitionOf } from '../../lib/transport/protocol.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
+import { FaultyProxy } from '../support/proxy.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
@@ -52,6 +53,13 @@ describe('what is known of a session', () => {
   const leftOf = async (sid: string): Promise<number[]> => {
     const all = await Promise.all(keysOf(sid).map((key) => client.pttl(key)));
     return all.filter((ms) => ms !== -2);
+  };
+  /** Makes it so that what is kept of a session is about to end, which its string says, too. */
+  const endsSoon = async (sid: string) => {
+    const soon = Buffer.alloc(4);
+    soon.writeUInt32LE(Math.floor(Date.now() / 1000) + 60);
+    await client.setrange(intelligenceKeys('', sid).activity, 17, soon);
+    for (const key of keysOf(sid)) await client.pexpire(key, 60_000);
   };
   const count = async (one: Worker, text: string): Promise<number> => {
     const line = (await one.metrics.metrics()).split('\n').find((each) => each.includes(text));
@@ -212,10 +220,11 @@ describe('what is known of a session', () => {
     ['embedded', undefined],
   ] as const)
     it(`is renewed by a page view before what was asked behind it, and the view counts once (${how})`, async () => {
-      if (transport) await worker(transport);
+      const commands = { count: () => viewsOf(client, '', 'sid') };
+      if (transport) await worker({ ...transport, commands });
       const layer = transport
         ? serving(transport)
-        : (await visitorOf({ worker: 'embedded', timeout: 2000 })).sessions.serving;
+        : (await visitorOf({ worker: 'embedded', timeout: 2000, commands })).sessions.serving;
       const ask = async (command: string, payload: unknown) => {
         const answer = await layer.ask(command, 'sid', payload, { ttlSeconds: 3600, timeoutMs: 2000 });
         return answer.answered ? answer.data : answer;
@@ -223,11 +232,7 @@ describe('what is known of a session', () => {
       expect(await ask('pageview', '/a')).to.include({ totalPages: 1 });
       expect(await ask('mark-notification-seen', 'n1')).to.equal(1);
       expect(await ask('pageview', '/b')).to.include({ totalPages: 2 });
-      // as if it were about to end, which the string says, too
-      const soon = Buffer.alloc(4);
-      soon.writeUInt32LE(Math.floor(Date.now() / 1000) + 60);
-      await client.setrange(intelligenceKeys('', 'sid').activity, 17, soon);
-      for (const key of keysOf('sid')) await client.pexpire(key, 60_000);
+      await endsSoon('sid');
       const [third, fresh, fourth] = await Promise.all([
         ask('pageview', '/c'),
         ask('featuredpages', ['/b', '/c', '/d']),
@@ -241,6 +246,37 @@ describe('what is known of a session', () => {
       expect(await leftOf('sid')).to.have.length(4);
       for (const ms of await leftOf('sid')) expect(ms).to.be.above(3_590_000);
       expect(await ask('pageview', '/d')).to.include({ totalPages: 5 });
+      await endsSoon('sid');
+      const [, counted] = await Promise.all([ask('pageview', '/e'), ask('count', '')]);
+      expect(counted, 'by the time of an application’s command').to.equal(6);
+    });
+
+  for (const lost of ['the worker’s connection', 'the worker'] as const)
+    it(`is renewed by a page view that is counted once where ${lost} is lost between its two scripts (streams)`, async () => {
+      const proxy = await FaultyProxy.open(Number(new URL(redis.url).port));
+      opened.push(() => proxy.close());
+      const age = { transport: 'stream', partitions: 1 } as const;
+      const first = await worker({ ...age, redis: proxy.url });
+      const layer = serving(age);
+      await layer.ask('pageview', 'sid', '/a', { ttlSeconds: 3600, timeoutMs: 2000 });
+      await endsSoon('sid');
+      const key = streamKey('', 0);
+      await until('it is done with', async () => (await client.xlen(key)) === 0);
+      const scripts = await evalshas();
+      proxy.holdAnswers();
+      layer.send('pageview', 'sid', '/b', { ttlSeconds: 3600 });
+      await until('the script has run', async () => (await evalshas()) > scripts && (await client.xlen(key)) === 1);
+      if (lost === 'the worker') {
+        proxy.refuses = true;
+        void first.close({ timeout: 1 });
+        await worker(age);
+      }
+      proxy.cut();
+      proxy.release();
+      await until('it is counted', async () => (await viewsOf(client, '', 'sid')) === 2, 20_000);
+      await until('it is off the list', async () => (await client.xlen(key)) === 0, 20_000);
+      expect(await viewsOf(client, '', 'sid')).to.equal(2);
+      for (const ms of await leftOf('sid')) expect(ms).to.be.above(3_590_000);
     });
 
   it('lives as long as the session with lists a request, too, which say no ttl', async () => {

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
+import { ItemKey } from '../../lib/intelligence/item-key.js';
 import { createNotifications } from '../../lib/notifications/index.js';
 import { VisitorNotifications } from '../../lib/notifications/visitor-notifications.js';
 import { seenKey } from '../../lib/redis/keys.js';
@@ -24,7 +25,7 @@ describe('a mark that another request of a session makes while it logs in', () =
     const limits = { timeoutMs: 2_000, maxWaitMs: 2_000, durable: undefined };
     const reading = new VisitorNotifications(
       redis.url,
-      { namespace: '', itemSecret: undefined, earlier: 'unread', ...limits },
+      { namespace: '', earlier: 'unread', ...limits },
       { fault: (error) => faults.push(error), unanswered: (method) => faults.push(method) },
     );
     opened.push(() => reading.close(0));
@@ -43,10 +44,9 @@ describe('a mark that another request of a session makes while it logs in', () =
       return { answered: true };
     };
     const subjects = new Subjects(
-      { ask } as unknown as Executor,
+      { ask, itemKey: new ItemKey({ client }, '', undefined) } as unknown as Executor,
       () => 'ann',
       90,
-      undefined,
       (error) => faults.push(error),
     );
     subjects.alsoCarry = (from, to) => reading.carry(from, { subject: to, ttlSeconds: 60 });

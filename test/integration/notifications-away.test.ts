@@ -35,7 +35,7 @@ function openReading(redis: RedisOption, options: Partial<VisitorNotificationsOp
   const reading = new VisitorNotifications(
     redis,
     {
-      ...{ namespace: '', itemSecret: undefined, earlier: 'unread', timeoutMs: 250, maxWaitMs: 2000 },
+      ...{ namespace: '', earlier: 'unread', timeoutMs: 250, maxWaitMs: 2000 },
       durable: undefined,
       ...options,
     },

@@ -11,6 +11,7 @@ import {
 } from '../../lib/index.js';
 import { createNotifications, type Notifications, type NotificationsOptions } from '../../lib/notifications/index.js';
 import { newAnonymousSubject, userSubject } from '../../lib/intelligence/command/subject.js';
+import { itemKeyOf } from '../../lib/intelligence/item-key.js';
 import { seenKey } from '../../lib/redis/keys.js';
 import { startCluster } from '../support/cluster.js';
 import { rejected } from '../support/rejected.js';
@@ -303,7 +304,7 @@ for (const servers of [...single.filter(({ name }) => /7\.0|fallback/.test(name)
       await post(ann, '/login/ann');
       expect(await post(ann, '/mark/a')).to.deep.equal({ was: true });
       expect(await unread(ann)).to.equal(0);
-      const fields = await client.hgetall(seenKey('', userSubject('ann', itemSecret)));
+      const fields = await client.hgetall(seenKey('', userSubject('ann', itemKeyOf(itemSecret))));
       expect(Object.keys(fields)).to.have.length(1);
       expect(JSON.stringify(fields)).to.not.contain('diabetics');
     });

@@ -1,9 +1,9 @@
-import { createHmac } from 'node:crypto';
 import { expect } from 'chai';
 import { Cluster, Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { commandStats } from '../../bench/support/figures.js';
 import { IntelligentSessionError, OptionError } from '../../lib/index.js';
+import { ItemKey, itemKeyOf } from '../../lib/intelligence/item-key.js';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
 import {
   createNotifications,
@@ -11,7 +11,7 @@ import {
   type Notifications,
   type NotificationsOptions,
 } from '../../lib/notifications/index.js';
-import { inboxListKey, notificationsKey, shapeKey } from '../../lib/redis/keys.js';
+import { inboxListKey, itemKeyKey, notificationsKey, shapeKey } from '../../lib/redis/keys.js';
 import { type Change, changesChannel, parseChange } from '../../lib/transport/protocol.js';
 import { startCluster } from '../support/cluster.js';
 import { rejected } from '../support/rejected.js';
@@ -337,9 +337,9 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
 
       it('is beside what else is kept of the user, and named by the secret', async () => {
         const notifications = open({ itemSecret: SECRET });
-        const told = await hear({ subject: userSubject('ann', SECRET) });
+        const told = await hear({ subject: userSubject('ann', itemKeyOf(SECRET)) });
         await notifications.publish(user, { id: 'x', title: 'Yours' });
-        expect(await client.keys('*')).to.deep.equal([inboxListKey('', userSubject('ann', SECRET))]);
+        expect(await client.keys('*')).to.deep.equal([inboxListKey('', userSubject('ann', itemKeyOf(SECRET)))]);
         const [own] = await notifications.list(user);
         expect(own).to.include({ title: 'Yours' }).and.not.have.property('group');
         await until('it is told', () => told.length > 0);
@@ -347,28 +347,51 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       });
 
       const shape = { version: '1', activityDays: '7', errorRate: '0.01', capacity: '100', expansion: '2' };
-      /** As shape.ts stores it. */
-      const itemKeyOf = (secret: string) =>
-        createHmac('sha256', secret).update('intelligent-session item key').digest('base64url').slice(0, 8);
+      /** As a process of the site stores it that carries out commands. */
+      const siteWith = async (secret: string | undefined) => {
+        if (secret !== undefined) await new ItemKey({ client }, '', secret).load();
+        await client.hset(shapeKey(''), shape);
+      };
       for (const [sites, ours] of [
         [SECRET, undefined],
         [SECRET, 'another secret than that'],
         [undefined, SECRET],
       ])
-        it(`is refused where the site has ${sites ? 'a secret' : 'none'} and the publisher ${ours ? 'another' : 'none'}`, async () => {
-          await client.hset(shapeKey(''), { ...shape, ...(sites && { itemKey: itemKeyOf(sites) }) });
+        it(`is refused where the site has ${sites ? 'a secret' : 'none'} and the publisher ${ours ? 'another' : 'none'}, and nothing is stored`, async () => {
+          await siteWith(sites);
+          const before = await client.keys('*');
           const notifications = open({ ...(ours && { itemSecret: ours }) });
           const error = await rejected(notifications.publish(user, { title: 'x' }));
           expect(error).to.be.instanceOf(OptionError).with.property('code', 'ERR_INTELLIGENT_SESSION_OPTION');
-          expect(error.message).to.match(/"itemSecret" is (missing|another)/);
+          expect(error.message).to.match(/"itemSecret" is (missing|another|given)/);
+          expect(await client.keys('*')).to.have.members(before);
           await notifications.publish(GROUP, { title: 'To a group it is all the same' });
-          expect(await client.keys('*:inbox')).to.deep.equal([]);
         });
 
-      it('is published to where the secret is the site’s', async () => {
-        await client.hset(shapeKey(''), { ...shape, itemKey: itemKeyOf(SECRET) });
-        await open({ itemSecret: SECRET }).publish(user, { title: 'x' });
+      it('is published to where the secret is the site’s, and under another one that the site gets', async () => {
+        await siteWith(SECRET);
+        const notifications = open({ itemSecret: ['a secret that comes after it', SECRET] });
+        await notifications.publish(user, { title: 'x' });
+        await open({ itemSecret: 'a secret that comes after it' }).publish(user, { title: 'y' });
         expect(await client.keys('*:inbox')).to.have.lengthOf(1);
+        expect(await notifications.list(user)).to.have.lengthOf(2);
+      });
+
+      it('is refused where the site has begun anew with another secret meanwhile', async function () {
+        this.timeout(60_000);
+        await siteWith(SECRET);
+        const notifications = open({ itemSecret: SECRET });
+        await notifications.publish(user, { title: 'x' });
+        await client.del(itemKeyKey(''));
+        await siteWith('quite another secret');
+        await until(
+          'it is found out',
+          async () => {
+            const error = await notifications.publish(user, { id: 'y', title: 'y' }).catch((cause: unknown) => cause);
+            return error instanceof OptionError && /another than this namespace/.test(error.message);
+          },
+          20_000,
+        );
       });
     });
 

@@ -14,6 +14,7 @@ import {
   type Who,
 } from '../../lib/index.js';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
+import { itemKeyOf } from '../../lib/intelligence/item-key.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
 import { hiddenOf } from '../../lib/session/hidden-fields.js';
 import { freePort } from '../support/free-port.js';
@@ -89,7 +90,9 @@ for (const [way, options] of Object.entries<Way>(ways))
     });
     const post = (visitor: Visitor, path: string) => visitor.fetch(path, { method: 'POST' });
     const keysLeft = async () =>
-      (await client.keys('*')).filter((key) => !/^sess:|^users:|^ended:|async:|ss:(shape|stream|workers)/.test(key));
+      (await client.keys('*')).filter(
+        (key) => !/^sess:|^users:|^ended:|async:|ss:(shape|item-key|stream|workers)/.test(key),
+      );
     const noSession = { answered: false, reason: 'no-session' };
 
     it('a job in another process asks what a user has not read, while a visitor browses', async () => {
@@ -142,7 +145,7 @@ for (const [way, options] of Object.entries<Way>(ways))
     it("a user's data are kept for keepUsersForDays, a session's for as long as the session", async () => {
       const { site, sessions } = await openSite({ user, keepUsersForDays: 30 });
       await sessions.of({ user: 7 }).pageview('/a');
-      const { activity } = commandKeys(namespace, userSubject('7', options.itemSecret));
+      const { activity } = commandKeys(namespace, userSubject('7', itemKeyOf(options.itemSecret)));
       expect(await client.pttl(activity)).to.be.above(29 * 86_400_000);
       const visitor = new Visitor(site.url);
       await visitor.json('/a');

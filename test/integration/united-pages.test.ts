@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { intelligentSession } from '../../lib/index.js';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
+import { itemKeyOf } from '../../lib/intelligence/item-key.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { useRedis } from '../support/use-redis.js';
 
@@ -31,7 +32,7 @@ describe('the HyperLogLogs of several visitors', () => {
       opened.push(() => sessions.close());
       for (const [user, pages] of Object.entries({ ann: ['/a', '/b', '/c'], bob: ['/b', '/c', '/d'] }))
         for (const page of pages) await sessions.of({ user }).pageview(page);
-      const keys = ['ann', 'bob'].map((user) => intelligenceKeys('', userSubject(user, itemSecret)).pages);
+      const keys = ['ann', 'bob'].map((user) => intelligenceKeys('', userSubject(user, itemKeyOf(itemSecret))).pages);
       expect(await client.pfcount(...keys)).to.equal(together);
       await client.pfmerge('all', ...keys);
       expect(await client.pfcount('all')).to.equal(together);

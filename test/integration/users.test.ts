@@ -12,6 +12,7 @@ import {
 } from '../../lib/index.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
+import { itemKeyOf } from '../../lib/intelligence/item-key.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
@@ -282,7 +283,7 @@ for (const [way, options] of Object.entries<Way>(ways))
       await learn(visitor);
       await post(visitor, '/login/assign/ann');
       await visitor.json('/knows');
-      const { activity } = commandKeys(namespace, userSubject('ann', options.itemSecret));
+      const { activity } = commandKeys(namespace, userSubject('ann', itemKeyOf(options.itemSecret)));
       const ttlMs = () => client.pttl(activity);
       await until('it is the user’s', async () => (await ttlMs()) > 29 * 86_400_000);
       await post(visitor, '/logout/destroy');
@@ -305,7 +306,7 @@ for (const [way, options] of Object.entries<Way>(ways))
         const answer = await post(visitor, '/forget');
         expect(await answer.json()).to.deep.equal({ erased: true });
         const after = (await client.keys('*')).filter((key) => !before.has(key));
-        const rest = after.filter((key) => !/sess:|^ended:|async:|ss:(shape|stream|workers)/.test(key));
+        const rest = after.filter((key) => !/sess:|^ended:|async:|ss:(shape|item-key|stream|workers)/.test(key));
         for (const key of rest) {
           expect(key).to.match(/:gone$/);
           expect(await client.pttl(key), key).to.be.above(0);
@@ -384,7 +385,9 @@ for (const [way, options] of Object.entries<Way>(ways))
           await post(phone, '/login/regenerate/ann');
           expect(await (await post(phone, '/forget')).json()).to.deep.equal({ erased: true });
         }
-        const kept = (await client.keys('*:ss:*')).filter((key) => !/:gone$|ss:(shape|stream|workers)/.test(key));
+        const kept = (await client.keys('*:ss:*')).filter(
+          (key) => !/:gone$|ss:(shape|item-key|stream|workers)/.test(key),
+        );
         expect(kept).to.deep.equal([]);
         expect(await visitor.json('/knows')).to.deep.equal({ ...nothing, total: 1 });
       });
@@ -419,7 +422,7 @@ for (const [way, options] of Object.entries<Way>(ways))
       await sessions.serving.ask('pageview', sid, '/c', { ttlSeconds: 60, timeoutMs: 5000, isAnonymous: true });
       expect(await visitor.json('/knows')).to.deep.equal({ ...known, fresh: [], total: before + 2 });
       const { gone } = commandKeys(namespace, sid);
-      expect(await client.get(gone)).to.equal(userSubject('ann', options.itemSecret));
+      expect(await client.get(gone)).to.equal(userSubject('ann', itemKeyOf(options.itemSecret)));
       expect(await client.pttl(gone)).to.be.above(0);
     });
   });

@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createBloomFilter, createWorker, type Worker } from '../../lib/index.js';
 import { keyItem } from '../../lib/intelligence/command/stored-item.js';
+import { itemKeyOf } from '../../lib/intelligence/item-key.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { shapeKey } from '../../lib/redis/keys.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
@@ -46,7 +47,7 @@ for (const flavour of flavours.filter(({ server }) => server === 'redis-7.0'))
       const thief = await createBloomFilter(client);
       expect((await thief.existsMany(keys.visited, pages)).filter(Boolean)).to.have.lengthOf.below(3);
       expect(await thief.exists(keys.notified, 'n1')).to.equal(false);
-      const owned = pages.map((page) => keyItem(itemSecret, 'keyed', page));
+      const owned = pages.map((page) => keyItem(itemKeyOf(itemSecret) as string, 'keyed', page));
       expect(await thief.existsMany(keys.visited, owned)).to.not.include(false);
       let changed = 0;
       for (const page of pages) changed += await client.pfadd(keys.pages, page);

@@ -10,7 +10,7 @@ import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
 import { createNotifications } from '../../lib/notifications/index.js';
 import { VisitorNotifications } from '../../lib/notifications/visitor-notifications.js';
-import { leaseKey, notificationsKey, ownKey, seenKey, streamKey } from '../../lib/redis/keys.js';
+import { itemKeyKey, leaseKey, notificationsKey, ownKey, seenKey, streamKey } from '../../lib/redis/keys.js';
 import {
   changesChannel,
   channelOf,
@@ -443,7 +443,7 @@ async function readNotifications(ground: AclGround): Promise<void> {
   ground.closing(() => publisher.close());
   const open = (faults: string[], durable?: { replicas: number; timeoutMs: number }) => {
     const limits = { timeoutMs: 2000, maxWaitMs: 2000, durable };
-    const options = { namespace: NAMESPACE, itemSecret: undefined, earlier: 'read', ...limits } as const;
+    const options = { namespace: NAMESPACE, earlier: 'read', ...limits } as const;
     const reading = new VisitorNotifications(ground.as('serving'), options, {
       fault: (error) => faults.push(error.message),
       unanswered: (method, why) => faults.push(`${method}: ${why}`),
@@ -480,6 +480,47 @@ async function readNotifications(ground: AclGround): Promise<void> {
   if (!ground.isCluster)
     await ground.until('nobody listens', async () => (await ground.admin.pubsub('NUMSUB', channel))[1] === 0);
   expect(faults).to.deep.equal([]);
+}
+
+/** Processes with an `itemSecret`, all but the first with a new one before it. Each sends its script's hash, and then its text. */
+async function keyItems(ground: AclGround): Promise<void> {
+  const [former, latest] = ['the former item secret', 'the latest item secret'];
+  const { transport, replies } = ground.scope;
+  const common = { namespace: NAMESPACE, itemSecret: [latest, former] };
+  await startWorker(ground, { itemSecret: former });
+  // a worker with named combos and no secret asks whether there is one
+  await startWorker(ground, { combos: [{ name: 'one', pages: ['/a'] }] });
+  await ground.admin.script('FLUSH');
+  const serving = new RemoteExecutor(ground.as('serving'), { ...common, transport, replies });
+  ground.closing(() => serving.close());
+  await serving.itemKey.settled();
+  expect(await asking(serving)('pageview', '/a', 'visitor')).to.include({ totalPages: 1 });
+  const key = itemKeyKey(NAMESPACE);
+  const fields = () => ground.ask<string[]>('hkeys', key);
+  const stored = (await fields()).filter((field) => !/^(version|root)$/.test(field));
+  expect(stored).to.have.lengthOf(1);
+  for (const act of ground.isCluster ? [publishKeyed] : [publishKeyed, sendKeyed]) {
+    await ground.ask('hdel', key, ...stored);
+    await ground.admin.script('FLUSH');
+    await act(ground, common);
+    expect(await fields()).to.include.members(stored);
+  }
+}
+
+type Keyed = { readonly namespace: string; readonly itemSecret: readonly string[] };
+
+async function publishKeyed(ground: AclGround, options: Keyed): Promise<void> {
+  const notifications = createNotifications({ redis: ground.as('notifications'), ...options });
+  ground.closing(() => notifications.close());
+  expect(await notifications.publish({ user: 'robin' }, { id: 'one', title: 'One' })).to.equal('one');
+}
+
+async function sendKeyed(ground: AclGround, options: Keyed): Promise<void> {
+  const { transport } = ground.scope;
+  const publisher = new RemoteExecutor(ground.as('publisher'), { ...options, transport });
+  ground.closing(() => publisher.close());
+  publisher.send('pageview', 'visitor', '/b', { ttlSeconds: 60 });
+  await ground.until('it is counted', async () => (await viewsOf(ground.admin, NAMESPACE, 'visitor')) === 2);
 }
 
 async function useDatabase(ground: AclGround): Promise<void> {
@@ -530,6 +571,8 @@ async function clusterMessages(ground: AclGround): Promise<void> {
 const both = ['serving', 'worker'] as const;
 const users = new Set(['users'] as const);
 const notified = new Set(['notifications'] as const);
+const keyers = ['serving', 'worker', 'notifications', 'publisher'] as const;
+const keyed = new Set(['item-secret'] as const);
 
 export const scenarios: Readonly<Record<string, Scenario>> = {
   sessions: { title: 'sessions are read, saved, touched and ended', roles: ['serving'], scope: {}, run: saveAndEnd },
@@ -545,6 +588,19 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     roles: ['serving'],
     scope: { store: users },
     run: undoUnnoted,
+  },
+  itemKey: {
+    title: 'pages and users are keyed, by a secret and the one before it',
+    roles: keyers,
+    scope: { store: keyed },
+    run: keyItems,
+  },
+  clusterItemKey: {
+    title: 'pages and users are keyed in a Cluster',
+    roles: ['serving', 'worker', 'notifications'],
+    scope: { cluster: true, store: keyed },
+    cluster: true,
+    run: keyItems,
   },
   scan: {
     title: 'sessions are counted, listed and cleared',

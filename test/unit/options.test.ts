@@ -263,11 +263,16 @@ describe('options', () => {
       .matches(/"expansion" is without effect/);
   });
 
-  it('takes one item secret of a worker and of who publishes', () => {
-    const itemSecret = ['the first item secret', 'the other item secret'] as never;
-    const refused = /"itemSecret" should be a text/;
-    for (const make of [createNotifications, createWorker])
-      expect(() => make({ itemSecret }), make.name).to.throw(OptionError, refused);
+  it('takes several item secrets of a worker and of who publishes, too', () => {
+    const itemSecret = ['the first item secret', 'the other item secret'];
+    const odd = { maxWaitMs: -1, ttlSeconds: -1 } as never;
+    for (const make of [createNotifications, createWorker] as ((options: object) => unknown)[]) {
+      expect(() => make({ itemSecret, ...(odd as object) }), make.name).to.throw(
+        OptionError,
+        /"(maxWaitMs|ttlSeconds)"/,
+      );
+      expect(() => make({ itemSecret: [...itemSecret, 'short'] }), make.name).to.throw(OptionError, /"itemSecret/);
+    }
   });
 
   it('takes several item secrets of a store and a site, each once and each long enough, and shows none', () => {

@@ -10,6 +10,9 @@ const FINGERPRINT_BYTES = 8;
 const PADDING = Buffer.alloc(8);
 const MAX_REMEMBERED = 2_000;
 
+/** The items of a list in which they stand without anything between (prelude.lua): keyed ones begin with `#`, fingerprints don't. */
+export const storedItemsIn = (list: string): string[] => list.match(/#[\w-]{22}|[\w-]{11}/g) ?? [];
+
 /** What stands for pages and notification ids in what is kept of a subject. */
 export interface StoredItems {
   of(subject: string, item: string): string;

@@ -1,5 +1,5 @@
 -- The script's main part: works on messages in their order. A message whose command raises an error does not end the others.
--- The script defines before these lines: the Bloom filter's functions; `commands` (prelude.lua); `key_places`, by a command's name where in
+-- The script defines before these lines: the Bloom filter's functions; `commands` and `needs_all_keys` (prelude.lua); `key_places`, by a command's name where in
 -- its message's part of KEYS each key stands, counted from 0, by the key's name; and the functions of an ending, which say what becomes of
 -- answers (to-caller.lua, or acknowledge-and-push.lua):
 --   take(message)             may this message be worked on?
@@ -24,9 +24,22 @@ end
 local first, places
 local keys = setmetatable({}, { __index = function(_, name) return KEYS[first + places[name]] end })
 
+-- Does the message's command need all keys of its subject? That is asked before the message is taken: what is taken is worked on in this call.
+-- Where the keys hold something else, the command says so, with all keys.
+local function lacks_keys(message)
+  local needs_all = not message.all and needs_all_keys[message.command]
+  if not needs_all then return false end
+  first, places = message.key, key_places[message.command]
+  local done, needed = pcall(needs_all, keys, message)
+  return not done or needed
+end
+
 for n, message in ipairs(messages) do
   if some_unfinished and unfinished[session_of(message)] then
     reply[n] = { 'not-begun' }
+  elseif lacks_keys(message) then
+    reply[n] = { 'all-keys' }
+    unfinished[session_of(message)], some_unfinished = true, true
   elseif not take(message) then
     reply[n] = { 'duplicate' }
   else
@@ -38,7 +51,7 @@ for n, message in ipairs(messages) do
       local why = newer or (type(answer) == 'table' and answer.err) or tostring(answer)
       reply[n] = { 'failed', newer and 'version' or (bloom_failing and 'bloom' or 'redis'), why }
       refuse(message)
-    elseif outcome == 'part' or outcome == 'all-keys' then
+    elseif outcome == 'part' then
       reply[n] = { outcome, detail, answer }
       unfinished[session_of(message)], some_unfinished = true, true
     elseif outcome == 'moved' then

@@ -3,10 +3,12 @@ local redis, KEYS = redis, KEYS -- locals are found faster than globals
 local messages = cjson.decode(ARGV[1]) -- see loop.lua
 -- By a command's name: a function (keys by name, message), which gives its answer as JSON, or nothing; and its outcome,
 -- where that is not 'done': 'duplicate' (it was counted before), 'gone' (its session was destroyed), 'moved' (its visitor has logged
--- in: the third value is the user's subject), 'all-keys' (nothing was done: it is to be sent again with all keys of its subject, and
--- message.all), or 'part' (of a list, some items were looked up: how many is the third value, and the
+-- in: the third value is the user's subject), or 'part' (of a list, some items were looked up: how many is the third value, and the
 -- answer is the text that they make).
 local commands = {}
+-- By a command's name: a function (keys by name, message), which says whether the command needs all keys of its subject. It is asked where
+-- message.all is not set, right before the command; if it says so, the message is sent again, with all keys and message.all.
+local needs_all_keys = {}
 
 -- What is known of a session is kept for longer than the session by a sixteenth of its ttl, so that it need not be renewed at
 -- each request and is never gone before the session.
@@ -22,11 +24,12 @@ end
 -- can be read: they are what a login carries to the user (commands/carry).
 local MAX_CARRIED = 128
 
--- Notes an item in such a list: is the list new? What is no list is left alone.
+-- Notes an item in such a list, a string in which the items stand without anything between: one form of item has one length (stored-item.ts).
+-- Is the list new? What is no list is left alone.
 local function note_item(list, item)
   local length = tonumber(redis.pcall('STRLEN', list)) or 0
-  if length >= MAX_CARRIED * (#item + 1) then return false end
-  return redis.pcall('APPEND', list, item .. ' ') == #item + 1
+  if length >= MAX_CARRIED * #item then return false end
+  return redis.pcall('APPEND', list, item) == #item
 end
 
 -- When a user's data were erased, ms since 1970: `gone` says for how long it was set. Nothing where it says no such time.

@@ -38,7 +38,9 @@ bloom_check(keys.visited)
 bloom_check(keys.notified)
 
 local keep_ms = kept_for(message.ttl)
-if ARGV[3] ~= '' then
+if ARGV[3]:sub(1, 4) == 'HYLL' and redis.call('EXISTS', keys.pages) == 0 then
+  redis.call('SET', keys.pages, ARGV[3])
+elseif ARGV[3] ~= '' then
   redis.call('SET', keys.carried, ARGV[3], 'PX', message.asideMs) -- it expires even if a later command fails
   redis.call('PFMERGE', keys.pages, keys.carried)
   redis.call('UNLINK', keys.carried)
@@ -48,10 +50,17 @@ end
 bloom_add_all(keys.visited, message.pages)
 bloom_add_all(keys.notified, message.notifications)
 if not (user.is_new and visitor.is_new) then
-  join_activity(user, visitor)
-  user.unique_pages = redis.call('PFCOUNT', keys.pages)
-  user.expires = clock() + math.floor(keep_ms / 1000)
-  redis.call('SET', keys.activity, pack_head(user, joined_tokens(user, visitor)) .. user.ring, 'KEEPTTL')
+  local joined, tokens = user, nil
+  if user.is_new and ring_fits(visitor) then
+    joined, tokens = visitor, '' -- its own tokens and its own ring
+  else
+    join_activity(user, visitor)
+    tokens = joined_tokens(user, visitor)
+  end
+  joined.unique_pages = redis.call('PFCOUNT', keys.pages)
+  joined.expires = clock() + math.floor(keep_ms / 1000)
+  local ring = joined.ring or joined.data:sub(HEAD_BYTES + 1)
+  redis.call('SET', keys.activity, pack_head(joined, tokens) .. ring, 'KEEPTTL')
 end
 if aside then
   redis.call('UNLINK', aside)

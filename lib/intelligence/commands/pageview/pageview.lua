@@ -32,13 +32,18 @@ end
 
 local activity = unpack_activity('') -- one table for all page views of a call, since each takes it anew
 local MADE = { 'activity', 'pages', 'visited', 'visited-items' } -- the keys that a page view makes
+
+-- Reads the activity. Is all that is kept to be renewed? It is where it would expire before the session. A new subject's expiries are not known.
+local function read_due(keys, message)
+  read_activity(activity, redis.call('GET', keys.activity) or '')
+  return activity.is_new or activity.expires - clock() < message.ttl / 1000 + 1
+end
+needs_all_keys['pageview'] = read_due
+
 commands['pageview'] = function(keys, message)
   -- All types are known before the first write, so that a key of another type leaves everything as it was.
-  read_activity(activity, redis.call('GET', keys.activity) or '')
+  local is_due = message.all and read_due(keys, message) -- else needs_all_keys has read the activity, and found that nothing is due
   local now = clock()
-  -- All that is kept is renewed where it would expire before the session. A new subject's expiries are not known.
-  local is_due = activity.is_new or activity.expires - now < message.ttl / 1000 + 1
-  if is_due and not message.all then return nil, 'all-keys' end
   -- A session with activity was not destroyed, so `gone` need not be read. A user may have activity again after an erasure.
   if activity.is_new or message.isUser then
     local ended, to = has_ended(keys.gone, message)

@@ -1,0 +1,246 @@
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+import { type IntelligentSessionError, newerVersion, OptionError } from '../errors/errors.js';
+import { type ItemSecretOption, itemSecretsOf } from '../options/item-secrets.js';
+import type { Availability } from '../redis/availability.js';
+import { itemKeyKey } from '../redis/keys.js';
+import type { RedisClient } from '../redis/client.js';
+import { loadScript } from '../redis/load-script.js';
+import { Script } from '../redis/run-script.js';
+
+const VERSION = '1';
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+/** What is stored is looked at again after this, so that a database that was emptied has it again. */
+const RENEW_MS = 10_000;
+const script = new Script<string[]>(loadScript('lib/intelligence/item-key.lua'));
+
+/** Where the key is read, and when that can be done. */
+interface Connection {
+  readonly client: RedisClient;
+  readonly state?: Availability['state'];
+  ready?(): Promise<void>;
+}
+
+export interface ItemKeyHooks {
+  /** The key is known, or could not be read. Is called before whoever waits for it goes on. */
+  settled(): void;
+  /** Another key was stored while this process ran. Is told once. */
+  replaced(error: IntelligentSessionError): void;
+}
+
+/**
+ * The key by which a namespace's pages, notification ids and users are keyed. It is computed from one secret, the root: that of the first
+ * process, the last of its list. For every other secret it is stored beside, encrypted by that secret. So another secret may take the
+ * root's place: once a process that had both has started, who has the new one alone reads what the old one has written.
+ */
+export class ItemKey {
+  /** They are private, so that no log of an executor shows a secret, or the connection's password. */
+  readonly #connection: Connection;
+  readonly #secrets: readonly string[];
+  readonly #storedAt: string;
+  readonly #hooks: ItemKeyHooks;
+  #value: string | undefined;
+  #loading: Promise<void> | undefined;
+  #settling: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  #isReplacedTold = false;
+  /** Did the last try to read it fail? */
+  #isRefused = false;
+
+  constructor(
+    connection: Connection,
+    namespace: string,
+    secrets: ItemSecretOption | undefined,
+    hooks: ItemKeyHooks = { settled() {}, replaced() {} },
+  ) {
+    this.#connection = connection;
+    this.#secrets = itemSecretsOf(secrets).filter((secret) => secret !== undefined);
+    this.#storedAt = itemKeyKey(namespace);
+    this.#hooks = hooks;
+  }
+
+  /** Without a secret that is known from the start: there is no key. */
+  get isKnown(): boolean {
+    return this.#secrets.length === 0 || this.#value !== undefined;
+  }
+
+  /** Is it not known, and may it be in a moment? */
+  get isComing(): boolean {
+    return !this.isKnown && !this.#isRefused && !this.#isClosed && this.#connection.state !== 'away';
+  }
+
+  /** Undefined without a secret. Only to be read where it is known. */
+  get value(): string | undefined {
+    return this.#value;
+  }
+
+  /** The key that a process with these secrets would make where there is none; undefined without a secret. */
+  get ifNone(): string | undefined {
+    return itemKeyOf(this.#secrets.at(-1));
+  }
+
+  /**
+   * Reads the key, unless it is known: one script at first, two where it has to be stored under a secret of this process. Where there is
+   * none, it is made, or, with `makes: false`, is not known afterwards. Rejects with a coded error where none of the secrets gives it, and
+   * with that of ioredis where Redis does not answer.
+   */
+  load({ makes = true } = {}): Promise<void> {
+    if (this.isKnown) return Promise.resolve();
+    this.#loading ??= this.#load(makes)
+      .then(
+        () => {
+          this.#isRefused = false;
+        },
+        (error: unknown) => {
+          this.#isRefused = true;
+          throw error;
+        },
+      )
+      .finally(() => {
+        this.#loading = undefined;
+        if (!this.#isClosed) this.#hooks.settled();
+      });
+    return this.#loading;
+  }
+
+  /**
+   * Undefined where it is known, or there is no hope that it will be in a moment. Else resolves when it is known, or that hope is over:
+   * the first connection is waited for.
+   */
+  settled(): Promise<void> | undefined {
+    if (!this.isComing) return undefined;
+    this.#settling ??= this.#settle().finally(() => {
+      this.#settling = undefined;
+    });
+    return this.#settling;
+  }
+
+  /** What is known is not used any longer: it is read again. */
+  forget(): void {
+    this.#value = undefined;
+    clearInterval(this.#timer);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+  }
+
+  async #settle(): Promise<void> {
+    try {
+      await this.#connection.ready?.();
+      await this.load();
+    } catch {
+      // Whoever began to read it is told.
+    }
+  }
+
+  async #load(makes: boolean): Promise<void> {
+    const stored = await this.#run(makes ? fingerprintOf(this.#secrets.at(-1) as string) : '');
+    if (!makes && stored.size === 0) return;
+    const key = this.#open(stored);
+    if (key === undefined)
+      throw new OptionError(
+        `option "itemSecret" is another than this namespace was keyed by: put the former secret behind it in a list, or, to begin ` +
+          `anew, delete the key "${this.#storedAt}"`,
+      );
+    const root = stored.get('root') as string;
+    const missing = this.#missingIn(stored, root, key);
+    if (missing.length > 0) await this.#run(root, missing);
+    this.#value = key;
+    clearInterval(this.#timer);
+    if (!this.#isClosed) this.#timer = setInterval(() => this.#renew(root, key), RENEW_MS).unref();
+  }
+
+  /** For as long as this process uses a key, no other takes its place unheard. */
+  #renew(root: string, key: string): void {
+    if (this.#connection.client.status !== 'ready') return;
+    const renewing = async () => {
+      const stored = await this.#run(root);
+      if (stored.get('root') === root) {
+        const missing = this.#missingIn(stored, root, key);
+        if (missing.length > 0) await this.#run(root, missing);
+      } else if (!this.#isReplacedTold) {
+        this.#isReplacedTold = true;
+        this.#hooks.replaced(
+          new OptionError(
+            `the key "${this.#storedAt}" was deleted and made anew by another "itemSecret" while this process ran, which keeps its ` +
+              'own until it is started again: what one keeps, the other does not find',
+          ),
+        );
+      }
+    };
+    renewing().catch(() => {}); // That Redis is away, or refuses, the commands tell.
+  }
+
+  #missingIn(stored: ReadonlyMap<string, string>, root: string, key: string): string[] {
+    const others = this.#secrets.filter((secret) => {
+      const fingerprint = fingerprintOf(secret);
+      return fingerprint !== root && !stored.has(fingerprint);
+    });
+    return others.flatMap((secret) => [fingerprintOf(secret), wrapped(secret, key)]);
+  }
+
+  #open(stored: ReadonlyMap<string, string>): string | undefined {
+    for (const secret of this.#secrets) {
+      const fingerprint = fingerprintOf(secret);
+      if (fingerprint === stored.get('root')) return computedFrom(secret);
+      const key = unwrapped(secret, stored.get(fingerprint) ?? '');
+      if (key !== undefined) return key;
+    }
+    return undefined;
+  }
+
+  async #run(root: string, fields: readonly string[] = []): Promise<ReadonlyMap<string, string>> {
+    const reply = await script
+      .run(this.#connection.client, [this.#storedAt, VERSION, root, ...fields])
+      .catch((error) => {
+        throw String(error).includes('WRONGTYPE') ? this.#unknown() : error;
+      });
+    const stored = new Map<string, string>();
+    for (let i = 0; i < reply.length; i += 2) stored.set(reply[i] as string, reply[i + 1] as string);
+    if (stored.size > 0 && stored.get('version') !== VERSION) throw this.#unknown();
+    return stored;
+  }
+
+  #unknown = () => newerVersion(`The item key of this namespace (key "${this.#storedAt}")`);
+}
+
+/** Has a process with an `itemSecret` used this namespace? One HGET. */
+export const isKeyed = async (client: RedisClient, namespace: string): Promise<boolean> =>
+  (await client.hget(itemKeyKey(namespace), 'root')) !== null;
+
+/** Bytes from a secret for one purpose: those for another purpose can't be told from them. */
+const derived = (secret: string, purpose: string): Buffer =>
+  createHmac('sha256', secret).update(`intelligent-session ${purpose}`).digest();
+
+/** The key of a namespace whose root is this secret; none without one. */
+export const itemKeyOf = (root: string | undefined): string | undefined =>
+  root === undefined ? undefined : computedFrom(root);
+const computedFrom = (secret: string): string => derived(secret, 'namespace key').toString('base64url');
+/** Tells one secret from another, and is too short to be of use as one. */
+const fingerprintOf = (secret: string): string =>
+  derived(secret, 'namespace key fingerprint').toString('base64url').slice(0, 8);
+
+/** The key, encrypted by a secret: AES-256-GCM, as base64url the nonce, the text, the tag. */
+function wrapped(secret: string, key: string): string {
+  const nonce = randomBytes(NONCE_BYTES);
+  const cipher = createCipheriv('aes-256-gcm', derived(secret, 'namespace key encryption'), nonce);
+  const text = Buffer.concat([cipher.update(key), cipher.final()]);
+  return Buffer.concat([nonce, text, cipher.getAuthTag()]).toString('base64url');
+}
+
+/** Undefined where the text is not what wrapped() made with this secret. */
+function unwrapped(secret: string, text: string): string | undefined {
+  const bytes = Buffer.from(text, 'base64url');
+  if (bytes.length <= NONCE_BYTES + TAG_BYTES) return undefined;
+  const nonce = bytes.subarray(0, NONCE_BYTES);
+  const decipher = createDecipheriv('aes-256-gcm', derived(secret, 'namespace key encryption'), nonce);
+  decipher.setAuthTag(bytes.subarray(-TAG_BYTES));
+  try {
+    return Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]).toString();
+  } catch {
+    return undefined;
+  }
+}
