@@ -113,7 +113,7 @@ export class Live {
     if (!policy.tracked) return this.#nothing(res);
     if (!req.session) return this.#refuse(res, 'no-session');
     const session = source.context.session(req, policy);
-    if (!session && source.context.subjects?.isUnnamed(req)) return this.#refuse(res, 'unnamed');
+    if (!session && source.context.subjects?.lacksSubject(req)) return this.#refuse(res, 'unnamed');
     if (!session?.returning) return this.#nothing(res);
     const groups = source.groupsOf(req);
     if (this.#isClosed) return this.#refuse(res, 'closed');

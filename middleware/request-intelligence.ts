@@ -164,7 +164,7 @@ export class RequestIntelligence extends NotifiedIntelligence {
 
   #whyUntracked(): Untracked['reason'] {
     if (this.policy.why === 'no-consent') return 'no-consent';
-    if (this.policy.tracked && this.context.subjects?.isUnnamed(this.req)) return 'redis';
+    if (this.policy.tracked && this.context.subjects?.lacksSubject(this.req)) return 'redis';
     return this.policy.tracked && this.req.session === undefined ? 'no-session' : 'untracked';
   }
 

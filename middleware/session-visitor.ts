@@ -88,7 +88,7 @@ export class SessionVisitor implements Visitor {
       store.createSession(found as never, data);
       const whose = track(found, true);
       await this.#saveIfChanged(found);
-      if (!whose && this.context.subjects?.isUnnamed(found)) return { reason: 'redis' };
+      if (!whose && this.context.subjects?.lacksSubject(found)) return { reason: 'redis' };
       return whose ? { req: found, whose } : NO_SESSION;
     } catch (cause) {
       const error = applicationFault(cause);

@@ -38,17 +38,20 @@ interface RequestUser {
 }
 
 const DAY_SECONDS = 86_400;
-/** Of how many anonymous subjects this process remembers to which user they were carried. */
+/** Of how many anonymous subjects this process remembers to which user they were carried. One that is forgotten is carried again: there is nothing. */
 const MAX_REMEMBERED = 50_000;
-const UNNAMED =
-  'identify(): it is not known by what users are named (option "itemSecret"), so nothing is kept of this session until it is called again';
+const NO_KEY =
+  'identify(): Redis has not given the key for users\' names (option "itemSecret") yet, so nothing is kept of this session until it is called again';
 /** The command `carry` may wait for a busy worker: no page waits for its answer. */
 const CARRY_TIMEOUT_MS = 5_000;
 
 /**
  * Knows under which subject data about a visitor are kept: under an anonymous one until somebody logs in, and then under the user's. At a
  * login the anonymous subject's data are carried over to the user. After a logout the session gets a new anonymous subject, so that the
- * next visitor sees nothing of the user.
+ * next visitor sees nothing of the user. While the item key is not known (lib/intelligence/item-key.ts), no user has a subject.
+ *
+ * A session's hidden field `__subject` is its anonymous subject where that is not the session's id; an empty text says that it has none, since
+ * its data are the user's already, or nobody's. Fields are changed by hide() where the session is being stored anyway, else by #change().
  */
 export class Subjects implements SubjectHooks {
   readonly #requests = new WeakMap<object, RequestUser>();
@@ -56,9 +59,9 @@ export class Subjects implements SubjectHooks {
   readonly #changed = new WeakSet<object>();
   /** By anonymous subject: to which user it was carried, and whether that was answered. */
   readonly #carried = new LRUCache<string, { readonly user: string; isDone: boolean }>({ max: MAX_REMEMBERED });
-  /** Is called when a session that stays has become another user's, or nobody's, with the subject that it had. */
+  /** Is called when a session that keeps its id has become another user's, or nobody's, with the subject that it had. */
   onVisitorChanged: (sid: string, subject: string) => void = () => {};
-  /** Carries what the site itself keeps of a visitor to a user: was it done? */
+  /** Carries what the site itself keeps of a visitor to a user: was it done? Called twice at a login; if it fails, again at the next request. */
   alsoCarry: (from: string, user: string) => Promise<boolean> = () => Promise.resolve(true);
   readonly #nameOf: (session: SessionData) => string | undefined;
 
@@ -72,10 +75,7 @@ export class Subjects implements SubjectHooks {
     this.#nameOf = userOfSession(option === 'identify' ? undefined : option, onInvalid);
   }
 
-  /**
-   * Undefined where it is known by what users are named, or there is no hope that it will be in a moment. Else resolves when either is so. Of a
-   * session only where somebody is logged in.
-   */
+  /** Waits for the item key, as ItemKey.settled(). Undefined where there is nothing to wait for, as for a session in which nobody is logged in. */
   settled(session?: SessionData): Promise<void> | undefined {
     if (this.serving.itemKey.isKnown || (session && this.#identityOf(session) === undefined)) return undefined;
     return this.serving.itemKey.settled();
@@ -93,8 +93,8 @@ export class Subjects implements SubjectHooks {
   }
 
   /**
-   * The subject of a request; undefined after a logout on this request, and of a user while it is not known by what users are named. If somebody has
-   * just logged in, their data are carried to the user.
+   * The subject of a request; undefined after a logout on this request, and of a user while the item key is not known. If somebody has just logged in, their
+   * data are carried to the user.
    */
   of(req: RequestWithSession): Subject | undefined {
     const known = this.#requests.get(req);
@@ -102,7 +102,7 @@ export class Subjects implements SubjectHooks {
     if (identity !== undefined) {
       const user = this.#subjectOf(identity);
       if (user !== undefined && !this.#isAnothers(known, identity)) this.#carry(user, req.session);
-      this.#isUser(req.session, known, identity);
+      this.#noteUser(req.session, known, identity);
       return user === undefined ? undefined : { subject: user, isAnonymous: false };
     }
     if (known?.user !== undefined) return undefined;
@@ -120,8 +120,8 @@ export class Subjects implements SubjectHooks {
     return user === undefined ? undefined : { subject: user, isAnonymous: false };
   }
 
-  /** Is somebody logged in, and not known by what users are named? */
-  isUnnamed({ session }: RequestWithSession): boolean {
+  /** Is somebody logged in, and has no subject, since the item key is not known? */
+  lacksSubject({ session }: RequestWithSession): boolean {
     return session !== undefined && this.#identityOf(session) !== undefined && this.#userOf(session) === undefined;
   }
 
@@ -132,7 +132,7 @@ export class Subjects implements SubjectHooks {
     return id;
   }
 
-  /** The subject of a user by the id; undefined where it is not known by what users are named. */
+  /** The subject of a user by the id; undefined while the item key is not known. */
   ofUser(id: string): Subject | undefined {
     const subject = this.#subjectOfUser(id);
     return subject === undefined ? undefined : { subject, isAnonymous: false };
@@ -148,7 +148,7 @@ export class Subjects implements SubjectHooks {
       throw argumentError('identify', 'a user, a text or a number, or undefined', user);
     if (!req.session) return;
     const subject = id === undefined ? undefined : (this.#subjectOfUser(id) ?? UNNAMED_USER);
-    if (subject === UNNAMED_USER) this.fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', UNNAMED));
+    if (subject === UNNAMED_USER) this.fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', NO_KEY));
     if (hiddenOf(req.session).__user !== subject) this.#change(req.session, { __user: subject });
   }
 
@@ -157,10 +157,10 @@ export class Subjects implements SubjectHooks {
     return this.#nameOf(session);
   }
 
-  /** All subjects under which data about a request's visitor are kept; undefined where it is not known by what users are named. */
+  /** All subjects under which data about a request's visitor are kept; undefined while the user has no subject. */
   ownedBy(req: RequestWithSession): OwnedSubjects | undefined {
     const { session } = req;
-    if (this.isUnnamed(req)) return undefined;
+    if (this.lacksSubject(req)) return undefined;
     return { user: this.#userOf(session), userName: this.#nameOf(session), anonymous: this.uncarried([session]) };
   }
 
@@ -174,6 +174,7 @@ export class Subjects implements SubjectHooks {
     this.#change(session, { __subject: this.#identityOf(session) === undefined ? newAnonymousSubject() : '' });
   }
 
+  /** As SubjectHooks says it: does the session have to be stored, though express-session may see no change? */
   saving(session: SessionData): boolean {
     const { req } = session as { req?: object };
     const known = req && this.#requests.get(req);
@@ -183,11 +184,11 @@ export class Subjects implements SubjectHooks {
       const { __subject: subject = id } = hiddenOf(session);
       const { sid, user: before } = known.stored;
       known.stored = { sid: id, user };
-      if (sid === id && before !== user) this.onVisitorChanged(id, this.#named(before) ?? (subject || id));
+      if (sid === id && before !== user) this.onVisitorChanged(id, this.#subjectIfAny(before) ?? (subject || id));
       if (user !== undefined) {
         const carried = this.#carried.get(subject);
         if (carried?.isDone && carried.user === this.#subjectOf(user)) hide(session, { __subject: '' });
-        this.#isUser(session, known, user);
+        this.#noteUser(session, known, user);
       } else if (known.user !== undefined && known.loggedOut !== session) {
         known.loggedOut = session;
         hide(session, { __subject: newAnonymousSubject() });
@@ -201,10 +202,11 @@ export class Subjects implements SubjectHooks {
     return this.#userOf(session) ?? (__subject || sid);
   }
 
+  /** The anonymous subject that the session goes on with which regenerate() is about to put in this one's place. */
   keptBy(req: RequestWithSession): string | undefined {
     const known = this.#requests.get(req);
     if (!known || !req.session) return undefined;
-    known.user ??= this.#identityOf(req.session);
+    known.user ??= this.#identityOf(req.session); // so that a logout by regenerate() is noticed later
     const { __subject = req.session.id } = hiddenOf(req.session);
     return known.user === undefined && __subject !== '' ? __subject : undefined;
   }
@@ -218,12 +220,12 @@ export class Subjects implements SubjectHooks {
     return this.option === 'identify' ? hiddenOf(session).__user : this.#nameOf(session);
   }
 
-  /** The subject of a session's user; undefined where nobody is logged in, or it is not known by what users are named. */
+  /** The subject of a session's user; undefined where nobody is logged in, or while the item key is not known. */
   #userOf(session: SessionData): string | undefined {
-    return this.#named(this.#identityOf(session));
+    return this.#subjectIfAny(this.#identityOf(session));
   }
 
-  #named(identity: string | undefined): string | undefined {
+  #subjectIfAny(identity: string | undefined): string | undefined {
     return identity === undefined ? undefined : this.#subjectOf(identity);
   }
 
@@ -242,13 +244,14 @@ export class Subjects implements SubjectHooks {
   }
 
   /** Notes the request's user. If another user was logged in before, data that were not carried yet are theirs, and are not carried to this one. */
-  #isUser(session: SessionData, known: RequestUser | undefined, user: string): void {
+  #noteUser(session: SessionData, known: RequestUser | undefined, user: string): void {
     if (this.#isAnothers(known, user)) hide(session, { __subject: '' });
     if (known) known.user = user;
   }
 
   #carry(user: string, session: SessionData & { readonly id: string }): void {
     const { __subject: from = session.id } = hiddenOf(session);
+    // an application's own genid() may make ids that are too long to be sent
     if (from === '' || !isSendable(from) || this.#carried.get(from)?.user === user) return;
     const carried = { user, isDone: false };
     this.#carried.set(from, carried);
@@ -256,7 +259,8 @@ export class Subjects implements SubjectHooks {
     const asked = this.serving.ask('carry', user, encodeId(from), options);
     const alsoCarried = Promise.all([asked, this.alsoCarry(from, user)]);
     void alsoCarried.then(async ([{ answered }, alsoDone]) => {
-      // Until the answer another request of the same session may have kept something: what comes later is the user's at once.
+      // Neither rejects. What another request has kept under the visitor meanwhile is fetched by a second call; what comes after the answer is
+      // the user's at once.
       carried.isDone = answered && alsoDone && (await this.alsoCarry(from, user));
       // The next request of this session asks again.
       if (!carried.isDone) this.#carried.delete(from);

@@ -113,11 +113,8 @@ function scopeOf(flags: Flags, target: RedisOption, server: ServerFeatures): Acl
     throw new OptionError('acl: "--session-glob" and "--shard" both say which sessions: give one of them');
   if ((sessionGlob ?? shard) !== undefined && (!flags.role.includes('worker') || transport === 'stream'))
     throw new OptionError('acl: "--session-glob" and "--shard" are for a worker on pub/sub');
-  const sends = flags.role.includes('publisher') && store.every((feature) => feature === 'item-secret');
-  if (store.length > 0 && !flags.role.includes('serving') && !sends)
-    throw new OptionError(
-      'acl: "--store" is for the role serving, since nobody else has the store, and "item-secret" also for publisher',
-    );
+  if (store.length > 0 && !flags.role.includes('serving'))
+    throw new OptionError('acl: "--store" is for the role serving: nobody else has the store');
   for (const feature of ['near-cache', 'expired-events'] as const)
     if (cluster && store.includes(feature)) throw new OptionError(`acl: "${feature}" is not for a Cluster`);
   return {

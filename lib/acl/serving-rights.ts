@@ -99,7 +99,6 @@ export function publisherGroups(scope: AclScope): RightGroup[] {
   return [
     connection(scope),
     ...nodes(scope),
-    ...onlyIf(scope.store.has('item-secret'), itemKey(scope)),
     ...(scope.transport === 'stream'
       ? [
           // a publisher with the right to PEXPIRE could delete the stream, so the worker sets its expiry

@@ -10,11 +10,11 @@ import { Script } from '../redis/run-script.js';
 const VERSION = '1';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-/** What is stored is looked at again after this, so that a database that was emptied has it again. */
+/** How often a process looks whether the hash is there: a database that was emptied has it again so soon. */
 const RENEW_MS = 10_000;
 const script = new Script<string[]>(loadScript('lib/intelligence/item-key.lua'));
 
-/** Where the key is read, and when that can be done. */
+/** Where the hash is read. Without `state` the connection is never taken for away; ready() rejects when it is given up. */
 interface Connection {
   readonly client: RedisClient;
   readonly state?: Availability['state'];
@@ -22,19 +22,20 @@ interface Connection {
 }
 
 export interface ItemKeyHooks {
-  /** The key is known, or could not be read. Is called before whoever waits for it goes on. */
-  settled(): void;
+  /** A load() has ended: the key is known, there is none yet, or it could not be read. Is called before whoever waits for it goes on. */
+  loadEnded(): void;
   /** Another key was stored while this process ran. Is told once. */
   replaced(error: IntelligentSessionError): void;
 }
 
 /**
- * The key by which a namespace's pages, notification ids and users are keyed. It is computed from one secret, the root: that of the first
- * process, the last of its list. For every other secret it is stored beside, encrypted by that secret. So another secret may take the
- * root's place: once a process that had both has started, who has the new one alone reads what the old one has written.
+ * The key by which a namespace's items (pages, notification ids) and users are keyed: in what is stored, an HMAC with this key stands for each.
+ * It is computed from one secret, the root: the last, which is the oldest, in the list of the process that was the first to use the namespace.
+ * For every other secret the key is a field of a hash in Redis, encrypted by that secret. So another secret may take the root's place: once a
+ * process that had both has started, who has the new one alone reads what the old one has written.
  */
 export class ItemKey {
-  /** They are private, so that no log of an executor shows a secret, or the connection's password. */
+  /** They are private, so that console.log of an object that has this one shows no secret and no password of the connection's. */
   readonly #connection: Connection;
   readonly #secrets: readonly string[];
   readonly #storedAt: string;
@@ -45,14 +46,14 @@ export class ItemKey {
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
   #isReplacedTold = false;
-  /** Did the last try to read it fail? */
-  #isRefused = false;
+  /** Did the last load() fail, for whatever reason? */
+  #hasFailed = false;
 
   constructor(
     connection: Connection,
     namespace: string,
     secrets: ItemSecretOption | undefined,
-    hooks: ItemKeyHooks = { settled() {}, replaced() {} },
+    hooks: ItemKeyHooks = { loadEnded() {}, replaced() {} },
   ) {
     this.#connection = connection;
     this.#secrets = itemSecretsOf(secrets).filter((secret) => secret !== undefined);
@@ -60,14 +61,14 @@ export class ItemKey {
     this.#hooks = hooks;
   }
 
-  /** Without a secret that is known from the start: there is no key. */
+  /** Is the key known? Without a secret it always is: there is none. */
   get isKnown(): boolean {
     return this.#secrets.length === 0 || this.#value !== undefined;
   }
 
   /** Is it not known, and may it be in a moment? */
   get isComing(): boolean {
-    return !this.isKnown && !this.#isRefused && !this.#isClosed && this.#connection.state !== 'away';
+    return !this.isKnown && !this.#hasFailed && !this.#isClosed && this.#connection.state !== 'away';
   }
 
   /** Undefined without a secret. Only to be read where it is known. */
@@ -75,14 +76,14 @@ export class ItemKey {
     return this.#value;
   }
 
-  /** The key that a process with these secrets would make where there is none; undefined without a secret. */
-  get ifNone(): string | undefined {
+  /** The key that load() would make where there is none; undefined without a secret. */
+  get keyIfNone(): string | undefined {
     return itemKeyOf(this.#secrets.at(-1));
   }
 
   /**
    * Reads the key, unless it is known: one script at first, two where it has to be stored under a secret of this process. Where there is
-   * none, it is made, or, with `makes: false`, is not known afterwards. Rejects with a coded error where none of the secrets gives it, and
+   * none, it is made, or, for a process that only publishes (`makes: false`), is not known afterwards. Rejects with a coded error where none of the secrets gives it, and
    * with that of ioredis where Redis does not answer.
    */
   load({ makes = true } = {}): Promise<void> {
@@ -90,23 +91,23 @@ export class ItemKey {
     this.#loading ??= this.#load(makes)
       .then(
         () => {
-          this.#isRefused = false;
+          this.#hasFailed = false;
         },
         (error: unknown) => {
-          this.#isRefused = true;
+          this.#hasFailed = true;
           throw error;
         },
       )
       .finally(() => {
         this.#loading = undefined;
-        if (!this.#isClosed) this.#hooks.settled();
+        if (!this.#isClosed) this.#hooks.loadEnded();
       });
     return this.#loading;
   }
 
   /**
-   * Undefined where it is known, or there is no hope that it will be in a moment. Else resolves when it is known, or that hope is over:
-   * the first connection is waited for.
+   * Waits until the key is known, for as long as the first connection is waited for; then also resolves where it is not. Undefined where there
+   * is nothing to wait for: the key is known, or could not be read, or Redis is away.
    */
   settled(): Promise<void> | undefined {
     if (!this.isComing) return undefined;
@@ -116,7 +117,7 @@ export class ItemKey {
     return this.#settling;
   }
 
-  /** What is known is not used any longer: it is read again. */
+  /** The key is taken for unknown, until load() has read it again: it was replaced. */
   forget(): void {
     this.#value = undefined;
     clearInterval(this.#timer);
@@ -132,7 +133,7 @@ export class ItemKey {
       await this.#connection.ready?.();
       await this.load();
     } catch {
-      // Whoever began to read it is told.
+      // The owner's own load(), at each connection, tells it.
     }
   }
 
@@ -145,22 +146,22 @@ export class ItemKey {
         `option "itemSecret" is another than this namespace was keyed by: put the former secret behind it in a list, or, to begin ` +
           `anew, delete the key "${this.#storedAt}"`,
       );
-    const root = stored.get('root') as string;
-    const missing = this.#missingIn(stored, root, key);
-    if (missing.length > 0) await this.#run(root, missing);
+    const rootFingerprint = stored.get('root') as string;
+    const missing = this.#missingIn(stored, rootFingerprint, key);
+    if (missing.length > 0) await this.#run(rootFingerprint, missing);
     this.#value = key;
     clearInterval(this.#timer);
-    if (!this.#isClosed) this.#timer = setInterval(() => this.#renew(root, key), RENEW_MS).unref();
+    if (!this.#isClosed) this.#timer = setInterval(() => this.#renew(rootFingerprint, key), RENEW_MS).unref();
   }
 
   /** For as long as this process uses a key, no other takes its place unheard. */
-  #renew(root: string, key: string): void {
+  #renew(rootFingerprint: string, key: string): void {
     if (this.#connection.client.status !== 'ready') return;
     const renewing = async () => {
-      const stored = await this.#run(root);
-      if (stored.get('root') === root) {
-        const missing = this.#missingIn(stored, root, key);
-        if (missing.length > 0) await this.#run(root, missing);
+      const stored = await this.#run(rootFingerprint);
+      if (stored.get('root') === rootFingerprint) {
+        const missing = this.#missingIn(stored, rootFingerprint, key);
+        if (missing.length > 0) await this.#run(rootFingerprint, missing);
       } else if (!this.#isReplacedTold) {
         this.#isReplacedTold = true;
         this.#hooks.replaced(
@@ -171,13 +172,13 @@ export class ItemKey {
         );
       }
     };
-    renewing().catch(() => {}); // That Redis is away, or refuses, the commands tell.
+    renewing().catch(() => {}); // That Redis is away, or refuses, the commands tell; a later version is told at the next start.
   }
 
-  #missingIn(stored: ReadonlyMap<string, string>, root: string, key: string): string[] {
+  #missingIn(stored: ReadonlyMap<string, string>, rootFingerprint: string, key: string): string[] {
     const others = this.#secrets.filter((secret) => {
       const fingerprint = fingerprintOf(secret);
-      return fingerprint !== root && !stored.has(fingerprint);
+      return fingerprint !== rootFingerprint && !stored.has(fingerprint);
     });
     return others.flatMap((secret) => [fingerprintOf(secret), wrapped(secret, key)]);
   }
@@ -192,9 +193,9 @@ export class ItemKey {
     return undefined;
   }
 
-  async #run(root: string, fields: readonly string[] = []): Promise<ReadonlyMap<string, string>> {
+  async #run(rootIfNone: string, fields: readonly string[] = []): Promise<ReadonlyMap<string, string>> {
     const reply = await script
-      .run(this.#connection.client, [this.#storedAt, VERSION, root, ...fields])
+      .run(this.#connection.client, [this.#storedAt, VERSION, rootIfNone, ...fields])
       .catch((error) => {
         throw String(error).includes('WRONGTYPE') ? this.#unknown() : error;
       });
@@ -211,7 +212,7 @@ export class ItemKey {
 export const isKeyed = async (client: RedisClient, namespace: string): Promise<boolean> =>
   (await client.hget(itemKeyKey(namespace), 'root')) !== null;
 
-/** Bytes from a secret for one purpose: those for another purpose can't be told from them. */
+/** Bytes from a secret for one purpose. Who has them can't compute those for another purpose. */
 const derived = (secret: string, purpose: string): Buffer =>
   createHmac('sha256', secret).update(`intelligent-session ${purpose}`).digest();
 
@@ -219,7 +220,7 @@ const derived = (secret: string, purpose: string): Buffer =>
 export const itemKeyOf = (root: string | undefined): string | undefined =>
   root === undefined ? undefined : computedFrom(root);
 const computedFrom = (secret: string): string => derived(secret, 'namespace key').toString('base64url');
-/** Tells one secret from another, and is too short to be of use as one. */
+/** 48 bits: enough to tell one secret from another, too few to be of use as one. */
 const fingerprintOf = (secret: string): string =>
   derived(secret, 'namespace key fingerprint').toString('base64url').slice(0, 8);
 

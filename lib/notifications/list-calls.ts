@@ -43,7 +43,7 @@ export class ListCalls {
     this.#namespace = namespaceOf(redis, namespace);
     this.#lists = new RecipientLists(this.#namespace, this.#target.database);
     this.#itemKey = new ItemKey(availability, this.#namespace, options.itemSecret, {
-      settled: () => {},
+      loadEnded: () => {},
       // The next call reads it, and says what is wrong.
       replaced: () => this.#itemKey.forget(),
     });
@@ -88,21 +88,21 @@ export class ListCalls {
   /** The list of a recipient. Rejects where this process names users otherwise than the site does: nobody would read what it publishes. */
   async #listOf({ group, user }: Recipient): Promise<RecipientList> {
     if (group !== undefined) return this.#lists.group(group);
-    const { ifNone } = this.#itemKey;
+    const { keyIfNone } = this.#itemKey;
     // The site makes the key, since it may have none.
     await this.#itemKey.load({ makes: false });
     const { value } = this.#itemKey;
     if (value === undefined && performance.now() >= this.#alikeUntilMs) {
       const { client } = this.#target;
-      const differs = await (ifNone === undefined ? isKeyed : isShaped)(client, this.#namespace);
+      const differs = await (keyIfNone === undefined ? isKeyed : isShaped)(client, this.#namespace);
       if (differs)
         throw new OptionError(
-          `createNotifications(): option "itemSecret" is ${ifNone === undefined ? 'missing, and the site has one' : 'given, and the site has none'}: ` +
+          `createNotifications(): option "itemSecret" is ${keyIfNone === undefined ? 'missing, and the site has one' : 'given, and the site has none'}: ` +
             'nobody would read what is published to a user',
         );
       this.#alikeUntilMs = performance.now() + CHECK_HOLDS_MS;
     }
-    return this.#lists.subject(userSubject(user, value ?? ifNone));
+    return this.#lists.subject(userSubject(user, value ?? keyIfNone));
   }
 }
 

@@ -44,7 +44,7 @@ export function checkedUrl(text: string, option = 'option "redis"'): URL {
     );
   try {
     const url = new URL(text);
-    decodeURIComponent(url.username + url.password);
+    for (const encoded of [url.username, url.password]) decodeURIComponent(encoded); // each by itself: it throws where one has a lone %
     // A password with / or # or ? in it ends the host there, and its beginning would be looked up, and logged, as a host.
     if (!/^\/?\d*$/.test(url.pathname) || /@/.test(url.hash + [...url.searchParams.keys()].join('')))
       throw new TypeError('another form');

@@ -9,7 +9,10 @@ import { roleOptions } from './roles.js';
 import { anyCommand } from './run-script.js';
 import type { RedisTarget } from './target.js';
 
-/** Options of a caller's Cluster that our connections must not have, and what they have instead (see `overriddenOptions`). */
+/**
+ * Options of a caller's Cluster that our connections must not have, and what they have instead (see `overriddenOptions`): reads see what was
+ * written, commands keep their order, subscriptions hear every node, and key names are as we made them.
+ */
 const overriddenClusterOptions = {
   scaleReads: 'master',
   scripts: undefined,
@@ -20,10 +23,13 @@ const overriddenClusterOptions = {
   lazyConnect: false,
 } as const satisfies ClusterOptions;
 
-/** How often the Cluster's nodes are looked up where the caller has not set it: a connection that only subscribes learns of changes in no other way. */
+/**
+ * How often the Cluster's nodes are looked up where the caller has not set it. A connection that only subscribes learns of changes in no
+ * other way, so this is how long it may listen to a node that has left.
+ */
 const SLOTS_REFRESH_MS = 10_000;
 
-/** Opens a client of ours for the Cluster that a caller's client is connected to. */
+/** Opens a client of ours for the Cluster that a caller's client, of ioredis or node-redis, is connected to. */
 export function openCluster(given: Cluster, limitMs: number | undefined): RedisTarget {
   const settings = { ...roleOptions.commands, ...overriddenOptions, db: 0 };
   const { nodes, options } = nodesOf(given);
@@ -33,7 +39,8 @@ export function openCluster(given: Cluster, limitMs: number | undefined): RedisT
     slotsRefreshInterval: options.slotsRefreshInterval ?? SLOTS_REFRESH_MS,
     redisOptions: { ...options.redisOptions, ...settings },
     clusterRetryStrategy: settings.retryStrategy as (times: number) => number,
-    // ioredis connects to a node when it is first used. Without a queue it would refuse that first command, even its own check.
+    // ioredis connects to a node when it is first used. Without a queue it would refuse that first command, even
+    // the CLUSTER INFO of its own ready check. CommandLimit bounds how long a command waits there.
     enableOfflineQueue: true,
   });
   const limit = new CommandLimit(options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
@@ -41,7 +48,7 @@ export function openCluster(given: Cluster, limitMs: number | undefined): RedisT
     watchConnection(node, 'commands');
     limit.watch(node);
   });
-  return clusterTarget(client.on('error', () => {}));
+  return clusterTarget(client.on('error', () => {})); // each node's connection reports its own errors
 }
 
 /** The target of a Cluster: each node holds the keys of its slots, and nothing orders the work of two nodes. */
@@ -59,7 +66,8 @@ export function clusterTarget(client: Cluster): RedisTarget {
     address: () => 'a cluster',
     commandLine: () => '--redis <URL of a node> --cluster',
     masters: () => client.nodes('master'),
-    isWritable: () => true,
+    isWritable: () => true, // ioredis itself finds each slot's master, here and where a master has become a replica
+    // a script's keys have to be in one slot
     inCalls: (items, tagOf) => {
       const calls = new Map<string, (typeof items)[number][]>();
       for (const item of items) {
@@ -72,7 +80,8 @@ export function clusterTarget(client: Cluster): RedisTarget {
     },
     serverOf,
     callOnKey: (command, key, args) => anyCommand.run(client, [key, command, ...args]),
-    loadAtReady: () => {}, // nothing orders the work of two nodes, so a script's first call has no place to lose
+    // on one server a script is loaded beforehand, so that a NOSCRIPT lets no later call overtake the first; here nothing is in order anyway
+    loadAtReady: () => {},
     eachConnection: (act) => client.on('+node', act),
     connect: (role, key) => prepare(open(roleOptions[role], key), role),
     publisher: () => oneServer(open),
@@ -81,8 +90,9 @@ export function clusterTarget(client: Cluster): RedisTarget {
 }
 
 /**
- * A connection to one node of a Cluster, chosen anew whenever it is lost: publishing through one node keeps the order of
- * messages, a subscription belongs to one node, and a blocking command should keep nobody else waiting. `server` names the node.
+ * A connection of its own to one node of a Cluster: publishing through one node keeps the order of messages, a subscription belongs to one
+ * node, and a blocking command should keep nobody else waiting. The node is chosen anew whenever the connection is lost: the one that `server`
+ * names then (host:port), or, without it or where it is not known, any master.
  */
 function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => string): Redis {
   const client = new Redis({ ...cluster.options.redisOptions, ...settings, replyMapping: 'legacy', lazyConnect: true });
@@ -103,8 +113,8 @@ function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => st
   if (cluster.status === 'ready') start();
   else cluster.once('ready', start);
   // A node that has left the Cluster still answers, but messages published there reach nobody, and none from other nodes arrive. So
-  // at each refresh, and when the connection is ready, the node is looked for in the Cluster. A connection that is not ready yet
-  // can't be ended.
+  // at each refresh, and when the connection is ready, the node is looked for in the Cluster. One that is still connecting
+  // is not left: it would come back to the same node.
   const leaveNode = () => {
     const isOurs = ({ options }: Redis) => options.host === client.options.host && options.port === client.options.port;
     if (client.status === 'ready' && !cluster.nodes('all').some(isOurs)) client.disconnect(true);
@@ -115,6 +125,7 @@ function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => st
     client.on('end', () => cluster.off('refresh', leaveNode));
   }
   client.on('close', () => {
+    // a reader whose node has lost its slot leaves it by itself, after MOVED, and then has to know the new one
     if (server) cluster.refreshSlotsCache();
     choose();
   });

@@ -19,26 +19,29 @@ import { masterOfSentinels } from './sentinel.js';
 import type { RedisClient, RedisOption } from './client.js';
 import type { RedisTarget } from './target.js';
 
-/** Opens a client for commands. A command that has no answer after `limitMs` fails; without a limit it waits as long as the connection lives. */
+/**
+ * Opens a client for commands, and gives its target: that client, and how further connections to the same place are made. A command that
+ * has no answer after `limitMs` fails; without a limit it waits as long as the connection lives.
+ */
 export function openTarget(redis: RedisOption, limitMs?: number): RedisTarget {
   if (isCluster(redis)) return openCluster(redis, limitMs);
   const target = serverAt(connectionOf(redis));
-  // a caller's own limit wins
+  // a caller's own commandTimeout wins (openCluster() sees to that itself)
   if (limitMs !== undefined && target.options.commandTimeout === undefined)
     target.eachConnection((client) => new CommandLimit(limitMs).watch(client));
   return target;
 }
 
-/** The target of a client that is open. */
+/** The target of a client that somebody else has opened; nothing is connected. */
 export const targetOf = (client: RedisClient): RedisTarget =>
   isCluster(client) ? clusterTarget(client) : serverAt(optionsOfClient(client), client);
 
 function serverAt(connection: string | RedisOptions, client?: Redis): RedisTarget {
   if (typeof connection === 'object' && connection.sentinels?.length) return masterOfSentinels(connection, client);
-  return oneServer((settings) => connectServer(connection, settings), client);
+  return oneServer((roleSettings) => connectServer(connection, roleSettings), client);
 }
 
-/** How to connect where the option says, as things are now: a caller's client may change its own later. */
+/** How to connect where the option says. A client's options are copied now, since the caller may change them later. */
 function connectionOf(redis: Exclude<RedisOption, Cluster>): string | RedisOptions {
   if (typeof redis === 'string') return redis;
   if (isNodeRedis(redis)) return optionsOfNodeRedis(redis);
@@ -50,7 +53,8 @@ export function requireOneServer(redis: unknown, message: string): void {
   if (isCluster(redis)) throw new OptionError(message);
 }
 
-// Recognized by its properties, as in caller-options.ts.
+// By its properties and not by instanceof: the caller's ioredis may be another copy of the module. node-redis' cluster has `_options.rootNodes`;
+// nodesOf() reads the nodes of both.
 const isCluster = (redis: unknown): redis is Cluster =>
   typeof redis === 'object' &&
   redis !== null &&
@@ -59,7 +63,7 @@ const isCluster = (redis: unknown): redis is Cluster =>
 
 const isAnyClient = (redis: object): boolean => isNodeRedis(redis) || isClient(redis) || isCluster(redis);
 
-/** Throws an OptionError where the option does not say where Redis is. `owner` is whose option it is. */
+/** Throws an OptionError where the option does not say where Redis is. `owner` is the beginning of the message, as `intelligentSession()`. */
 export function checkRedis(redis: unknown, owner: string, name = 'redis'): asserts redis is RedisOption {
   const option = `${owner}: option "${name}"`;
   if (typeof redis === 'string') {
@@ -70,7 +74,7 @@ export function checkRedis(redis: unknown, owner: string, name = 'redis'): asser
   else if (typeof redis !== 'object' || redis === null || redis instanceof Promise || Array.isArray(redis))
     throw new OptionError(`${option} should be ${ACCEPTED_FORMS}; got ${describeValue(redis)}`);
   else if (isAnyClient(redis)) return;
-  // it behaves like a client, and has no connection
+  // a mock has a client's methods, and not the connection options by which isClient() knows one
   else if (typeof (redis as Redis).duplicate === 'function')
     throw new OptionError(
       `${option} is a client without a connection of its own (ioredis-mock?). Connections are made anew to the same place, so ` +
@@ -78,14 +82,15 @@ export function checkRedis(redis: unknown, owner: string, name = 'redis'): asser
     );
   else if (!CONNECTION_FIELDS.some((key) => key in redis))
     throw new OptionError(`${option} should be ${ACCEPTED_FORMS}; got an object that is none of them`);
-  // ioredis would send a name as well, and the refusal would end the process
+  // ioredis would send SELECT with a name, too, and Redis' error to it would be an unhandled rejection, which ends the process
   else if (!/^\d{1,9}$/.test(String((redis as RedisOptions).db ?? 0)))
     throw new OptionError(`${option}: a database has a number, and no name`);
 }
 
+/** An object with none of these was passed by mistake. */
 const CONNECTION_FIELDS = ['host', 'port', 'path', 'sentinels', 'db', 'username', 'password', 'tls'];
 
-/** The `keyPrefix` of a caller's client. Our connections have none, so it becomes part of our key names. */
+/** The `keyPrefix` of a caller's client, of options, or of a URL (`?keyPrefix=`). Our connections have none, so it becomes part of our key names. */
 export function keyPrefixOf(redis: RedisOption): string {
   const prefix = givenKeyPrefix(redis) ?? '';
   if (typeof prefix === 'string') return prefix;
@@ -95,10 +100,10 @@ export function keyPrefixOf(redis: RedisOption): string {
 function givenKeyPrefix(redis: RedisOption): unknown {
   if (typeof redis === 'string') return URL.canParse(redis) ? new URL(redis).searchParams.get('keyPrefix') : undefined;
   if (typeof redis !== 'object' || redis === null || isNodeRedis(redis)) return undefined;
-  return (isAnyClient(redis) ? (redis as Redis).options : (redis as RedisOptions)).keyPrefix;
+  return (isAnyClient(redis) ? (redis as Redis).options : (redis as RedisOptions))?.keyPrefix;
 }
 
-/** The prefix of every channel and key: the client's `keyPrefix`, then the namespace. */
+/** The prefix of every channel, and of every key but the session store's: the client's `keyPrefix`, then the namespace. */
 export function namespaceOf(redis: RedisOption, namespace: string): string {
   const keyPrefix = keyPrefixOf(redis);
   if (v.is(namespaceSchema, keyPrefix + namespace)) return keyPrefix + namespace;

@@ -8,13 +8,13 @@ const debug = createDebug('intelligent-session:sentinel');
 
 /** How long it may take to connect to a Sentinel. */
 const CONNECT_MS = 1000;
-/** The pause before the next Sentinel is tried, and the longer pause after all of them were tried. */
+/** The pause before the next Sentinel of the list is tried, and the longer pause at the end of the list. */
 const NEXT_SENTINEL_MS = 50;
 const NEXT_ROUND_MS = 500;
-/** How long other Sentinels may still give the old master's address. They learn of a failover within two seconds, by hello messages. */
+/** How long other Sentinels may still give the old master's address. They learn of a failover within two seconds, by hello messages; a busy one later. */
 const SENTINELS_LAG_MS = 5000;
 
-/** A client of ours, and the address (host:port, before natMap) that a Sentinel gave it last. */
+/** A client of ours, and the master's address (host:port, before natMap) that it connected to last. */
 interface Member {
   readonly client: Redis;
   address: string | undefined;
@@ -25,16 +25,17 @@ const watches: SentinelWatch[] = [];
 
 /**
  * Connects to the master that Sentinels name. As long as such clients are open, this process has one connection to one of the
- * Sentinels, and on `+switch-master` it reconnects every such client: a demoted master takes writes for some ten seconds more.
+ * Sentinels, and on `+switch-master` it reconnects every such client: an old master that comes back takes writes for some ten seconds, until
+ * Sentinels make it a replica, and then loses them. A client that asks for a replica is only connected: no failover makes it wrong.
  */
 export function connectBySentinel(options: RedisOptions & { replyMapping: 'legacy' }): Redis {
   if (options.role === 'slave') return new Redis(options);
   const { natMap } = options;
-  hidePasswords(options.sentinelPassword);
+  hidePasswords(options.sentinelPassword); // faultText() leaves it out of messages from now on
   const watch = SentinelWatch.of(options);
   const client: Redis = new Redis({
     ...options,
-    // ioredis calls this with every address that a Sentinel gives, and connects to the last one
+    // ioredis calls this once or more before it connects, and connects to the address of the last call; null is the address as it was given
     natMap: (given: string) => {
       member.address = watch.newestOf(given);
       const mapped = typeof natMap === 'function' ? natMap(member.address) : natMap?.[member.address];
@@ -52,6 +53,7 @@ class SentinelWatch {
   /** The last failover, which counts until all Sentinels should have heard of it. */
   #switched: { readonly from: string; readonly to: string; readonly untilMs: number } | undefined;
   #sentinel: Redis | undefined;
+  /** How many attempts there were since the start. */
   #tried = 0;
   #next: NodeJS.Timeout | undefined;
 
@@ -73,7 +75,7 @@ class SentinelWatch {
     const { client } = member;
     // the client may have been connecting to the old master when the failover was announced
     client.on('ready', () => {
-      if (member.address !== undefined && this.newestOf(member.address) !== member.address) client.stream.destroy();
+      if (member.address !== undefined && this.newestOf(member.address) !== member.address) leave(client);
     });
     client.once('end', () => {
       this.#members.delete(member);
@@ -111,8 +113,9 @@ class SentinelWatch {
       retryStrategy: () => null,
     });
     this.#sentinel = sentinel;
-    watchLiveness(sentinel);
+    watchLiveness(sentinel); // ends the connection of a Sentinel that is silent
     sentinel
+      // that no Sentinel answers, the clients themselves report
       .on('error', (error) => debug('%s:%s: %s', host, port, faultText(error)))
       .on('message', (_channel: string, text: string) => this.#hear(text))
       .on('ready', () => void this.#listen(sentinel))
@@ -124,7 +127,7 @@ class SentinelWatch {
       });
   }
 
-  /** Subscribes, and asks for the master in the same turn of the event loop: the answer covers any failover before the subscription. */
+  /** Asks for the master and subscribes in one write, so that no failover falls between; in this order, since a RESP2 subscriber may not ask. */
   async #listen(sentinel: Redis): Promise<void> {
     try {
       const { name } = this.#access;
@@ -148,10 +151,13 @@ class SentinelWatch {
     this.#moveTo(to);
   }
 
-  /** Ends the connections to other addresses. Their unanswered commands fail: what an old master confirms may be lost. */
+  /**
+   * Ends the connections to other addresses. Their unanswered commands fail, as roles.ts has it, and are not sent again: what an old master
+   * confirms may be lost. One that is still connecting is looked at when it is ready.
+   */
   #moveTo(master: string): void {
     for (const { client, address } of this.#members)
-      if (address !== master && (client.status === 'ready' || client.status === 'connect')) client.stream.destroy();
+      if (address !== master && (client.status === 'ready' || client.status === 'connect')) leave(client);
   }
 
   #close(): void {
@@ -165,7 +171,10 @@ class SentinelWatch {
   }
 }
 
-/** The options that clients of one watch have in common. */
+/** An old master may not answer any longer, so the connection is destroyed rather than ended; ioredis then connects again. */
+const leave = (client: Redis): void => void client.stream.destroy();
+
+/** The options that clients of one watch have in common. ioredis, too, takes `family` for Sentinels and master. */
 const accessOf = (options: RedisOptions) => ({
   sentinels: options.sentinels ?? [],
   name: options.name ?? '',

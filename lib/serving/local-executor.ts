@@ -106,7 +106,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     const clock = new ServerClock(this.#client, this.#target.sharesCalls && options.hasUsers === true);
     const onFault = (error: Error) => void this.emit('fault', error);
     this.itemKey = new ItemKey(this.#availability, this.namespace, options.itemSecret, {
-      settled: () => {},
+      loadEnded: () => {},
       replaced: onFault,
     });
     this.#dispatcher = new Dispatcher(this.#client, carrier, this.#outcomes, this.itemKey, maxWaitMs, clock);

@@ -108,7 +108,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     };
     this.#keysAvailability = transport === 'stream' ? sendingAvailability : new Availability(this.#keys, maxWaitMs);
     this.itemKey = new ItemKey(this.#keysAvailability, namespace, options.itemSecret, {
-      settled: () => this.#dispatcher.connectionChanged(),
+      loadEnded: () => this.#dispatcher.connectionChanged(),
       replaced: (error) => this.emit('fault', error),
     });
     const clock = new ServerClock(this.#keys, target.sharesCalls && options.hasUsers === true);

@@ -92,7 +92,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const shape = { ...this.#options, keysItems: combos.length > 0 };
     this.#shape = new SharedShape(this.#client, namespace, shape, (error) => this.#fault(error, 'shape'));
     this.#itemKey = new ItemKey({ client: this.#client }, namespace, itemSecret, {
-      settled: () => {},
+      loadEnded: () => {},
       replaced: (error) => this.#fault(error, 'item-key'),
     });
     this.#replies = new Replies(this.#client, (error) => this.#fault(error, 'reply'));

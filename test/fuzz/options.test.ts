@@ -118,6 +118,8 @@ describe('fuzz: options', () => {
         if (typeof (place as { disconnect?: unknown })?.disconnect === 'function')
           (place as { disconnect(): void }).disconnect();
       },
+      // together, user and password could be decoded
+      { examples: [['redis://u%:0er:s3cr3t%20x@127.0.0.1:6379/1', true, undefined]] },
     );
   });
 

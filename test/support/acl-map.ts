@@ -73,7 +73,6 @@ const BY_GROUP: Record<AclRole, Record<string, readonly string[]>> = {
   publisher: {
     connection: ['publisher', 'database'],
     messages: ['publisher', 'adder', 'database'],
-    'item-key': ['itemKey', 'clusterItemKey'],
     leases: ['adder'],
   },
 };

@@ -23,7 +23,7 @@ export const carry = {
     'pages carried': ['pfmerge'],
     gone: ['get', 'set', 'pttl'],
     activity: ['get', 'set', 'unlink'],
-    pages: ['get', 'pfadd', 'pfcount', 'unlink'],
+    pages: ['get', 'set', 'exists', 'pfadd', 'pfcount', 'unlink'],
     visited: ['filter', 'unlink'],
     'visited-items': ['get', 'unlink'],
     notified: ['filter', 'exists', 'unlink'],

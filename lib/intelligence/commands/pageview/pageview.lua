@@ -1,11 +1,11 @@
 -- Counts one page view, and reports on the visitor's page views so far (white paper, "Activity Pattern Monitoring").
--- keys     activity, pages, visited, visited-items, gone; where message.all is set, all keys of a subject
--- message  item: the page as bloom_add() takes it; page: the page as it is stored, where that is another text; token: the dedup token of the
+-- keys     activity, pages, visited, visited-items, gone; where message.all is set, all keys of a subject, `own` among them
+-- message  item: the page as bloom_add() takes it; page: the page as it is stored, where `item` is not that text; token: the dedup token of the
 --          request (was_counted()); isAnonymous: is this an anonymous visitor, whose pages may be carried to a user later; again: was this
---          message sent before, in a call that got no answer; all: were all keys given
+--          message sent before, in a call that got no answer; all: were all keys given; isUser: is the subject a user
 -- Answer   the report as JSON. If the lost call has counted the view, the report is of that view; it then says that the page was new
 --          only if every page of the visitor was.
-local tails = {} -- what a report says after its two numbers; few of all that there can be, so each is written once a call of the script
+local tails = {} -- what a report says after its two numbers. Of the 256 that there can be few occur, so they are kept for this call of the script
 local function tail_of(is_fresh, is_new, minutes)
   local key = minutes + (is_fresh and 64 or 0) + (is_new and 128 or 0)
   local tail = tails[key]
@@ -25,15 +25,19 @@ local function report(activity, is_fresh, minutes)
 end
 
 local function report_of_lost_call(activity, minute)
-  -- the lost call has set this minute's bit, so it is set even where no earlier view was in this minute; a first view had no bit before it
+  -- The lost call has set this minute's bit. So the report may say `activityThisMinute` though no earlier view was in this minute, which is
+  -- accepted; of a first view it is known that none was.
   local minutes = activity.views > 1 and ring_fits(activity) and last_six_minutes(activity, minute) or 0
   return report(activity, activity.unique_pages == activity.views, minutes)
 end
 
-local activity = unpack_activity('') -- one table for all page views of a call, since each takes it anew
+local activity = unpack_activity('') -- one table for all page views of a call: read_activity() fills it anew for each
+-- KEPT (script.ts) names all keys that live as long as the subject.
 local MADE = { 'activity', 'pages', 'visited', 'visited-items' } -- the keys that a page view makes
 
--- Reads the activity. Is all that is kept to be renewed? It is where it would expire before the session. A new subject's expiries are not known.
+-- Reads the activity. Are the expiries of all keys to be renewed? They are where one may end before the session (activity.expires is the Unix
+-- time, in seconds, at which the first one does; one second is for rounding), and where there is no activity yet: other commands may have
+-- made keys.
 local function read_due(keys, message)
   read_activity(activity, redis.call('GET', keys.activity) or '')
   return activity.is_new or activity.expires - clock() < message.ttl / 1000 + 1
@@ -41,12 +45,13 @@ end
 needs_all_keys['pageview'] = read_due
 
 commands['pageview'] = function(keys, message)
-  -- All types are known before the first write, so that a key of another type leaves everything as it was.
+  -- The types of activity, filter and HyperLogLog are known before the first write, so that a key of another type leaves everything as it was;
+  -- note_item() leaves alone what is no list.
   local is_due = message.all and read_due(keys, message) -- else needs_all_keys has read the activity, and found that nothing is due
   local now = clock()
   -- A session with activity was not destroyed, so `gone` need not be read. A user may have activity again after an erasure.
   if activity.is_new or message.isUser then
-    local ended, to = has_ended(keys.gone, message)
+    local ended, to = has_ended(keys.gone, message) -- 'gone', or 'moved' and the user's subject
     if ended then return nil, ended, to end
   end
   if not activity.is_new and was_counted(activity, message.token) then
@@ -58,11 +63,14 @@ commands['pageview'] = function(keys, message)
   local adds_to_unique = redis.call('PFADD', keys.pages, page) == 1 -- raises an error before anything is written where the key is no HyperLogLog
   local is_fresh = bloom_add(keys.visited, message.item, had_filter) == 1
 
+  -- was the list made just now?
   local is_first_item = message.isAnonymous and is_fresh and note_item(keys['visited-items'], page)
 
   local minute = math.floor(now / 60)
   local today = math.floor(minute / MINUTES_A_DAY)
-  -- One of the keys that a page view makes may be new, which then has no expiry.
+  -- One of the keys that a page view makes may be new, and without an expiry: the filter or the list was made just now; or an earlier view of
+  -- this page failed between PFADD and the filter, and left the HyperLogLog so (then the page is in it, and not in the filter); or the
+  -- HyperLogLog was lost and made anew, so that its count has not grown.
   local some_new = not had_filter or is_first_item or (is_fresh and not adds_to_unique)
   if adds_to_unique or activity.is_new then
     local unique_pages = redis.call('PFCOUNT', keys.pages)
@@ -74,20 +82,21 @@ commands['pageview'] = function(keys, message)
   if is_due then activity.expires = now + math.floor(kept_for(message.ttl) / 1000) end
   local head = pack_head(activity, message.token)
 
-  if opened == 'unchanged' then
+  if opened == 'unchanged' then -- the ring had today's slot already
     redis.call('SETRANGE', keys.activity, 0, head)
   else
     -- SET stores the string at its exact size: a string that grows by SETRANGE takes up to twice as much memory
     redis.call('SET', keys.activity, head .. activity.data:sub(HEAD_BYTES + 1), 'KEEPTTL')
   end
   local minutes = last_six_minutes(activity, minute)
+  -- a clock that was put back may be at a day that the ring no longer has
   if minutes % 2 == 0 and activity.last_day - today < SLOTS then
     redis.call('SETBIT', keys.activity, slot_of(activity, today) * 8 + minute % MINUTES_A_DAY, 1)
   end
   if is_due or some_new then
     local keep_ms = kept_for(message.ttl)
     for _, name in ipairs(is_due and KEPT or MADE) do lengthen(keys[name], keep_ms) end
-    if is_due then keep_own(keys.own, keep_ms, keep_ms) end
+    if is_due then keep_own(keys.own, keep_ms, keep_ms) end -- those that would live for less, for so long
   end
   if message.waits then return report(activity, is_fresh, minutes) end
 end
