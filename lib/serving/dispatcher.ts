@@ -61,10 +61,15 @@ export class Dispatcher {
 
   send(command: string, sid: string, payload: unknown, options: SendOptions): void {
     checkRequest('send', command, sid, options);
-    const keyed = this.#keyed(command, sid, payload);
     const { ttlSeconds, isAnonymous = false } = options;
-    const rest = { command, sid, ttlSeconds, isAnonymous, ...this.#sentNow(sid, isAnonymous) };
-    this.#send(rest, () => ({ ...rest, payload: keyed().text }));
+    const sentMs = this.#sentNow(sid, isAnonymous);
+    const message = ({ text }: KeyedText) => ({ command, sid, payload: text, ttlSeconds, isAnonymous, sentMs });
+    if (!this.itemKey.isKnown) {
+      const keyed = this.#keyedLater(command, sid, payload);
+      return this.#send(command, sid, () => message(keyed()));
+    }
+    const made = message(this.#keyed(command, sid, payload));
+    this.#send(command, sid, () => made);
   }
 
   ask(
@@ -74,37 +79,41 @@ export class Dispatcher {
     options: SendOptions & { readonly timeoutMs: number },
   ): Promise<Answer> {
     checkRequest('ask', command, sid, options);
-    const keyed = this.#keyed(command, sid, payload);
     const { ttlSeconds, timeoutMs, isAnonymous = false } = options;
-    const rest = { command, sid, ttlSeconds, timeoutMs, isAnonymous, ...this.#sentNow(sid, isAnonymous) };
-    const asked = this.#ask(rest, () => ({ ...rest, payload: keyed().text }));
-    if (this.itemKey.isKnown && !keyed().readAnswer) return asked;
-    return asked.then((answer) => {
-      const { readAnswer } = answer.answered ? keyed() : {};
-      return answer.answered && readAnswer ? { answered: true, data: readAnswer(answer.data) } : answer;
-    });
+    const sentMs = this.#sentNow(sid, isAnonymous);
+    const rest = { command, sid, ttlSeconds, timeoutMs, isAnonymous, sentMs };
+    const question = ({ text }: KeyedText) => ({ ...rest, payload: text });
+    if (!this.itemKey.isKnown) {
+      const keyed = this.#keyedLater(command, sid, payload);
+      const asked = this.#ask(command, sid, () => question(keyed()));
+      return asked.then((answer) => (answer.answered ? readBy(keyed(), answer) : answer));
+    }
+    const keyed = this.#keyed(command, sid, payload);
+    const made = question(keyed);
+    const asked = this.#ask(command, sid, () => made);
+    return keyed.readAnswer ? asked.then((answer) => readBy(keyed, answer)) : asked;
   }
 
-  /** What is sent in a payload's place. Its pages are keyed at once where the key is known, and else when it leaves. */
-  #keyed(command: string, sid: string, payload: unknown): () => KeyedText {
-    const key = (given: unknown): KeyedText => {
-      const { payload: keyed, readAnswer } = keyItems(this.itemKey.value, command, sid, given);
-      return { text: formatPayload(keyed), readAnswer };
-    };
+  /** What is sent in a payload's place: its pages are keyed. */
+  #keyed(command: string, sid: string, payload: unknown): KeyedText {
+    const { payload: keyed, readAnswer } = keyItems(this.itemKey.value, command, sid, payload);
+    return { text: formatPayload(keyed), readAnswer };
+  }
+
+  /** The same where the key is not known yet, for when it is. What the caller changes later is not sent; a wrong payload is an error at once. */
+  #keyedLater(command: string, sid: string, payload: unknown): () => KeyedText {
+    const text = formatPayload(payload);
     let keyed: KeyedText | undefined;
-    if (this.itemKey.isKnown) keyed = key(payload);
-    // What the caller changes later is not sent; and a wrong payload is the caller's error.
-    const text = keyed ? '' : formatPayload(payload);
     return () => {
-      keyed ??= key(typeof payload === 'string' ? text : JSON.parse(text));
+      keyed ??= this.#keyed(command, sid, typeof payload === 'string' ? text : JSON.parse(text));
       return keyed;
     };
   }
 
   /** The time of sending. A user goes on after an erasure of their data: by this time the worker tells messages from before it and after it. */
-  #sentNow(sid: string, isAnonymous: boolean): Pick<Message, 'sentMs'> {
+  #sentNow(sid: string, isAnonymous: boolean): number | undefined {
     const sentMs = isAnonymous || isUserSubject(sid) ? this.clock.atLeastMs : undefined;
-    return sentMs === undefined ? {} : { sentMs: Math.max(Math.floor(sentMs), this.#erasedMs.get(sid) ?? 0) };
+    return sentMs === undefined ? undefined : Math.max(Math.floor(sentMs), this.#erasedMs.get(sid) ?? 0);
   }
 
   /**
@@ -115,7 +124,7 @@ export class Dispatcher {
     this.#erasedMs.set(sid, Math.floor(shownMs) + 1);
   }
 
-  #send({ command, sid }: Addressed, message: () => Message): void {
+  #send(command: string, sid: string, message: () => Message): void {
     if (!isSendable(sid)) return void this.outcomes.unsendable(command);
     const request = this.#withoutWaiter(command, message);
     // Where another request is held, this one goes behind it, so that a session's messages keep their order.
@@ -123,19 +132,19 @@ export class Dispatcher {
     else this.#held.add(request);
   }
 
-  #ask({ command, sid }: Addressed, question: () => Question): Promise<Answer> {
+  #ask(command: string, sid: string, question: () => Question): Promise<Answer> {
     if (!isSendable(sid)) return Promise.resolve(this.outcomes.unsendable(command));
     if (this.#isClosing) return Promise.resolve(this.outcomes.unanswered(command, 'closed'));
     if (this.carrier.canAsk()) return new Promise((resolve) => this.carrier.ask(question(), resolve));
     if (this.carrier.isConnecting())
       return new Promise((resolve) => this.#held.add(this.#withWaiter(command, question, resolve)));
-    if (!isRead(command)) this.#send({ command, sid }, question);
+    if (!isRead(command)) this.#send(command, sid, question);
     return Promise.resolve(this.outcomes.unanswered(command, 'redis'));
   }
 
   /** Sends a message whose answer nobody waits for any longer, if its command writes: a command that only reads would be of no use. */
   sendUnlessRead(message: Message): void {
-    if (!isRead(message.command) && !this.#isClosing) this.#send(message, () => message);
+    if (!isRead(message.command) && !this.#isClosing) this.#send(message.command, message.sid, () => message);
   }
 
   /** To be called when what the carrier can do has changed. */
@@ -204,7 +213,9 @@ interface KeyedText {
   readonly readAnswer: ((data: unknown) => unknown) | undefined;
 }
 
-type Addressed = Pick<Message, 'command' | 'sid'>;
+/** An answer in the words of who asked. */
+const readBy = ({ readAnswer }: KeyedText, answer: Answer): Answer =>
+  answer.answered && readAnswer ? { answered: true, data: readAnswer(answer.data) } : answer;
 
 /** Makes a message that was held. One that is too large when its pages are keyed fails. */
 function withMade<T>(make: () => T, fail: HeldRequest['fail'], use: (made: T) => void): void {

@@ -27,35 +27,37 @@ end
 local first, places
 local keys = setmetatable({}, { __index = function(_, name) return KEYS[first + places[name]] end })
 
--- Does the message's command need all keys of its subject? That is asked before the message is taken off its stream: if the reply is lost,
--- nobody has worked on it, and it is still there. (What is taken and goes on in a later call, as 'part', is sent without its entry.) If the
--- question fails, since a key is of another type, all keys are asked for, and then the command itself raises the error.
-local function lacks_keys(message)
-  local needs_all = not message.all and needs_all_keys[message.command]
-  if not needs_all then return false end
-  first, places = message.key, key_places[message.command]
-  local done, needed = pcall(needs_all, keys, message)
-  return not done or needed
+-- Works on one message. Whether its command needs all keys of its subject is asked before it is taken off its stream: if the reply is lost,
+-- nobody has worked on it, and it is still there. (What is taken and goes on in a later call, as 'part', is sent without its entry.)
+local step -- which of these steps an error has ended
+local function work_on(message)
+  local command = message.command
+  first, places = message.key, key_places[command]
+  local needs_all = not message.all and needs_all_keys[command]
+  if needs_all and needs_all(keys, message) then return nil, 'all-keys' end
+  step = 'take'
+  if not take(message) then return nil, 'duplicate' end
+  step = 'command'
+  -- a command returns its answer; or a text or nothing, an outcome, and the outcome's detail (prelude.lua)
+  return commands[command](keys, message)
 end
 
 for n, message in ipairs(messages) do
   if some_unfinished and unfinished[tag_of(message)] then
     reply[n] = { 'not-begun' }
-  elseif lacks_keys(message) then
-    reply[n] = { 'all-keys' }
-    unfinished[tag_of(message)], some_unfinished = true, true
-  elseif not take(message) then
-    reply[n] = { 'duplicate' }
   else
-    bloom_failing = false
-    first, places = message.key, key_places[message.command]
-    -- a command returns its answer; or a text or nothing, an outcome, and the outcome's detail (prelude.lua)
-    local done, answer, outcome, detail = pcall(commands[message.command], keys, message)
+    bloom_failing, step = false, 'ask'
+    local done, answer, outcome, detail = pcall(work_on, message)
+    if not done and step == 'take' then error(answer) end -- nothing can be taken off that stream: the call fails
+    if not done and step == 'ask' then done, outcome = true, 'all-keys' end -- with all keys the command itself raises the error
     if not done then
       local newer = type(answer) == 'table' and answer.version -- what is stored is of a later version
       local why = newer or (type(answer) == 'table' and answer.err) or tostring(answer)
       reply[n] = { 'failed', newer and 'version' or (bloom_failing and 'bloom' or 'redis'), why }
       refuse(message)
+    elseif outcome == 'all-keys' then
+      reply[n] = { outcome }
+      unfinished[tag_of(message)], some_unfinished = true, true
     elseif outcome == 'part' then
       reply[n] = { outcome, detail, answer }
       unfinished[tag_of(message)], some_unfinished = true, true
