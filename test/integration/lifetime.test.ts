@@ -3,7 +3,13 @@ import express from 'express';
 import session from 'express-session';
 import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
-import { createWorker, type IntelligentSessionOptions, intelligentSession, type Worker } from '../../lib/index.js';
+import {
+  type CommandRequest,
+  createWorker,
+  type IntelligentSessionOptions,
+  intelligentSession,
+  type Worker,
+} from '../../lib/index.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { goneKey, streamKey } from '../../lib/redis/keys.js';
 import { partitionOf } from '../../lib/transport/protocol.js';
@@ -220,7 +226,7 @@ describe('what is known of a session', () => {
     ['embedded', undefined],
   ] as const)
     it(`is renewed by a page view before what was asked behind it, and the view counts once (${how})`, async () => {
-      const commands = { count: () => viewsOf(client, '', 'sid') };
+      const commands = { count: ({ redis: own }: CommandRequest) => viewsOf(own, '', 'sid') };
       if (transport) await worker({ ...transport, commands });
       const layer = transport
         ? serving(transport)
