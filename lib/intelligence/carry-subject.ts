@@ -34,7 +34,7 @@ export class SubjectCarrier {
     readonly namespace: string,
     command: CarryCommand,
   ) {
-    const [setAside = '', takeOver = ''] = luaFiles(command);
+    const [setAside = '', ...takeOver] = luaFiles(command);
     this.#names = keysOf(command);
     this.#ownKeys = new OwnKeyCarrier(target, context, namespace);
     this.#setAside = new Script(loadScript(setAside), SET_ASIDE.length, true);

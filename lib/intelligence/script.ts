@@ -1,8 +1,9 @@
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
-import type { CommandContext } from './command/descriptor.js';
+import type { CommandContext, CommandDescriptor } from './command/descriptor.js';
 import { OWN_KEYS_LUA } from './own-key-script.js';
 import { descriptors, keptKeys, keysOf, luaFiles } from './commands.js';
+import { pageview } from './commands/pageview/index.js';
 
 /** For each message its answer, or its outcome with details; behind them come notes on the call (loop.lua). */
 export type ScriptReply = (string | [outcome: string, ...rest: (string | number)[]])[];
@@ -19,7 +20,12 @@ export const TO_CALLER = part('to-caller');
 /** The one script that carries out messages: the Bloom filter's Lua, every command's, an ending, and the loop over the messages. */
 export function commandScript({ bloom, activityDays }: ScriptContext, ending: string): Script<ScriptReply> {
   const scripted = descriptors.filter((command) => !('read' in command) && !('from' in command));
-  const places = scripted.map((command) => `['${command.name}']={${placesOf(keysOf(command))}}`);
+  // Each call of the script runs all of its lines, so what not every call needs stands in functions. A page view is nearly always there.
+  const others = scripted.filter((command) => command !== pageview);
+  const linesOf = (command: CommandDescriptor): string[] => [
+    `key_places['${command.name}']={${placesOf(keysOf(command))}}`,
+    ...luaFiles(command).map(loadScript),
+  ];
   return new Script(
     [
       part('prelude'),
@@ -28,8 +34,9 @@ export function commandScript({ bloom, activityDays }: ScriptContext, ending: st
       part('lists'),
       `local KEPT, ACTIVITY_DAYS = ${quoted(keptKeys)}, ${activityDays}`,
       loadScript(OWN_KEYS_LUA),
-      ...scripted.flatMap(luaFiles).map(loadScript),
-      `local key_places = {${places.join(',')}}`,
+      'local key_places, load_command = {}, {}',
+      ...linesOf(pageview),
+      ...others.flatMap((command) => [`load_command['${command.name}'] = function()`, ...linesOf(command), 'end']),
       ending,
       part('loop'),
     ].join('\n'),
@@ -40,7 +47,7 @@ export function commandScript({ bloom, activityDays }: ScriptContext, ending: st
 export function ownScript<Reply>(
   { bloom, activityDays }: ScriptContext,
   names: readonly string[],
-  lua: string,
+  files: readonly string[],
 ): Script<Reply> {
   return new Script(
     [
@@ -48,7 +55,7 @@ export function ownScript<Reply>(
       bloom.lua,
       `local KEPT, NAMES, ACTIVITY_DAYS = ${quoted(keptKeys)}, ${quoted(names)}, ${activityDays}`,
       loadScript('lib/intelligence/commands/pageview/activity-ring.lua'),
-      loadScript(lua),
+      ...files.map(loadScript),
     ].join('\n'),
     1,
     true,

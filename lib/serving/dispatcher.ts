@@ -81,8 +81,9 @@ export class Dispatcher {
     checkRequest('ask', command, sid, options);
     const { ttlSeconds, timeoutMs, isAnonymous = false } = options;
     const sentMs = this.#sentNow(sid, isAnonymous);
-    const rest = { command, sid, ttlSeconds, timeoutMs, isAnonymous, sentMs };
-    const question = ({ text }: KeyedText) => ({ ...rest, payload: text });
+    const question = ({ text }: KeyedText) => {
+      return { command, sid, payload: text, ttlSeconds, timeoutMs, isAnonymous, sentMs };
+    };
     if (!this.itemKey.isKnown) {
       const keyed = this.#keyedLater(command, sid, payload);
       const asked = this.#ask(command, sid, () => question(keyed()));

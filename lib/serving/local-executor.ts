@@ -185,7 +185,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
 
   #take(message: Message, sender: ConstructorParameters<typeof LocalTask>[2]): LocalTask {
     const ttlSeconds = boundedTtl(message.ttlSeconds);
-    const task = new LocalTask({ ...message, ttlSeconds }, this.#ids.next(), sender);
+    const bounded = ttlSeconds === message.ttlSeconds ? message : { ...message, ttlSeconds };
+    const task = new LocalTask(bounded, this.#ids.next(), sender);
     if (this.#gathered.length === 0) setImmediate(() => this.#flush());
     this.#gathered.push(task);
     return task;

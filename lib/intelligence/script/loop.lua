@@ -1,6 +1,6 @@
 -- The script's main part: works on messages in their order. A message whose command raises an error does not end the others.
 -- The script defines before these lines: `messages`, `commands` and `needs_all_keys` (prelude.lua); the Bloom filter's functions, which count in
--- `bloom_refused` what full filters did not take; `bloom_failing` (bloom-faults.lua); `key_places`, by a command's name where in its message's
+-- `bloom_refused` what full filters did not take; `load_command`, by the name of a command that is not there yet a function that defines it; `bloom_failing` (bloom-faults.lua); `key_places`, by a command's name where in its message's
 -- part of KEYS each key stands, counted from 0, by the key's name (the keys that it always has come first); and the functions of an ending,
 -- which say what becomes of answers (to-caller.lua, or acknowledge-and-push.lua):
 --   take(message)             takes the message off its stream, if it comes from one: false where somebody else has done so
@@ -32,6 +32,7 @@ local keys = setmetatable({}, { __index = function(_, name) return KEYS[first + 
 local step -- which of these steps an error has ended
 local function work_on(message)
   local command = message.command
+  if not commands[command] then load_command[command]() end
   first, places = message.key, key_places[command]
   local needs_all = not message.all and needs_all_keys[command]
   if needs_all and needs_all(keys, message) then return nil, 'all-keys' end

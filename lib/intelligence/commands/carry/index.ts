@@ -30,7 +30,7 @@ export const carry = {
     'notified-items': ['get', 'unlink'],
   },
   usesInCluster: { merged: ['zscore', 'zadd', 'zremrangebyscore', 'pttl', 'pexpire'] },
-  lua: ['set-aside.lua', 'take-over.lua'],
+  lua: ['set-aside.lua', 'join-activity.lua', 'take-over.lua'],
   items: 'none',
   from(user, anonymous) {
     if (isUserSubject(user) && !isUserSubject(anonymous)) return anonymous;

@@ -4,7 +4,8 @@
 --          the hash with the names of the application's keys (own-keys.lua)
 -- Answer   a JSON object (index.ts, "Explained"); `days` are pairs of the day since 1970 and of the number of its minutes with a page view
 commands['explain'] = function(keys, message)
-  local activity = unpack_activity(redis.call('GET', keys.activity) or '')
+  local activity = new_activity()
+  read_activity(activity, redis.call('GET', keys.activity) or '')
   local days = {}
   -- a ring of another number of days, made before that option changed, is not read
   if not activity.is_new and ring_fits(activity) then

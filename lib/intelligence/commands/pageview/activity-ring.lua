@@ -12,16 +12,18 @@ local HEAD_BYTES = TOKENS_OFFSET + MAX_TOKENS * TOKEN_BYTES
 -- a token begins with a hash of the sender; the rest is the number that the sender gave the request, or no number (dedup-token.ts)
 local SENDER_BYTES = 5
 local DAY_BYTES, MINUTES_A_DAY = 180, 1440
-local EMPTY_HEAD, EMPTY_DAY = ('\0'):rep(HEAD_BYTES), ('\0'):rep(DAY_BYTES)
 -- how many days the ring has: one more than are kept, since so many times 24 hours begin and end in the middle of a day
 local SLOTS = ACTIVITY_DAYS + 1
+
+-- Gives the bytes of so many days without a view.
+local function empty_days(days) return ('\0'):rep(days * DAY_BYTES) end
 
 -- Reads the string into `activity`, a table. Raises an error where the string is something else, or where a later version has written it
 -- (loop.lua recognizes that by the field `version`).
 local function read_activity(activity, data)
   activity.is_new = #data == 0
   if activity.is_new then
-    activity.data, activity.views, activity.unique_pages, activity.expires = EMPTY_HEAD, 0, 0, 0
+    activity.data, activity.views, activity.unique_pages, activity.expires = ('\0'):rep(HEAD_BYTES), 0, 0, 0
     return
   end
   if data:byte(1) ~= ACTIVITY_VERSION then error({ version = 'the activity' }) end
@@ -31,11 +33,9 @@ local function read_activity(activity, data)
   _, activity.first_day, activity.last_day, activity.views, activity.unique_pages, activity.expires = struct.unpack(HEAD_FORMAT, data)
 end
 
--- Reads the string into a new table.
-local function unpack_activity(data)
-  local activity = { data = '', first_day = 0, last_day = 0, views = 0, unique_pages = 0, expires = 0, is_new = false }
-  read_activity(activity, data)
-  return activity
+-- Gives a table that read_activity() may fill.
+local function new_activity()
+  return { data = '', first_day = 0, last_day = 0, views = 0, unique_pages = 0, expires = 0, is_new = false }
 end
 
 -- Gives the head as bytes, with `tokens` before the tokens that it had; the oldest ones are left out.
@@ -114,67 +114,16 @@ end
 local function open_day(activity, day)
   local first_day, last_day = activity.first_day, activity.last_day
   if activity.is_new or day < first_day or day - last_day >= SLOTS or not ring_fits(activity) then
-    activity.first_day, activity.last_day, activity.data = day, day, activity.data:sub(1, HEAD_BYTES) .. EMPTY_DAY
+    activity.first_day, activity.last_day, activity.data = day, day, activity.data:sub(1, HEAD_BYTES) .. empty_days(1)
     return 'reset'
   end
   if day <= last_day then return 'unchanged' end
   -- the slots of the days since the last one are emptied: first those up to the ring's end, then those from its beginning
   local data, days, slot = activity.data, day - last_day, slot_of(activity, last_day + 1)
   local here = math.min(days, SLOTS - (slot - HEAD_BYTES) / DAY_BYTES)
-  data = data:sub(1, slot) .. EMPTY_DAY:rep(here) .. data:sub(slot + here * DAY_BYTES + 1)
+  data = data:sub(1, slot) .. empty_days(here) .. data:sub(slot + here * DAY_BYTES + 1)
   local rest = days - here
-  if rest > 0 then data = data:sub(1, HEAD_BYTES) .. EMPTY_DAY:rep(rest) .. data:sub(HEAD_BYTES + rest * DAY_BYTES + 1) end
+  if rest > 0 then data = data:sub(1, HEAD_BYTES) .. empty_days(rest) .. data:sub(HEAD_BYTES + rest * DAY_BYTES + 1) end
   activity.data, activity.last_day = data, day
   return 'extended'
-end
-
--- Gives the bytes of a day, or nil where the ring has no view on that day.
-local function day_of(activity, day)
-  if activity.is_new or not ring_fits(activity) or day < activity.first_day or day > activity.last_day then return nil end
-  if activity.last_day - day >= SLOTS then return nil end
-  local at = slot_of(activity, day)
-  local bits = activity.data:sub(at + 1, at + DAY_BYTES)
-  return bits ~= EMPTY_DAY and bits or nil
-end
-
--- Gives the bytes of a day with the views of both; nil where both are nil.
-local function both_days(one, other)
-  if not one or not other or one == other then return one or other end
-  local bytes, more = { one:byte(1, DAY_BYTES) }, { other:byte(1, DAY_BYTES) }
-  for i = 1, DAY_BYTES do bytes[i] = string.char(bit.bor(bytes[i], more[i])) end
-  return table.concat(bytes)
-end
-
--- The functions from here on join the activities of two subjects: an anonymous visitor's is carried to the user as whom they have logged in
--- (commands/carry). This one adds the views and days of `other` to `activity`. Its field `ring` then has all days of both, as far as there are slots.
-local function join_activity(activity, other)
-  activity.views = activity.views + other.views
-  local from, to
-  for _, one in ipairs({ activity, other }) do
-    if not one.is_new then
-      from, to = math.min(from or one.first_day, one.first_day), math.max(to or one.last_day, one.last_day)
-    end
-  end
-  from = math.max(from, to - SLOTS + 1)
-  local days = {}
-  for day = from, to do
-    days[#days + 1] = both_days(day_of(activity, day), day_of(other, day)) or EMPTY_DAY
-  end
-  activity.first_day, activity.last_day, activity.ring = from, to, table.concat(days)
-end
-
--- Gives the dedup tokens of two activities by turns, the newest first, as many as the head has room for.
-local function joined_tokens(one, other)
-  local tokens, is_there = {}, { [('\0'):rep(TOKEN_BYTES)] = true }
-  for i = 0, MAX_TOKENS - 1 do
-    for _, activity in ipairs({ other, one }) do
-      local at = TOKENS_OFFSET + i * TOKEN_BYTES
-      local token = activity.data:sub(at + 1, at + TOKEN_BYTES)
-      if #tokens < MAX_TOKENS and not is_there[token] then
-        is_there[token] = true
-        tokens[#tokens + 1] = token
-      end
-    end
-  end
-  return table.concat(tokens) .. ('\0'):rep((MAX_TOKENS - #tokens) * TOKEN_BYTES)
 end

@@ -31,7 +31,7 @@ local function report_of_lost_call(activity, minute)
   return report(activity, activity.unique_pages == activity.views, minutes)
 end
 
-local activity = unpack_activity('') -- one table for all page views of a call: read_activity() fills it anew for each
+local activity = new_activity() -- one table for all page views of a call: read_activity() fills it anew for each
 -- KEPT (script.ts) names all keys that live as long as the subject.
 local MADE = { 'activity', 'pages', 'visited', 'visited-items' } -- the keys that a page view makes
 
