@@ -33,8 +33,8 @@ export function subjectsTables(): Record<string, string> {
         ),
         ofBoth('the same, with `itemSecret`', carrying('one Redis, itemSecret')),
         ofBoth('the same, in a Cluster of three masters', carrying(cluster)),
-        ofBoth('commands for it, each waited for: one Redis', commands('one Redis')),
-        ofBoth('the same, in a Cluster', commands(cluster)),
+        ofBoth('commands for it, in two round trips: one Redis', commands('one Redis')),
+        ofBoth('the same in a Cluster, in three round trips', commands(cluster)),
         ofBoth(
           'memory of an anonymous visitor with 100 pages, kB; with `itemSecret`',
           memory('anonymous, 100 pages: bytes'),
