@@ -78,7 +78,11 @@ describe('a publication whose promise resolved', () => {
 describe('durable', () => {
   const withReplica = async (
     act: (given: { notifications: Notifications; master: Redis; replica: number }) => Promise<void>,
-    { server = 'redis-7.0', replicas = 1 }: { server?: Flavour['server']; replicas?: number } = {},
+    {
+      server = 'redis-7.0',
+      replicas = 1,
+      timeoutMs = 700,
+    }: { server?: Flavour['server']; replicas?: number; timeoutMs?: number } = {},
   ) => {
     const folder = mkdtempSync(join(tmpdir(), 'durable-'));
     const args = ['--repl-diskless-sync-delay', '0', '--dir', folder];
@@ -89,7 +93,7 @@ describe('durable', () => {
       args: [...args, '--dbfilename', 'replica.rdb', '--replicaof', '127.0.0.1', String(redis.port)],
     });
     const master = new Redis(redis.url);
-    const notifications = createNotifications({ redis: redis.url, durable: { timeoutMs: 700, replicas } });
+    const notifications = createNotifications({ redis: redis.url, durable: { timeoutMs, replicas } });
     try {
       await master.set('written', 'once');
       await until('the replica has what was written', async () => (await master.wait(1, 100)) === 1);
@@ -109,7 +113,14 @@ describe('durable', () => {
       const { server } = flavour;
       await withReplica(
         async ({ notifications, master, replica }) => {
-          expect(await notifications.publish(GROUP, { id: 'before', title: 'x' })).to.equal('before');
+          // on a busy machine a replica may be late; the same call again is safe
+          const before = () => notifications.publish(GROUP, { id: 'before', title: 'x' });
+          await until('the replica has it', () =>
+            before().then(
+              () => true,
+              () => false,
+            ),
+          );
           process.kill(replica, 'SIGSTOP');
           for (const again of [false, true]) {
             // a new connection has written nothing: WAIT alone would say at once that all have it
@@ -135,21 +146,24 @@ describe('durable', () => {
     });
 
   it('holds up no reading while it waits, and confirms many publications by few WAITs', () =>
-    withReplica(async ({ notifications, master, replica }) => {
-      await master.config('RESETSTAT');
-      await Promise.all(Array.from({ length: 100 }, () => notifications.publish(GROUP, { title: 'x' })));
-      const calls = Number(/cmdstat_wait:calls=(\d+)/.exec(await master.info('commandstats'))?.[1]);
-      // three publications or more a WAIT, also where replies trickle in on a busy machine
-      expect(calls).to.be.within(1, 33);
-      process.kill(replica, 'SIGSTOP');
-      const waiting = rejected(notifications.publish(GROUP, { id: 'last', title: 'x' }));
-      await until('it is written', async () => (await master.hexists(KEY, 'last')) === 1);
-      let isWaiting = true;
-      void waiting.then(() => (isWaiting = false));
-      await notifications.list(GROUP);
-      expect(isWaiting).to.equal(true);
-      await waiting;
-    }));
+    withReplica(
+      async ({ notifications, master, replica }) => {
+        await master.config('RESETSTAT');
+        await Promise.all(Array.from({ length: 100 }, () => notifications.publish(GROUP, { title: 'x' })));
+        const calls = Number(/cmdstat_wait:calls=(\d+)/.exec(await master.info('commandstats'))?.[1]);
+        // three publications or more a WAIT, also where replies trickle in on a busy machine
+        expect(calls).to.be.within(1, 33);
+        process.kill(replica, 'SIGSTOP');
+        const waiting = rejected(notifications.publish(GROUP, { id: 'last', title: 'x' }));
+        await until('it is written', async () => (await master.hexists(KEY, 'last')) === 1);
+        let isWaiting = true;
+        void waiting.then(() => (isWaiting = false));
+        await notifications.list(GROUP);
+        expect(isWaiting).to.equal(true);
+        await waiting;
+      },
+      { timeoutMs: 3000 },
+    ));
 
   it('asks for as many replicas as it says', () =>
     withReplica(
