@@ -25,7 +25,7 @@ const suite = {
       'a: admin: app: app1: app1:shop: backlog: by: carried: clinic: closed: combos: e: embedded: far: first: flood: here: large: lists: local: own-keys:',
     ),
     ...words(
-      'long: n: names: nobody: once: outside: own: p: pre: s: second: shape: shop: silent: slow: stop: test: there: users: v: w: x',
+      'long: n: names: nobody: once: outside: own: p: pre: s: second: secrets: shape: shop: silent: slow: stop: test: there: users: v: w: x',
     ),
     ...words('start-kept: start-0: start-130:'),
     ...['pubsub', 'stream'].flatMap((transport) => [
@@ -60,7 +60,7 @@ export function rightsOfSuite(role: Role, server: ServerFeatures): RightGroup[] 
     cluster: false,
     sessionGlob: '*',
     commands: suite.commands,
-    store: new Set(['users', 'near-cache', 'expired-events', 'scan', 'notifications']),
+    store: new Set(['users', 'near-cache', 'expired-events', 'scan', 'notifications', 'item-secret']),
     bloom: 'auto',
   };
   // thousands more would hold Redis for seconds
