@@ -1,4 +1,4 @@
-import { goneKey, inboxListKey, notificationsKey, seenKey } from '../redis/keys.js';
+import { goneKey, inboxListKey, notificationsKey, seenKey, shapeKey } from '../redis/keys.js';
 import { changesChannel } from '../transport/protocol.js';
 import type { AclScope, RightGroup } from './scope.js';
 import { readWrite, clock, connection, itemKey, nodes, SCRIPT } from './shared-rights.js';
@@ -16,6 +16,8 @@ export function notificationsGroups(scope: AclScope): RightGroup[] {
       keys: readWrite([notificationsKey(namespace, '*'), inboxListKey(namespace, '*')]),
     },
     itemKey(scope),
+    // who has a secret asks whether the site has run without one
+    { name: 'shape', commands: ['hget'], keys: [`%R~${shapeKey(namespace)}`] },
     { name: 'changes', commands: ['publish'], channels: [...ofLists(scope), ...ofSubjects(scope)] },
     // with the option `durable`
     { name: 'durable', commands: ['wait'] },

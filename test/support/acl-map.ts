@@ -66,6 +66,7 @@ const BY_GROUP: Record<AclRole, Record<string, readonly string[]>> = {
     cluster: ['clusterNotifications'],
     clock: ['notifications'],
     lists: ['notifications'],
+    shape: ['itemKey', 'clusterItemKey'],
     'item-key': ['itemKey', 'clusterItemKey'],
     changes: ['notifications', 'database'],
     durable: ['notifications'],

@@ -490,6 +490,10 @@ async function keyItems(ground: AclGround): Promise<void> {
   const [former, latest] = ['the former item secret', 'the latest item secret'];
   const { transport, replies } = ground.scope;
   const common = { namespace: NAMESPACE, itemSecret: [latest, former] };
+  const early = createNotifications({ redis: ground.as('notifications'), namespace: NAMESPACE, itemSecret: former });
+  ground.closing(() => early.close());
+  expect(await early.publish({ user: 'robin' }, { id: 'early', title: 'Early' })).to.equal('early');
+  await ground.admin.script('FLUSH');
   await startWorker(ground, { itemSecret: former });
   // a worker with named combos and no secret asks whether there is one
   await startWorker(ground, { combos: [{ name: 'one', pages: ['/a'] }] });
