@@ -36,6 +36,14 @@ export async function chooseBloomFilter(
   choice: BloomChoice = 'auto',
   options: BloomOptions = {},
 ): Promise<BloomFilter> {
+  return (await bloomFilterMaker(client, choice))(options);
+}
+
+/** Makes Bloom filters of the kind that chooseBloomFilter() makes. The server has been asked by then. */
+export async function bloomFilterMaker(
+  client: RedisClient,
+  choice: BloomChoice,
+): Promise<(options: BloomOptions) => BloomFilter> {
   // a function has call(), too
   if (typeof client !== 'object' || typeof client?.call !== 'function' || typeof client.on !== 'function')
     throw new OptionError('createBloomFilter(): the client should be a Redis or Cluster of ioredis, which stays yours');
@@ -43,9 +51,8 @@ export async function chooseBloomFilter(
     throw new OptionError(
       `createBloomFilter(): the choice should be 'auto', 'module' or 'fallback', got ${JSON.stringify(choice)?.slice(0, 40)}`,
     );
-  if (choice === 'fallback') return new PlainBloomFilter(client, options);
-  const has = await hasModule(client);
+  const has = choice !== 'fallback' && (await hasModule(client));
   if (!has && choice === 'module')
     throw redisFault('this server has no module RedisBloom: load it, or use bloom: "auto"');
-  return has ? new RedisBloomFilter(client, options) : new PlainBloomFilter(client, options);
+  return (options) => (has ? new RedisBloomFilter(client, options) : new PlainBloomFilter(client, options));
 }

@@ -37,7 +37,7 @@ export class SubjectCarrier {
     const [setAside = '', ...takeOver] = luaFiles(command);
     this.#names = keysOf(command);
     this.#ownKeys = new OwnKeyCarrier(target, context, namespace);
-    this.#setAside = new Script(loadScript(setAside), SET_ASIDE.length, true);
+    this.#setAside = new Script(loadScript(setAside), SET_ASIDE.length);
     this.#takeOver = ownScript(context, this.#names, takeOver);
   }
 

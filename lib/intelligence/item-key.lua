@@ -1,12 +1,15 @@
 -- Gives what is stored of a namespace's item key, and adds what is not there yet.
 -- KEYS  the hash (item-key.ts)
--- ARGV  the version; the fingerprint of the secret that makes the key where there is none yet, '' where none is to be made; then the fingerprints
---       of other secrets and the key, encrypted by them, by turns
+-- ARGV  the version; a fingerprint of the secret that makes the key where there is none yet, '' where none is to be made; then, by turns, the
+--       fingerprints of other secrets and the key of this root, encrypted by each
 -- Reply the hash, name and value by turns
 local version = redis.call('HGET', KEYS[1], 'version')
-if not version and ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'version', ARGV[1], 'root', ARGV[2]) end
--- A hash of another version is left as it is.
-if version == ARGV[1] or (not version and ARGV[2] ~= '') then
+if not version and ARGV[2] ~= '' then
+  redis.call('HSET', KEYS[1], 'version', ARGV[1], 'root', ARGV[2])
+  version = ARGV[1]
+end
+-- A hash of another version is left as it is, and what encrypts the key of another root does not belong here.
+if version == ARGV[1] and redis.call('HGET', KEYS[1], 'root') == ARGV[2] then
   for i = 3, #ARGV, 2 do
     -- HSETNX would be a right more
     if not redis.call('HGET', KEYS[1], ARGV[i]) then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end

@@ -82,9 +82,9 @@ export class ItemKey {
   }
 
   /**
-   * Reads the key, unless it is known: one script at first, two where it has to be stored under a secret of this process. Where there is
-   * none, it is made, or, for a process that only publishes (`makes: false`), is not known afterwards. Rejects with a coded error where none of the secrets gives it, and
-   * with that of ioredis where Redis does not answer.
+   * Reads the key, unless it is known: one script, and a second one where the root is not this process' last secret and the key has yet to be
+   * stored under another of its secrets. Where there is none, it is made, or, for a process that only publishes (`makes: false`), is not known
+   * afterwards. Rejects with a coded error where none of the secrets gives it, and with that of ioredis where Redis does not answer.
    */
   load({ makes = true } = {}): Promise<void> {
     if (this.isKnown) return Promise.resolve();
@@ -138,7 +138,8 @@ export class ItemKey {
   }
 
   async #load(makes: boolean): Promise<void> {
-    const stored = await this.#run(makes ? fingerprintOf(this.#secrets.at(-1) as string) : '');
+    const ownRoot = this.#secrets.at(-1) as string;
+    const stored = await (makes ? this.#share(fingerprintOf(ownRoot), computedFrom(ownRoot)) : this.#run(''));
     if (!makes && stored.size === 0) return;
     const key = this.#open(stored);
     if (key === undefined)
@@ -147,8 +148,11 @@ export class ItemKey {
           `anew, delete the key "${this.#storedAt}"`,
       );
     const rootFingerprint = stored.get('root') as string;
-    const missing = this.#missingIn(stored, rootFingerprint, key);
-    if (missing.length > 0) await this.#run(rootFingerprint, missing);
+    const isWhole = this.#secrets.every((secret) => {
+      const fingerprint = fingerprintOf(secret);
+      return fingerprint === rootFingerprint || stored.has(fingerprint);
+    });
+    if (!isWhole) await this.#share(rootFingerprint, key);
     this.#value = key;
     clearInterval(this.#timer);
     if (!this.#isClosed) this.#timer = setInterval(() => this.#renew(rootFingerprint, key), RENEW_MS).unref();
@@ -158,29 +162,29 @@ export class ItemKey {
   #renew(rootFingerprint: string, key: string): void {
     if (this.#connection.client.status !== 'ready') return;
     const renewing = async () => {
-      const stored = await this.#run(rootFingerprint);
-      if (stored.get('root') === rootFingerprint) {
-        const missing = this.#missingIn(stored, rootFingerprint, key);
-        if (missing.length > 0) await this.#run(rootFingerprint, missing);
-      } else if (!this.#isReplacedTold) {
-        this.#isReplacedTold = true;
-        this.#hooks.replaced(
-          new OptionError(
-            `the key "${this.#storedAt}" was deleted and made anew by another "itemSecret" while this process ran, which keeps its ` +
-              'own until it is started again: what one keeps, the other does not find',
-          ),
-        );
-      }
+      const stored = await this.#share(rootFingerprint, key);
+      if (stored.get('root') === rootFingerprint || this.#isReplacedTold) return;
+      this.#isReplacedTold = true;
+      this.#hooks.replaced(
+        new OptionError(
+          `the key "${this.#storedAt}" was deleted and made anew by another "itemSecret" while this process ran, which keeps its ` +
+            'own until it is started again: what one keeps, the other does not find',
+        ),
+      );
     };
     renewing().catch(() => {}); // That Redis is away, or refuses, the commands tell; a later version is told at the next start.
   }
 
-  #missingIn(stored: ReadonlyMap<string, string>, rootFingerprint: string, key: string): string[] {
-    const others = this.#secrets.filter((secret) => {
-      const fingerprint = fingerprintOf(secret);
-      return fingerprint !== rootFingerprint && !stored.has(fingerprint);
-    });
-    return others.flatMap((secret) => [fingerprintOf(secret), wrapped(secret, key)]);
+  /**
+   * Stores this root where there is none, and the key, encrypted by each other secret of this process, where this root is the stored one. Gives
+   * what is stored then.
+   */
+  #share(rootFingerprint: string, key: string): Promise<ReadonlyMap<string, string>> {
+    const others = this.#secrets.filter((secret) => fingerprintOf(secret) !== rootFingerprint);
+    return this.#run(
+      rootFingerprint,
+      others.flatMap((secret) => [fingerprintOf(secret), wrapped(secret, key)]),
+    );
   }
 
   #open(stored: ReadonlyMap<string, string>): string | undefined {

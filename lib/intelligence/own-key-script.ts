@@ -12,6 +12,4 @@ export const ownKeyScript = <Reply>(...files: readonly string[]): Script<Reply> 
       loadScript(OWN_KEYS_LUA),
       ...files.map((file) => loadScript(`lib/intelligence/own-keys/${file}.lua`)),
     ].join('\n'),
-    1,
-    true,
   );

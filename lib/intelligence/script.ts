@@ -57,7 +57,5 @@ export function ownScript<Reply>(
       loadScript('lib/intelligence/commands/pageview/activity-ring.lua'),
       ...files.map(loadScript),
     ].join('\n'),
-    1,
-    true,
   );
 }

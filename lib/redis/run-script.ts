@@ -4,23 +4,25 @@ import type { RedisClient } from './client.js';
 
 export type ScriptArgument = string | number | Buffer;
 
-/** A Lua script. It is sent by its hash, and by its text where the server does not know it (first use, SCRIPT FLUSH, failover). */
+/**
+ * A Lua script. Its text is sent until a server has replied to it, since to ask for it by its hash would cost the first request of a process
+ * another round trip. From then on it is sent by its hash, and by its text where the server does not know it (SCRIPT FLUSH, failover, another
+ * node of a Cluster).
+ */
 export class Script<Reply = unknown> {
   readonly #sha: string;
-  /** Was there a reply? */
-  #isKnown = false;
+  /** The connections whose server has replied to it, or was sent it beforehand. */
+  readonly #knownAt = new WeakSet<RedisClient>();
   constructor(
     readonly lua: string,
     readonly keys = 1,
-    /** Its text is sent until a reply has come: somebody waits for several scripts in turn, and asking by the hash would double their round trips. */
-    readonly textFirst = false,
   ) {
     this.#sha = createHash('sha1').update(lua).digest('hex');
   }
 
   async run(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
     const byText = () => client.eval(this.lua, keys, ...keysAndArguments);
-    return this.#reply(() => client.evalsha(this.#sha, keys, ...keysAndArguments), byText);
+    return this.#reply(client, () => client.evalsha(this.#sha, keys, ...keysAndArguments), byText);
   }
 
   /** Sends the text, so that the call keeps its place among the connection's commands, whether the server knows it or not. */
@@ -30,7 +32,10 @@ export class Script<Reply = unknown> {
 
   /** Loads the script whenever `client` connects, before anything else is sent there, so that calls keep their order. */
   loadAtReady(client: Redis): void {
-    const load = () => void client.script('LOAD', this.lua).catch(() => {}); // the first call will fail, too
+    const load = () => {
+      client.script('LOAD', this.lua).catch(() => {}); // The first call will fail, too.
+      this.#knownAt.add(client);
+    };
     client.on('ready', load);
     if (client.status === 'ready') load();
   }
@@ -39,20 +44,19 @@ export class Script<Reply = unknown> {
   async runBuffers(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
     const bytes = client as unknown as Bytes;
     const byText = () => bytes.evalBuffer(this.lua, keys, ...keysAndArguments);
-    return this.#reply(() => bytes.evalshaBuffer(this.#sha, keys, ...keysAndArguments), byText);
+    return this.#reply(client, () => bytes.evalshaBuffer(this.#sha, keys, ...keysAndArguments), byText);
   }
 
-  async #reply(byHash: () => Promise<unknown>, byText: () => Promise<unknown>): Promise<Reply> {
-    const isByText = this.textFirst && !this.#isKnown;
-    const reply = isByText
-      ? byText()
-      : byHash().catch((error) => {
-          if (!isUnknownScript(error)) throw error;
-          return byText();
-        });
-    const replied = (await reply) as Reply;
-    this.#isKnown = true;
-    return replied;
+  async #reply(client: RedisClient, byHash: () => Promise<unknown>, byText: () => Promise<unknown>): Promise<Reply> {
+    if (!this.#knownAt.has(client)) {
+      const reply = (await byText()) as Reply;
+      this.#knownAt.add(client);
+      return reply;
+    }
+    return byHash().catch((error) => {
+      if (!isUnknownScript(error)) throw error;
+      return byText();
+    }) as Promise<Reply>;
   }
 }
 

@@ -1,5 +1,5 @@
 import debug from 'debug';
-import { type BloomChoice, chooseBloomFilter } from '../bloom-choice/choose-bloom-filter.js';
+import { type BloomChoice, bloomFilterMaker } from '../bloom-choice/choose-bloom-filter.js';
 import { applicationFault, IntelligentSessionError, redisFault } from '../errors/errors.js';
 import type { NamedCombo } from '../intelligence/command/descriptor.js';
 import { storedItems } from '../intelligence/command/stored-item.js';
@@ -252,10 +252,14 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   }
 
   async #makeExecutor(): Promise<ScriptExecutor<LocalTask>> {
-    await this.itemKey.load();
-    const { activityDays, ...filters } = await this.#shape.read();
+    // A first page waits for these, so they share one round trip.
+    const [{ activityDays, ...filters }, makeFilter] = await Promise.all([
+      this.#shape.read(),
+      bloomFilterMaker(this.#client, this.#options.bloom),
+      this.itemKey.load(),
+    ]);
     const intelligence = {
-      bloom: await chooseBloomFilter(this.#client, this.#options.bloom, filters),
+      bloom: makeFilter(filters),
       activityDays,
       combos: new Map(this.#options.combos.map(({ name, pages }) => [name, pages])),
       items: storedItems(this.itemKey.value),

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import debug from 'debug';
 import type { BloomFilter } from '../bloom/bloom-filter.js';
-import { chooseBloomFilter } from '../bloom-choice/choose-bloom-filter.js';
+import { bloomFilterMaker } from '../bloom-choice/choose-bloom-filter.js';
 import { applicationFault, IntelligentSessionError, redisFault, safeText } from '../errors/errors.js';
 import { DeduplicatedLog } from '../errors/deduplicated-log.js';
 import { WarnOnce } from '../errors/warnings.js';
@@ -125,9 +125,12 @@ export class Worker extends EventEmitter<WorkerEvents> {
   /** What commands need: which Bloom filters there are, and how the namespace's data is read. */
   async #readContext(): Promise<CommandContext> {
     const { bloom, combos } = this.#options;
-    await this.#itemKey.load();
-    const { activityDays, ...filters } = await this.#shape.read();
-    this.#bloom = await chooseBloomFilter(this.#client, bloom, filters);
+    const [{ activityDays, ...filters }, makeFilter] = await Promise.all([
+      this.#shape.read(),
+      bloomFilterMaker(this.#client, bloom),
+      this.#itemKey.load(),
+    ]);
+    this.#bloom = makeFilter(filters);
     return {
       bloom: this.#bloom,
       activityDays,

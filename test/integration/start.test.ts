@@ -11,6 +11,7 @@ import { Worker } from '../../lib/worker/worker.js';
 import { startDistance } from '../support/delay.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
+import { startWorkerOf, ways } from '../support/ways.js';
 
 async function nobodysUrl(): Promise<string> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -73,6 +74,20 @@ describe('starting', () => {
         for (const close of open.splice(0).reverse()) await close();
         await far.stop();
       }
+    });
+
+  for (const [way, options] of Object.entries(ways))
+    it(`no first use of a script costs a round trip to learn that Redis does not know it (${way})`, async () => {
+      const server = await startPrivateRedis();
+      open.push(() => server.stop());
+      const own = { redis: server.url, namespace: 'start-scripts:' };
+      const worker = await startWorkerOf({ ...options, ...own });
+      open.push(async () => worker?.close());
+      const site = await siteOf({ ...options, ...own, timeout: 2_000 });
+      const client = new Redis(server.url);
+      open.push(async () => client.disconnect());
+      expect(await new Visitor(site.url).json('/ask')).to.include({ totalPages: 1 });
+      expect(await client.info('errorstats')).to.not.include('NOSCRIPT');
     });
 
   it('a page view that nobody waits for is kept until the first connection is there', async () => {
