@@ -41,7 +41,8 @@ export class DurableWrites {
 
   /**
    * Runs a script on its connection; the first of its arguments is the key. Rejects with an UnconfirmedError
-   * (`ERR_INTELLIGENT_SESSION_NOT_DURABLE`) where too few replicas have said that they have what it wrote. Once `signal` is aborted, nothing is sent.
+   * (`ERR_INTELLIGENT_SESSION_NOT_DURABLE`) where too few replicas have said that they have what it wrote. Once `signal` is aborted,
+   * nothing is sent.
    */
   async run<Reply>(
     script: Script<Reply>,
@@ -109,7 +110,7 @@ class Connection {
     return this.#ready;
   }
 
-  /** Resolves when replicas have what was written over the socket `stream`. Rejects if it ends meanwhile: nobody knows then whether the write lasts. */
+  /** Resolves when replicas have what was written over the socket `stream`. Rejects if it ends first: then nobody knows whether it lasts. */
   async confirm(key: string, needsRewrite: boolean, stream: Redis['stream']): Promise<void> {
     const confirmed = await this.#confirmed(key, needsRewrite, stream).catch((error) => {
       if (!isRefusal(error)) throw new Error('the connection was lost', { cause: error });

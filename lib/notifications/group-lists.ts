@@ -46,7 +46,6 @@ export class GroupLists {
     readonly target: RedisTarget,
     readonly lists: RecipientLists,
     readonly changes: ListChanges,
-    /** Is called for each list that get() gives. */
     readonly onRead: (source: ListSource) => void,
     /** Is called with the time of Redis' clock, µs since 1970. */
     readonly onTime: (nowUs: number) => void,
@@ -75,7 +74,7 @@ export class GroupLists {
     this.onTime(Number(nowUs));
     const list = parseList(fields);
     const length = fields.reduce((sum, field) => sum + field.length, 0);
-    // Whoever changes the list after this read tells it: what was heard by now has raised `changes`, what is heard later drops the list.
+    // A change after this read is told: what was heard by now has raised `changes`, what is heard later drops the list.
     const isCurrent = kept.changes === changes && this.changes.isHeard({ group }) && this.#kept.peek(group) === kept;
     // A list that is longer than all may be together is read each time.
     if (isHeard && isCurrent && length < MAX_CHARACTERS) {

@@ -101,7 +101,7 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     this.#lists = new ListCalls(availability, this.#options);
   }
 
-  /** A registry of prom-client's, an optional peer: where it is not installed, an error with the code `ERR_INTELLIGENT_SESSION_METRICS`. */
+  /** A registry of prom-client's, an optional peer: where it is not installed, an error (`ERR_INTELLIGENT_SESSION_METRICS`). */
   get metrics(): PromRegistry {
     return this.#metrics.registry;
   }

@@ -9,13 +9,13 @@ import { type DurableOptions, DurableWrites, type WriteOutcome } from './durable
 import type { ReadList } from './read-list.js';
 import { isRead, SINCE } from './read-state.js';
 
-/** `untold`: why open pages could not be told, or ''. mark.lua has the rest. */
+/** mark.lua says what they are. */
 type MarkReply = [outcome: number | string, untold: string];
 const markScript = new Script<MarkReply>(loadScript('lib/notifications/mark.lua'), 2);
 const mergeScript = new Script<number>(loadScript('lib/notifications/merge-seen.lua'));
 const dropScript = new Script<number>(loadScript('lib/notifications/drop-seen.lua'));
 
-/** A user or an anonymous visitor, of whom is kept what they have read. */
+/** A user or an anonymous visitor, with what they have read. */
 export interface Reader {
   readonly subject: string;
   /** For how long from now on that is kept. */
@@ -66,7 +66,7 @@ export class ReadMarks {
     if (marks.length > 0) await this.#mark(reader, marks, false).catch(() => {});
   }
 
-  /** Adds what a visitor has read to what a user has. A repeat adds nothing twice. Costs HGETALL, and two scripts where there is something. */
+  /** Adds what a visitor has read to what a user has. A repeat adds nothing twice. HGETALL, and two scripts if something was read. */
   async carry(from: string, { subject, ttlSeconds }: Reader): Promise<void> {
     const { client } = this.target;
     const key = seenKey(this.namespace, from);
@@ -81,8 +81,8 @@ export class ReadMarks {
   }
 
   /**
-   * Only what the reader did (`isByReader`) is told to open pages, and waits for replicas: raise() changes nothing that anybody sees.
-   * Where an anonymous visitor has logged in meanwhile, it is written for the user, at a second try (`isMoved`).
+   * What the reader did (`isByReader`) is told to open pages, and waits for replicas: raise() changes nothing that anybody sees. Where
+   * an anonymous visitor has logged in meanwhile, it is written for the user (`isMoved`).
    */
   async #mark(
     { subject, ttlSeconds }: Reader,

@@ -34,7 +34,7 @@ const readScript = new Script<[nowUs: string, ended: string, seen: string[], own
 
 export interface VisitorNotificationsOptions {
   readonly namespace: string;
-  /** With it the hash `seen` has HMACs of groups' names; undefined without the option `itemSecret`. */
+  /** By it the groups' names in `seen` are HMACs; undefined without `itemSecret`. */
   readonly itemKey?: ItemKey | undefined;
   /** Do notifications from before a reader's first visit count as unread or as read? */
   readonly earlier: 'unread' | 'read';
@@ -57,7 +57,7 @@ export interface VisitorNotificationsHooks {
 
 /** All lists of one reader, as they were at one time. */
 export interface ReaderLists {
-  /** That time by Redis' clock, µs since 1970; computed by this machine's clock where there is no reader. */
+  /** That time by Redis' clock, µs since 1970; without a reader it is an estimate. */
   readonly nowUs: number;
   /** The lists of the groups in their order, then the reader's own list. */
   readonly lists: readonly ReadList[];
@@ -222,7 +222,7 @@ export class VisitorNotifications {
     });
     if (own) {
       const field = this.#fieldOf(undefined);
-      // nothing that was published to the reader alone counts as read before it is
+      // what was published to the reader alone never counts as read by its time
       read.push(new ReadList(undefined, field, own.list, own.seen.of(field), 0, nowUs));
     }
     if (own && reader) this.#unfinished.track(this.#marks.raise(reader, read));
