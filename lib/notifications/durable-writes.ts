@@ -15,7 +15,7 @@ export interface DurableOptions {
   readonly timeoutMs: number;
 }
 
-/** The outcome of a script: `wrote`: it has written; `found`: Redis already had what was to be written; `nothing`: neither. */
+/** The outcome of a script: `wrote`: it has written; `found`: Redis was already as it was to be; `nothing`: neither. */
 export type WriteOutcome = 'wrote' | 'found' | 'nothing';
 
 /** How long a single WAIT may take: a connection on which nothing arrives for much longer counts as dead (liveness.ts). */

@@ -37,7 +37,7 @@ export class GroupLists {
   readonly #kept = new LRUCache<string, KeptList>({
     max: MAX_LISTS,
     maxSize: MAX_CHARACTERS,
-    sizeCalculation: ({ length }) => length + 1,
+    sizeCalculation: ({ length }) => length + 1, // lru-cache takes no 0
     // at a `set` the same entry is put in again, and is still followed
     dispose: ({ unfollow }, _group, reason) => reason !== 'set' && unfollow(),
   });

@@ -7,7 +7,7 @@
 --       to a user; then the error of PUBLISH, or ''
 local seen, gone, keepMs, channel = KEYS[1], KEYS[2], tonumber(ARGV[1]), ARGV[2]
 local ended = redis.call('GET', gone)
--- a number: a user's data were erased, and what follows is kept
+-- a number: a user's data were erased; what is read after that is kept
 if ended and tonumber(ended) then ended = nil end
 if ended then return { ended == '' and 'gone' or ended, '' } end
 

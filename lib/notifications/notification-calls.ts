@@ -67,10 +67,10 @@ export class NotificationCalls {
         await pause(PAUSE_MS, undefined, { signal: end.signal });
       }
     };
-    const given = attempts();
-    given.catch(() => {}); // its error may come after the call was given up
+    const result = attempts();
+    result.catch(() => {}); // its error may come after the call was given up
     try {
-      return await Promise.race([given, late.then(() => Promise.reject(end.signal.reason))]);
+      return await Promise.race([result, late.then(() => Promise.reject(end.signal.reason))]);
     } catch (error) {
       if (error instanceof UnconfirmedError) throw withId(error, id);
       const isLate = end.signal.aborted;
@@ -85,7 +85,7 @@ export class NotificationCalls {
       throw lastError === undefined ? this.#notReady() : redisFault(lastError);
     } finally {
       timeout.clear();
-      end.abort();
+      end.abort(); // what still waits sends nothing
     }
   }
 

@@ -33,7 +33,7 @@ import { ListCalls, type OutcomeReply } from './list-calls.js';
 import { checkRecipient, type NotificationRecipient, type Recipient, type RecipientList } from './recipient-list.js';
 import { parseItem, parseList, scheduledItems, toNotification, visibleItems } from './stored-list.js';
 
-// `untold` is why nobody could be told of the change, or ''.
+// Each script says what its outcomes are. `untold` is why nobody could be told of the change, or ''.
 const publishScript = new Script<[outcome: number, position: string, untold: string]>(
   loadScript('lib/notifications/publish.lua'),
 );
@@ -161,7 +161,7 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
       const args = [id, stored, json, ends, keepForDays * DAY_US, again ? 1 : 0];
       const { reply } = await this.#write(editScript, recipient, ({ channel }) => [...args, channel], id);
       const [outcome, untold] = reply;
-      if (outcome === -1) continue;
+      if (outcome === -1) continue; // it was changed since it was read
       if (outcome !== 0) this.#total.of('edited').inc();
       this.#reportUntold(untold);
       return outcome !== 0;

@@ -11,7 +11,7 @@ export class ReadList {
     readonly group: string | undefined,
     /** The list's field in the hash `seen`. */
     readonly field: string,
-    /** The list with what is not visible. */
+    /** The whole list, with what is not visible. */
     readonly list: StoredList,
     /** What the reader has read; undefined where there is no reader. */
     readonly state: ReadState | undefined,

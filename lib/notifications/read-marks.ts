@@ -15,10 +15,10 @@ const markScript = new Script<MarkReply>(loadScript('lib/notifications/mark.lua'
 const mergeScript = new Script<number>(loadScript('lib/notifications/merge-seen.lua'));
 const dropScript = new Script<number>(loadScript('lib/notifications/drop-seen.lua'));
 
-/** A user or an anonymous visitor, with what they have read. */
+/** Who reads: a user, or an anonymous visitor. */
 export interface Reader {
   readonly subject: string;
-  /** For how long from now on that is kept. */
+  /** For how long from now on it is kept what they have read. */
   readonly ttlSeconds: number;
 }
 

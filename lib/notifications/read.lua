@@ -8,7 +8,7 @@ local seen, inbox, gone, keepMs, sinceField = KEYS[1], KEYS[2], KEYS[3], tonumbe
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000000 + time[2])
 local ended = redis.call('GET', gone)
--- a number: a user's data were erased, and what follows is kept
+-- a number: a user's data were erased; what is read after that is kept
 if ended and tonumber(ended) then ended = nil end
 if ended then return { now, ended == '' and 'gone' or ended, {}, {} } end
 

@@ -51,7 +51,7 @@ export type NoAnswer = 'timeout' | 'redis' | 'failed';
 
 export interface VisitorNotificationsHooks {
   fault(error: Error): void;
-  /** A method was not answered. */
+  /** A method of req.intelligence got no answer. */
   unanswered(method: string, why: NoAnswer): void;
 }
 
@@ -120,8 +120,8 @@ export class VisitorNotifications {
   }
 
   /**
-   * The lists of these groups and of `reader`, with what `reader` has read. Without a reader the lists are read alone. Undefined where
-   * no answer came in time.
+   * The lists of these groups and of `reader`, with what `reader` has read. Without a reader only the groups' lists are read. Undefined
+   * where there was no answer.
    */
   read(
     method: string,
@@ -217,8 +217,8 @@ export class VisitorNotifications {
     const read = groups.map((group, i) => {
       const field = this.#fieldOf(group);
       const state = own?.seen.of(field);
-      const since = earlier === 'read' ? (own?.seen.since ?? 0) : 0;
-      return new ReadList(group, field, lists[i] as StoredList, state, since, nowUs);
+      const sinceUs = earlier === 'read' ? (own?.seen.since ?? 0) : 0;
+      return new ReadList(group, field, lists[i] as StoredList, state, sinceUs, nowUs);
     });
     if (own) {
       const field = this.#fieldOf(undefined);
@@ -235,8 +235,8 @@ export class VisitorNotifications {
     isMoved = false,
   ): Promise<{ nowUs: number; seen: SeenHash; list: StoredList }> {
     const keys = [seenKey, inboxListKey, goneKey].map((keyOf) => keyOf(this.#namespace, subject));
-    const since = this.#options.earlier === 'read' ? SINCE : '';
-    const [now, ended, seen, own] = await readScript.run(this.#target.client, [...keys, ttlSeconds * 1000, since]);
+    const sinceField = this.#options.earlier === 'read' ? SINCE : '';
+    const [now, ended, seen, own] = await readScript.run(this.#target.client, [...keys, ttlSeconds * 1000, sinceField]);
     if (isUserSubject(ended) && !isMoved) return this.#readOwn({ subject: ended, ttlSeconds }, true);
     const nowUs = Number(now);
     this.#noteTime(nowUs);
