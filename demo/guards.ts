@@ -3,7 +3,7 @@ import type { ErrorRequestHandler, RequestHandler } from 'express';
 /** The names by which a browser on this machine reaches a server there. */
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
 
-/** The header Host: a name or an address, and perhaps a port. */
+/** A header Host: a name or an address, perhaps a port. */
 const HOST = /^(\[[\da-f:.]+\]|[^:/?#@\\]+)(?::\d{1,5})?$/i;
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -25,8 +25,8 @@ export const secureHeaders: RequestHandler = (_req, res, next) => {
 
 /**
  * Refuses a request for another host's name (403): a page elsewhere whose name was pointed at this machine (DNS rebinding) could
- * otherwise read the shop. Also refuses other methods than the safe ones, unless a page of this very origin sent the request: any page
- * can send a form here.
+ * otherwise read the shop. Refuses unsafe methods, too, unless a page of this very origin sent the request: any page can send a
+ * form here.
  */
 export function sameOriginOnly(hosts: Iterable<string> = []): RequestHandler {
   const names = new Set([...LOOPBACK, ...hosts]);

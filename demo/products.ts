@@ -2,7 +2,7 @@ export interface Product {
   readonly slug: string;
   readonly name: string;
   readonly euros: number;
-  /** The page to which a visitor is sent who has put the product into the cart. A combo asks who has viewed such pages. */
+  /** Where a visitor is led who has put the product into the cart; combos ask about views of it. */
   readonly page: string;
 }
 
@@ -14,7 +14,7 @@ export const products: readonly Product[] = [
   { slug: 'headphones', name: 'Headphones', euros: 89, page: '/added-sync/headphones' },
 ];
 
-/** Suggested to whoever has viewed the pages of the combo `tv-on-the-wall` (shop.ts). */
+/** What the combo `tv-on-the-wall` suggests (shop.ts). */
 export const cable: Product = { slug: 'hdmi-cable', name: 'HDMI cable, 2 m', euros: 12, page: '/added/hdmi-cable' };
 
 const bySlug = new Map([...products, cable].map((product) => [product.slug, product]));

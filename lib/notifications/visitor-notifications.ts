@@ -181,7 +181,7 @@ export class VisitorNotifications {
       before,
       this.#bounded('carry', this.#options.maxWaitMs, () => this.#carry(from, user)),
     ]);
-    // it ends after those before it, so a read has only this one to wait for
+    // it ends after those before it: reads wait for it alone
     this.#carrying.set(user.subject, carrying);
     const [, isDone] = await carrying;
     if (this.#carrying.get(user.subject) === carrying) this.#carrying.delete(user.subject);
@@ -222,7 +222,7 @@ export class VisitorNotifications {
     });
     if (own) {
       const field = this.#fieldOf(undefined);
-      // what was published to the reader alone never counts as read by its time
+      // what is the reader's alone is unread even if it is from before
       read.push(new ReadList(undefined, field, own.list, own.seen.of(field), 0, nowUs));
     }
     if (own && reader) this.#unfinished.track(this.#marks.raise(reader, read));

@@ -1,6 +1,6 @@
 // Keeps the count of unread notifications in a page up to date (docs/notifications.md, "Live").
 (() => {
-  // live-script.ts puts the option `url` in the place of %URL%.
+  // The server puts the URL of sessions.live() for %URL%.
   const url = document.querySelector('[data-notifications-live]')?.dataset.notificationsLive || '%URL%';
   let source, timer, waitMs, count;
 
@@ -35,7 +35,7 @@
   const openIfVisible = () => (document.hidden ? close() : open());
 
   document.addEventListener('visibilitychange', openIfVisible);
-  // The back button can bring back a page as it was, without running its scripts.
+  // The back button can show a page again without running its scripts.
   addEventListener('pageshow', ({ persisted }) => persisted && openIfVisible());
   openIfVisible();
 })();
