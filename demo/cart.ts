@@ -6,7 +6,7 @@ const MAX_PIECES = 50;
 /** What the shop keeps in a session: a product's slug for each piece. */
 interface Kept {
   cart?: readonly string[];
-  /** what was bought last */
+  /** the pieces of the last purchase */
   bought?: readonly string[];
 }
 
@@ -16,13 +16,14 @@ export interface CartLine {
   readonly euros: number;
 }
 
-/** Nothing where Redis is away: there is no session then. */
+/** Where Redis is away there is no session: then it is an object that nobody keeps. */
 export const keptIn = ({ session }: Request): Kept => (session as Kept | undefined) ?? {};
 
 export const cartOf = (req: Request): readonly string[] => keptIn(req).cart ?? [];
 
 export const boughtBy = (req: Request): readonly string[] => keptIn(req).bought ?? [];
 
+/** One line for each product. */
 export function linesOf(slugs: readonly string[]): CartLine[] {
   return [...new Set(slugs)].flatMap((slug) => {
     const product = productOf(slug);
@@ -33,7 +34,7 @@ export function linesOf(slugs: readonly string[]): CartLine[] {
 
 export const eurosOf = (lines: readonly CartLine[]): number => lines.reduce((sum, { euros }) => sum + euros, 0);
 
-/** false: it is full. */
+/** False: the cart is full. */
 export function addToCart(req: Request, { slug }: Product): boolean {
   const cart = cartOf(req);
   if (cart.length >= MAX_PIECES) return false;
@@ -45,7 +46,7 @@ export function removeFromCart(req: Request, { slug }: Product): void {
   keptIn(req).cart = cartOf(req).filter((one) => one !== slug);
 }
 
-/** false: there was nothing in it. */
+/** False: the cart was empty. */
 export function buyCart(req: Request): boolean {
   const cart = cartOf(req);
   if (cart.length === 0) return false;

@@ -12,7 +12,7 @@ export const consent: Consent = ({ headers }) => {
   return answer === undefined ? undefined : answer === 'yes';
 };
 
-/** Keeps the answer of the footer's form. */
+/** Keeps the answer of the footer's form in a cookie. */
 export const keepConsent: RequestHandler = (req, res, next) => {
   const answer = ANSWERS.find((one) => one === req.body?.answer);
   if (answer) res.cookie(COOKIE, answer, { httpOnly: true, sameSite: 'lax', maxAge: HALF_A_YEAR_MS });

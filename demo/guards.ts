@@ -1,9 +1,9 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 
-/** Names under which a browser on this machine reaches it. */
+/** The names by which a browser on this machine reaches a server there. */
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
 
-/** a name or an address, and a port */
+/** A header Host: a name or an address, perhaps a port. */
 const HOST = /^(\[[\da-f:.]+\]|[^:/?#@\\]+)(?::\d{1,5})?$/i;
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -25,27 +25,29 @@ export const secureHeaders: RequestHandler = (_req, res, next) => {
 
 /**
  * Refuses a request for another host's name (403): a page elsewhere whose name was pointed at this machine (DNS rebinding) could
- * otherwise read the shop. And what changes something, unless a page of this very origin sent it: any page can send a form here.
+ * otherwise read the shop. Refuses unsafe methods, too, unless a page of this very origin sent the request: any page can send a
+ * form here.
  */
 export function sameOriginOnly(hosts: Iterable<string> = []): RequestHandler {
   const names = new Set([...LOOPBACK, ...hosts]);
   return (req, res, next) => {
+    // a browser that sends no Sec-Fetch-Site is judged by Origin alone
     const { host = '', origin, 'sec-fetch-site': site = 'same-origin' } = req.headers;
-    const ownHost = names.has(HOST.exec(host)?.[1]?.toLowerCase() ?? '');
-    const ownPage = site === 'same-origin' && hostOf(origin) === hostOf(`http://${host}`);
-    if (ownHost && (SAFE_METHODS.has(req.method) || ownPage)) next();
+    const isOwnHost = names.has(HOST.exec(host)?.[1]?.toLowerCase() ?? '');
+    const isFromOwnPage = site === 'same-origin' && hostOf(origin) === hostOf(`http://${host}`);
+    if (isOwnHost && (SAFE_METHODS.has(req.method) || isFromOwnPage)) next();
     else
       res
         .status(403)
         .type('text')
-        .send(ownHost ? 'Only the shop’s own pages may do that.\n' : 'This is not the shop of that name.\n');
+        .send(isOwnHost ? 'Only the shop’s own pages may do that.\n' : 'This is not the shop of that name.\n');
   };
 }
 
-/** with the port, unless it is the scheme's own; NaN, which equals nothing, for what is no URL */
+/** The host with the port, unless that is the scheme's own; NaN, which equals nothing, for what is no URL. */
 const hostOf = (url = '') => (URL.canParse(url) ? new URL(url).host : Number.NaN);
 
-/** The last handler: whoever asked reads what kind of fault it was, and only the console says which. */
+/** The last handler: the browser is told whether the request or the shop is at fault, and only the console gets the error's text. */
 export const withoutStack: ErrorRequestHandler = (error, _req, res, _next) => {
   const given = Number(error?.status);
   const status = given >= 400 && given < 500 ? given : 500;

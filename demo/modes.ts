@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express';
 import { type IntelligentSession, type IntelligentSessionOptions, intelligentSession } from '../lib/index.js';
 
-/** Who does the work: this process itself, a worker in a process of its own, or nobody. */
+/** Who works on what visitors do: this process itself, a worker in a process of its own, or nobody. */
 export const modes = ['embedded', 'worker', 'none'] as const;
 export type Mode = (typeof modes)[number];
 
@@ -17,10 +17,10 @@ export class Modes {
   #sessions: IntelligentSession;
   #live: RequestHandler;
   readonly liveScript: RequestHandler;
-  #embedded = false;
+  #isEmbedded = false;
   #changing: Promise<void> = Promise.resolve();
 
-  /** Without a worker of ours there is nothing to switch. */
+  /** Without `worker` the mode can't be changed. */
   constructor(
     readonly options: IntelligentSessionOptions,
     readonly worker?: WorkerSwitch,
@@ -30,10 +30,10 @@ export class Modes {
     this.liveScript = this.#sessions.liveScript();
   }
 
-  /** undefined: the worker is somebody else's. */
+  /** Undefined: the worker is somebody else's, and may run or not. */
   get current(): Mode | undefined {
     if (!this.worker) return undefined;
-    if (this.#embedded) return 'embedded';
+    if (this.#isEmbedded) return 'embedded';
     return this.worker.running ? 'worker' : 'none';
   }
 
@@ -41,7 +41,10 @@ export class Modes {
   /** The stream of what is new for the open pages. A change of the mode ends it, and the browser opens the next one. */
   readonly live: RequestHandler = (req, res, next) => this.#live(req, res, next);
 
-  /** Resolves when it is so; one change after the other. Not from a request that went through `handler`: that is waited for. */
+  /**
+   * Resolves when the mode is changed; changes run one after the other. Not to be called by a request that went
+   * through `handler`: it would wait for its own end.
+   */
   change(mode: Mode): Promise<void> {
     const change = this.#changing.then(() => this.#change(mode));
     this.#changing = change.catch(() => {});
@@ -51,12 +54,12 @@ export class Modes {
   async #change(mode: Mode): Promise<void> {
     if (!this.worker || mode === this.current) return;
     if (mode === 'worker') await this.worker.start();
-    const embedded = mode === 'embedded';
-    if (embedded !== this.#embedded) {
+    const isEmbedded = mode === 'embedded';
+    if (isEmbedded !== this.#isEmbedded) {
       const before = this.#sessions;
-      this.#sessions = intelligentSession({ ...this.options, worker: embedded ? 'embedded' : 'external' });
+      this.#sessions = intelligentSession({ ...this.options, worker: isEmbedded ? 'embedded' : 'external' });
       this.#live = this.#sessions.live();
-      this.#embedded = embedded;
+      this.#isEmbedded = isEmbedded;
       await before.close();
     }
     if (mode !== 'worker') await this.worker.stop();

@@ -11,7 +11,7 @@ export type Group = (typeof groups)[number];
 export const groupsOf = (req: Request): readonly Group[] =>
   userOf(req.session) === undefined ? ['everybody'] : ['everybody', 'members'];
 
-/** What everybody finds in a new shop. Each has an id, so that a second start of the shop publishes nothing again. */
+/** What everybody can read in a new shop. Each has an id, so that a second start of the shop publishes nothing again. */
 export const firstNotifications = [
   { id: 'cable-week', title: 'Cable week: HDMI <2 m> now half price' },
   { id: 'opening-hours', title: 'The shop in Main Street opens at 8' },
@@ -23,22 +23,22 @@ const DAY_MS = 24 * HOUR_MS;
 
 /** What the shop publishes by itself, and what its staff does. */
 export class ShopNotifications {
-  readonly published: Notifications;
+  readonly publisher: Notifications;
 
   constructor({ redis, namespace }: Pick<IntelligentSessionOptions, 'redis' | 'namespace'>) {
-    this.published = createNotifications({ redis, namespace });
+    this.publisher = createNotifications({ redis, namespace });
   }
 
-  /** Where Redis is away, the shop opens without its first notifications, and says so. */
+  /** Publishes the first notifications. Where Redis is away, the shop opens without them, and says so. */
   async begin(): Promise<void> {
     try {
-      for (const one of firstNotifications) await this.published.publish({ group: 'everybody' }, one);
+      for (const one of firstNotifications) await this.publisher.publish({ group: 'everybody' }, one);
     } catch (error) {
       process.stderr.write(`shop: its first notifications are not published: ${(error as Error).message}\n`);
     }
   }
 
-  /** Once for each user: the same id is the same notification. */
+  /** Greets a user once: the same id is the same notification. */
   welcome(user: string): void {
     this.#tell(user, {
       id: 'welcome',
@@ -47,7 +47,7 @@ export class ShopNotifications {
     });
   }
 
-  /** Once an hour at most, for who comes back after a pause. It is no news tomorrow. */
+  /** For a user who comes back after a pause, once an hour at most (by the id). After a day it is no news, and expires. */
   wasAway(user: string): void {
     const id = `away-${Math.floor(Date.now() / HOUR_MS)}`;
     const expires = new Date(Date.now() + DAY_MS);
@@ -55,12 +55,12 @@ export class ShopNotifications {
   }
 
   #tell(user: string, notification: Parameters<Notifications['publish']>[1]): void {
-    this.published.publish({ user }, notification).catch((error: Error) => {
+    this.publisher.publish({ user }, notification).catch((error: Error) => {
       process.stderr.write(`shop: a notification for a user is not published: ${error.message}\n`);
     });
   }
 
   close(): Promise<void> {
-    return this.published.close();
+    return this.publisher.close();
   }
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { RedisInstance, RedisMemoryServer } from 'redis-memory-server';
 
-const WAYS = [
+const HOW_TO_GET_REDIS = [
   'No redis-server was found, and none could be installed. Any of these will do:',
   '  - install one: apt-get install redis-server, brew install redis, or valkey-server',
   '  - point REDIS_URL at a Redis of yours (demo only)',
@@ -21,25 +21,26 @@ export interface PrivateRedis {
 }
 
 export interface PrivateRedisOptions {
-  /** a server's binary; by default one from the PATH, installed first if there is none */
+  /** A server's binary. @default one from the PATH, installed first if there is none */
   readonly binary?: string;
+  /** @default any that is free */
   readonly port?: number;
   readonly args?: readonly string[];
   /**
-   * Asked of whoever connects, and part of `url`; its account may not administer the server (CONFIG, DEBUG, SAVE, MODULE…): any
+   * Asked of whoever connects, and part of `url`; whoever gives it may not administer the server (CONFIG, DEBUG, SAVE, MODULE…): any
    * user of this machine reaches the port. Letters, digits, `-` and `_`. @default none
    */
   readonly password?: string;
 }
 
 export async function startPrivateRedis(options: PrivateRedisOptions = {}): Promise<PrivateRedis> {
-  const { binary, port, args: own = [], password } = options;
-  const secret = password === undefined ? undefined : await writeSecret(password);
-  const args = secret === undefined ? own : [...own, '--include', join(secret, 'users.conf')];
+  const { binary, port, args: givenArgs = [], password } = options;
+  const secretFolder = password === undefined ? undefined : await writeSecret(password);
+  const args = secretFolder === undefined ? givenArgs : [...givenArgs, '--include', join(secretFolder, 'users.conf')];
 
   const systemBinary = binary ?? findServer() ?? installServer();
   const binaryOptions = systemBinary === undefined ? {} : { binary: { systemBinary } };
-  // RedisMemoryServer avoids a port that it used a moment ago: a server that comes back at its old one is made directly.
+  // RedisMemoryServer avoids a port that it used a moment ago: a server at a given port, perhaps its old one, is made directly.
   const launch = async () => {
     if (port !== undefined) {
       const instance = await RedisInstance.run({
@@ -55,14 +56,15 @@ export async function startPrivateRedis(options: PrivateRedisOptions = {}): Prom
     return info;
   };
   const launched = launch().catch((error) => {
-    throw systemBinary === undefined ? new Error(WAYS, { cause: error }) : error;
+    throw systemBinary === undefined ? new Error(HOW_TO_GET_REDIS, { cause: error }) : error;
   });
   await launched.catch(() => {});
-  if (secret) await rm(secret, { recursive: true });
-  const { instance, port: at } = await launched;
+  // the server has read the file, or has not started
+  if (secretFolder) await rm(secretFolder, { recursive: true });
+  const { instance, port: usedPort } = await launched;
   return {
-    port: at,
-    url: `redis://${password === undefined ? '' : `:${password}@`}127.0.0.1:${at}`,
+    port: usedPort,
+    url: `redis://${password === undefined ? '' : `:${password}@`}127.0.0.1:${usedPort}`,
     pid: instance.childProcess?.pid as number,
     stop: async () => {
       await instance.kill();
@@ -70,7 +72,7 @@ export async function startPrivateRedis(options: PrivateRedisOptions = {}): Prom
   };
 }
 
-/** A folder that only this user can read, with the account in it: arguments are in the list of processes. */
+/** A folder that only this user can read, with the account in a file: an argument of the server would be in the list of processes. */
 async function writeSecret(password: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'private-redis-'));
   const account = `user default on >${password} ~* &* +@all -@admin`;
@@ -85,7 +87,7 @@ function findServer(): string | undefined {
   return undefined;
 }
 
-/** Only where it goes without asking; undefined leaves it to redis-memory-server's own build. */
+/** Installs only where nobody is asked anything. Undefined: it is not installed, and redis-memory-server builds one. */
 function installServer(): string | undefined {
   const run = (command: string, ...args: string[]) => execFileSync(command, args, { stdio: ['ignore', 2, 2] });
   process.stderr.write('No redis-server on the PATH: installing one\n');

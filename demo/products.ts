@@ -2,7 +2,7 @@ export interface Product {
   readonly slug: string;
   readonly name: string;
   readonly euros: number;
-  /** where somebody is led who has put it into the cart; its view is what the combos ask about */
+  /** Where a visitor is led who has put the product into the cart; combos ask about views of it. */
   readonly page: string;
 }
 
@@ -14,7 +14,7 @@ export const products: readonly Product[] = [
   { slug: 'headphones', name: 'Headphones', euros: 89, page: '/added-sync/headphones' },
 ];
 
-/** Offered where it is missing. */
+/** What the combo `tv-on-the-wall` suggests (shop.ts). */
 export const cable: Product = { slug: 'hdmi-cable', name: 'HDMI cable, 2 m', euros: 12, page: '/added/hdmi-cable' };
 
 const bySlug = new Map([...products, cable].map((product) => [product.slug, product]));

@@ -15,9 +15,9 @@ const euros = new Intl.NumberFormat('en', { style: 'currency', currency: 'EUR', 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 export interface ShopSettings {
-  /** What the footer can switch; none where the worker is somebody else's. */
+  /** The worker that the footer can switch; none where it is somebody else's. */
   readonly worker?: WorkerSwitch;
-  /** The names under which browsers reach it, beside this machine's own for itself. */
+  /** The names by which browsers on other machines reach the shop. */
   readonly hosts?: readonly string[];
   /** Without it there are no pages for the staff. */
   readonly staffPassword?: string | undefined;
@@ -32,38 +32,38 @@ export function createShop(
   app.set('view engine', 'ejs').set('views', here('./views')).disable('x-powered-by');
   app.use(secureHeaders, sameOriginOnly(hosts));
   app.use(express.static(here('./public')));
-  // browsers ask for it beside what a page names
+  // browsers ask for this path also where a page names another icon
   app.get('/favicon.ico', (_req, res) => res.sendFile(here('./public/favicon.svg')));
   app.use(express.urlencoded({ extended: false, limit: '4kb' }));
 
   const notifications = new ShopNotifications(options);
   void notifications.begin();
-  const session = new Modes(
+  const sessions = new Modes(
     {
       combos: [{ name: 'tv-on-the-wall', pages: ['/added/tv', '/added/tv-mount'], suggest: cable.slug }],
       consent,
       user: userOf,
       notifications: { groups: groupsOf },
-      // what looks at the figures leaves them as they are
+      // no page views: the page that shows what was counted, the staff's pages, and the live stream
       track: ({ method, path }) => method === 'GET' && !/^\/(about-you|staff|notifications\/live)\b/.test(path),
       session: { name: 'shop.sid', cookie: { httpOnly: true, sameSite: 'lax' } },
       ...options,
     },
     worker,
   );
-  // before the sessions: a change waits for the requests that have one
+  // before the sessions: a change of the mode waits for all requests that went through them
   app.post('/mode', async (req, res) => {
     const mode = modes.find((one) => one === req.body?.mode);
-    if (mode) await session.change(mode);
+    if (mode) await sessions.change(mode);
     res.redirect(303, ownPath(req.body?.back));
   });
   app.post('/consent', keepConsent, (req, res) => res.redirect(303, ownPath(req.body?.back)));
-  app.use(session.handler, (req, res, next) => {
+  app.use(sessions.handler, (req, res, next) => {
     const pieces = cartOf(req).length;
     Object.assign(res.locals, {
       path: req.path,
       back: req.method === 'GET' ? req.originalUrl : '/',
-      mode: session.current,
+      mode: sessions.current,
       tracked: req.intelligence.policy.tracked,
       user: userOf(req.session),
       pieces,
@@ -73,8 +73,8 @@ export function createShop(
   });
 
   // These move the number at the bell while a page is open.
-  app.get('/notifications/live.js', session.liveScript);
-  app.get('/notifications/live', session.live);
+  app.get('/notifications/live.js', sessions.liveScript);
+  app.get('/notifications/live', sessions.live);
 
   /** A page that waits: everything is asked for together, so it costs one round trip of time. */
   async function page<T extends object>(req: Request, res: Response, view: string, ask: Promise<T>): Promise<void> {
@@ -87,6 +87,7 @@ export function createShop(
     ]);
     const tookMs = (performance.now() - started).toFixed(1);
     const user = userOf(req.session);
+    // nothing in the five minutes before this one, and this is its first view
     if (user !== undefined && report?.inactive && !report.newToSite && !report.activityThisMinute)
       notifications.wasAway(user);
     res.render(view, { ...data, report, activity, unread, degraded: req.intelligence.degraded, tookMs, waited: true });
@@ -144,10 +145,10 @@ export function createShop(
 
   app.get('/confirm-purchase', (req, res) => {
     const lines = linesOf(cartOf(req));
-    const had = [...cartOf(req), ...boughtBy(req)];
+    const inCartOrBought = [...cartOf(req), ...boughtBy(req)];
     const missing = req.intelligence
       .suggestions()
-      .then((slugs) => slugs.filter((slug) => !had.includes(String(slug))).map(productOf));
+      .then((slugs) => slugs.filter((slug) => !inCartOrBought.includes(String(slug))).map(productOf));
     return page(
       req,
       res,
@@ -228,7 +229,7 @@ export function createShop(
   if (staffPassword !== undefined) app.use('/staff', staffPages(staffPassword, notifications));
   app.use(notFound, withoutStack);
   const close = async () => {
-    await session.close();
+    await sessions.close();
     await notifications.close();
   };
   return { app, close };
@@ -241,6 +242,7 @@ function ownPath(back: unknown): string {
   return url?.origin === base && String(back).startsWith('/') ? url.pathname + url.search : '/';
 }
 
+/** A path for people to read; as it is where it can't be decoded. */
 function readable(path: string): string {
   try {
     return decodeURIComponent(path);

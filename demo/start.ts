@@ -8,9 +8,9 @@ import { startPrivateRedis } from './private-redis.js';
 import { createShop } from './shop.js';
 import { WorkerProcess } from './worker-process.js';
 
-const random = () => randomBytes(24).toString('base64url');
+const randomText = () => randomBytes(24).toString('base64url');
 
-/** The names of a shop that listens there; HOSTS has those that this machine does not know of (a proxy's, a container's). */
+/** The names of a shop that listens at `host`; the variable HOSTS has those that this machine does not know of (a proxy's, a container's). */
 function namesOf(host: string): string[] {
   const addresses = Object.values(networkInterfaces()).flatMap((all = []) =>
     all.map(({ address, family }) => (family === 'IPv6' ? `[${address}]` : address)),
@@ -29,19 +29,20 @@ async function main(): Promise<void> {
     PORT = '3379',
     HOST = '127.0.0.1',
     REDIS_URL,
-    SESSION_SECRET = random(),
-    STAFF_PASSWORD = random(),
+    SESSION_SECRET = randomText(),
+    STAFF_PASSWORD = randomText(),
   } = process.env;
-  let shown: RequestListener = (_req, res) =>
+  /** Answers all requests: 503 until the shop is there. */
+  let handler: RequestListener = (_req, res) =>
     void res.writeHead(503, { 'retry-after': '1' }).end('The shop opens in a second.\n');
-  const server = createServer((req, res) => shown(req, res));
-  /** what has been started, the first to be stopped last */
-  const open: (() => Promise<unknown>)[] = [];
+  const server = createServer((req, res) => handler(req, res));
+  /** Each stops one thing that was started; the first is called last. */
+  const stops: (() => Promise<unknown>)[] = [];
   let stopping: Promise<void> | undefined;
   const stopAll = async (code: number) => {
     server.close();
     server.closeAllConnections();
-    for (const stop of open.reverse()) await stop().catch(() => {});
+    for (const stop of stops.reverse()) await stop().catch(() => {});
     process.exit(code);
   };
   const stop = (code = 0) => {
@@ -56,12 +57,12 @@ async function main(): Promise<void> {
     server.listen(Number(PORT), HOST);
     await once(server, 'listening');
 
-    const starting = REDIS_URL === undefined ? startPrivateRedis({ password: random() }) : undefined;
-    open.push(async () => (await starting)?.stop());
-    const own = await starting;
-    const redis = own?.url ?? (REDIS_URL as string);
+    const starting = REDIS_URL === undefined ? startPrivateRedis({ password: randomText() }) : undefined;
+    stops.push(async () => (await starting)?.stop());
+    const privateRedis = await starting;
+    const redis = privateRedis?.url ?? (REDIS_URL as string);
     const worker = new WorkerProcess(['--namespace', 'shop:'], 'inherit', { REDIS_URL: redis });
-    open.push(() => worker.stop());
+    stops.push(() => worker.stop());
     await worker.start();
     process.stdout.write(`worker: ${worker.banner}\n`);
 
@@ -69,8 +70,8 @@ async function main(): Promise<void> {
       { redis, namespace: 'shop:', secret: SESSION_SECRET },
       { worker, hosts: namesOf(HOST), staffPassword: STAFF_PASSWORD },
     );
-    open.push(() => shop.close());
-    shown = shop.app;
+    stops.push(() => shop.close());
+    handler = shop.app;
     const { port } = server.address() as AddressInfo;
     const name = HOST === '127.0.0.1' ? 'localhost' : HOST.includes(':') ? `[${HOST}]` : HOST;
     const staff = process.env.STAFF_PASSWORD === undefined ? `staff:  /staff, password ${STAFF_PASSWORD}\n` : '';

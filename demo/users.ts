@@ -3,7 +3,7 @@ import { keptIn } from './cart.js';
 
 const NAME = /^\p{L}[\p{L}\p{N} .'’-]{0,29}$/u;
 
-/** undefined: it is no name. */
+/** Undefined: the text is no name. */
 export function nameIn(text: unknown): string | undefined {
   const name = String(text ?? '')
     .trim()
@@ -11,11 +11,11 @@ export function nameIn(text: unknown): string | undefined {
   return NAME.test(name) ? name : undefined;
 }
 
-/** Who is logged in. */
+/** The name of who is logged in; undefined for nobody. */
 export const userOf = (session: object | undefined): string | undefined =>
   (session as { userId?: string } | undefined)?.userId;
 
-/** In a new session, so that an id that somebody else may know is nobody's; a visitor's cart comes along, another user's does not. */
+/** In a new session, against session fixation: somebody else may know the old id. A visitor's cart comes along, another user's does not. */
 export async function logIn(req: Request, name: string): Promise<void> {
   const { cart, bought } = userOf(req.session) === undefined ? keptIn(req) : {};
   await req.session.regenerate();

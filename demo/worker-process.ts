@@ -8,14 +8,14 @@ const bin = fileURLToPath(new URL('../lib/bin/intelligent-session.ts', import.me
 /** The worker's bin in a process of its own. */
 export class WorkerProcess {
   #child: ChildProcess | undefined;
-  /** its first line: where it listens, and with which Bloom filter */
+  /** The first line that it prints: where it listens, and with which Bloom filter. */
   banner = '';
 
   constructor(
     readonly args: readonly string[],
-    /** where its log of faults goes */
+    /** Where its log of faults goes. */
     readonly stderr: 'inherit' | 'ignore' = 'inherit',
-    /** beside this process' own: for what its arguments would show to everybody on the machine */
+    /** Added to this process' own: for what its arguments would show to everybody on the machine. */
     readonly env: Readonly<Record<string, string>> = {},
   ) {}
 
@@ -27,11 +27,11 @@ export class WorkerProcess {
     return this.#child?.pid;
   }
 
-  /** Resolves when it listens. */
+  /** Resolves when the worker listens. */
   async start(): Promise<void> {
     if (this.#child) return;
     const child = spawn(process.execPath, ['--import', 'tsx', bin, 'worker', ...this.args], {
-      // over 'ipc' it knows when this process has ended, however it ended
+      // over 'ipc' the worker notices when this process ends, however it ends
       stdio: ['ignore', 'pipe', this.stderr, 'ipc'],
       env: { ...process.env, ...this.env },
     });
@@ -46,7 +46,7 @@ export class WorkerProcess {
     this.banner = String(text).trim();
   }
 
-  /** SIGTERM by default; resolves with the exit code. */
+  /** Resolves with the exit code; null where a signal ended the worker, or none runs. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     const child = this.#child;
     if (!child) return null;

@@ -11,11 +11,11 @@ import { UnconfirmedError } from './unconfirmed-error.js';
 export interface DurableOptions {
   /** How many replicas have to confirm a write. */
   readonly replicas: number;
-  /** How long they may take. */
+  /** How long the replicas may take. */
   readonly timeoutMs: number;
 }
 
-/** The outcome of a script: `wrote`: it has written; `found`: Redis already had what was to be written; `nothing`: neither. */
+/** The outcome of a script: `wrote`: it has written; `found`: Redis was already as it was to be; `nothing`: neither. */
 export type WriteOutcome = 'wrote' | 'found' | 'nothing';
 
 /** How long a single WAIT may take: a connection on which nothing arrives for much longer counts as dead (liveness.ts). */
@@ -28,7 +28,7 @@ const rewriteScript = new Script<number>(loadScript('lib/notifications/rewrite-e
  * own, in a Cluster one to each master. WAIT counts only writes of its own connection, so the scripts run on that connection, too.
  */
 export class DurableWrites {
-  /** The connections, by the server that holds the keys; only one where Redis is a single server. */
+  /** The connections by server: only one where Redis is a single server. */
   readonly #connections = new Map<string, Connection>();
   #isClosed = false;
 
@@ -41,7 +41,8 @@ export class DurableWrites {
 
   /**
    * Runs a script on its connection; the first of its arguments is the key. Rejects with an UnconfirmedError
-   * (`ERR_INTELLIGENT_SESSION_NOT_DURABLE`) where too few replicas have said that they have what it wrote. `signal` keeps it from being sent.
+   * (`ERR_INTELLIGENT_SESSION_NOT_DURABLE`) where too few replicas have said that they have what it wrote. Once `signal` is aborted,
+   * nothing is sent.
    */
   async run<Reply>(
     script: Script<Reply>,
@@ -49,6 +50,7 @@ export class DurableWrites {
     outcomeOf: (reply: Reply) => WriteOutcome,
     signal?: AbortSignal,
   ): Promise<Reply> {
+    // the text of ioredis' own error, which wasLost() looks for
     if (this.#isClosed) throw new Error('Connection is closed.');
     const key = String(keysAndArguments[0]);
     const server = this.target.serverOf(() => key);
@@ -90,6 +92,7 @@ export class DurableWrites {
 
 /** A connection whose writes are confirmed together: one WAIT for all writes that were answered in one turn of the event loop. */
 class Connection {
+  /** The WAIT that is sent at the end of this turn of the event loop, if there is one. */
   #next: Promise<number> | undefined;
   #ready: Promise<void> | undefined;
 
@@ -107,9 +110,9 @@ class Connection {
     return this.#ready;
   }
 
-  /** Resolves when replicas have what was written over `stream`. Rejects if the stream ends meanwhile: nobody knows then whether the write lasts. */
-  async confirm(key: string, isRewritten: boolean, stream: Redis['stream']): Promise<void> {
-    const confirmed = await this.#confirmed(key, isRewritten, stream).catch((error) => {
+  /** Resolves when replicas have what was written over the socket `stream`. Rejects if it ends first: then nobody knows whether it lasts. */
+  async confirm(key: string, needsRewrite: boolean, stream: Redis['stream']): Promise<void> {
+    const confirmed = await this.#confirmed(key, needsRewrite, stream).catch((error) => {
       if (!isRefusal(error)) throw new Error('the connection was lost', { cause: error });
       throw notDurable(`It is written, and Redis refused to say which replicas have it: ${faultText(error)}`, error);
     });
@@ -120,8 +123,8 @@ class Connection {
     );
   }
 
-  async #confirmed(key: string, isRewritten: boolean, stream: Redis['stream']): Promise<number> {
-    if (isRewritten) await rewriteScript.run(this.client, [key]);
+  async #confirmed(key: string, needsRewrite: boolean, stream: Redis['stream']): Promise<number> {
+    if (needsRewrite) await rewriteScript.run(this.client, [key]);
     this.#next ??= new Promise<number>((resolve, reject) => {
       setImmediate(() => {
         this.#next = undefined;
@@ -136,7 +139,7 @@ class Connection {
     const { replicas, timeoutMs } = this.options;
     const endMs = performance.now() + timeoutMs;
     for (;;) {
-      // after a reconnection WAIT would count the writes of the new connection, which has none
+      // after a reconnection WAIT would wait for the writes of the new connection, which has none
       if (this.client.stream !== stream) throw new Error('Connection is closed.');
       const leftMs = Math.ceil(endMs - performance.now());
       const confirmed = await this.client.wait(replicas, Math.max(1, Math.min(WAIT_MS, leftMs)));

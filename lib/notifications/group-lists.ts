@@ -8,10 +8,10 @@ import { parseList, type StoredList } from './stored-list.js';
 
 const listScript = new Script<string[]>(loadScript('lib/notifications/list.lua'));
 
-/** The most lists that a process keeps, and the most characters of their texts. */
+/** The most lists that a process keeps, and the most characters that they have together. */
 const MAX_LISTS = 1_000;
-const MAX_LENGTH = 16_777_216;
-/** A list is read again after so long, since a node of a Cluster can lose what another one tells. */
+const MAX_CHARACTERS = 16_777_216;
+/** A list is read again after so long, since a message about a change can get lost between a Cluster's nodes. */
 const MAX_AGE_MS = 60_000;
 
 interface KeptList {
@@ -19,8 +19,9 @@ interface KeptList {
   list: StoredList | undefined;
   /** How many changes of the list were reported: a list that was read before the last of them is not kept. */
   changes: number;
+  /** The characters of its fields and values. */
   length: number;
-  /** When it was asked for, by this process' clock. */
+  /** When it was asked for, by performance.now(). */
   askedMs: number;
   readonly unfollow: () => void;
 }
@@ -35,8 +36,9 @@ export type ListSource = 'cache' | 'redis';
 export class GroupLists {
   readonly #kept = new LRUCache<string, KeptList>({
     max: MAX_LISTS,
-    maxSize: MAX_LENGTH,
-    sizeCalculation: ({ length }) => length + 1,
+    maxSize: MAX_CHARACTERS,
+    sizeCalculation: ({ length }) => length + 1, // lru-cache takes no 0
+    // at a `set` the same entry is put in again, and is still followed
     dispose: ({ unfollow }, _group, reason) => reason !== 'set' && unfollow(),
   });
 
@@ -72,10 +74,10 @@ export class GroupLists {
     this.onTime(Number(nowUs));
     const list = parseList(fields);
     const length = fields.reduce((sum, field) => sum + field.length, 0);
-    // Whoever changes the list tells it before this reply was sent, or after it: then it is heard.
+    // A change after this read is told: what was heard by now has raised `changes`, what is heard later drops the list.
     const isCurrent = kept.changes === changes && this.changes.isHeard({ group }) && this.#kept.peek(group) === kept;
-    // One that is longer than all may be together is read each time.
-    if (isHeard && isCurrent && length < MAX_LENGTH) {
+    // A list that is longer than all may be together is read each time.
+    if (isHeard && isCurrent && length < MAX_CHARACTERS) {
       kept.list = list;
       kept.length = length;
       kept.askedMs = askedMs;

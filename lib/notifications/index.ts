@@ -1,4 +1,4 @@
-// What `intelligent-session/notifications` exports: publishing, for any process. Reading is `req.intelligence`.
+// What `intelligent-session/notifications` exports: publishing, for any process. A site reads by `req.intelligence`.
 export { type ErrorCode, IntelligentSessionError, OptionError } from '../errors/errors.js';
 export type { RedisOption } from '../redis/connect.js';
 export type { NewNotification, Notification, NotificationChanges } from './notification.js';

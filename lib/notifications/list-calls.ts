@@ -14,7 +14,7 @@ import { type Recipient, type RecipientList, RecipientLists } from './recipient-
 /** The reply of the scripts that write: a number above 0 where they wrote, 0 where there was nothing to do, below 0 where they refused. */
 export type OutcomeReply = readonly [outcome: number, ...more: unknown[]];
 
-/** How long it holds that a process and the site are alike in having a secret or none, once Redis has said so. */
+/** For so long this process does not ask Redis again whether the site has a secret. */
 const CHECK_HOLDS_MS = 5_000;
 
 /**
@@ -28,8 +28,8 @@ export class ListCalls {
   readonly #calls: NotificationCalls;
   readonly #durable: DurableWrites | undefined;
   readonly #itemKey: ItemKey;
-  /** Until when it holds that the site has a secret as this process has, or none as this process, by performance.now(). */
-  #alikeUntilMs = 0;
+  /** Until this time of performance.now() the last check holds: this process and the site have both a secret, or both none. */
+  #checkHoldsUntilMs = 0;
 
   constructor(
     availability: Availability,
@@ -44,7 +44,7 @@ export class ListCalls {
     this.#lists = new RecipientLists(this.#namespace, this.#target.database);
     this.#itemKey = new ItemKey(availability, this.#namespace, options.itemSecret, {
       loadEnded: () => {},
-      // The next call reads it, and says what is wrong.
+      // The next call reads the key again, and rejects where no secret of this process gives it.
       replaced: () => this.#itemKey.forget(),
     });
     this.#calls = new NotificationCalls(availability, maxWaitMs + (durable?.timeoutMs ?? 0));
@@ -59,14 +59,14 @@ export class ListCalls {
     });
   }
 
-  /** Runs a script that may safely run twice. In its result `wasUnknown` says that an earlier attempt got no answer. */
+  /** Runs a script that may safely run twice. `id`: the notification's. `mayHaveRun`: an earlier attempt got no answer. */
   write<Reply extends OutcomeReply>(
     script: Script<Reply>,
     to: Recipient,
     argsOf: (list: RecipientList) => readonly ScriptArgument[],
     id: string,
-  ): Promise<{ reply: Reply; wasUnknown: boolean }> {
-    return this.#calls.run(async (signal, wasUnknown) => {
+  ): Promise<{ reply: Reply; mayHaveRun: boolean }> {
+    return this.#calls.run(async (signal, mayHaveRun) => {
       const list = await this.#listOf(to);
       signal.throwIfAborted();
       const keyAndArgs = [list.key, ...argsOf(list)];
@@ -74,7 +74,7 @@ export class ListCalls {
         ? await this.#durable.run(script, keyAndArgs, outcomeOf, signal)
         : await script.run(this.#target.client, keyAndArgs);
       if (reply[0] === -2) throw newerVersion('A list of notifications');
-      return { reply, wasUnknown };
+      return { reply, mayHaveRun };
     }, id);
   }
 
@@ -89,18 +89,20 @@ export class ListCalls {
   async #listOf({ group, user }: Recipient): Promise<RecipientList> {
     if (group !== undefined) return this.#lists.group(group);
     const { keyIfNone } = this.#itemKey;
-    // The site makes the key, since it may have none.
+    const hasSecret = keyIfNone !== undefined;
+    // Only the site makes the key: a key that is stored says that the site has a secret.
     await this.#itemKey.load({ makes: false });
     const { value } = this.#itemKey;
-    if (value === undefined && performance.now() >= this.#alikeUntilMs) {
+    if (value === undefined && performance.now() >= this.#checkHoldsUntilMs) {
       const { client } = this.#target;
-      const differs = await (keyIfNone === undefined ? isKeyed : isShaped)(client, this.#namespace);
+      // No key was stored for this process' secret: a site that has run has none. Before it has run, nobody knows.
+      const differs = await (hasSecret ? isShaped : isKeyed)(client, this.#namespace);
       if (differs)
         throw new OptionError(
-          `createNotifications(): option "itemSecret" is ${keyIfNone === undefined ? 'missing, and the site has one' : 'given, and the site has none'}: ` +
+          `createNotifications(): option "itemSecret" is ${hasSecret ? 'given, and the site has none' : 'missing, and the site has one'}: ` +
             'nobody would read what is published to a user',
         );
-      this.#alikeUntilMs = performance.now() + CHECK_HOLDS_MS;
+      this.#checkHoldsUntilMs = performance.now() + CHECK_HOLDS_MS;
     }
     return this.#lists.subject(userSubject(user, value ?? keyIfNone));
   }

@@ -8,7 +8,7 @@ import { type Change, changesChannel, parseChange, type Recipient } from '../tra
 export type ChangeListener = (change: Change) => void;
 
 interface ListChangesEvents {
-  /** All followed channels are subscribed to. Messages that were published before do not arrive any more. */
+  /** All followed channels are subscribed to. Messages that were published while they were not are lost. */
   ready: [];
   /** The subscription is lost: no messages arrive until `ready`. */
   lost: [];
@@ -16,8 +16,10 @@ interface ListChangesEvents {
   fault: [error: Error];
 }
 
+/** A channel that somebody listens to. */
 interface Followed {
   readonly listeners: Set<ChangeListener>;
+  /** Is the channel subscribed to, so that its messages arrive? */
   isHeard: boolean;
 }
 
@@ -28,10 +30,11 @@ interface Followed {
 export class ListChanges extends EventEmitter<ListChangesEvents> {
   readonly #followed = new Map<string, Followed>();
   #client: Redis | undefined;
+  /** The message of the fault that was reported last. */
   #reported: string | undefined;
   #isClosed = false;
 
-  /** It is private, so that no log of a visitor shows the connection's password. */
+  /** It is private, so that console.log of an object that has this one shows no password of the connection's. */
   readonly #target: RedisTarget;
 
   constructor(
@@ -58,10 +61,11 @@ export class ListChanges extends EventEmitter<ListChangesEvents> {
     }
     const { listeners } = followed;
     // A listener that was passed to follow() twice is called twice.
-    const own: ChangeListener = (change) => listener(change);
-    listeners.add(own);
+    const wrapper: ChangeListener = (change) => listener(change);
+    listeners.add(wrapper);
     return () => {
-      if (!listeners.delete(own) || listeners.size > 0 || this.#followed.get(channel)?.listeners !== listeners) return;
+      if (!listeners.delete(wrapper) || listeners.size > 0 || this.#followed.get(channel)?.listeners !== listeners)
+        return;
       this.#followed.delete(channel);
       if (this.#client?.status === 'ready') this.#client.unsubscribe(channel).catch(() => {}); // If the connection is lost, the subscription is, too.
     };
@@ -98,7 +102,7 @@ export class ListChanges extends EventEmitter<ListChangesEvents> {
     client.subscribe(...channels).then(
       () => {
         this.#reported = undefined;
-        // What was given up meanwhile and is followed anew has a later SUBSCRIBE: between both nothing is heard.
+        // A channel that was left meanwhile and is followed anew is another entry here: only its own SUBSCRIBE makes it heard.
         for (const one of followed) if (one) one.isHeard = true;
         if ([...this.#followed.values()].every(({ isHeard }) => isHeard)) this.emit('ready');
       },

@@ -3,30 +3,32 @@
 -- KEYS  seen, gone: of one subject
 -- ARGV  how long the subject's data are kept from now on, ms; the channel for messages about the subject; then for each list its field,
 --       the position up to which everything is read, and the position of a single notification that is read, '' for none
--- Reply 1 if something was unread, 0 if nothing was; or, where the subject has ended, 'gone', or the subject of the user in whose data it
---       went on; then the error of PUBLISH, or ''
+-- Reply 1 if something was unread, 0 if nothing was; or 'gone' where the subject has ended, or the user's subject where it was carried
+--       to a user; then the error of PUBLISH, or ''
 local seen, gone, keepMs, channel = KEYS[1], KEYS[2], tonumber(ARGV[1]), ARGV[2]
 local ended = redis.call('GET', gone)
-if ended and tonumber(ended) then ended = nil end -- a user whose data were erased goes on
+-- a number: a user's data were erased; what is read after that is kept
+if ended and tonumber(ended) then ended = nil end
 if ended then return { ended == '' and 'gone' or ended, '' } end
 
 local text = function(number) return string.format('%.0f', number) end
 local marked, told = 0, ''
 for i = 3, #ARGV, 3 do
-  local field, upTo, one = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  local field, upTo, single = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
   local before, rest = string.match(redis.call('HGET', seen, field) or '0', '^(%d+)(.*)$')
   before = tonumber(before)
-  if not one and upTo > before then marked = 1 end
+  -- beside a single position, upTo adds only what the list has no more
+  if not single and upTo > before then marked = 1 end
   upTo = math.max(upTo, before)
   local positions, isListed = {}, false
   for position in string.gmatch(rest, '%d+') do
     position = tonumber(position)
-    if position == one then isListed = true end
+    if position == single then isListed = true end
     if position > upTo then positions[#positions + 1] = text(position) end
   end
-  if one and one > before and not isListed then
+  if single and single > before and not isListed then
     marked = 1
-    if one > upTo then positions[#positions + 1] = text(one) end
+    if single > upTo then positions[#positions + 1] = text(single) end
   end
   table.insert(positions, 1, text(upTo))
   redis.call('HSET', seen, field, table.concat(positions, ' '))

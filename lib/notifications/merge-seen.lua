@@ -1,24 +1,25 @@
 -- Adds what an anonymous visitor had read to what the user has read who has logged in. A second call with the same data changes nothing.
 -- KEYS  seen of the user
 -- ARGV  how long the user's data are kept from now on, ms; the field that holds the time of the first read; then the fields of the
---       visitor's `seen` and their values by turns
-local seen, keepMs, since = KEYS[1], tonumber(ARGV[1]), ARGV[2]
+--       visitor's `seen` and their values by turns (mark.lua says what they are)
+-- Reply 1
+local seen, keepMs, sinceField = KEYS[1], tonumber(ARGV[1]), ARGV[2]
 
 local text = function(number) return string.format('%.0f', number) end
 for i = 3, #ARGV, 2 do
-  local field, theirs = ARGV[i], ARGV[i + 1]
-  local mine = redis.call('HGET', seen, field)
-  if not mine then
-    redis.call('HSET', seen, field, theirs)
-  elseif field == since then
-    redis.call('HSET', seen, field, text(math.min(tonumber(mine), tonumber(theirs))))
+  local field, visitors = ARGV[i], ARGV[i + 1]
+  local users = redis.call('HGET', seen, field)
+  if not users then
+    redis.call('HSET', seen, field, visitors)
+  elseif field == sinceField then
+    redis.call('HSET', seen, field, text(math.min(tonumber(users), tonumber(visitors))))
   else
-    local upTo, known, positions = 0, {}, {}
-    for _, value in ipairs({ mine, theirs }) do upTo = math.max(upTo, tonumber(string.match(value, '^%d+'))) end
-    for _, value in ipairs({ mine, theirs }) do
+    local upTo, isListed, positions = 0, {}, {}
+    for _, value in ipairs({ users, visitors }) do upTo = math.max(upTo, tonumber(string.match(value, '^%d+'))) end
+    for _, value in ipairs({ users, visitors }) do
       for position in string.gmatch(string.match(value, '^%d+(.*)$'), '%d+') do
-        if tonumber(position) > upTo and not known[position] then
-          known[position] = true
+        if tonumber(position) > upTo and not isListed[position] then
+          isListed[position] = true
           positions[#positions + 1] = position
         end
       end

@@ -8,8 +8,11 @@ import { tellsOfReplica } from '../redis/roles.js';
 import { UnfinishedWork } from '../redis/unfinished-work.js';
 import { UnconfirmedError } from './unconfirmed-error.js';
 
-/** One attempt of a call. Where `signal` is aborted, the call was given up, and the attempt must send nothing. */
-type Attempt<T> = (signal: AbortSignal, isAgain: boolean) => Promise<T>;
+/**
+ * One attempt of a call. Where `signal` is aborted, the call was given up, and the attempt must send nothing. `mayHaveRun` says that an
+ * earlier attempt got no answer.
+ */
+type Attempt<T> = (signal: AbortSignal, mayHaveRun: boolean) => Promise<T>;
 
 /** The pause between two attempts of one call: a Cluster's client may refuse at once, again and again. */
 const PAUSE_MS = 20;
@@ -32,7 +35,7 @@ export class NotificationCalls {
     this.#unfinished = new UnfinishedWork(availability.client);
   }
 
-  /** Runs a call. Its attempts get `isAgain` where an earlier one got no answer and may have run. `id` is the notification that a write is about. */
+  /** Runs a call. `id` is that of the notification that is written. */
   run<T>(work: Attempt<T>, id?: string): Promise<T> {
     const call = this.#run(work, id);
     this.#unfinished.track(call);
@@ -43,49 +46,50 @@ export class NotificationCalls {
     const end = new AbortController();
     const timeout = new LoopTimeout(() => end.abort(), this.limitMs);
     const late = once(end.signal, 'abort');
-    /** Two reasons why it is unknown whether the write was made: an attempt is under way, or one got no answer. */
-    let [isUnderWay, isUnknown] = [false, false];
-    let last: unknown;
+    // While either of the two is true, it is unknown whether the write was made.
+    let isUnderWay = false;
+    let mayHaveRun = false;
+    let lastError: unknown;
     const attempts = async (): Promise<T> => {
       for (;;) {
         await this.#connected(end.signal);
         end.signal.throwIfAborted();
         isUnderWay = true;
         try {
-          return await work(end.signal, isUnknown);
+          return await work(end.signal, mayHaveRun);
         } catch (error) {
-          last = error;
+          lastError = error;
           if (!isPassing(error)) throw error;
-          if (isWithoutAnswer(error)) isUnknown = true;
+          if (isWithoutAnswer(error)) mayHaveRun = true;
         } finally {
           isUnderWay = false;
         }
         await pause(PAUSE_MS, undefined, { signal: end.signal });
       }
     };
-    const given = attempts();
-    given.catch(() => {}); // its error may come after the call was given up
+    const result = attempts();
+    result.catch(() => {}); // its error may come after the call was given up
     try {
-      return await Promise.race([given, late.then(() => Promise.reject(end.signal.reason))]);
+      return await Promise.race([result, late.then(() => Promise.reject(end.signal.reason))]);
     } catch (error) {
       if (error instanceof UnconfirmedError) throw withId(error, id);
       const isLate = end.signal.aborted;
-      if (isUnknown || (isLate && isUnderWay))
+      if (mayHaveRun || (isLate && isUnderWay))
         throw new UnconfirmedError(
           'ERR_INTELLIGENT_SESSION_UNCONFIRMED',
           `Redis gave no answer within ${this.limitMs} ms: it may be written or not. The same call again is safe`,
           id,
-          last,
+          lastError,
         );
       if (!isLate) throw redisFault(error);
-      throw last === undefined ? this.#notReady() : redisFault(last);
+      throw lastError === undefined ? this.#notReady() : redisFault(lastError);
     } finally {
       timeout.clear();
-      end.abort();
+      end.abort(); // what still waits sends nothing
     }
   }
 
-  /** Resolves when commands can be sent, however long Redis is away. */
+  /** Resolves when commands can be sent. Rejects when the call was given up, or close() was called. */
   async #connected(signal: AbortSignal): Promise<void> {
     while (!this.#isClosing && !signal.aborted)
       try {
@@ -113,11 +117,11 @@ export class NotificationCalls {
   }
 }
 
-/** Adds the notification's id to an error of a durable write, which does not have it. */
+/** Adds the notification's id to the error of a durable write, which knows of no notification. */
 const withId = (error: UnconfirmedError, id: string | undefined): UnconfirmedError =>
   Object.assign(error, { id: error.id ?? id });
 
-/** Was the command sent, and is its outcome not known? */
+/** Was the command sent, and is its outcome not known? The texts are those of command-limit.ts and durable-writes.ts. */
 const isWithoutAnswer = (error: unknown): boolean =>
   !wasNotSent(error) &&
   (wasLost(error) || (error instanceof Error && /^(no answer within|the connection was lost)/.test(error.message)));

@@ -14,7 +14,7 @@ export interface Notification {
   readonly data?: unknown;
   /** When it became visible, or is going to, by Redis' clock. */
   readonly publishedAt: Date;
-  /** From when on no list shows it any more: as the publisher said, or when it has been kept for so long as notifications are. */
+  /** From when on no list shows it any more: as the publisher said, or when it has been kept for the publisher's `keepForDays`. */
   readonly expires: Date;
   /** The group that it was published to; a user's own has none. */
   readonly group?: string;
@@ -56,7 +56,7 @@ export interface NotificationContent {
 /** The field of a list's hash that holds the state of the list itself: no notification may have this id. */
 export const LIST_STATE = ':';
 
-/** Characters: room for a UUID or a URL's path. An id stands in every reader's reply. */
+/** In characters: room for a UUID or a URL's path, and no more, since an id is in every reader's reply. */
 const MAX_ID_LENGTH = 128;
 const ID = `a notification's id, 1 to ${MAX_ID_LENGTH} characters without control characters, and not "${LIST_STATE}"`;
 
@@ -72,7 +72,7 @@ export function checkNotificationId(method: string, id: unknown): asserts id is 
 }
 
 const FIELDS = ['id', 'title', 'body', 'link', 'data', 'expires', 'publishAt'];
-const CHANGED_FIELDS = ['title', 'body', 'link', 'data', 'expires'];
+const CHANGEABLE_FIELDS = ['title', 'body', 'link', 'data', 'expires'];
 
 /** Refuses a value that is no notification, and unknown fields: if they were ignored, a misspelt name would be noticed only in production. */
 export function checkNewNotification(method: string, given: unknown): asserts given is NewNotification {
@@ -89,7 +89,7 @@ export function checkNewNotification(method: string, given: unknown): asserts gi
 export function checkChanges(method: string, given: unknown): asserts given is NotificationChanges {
   checkIsObject(method, given, 'changes, an object');
   const { title, expires } = given as Partial<Record<keyof NotificationChanges, unknown>>;
-  checkFields(method, given as object, CHANGED_FIELDS);
+  checkFields(method, given as object, CHANGEABLE_FIELDS);
   if (title !== undefined) checkText(method, title, 'a title, a text');
   checkContent(method, given as object);
   if (expires !== undefined && expires !== null) checkExpires(method, expires, undefined);
@@ -118,7 +118,7 @@ function checkDate(method: string, field: string, value: unknown): asserts value
     throw argumentError(method, `"${field}" to be within ${MAX_TTL_SECONDS / 86_400} days`, value);
 }
 
-/** Refuses an expiry that is over when the notification is published: nobody would ever see it. */
+/** Refuses an expiry that is past when the notification is published: nobody would ever see it. */
 function checkExpires(method: string, expires: unknown, publishAt: Date | undefined): void {
   checkDate(method, 'expires', expires);
   if (expires.getTime() <= Math.max(Date.now(), publishAt?.getTime() ?? 0))
@@ -136,6 +136,7 @@ export function formatContent(
   let json: string;
   try {
     json = JSON.stringify({ title, body, link, data });
+    // JSON leaves out a function without an error
     if (data !== undefined && JSON.stringify(data) === undefined) throw new TypeError('a function');
   } catch {
     throw argumentError(method, '"data" to be what JSON can say: no BigInt, no function, no circular reference', data);

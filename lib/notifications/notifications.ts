@@ -33,6 +33,7 @@ import { ListCalls, type OutcomeReply } from './list-calls.js';
 import { checkRecipient, type NotificationRecipient, type Recipient, type RecipientList } from './recipient-list.js';
 import { parseItem, parseList, scheduledItems, toNotification, visibleItems } from './stored-list.js';
 
+// Each script says what its outcomes are. `untold` is why nobody could be told of the change, or ''.
 const publishScript = new Script<[outcome: number, position: string, untold: string]>(
   loadScript('lib/notifications/publish.lua'),
 );
@@ -47,7 +48,7 @@ const MAX_TRIES = 100;
 export interface ListOptions {
   /** How many at most. @default all of them */
   readonly limit?: number | undefined;
-  /** Those that are to be seen later, the next one first. @default false */
+  /** Only those that are to be seen later, the next one first. @default false */
   readonly scheduled?: boolean | undefined;
 }
 
@@ -59,9 +60,9 @@ export interface EditOptions {
 interface NotificationsEvents {
   /** Redis can't be reached: calls wait for it, for `maxWaitMs` at most. */
   away: [reason: Error];
-  /** It can be reached, at first or again. */
+  /** Redis can be reached, at first or again. */
   back: [];
-  /** A connection that does not come about, or a publication that nobody could be told of. */
+  /** A connection could not be made, or nobody could be told of a change. */
   fault: [error: Error];
 }
 
@@ -94,19 +95,20 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     logAvailability(
       availability,
       'nothing can be published',
+      // once this is closed, nobody is told
       (reason) => this.#closing !== undefined || this.emit('away', redisFault(reason)),
     );
     this.#lists = new ListCalls(availability, this.#options);
   }
 
-  /** A registry of prom-client's, an optional peer: where it is not installed, an error with the code `METRICS`. */
+  /** A registry of prom-client's, an optional peer: where it is not installed, an error (`ERR_INTELLIGENT_SESSION_METRICS`). */
   get metrics(): PromRegistry {
     return this.#metrics.registry;
   }
 
   /**
    * Publishes to everyone in a group, or to one user, and gives the notification's id when Redis has it. The same id again is the same
-   * notification: nothing changes. One script.
+   * notification: nothing changes. Costs one script.
    */
   async publish(to: NotificationRecipient, notification: NewNotification): Promise<string> {
     checkNewNotification('publish', notification);
@@ -118,20 +120,21 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     const argsOf = ({ channel }: RecipientList) => [id, json, ...times, maxPerGroup, channel, JSON.stringify(id)];
     const { reply } = await this.#write(publishScript, recipient, argsOf, id);
     const [outcome, , untold] = reply;
-    if (outcome === -1) this.#total.of('refused').inc();
-    if (outcome === -1)
+    if (outcome === -1) {
+      this.#total.of('refused').inc();
       throw new IntelligentSessionError(
         'ERR_INTELLIGENT_SESSION_TOO_MANY',
         `publish(): ${maxPerGroup} notifications of this list are planned for later, and it may have no more (option "maxPerGroup")`,
       );
+    }
     this.#total.of(outcome === 0 ? 'repeated' : outcome === 2 ? 'scheduled' : 'published').inc();
-    this.#tellUntold(untold);
+    this.#reportUntold(untold);
     return id;
   }
 
   /**
-   * Changes a notification's fields; null takes one away. Who has read it has read it still, unless it is to be unread `again`. False:
-   * it is not there. HGET and one script, once more where it was changed meanwhile.
+   * Changes a notification's fields; null takes one away. It stays read for those who have read it, unless it is to be unread `again`.
+   * False: the list does not have it. Costs HGET and one script, each again where another process changed it between them.
    */
   async edit(
     to: NotificationRecipient,
@@ -141,12 +144,13 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
   ): Promise<boolean> {
     checkNotificationId('edit', id);
     checkChanges('edit', changes);
-    const { again = false, ...others } = optionsOf('edit', options);
-    checkNoOthers('edit', others);
+    const { again = false, ...unknown } = optionsOf('edit', options);
+    refuseUnknownOptions('edit', unknown);
     if (typeof again !== 'boolean') throw argumentError('edit', '"again" to be true or false', again);
     const recipient = checkRecipient('edit', to);
     const { maxBytes, keepForDays } = this.#options;
     const { expires, ...content } = changes;
+    // edit.lua: '' keeps the expiry as it is, 0 takes away the publisher's
     const ends = expires === undefined ? '' : usOf(expires ?? undefined);
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
       const stored = await this.#lists.read(recipient, ({ key }) => this.#target.client.hget(key, id));
@@ -157,9 +161,9 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
       const args = [id, stored, json, ends, keepForDays * DAY_US, again ? 1 : 0];
       const { reply } = await this.#write(editScript, recipient, ({ channel }) => [...args, channel], id);
       const [outcome, untold] = reply;
-      if (outcome === -1) continue;
+      if (outcome === -1) continue; // it was changed since it was read
       if (outcome !== 0) this.#total.of('edited').inc();
-      this.#tellUntold(untold);
+      this.#reportUntold(untold);
       return outcome !== 0;
     }
     throw new IntelligentSessionError(
@@ -168,23 +172,23 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     );
   }
 
-  /** Removes a notification, also one that is to be seen later. False: it was not there. One script. */
+  /** Removes a notification, also one that is to be seen later. False: the list did not have it. Costs one script. */
   async remove(to: NotificationRecipient, id: string): Promise<boolean> {
     checkNotificationId('remove', id);
     const recipient = checkRecipient('remove', to);
-    const { reply, wasUnknown } = await this.#write(removeScript, recipient, ({ channel }) => [id, channel], id);
+    const { reply, mayHaveRun } = await this.#write(removeScript, recipient, ({ channel }) => [id, channel], id);
     const [outcome, untold] = reply;
     // an earlier attempt that got no answer may have removed the notification
-    const isRemoved = outcome === 1 || wasUnknown;
+    const isRemoved = outcome === 1 || mayHaveRun;
     if (isRemoved) this.#total.of('removed').inc();
-    this.#tellUntold(untold);
+    this.#reportUntold(untold);
     return isRemoved;
   }
 
-  /** What a list has for its readers now, newest first; or, with `scheduled`, what it is going to have. One script. */
+  /** What readers of a list see now, newest first; or, with `scheduled`, what they are going to see. Costs one script. */
   async list(to: NotificationRecipient, options?: ListOptions | null): Promise<Notification[]> {
-    const { limit = Number.POSITIVE_INFINITY, scheduled = false, ...others } = optionsOf('list', options);
-    checkNoOthers('list', others);
+    const { limit = Number.POSITIVE_INFINITY, scheduled = false, ...unknown } = optionsOf('list', options);
+    refuseUnknownOptions('list', unknown);
     if (typeof limit !== 'number' || !(limit >= 1)) throw argumentError('list', '"limit" to be a number from 1', limit);
     if (typeof scheduled !== 'boolean') throw argumentError('list', '"scheduled" to be true or false', scheduled);
     const recipient = checkRecipient('list', to);
@@ -195,8 +199,8 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
   }
 
   /**
-   * Waits for what is under way, at most `timeout` ms (5000) and not at all where Redis is away; then closes the connection.
-   * Can be called twice. What begins later fails.
+   * Waits for the calls under way, at most `timeout` ms (5000) and not at all where Redis is away; then closes the connection.
+   * Can be called twice. Calls that begin later fail.
    */
   close(options?: { timeout?: number | undefined }): Promise<void> {
     const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
@@ -204,26 +208,26 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     return this.#closing;
   }
 
-  /** Runs a script that writes, and counts the writes of which it is not known whether they were made. */
+  /** Runs a script that writes, and counts it where it fails, by what is known of the write. */
   async #write<Reply extends OutcomeReply>(
     script: Script<Reply>,
     to: Recipient,
     argsOf: (list: RecipientList) => readonly ScriptArgument[],
     id: string,
-  ): Promise<{ reply: Reply; wasUnknown: boolean }> {
+  ): Promise<{ reply: Reply; mayHaveRun: boolean }> {
     try {
       return await this.#lists.write(script, to, argsOf, id);
     } catch (error) {
       const { code } = error as IntelligentSessionError;
-      this.#total.of(UNCERTAIN[code] ?? 'refused').inc();
+      this.#total.of(EVENT_BY_CODE[code] ?? 'refused').inc();
       throw error;
     }
   }
 
-  #tellUntold(reason: string): void {
-    if (reason === '') return;
+  #reportUntold(untold: string): void {
+    if (untold === '') return;
     this.#total.of('untold').inc();
-    this.#fault(redisFault(`a change of a list is stored, and pages that are open can't be told: ${reason}`));
+    this.#fault(redisFault(`a change of a list is stored, and pages that are open can't be told: ${untold}`));
   }
 
   #fault(error: Error): void {
@@ -234,7 +238,8 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
 /** Opens a connection for publishing notifications. Wrong options are an OptionError at once. */
 export const createNotifications = (options?: NotificationsOptions): Notifications => new Notifications(options);
 
-const UNCERTAIN: Partial<Record<string, string>> = {
+/** The metric's label `event` for a failed write that may be made, or that is and may not last. Any other is `refused`. */
+const EVENT_BY_CODE: Partial<Record<string, string>> = {
   ERR_INTELLIGENT_SESSION_UNCONFIRMED: 'unconfirmed',
   ERR_INTELLIGENT_SESSION_NOT_DURABLE: 'not_durable',
 };
@@ -248,10 +253,11 @@ function edited(
   return { ...content, ...Object.fromEntries(given.map(([field, value]) => [field, value ?? undefined])) };
 }
 
+/** As the scripts take times: µs since 1970, 0 for none. */
 const usOf = (date: Date | undefined): number => (date === undefined ? 0 : date.getTime() * 1000);
 
-function checkNoOthers(method: string, others: object): void {
-  const [name] = Object.keys(others);
+function refuseUnknownOptions(method: string, unknown: object): void {
+  const [name] = Object.keys(unknown);
   if (name !== undefined)
     throw new OptionError(`${method}(): there is no option "${name.slice(0, 40)}"`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
 }

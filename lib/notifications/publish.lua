@@ -1,61 +1,64 @@
--- Publishes a notification: adds it to its list, under an id that stands there once. What has expired is removed, and of what is visible
--- the oldest beyond the bound. A list's field ':' is its version and the last position of what is visible, of which a planned one counts
--- from the publication on that follows it: `1 <position>`. All others are notifications: `<position> <expires> <flags> <JSON>`, the flag e where the publisher gave the expiry. Positions and times are µs.
+-- Publishes a notification: adds it to its list, which has each id once. What has expired is removed, and of what is visible the oldest
+-- beyond the bound. A list's field ':' is `1 <last>`: its version, and the latest position of what was visible at the last publication.
+-- All other fields are notifications, by id: `<position> <expires> <flags> <JSON>`, the flag e where the publisher gave the expiry. A
+-- position is when a notification is to be seen; no two of a list have the same one. Positions and times are µs since 1970.
 -- KEYS  the list, a hash
 -- ARGV  the notification's id; its JSON; when it becomes visible, 0 for at once; when it expires, 0 where the publisher has not said; how
---       long notifications are kept, µs; how many visible ones the list may have, and how many scheduled ones; the channel of the list's
+--       long notifications are kept, µs; how many the list may have of visible ones, and again of scheduled ones; the channel of the list's
 --       changes; the id as JSON
--- Reply 1 published, 2 scheduled, 0 the list had it already, -1 too many are scheduled, -2 the list has another form; its position; the
---       error of PUBLISH, or ''
-local UNPACK_FIELDS = 1000 -- Lua's unpack() takes some 8,000 values at most
+-- Reply 1 published, 2 scheduled, 0 the list had it already, -1 too many are scheduled, -2 the list has another form; its position,
+--       0 where it was refused; the error of PUBLISH, or ''
+-- Lua's unpack() takes some 8,000 values at most
+local UNPACK_FIELDS = 1000
 local key, id, json, channel = KEYS[1], ARGV[1], ARGV[2], ARGV[7]
-local planned, expires, keptFor, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local publishAt, expires, keptFor, bound = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local text = function(number) return string.format('%.0f', number) end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local known = redis.call('HMGET', key, ':', id)
+local stored = redis.call('HMGET', key, ':', id)
 local last = 0
-if known[1] then
-  last = tonumber(string.match(known[1], '^1 (%d+)$'))
+if stored[1] then
+  last = tonumber(string.match(stored[1], '^1 (%d+)$'))
   if not last then return { -2, '0', '' } end
 end
-if known[2] then
-  local position, ends = string.match(known[2], '^(%d+) (%d+) ')
+if stored[2] then
+  local position, ends = string.match(stored[2], '^(%d+) (%d+) ')
   if not position then return { -2, '0', '' } end
   if tonumber(ends) > now then return { 0, position, '' } end
 end
 
 -- one pass over the list: which positions are taken, what is visible, what has expired
 local taken, visible, removed, scheduled = {}, {}, {}, 0
-local untilNow = math.max(now, last)
+local visibleUntil = math.max(now, last)
 local newest = last
 local fields = redis.call('HGETALL', key)
 for i = 1, #fields, 2 do
   local position, ends = string.match(fields[i + 1], '^(%d+) (%d+) ')
   position = fields[i] ~= ':' and tonumber(position)
-  if position and position <= untilNow then newest = math.max(newest, position) end
+  if position and position <= visibleUntil then newest = math.max(newest, position) end
   if fields[i] ~= id and position then
     if tonumber(ends) <= now then
       removed[#removed + 1] = fields[i]
     else
       taken[position] = true
-      if position > untilNow then scheduled = scheduled + 1 else visible[#visible + 1] = { position, fields[i] } end
+      if position > visibleUntil then scheduled = scheduled + 1 else visible[#visible + 1] = { position, fields[i] } end
     end
   end
 end
 
-local isLater = planned > untilNow
+local isLater = publishAt > visibleUntil
+-- what was scheduled and has become visible counts, too
 last = newest
-local position = isLater and planned or math.max(last + 1, now)
+local position = isLater and publishAt or math.max(last + 1, now)
 while taken[position] do position = position + 1 end
 if isLater then
-  if scheduled >= most then return { -1, '0', '' } end
+  if scheduled >= bound then return { -1, '0', '' } end
 else
   last = position
 end
 table.sort(visible, function(one, other) return one[1] < other[1] end)
-for i = 1, #visible + (isLater and 0 or 1) - most do removed[#removed + 1] = visible[i][2] end
+for i = 1, #visible + (isLater and 0 or 1) - bound do removed[#removed + 1] = visible[i][2] end
 
 local flags = expires == 0 and '-' or 'e'
 local ends = position + keptFor

@@ -11,10 +11,11 @@ export class ReadList {
     readonly group: string | undefined,
     /** The list's field in the hash `seen`. */
     readonly field: string,
+    /** The whole list, with what is not visible. */
     readonly list: StoredList,
-    /** What the reader has read; undefined where that is not known. */
+    /** What the reader has read; undefined where there is no reader. */
     readonly state: ReadState | undefined,
-    /** Notifications that were visible before this time count as read; µs since 1970. */
+    /** Notifications up to this position count as read, whatever `state` says; µs since 1970, 0 for none. */
     readonly sinceUs: number,
     nowUs: number,
   ) {
@@ -41,15 +42,16 @@ export class ReadList {
   }
 }
 
-/** The position of the oldest that is visible; 0 where none is. */
+/** The position of the oldest visible notification; 0 where none is visible. */
 export const oldestVisible = ({ items }: ReadList): number => items.at(-1)?.position ?? 0;
 
 /**
  * The highest position up to which all notifications of a list may count as read, now and later, where the reader has read all up to
  * `position`. It is never after the list's `last`: what is published later gets a position after `last`, whatever the clocks of the servers
- * say, but perhaps one before that of a scheduled notification which is visible by now.
+ * say, but, where a new server's clock is behind, perhaps a position before that of a scheduled notification which is visible by now.
  */
 export const watermarkUpTo = (position: number, { last }: StoredList): number => Math.max(0, Math.min(position, last));
 
 /** The highest position before the list's oldest notification: no mark is needed for what is not in the list any more. 0 for an empty list. */
-export const gonePositions = (list: StoredList): number => watermarkUpTo((list.items.at(-1)?.position ?? 1) - 1, list);
+export const positionBeforeOldest = (list: StoredList): number =>
+  watermarkUpTo((list.items.at(-1)?.position ?? 1) - 1, list);

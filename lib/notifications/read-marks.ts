@@ -9,26 +9,27 @@ import { type DurableOptions, DurableWrites, type WriteOutcome } from './durable
 import type { ReadList } from './read-list.js';
 import { isRead, SINCE } from './read-state.js';
 
+/** mark.lua says what they are. */
 type MarkReply = [outcome: number | string, untold: string];
 const markScript = new Script<MarkReply>(loadScript('lib/notifications/mark.lua'), 2);
 const mergeScript = new Script<number>(loadScript('lib/notifications/merge-seen.lua'));
 const dropScript = new Script<number>(loadScript('lib/notifications/drop-seen.lua'));
 
-/** Of whom it is known what they have read. */
+/** Who reads: a user, or an anonymous visitor. */
 export interface Reader {
   readonly subject: string;
-  /** How long what is kept of them lives from now on. */
+  /** For how long from now on it is kept what they have read. */
   readonly ttlSeconds: number;
 }
 
-/** What is to be marked as read of one list: all up to a position, and the one at `position`. */
+/** What is to be marked as read of one list: all up to `upTo`, and the notification at `position`. */
 export interface Mark {
   readonly list: ReadList;
   readonly upTo: number;
   readonly position?: number;
 }
 
-/** A list with so many single positions has its mark raised, where all before one of them is read. */
+/** With more single positions than this of a list, raise() looks whether they can be one. */
 const MANY_POSITIONS = 8;
 
 /** Writes what readers have read: a hash `seen` for each of them. */
@@ -50,12 +51,13 @@ export class ReadMarks {
     return this.#mark(reader, marks, true);
   }
 
-  /** Of many single positions, those up to which all is read become one. Never rejects: the next question tries it again. */
+  /** Replaces many single positions of a list by the one up to which all is read. Never rejects: the next read tries it again. */
   async raise(reader: Reader, lists: readonly ReadList[]): Promise<void> {
     const marks = lists.flatMap((list): Mark[] => {
       if (!list.state || list.state.positions.size <= MANY_POSITIONS) return [];
       let upTo = 0;
       for (const item of [...list.items].reverse()) {
+        // why not beyond `last`, watermarkUpTo() says
         if (!isRead(list.state, item) || item.position > list.list.last) break;
         upTo = item.position;
       }
@@ -64,7 +66,7 @@ export class ReadMarks {
     if (marks.length > 0) await this.#mark(reader, marks, false).catch(() => {});
   }
 
-  /** Adds what a visitor has read to what a user has. A repeat adds nothing twice. HGETALL, and two scripts where there is something. */
+  /** Adds what a visitor has read to what a user has. A repeat adds nothing twice. HGETALL, and two scripts if something was read. */
   async carry(from: string, { subject, ttlSeconds }: Reader): Promise<void> {
     const { client } = this.target;
     const key = seenKey(this.namespace, from);
@@ -78,28 +80,32 @@ export class ReadMarks {
     this.#durable?.close();
   }
 
-  /** `isTold`: do pages that are open hear of it? Of an anonymous visitor who has logged in meanwhile, it is the user's. */
+  /**
+   * What the reader did (`isByReader`) is told to open pages, and waits for replicas: raise() changes nothing that anybody sees. Where
+   * an anonymous visitor has logged in meanwhile, it is written for the user (`isMoved`).
+   */
   async #mark(
     { subject, ttlSeconds }: Reader,
     marks: readonly Mark[],
-    isTold: boolean,
+    isByReader: boolean,
     isMoved = false,
   ): Promise<boolean | undefined> {
     const { namespace, target } = this;
     const keys = [seenKey, goneKey].map((keyOf) => keyOf(namespace, subject));
-    const channel = isTold ? changesChannel(namespace, { subject }, target.database) : '';
+    const channel = isByReader ? changesChannel(namespace, { subject }, target.database) : '';
     const fields = marks.flatMap(({ list, upTo, position = '' }) => [list.field, upTo, position]);
     const args = [...keys, ttlSeconds * 1000, channel, ...fields];
     const [outcome, untold] =
-      this.#durable && isTold
+      this.#durable && isByReader
         ? await this.#durable.run(markScript, args, outcomeOf)
         : await markScript.run(target.client, args);
     if (untold !== '') this.fault(redisFault(`a mark is stored, and open pages can't be told: ${untold}`));
     if (typeof outcome === 'number') return outcome === 1;
-    if (isUserSubject(outcome) && !isMoved) return this.#mark({ subject: outcome, ttlSeconds }, marks, isTold, true);
+    if (isUserSubject(outcome) && !isMoved)
+      return this.#mark({ subject: outcome, ttlSeconds }, marks, isByReader, true);
     return undefined;
   }
 }
 
-/** A mark that is there is written again. */
+/** mark.lua writes also where all was read already, so WAIT has a write to count. */
 const outcomeOf = ([outcome]: MarkReply): WriteOutcome => (typeof outcome === 'number' ? 'wrote' : 'nothing');

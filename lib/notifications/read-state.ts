@@ -2,7 +2,10 @@ import { createHmac } from 'node:crypto';
 import { newerVersion } from '../errors/errors.js';
 import type { StoredNotification } from './stored-list.js';
 
-/** What a subject has read of one list: everything up to a position, and single notifications after it. It is exact, unlike a Bloom filter. */
+/**
+ * What a subject (a user or an anonymous visitor) has read of one list: everything up to the position `upTo`, and the notifications at
+ * single `positions` after it, in µs since 1970. It is exact, unlike a Bloom filter.
+ */
 export interface ReadState {
   readonly upTo: number;
   readonly positions: ReadonlySet<number>;
@@ -11,22 +14,22 @@ export interface ReadState {
 export const isRead = ({ upTo, positions }: ReadState, { position }: StoredNotification): boolean =>
   position <= upTo || positions.has(position);
 
-const NOTHING: ReadState = { upTo: 0, positions: new Set() };
+const NOTHING_READ: ReadState = { upTo: 0, positions: new Set() };
 
 /** The field of the hash `seen` with the time at which its subject first asked for notifications. The fields of lists begin with `g:`, or are `@`. */
 export const SINCE = ':since';
-const OWN = '@';
-/** Characters of base64url: 96 bits, of which no two groups' are the same. */
+const OWN_LIST = '@';
+/** In characters of base64url. They have 96 bits, so that no two groups get the same ones. */
 const HASH_LENGTH = 16;
 
 /**
- * The field of the hash `seen` for the list of a group, or, without `group`, for the subject's own list. With a secret the field has an
+ * The field of the hash `seen` for the list of a group, or, without `group`, for the subject's own list. With an item key the field has an
  * HMAC of the group's name, so that a copy of Redis does not show who is in which group.
  */
-export function seenField(group: string | undefined, secret: string | undefined): string {
-  if (group === undefined) return OWN;
-  if (secret === undefined) return `g:${group}`;
-  const hash = createHmac('sha256', secret).update(`intelligent-session group:${group}`).digest('base64url');
+export function seenField(group: string | undefined, itemKey: string | undefined): string {
+  if (group === undefined) return OWN_LIST;
+  if (itemKey === undefined) return `g:${group}`;
+  const hash = createHmac('sha256', itemKey).update(`intelligent-session group:${group}`).digest('base64url');
   return `g:${hash.slice(0, HASH_LENGTH)}`;
 }
 
@@ -48,7 +51,7 @@ export class SeenHash {
 
   of(field: string): ReadState {
     const text = this.#fields.get(field);
-    if (text === undefined) return NOTHING;
+    if (text === undefined) return NOTHING_READ;
     const [upTo, ...positions] = text.split(' ').map(Number);
     if (upTo === undefined || Number.isNaN(upTo)) throw newerVersion('What was read of notifications');
     return { upTo, positions: new Set(positions) };

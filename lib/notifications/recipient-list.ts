@@ -10,7 +10,7 @@ export type NotificationRecipient =
   | { readonly group: string; readonly user?: undefined }
   | { readonly user: string | number | bigint; readonly group?: undefined };
 
-/** A list of notifications: a group's, or a user's own. */
+/** Where a list of notifications is in Redis: a group's list, or a user's own. */
 export interface RecipientList {
   readonly key: string;
   /** The channel on which changes of the list are published. */

@@ -13,17 +13,18 @@ export interface StoredNotification {
 
 /** A list, parsed from the reply of HGETALL. */
 export interface StoredList {
-  /** The last position of what was visible at the last publication: what is published later is behind it. */
+  /** The latest position of what was visible when something was last published: what is published later gets a later one. */
   readonly last: number;
   /** All notifications in the list, the newest first: also scheduled ones, and expired ones that were not removed yet. */
   readonly items: readonly StoredNotification[];
 }
 
+/** `1 <last>`: the version of the format, and the position `last` of a StoredList. */
 const STATE = /^1 (\d{1,16})$/;
 /** `<position> <expires> <flags> <JSON>`; the flag `e` says that the publisher gave the expiry. */
 const ITEM = /^(\d{1,16}) (\d{1,16}) ([a-z-]+) (\{[^]*)$/;
 
-/** Parses fields and values by turns. Throws a coded error for a list of a later version; leaves out a single field that can't be read. */
+/** Parses fields and values by turns. Throws a coded error for a list of a later version; leaves out a notification that can't be read. */
 export function parseList(fields: readonly string[]): StoredList {
   let last = 0;
   const items: StoredNotification[] = [];
@@ -44,7 +45,7 @@ function parseState(text: string): number {
   return Number(last);
 }
 
-/** Parses one field of a list; undefined where it has another form. */
+/** Parses the value of one notification's field; undefined where it has another form. */
 export function parseItem(id: string, text: string): StoredNotification | undefined {
   const [, position, expires, , json] = ITEM.exec(text) ?? [];
   if (json === undefined) return undefined;
@@ -56,15 +57,15 @@ export function parseItem(id: string, text: string): StoredNotification | undefi
 }
 
 /**
- * The notifications that readers see at the time `nowUs` of Redis' clock. The one that was published last is visible even if the clock
- * of a new master is behind that of the master by which it was published.
+ * The notifications that readers see at the time `nowUs` of Redis' clock. The notification that was published last is visible even if
+ * the clock of a new master is behind that of the master where it was published.
  */
 export function visibleItems(list: StoredList, nowUs: number): StoredNotification[] {
   const untilUs = Math.max(nowUs, list.last);
   return list.items.filter(({ position, expires }) => position <= untilUs && expires > nowUs);
 }
 
-/** The scheduled notifications, the next one first. */
+/** The notifications that are to become visible later, the next one first. */
 export function scheduledItems(list: StoredList, nowUs: number): StoredNotification[] {
   const untilUs = Math.max(nowUs, list.last);
   return list.items.filter(({ position }) => position > untilUs).reverse();

@@ -20,19 +20,21 @@ import { type Change, changesChannel, formatChange } from '../transport/protocol
 import type { DurableOptions } from './durable-writes.js';
 import { GroupLists } from './group-lists.js';
 import { ListChanges } from './list-changes.js';
-import { gonePositions, ReadList, watermarkUpTo } from './read-list.js';
+import { positionBeforeOldest, ReadList, watermarkUpTo } from './read-list.js';
 import { type Mark, type Reader, ReadMarks } from './read-marks.js';
 import { SeenHash, SINCE, seenField } from './read-state.js';
 import { RecipientLists } from './recipient-list.js';
 import { parseList, type StoredList } from './stored-list.js';
 
-const readScript = new Script<[nowUs: string, instead: string, seen: string[], own: string[]]>(
+/** `ended` is '' where the subject goes on: read.lua has the rest. */
+const readScript = new Script<[nowUs: string, ended: string, seen: string[], own: string[]]>(
   loadScript('lib/notifications/read.lua'),
   3,
 );
+
 export interface VisitorNotificationsOptions {
   readonly namespace: string;
-  /** By it the groups in `seen` are keyed; undefined without a secret. */
+  /** By it the groups' names in `seen` are HMACs; undefined without `itemSecret`. */
   readonly itemKey?: ItemKey | undefined;
   /** Do notifications from before a reader's first visit count as unread or as read? */
   readonly earlier: 'unread' | 'read';
@@ -44,17 +46,18 @@ export interface VisitorNotificationsOptions {
   readonly durable: DurableOptions | undefined;
 }
 
+/** `timeout`: no answer in time; `redis`: an error; `failed`: the reader's data have ended, so that nothing is kept. */
 export type NoAnswer = 'timeout' | 'redis' | 'failed';
 
 export interface VisitorNotificationsHooks {
   fault(error: Error): void;
-  /** A method was not answered. */
+  /** A method of req.intelligence got no answer. */
   unanswered(method: string, why: NoAnswer): void;
 }
 
 /** All lists of one reader, as they were at one time. */
 export interface ReaderLists {
-  /** Redis' clock, µs. */
+  /** That time by Redis' clock, µs since 1970; without a reader it is an estimate. */
   readonly nowUs: number;
   /** The lists of the groups in their order, then the reader's own list. */
   readonly lists: readonly ReadList[];
@@ -74,6 +77,7 @@ export class VisitorNotifications {
   readonly #unfinished: UnfinishedWork;
   readonly #marks: ReadMarks;
   readonly #options: VisitorNotificationsOptions;
+  /** The fields of `seen` by group; undefined: the reader's own list. */
   readonly #fields = new Map<string | undefined, string>();
   readonly #questions = this.metrics.counter(
     'intelligent_session_notification_requests_total',
@@ -111,13 +115,13 @@ export class VisitorNotifications {
       new RecipientLists(this.#namespace, this.#target.database),
       this.changes,
       (source) => this.#reads.of(source).inc(),
-      (nowUs) => this.#isNow(nowUs),
+      (nowUs) => this.#noteTime(nowUs),
     );
   }
 
   /**
-   * The lists of these groups and of `reader`, with what `reader` has read. Without a reader the lists are read alone. Undefined where
-   * no answer came in time.
+   * The lists of these groups and of `reader`, with what `reader` has read. Without a reader only the groups' lists are read. Undefined
+   * where there was no answer.
    */
   read(
     method: string,
@@ -129,16 +133,16 @@ export class VisitorNotifications {
     return this.#bounded(method, limitMs, () => this.#read(groups, reader));
   }
 
-  /** Marks the notification with this id as read in the list that has it. True: it was unread; false: it had been read; null: no list has it. */
+  /** Marks a notification as read. True: it was unread; false: it had been read; null: no list has it; undefined: no answer. */
   async mark(id: string, groups: readonly string[], reader: Reader): Promise<boolean | null | undefined> {
     return this.#bounded('markNotificationSeen', this.#markMs, async () => {
       const { lists } = await this.#read(groups, reader);
       const marks = lists.flatMap((list): Mark[] => {
         const item = list.items.find((one) => one.id === id);
-        return item ? [{ list, upTo: gonePositions(list.list), position: item.position }] : [];
+        return item ? [{ list, upTo: positionBeforeOldest(list.list), position: item.position }] : [];
       });
       if (marks.length === 0) return null;
-      return (await this.#marks.mark(reader, marks)) ?? this.#isGone('markNotificationSeen');
+      return (await this.#marks.mark(reader, marks)) ?? this.#failed('markNotificationSeen');
     });
   }
 
@@ -150,15 +154,16 @@ export class VisitorNotifications {
         const [newest] = list.items;
         if (!newest) return [];
         const upTo = watermarkUpTo(newest.position, list.list);
-        const planned = list.items.filter(({ position }) => position > upTo);
-        return [{ list, upTo }, ...planned.map(({ position }) => ({ list, upTo, position }))];
+        // visible by now, and scheduled before: `upTo` ends before these
+        const wereScheduled = list.items.filter(({ position }) => position > upTo);
+        return [{ list, upTo }, ...wereScheduled.map(({ position }) => ({ list, upTo, position }))];
       });
       const marked = marks.length === 0 || (await this.#marks.mark(reader, marks)) !== undefined;
-      return marked || this.#isGone('markAllSeen');
+      return marked || this.#failed('markAllSeen');
     });
   }
 
-  /** Tells a change of a subject to all processes that listen. PUBLISH */
+  /** Tells a change of a subject to all processes that listen. Costs one PUBLISH. */
   tell(subject: string, change: Change): void {
     const channel = changesChannel(this.#namespace, { subject }, this.#target.database);
     const told = this.#target.client.publish(channel, formatChange(change));
@@ -176,6 +181,7 @@ export class VisitorNotifications {
       before,
       this.#bounded('carry', this.#options.maxWaitMs, () => this.#carry(from, user)),
     ]);
+    // it ends after those before it: reads wait for it alone
     this.#carrying.set(user.subject, carrying);
     const [, isDone] = await carrying;
     if (this.#carrying.get(user.subject) === carrying) this.#carrying.delete(user.subject);
@@ -211,37 +217,42 @@ export class VisitorNotifications {
     const read = groups.map((group, i) => {
       const field = this.#fieldOf(group);
       const state = own?.seen.of(field);
-      const since = earlier === 'read' ? (own?.seen.since ?? 0) : 0;
-      return new ReadList(group, field, lists[i] as StoredList, state, since, nowUs);
+      const sinceUs = earlier === 'read' ? (own?.seen.since ?? 0) : 0;
+      return new ReadList(group, field, lists[i] as StoredList, state, sinceUs, nowUs);
     });
-    if (own) read.push(new ReadList(undefined, this.#fieldOf(undefined), own.list, own.seen.of('@'), 0, nowUs));
+    if (own) {
+      const field = this.#fieldOf(undefined);
+      // what is the reader's alone is unread even if it is from before
+      read.push(new ReadList(undefined, field, own.list, own.seen.of(field), 0, nowUs));
+    }
     if (own && reader) this.#unfinished.track(this.#marks.raise(reader, read));
     return { nowUs, lists: read };
   }
 
-  /** Reads what a reader has read, and the reader's own list. If an anonymous visitor has logged in meanwhile, reads those of the user. */
+  /** Reads what a reader has read, and the reader's own list; the user's, where the visitor has logged in meanwhile (`isMoved`). */
   async #readOwn(
     { subject, ttlSeconds }: Reader,
     isMoved = false,
   ): Promise<{ nowUs: number; seen: SeenHash; list: StoredList }> {
     const keys = [seenKey, inboxListKey, goneKey].map((keyOf) => keyOf(this.#namespace, subject));
-    const since = this.#options.earlier === 'read' ? SINCE : '';
-    const [now, instead, seen, own] = await readScript.run(this.#target.client, [...keys, ttlSeconds * 1000, since]);
-    if (isUserSubject(instead) && !isMoved) return this.#readOwn({ subject: instead, ttlSeconds }, true);
+    const sinceField = this.#options.earlier === 'read' ? SINCE : '';
+    const [now, ended, seen, own] = await readScript.run(this.#target.client, [...keys, ttlSeconds * 1000, sinceField]);
+    if (isUserSubject(ended) && !isMoved) return this.#readOwn({ subject: ended, ttlSeconds }, true);
     const nowUs = Number(now);
-    this.#isNow(nowUs);
+    this.#noteTime(nowUs);
     return { nowUs, seen: new SeenHash(seen), list: parseList(own) };
   }
 
+  /** The result of `work`, undefined where it fails or takes longer than `limitMs` (it goes on then); counts the outcome. */
   async #bounded<T>(method: string, limitMs: number, work: () => Promise<T>): Promise<T | undefined> {
-    const given = work();
-    this.#unfinished.track(given);
+    const result = work();
+    this.#unfinished.track(result);
     let timeout: LoopTimeout | undefined;
     const late = new Promise<typeof LATE>((resolve) => {
       timeout = new LoopTimeout(() => resolve(LATE), limitMs);
     });
     try {
-      const answer = await Promise.race([given, late]);
+      const answer = await Promise.race([result, late]);
       if (answer !== LATE) {
         if (answer !== undefined) this.#questions.of(method, 'answered').inc();
         return answer;
@@ -250,7 +261,7 @@ export class VisitorNotifications {
     } catch (error) {
       this.#unanswered(method, 'redis');
       const fault = error instanceof IntelligentSessionError ? error : redisFault(error);
-      // That Redis is away is told by `away`, once, and not by each page.
+      // That Redis is away is told once, by the event `away`, and not by each page.
       if (fault.code !== 'ERR_INTELLIGENT_SESSION_NOT_READY') this.hooks.fault(fault);
     } finally {
       timeout?.clear();
@@ -258,12 +269,12 @@ export class VisitorNotifications {
     return undefined;
   }
 
-  /** How long a mark may take, which is to be kept. */
+  /** How long a mark may take: `maxWaitMs` rather than `timeoutMs`, since it is to be kept. */
   get #markMs(): number {
     return this.#options.maxWaitMs + (this.#options.durable?.timeoutMs ?? 0);
   }
 
-  #isGone(method: string): undefined {
+  #failed(method: string): undefined {
     this.#unanswered(method, 'failed');
     return undefined;
   }
@@ -282,11 +293,12 @@ export class VisitorNotifications {
     return field;
   }
 
-  #isNow(nowUs: number): void {
+  #noteTime(nowUs: number): void {
     this.#aheadUs = nowUs - Date.now() * 1000;
   }
 }
 
 const LATE = Symbol('no answer in time');
+/** So many groups' fields are kept; others are computed each time. */
 const MAX_FIELDS = 1_000;
 const UNKEYED = 'It is not known by what groups are keyed (option "itemSecret"): the event `fault` says why';
