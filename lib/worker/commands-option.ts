@@ -49,9 +49,9 @@ function declaredKeys(
   mergeByKey: Map<string, OwnKeyMerge>,
 ): DeclaredKeys | undefined {
   const { keys, run: _, ...others }: Record<string, unknown> = { ...command };
-  const [unknown] = Object.keys(others);
-  if (unknown !== undefined)
-    throw new OptionError(`${option}.${unknown.slice(0, 80)}" is none: a command has keys and run()`);
+  const [unknownField] = Object.keys(others);
+  if (unknownField !== undefined)
+    throw new OptionError(`${option}.${unknownField.slice(0, 80)}" is none: a command has keys and run()`);
   if (!isObject(keys)) throw new OptionError(`${option}.keys" should be an object, got ${describeValue(keys)}`);
   for (const [name, key] of Object.entries(keys)) {
     const path = `${option}.keys.${name.slice(0, 80)}`;
@@ -73,8 +73,9 @@ function mergeOf(key: unknown, path: string): OwnKeyMerge {
   const { merge, ...others } = isObject(key) ? key : {};
   const found = MERGES.find((one) => one === merge);
   if (!isObject(key)) throw new OptionError(`${path}" should be an object with merge, got ${describeValue(key)}`);
-  const [unknown] = Object.keys(others);
-  if (unknown !== undefined) throw new OptionError(`${path}.${unknown.slice(0, 80)}" is none: a key has merge alone`);
+  const [unknownField] = Object.keys(others);
+  if (unknownField !== undefined)
+    throw new OptionError(`${path}.${unknownField.slice(0, 80)}" is none: a key has merge alone`);
   if (found) return found;
   const choices = MERGES.map((one) => `"${one}"`).join(' or ');
   throw new OptionError(`${path}.merge" should be ${choices}, got ${describeValue(merge)}`);
