@@ -8,7 +8,7 @@ import { FaultyProxy } from './proxy.js';
 import { until } from './until.js';
 import { useRedis } from './use-redis.js';
 
-/** Session data as express-session stores them. They end at a time, or after so many ms, or with the browser. */
+/** Session data as express-session stores them. They end at a time, or after so many ms; without `end`, with the browser. */
 export const data = (more: object = {}, end?: Date | number): SessionData =>
   ({
     cookie: {
@@ -21,7 +21,7 @@ export const data = (more: object = {}, end?: Date | number): SessionData =>
   }) as SessionData;
 
 /** The key that lists a user's sessions, of a store without `itemSecret`. */
-export const userKey = (user: string, before = 'users:sess:'): string => before + userSubject(user, undefined);
+export const userKey = (user: string, prefix = 'users:sess:'): string => prefix + userSubject(user, undefined);
 
 /** A session as a page has it: read by express-session's own load(). */
 export const load = (sid: string, store: RedisSessionStore): Promise<Session & SessionData> =>
@@ -46,6 +46,7 @@ export function told(store: RedisSessionStore): string[] {
 /** The option of a site whose sessions hold their user. */
 export const users = { user: (session: SessionData) => session.user as string | undefined };
 
+/** The values of the option `saveMode`. */
 export const modes = ['merge', 'overwrite', 'reject'] as const;
 
 /** A serializer that is not JSON: dates come back as dates. */
@@ -85,7 +86,7 @@ export class StoreGround {
     const proxy = await FaultyProxy.open(this.redis.port);
     this.opened.push(() => proxy.close());
     const store = this.open({ ...options, url: proxy.url });
-    await store.length();
+    await store.length(); // so that it is connected
     return { proxy, store };
   };
 
@@ -106,7 +107,7 @@ export class StoreGround {
     JSON.parse((await this.client.get(`sess:${sid}`)) ?? 'null') as SessionData | null;
 }
 
-/** Does something that Redis carries out, and whose answer is lost. */
+/** Does something that Redis carries out, as `done` tells, and whose answer is lost. */
 export async function unanswered(
   { proxy, store }: FarStore,
   act: () => Promise<unknown>,
