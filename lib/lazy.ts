@@ -1,5 +1,4 @@
-// Each function loads its module when it is first called, so that a site that calls neither starts sooner: see `LAZY` in
-// build.ts.
+// Each function loads its module at its first call, so that a site that calls neither starts sooner: see `LAZY` in build.ts.
 import { chooseBloomFilter } from './bloom-choice/choose-bloom-filter.js';
 import { createWorker as create } from './worker/worker.js';
 

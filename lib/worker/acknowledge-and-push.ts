@@ -5,7 +5,10 @@ import { TOO_MUCH, unpushed } from '../transport/replies/push.js';
 import type { Undrained } from '../transport/replies/undrained.js';
 import type { WorkerTask } from '../transport/worker-task.js';
 
-/** The last part of a worker's script on one Redis: the script itself acknowledges a message's stream entry, and pushes the answer. */
+/**
+ * The last part of a worker's script on one Redis: the script itself acknowledges a message's stream entry, and pushes the
+ * answer.
+ */
 export class AcknowledgeAndPush implements Ending<WorkerTask> {
   readonly lua = [
     `local GROUP, INBOX_TTL_MS, REPLY_TTL_MS = '${GROUP}', ${INBOX_TTL_MS}, ${REPLY_TTL_MS}`,

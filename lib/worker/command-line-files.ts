@@ -7,8 +7,7 @@ import { importModule } from './import-module.js';
 import type { NamedCombo } from '../intelligence/command/descriptor.js';
 import { namedCombo, type WorkerOptions } from './options.js';
 
-// What the command line reads from files. An error says which file, where, and what was expected; it repeats nothing of the
-// file.
+// What the command line reads from files. An error says which file, where, and what was expected, but repeats no content.
 
 /** What a file of combos holds, as errors show it. */
 const FORM = '[{ "name": "…", "pages": ["…"] }]';
@@ -38,10 +37,7 @@ export function parseCombos(text: string, file: string): NamedCombo[] {
   );
 }
 
-/**
- * Where a text stops being JSON. Node tells a position of some faults only; of the others it is where the last whole token
- * ends.
- */
+/** Where a text stops being JSON. Of some faults Node tells no position: then it is where the last whole token ends. */
 function placeOfFault(text: string, error: unknown): string {
   const position = /at position (\d+)/.exec((error as Error).message)?.[1];
   const before = text.slice(0, position === undefined ? endOfTokens(text) : Number(position)).split('\n');

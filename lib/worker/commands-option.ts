@@ -19,8 +19,8 @@ export const commandSchema = v.custom<Command | CommandWithKeys>(
 const TAKEN: ReadonlySet<string> = new Set([...keptKeys, ...temporaryKeys, 'own', 'gone']);
 
 /**
- * The option `commands` as a map. Throws an OptionError for a name that no message can carry, or that a built-in command has, and for keys
- * that are declared wrongly, or by two commands in different ways.
+ * The option `commands` as a map. Throws an OptionError for a name that no message can carry, or that a built-in command has,
+ * and for keys that are declared wrongly, or by two commands in different ways.
  */
 export function resolveCommands(
   commands: Readonly<Record<string, Command | CommandWithKeys>>,

@@ -6,7 +6,8 @@ import { about } from '../options/option-facts.js';
 import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../transport/protocol.js';
 import { commandSchema } from './commands-option.js';
 
-// Options that are not a worker's alone: the schema of the worker (options.ts) and that of the site (middleware/options.ts) take them.
+// Options that are not a worker's alone: the schema of the worker (options.ts) and that of the site (middleware/options.ts)
+// take them.
 
 /** The options of a process that carries out commands: a worker, or a site with `worker: 'embedded'`. */
 export const executorEntries = {
@@ -45,7 +46,7 @@ export const executorEntries = {
   ),
 };
 
-/** Options that have to be the same for the site and its workers, since both compute from them where messages and keys are. */
+/** Options that are the same for the site and its workers, since they say where messages and keys are, and for how long. */
 export const sharedEntries = {
   namespace: v.pipe(
     v.optional(check.namespace, ''),

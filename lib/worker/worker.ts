@@ -43,9 +43,7 @@ const RELEASE_TIMEOUT_MS = 100;
 export interface WorkerEvents {
   /** The worker listens: at start, and after every reconnection. */
   ready: [];
-  /**
-   * A message failed, or something else: `command` is then `shape`, `item-key`, `reply` or the transport. The worker goes on.
-   */
+  /** A message failed, or else what `command` names: `shape`, `item-key`, `reply` or the transport. The worker goes on. */
   fault: [error: Error, command: string];
   /** The worker is subscribed again, after so long without a subscription, ms: what was published meanwhile was not heard. */
   'subscription-lost': [ms: number];
@@ -91,7 +89,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#log = log ?? { info: toDebug, warn: toDebug };
     this.#target = openTarget(redis);
     this.#client = this.#target.client;
-    // With an `itemSecret` Express processes key the pages that they send. This worker itself keys the pages of its named combos alone.
+    // With an `itemSecret` Express processes key the pages that they send. This worker itself keys the pages of its named
+    // combos alone.
     const shape = { ...this.#options, keysItems: combos.length > 0 };
     this.#shape = new SharedShape(this.#client, namespace, shape, (error) => this.#fault(error, 'shape'));
     this.#itemKey = new ItemKey({ client: this.#client }, namespace, itemSecret, {
@@ -151,7 +150,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   #makeExecutor(source: Source, context: CommandContext): ScriptExecutor<WorkerTask> {
-    // On one Redis the script itself acknowledges and answers. In a Cluster its keys and the list for an answer are on several nodes.
+    // On one Redis the script itself acknowledges and answers. In a Cluster its keys and the list for an answer are on several
+    // nodes.
     const ending = this.#target.sharesCalls
       ? new AcknowledgeAndPush(this.#replies.undrained, (error) => this.#fault(error, 'reply'))
       : toCaller;
@@ -211,10 +211,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return this.#bloom?.implementation;
   }
 
+  /** Logs a fault and emits it. Without a listener and the option `log`, the process is warned of it once. */
   #fault(cause: unknown, command: string): void {
     const error = applicationFault(cause);
     this.#faultLines.add(safeText(`${command}: ${error.message}`));
-    if (this.emit('fault', error, command) || this.#options.log) return; // somebody has been told
+    if (this.emit('fault', error, command) || this.#options.log) return;
     if (error instanceof IntelligentSessionError || !this.#options.commands.has(command))
       this.#warnings.unheard(redisFault(error), this.#client.status === 'ready');
     else this.#warnings.commandFailed(command, error);

@@ -17,7 +17,7 @@ const PASSWORD = 'a-password-of-the-tests';
  * A connection's role is kept among its options, since these go on to what `duplicate()` makes, and to the nodes of a Cluster.
  */
 type Marked = RedisOptions & { aclRole?: Role };
-/** What ioredis has in a client and does not declare. */
+/** What ioredis has in a client and does not declare; by `condition.auth` it logs in. */
 interface Inside {
   options: Marked;
   condition: { auth?: unknown };

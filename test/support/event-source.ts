@@ -10,7 +10,7 @@ export interface ServerSentEvent {
 /** A browser's EventSource, without its reconnecting: what the stream said so far, and whether it has ended. */
 export class OpenedStream {
   readonly events: ServerSentEvent[] = [];
-  /** how many lines began with a colon, as those that keep a connection open */
+  /** how many comments came (lines with a colon first), as those that keep a connection open */
   comments = 0;
   retryMs: number | undefined;
   hasEnded = false;

@@ -75,6 +75,7 @@ function putInPlace(code: string, { redis, cluster, sentinel }: Places, database
     .replace('intelligentSession({', 'intelligentSession({ timeout: 10_000,');
 }
 
+/** A process that runs an example. */
 class Example {
   readonly child: ChildProcess;
   readonly ended: Promise<unknown>;

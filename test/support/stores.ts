@@ -82,14 +82,16 @@ export class StoreGround {
     return store;
   };
 
+  /** Opens a store whose connection goes through a proxy, and waits until it is connected. */
   readonly openFar = async (options: RedisSessionStoreOptions = {}): Promise<FarStore> => {
     const proxy = await FaultyProxy.open(this.redis.port);
     this.opened.push(() => proxy.close());
     const store = this.open({ ...options, url: proxy.url });
-    await store.length(); // so that it is connected
+    await store.length();
     return { proxy, store };
   };
 
+  /** Opens a store for as long as `act` takes. */
   readonly withStore = async <T>(
     options: RedisSessionStoreOptions,
     act: (store: RedisSessionStore) => Promise<T>,

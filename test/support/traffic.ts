@@ -28,7 +28,7 @@ export class Traffic {
   readonly statuses = new Map<number, number>();
   readonly #regulars: Regular[];
   #isOn = true;
-  #all: Promise<unknown>;
+  #visits: Promise<unknown>;
 
   private constructor(
     readonly site: Site,
@@ -38,8 +38,8 @@ export class Traffic {
       visitor: new Visitor(site.url),
       ...{ id: '', views: 0, total: 0, reportedMs: 0 },
     }));
-    this.#all = Promise.all(this.#regulars.map((regular) => this.#comeBack(regular)));
-    this.#all.catch(() => {}); // told by stop()
+    this.#visits = Promise.all(this.#regulars.map((regular) => this.#comeBack(regular)));
+    this.#visits.catch(() => {}); // told by stop()
   }
 
   /** A site of one page on an app, and its visitors. */
@@ -93,7 +93,7 @@ export class Traffic {
   /** Ends all, and then throws what was wrong with a visitor's report. */
   static async stop(traffics: readonly Traffic[], sessions: readonly IntelligentSession[]): Promise<void> {
     for (const traffic of traffics) traffic.#isOn = false;
-    const ended = await Promise.allSettled(traffics.map((traffic) => traffic.#all));
+    const ended = await Promise.allSettled(traffics.map((traffic) => traffic.#visits));
     await Promise.all(traffics.map(({ site }) => site.close()));
     await Promise.all(sessions.map((one) => one.close()));
     for (const { requests, slowestMs, statuses } of traffics)
