@@ -1,3 +1,4 @@
+// What `intelligent-session` exports.
 export {
   type IntelligentSession,
   intelligentSession as default,

@@ -1,4 +1,4 @@
-// What the main entry loads when it is first called, so that a site with neither does not wait for it: see `LAZY` in build.ts.
+// Each function loads its module at its first call, so that a site that calls neither starts sooner: see `LAZY` in build.ts.
 import { chooseBloomFilter } from './bloom-choice/choose-bloom-filter.js';
 import { createWorker as create } from './worker/worker.js';
 

@@ -1,16 +1,16 @@
 import { Command } from 'commander';
 import { OptionError, safeText } from '../errors/errors.js';
 
-/** The subcommands of `intelligent-session`, by name. Each is loaded only when it is named. */
+/** The subcommands of `intelligent-session`, by name. Only one that the arguments name is loaded. */
 const subcommands: Readonly<Record<string, { about: string; load(): Promise<Command> }>> = {
   worker: { about: 'runs a worker', load: async () => (await import('../worker/cli.js')).workerCommand() },
   acl: { about: 'prints the ACL rule of a role', load: async () => (await import('../acl/cli.js')).aclCommand() },
 };
 
-/** What a bin does with its arguments. A mistake or a fault is one line on stderr, and exit code 1. */
+/** Runs `intelligent-session` with these arguments. A mistake or a fault is one line on stderr, and exit code 1. */
 export async function runCommandLine(args: readonly string[]): Promise<void> {
   try {
-    const [name] = args;
+    const [name] = args; // options and `help` are left to commander
     if (name !== undefined && !/^-|^help$/.test(name) && !Object.hasOwn(subcommands, name))
       throw new OptionError(
         `There is no command ${JSON.stringify(name.slice(0, 40))}. There are: ${Object.keys(subcommands).join(', ')}`,

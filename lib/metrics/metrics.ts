@@ -1,20 +1,21 @@
 import { Registry } from 'prom-client';
 import { IntelligentSessionError } from '../errors/errors.js';
 
-/** @ts-ignore prom-client is an optional peer: where it is not installed, this is any */
+/** @ts-ignore prom-client is an optional peer: where it is not installed, this type is any */
 export type PromRegistry = import('prom-client').Registry;
 
 type Labels = Readonly<Record<string, string | number>>;
+/** One number of a metric, as prom-client's registry takes it. */
 interface Value {
   readonly labels: Labels;
   readonly value: number;
-  /** The name of one of a histogram's series: `<name>_bucket`, `<name>_sum` or `<name>_count`. */
+  /** The series of a histogram's number: `<name>_bucket`, `<name>_sum` or `<name>_count`. */
   readonly metricName?: string;
 }
 
 /**
  * Counts with or without prom-client. Counting needs no library; `registry` is a registry of prom-client's that reads these
- * numbers, made when it is first asked for. Where prom-client is not installed, asking for it is a coded error.
+ * numbers, made when it is first asked for. Where prom-client is not installed, asking for the registry throws a coded error.
  */
 export class Metrics {
   readonly #metrics: { name: string; help: string; type: 'counter' | 'gauge' | 'histogram'; values(): Value[] }[] = [];
@@ -27,7 +28,7 @@ export class Metrics {
     return counter;
   }
 
-  /** A number, or one for each value of a label, which `now` gives whenever the metrics are read. */
+  /** `now` is called whenever the metrics are read: it gives a number, or one for each value of a label. */
   gauge(name: string, help: string, now: () => number, labelName?: undefined): void;
   gauge(name: string, help: string, now: () => ReadonlyMap<string | number, number>, labelName: string): void;
   gauge(name: string, help: string, now: () => number | ReadonlyMap<string | number, number>, labelName = ''): void {
@@ -46,7 +47,7 @@ export class Metrics {
     return histogram;
   }
 
-  /** What another one counts is in this one's registry, too, if that was not asked for yet. */
+  /** Adds to this one's registry what `other` counts. To be called before the registry is first asked for. */
   include(other: Metrics): void {
     this.#included.push(other);
   }
@@ -59,7 +60,7 @@ export class Metrics {
   #makeRegistry(): PromRegistry {
     const registry = newRegistry();
     for (const { values, ...metric } of [this, ...this.#included].flatMap((one) => one.#metrics)) {
-      // all that a registry uses of a metric; its types require prom-client's own classes
+      // all that a registry uses of a metric, though its types require prom-client's own classes
       const readable = {
         ...metric,
         aggregator: 'sum',
@@ -71,7 +72,7 @@ export class Metrics {
   }
 }
 
-/** The package loads prom-client here and not before: see `LAZY` in build.ts. */
+/** In the built package prom-client is loaded here (`LAZY` in build.ts), which throws where it is not installed. */
 function newRegistry(): PromRegistry {
   try {
     return new Registry();
@@ -83,6 +84,7 @@ function newRegistry(): PromRegistry {
   }
 }
 
+/** A count under one set of label values. */
 class Count {
   value = 0;
   constructor(readonly labels: Labels) {}
@@ -100,12 +102,12 @@ class Counter {
     if (labelNames.length === 0) this.of();
   }
 
-  /** The count for these labels' values, in the order of their names. Code that counts often keeps the result. */
-  of(...labels: string[]): Count {
-    const key = labels.join('\n');
+  /** The count for these label values, in the order of `labelNames`. Code that counts often keeps the result. */
+  of(...labelValues: string[]): Count {
+    const key = labelValues.join('\n');
     let count = this.#counts.get(key);
     if (!count) {
-      count = new Count(Object.fromEntries(this.labelNames.map((name, i) => [name, labels[i] as string])));
+      count = new Count(Object.fromEntries(this.labelNames.map((name, i) => [name, labelValues[i] as string])));
       this.#counts.set(key, count);
     }
     return count;
@@ -117,6 +119,7 @@ class Counter {
 }
 
 class Histogram {
+  /** How many values each bucket has that no lower one has; last, those over all bounds. */
   readonly #counts: number[];
   #sum = 0;
 
@@ -128,15 +131,15 @@ class Histogram {
   }
 
   observe(value: number): void {
-    const at = this.buckets.findIndex((bound) => value <= bound);
-    this.#counts[at === -1 ? this.buckets.length : at]! += 1;
+    const bucket = this.buckets.findIndex((bound) => value <= bound);
+    this.#counts[bucket === -1 ? this.buckets.length : bucket]! += 1;
     this.#sum += value;
   }
 
   values(): Value[] {
     let count = 0;
-    const values: Value[] = this.#counts.map((own, i) => {
-      count += own;
+    const values: Value[] = this.#counts.map((inBucket, i) => {
+      count += inBucket; // a bucket of Prometheus has the lower ones' values, too
       return { metricName: `${this.name}_bucket`, labels: { le: this.buckets[i] ?? '+Inf' }, value: count };
     });
     values.push({ metricName: `${this.name}_sum`, labels: {}, value: this.#sum });

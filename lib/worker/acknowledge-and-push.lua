@@ -13,7 +13,7 @@
 -- Notes    { 'unpushed', why }, or { 'pushed', one text of five words with spaces between: the list's expiry in ms, how many answers it had
 --          before, how many were pushed, their bytes, the list's key }, for each list
 local answers = {} -- the texts to push, by the number of their list
-local list_numbers = {} -- those numbers, in the order of their first answers
+local list_numbers = {} -- the numbers of these lists, in the order of their first answers
 
 -- May this message be worked on? XACK removes the entry from those that are pending in the consumer group, and answers 1 to the one caller
 -- who did: a second worker that has the same entry gets 0 and leaves it.

@@ -5,7 +5,10 @@ import { TOO_MUCH, unpushed } from '../transport/replies/push.js';
 import type { Undrained } from '../transport/replies/undrained.js';
 import type { WorkerTask } from '../transport/worker-task.js';
 
-/** The last part of a worker's script on one Redis: the script itself acknowledges a message's stream entry, and pushes the answer. */
+/**
+ * The last part of a worker's script on one Redis: the script itself acknowledges a message's stream entry, and pushes the
+ * answer.
+ */
 export class AcknowledgeAndPush implements Ending<WorkerTask> {
   readonly lua = [
     `local GROUP, INBOX_TTL_MS, REPLY_TTL_MS = '${GROUP}', ${INBOX_TTL_MS}, ${REPLY_TTL_MS}`,
@@ -19,7 +22,7 @@ export class AcknowledgeAndPush implements Ending<WorkerTask> {
   ) {}
 
   begin(keys: string[]) {
-    /** The numbers of lists and streams among KEYS, which count from 1. Each key is there once. */
+    /** Where each list and stream stands in KEYS, counted from 1, as Lua does: push() gives the new length. */
     const numbers = new Map<string, number>();
     const numberOf = (key: string): number => {
       const number = numbers.get(key) ?? keys.push(key);
@@ -27,7 +30,7 @@ export class AcknowledgeAndPush implements Ending<WorkerTask> {
       return number;
     };
     return ({ replyList, payload, entry, acknowledged }: WorkerTask): object => {
-      // The answer's size is not known yet. One that is longer than its message has a few kB.
+      // The answer's size is not known yet, so its payload's is taken: longer answers have a few kB. noted() gets the true one.
       const isAllowed = replyList && this.undrained.allows(replyList.key, replyList.ttlMs, Buffer.byteLength(payload));
       if (isAllowed === false) this.onUnpushed(unpushed(TOO_MUCH));
       return {
@@ -44,7 +47,7 @@ export class AcknowledgeAndPush implements Ending<WorkerTask> {
   noted(name: string, text: string): void {
     if (name === 'unpushed') this.onUnpushed(unpushed(text));
     if (name !== 'pushed') return;
-    // A key may have spaces.
+    // The key comes last, since it may have spaces.
     const [ttlMs = '', before = '', count = '', bytes = '', ...key] = text.split(' ');
     this.undrained.pushed(key.join(' '), Number(ttlMs), Number(before), Number(count), Number(bytes));
   }

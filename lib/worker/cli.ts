@@ -11,7 +11,7 @@ import { serveHttp } from './http.js';
 import { schema, type WorkerOptions } from './options.js';
 import { Worker } from './worker.js';
 
-/** What the command line has beside the flags of the worker's options. */
+/** The flags that the command line has beside those of the worker's options. */
 export const commandLineSchema = v.strictObject({
   cluster: redisFlags.cluster,
   sentinel: redisFlags.sentinel,
@@ -28,21 +28,22 @@ export const commandLineSchema = v.strictObject({
   ),
 });
 
-/** The options as flags say them: files by their names. */
+/** The options as the flags give them: `combos` and `commands` are names of files. */
 type Flags = Omit<WorkerOptions, 'combos' | 'commands'> &
   v.InferOutput<typeof commandLineSchema> & { readonly combos?: string; readonly commands?: string };
 
-/** `intelligent-session worker`. */
+/** The subcommand `intelligent-session worker`. */
 export function workerCommand(): Command {
   const command = new Command('worker').description(
     'The session microservice: works on what Express processes ask through Redis.',
   );
   const { redis, client: _client, url, ...entries } = schema.entries;
+  // the help shows the flags in this order: where Redis is comes first
   addFlags(command, { entries: { redis, url, ...commandLineSchema.entries, ...entries } });
-  return command.action(work);
+  return command.action(runWorker);
 }
 
-async function work(flags: Flags): Promise<void> {
+async function runWorker(flags: Flags): Promise<void> {
   const { redis, url, cluster, sentinel, combos, commands, metricsPort, metricsHost, ...options } = flags;
   if (metricsHost !== undefined && metricsPort === undefined)
     throw new OptionError('--metrics-host is without effect: it needs --metrics-port');

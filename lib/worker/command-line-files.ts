@@ -7,9 +7,11 @@ import { importModule } from './import-module.js';
 import type { NamedCombo } from '../intelligence/command/descriptor.js';
 import { namedCombo, type WorkerOptions } from './options.js';
 
-// What the command line reads from files. An error says which file, where, and what was expected: nothing that stands in the file.
+// What the command line reads from files. An error says which file, where, and what was expected, but repeats no content.
 
+/** What a file of combos holds, as errors show it. */
 const FORM = '[{ "name": "…", "pages": ["…"] }]';
+/** One whole token of JSON, with the white space before it. */
 const TOKEN =
   /[ \t\r\n]*(?:[{}[\]:,]|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)/y;
 
@@ -21,28 +23,29 @@ export async function readCombos(file: string): Promise<NamedCombo[]> {
 }
 
 export function parseCombos(text: string, file: string): NamedCombo[] {
-  let found: unknown;
+  let parsed: unknown;
   try {
-    found = JSON.parse(text);
+    parsed = JSON.parse(text);
   } catch (error) {
     throw new OptionError(`--combos: the file ${file} is no JSON, ${placeOfFault(text, error)}: expected ${FORM}`);
   }
-  if (!Array.isArray(found)) throw new OptionError(`--combos: the file ${file} holds no array: expected ${FORM}`);
-  const wrong = found.findIndex((entry) => !v.is(namedCombo, entry));
-  if (wrong === -1) return found as NamedCombo[];
+  if (!Array.isArray(parsed)) throw new OptionError(`--combos: the file ${file} holds no array: expected ${FORM}`);
+  const wrongAt = parsed.findIndex((entry) => !v.is(namedCombo, entry));
+  if (wrongAt === -1) return parsed as NamedCombo[];
   throw new OptionError(
-    `--combos: the file ${file}, entry ${wrong + 1}: expected a name, pages, and nothing else: ${FORM}`,
+    `--combos: the file ${file}, entry ${wrongAt + 1}: expected a name, pages, and nothing else: ${FORM}`,
   );
 }
 
-/** Where a text is no JSON. Node tells a position for some faults only: for the others it is where the last whole token ends. */
+/** Where a text stops being JSON. Of some faults Node tells no position: then it is where the last whole token ends. */
 function placeOfFault(text: string, error: unknown): string {
-  const said = /at position (\d+)/.exec((error as Error).message)?.[1];
-  const before = text.slice(0, said === undefined ? lastToken(text) : Number(said)).split('\n');
+  const position = /at position (\d+)/.exec((error as Error).message)?.[1];
+  const before = text.slice(0, position === undefined ? endOfTokens(text) : Number(position)).split('\n');
   return `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
 }
 
-function lastToken(text: string): number {
+/** Where the last whole token ends, with the white space behind it. */
+function endOfTokens(text: string): number {
   let end = 0;
   for (TOKEN.lastIndex = 0; TOKEN.test(text);) end = TOKEN.lastIndex;
   return end + (/^[ \t\r\n]*/.exec(text.slice(end))?.[0].length ?? 0);
@@ -52,7 +55,7 @@ export async function readCommands(file: string): Promise<NonNullable<WorkerOpti
   const path = resolve(file);
   const module = await importModule(pathToFileURL(path).href).catch((error: unknown) => {
     const { name, code, message } = Object(error) as NodeJS.ErrnoException;
-    // The text of a syntax error quotes the file, and whoever catches it is not told where it is.
+    // A syntax error's text quotes the file, and only Node's own report of it has the line.
     const why = error instanceof SyntaxError ? `${name}: node --check says where` : `${code ?? name}: ${message}`;
     throw new OptionError(`--commands: the file ${file} can't be loaded (${why})`);
   });

@@ -4,9 +4,11 @@ import type { Socket } from 'node:net';
 import { faultText, OptionError } from '../errors/errors.js';
 import type { Worker } from './worker.js';
 
-type Answer = [status: number, type: string, text: string];
+type Answer = [status: number, contentType: string, body: string];
 
-/** So many connections at once. Each gets one answer and is then closed: whoever sends many requests and reads nothing fills no memory. */
+/**
+ * How many connections there may be. Each is closed after one answer: whoever sends requests and reads nothing fills no memory.
+ */
 const MAX_CONNECTIONS = 64;
 
 /**
@@ -14,9 +16,9 @@ const MAX_CONNECTIONS = 64;
  * listen (503 where it does not). No id and no payload is in any answer.
  */
 export async function serveHttp(worker: Worker, port: number, host: string): Promise<Server> {
-  // Where prom-client is not installed, this is a coded error before anybody asks.
+  // Where prom-client is not installed, this throws a coded error at start, rather than at each request.
   const { metrics } = worker;
-  // Those who ask at the same time share one text.
+  // Requests that come while the text is being made share it.
   let text: Promise<string> | undefined;
   const metricsText = () => {
     text ??= metrics.metrics().finally(() => {
@@ -34,11 +36,13 @@ export async function serveHttp(worker: Worker, port: number, host: string): Pro
     (await answers[path]?.()) ?? [404, 'text/plain', `${Object.keys(answers).join(', ')}\n`];
   const answered = new WeakSet<Socket>();
   const server = createServer((req, res) => {
-    if (answered.has(req.socket)) return; // The connection is being closed.
+    if (answered.has(req.socket)) return; // This connection gets no second answer, and is closed.
     answered.add(req.socket);
     void answerTo(req.url?.split('?', 1)[0])
       .catch((error): Answer => [500, 'text/plain', `${faultText(error)}\n`])
-      .then(([status, type, body]) => res.writeHead(status, { 'content-type': type, connection: 'close' }).end(body));
+      .then(([status, contentType, body]) =>
+        res.writeHead(status, { 'content-type': contentType, connection: 'close' }).end(body),
+      );
   });
   server.maxConnections = MAX_CONNECTIONS;
   server.listen(port, host);

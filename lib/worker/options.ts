@@ -19,7 +19,7 @@ export interface Logger {
   warn(message: string): void;
 }
 
-/** The comments are those of the schema: `npm run docs:figures` writes them. */
+/** `npm run docs:figures` writes the comments: they are the texts of the schema below. */
 export interface WorkerOptions {
   /**
    * Where Redis is. A URL, the path of a socket, ioredis' options (Sentinel's among them), or a client of yours, an
@@ -102,7 +102,7 @@ export interface WorkerOptions {
   readonly log?: Logger | undefined;
 }
 
-/** A combo in the option, and in a file that the command line names. */
+/** A combo in the option `combos`, and in the file that `--combos` names. */
 export const namedCombo = v.strictObject({
   name: v.pipe(v.string(), about("The combo's name.")),
   pages: v.pipe(check.list(v.string()), about('Its pages.')),
@@ -161,6 +161,7 @@ export const schema = v.strictObject({
 
 const CALLER = 'createWorker()';
 
+/** Checks the options and adds defaults. The error for an option that belongs elsewhere says where (`elsewhereOfWorker`). */
 export function resolveWorkerOptions(options: WorkerOptions) {
   const checked = checkOptions(schema, options, CALLER, elsewhereOfWorker);
   const { sessionGlob, shard, redis: _redis, client: _client, url: _url, ...resolved } = checked;

@@ -6,9 +6,10 @@ import { about } from '../options/option-facts.js';
 import { DEFAULT_MESSAGE_AGE_SECONDS, DEFAULT_PARTITIONS } from '../transport/protocol.js';
 import { commandSchema } from './commands-option.js';
 
-// Options that are not a worker's alone: the schema of the worker (options.ts) and that of the site (middleware/options.ts) take them.
+// Options that are not a worker's alone: the schema of the worker (options.ts) and that of the site (middleware/options.ts)
+// take them.
 
-/** What a process that carries out commands has: a worker, or a site with `worker: 'embedded'`. */
+/** The options of a process that carries out commands: a worker, or a site with `worker: 'embedded'`. */
 export const executorEntries = {
   maxQueue: v.pipe(
     v.optional(check.integer(1, 10_000_000), 20_000),
@@ -45,7 +46,7 @@ export const executorEntries = {
   ),
 };
 
-/** What the site and its workers have to have alike, since they find each other by it. */
+/** Options that are the same for the site and its workers, since they say where messages and keys are, and for how long. */
 export const sharedEntries = {
   namespace: v.pipe(
     v.optional(check.namespace, ''),
@@ -83,5 +84,5 @@ export const sharedEntries = {
   ),
 };
 
-/** The payloads of all messages that wait in a process take at most so much, however many messages `maxQueue` allows. */
+/** The payloads of all messages that wait in a process have at most so many bytes, however many messages `maxQueue` allows. */
 export const MAX_QUEUE_BYTES = 64 * 1024 * 1024;

@@ -1,20 +1,20 @@
 import { readFileSync } from 'node:fs';
 
-/** How often the parent is looked for: no event tells that it has ended. */
+/** How often it is looked whether the parent is still there: no event tells that it has ended. */
 const POLL_MS = 1_000;
 
 /**
- * Calls back once when the process that started this one has ended: its IPC channel tells that (`fork()`), or, where npm or npx
- * started this process, the process's parent. npm passes on no SIGKILL, and its shell no SIGTERM: what they ran would stay
- * behind. Keeps no process alive.
+ * Calls back once when the process that started this one has ended. After a fork() the IPC channel's end tells that; where npm
+ * or npx started this process, a change of its parents does: a SIGKILL ends npm alone, and its shell passes no SIGTERM on, so
+ * this process would stay behind. The timer keeps no process alive.
  */
 export function whenParentEnds(callback: () => void): void {
   if (process.channel) process.once('disconnect', callback);
-  // npm's environment says that npm started it. A parent with the id 1 has ended already, or never ends.
+  // The variable says that npm started this process. Where the parent's id is 1, npm has ended already, or never ends.
   else if (process.env.npm_command !== undefined && process.ppid > 1) {
-    const started = ancestors();
+    const atStart = ancestors();
     const timer = setInterval(() => {
-      if (ancestors() === started) return;
+      if (ancestors() === atStart) return;
       clearInterval(timer);
       callback();
     }, POLL_MS).unref();
@@ -29,7 +29,7 @@ function ancestors(): string {
   return isShell ? `${parent} ${/.*\) \w (\d+)/s.exec(readProcess(parent, 'stat') ?? '')?.[1]}` : String(parent);
 }
 
-/** undefined where there is no /proc. There, shells leave their place to a lone command, so that the parent is npm. */
+/** Undefined where there is no /proc (macOS). A shell there gives its place to a lone command, so that the parent is npm. */
 function readProcess(pid: number, file: 'cmdline' | 'stat'): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');

@@ -35,18 +35,19 @@ import { type Logger, resolveWorkerOptions, type WorkerOptions } from './options
 
 /** How long Redis may take to answer at start. */
 const START_TIMEOUT_MS = 5_000;
+/** How long close() waits for the messages that the worker has taken. */
 const CLOSE_TIMEOUT_MS = 5_000;
-/** How long Redis may take to give back what a worker reads that has not finished in time. */
+/** Where close() has waited in vain: how long Redis may then take to end the worker's reading, and its leases of partitions. */
 const RELEASE_TIMEOUT_MS = 100;
 
 export interface WorkerEvents {
-  /** It listens: at start, and after every reconnection. */
+  /** The worker listens: at start, and after every reconnection. */
   ready: [];
-  /** One message failed; the worker goes on. */
+  /** A message failed, or else what `command` names: `shape`, `item-key`, `reply` or the transport. The worker goes on. */
   fault: [error: Error, command: string];
-  /** It is subscribed again, after so long without a subscription, ms: what was published meanwhile was not heard. */
+  /** The worker is subscribed again, after so long without a subscription, ms: what was published meanwhile was not heard. */
   'subscription-lost': [ms: number];
-  /** It has taken over so many messages of a stream that were given out before and not finished. */
+  /** The worker has taken over so many messages of a stream that were given out before and not finished. */
   claimed: [messages: number];
   close: [];
 }
@@ -88,7 +89,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#log = log ?? { info: toDebug, warn: toDebug };
     this.#target = openTarget(redis);
     this.#client = this.#target.client;
-    // With an `itemSecret` Express processes key the pages that they send. This worker itself keys the pages of its named combos alone.
+    // With an `itemSecret` Express processes key the pages that they send. This worker itself keys the pages of its named
+    // combos alone.
     const shape = { ...this.#options, keysItems: combos.length > 0 };
     this.#shape = new SharedShape(this.#client, namespace, shape, (error) => this.#fault(error, 'shape'));
     this.#itemKey = new ItemKey({ client: this.#client }, namespace, itemSecret, {
@@ -98,18 +100,18 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#replies = new Replies(this.#client, (error) => this.#fault(error, 'reply'));
   }
 
-  /** Resolves when it listens; rejects if Redis does not answer within 5 s (the message names the address). */
+  /** Resolves when the worker listens; rejects if Redis does not answer within 5 s (the message names the address). */
   async start(): Promise<this> {
     try {
       await whenReady(this.#client, START_TIMEOUT_MS);
       const context = await this.#readContext();
-      this.#refuseClosed();
+      this.#throwIfClosed();
       this.#source = this.#makeSource();
       this.#executor = this.#makeExecutor(this.#source, context);
-      this.#connect(this.#source, this.#executor);
+      this.#followSource(this.#source, this.#executor);
       await this.#source.start();
-      this.#refuseClosed();
-      this.#source.on('ready', () => this.emit('ready'));
+      this.#throwIfClosed();
+      this.#source.on('ready', () => this.emit('ready')); // from the second time on: the first is emitted below
     } catch (error) {
       this.#shape.close();
       this.#itemKey.close();
@@ -117,7 +119,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       await this.#source?.close();
       throw redisFault(error);
     }
-    this.#tellStart();
+    this.#logStart();
     this.emit('ready');
     return this;
   }
@@ -151,7 +153,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   #makeExecutor(source: Source, context: CommandContext): ScriptExecutor<WorkerTask> {
-    // On one Redis the script itself acknowledges and answers. In a Cluster its keys and the list for an answer are on several nodes.
+    // On one Redis the script itself acknowledges and answers. In a Cluster its keys and the list for an answer are on several
+    // nodes.
     const ending = this.#target.sharesCalls
       ? new AcknowledgeAndPush(this.#replies.undrained, (error) => this.#fault(error, 'reply'))
       : toCaller;
@@ -161,7 +164,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     });
   }
 
-  #connect(source: Source, executor: ScriptExecutor<WorkerTask>): void {
+  #followSource(source: Source, executor: ScriptExecutor<WorkerTask>): void {
     source.on('messages', (tasks) => executor.take(tasks));
     source.on('claimed', (messages) => this.emit('claimed', messages));
     source.on('subscription-lost', (ms) => {
@@ -169,13 +172,15 @@ export class Worker extends EventEmitter<WorkerEvents> {
       this.emit('subscription-lost', ms);
     });
     source.on('fault', (error) => {
-      const isMessage = error instanceof IntelligentSessionError && error.code === 'ERR_INTELLIGENT_SESSION_MESSAGE';
-      if (isMessage) this.#executorMetrics.messages.inc('unknown', 'refused');
+      const isRefusedMessage =
+        error instanceof IntelligentSessionError && error.code === 'ERR_INTELLIGENT_SESSION_MESSAGE';
+      if (isRefusedMessage) this.#executorMetrics.messages.inc('unknown', 'refused');
       this.#fault(error, this.#options.transport);
     });
   }
 
-  #tellStart(): void {
+  /** Logs that the worker listens, and from now on that Redis is away or back. */
+  #logStart(): void {
     const { namespace, transport, log } = this.#options;
     const availability = new Availability(this.#client, START_TIMEOUT_MS);
     logAvailability(availability, 'no message is worked on', () => this.#closing !== undefined, log);
@@ -184,8 +189,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   /**
-   * Is it connected, and subscribed or reading? A subscription or a read that Redis refuses or ends is known at once, a connection
-   * that is silently dead after some 2.5 s (liveness.ts). Costs nothing, however many ask.
+   * Is the worker connected, and subscribed or reading? That Redis refuses or ends a subscription or a read is known at once,
+   * that a connection is silently dead after some 2.5 s (liveness.ts). Asking sends no command.
    */
   get listening(): boolean {
     return this.#closing === undefined && this.#source?.listening === true && this.#client.status === 'ready';
@@ -196,7 +201,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return this.listening;
   }
 
-  /** Prometheus metrics, in a registry of its own; without prom-client, an optional peer, an error with the code `METRICS`. */
+  /**
+   * Prometheus metrics, in a registry of this worker's; without prom-client, an optional peer, an error with the code
+   * `ERR_INTELLIGENT_SESSION_METRICS`.
+   */
   get metrics(): PromRegistry {
     return this.#metrics.registry;
   }
@@ -206,6 +214,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     return this.#bloom?.implementation;
   }
 
+  /** Logs a fault and emits it. Without a listener and the option `log`, the process is warned of it once. */
   #fault(cause: unknown, command: string): void {
     const error = applicationFault(cause);
     this.#faultLines.add(safeText(`${command}: ${error.message}`));
@@ -216,8 +225,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   /**
-   * Takes no more messages, finishes those that it has (at most `timeout` ms, 5000, and 0.1 s to give back what it reads), closes,
-   * whether Redis answers or not. Can be called twice.
+   * Takes no more messages, finishes those that it has, and closes, whether Redis answers or not: after `timeout` ms (by
+   * default 5000) and 0.1 s at most. A second call waits for the end of the first.
    */
   close(options?: { timeout?: number | undefined }): Promise<void> {
     const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
@@ -235,7 +244,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#shape.close();
     this.#itemKey.close();
     this.#executor?.close();
-    // Where an application's own command takes long, others need not wait for this worker's leases to end.
+    // A command may still run: the leases are given back all the same, so that other workers need not wait until they expire.
     if (!isFinished) await Promise.race([this.#source?.close(), pause(RELEASE_TIMEOUT_MS)]);
     endConnection(this.#client);
     this.#source?.abandon();
@@ -251,8 +260,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     await this.#client.quit().catch(() => {});
   }
 
-  /** close() may be called while start() waits for an answer: what start() opened then, nobody would close. */
-  #refuseClosed(): void {
+  /** close() may be called while start() waits for an answer: what start() opened after that, nobody would close. */
+  #throwIfClosed(): void {
     if (this.#closing) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_NOT_READY', 'This worker was closed');
   }
 }

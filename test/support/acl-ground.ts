@@ -6,20 +6,20 @@ import { askServer } from '../../lib/acl/server.js';
 import type { RedisOption } from '../../lib/index.js';
 import { until } from './until.js';
 
-/** Of every user here; the servers are private ones on loopback. */
+/** Every user's password; the servers are private ones on loopback. */
 const PASSWORD = 'a-password-of-the-tests';
 export const NAMESPACE = 'shop:';
 
-/** A server, or a Cluster's, with a user for each role; `admin` may do everything, and is the tests' own. */
+/** A server, or those of a Cluster, with a Redis user for each role; by `admin` the tests do what no role may. */
 export class AclGround {
   readonly admin: Redis;
   readonly #nodes: readonly Redis[];
-  /** a scenario is to end */
-  #over = false;
-  #open: (() => unknown)[] = [];
+  /** Is the scenario to end? */
+  #isOver = false;
+  #toClose: (() => unknown)[] = [];
   scope!: AclScope;
 
-  /** Of a Cluster, the masters first, in the order of their slots. */
+  /** `ports`: of a Cluster the masters' first, in the order of their slots; `masters`: how many these are. */
   constructor(
     readonly ports: readonly number[],
     readonly masters = ports.length,
@@ -40,7 +40,7 @@ export class AclGround {
     return this.scope.server.version[0] >= 7;
   }
 
-  /** What the rights of a scenario depend on, here. */
+  /** What rights depend on: this server's features, what is wanted, and defaults. */
   async scopeOf(wanted: Partial<AclScope>): Promise<AclScope> {
     return {
       server: await askServer(`redis://127.0.0.1:${this.port}`),
@@ -59,17 +59,17 @@ export class AclGround {
     };
   }
 
-  /** Empties the servers, and makes the users of some roles anew; `without` takes rights away. */
+  /** Empties the servers, and makes the users of these roles anew; `without` may take rights away. */
   async prepare(
     roles: readonly AclRole[],
     wanted: Partial<AclScope>,
     without: (role: AclRole, groups: RightGroup[]) => RightGroup[] = (_, groups) => groups,
   ): Promise<void> {
     this.scope = await this.scopeOf(wanted);
-    this.#over = false;
+    this.#isOver = false;
     for (const [i, node] of this.#nodes.entries()) {
       if (i < this.masters) await node.flushall();
-      await node.script('FLUSH'); // what is loaded already needs no EVAL
+      await node.script('FLUSH'); // a script that is loaded would need no right to EVAL
       for (const role of roles) {
         const rule = ruleOf(without(role, rightsOf(role, this.scope)), this.scope.server);
         await node.call('ACL', 'SETUSER', role, 'reset', 'on', `>${PASSWORD}`, ...rule);
@@ -78,7 +78,7 @@ export class AclGround {
     }
   }
 
-  /** Where a role connects, as its user. */
+  /** The option `redis` of whoever connects as a role's user. */
   as(role: AclRole, port = this.port): RedisOption {
     const { db } = this.scope;
     if (!this.isCluster) return `redis://${role}:${PASSWORD}@127.0.0.1:${port}${db === 0 ? '' : `/${db}`}`;
@@ -86,33 +86,33 @@ export class AclGround {
     return new Cluster(nodes, { lazyConnect: true, redisOptions: { username: role, password: PASSWORD } });
   }
 
-  /** A plain client of a role. */
+  /** A client of ioredis as a role's user; of no Cluster. */
   client(role: AclRole): Redis {
     const client = new Redis(this.as(role) as string);
     this.closing(() => client.disconnect());
     return client;
   }
 
-  /** Is closed at the end, the last first. */
+  /** `close` is called at the scenario's end, the last first. */
   closing(close: () => unknown): void {
-    this.#open.push(close);
+    this.#toClose.push(close);
   }
 
-  /** Waits as long as the scenario is not over. */
+  /** As until(), but fails at once when the scenario is over. */
   until(what: string, ask: () => boolean | Promise<boolean>): Promise<void> {
     return until(what, () => {
-      if (this.#over) throw new Error(`over, before: ${what}`);
+      if (this.#isOver) throw new Error(`over, before: ${what}`);
       return ask();
     });
   }
 
-  /** Asks the node that holds a key, with all rights. */
+  /** Sends a command on a key to the node that holds it, with all rights. */
   ask<Reply = unknown>(command: string, key: string, ...args: readonly string[]): Promise<Reply> {
     const node = Math.floor((calculateSlot(key) * this.masters) / 16_384);
     return (this.#nodes[node] as Redis).call(command, key, ...args) as Promise<Reply>;
   }
 
-  /** What Redis refused, as it notes it: command, key or channel. */
+  /** What Redis has refused since prepare(): whom, why, and which command, key or channel. */
   async refused(): Promise<string[]> {
     const all = await Promise.all(this.#nodes.map((node) => node.call('ACL', 'LOG') as Promise<string[][]>));
     return all.flat().map((entry) => {
@@ -121,11 +121,13 @@ export class AclGround {
     });
   }
 
+  /** Ends the scenario. */
   async close(): Promise<void> {
-    this.#over = true;
-    for (const close of this.#open.splice(0).reverse()) await close();
+    this.#isOver = true;
+    for (const close of this.#toClose.splice(0).reverse()) await close();
   }
 
+  /** Ends the ground's own connections. */
   end(): void {
     for (const node of this.#nodes) node.disconnect();
   }

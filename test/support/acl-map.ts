@@ -1,13 +1,13 @@
 import type { AclRole, RightGroup } from '../../lib/acl/rights.js';
 
-/** A word of a rule (`+get`, `~sess:*`, `&…`), of a group of a role's rights. */
+/** One word of a role's ACL rule (`+get`, `~sess:*`, `&…`), and the group of rights that has it. */
 export interface Right {
   readonly role: AclRole;
   readonly group: string;
   readonly word: string;
 }
 
-/** Which scenarios (acl-scenarios.ts) need the rights of a group: each right is the first one's that has it. */
+/** By role and group: the scenarios (acl-scenarios.ts) that need its rights. The first that has a right fails without it. */
 const BY_GROUP: Record<AclRole, Record<string, readonly string[]>> = {
   serving: {
     connection: ['sessions', 'database'],
@@ -78,33 +78,36 @@ const BY_GROUP: Record<AclRole, Record<string, readonly string[]>> = {
   },
 };
 
-/** Rights that another scenario needs than the rest of their group. */
+/** Rights (role, group and word) that another scenario needs than the rest of their group. */
 const BY_WORD: Readonly<Record<string, string>> = {
   'serving sessions +exists': 'unanswered',
   'worker gone +pttl': 'stream',
   'serving insight ~shop:ss:{*}:own:*': 'ownKeys',
 };
 
-/** The scenarios that may need a right, the likeliest first. */
+/** The scenarios that a right may be tried on: the first of them that has it is taken. */
 export function neededBy({ role, group, word }: Right): readonly string[] {
   const special = BY_WORD[`${role} ${group} ${word}`];
-  const lists = /^~shop:async:(?!inbox)/.test(word) && role === 'worker';
-  return special ? [special] : lists ? ['lists'] : (BY_GROUP[role][group] ?? []);
+  if (special) return [special];
+  const isReplyList = role === 'worker' && /^~shop:async:(?!inbox)/.test(word);
+  return isReplyList ? ['lists'] : (BY_GROUP[role][group] ?? []);
 }
 
+/** All words of a group. */
 export const wordsOf = ({ commands, keys = [], channels = [] }: RightGroup): string[] => [
   ...commands.map((command) => `+${command}`),
   ...keys,
   ...channels.map((channel) => `&${channel}`),
 ];
 
-/** A role's rights without one: of a server without selectors, of no group. */
-export const without = (groups: readonly RightGroup[], { group, word }: Right, selectors: boolean): RightGroup[] =>
+/** A role's rights without one. Without selectors (before Redis 7) all groups are one rule, so none keeps that right. */
+export const without = (groups: readonly RightGroup[], { group, word }: Right, hasSelectors: boolean): RightGroup[] =>
   groups.map((one) => {
-    if (selectors && one.name !== group) return one;
-    const left = (words: readonly string[] = [], sign = '') =>
-      words.filter((each) => plain(sign + each, selectors) !== plain(word, selectors));
-    return { ...one, commands: left(one.commands, '+'), keys: left(one.keys), channels: left(one.channels, '&') };
+    if (hasSelectors && one.name !== group) return one;
+    const keep = (words: readonly string[] = [], sign = '') =>
+      words.filter((each) => inRule(sign + each, hasSelectors) !== inRule(word, hasSelectors));
+    return { ...one, commands: keep(one.commands, '+'), keys: keep(one.keys), channels: keep(one.channels, '&') };
   });
 
-const plain = (word: string, selectors: boolean): string => (selectors ? word : word.replace(/^%[RW]~/, '~'));
+/** A word as the server's rule has it. */
+const inRule = (word: string, hasSelectors: boolean): string => (hasSelectors ? word : word.replace(/^%[RW]~/, '~'));

@@ -26,19 +26,21 @@ import { FaultyProxy } from './proxy.js';
 import { viewsOf } from './views.js';
 import { userKey } from './stores.js';
 
-/** What roles do under their own rights. Each fails where something that it needs is refused. */
+/** Something that roles do, each as a user with its own rights. It fails where Redis refuses what it needs. */
 export interface Scenario {
   readonly title: string;
   readonly roles: readonly AclRole[];
+  /** What the rights are made for, where that is not AclGround's default. */
   readonly scope: Partial<AclScope>;
+  /** It runs on a Cluster, and only there. */
   readonly cluster?: true;
   run(ground: AclGround): Promise<void>;
 }
 
-/** A session that ends in so many ms; by default it says nothing of its end. */
-const data = (more: object, maxAge?: number): SessionData =>
+/** A session that ends in `maxAgeMs`; by default it says nothing of its end. */
+const data = (more: object, maxAgeMs?: number): SessionData =>
   ({
-    cookie: maxAge === undefined ? {} : { originalMaxAge: maxAge, expires: new Date(Date.now() + maxAge) },
+    cookie: maxAgeMs === undefined ? {} : { originalMaxAge: maxAgeMs, expires: new Date(Date.now() + maxAgeMs) },
     ...more,
   }) as unknown as SessionData;
 
@@ -57,7 +59,7 @@ async function saveAndEnd(ground: AclGround): Promise<void> {
   const [session] = await Promise.all([read(store, 'a'), read(store, 'b')]);
   session.n = 2;
   await store.set('a', session);
-  await ground.admin.script('FLUSH');
+  await ground.admin.script('FLUSH'); // so that the next save has to send its script's text
   await store.set('a', Object.assign(session, { n: 3 }));
   expect(await read(store, 'a')).to.include({ n: 3 });
   await store.touch('a', session);
@@ -69,7 +71,7 @@ async function saveAndEnd(ground: AclGround): Promise<void> {
   await store.touch('c', Object.assign(mine, { cookie: data({}, 90_000).cookie }));
   expect(await read(store, 'c')).to.include({ theirs: true });
 
-  // one with a hash tag of its own, and one with a lone brace
+  // ids with a hash tag of their own, or with a lone brace, too
   for (const sid of ['a', '{x}y', 'a}b', '}']) {
     await store.set(sid, data({}));
     await store.destroy(sid);
@@ -84,7 +86,7 @@ async function saveUnanswered(ground: AclGround): Promise<void> {
   ground.closing(() => proxy.close());
   const url = String(ground.as('serving')).replace(/:\d+$/, proxy.url.slice(proxy.url.lastIndexOf(':')));
   const store = openStore(ground, { url });
-  await store.get('none');
+  await store.get('none'); // so that it is connected
   const session = data({ n: 1 });
   proxy.holdAnswers();
   const failed = store.set('s', session).catch((error: Error) => error);
@@ -98,13 +100,14 @@ async function saveUnanswered(ground: AclGround): Promise<void> {
   expect(await read(store, 's')).to.include({ n: 2 });
 }
 
+/** The store's option `user`. */
 const user = (session: SessionData) => (session as { user?: string } & SessionData).user;
 
 async function endUsersSessions(ground: AclGround): Promise<void> {
   const store = openStore(ground, { user, maxSessionsPerUser: 3 });
   for (const sid of ['a', 'b', 'c']) await store.set(sid, data({ user: 'robin' }, 60_000));
   expect(await store.sessionsOf('robin')).to.have.lengthOf(3);
-  // another process, which has not noted it
+  // as another process, which does not know that the session is noted as the user's
   const other = openStore(ground, { user });
   await other.touch('a', Object.assign(await read(other, 'a'), { cookie: data({}, 9_000_000).cookie }));
   await store.destroy('b');
@@ -155,11 +158,14 @@ async function hearExpiries(ground: AclGround): Promise<void> {
   expect(await expired).to.deep.equal(['a']);
 }
 
-/** A filter that is over the first KB (plain Redis), or that takes no more than ten items (RedisBloom). */
+/**
+ * Options of a filter that needs the rarer commands: on plain Redis one of more than the first KB that a script reads, on
+ * RedisBloom one that is full after ten items, since its second layer would be too big.
+ */
 const shapeOf = ({ scope }: AclGround) =>
   scope.server.bloom === 'module' ? { capacity: 10, expansion: 32_768 } : { capacity: 1000 };
 
-/** A worker that is closed also where it can't start. */
+/** Starts a worker, which is closed in the end even where it can't start. */
 async function startWorker(ground: AclGround, options: WorkerOptions = {}): Promise<Worker> {
   const { transport } = ground.scope;
   const worker = new Worker({
@@ -173,6 +179,7 @@ async function startWorker(ground: AclGround, options: WorkerOptions = {}): Prom
   return worker.start();
 }
 
+/** Starts a worker, and the executor by which a site asks it. */
 async function startBoth(ground: AclGround, options: WorkerOptions = {}) {
   const { transport, replies } = ground.scope;
   const worker = await startWorker(ground, { ...shapeOf(ground), ...options });
@@ -186,6 +193,7 @@ async function startBoth(ground: AclGround, options: WorkerOptions = {}) {
   return { worker, serving };
 }
 
+/** Gives a function that asks and has to be answered; a subject that begins with `anonymous` is an anonymous visitor's. */
 const asking = (serving: RemoteExecutor) => async (command: string, payload: unknown, sid: string) => {
   const isAnonymous = sid.startsWith('anonymous');
   const answer = await serving.ask(command, sid, payload, { ttlSeconds: 60, timeoutMs: 5000, isAnonymous });
@@ -242,7 +250,7 @@ async function askByPubSub(ground: AclGround): Promise<void> {
   await admin.script('FLUSH');
   await Promise.all([1, 2].map((n) => asking(serving)('pageview', '/', `other-${n}`)));
 
-  // a key of the other implementation's form: an error, and the right one
+  // a filter's key holds what is no filter here: the command fails, and not for want of a right
   const { visited } = commandKeys(NAMESPACE, 'odd');
   if (scope.server.bloom === 'module') await admin.set(visited, 'ISBLOOM1 and more');
   else await admin.rpush(visited, 'no filter');
@@ -260,8 +268,11 @@ async function askByPubSub(ground: AclGround): Promise<void> {
   expect(await admin.llen(full)).to.equal(10_000);
 }
 
+/** The keys that the command `shout` declares, and how a login merges each. */
 const OWN_KEYS = { add: 'sum', join: 'union', take: 'replace', tab: 'drop' } as const;
+/** The payload of `shout`: commands of Redis, each on one of these keys. */
 type Writes = readonly (readonly [command: string, name: string, ...args: string[]])[];
+/** What only the visitor has before the login: one of them replaces the user's, the other is dropped. */
 const ofVisitor: Writes = [
   ['RPUSH', 'take', 'a'],
   ['SET', 'tab', '1'],
@@ -271,7 +282,7 @@ const ofVisitor: Writes = [
 async function keepOwnKeys(ground: AclGround): Promise<void> {
   const { serving } = await startBoth(ground, {
     commands: {
-      // with all rights: what an application's command does is its own affair
+      // it writes with all rights: what an application's command may do is not the worker's affair
       shout: {
         keys: Object.fromEntries(Object.entries(OWN_KEYS).map(([name, merge]) => [name, { merge }])),
         async run({ payload, keys }) {
@@ -293,16 +304,16 @@ async function keepOwnKeys(ground: AclGround): Promise<void> {
     [['PFADD', 'join', 'a']],
   ];
   for (const [i, writes] of types.entries()) {
-    const of = userSubject(`user ${i}`, undefined);
+    const subject = userSubject(`user ${i}`, undefined);
     await ask('shout', [...writes, ...ofVisitor], `of-${i}`);
-    await ask('shout', writes, of);
-    await ask('carry', `of-${i}`, of);
-    expect((await ask('explain', '', of)) as object)
+    await ask('shout', writes, subject);
+    await ask('carry', `of-${i}`, subject);
+    expect((await ask('explain', '', subject)) as object)
       .to.have.property('ownKeys')
       .that.has.lengthOf(2);
-    await ask('pageview', '/', of);
+    await ask('pageview', '/', subject);
   }
-  await ask('shout', [['SADD', 'join', 'a']], 'of-0'); // late, so the user's
+  await ask('shout', [['SADD', 'join', 'a']], 'of-0'); // comes after the login, so it is done for the user
 
   await ask('shout', [['SADD', 'join', 'a']], 'visitor');
   const key = ownKey(NAMESPACE, 'visitor', 'join');
@@ -322,14 +333,14 @@ async function askByLists(ground: AclGround): Promise<void> {
 async function openCircuit(ground: AclGround): Promise<void> {
   const silent = ground.admin.duplicate();
   ground.closing(() => silent.disconnect());
-  await silent.psubscribe(`${NAMESPACE}*`);
+  await silent.psubscribe(`${NAMESPACE}*`); // hears as a worker does, and never answers
   const serving = new RemoteExecutor(ground.as('serving'), { namespace: NAMESPACE });
   ground.closing(() => serving.close());
   const opened = once(serving, 'circuit');
   for (let i = 0; i < 5; i++) await serving.ask('featuredpages', 'visitor', ['/'], { ttlSeconds: 60, timeoutMs: 1 });
   await opened;
   const heard = once(silent, 'pmessage');
-  serving.send('pageview', 'visitor', '/last', { ttlSeconds: 60 }); // behind the question
+  serving.send('pageview', 'visitor', '/last', { ttlSeconds: 60 }); // goes behind ROLE, which is done when this is heard
   await heard;
 }
 
@@ -367,6 +378,7 @@ async function askByStream(ground: AclGround): Promise<void> {
   await asking(serving)('pageview', '/', 'visitor');
 }
 
+/** Ends the connection that is blocked in a command. */
 async function cutBlocked(admin: Redis, command: string): Promise<void> {
   const list = String(await admin.client('LIST'));
   const id = list.split('\n').find((line) => line.includes(` cmd=${command} `));
@@ -374,7 +386,7 @@ async function cutBlocked(admin: Redis, command: string): Promise<void> {
   await admin.client('KILL', 'ID', /id=(\d+)/.exec(id as string)?.[1] as string);
 }
 
-/** One of each built-in command: all are heard. */
+/** Publishes one message of each built-in command: the worker hears each. */
 async function publishAll(ground: AclGround): Promise<void> {
   const { scope } = ground;
   const publisher = ground.client('publisher');
@@ -392,7 +404,7 @@ async function publish(ground: AclGround): Promise<void> {
   await ground.until('it is counted', async () => (await viewsOf(ground.admin, NAMESPACE, 'v')) === 1);
 }
 
-/** As WIRE.md says it: both bounds, whether a worker reads there, the message. */
+/** Adds to a stream as WIRE.md says: asks for its length and bytes, and whether a worker reads it, then adds the message. */
 async function addToStream(ground: AclGround): Promise<void> {
   const { admin } = ground;
   await startWorker(ground);
@@ -407,15 +419,15 @@ async function addToStream(ground: AclGround): Promise<void> {
   await ground.until('it is counted', async () => (await viewsOf(admin, NAMESPACE, 'v')) === 1);
 }
 
-/** All that a publisher of notifications does; each of its connections is new. */
+/** All that a publisher of notifications does, on one connection without and on one with `durable`. */
 async function publishNotifications(ground: AclGround): Promise<void> {
   const options = { redis: ground.as('notifications'), namespace: NAMESPACE, maxPerGroup: 2 };
   const notifications = createNotifications(options);
   const durable = createNotifications({ ...options, durable: { timeoutMs: 100 } });
   ground.closing(() => notifications.close());
   ground.closing(() => durable.close());
-  const untold: Error[] = [];
-  notifications.on('fault', (error) => untold.push(error));
+  const faults: Error[] = [];
+  notifications.on('fault', (error) => faults.push(error));
   for (const to of [{ group: 'all' }, { user: 'robin' }]) {
     for (const id of ['one', 'two', 'three']) await notifications.publish(to, { id, title: id });
     expect(await notifications.edit(to, 'two', { title: 'again' }, { again: true })).to.equal(true);
@@ -427,7 +439,7 @@ async function publishNotifications(ground: AclGround): Promise<void> {
         .to.have.property('message')
         .that.matches(/0 of 1 replicas/);
   }
-  expect(untold).to.deep.equal([]);
+  expect(faults).to.deep.equal([]);
 }
 
 async function clusterNotifications(ground: AclGround): Promise<void> {
@@ -456,26 +468,26 @@ async function readNotifications(ground: AclGround): Promise<void> {
   };
   const [faults, notDurable]: [string[], string[]] = [[], []];
   const reading = open(faults);
-  const ann = { subject: robin, ttlSeconds: 60 };
+  const asRobin = { subject: robin, ttlSeconds: 60 };
   const groups = ['all'];
   await publisher.publish({ group: 'all' }, { id: 'one', title: 'One' });
   await publisher.publish({ user: 'robin' }, { id: 'own', title: 'Own' });
   await ground.until('lists are kept', async () => {
-    expect(await reading.read('unread', groups, ann)).to.have.nested.property('lists.length', 2);
+    expect(await reading.read('unread', groups, asRobin)).to.have.nested.property('lists.length', 2);
     return /lists_total\{source="cache"\} [1-9]/.test(await reading.metrics.registry.metrics());
   });
-  expect(await reading.mark('own', groups, ann)).to.equal(true);
-  expect(await reading.markAll(groups, ann)).to.equal(true);
+  expect(await reading.mark('own', groups, asRobin)).to.equal(true);
+  expect(await reading.markAll(groups, asRobin)).to.equal(true);
   const visitor = { subject: 'reads-first', ttlSeconds: 60 };
   expect(await reading.mark('one', groups, visitor)).to.equal(true);
-  expect(await reading.carry(visitor.subject, ann)).to.equal(true);
+  expect(await reading.carry(visitor.subject, asRobin)).to.equal(true);
   expect(await reading.read('unread', groups, visitor)).to.have.nested.property('lists.length', 2);
 
   const told: string[] = [];
   const unfollow = reading.changes.follow({ subject: robin }, ({ type }) => void told.push(type));
   await ground.until('the user is listened to', () => reading.changes.isHeard({ subject: robin }));
   await publisher.publish({ user: 'robin' }, { id: 'newest', title: 'Newest' });
-  await open(notDurable, { replicas: 5, timeoutMs: 100 }).mark('newest', groups, ann);
+  await open(notDurable, { replicas: 5, timeoutMs: 100 }).mark('newest', groups, asRobin);
   expect(notDurable.join()).to.match(/of 5 replicas/);
   await ground.until('what is read is heard of', () => told.includes('read'));
   unfollow();
@@ -485,7 +497,10 @@ async function readNotifications(ground: AclGround): Promise<void> {
   expect(faults).to.deep.equal([]);
 }
 
-/** Processes with an `itemSecret`, all but the first with a new one before it. Each sends its script's hash, and then its text. */
+/**
+ * Processes with the former `itemSecret`, then others with the latest before it. Scripts are flushed between, so that each
+ * process has to send its script's text after the hash.
+ */
 async function keyItems(ground: AclGround): Promise<void> {
   const [former, latest] = ['the former item secret', 'the latest item secret'];
   const { transport, replies } = ground.scope;
@@ -559,11 +574,11 @@ async function clusterMessages(ground: AclGround): Promise<void> {
   });
 }
 
-const both = ['serving', 'worker'] as const;
-const users = new Set(['users'] as const);
-const notified = new Set(['notifications'] as const);
-const keyers = ['serving', 'worker', 'notifications'] as const;
-const keyed = new Set(['item-secret'] as const);
+const servingAndWorker = ['serving', 'worker'] as const;
+const withUsers = new Set(['users'] as const);
+const withNotifications = new Set(['notifications'] as const);
+const keyingRoles = ['serving', 'worker', 'notifications'] as const;
+const withItemSecret = new Set(['item-secret'] as const);
 
 export const scenarios: Readonly<Record<string, Scenario>> = {
   sessions: { title: 'sessions are read, saved, touched and ended', roles: ['serving'], scope: {}, run: saveAndEnd },
@@ -571,25 +586,25 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   users: {
     title: 'a user’s sessions are noted, found and ended',
     roles: ['serving'],
-    scope: { store: users },
+    scope: { store: withUsers },
     run: endUsersSessions,
   },
   undo: {
     title: 'a session that can’t be noted is taken back',
     roles: ['serving'],
-    scope: { store: users },
+    scope: { store: withUsers },
     run: undoUnnoted,
   },
   itemKey: {
     title: 'pages and users are keyed, by a secret and the one before it',
-    roles: keyers,
-    scope: { store: keyed },
+    roles: keyingRoles,
+    scope: { store: withItemSecret },
     run: keyItems,
   },
   clusterItemKey: {
     title: 'pages and users are keyed in a Cluster',
-    roles: keyers,
-    scope: { cluster: true, store: keyed },
+    roles: keyingRoles,
+    scope: { cluster: true, store: withItemSecret },
     cluster: true,
     run: keyItems,
   },
@@ -613,26 +628,26 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   },
   pubsub: {
     title: 'everything is asked and answered by pub/sub',
-    roles: both,
+    roles: servingAndWorker,
     scope: { commands: ['shout'] },
     run: askByPubSub,
   },
   lists: {
     title: 'everything is answered in the white paper’s lists',
-    roles: both,
+    roles: servingAndWorker,
     scope: { replies: 'list', commands: ['shout'] },
     run: askByLists,
   },
   ownKeys: {
     title: 'keys of an application’s commands are kept, carried, explained and removed',
-    roles: both,
+    roles: servingAndWorker,
     scope: { commands: ['shout'] },
     run: keepOwnKeys,
   },
   circuit: { title: 'a circuit opens', roles: ['serving'], scope: {}, run: openCircuit },
   stream: {
     title: 'everything is asked by a stream, and taken over',
-    roles: both,
+    roles: servingAndWorker,
     scope: { transport: 'stream' },
     run: askByStream,
   },
@@ -652,19 +667,19 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   reader: {
     title: 'notifications are read, marked, carried and listened to',
     roles: ['serving', 'notifications'],
-    scope: { store: notified },
+    scope: { store: withNotifications },
     run: readNotifications,
   },
   database: {
     title: 'another database is used',
     roles: ['serving', 'worker', 'publisher', 'notifications'],
-    scope: { db: 2, store: notified },
+    scope: { db: 2, store: withNotifications },
     run: useDatabase,
   },
   clusterSessions: {
     title: 'sessions and users in a Cluster, and a slot that moves',
     roles: ['serving'],
-    scope: { store: users },
+    scope: { store: withUsers },
     cluster: true,
     run: clusterSessions,
   },
@@ -678,27 +693,27 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   clusterReader: {
     title: 'notifications are read, marked, carried and listened to in a Cluster',
     roles: ['serving', 'notifications'],
-    scope: { store: notified },
+    scope: { store: withNotifications },
     cluster: true,
     run: readNotifications,
   },
   clusterPubSub: {
     title: 'everything is asked by pub/sub in a Cluster',
-    roles: both,
+    roles: servingAndWorker,
     scope: {},
     cluster: true,
     run: clusterMessages,
   },
   clusterOwnKeys: {
     title: 'keys of an application’s commands in a Cluster',
-    roles: both,
+    roles: servingAndWorker,
     scope: { commands: ['shout'] },
     cluster: true,
     run: keepOwnKeys,
   },
   clusterStream: {
     title: 'everything is asked by streams in a Cluster',
-    roles: both,
+    roles: servingAndWorker,
     scope: { transport: 'stream' },
     cluster: true,
     run: clusterMessages,

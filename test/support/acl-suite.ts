@@ -1,10 +1,10 @@
-/** What the suite's tests name, and the rights for it: users of as-acl-user.ts have those of all tests. */
+/** The rights of the users of as-acl-user.ts: under them any test of the suite runs, so they name what any test names. */
 import { type AclRole, type AclScope, type RightGroup, rightsOf, type ServerFeatures } from '../../lib/acl/rights.js';
 import { ownKeys } from '../../lib/acl/own-key-rights.js';
 import { mergeGroups } from '../../lib/acl/rule.js';
 import { shardGlob } from '../../lib/transport/pubsub/shard.js';
 
-/** An embedded worker's connection has the rights of both (docs/security.md). */
+/** The connection of a site with an embedded worker has the rights of `serving` and `worker` (docs/security.md). */
 export type Role = Exclude<AclRole, 'publisher'> | 'embedded';
 const ROLES: Record<Role, readonly AclRole[]> = {
   serving: ['serving'],
@@ -13,11 +13,11 @@ const ROLES: Record<Role, readonly AclRole[]> = {
   notifications: ['notifications'],
 };
 
-/**
- * What the suite's tests name: a user has the rights of all of them. Keys and channels of every namespace are one glob, so
- * that checking them takes no time; patterns that are subscribed to stand as they are.
- */
 const words = (text: string): string[] => text.trim().split(/\s+/);
+/**
+ * What the suite's tests name. Keys and channels of every namespace are one glob, so that checking them takes no time; but
+ * Redis allows PSUBSCRIBE only of patterns that stand in the rule as they are.
+ */
 const suite = {
   namespaces: [
     '',
@@ -47,9 +47,9 @@ const suite = {
   ],
 };
 
-/** The rights of a role for all that the tests name. */
+/** The rights of a role on all that the tests name. */
 export function rightsOfSuite(role: Role, server: ServerFeatures): RightGroup[] {
-  const one: AclScope = {
+  const base: AclScope = {
     server,
     namespace: '*',
     keyPrefix: '',
@@ -63,33 +63,33 @@ export function rightsOfSuite(role: Role, server: ServerFeatures): RightGroup[] 
     store: new Set(['users', 'near-cache', 'expired-events', 'scan', 'notifications', 'item-secret']),
     bloom: 'auto',
   };
-  // thousands more would hold Redis for seconds
-  const literal = [
-    ...suite.namespaces.map((namespace) => ({ ...one, namespace })),
-    ...['', 'shop:', 'app1:'].flatMap((namespace) => suite.databases.map((db) => ({ ...one, namespace, db }))),
-    ...suite.globs.map((sessionGlob) => ({ ...one, namespace: '', sessionGlob })),
+  // for the patterns; not of every namespace with every database and glob, since thousands more would hold Redis for seconds
+  const literalScopes = [
+    ...suite.namespaces.map((namespace) => ({ ...base, namespace })),
+    ...['', 'shop:', 'app1:'].flatMap((namespace) => suite.databases.map((db) => ({ ...base, namespace, db }))),
+    ...suite.globs.map((sessionGlob) => ({ ...base, namespace: '', sessionGlob })),
   ];
-  const all: AclScope[] = [
-    one,
-    { ...one, cluster: true },
-    { ...one, transport: 'stream', replies: 'list' },
-    ...suite.databases.map((db) => ({ ...one, db })),
+  const scopes: AclScope[] = [
+    base,
+    { ...base, cluster: true },
+    { ...base, transport: 'stream', replies: 'list' },
+    ...suite.databases.map((db) => ({ ...base, db })),
     ...suite.keyPrefixes.flatMap((keyPrefix) =>
-      suite.prefixes.map((prefix) => ({ ...one, keyPrefix, prefix, cluster: true })),
+      suite.prefixes.map((prefix) => ({ ...base, keyPrefix, prefix, cluster: true })),
     ),
-    ...(role === 'serving' ? [] : literal),
+    ...(role === 'serving' ? [] : literalScopes),
   ];
-  // the contract suite numbers its stores
-  const wide = (group: RightGroup) => ({
+  // the contract suite numbers its stores: contract1:, contract2:, …
+  const withNumbers = (group: RightGroup) => ({
     ...group,
     keys: group.keys?.map((key) => key.replaceAll('contract:', 'contract*:')) ?? [],
   });
-  const groups = all.flatMap((scope) => ROLES[role].flatMap((each) => rightsOf(each, scope)));
+  const groups = scopes.flatMap((scope) => ROLES[role].flatMap((each) => rightsOf(each, scope)));
   // what the tests' own commands do with their keys
-  const own = {
+  const ofTestCommands = {
     name: 'own-keys',
     commands: words('sadd scard hset zadd pfadd incrby set rpush expire multi exec'),
     keys: [`~${ownKeys('*')}`],
   };
-  return mergeGroups([...groups, ...(role === 'serving' ? [] : [own])].map(wide));
+  return mergeGroups([...groups, ...(role === 'serving' ? [] : [ofTestCommands])].map(withNumbers));
 }

@@ -13,18 +13,21 @@ import { versionOf } from '../../lib/acl/server.js';
 import { type Role, rightsOfSuite } from './acl-suite.js';
 
 const PASSWORD = 'a-password-of-the-tests';
-/** The option travels with `duplicate()`, and is given to the nodes of a Cluster. */
+/**
+ * A connection's role is kept among its options, since these go on to what `duplicate()` makes, and to the nodes of a Cluster.
+ */
 type Marked = RedisOptions & { aclRole?: Role };
+/** What ioredis has in a client and does not declare; by `condition.auth` it logs in. */
 interface Inside {
   options: Marked;
   condition: { auth?: unknown };
   connector: { connect(...args: unknown[]): Promise<Socket> };
 }
 
-/** Folders whose connections are some role's; a test calls the others itself. */
+/** The folders whose code connects as some role. That of the others is called by tests themselves. */
 const OURS = new RegExp(`${resolve(import.meta.dirname, '../..')}/(dist/)?lib/(?!acl/|bloom|redis/)`);
 
-/** Who makes a connection is told by who calls: undefined for a test. */
+/** The role of whoever makes a connection, by the files on the call stack: undefined for a test. */
 function callerOf(): Role | undefined {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 60;
@@ -45,25 +48,25 @@ const connect = Redis.prototype.connect;
 Redis.prototype.connect = function (this: Redis, ...args) {
   const client = this as unknown as Inside;
   const role = client.options.aclRole ?? callerOf();
-  // a test's own user stays
+  // a user that a test gives stays; a connector of its own `connect` has been changed before
   if (role && !client.options.username && !Object.hasOwn(client.connector, 'connect')) {
     client.options.aclRole = role;
     const open = client.connector.connect.bind(client.connector);
     client.connector.connect = async (...connectArgs) => {
       const stream = await open(...connectArgs);
-      const become = async () => {
-        if (await becomes(stream, role, client.options)) client.condition.auth = [role, PASSWORD];
+      const useRole = async () => {
+        if (await ensureUser(stream, role, client.options)) client.condition.auth = [role, PASSWORD];
       };
-      if (stream instanceof TLSSocket) beforeConnected(stream, 'secureConnect', become);
-      else if (stream.connecting) beforeConnected(stream, 'connect', become);
-      else await become();
+      if (stream instanceof TLSSocket) beforeConnected(stream, 'secureConnect', useRole);
+      else if (stream.connecting) beforeConnected(stream, 'connect', useRole);
+      else await useRole();
       return stream;
     };
   }
   return connect.apply(this, args);
 };
 
-/** The client hears that it is connected when this is done; its own limits and its closing count meanwhile. */
+/** The client hears that it is connected only when `act` is done; meanwhile its time limits go on, and it may close. */
 function beforeConnected(stream: Socket, connected: string, act: () => Promise<void>): void {
   const emit = stream.emit.bind(stream) as (event: string | symbol, ...args: unknown[]) => boolean;
   stream.emit = ((event: string | symbol, ...args: unknown[]): boolean => {
@@ -81,7 +84,7 @@ const connectCluster = Cluster.prototype.connect;
 Cluster.prototype.connect = function (this: Cluster) {
   const role = callerOf();
   if (role) {
-    // the pool's are a copy that the constructor has made
+    // the connection pool has a copy of the options, which the constructor has made
     const { connectionPool } = this as unknown as { connectionPool: { redisOptions: Marked } };
     for (const options of [(this.options.redisOptions ??= {}), connectionPool.redisOptions])
       Object.assign(options, { aclRole: role });
@@ -89,12 +92,15 @@ Cluster.prototype.connect = function (this: Cluster) {
   return connectCluster.apply(this);
 };
 
-/** Servers that have a user, by run_id and role; a server is busy with a long rule, so that one connection makes it for all. */
+/** The users that there are, each by its server's run_id and its role. */
 const ready = new Set<string>();
+/** Those that are being made. A server is busy for a while with so long a rule, so one connection makes a user for all. */
 const making = new Map<string, Promise<unknown>>();
 
-/** Makes the role's user, on the connection that it is for: false where the server does not let us. */
-async function becomes(stream: Socket, role: Role, options: Marked): Promise<boolean> {
+/**
+ * Makes the role's user, if there is none, on the connection that is to be that user's; false where the server does not let us.
+ */
+async function ensureUser(stream: Socket, role: Role, options: Marked): Promise<boolean> {
   if (stream.destroyed) return false;
   const ask = asking(stream);
   try {
@@ -117,22 +123,25 @@ async function becomes(stream: Socket, role: Role, options: Marked): Promise<boo
     return true;
   } catch (error) {
     if (!/^-(NOAUTH|WRONGPASS|LOADING)|closed/.test(String(error))) throw error;
-    return false; // as the test wants it
+    return false; // the test wants a server that refuses or ends
   }
 }
 
 async function makeUser(ask: ReturnType<typeof asking>, role: Role, info: string): Promise<void> {
-  const module = /name=bf,/.test(await ask('INFO', 'modules'));
+  const hasModule = /name=bf,/.test(await ask('INFO', 'modules'));
   const server: ServerFeatures = {
     version: versionOf(/redis_version:(\S+)/.exec(info)?.[1] ?? ''),
-    bloom: module ? 'module' : 'fallback',
+    bloom: hasModule ? 'module' : 'fallback',
     bloomCard: true,
   };
   await ask('ACL', 'SETUSER', role, 'reset', 'on', `>${PASSWORD}`, ...ruleOf(rightsOfSuite(role, server), server));
   if (process.env.ACL_ROLES) appendFileSync(process.env.ACL_ROLES, `${role}\n`);
 }
 
-/** One command after the other on a plain connection: a reply is a line, or a text of so many bytes. */
+/**
+ * Sends one command at a time on a bare socket, and gives the reply as it came: a line, or a bulk string with its length before
+ * it.
+ */
 const asking =
   (stream: Socket) =>
   async (command: string, ...args: readonly string[]): Promise<string> => {
@@ -158,5 +167,5 @@ const asking =
     });
   };
 
-// what this process starts does the same
+// the Node processes that this one starts load this file as well
 process.env.NODE_OPTIONS = `--import tsx --import ${import.meta.filename}`;

@@ -3,12 +3,12 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A certificate for 127.0.0.1 and 127.0.0.2 that vouches for itself, made by openssl. */
+/** A self-signed certificate for 127.0.0.1 and 127.0.0.2, made by openssl. */
 export interface Certificate {
   /** the file's path, for NODE_EXTRA_CA_CERTS */
   readonly file: string;
   readonly ca: Buffer;
-  /** what a Redis or a Sentinel is told, a directive a line, beside its `tls-port` */
+  /** what the configuration of a Redis or a Sentinel has for it, beside `tls-port` */
   readonly directives: readonly (readonly [name: string, value: string])[];
   remove(): void;
 }
@@ -17,9 +17,9 @@ export function makeCertificate(): Certificate {
   const folder = mkdtempSync(join(tmpdir(), 'certificate-'));
   const file = join(folder, 'cert.pem');
   const key = join(folder, 'key.pem');
-  const made = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
   const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1,IP:127.0.0.2'];
-  execFileSync('openssl', ['req', ...made, ...subject, '-keyout', key, '-out', file], { stdio: 'ignore' });
+  execFileSync('openssl', ['req', ...kind, ...subject, '-keyout', key, '-out', file], { stdio: 'ignore' });
   return {
     file,
     ca: readFileSync(file),

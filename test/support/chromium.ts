@@ -3,7 +3,10 @@ import { type Browser, chromium } from 'playwright-core';
 
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
 
-/** Starts Chromium. Where it is not installed the caller's tests are pending, which a line says; with CI that is an error. */
+/**
+ * Starts Chromium. Where it is not installed, the caller's tests are skipped and a line on stderr says so; in CI it is an
+ * error.
+ */
 export async function launchChromium(context: Mocha.Context, what: string): Promise<Browser> {
   if (executablePath === undefined) {
     if (process.env.CI) throw new Error('Chromium is not there: apt-get install chromium');

@@ -1,3 +1,8 @@
+/**
+ * A site in a process of its own, which closes what it opened and then ends by itself. Its arguments are what to open
+ * (`middleware` or `store`) and the options of that, as JSON. It sends its parent `listening <port>`, waits for the message
+ * `close`, and sends `closed <ms>` when close() has resolved.
+ */
 import { scrypt } from 'node:crypto';
 import { createServer } from 'node:http';
 import { promisify } from 'node:util';
@@ -6,10 +11,6 @@ import session from 'express-session';
 import { Cluster } from 'ioredis';
 import { intelligentSession, RedisSessionStore } from '../../lib/index.js';
 
-/**
- * A site in a process of its own, which closes what it opened and ends by itself: arguments are what to open and, as JSON,
- * its options. Says `listening <port>`, waits for the message `close`, says `closed <ms>` when close() has resolved.
- */
 const hash = promisify<string, string, number, Buffer>(scrypt);
 
 const [kind = '', options = '{}'] = process.argv.slice(2);
@@ -51,7 +52,7 @@ async function close(): Promise<void> {
   const started = performance.now();
   await closeAll();
   const ms = Math.round(performance.now() - started);
-  await closeAll();
+  await closeAll(); // a second time, as an application may
   server.closeIdleConnections();
   // the channel to the parent keeps a process alive, too
   process.send?.(`closed ${ms}`, undefined, undefined, () => process.disconnect());

@@ -9,18 +9,19 @@ import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.j
 /** A Redis Cluster of so many masters on loopback, each with a replica if asked for. */
 export interface PrivateCluster {
   readonly nodes: readonly { host: string; port: number }[];
-  /** The masters that live, by the count of those that live. */
+  /** The masters that live, as a server that lives knows them. */
   masters(): Promise<readonly PrivateRedis[]>;
   /** The master that holds a key. */
   masterOf(key: string): Promise<PrivateRedis>;
-  /** SIGKILL: it does not come back. */
+  /** Kills a server by SIGKILL, for good. */
   kill(server: PrivateRedis): void;
   stop(): Promise<void>;
 }
 
-/** A replica asks to be elected as soon as its master is gone for so long. */
+/** A replica asks to be elected as soon as its master has been gone for so long. */
 const NODE_TIMEOUT_MS = 1500;
 
+/** One range of slots in the reply of CLUSTER SLOTS. */
 type Range = readonly [first: number, last: number, master: readonly [host: string, port: number]];
 
 export async function startCluster(
@@ -44,17 +45,17 @@ export async function startCluster(
         await startPrivateRedis({
           args: [
             ...['--cluster-enabled', 'yes', '--dir', folder, '--cluster-config-file', `nodes-${i}.conf`],
-            // a replica writes what it gets from its master to a file
-            ...(replicas ? [...failover, '--dbfilename', `${i}.rdb`] : []),
+            // a replica writes what it gets from its master to a file, and all have the same folder
+            ...(replicas ? [...failoverArgs, '--dbfilename', `${i}.rdb`] : []),
             ...args,
           ],
         }),
       );
     for (const { url } of servers) clients.push(new Redis(url));
-    const slot = (i: number) => Math.floor((16384 * i) / masters);
+    const firstSlot = (i: number) => Math.floor((16384 * i) / masters);
     for (const [i, client] of clients.entries()) {
       // ADDSLOTSRANGE is there since Redis 7
-      const slots = Array.from({ length: slot(i + 1) - slot(i) }, (_, at) => slot(i) + at);
+      const slots = Array.from({ length: firstSlot(i + 1) - firstSlot(i) }, (_, at) => firstSlot(i) + at);
       if (i < masters) await client.call('CLUSTER', 'ADDSLOTS', ...slots);
       await client.call('CLUSTER', 'MEET', '127.0.0.1', servers[0]?.port as number);
     }
@@ -65,7 +66,7 @@ export async function startCluster(
       await replica.call('CLUSTER', 'REPLICATE', String(await clients[i]?.call('CLUSTER', 'MYID')));
       while (!/master_link_status:up/.test(await replica.info('replication'))) await pause(20);
     }
-    // and everybody knows of it
+    // and until every server knows each master's replica
     const known = async (client: Redis) =>
       ((await client.call('CLUSTER', 'SLOTS')) as unknown[][]).every((range) => range.length === (replicas ? 4 : 3));
     for (const client of clients) while (!(await known(client))) await pause(20);
@@ -100,8 +101,8 @@ export async function startCluster(
   };
 }
 
-/** A replica is elected however long it did not hear of its master. */
-const failover = [
+/** The arguments of servers with replicas: a replica is elected however long it has not heard from its master. */
+const failoverArgs = [
   ...['--cluster-node-timeout', String(NODE_TIMEOUT_MS), '--cluster-replica-validity-factor', '0'],
   ...['--repl-diskless-sync-delay', '0'],
 ];

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 const file = fileURLToPath(new URL('../../bench/support/delaying-proxy.ts', import.meta.url));
 
-/** A Redis that is so many milliseconds away, each way: the proxy is a process of its own, so that no stall here delays it. */
+/** Puts a Redis `ms` milliseconds away, each way, by a proxy in a process of its own, which no stall of this process delays. */
 export async function startDistance(port: number, ms: number): Promise<{ url: string; stop(): Promise<void> }> {
   const child: ChildProcess = fork(file, [String(port), String(ms)], { execArgv: ['--import', 'tsx'] });
   const [message] = (await once(child, 'message')) as [{ port: number }];

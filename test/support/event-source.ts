@@ -10,6 +10,7 @@ export interface ServerSentEvent {
 /** A browser's EventSource, without its reconnecting: what the stream said so far, and whether it has ended. */
 export class OpenedStream {
   readonly events: ServerSentEvent[] = [];
+  /** how many comments came (lines with a colon first), as those that keep a connection open */
   comments = 0;
   retryMs: number | undefined;
   hasEnded = false;
@@ -45,7 +46,7 @@ export class OpenedStream {
     return this.events.at(-1)?.data;
   }
 
-  /** Waits until the stream says this count. */
+  /** Waits until the last event says that so many notifications are unread. */
   async says(count: number, withinMs?: number): Promise<void> {
     const isSaid = () => (this.last as { count?: number } | undefined)?.count === count;
     await until(`${count} unread, now ${JSON.stringify(this.last)}`, isSaid, withinMs);

@@ -9,22 +9,22 @@ import { root } from './pages.js';
 import { Visitor } from './site.js';
 import { until } from './until.js';
 
-/** Where the examples' addresses are in truth. */
+/** The servers that take the places of those that the examples name. */
 export interface Places {
-  /** 127.0.0.1:6379 */
+  /** for 127.0.0.1:6379 */
   readonly redis: { url: string };
-  /** 127.0.0.1:7000, a Cluster's node */
+  /** for 127.0.0.1:7000, a Cluster's node */
   readonly cluster: { port: number };
-  /** 127.0.0.1:26379 */
+  /** for 127.0.0.1:26379 */
   readonly sentinel: { port: number };
 }
 
 const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'));
 const preloaded = ['tsx/dist/esm/index.mjs'].map((file) => `file://${root}node_modules/${file}`);
-const node = [...preloaded, `file://${root}test/support/report-port.mjs`].flatMap((file) => ['--import', file]);
+const nodeArgs = [...preloaded, `file://${root}test/support/report-port.mjs`].flatMap((file) => ['--import', file]);
 const DEADLINE_MS = 30_000;
 
-/** The source of what the package has under a name in dist/. */
+/** The source file of a file in dist/. */
 const sourceOf = (file: string): string => file.replace(/^(\.\/)?dist\//, '$1').replace(/\.js$/, '.ts');
 
 /** A folder where `intelligent-session` is this checkout, and the other packages are those that it is developed with. */
@@ -62,7 +62,10 @@ export function writeBlock(folder: string, block: Block, code = block.code): str
   return file;
 }
 
-/** Each example has a database of its own, so that none hears what another sends; a worker has more time on a busy machine. */
+/**
+ * The code with the addresses of our servers. Each example has a database of its own, so that none hears what another sends,
+ * and intelligentSession() waits longer for answers, since the machine may be busy.
+ */
 function putInPlace(code: string, { redis, cluster, sentinel }: Places, database: number): string {
   return code
     .replaceAll('redis://127.0.0.1:6379', `${redis.url}/${database}`)
@@ -72,6 +75,7 @@ function putInPlace(code: string, { redis, cluster, sentinel }: Places, database
     .replace('intelligentSession({', 'intelligentSession({ timeout: 10_000,');
 }
 
+/** A process that runs an example. */
 class Example {
   readonly child: ChildProcess;
   readonly ended: Promise<unknown>;
@@ -80,7 +84,7 @@ class Example {
   err = '';
 
   constructor(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv) {
-    this.child = spawn(process.execPath, [...node, ...args], {
+    this.child = spawn(process.execPath, [...nodeArgs, ...args], {
       cwd,
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -95,7 +99,7 @@ class Example {
     return this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
-  /** Waits for one of: it has ended, or what is asked is so. */
+  /** Waits until the example has ended, or `ask` says yes. */
   async reached(what: string, ask: () => boolean): Promise<void> {
     await until(`${what}\n${this.out}\n${this.err}`, () => this.isOver || ask(), DEADLINE_MS);
   }
@@ -112,23 +116,24 @@ class Example {
   }
 }
 
-/** What the lines of an output say: `GET /path  [status] body`, or where a redirect leads. */
+/** A line of a server's output block: `GET /path  [status] body`, or in the body's place where a redirect leads. */
 const REQUEST = /^(GET|POST) (\S+) *(?:(\d{3})\b ?)?(.*)$/;
 
+/** Makes a line's request, and gives the line as the answer would have it. */
 async function visit(line: string, visitor: Visitor): Promise<string> {
   const [, method = '', path = '', status = ''] = REQUEST.exec(line) as string[];
   const response = await visitor.fetch(path, { method });
   const redirect = response.headers.get('location');
   const body = (redirect ?? (await response.text())).trimEnd();
   const got = status || response.status !== 200 ? `${response.status} ${body}` : body;
-  // as the line is written, so that only the answer can differ
+  // the request as the line has it, spaces and all, so that only the answer can differ
   const start = (/^(GET|POST) \S+ */.exec(line) as string[])[0] as string;
   return (start + got).trimEnd();
 }
 
 /**
- * Runs a block of JavaScript or TypeScript until it listens, has printed its output, or ends; asks what its output says that a
- * browser asks; ends it by SIGTERM. Throws where the output is another, or where it ends by an error.
+ * Runs a block of JavaScript or TypeScript until it listens, has printed its output, or ends; makes the requests in the output
+ * block of a server; ends it by SIGTERM. Throws where the output is another, or where the example ends by an error.
  */
 export async function runCode(folder: string, block: Block, places: Places, database: number): Promise<void> {
   const file = writeBlock(folder, block, putInPlace(block.code, places, database));
@@ -163,7 +168,9 @@ export async function runCode(folder: string, block: Block, places: Places, data
   }
 }
 
-/** Runs a line of a shell block. Programs of this package are run from their source; of npm, its arguments are checked. */
+/**
+ * Tries a line of a shell block. Programs of this package are run from their source; npm is not run, its arguments are checked.
+ */
 export async function runLine(folder: string, block: Block, line: string, places: Places, database: number) {
   const cwd = join(writeBlock(folder, { ...block, info: '' }), '..');
   const [program, name = '', ...args] = putInPlace(line, places, database)

@@ -4,8 +4,9 @@ import session from 'express-session';
 import { type IntelligentSessionOptions, intelligentSession } from '../../lib/index.js';
 import { figures, Traffic } from './traffic.js';
 
-/** How soon after a master's death every visitor gets reports again, and how long a page takes meanwhile. */
+/** How soon after a master's death every visitor gets reports again. */
 export const BACK_MS = 15_000;
+/** How long any page takes meanwhile. */
 const SLOWEST_MS = 3_000;
 
 export interface TrafficUnderFailover {

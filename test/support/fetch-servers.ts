@@ -1,4 +1,4 @@
-/** Brings the test servers that Debian has not (Redis 6.2 and 8.2, Valkey, RedisBloom) into .cache/servers. */
+/** Downloads the test servers that Debian does not have (Redis 6.2 and 8.2, Valkey, RedisBloom) into .cache/servers. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -4,27 +4,30 @@ import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 export interface FloodOptions {
   /** distinct addresses that the attacker has asked for before */
   readonly addresses?: number;
-  /** lists that the attacker waits for at a time, and items of each; 0: no attack */
+  /** lists that the attacker waits for at a time; 0: no attack */
   readonly lists?: number;
+  /** addresses in each list */
   readonly items?: number;
+  /** the others */
   readonly visitors?: number;
+  /** how long all of them go on */
   readonly ms?: number;
   readonly namespace?: string;
 }
 
 export interface Flooded {
-  /** page views of the others */
+  /** page views of the others, answered or not */
   readonly answered: number;
   readonly unanswered: number;
   readonly p99Ms: number;
-  /** of the attacker's lists */
+  /** the attacker's lists */
   readonly listsAnswered: number;
   readonly listsUnanswered: number;
 }
 
 /**
- * One visitor has asked for thousands of addresses, and then loads pages of a site that asks `freshPages()` of hundreds; the
- * others view a page each 50 ms, over a serving layer of their own, and wait 100 ms for the report.
+ * One visitor has asked for thousands of addresses, and then loads pages that ask `freshPages()` (`featuredpages` on the wire)
+ * of hundreds; the others view a page every 50 ms, by an executor of their own, and wait 100 ms for the report.
  */
 export async function flood(url: string, options: FloodOptions = {}): Promise<Flooded> {
   const { addresses = 12_000, lists = 30, items = 500, visitors = 10, ms = 3000, namespace = '' } = options;
@@ -39,11 +42,11 @@ export async function flood(url: string, options: FloodOptions = {}): Promise<Fl
       );
     }
     const list = Array.from({ length: items }, (_, i) => `/news/${i}`);
-    const until = performance.now() + ms;
+    const endMs = performance.now() + ms;
     let [answered, unanswered, listsAnswered, listsUnanswered] = [0, 0, 0, 0];
     const times: number[] = [];
     const loading = Array.from({ length: lists }, async () => {
-      while (performance.now() < until) {
+      while (performance.now() < endMs) {
         if ((await attacker.ask('featuredpages', sid, list, { ttlSeconds: 3600, timeoutMs: 100 })).answered)
           listsAnswered++;
         else listsUnanswered++;
@@ -51,7 +54,7 @@ export async function flood(url: string, options: FloodOptions = {}): Promise<Fl
       }
     });
     const viewing = Array.from({ length: visitors }, async (_, i) => {
-      for (let n = 0; performance.now() < until; n++) {
+      for (let n = 0; performance.now() < endMs; n++) {
         const started = performance.now();
         if (
           (await others.ask('pageview', `visitor-${i}`, `/page/${n % 20}`, { ttlSeconds: 3600, timeoutMs: 100 }))

@@ -4,13 +4,13 @@ import fc from 'fast-check';
 /** Cases of each property: 5,000, or what FUZZ_RUNS says (`npm run fuzz`: 100,000). */
 export const RUNS = Number(process.env.FUZZ_RUNS ?? 5_000);
 
-/** For mocha: what so many cases may take on a slow machine. */
+/** How long so many cases may take on a slow machine: mocha's time limit. */
 export const FUZZ_TIMEOUT_MS = 30_000 + RUNS * 60;
 
-/** A case that takes longer hangs, whatever the machine is busy with. */
+/** A case that takes longer is taken to hang, however busy the machine is. */
 const HANG_MS = 10_000;
 
-/** Runs a property on so many cases, what was found before first. */
+/** Calls `act` with `runs` cases, which it must not fail on; before them with `examples`, which failed once. */
 export async function fuzz<Case>(
   cases: fc.Arbitrary<Case>,
   act: (one: Case) => unknown,
@@ -35,7 +35,7 @@ export async function fuzz<Case>(
   });
 }
 
-/** What an act gives, or undefined where it throws an error of ours; any other error is a failure. */
+/** What `act` gives, or undefined where it throws an error with a code of ours; any other error is thrown. */
 export async function coded<T>(act: () => T | Promise<T>, code = /^ERR_INTELLIGENT_SESSION_/): Promise<T | undefined> {
   try {
     return await act();
@@ -45,7 +45,7 @@ export async function coded<T>(act: () => T | Promise<T>, code = /^ERR_INTELLIGE
   }
 }
 
-/** Any UTF-16 code units: control characters and lone surrogates, and what our formats are made of. */
+/** Any UTF-16 code unit, among them lone surrogates; more often a printable one, or one that our formats give a meaning. */
 const unit = fc.oneof(
   fc.constantFrom(...':@{}%*[]"\\,.~-_#/?=; \0\n\u001b\u2028\ud83d\ude00éAa0'.split('')),
   fc.integer({ min: 0, max: 0xffff }).map((c) => String.fromCharCode(c)),
@@ -65,7 +65,7 @@ export const damaged = (valid: fc.Arbitrary<string>): fc.Arbitrary<string> =>
     }, text),
   );
 
-/** The same of bytes; numbers in headers are changed too, to the ends of their ranges. */
+/** Valid bytes with up to four places changed, often in a header: numbers there may get the lowest or highest value. */
 export const damagedBytes = (valid: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer> => {
   const piece = fc.oneof(
     fc.uint8Array({ maxLength: 8 }).map((bytes) => Buffer.from(bytes)),

@@ -1,6 +1,6 @@
 import sinon from 'sinon';
 
-/** Every test ends with real clocks; an unhandled rejection ends the run (--unhandled-rejections=strict). */
+/** After every test the fake clocks and stubs that it made with sinon are taken away. */
 export const mochaHooks = {
   afterEach() {
     sinon.restore();

@@ -1,7 +1,7 @@
 /**
- * Runs the contract and integration tests while every connection of the product is a user with its role's rights only
- * (as-acl-user.ts), on each of four servers, and prints a table, a file on a server a row; ends with 1 where one failed.
- * `npm run test:least-privilege -- [--sample] [--on redis-8.2,…] [--at-once 1] [files]`; `--sample` is what CI runs.
+ * Runs the contract and integration tests, in which every connection of the product is a user with its role's rights only
+ * (as-acl-user.ts), on each of four servers. Prints a table, in which each row is a file on a server; exits with 1 where one
+ * failed. `npm run test:least-privilege -- [--sample] [--on redis-8.2,…] [--at-once 1] [files]`; `--sample` is what CI runs.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { basename, delimiter, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cached } from './servers.js';
 
-/** Files that have no place here, each with the reason. */
+/** Test files that are not run here, each with the reason. */
 const WITHOUT: Readonly<Record<string, string>> = {
   'least-privilege': 'makes users with exact rules itself, on every server',
   rights: 'makes users with exact rules itself, on every server',
@@ -23,7 +23,7 @@ const WITHOUT: Readonly<Record<string, string>> = {
   'event-streams': 'writes to browsers, and makes no connection to Redis',
   'bloom-filter': 'uses clients of a caller only, whose rights are the caller’s',
 };
-/** Tests that can't pass as another user than the server's default one, each with the reason. */
+/** Tests, by a part of the title, that can't pass as another user than the server's default one, each with the reason. */
 const CANNOT: Readonly<Record<string, string>> = {
   'one that is connected but deaf is not ready': 'takes rights away from the default user',
   'command names that a visitor chose': 'sends any number of commands; a rule names each',
@@ -39,19 +39,20 @@ const CANNOT: Readonly<Record<string, string>> = {
   'what is closed while it connects': 'a server that lets nothing through makes no user',
 };
 const SERVERS = ['redis-7.0', 'redis-6.2', 'redis-8.2', 'valkey-9.1'];
-/** What CI runs on each server; and tests that start a server of each kind themselves: on one PATH they have been on all. */
+/** What `--sample` runs on each server. */
 const SAMPLE = [
   ...['serving', 'redis-session-store', 'connect-redis', 'session-encryption', 'session-merges', 'session-users'],
   ...['session-writes', 'store-away'],
 ].map((name) => `test/integration/${name}.test.ts`);
+/** Tests that start a server of each kind themselves: they run once, on the first server. */
 const ONCE = ['carried', 'intelligence', 'stream'].map((name) => `test/integration/${name}.test.ts`);
-/** The servers that are fetched are built without TLS. */
+/** Tests that need TLS, without which the downloaded servers are built: they run on redis-7.0 alone. */
 const TLS = ['test/integration/sentinel-tls.test.ts'];
 const runsOn = (server: string, file: string): boolean =>
   (server === servers[0] || !ONCE.includes(file)) && (server === 'redis-7.0' || !TLS.includes(file));
 
 const nameOf = (file: string): string => basename(file, '.test.ts');
-const of = (folder: string) =>
+const testsOf = (folder: string) =>
   readdirSync(`test/${folder}`)
     .filter((file) => file.endsWith('.test.ts') && !Object.hasOwn(WITHOUT, nameOf(file)))
     .map((file) => `test/${folder}/${file}`);
@@ -67,10 +68,10 @@ const { values, positionals } = parseArgs({
 const servers = values.on.split(',');
 for (const server of servers)
   if (!SERVERS.includes(server)) throw new Error(`--on: ${server} is not of ${SERVERS.join()}`);
-// the sample's files that wait most run beside the others
+// most files of the sample wait more than they compute, so two at once take less time
 const atOnce = Number(values['at-once'] ?? (values.sample ? 2 : 1));
 if (!(atOnce >= 1)) throw new Error('--at-once: a number of files');
-const whole = [...of('contract'), ...of('integration')];
+const whole = [...testsOf('contract'), ...testsOf('integration')];
 const files = positionals.length > 0 ? positionals : values.sample ? [...ONCE, ...SAMPLE] : whole;
 const jobs = servers.flatMap((server) =>
   files.filter((file) => runsOn(server, file)).map((file) => ({ server, file })),
@@ -101,14 +102,15 @@ async function run(server: string, file: string, path: string): Promise<Omit<Row
   const output = join(path, 'report.json');
   const rolesFile = join(path, 'roles');
   const options = ['--no-config', '--exit', '--forbid-only', '--timeout', '20000'];
-  const but = ['--grep', Object.keys(CANNOT).join('|'), '--invert'];
+  const withoutThose = ['--grep', Object.keys(CANNOT).join('|'), '--invert'];
   const reporter = ['--reporter', 'json', '--reporter-option', `output=${output}`];
   const required = ['hooks', 'as-acl-user'].flatMap((name) => ['--require', `test/support/${name}.ts`]);
   const node = ['--node-option', 'import=tsx', '--node-option', 'unhandled-rejections=strict'];
+  // tests start the `redis-server` that stands first on the PATH; redis-7.0 is the one that is installed
   if (server !== 'redis-7.0') symlinkSync(cached(server), join(path, 'redis-server'));
   const mocha = spawn(
     process.execPath,
-    ['node_modules/mocha/bin/mocha.js', ...options, ...but, ...reporter, ...node, ...required, file],
+    ['node_modules/mocha/bin/mocha.js', ...options, ...withoutThose, ...reporter, ...node, ...required, file],
     {
       stdio: ['ignore', 'ignore', 'pipe'],
       timeout: LIMIT_MS,
@@ -120,13 +122,13 @@ async function run(server: string, file: string, path: string): Promise<Omit<Row
       },
     },
   );
-  let told = '';
-  mocha.stderr.on('data', (bytes: Buffer) => (told = `${told}${bytes}`.slice(-2000)));
+  let lastErrors = '';
+  mocha.stderr.on('data', (bytes: Buffer) => (lastErrors = `${lastErrors}${bytes}`.slice(-2000)));
   const [code] = await once(mocha, 'exit');
   const roles = existsSync(rolesFile) ? readFileSync(rolesFile, 'utf8').trim().split('\n') : [];
   const users = [...new Set(roles)].sort().join(', ');
   if (!existsSync(output)) {
-    process.stdout.write(told);
+    process.stdout.write(lastErrors);
     return { result: `ended with ${code}`, failed: true, roles: users };
   }
   const { stats, failures } = JSON.parse(readFileSync(output, 'utf8')) as Report;
@@ -134,7 +136,7 @@ async function run(server: string, file: string, path: string): Promise<Omit<Row
     process.stdout.write(`failed: ${server}: ${file}: ${fullTitle}: ${err.message?.split('\n')[0]}\n`);
   const counts = Object.entries({ passed: stats.passes, failed: stats.failures, pending: stats.pending });
   const texts = counts.filter(([, count]) => count > 0).map(([what, count]) => `${count} ${what}`);
-  // a file without tests, or without such a user, proves nothing: a mistake above or in as-acl-user.ts
+  // a file without tests, or without such a user, proves nothing: there is a mistake here or in as-acl-user.ts
   if (stats.passes + stats.pending + stats.failures === 0) texts.push('no test');
   if (stats.passes > 0 && roles.length === 0) texts.push('no user with limited rights');
   return {
@@ -151,8 +153,8 @@ async function runAt(server: string, file: string): Promise<void> {
   const started = performance.now();
   const path = mkdtempSync(join(tmpdir(), 'server-'));
   try {
-    const there = server === 'redis-7.0' || existsSync(cached(server));
-    const outcome = there
+    const isInstalled = server === 'redis-7.0' || existsSync(cached(server));
+    const outcome = isInstalled
       ? await run(server, file, path)
       : { result: 'no server: npm run servers', failed: Boolean(process.env.CI), roles: '' };
     const row = { server, file, ...outcome, seconds: Math.round((performance.now() - started) / 1000) };

@@ -4,7 +4,10 @@ import type { LiveOptions } from '../../middleware/live-options.js';
 import { OpenedStream } from './event-source.js';
 import { Site, Visitor } from './site.js';
 
-/** A site with live notifications, whose visitors log in and out in the ways that there are. */
+/**
+ * A site with live notifications, whose visitors log in and out: with a new session (`/login`), or in the one they have
+ * (`/become`).
+ */
 export function liveApp(sessions: IntelligentSession, options?: LiveOptions, ...before: RequestHandler[]): Express {
   const app = express();
   for (const middleware of before) app.use(middleware);
@@ -41,7 +44,7 @@ export function liveApp(sessions: IntelligentSession, options?: LiveOptions, ...
 export class LiveVisitor extends Visitor {
   readonly streams: OpenedStream[] = [];
 
-  /** Visits a page, so that there is a session, and its cookie. */
+  /** A visitor who has visited a page, so that there is a session and its cookie. */
   static async at(site: Site, path = '/'): Promise<LiveVisitor> {
     const visitor = new LiveVisitor(site.url);
     await visitor.json('/');

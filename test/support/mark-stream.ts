@@ -9,7 +9,10 @@ const GROUP = 'everybody';
 const PER_VISITOR = 20;
 const DAY_SECONDS = 86_400;
 
-/** Visitors who mark notifications one by one without a pause, some at once; what was answered true or false has to be found. */
+/**
+ * Visitors, some at a time, who mark notifications one by one. A mark that was answered (true or false) has to be found in
+ * Redis.
+ */
 export class MarkStream {
   readonly acknowledged: { readonly visitor: number; readonly id: string }[] = [];
   unanswered = 0;
@@ -29,7 +32,7 @@ export class MarkStream {
     this.#marking = Array.from({ length: atOnce }, () => this.#mark());
   }
 
-  /** Waits until so many more are acknowledged. */
+  /** Waits until so many more marks are acknowledged. */
   async marks(more: number, withinMs = 30_000): Promise<void> {
     const wanted = this.acknowledged.length + more;
     await until(`${wanted} marks`, () => this.acknowledged.length >= wanted, withinMs);
@@ -40,7 +43,7 @@ export class MarkStream {
     await Promise.all(this.#marking);
   }
 
-  /** Those that were acknowledged and that Redis does not have. */
+  /** The marks that were acknowledged and that Redis does not have. */
   async lost(): Promise<string[]> {
     const lost: string[] = [];
     for (const visitor of new Set(this.acknowledged.map((one) => one.visitor))) {
@@ -58,8 +61,8 @@ export class MarkStream {
       const visitor = this.#visitors++;
       for (let i = 0; i < PER_VISITOR && !this.#isStopped; i++) {
         const id = `n${i}`;
-        const was = await this.reading.mark(id, [GROUP], readerOf(visitor));
-        if (was === true || was === false) this.acknowledged.push({ visitor, id });
+        const wasUnread = await this.reading.mark(id, [GROUP], readerOf(visitor));
+        if (wasUnread === true || wasUnread === false) this.acknowledged.push({ visitor, id });
         else {
           this.unanswered++;
           await pause(5);

@@ -18,7 +18,7 @@ export interface Block {
   /** what stands behind the language: a file's name, or `browser` */
   readonly info: string;
   readonly code: string;
-  /** the block `text` that follows at once: what it prints, or what a browser gets */
+  /** the block `text` that follows it: what the program prints, or what a browser gets */
   readonly output: string | undefined;
 }
 
@@ -31,7 +31,7 @@ export const pages: readonly Page[] = [
     .map((file) => read(`docs/${file}`)),
 ];
 
-/** What else is linked to and from. */
+/** The other pages whose links are checked. */
 export const otherPages: readonly Page[] = [
   'WIRE.md',
   'ARCHITECTURE.md',
@@ -48,9 +48,9 @@ export function blocksOf({ path, text }: Page): Block[] {
     const [whole, language = '', info = '', code = ''] = fence;
     if (language === 'text') return [];
     const end = fence.index + whole.length;
-    // between a program and its output may stand how it is started
+    // between a program and its output there may be a shell block that starts it
     const next = info && fences[i + 1]?.[1] === 'sh' ? fences[i + 2] : fences[i + 1];
-    // only what comes right below belongs to the block, or below one sentence
+    // an output belongs to the block only if no more than one paragraph stands between
     const follows =
       next?.[1] === 'text' && text.slice(end, next.index).replace(FENCE, '').trim().split('\n\n').length <= 1;
     const line = text.slice(0, fence.index).split('\n').length;
@@ -76,7 +76,7 @@ export function anchorsOf({ text }: Page): Set<string> {
   return anchors;
 }
 
-/** Links and pictures to files here, each with the page that it leads to. */
+/** A page's links and pictures that lead to files of this repository, each with that file. */
 export function linksOf({ path, text }: Page): { link: string; file: string; anchor: string | undefined }[] {
   const links = [...text.replace(FENCE, '').matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link);
   const folder = path.replace(/[^/]*$/, '');

@@ -4,10 +4,11 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 /** A TCP proxy in front of a server that can be held (bytes wait), released and cut: a network that fails. */
 export class FaultyProxy {
   readonly #sockets = new Set<Socket>();
-  readonly #answering = new Set<Socket>();
-  /** For so long the first answers of a new connection wait. */
+  /** The connections to the server. */
+  readonly #upstreams = new Set<Socket>();
+  /** How long the first answers of a new connection wait. */
   handshakeMs = 0;
-  /** New connections end at once. */
+  /** Do new connections end at once? */
   refuses = false;
   #held = false;
 
@@ -20,14 +21,14 @@ export class FaultyProxy {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const proxy = new FaultyProxy(server, `redis://127.0.0.1:${(server.address() as AddressInfo).port}`);
-    server.on('connection', (near) => {
-      if (proxy.refuses) return near.destroy();
-      const far = connect(target, '127.0.0.1');
-      proxy.#answering.add(far);
-      far.on('close', () => proxy.#answering.delete(far));
+    server.on('connection', (client) => {
+      if (proxy.refuses) return client.destroy();
+      const upstream = connect(target, '127.0.0.1');
+      proxy.#upstreams.add(upstream);
+      upstream.on('close', () => proxy.#upstreams.delete(upstream));
       for (const [from, to] of [
-        [near, far],
-        [far, near],
+        [client, upstream],
+        [upstream, client],
       ] as const) {
         proxy.#sockets.add(from);
         from.on('data', (bytes) => to.write(bytes));
@@ -39,8 +40,8 @@ export class FaultyProxy {
         if (proxy.#held) from.pause();
       }
       if (proxy.handshakeMs > 0) {
-        far.pause();
-        setTimeout(() => far.resume(), proxy.handshakeMs);
+        upstream.pause();
+        setTimeout(() => upstream.resume(), proxy.handshakeMs);
       }
     });
     return proxy;
@@ -52,11 +53,12 @@ export class FaultyProxy {
     for (const socket of this.#sockets) socket.pause();
   }
 
-  /** What is sent goes through; what is answered waits, and is lost by a cut; not on the first `but` connections. */
-  holdAnswers(but = 0): void {
-    for (const socket of [...this.#answering].slice(but)) socket.pause();
+  /** What is sent goes through; answers wait, and are lost by a cut. The first `exempt` connections are left alone. */
+  holdAnswers(exempt = 0): void {
+    for (const socket of [...this.#upstreams].slice(exempt)) socket.pause();
   }
 
+  /** Lets through what waits, and all that follows. */
   release(): void {
     this.#held = false;
     for (const socket of this.#sockets) socket.resume();

@@ -1,11 +1,13 @@
 import type { Notifications } from '../../lib/notifications/index.js';
 import { until } from './until.js';
 
-/** How many go to one group: none of them is pushed out by those that follow. */
+/**
+ * How many go to one group, at most: fewer than the caller's `maxPerGroup`, so that none is pushed out by those that follow.
+ */
 const PER_GROUP = 500;
 const GROUPS = 40;
 
-/** Publications without a pause, some at once, and which of them were acknowledged: all of these have to be found. */
+/** Publications without a pause, some at once, and which of them were acknowledged: all of those have to be found in a list. */
 export class PublicationStream {
   readonly acknowledged: string[] = [];
   readonly errors: Error[] = [];
@@ -21,7 +23,7 @@ export class PublicationStream {
     this.#publishers = Array.from({ length: atOnce }, () => this.#publish());
   }
 
-  /** Waits until so many more are acknowledged. */
+  /** Waits until so many more publications are acknowledged. */
   async publishes(more: number, withinMs = 30_000): Promise<void> {
     const wanted = this.acknowledged.length + more;
     await until(`${wanted} publications`, () => this.acknowledged.length >= wanted, withinMs);
@@ -32,7 +34,7 @@ export class PublicationStream {
     await Promise.all(this.#publishers);
   }
 
-  /** Those that were acknowledged and that no list has. */
+  /** The ids that were acknowledged and that no list has. */
   async lost(): Promise<string[]> {
     const lists = await Promise.all(this.groups.map((group) => this.notifications.list({ group })));
     const found = new Set(lists.flatMap((list) => list.map(({ id }) => id)));

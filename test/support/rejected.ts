@@ -1,4 +1,4 @@
-/** The error that a promise rejects with; that it resolves is an error itself. */
+/** The error that a promise rejects with. Where the promise resolves, this rejects. */
 export async function rejected(promise: Promise<unknown>): Promise<Error> {
   let value: unknown;
   try {

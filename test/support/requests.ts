@@ -15,7 +15,7 @@ export interface Sent {
   readonly body?: string;
 }
 
-/** A visitor who sends exactly these headers and this target: fetch() has its own. */
+/** A visitor whose requests have the target and the headers as they are given: fetch() would change them. */
 export class RawVisitor {
   cookie = '';
   constructor(readonly site: Pick<Site, 'url'>) {}

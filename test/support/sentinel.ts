@@ -12,13 +12,13 @@ import { freePort } from './free-port.js';
 interface SentinelSettings {
   readonly quorum?: number;
   readonly settings?: readonly string[];
-  /** it listens by TLS only; to what it watches it speaks in clear */
+  /** the Sentinel listens by TLS only; to the servers that it watches it speaks in clear */
   readonly certificate?: Certificate;
-  /** it also watches by TLS */
+  /** the Sentinel speaks TLS to the servers that it watches, too */
   readonly watchesByTls?: boolean;
 }
 
-/** A Sentinel (redis-server in its other mode) that watches a master by the name `main`. */
+/** A Sentinel (redis-server with `--sentinel`) that watches the master at this port by the name `main`. */
 export async function startSentinel(
   master: number,
   { quorum = 1, settings = [], certificate, watchesByTls = false }: SentinelSettings = {},
@@ -51,17 +51,18 @@ export async function startSentinel(
 /** A master, its replica, and three Sentinels of which two decide. */
 export interface SentinelTrio {
   readonly sentinels: readonly { host: string; port: number }[];
-  /** the first master */
+  /** the master at the start */
   readonly master: PrivateRedis;
   readonly replica: PrivateRedis;
   stop(): Promise<void>;
 }
 
+/** A master is taken to be dead after a second, so that tests need not wait for long. */
 const QUICK = ['down-after-milliseconds main 1000', 'failover-timeout main 5000', 'parallel-syncs main 1'];
 
 export async function startSentinelTrio(): Promise<SentinelTrio> {
   const started: { stop(): Promise<void> }[] = [];
-  const keep = <T extends { stop(): Promise<void> }>(one: T): T => {
+  const toStop = <T extends { stop(): Promise<void> }>(one: T): T => {
     started.unshift(one);
     return one;
   };
@@ -73,22 +74,22 @@ export async function startSentinelTrio(): Promise<SentinelTrio> {
   };
   try {
     const args = ['--repl-diskless-sync-delay', '0', '--dir', folder];
-    const master = keep(await startPrivateRedis({ args }));
-    const replica = keep(
+    const master = toStop(await startPrivateRedis({ args }));
+    const replica = toStop(
       await startPrivateRedis({
         args: [...args, '--dbfilename', 'replica.rdb', '--replicaof', '127.0.0.1', `${master.port}`],
       }),
     );
     const sentinels = [];
     for (let i = 0; i < 3; i++) {
-      const { port } = keep(await startSentinel(master.port, { quorum: 2, settings: QUICK }));
+      const { port } = toStop(await startSentinel(master.port, { quorum: 2, settings: QUICK }));
       sentinels.push({ host: '127.0.0.1', port });
     }
-    // each knows the others and the replica: else nobody is elected
+    // wait until each knows the others and the replica: else nobody is elected
     for (const { port } of sentinels) {
       const client = new Redis(port);
       const all = async () => {
-        const main = new Map(chunks((await client.call('SENTINEL', 'MASTER', 'main')) as string[]));
+        const main = new Map(pairsOf((await client.call('SENTINEL', 'MASTER', 'main')) as string[]));
         return main.get('num-other-sentinels') === '2' && main.get('num-slaves') === '1';
       };
       while (!(await all())) await pause(50);
@@ -101,5 +102,6 @@ export async function startSentinelTrio(): Promise<SentinelTrio> {
   }
 }
 
-const chunks = (list: readonly string[]) =>
+/** A reply of Redis in which each name is followed by its value. */
+const pairsOf = (list: readonly string[]) =>
   list.flatMap((name, i) => (i % 2 === 0 ? [[name, list[i + 1]] as const] : []));

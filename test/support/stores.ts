@@ -8,7 +8,7 @@ import { FaultyProxy } from './proxy.js';
 import { until } from './until.js';
 import { useRedis } from './use-redis.js';
 
-/** Session data as express-session stores them. They end at a time, or after so many ms, or with the browser. */
+/** Session data as express-session stores them. They end at a time, or after so many ms; without `end`, with the browser. */
 export const data = (more: object = {}, end?: Date | number): SessionData =>
   ({
     cookie: {
@@ -21,7 +21,7 @@ export const data = (more: object = {}, end?: Date | number): SessionData =>
   }) as SessionData;
 
 /** The key that lists a user's sessions, of a store without `itemSecret`. */
-export const userKey = (user: string, before = 'users:sess:'): string => before + userSubject(user, undefined);
+export const userKey = (user: string, prefix = 'users:sess:'): string => prefix + userSubject(user, undefined);
 
 /** A session as a page has it: read by express-session's own load(). */
 export const load = (sid: string, store: RedisSessionStore): Promise<Session & SessionData> =>
@@ -46,6 +46,7 @@ export function told(store: RedisSessionStore): string[] {
 /** The option of a site whose sessions hold their user. */
 export const users = { user: (session: SessionData) => session.user as string | undefined };
 
+/** The values of the option `saveMode`. */
 export const modes = ['merge', 'overwrite', 'reject'] as const;
 
 /** A serializer that is not JSON: dates come back as dates. */
@@ -81,6 +82,7 @@ export class StoreGround {
     return store;
   };
 
+  /** Opens a store whose connection goes through a proxy, and waits until it is connected. */
   readonly openFar = async (options: RedisSessionStoreOptions = {}): Promise<FarStore> => {
     const proxy = await FaultyProxy.open(this.redis.port);
     this.opened.push(() => proxy.close());
@@ -89,6 +91,7 @@ export class StoreGround {
     return { proxy, store };
   };
 
+  /** Opens a store for as long as `act` takes. */
   readonly withStore = async <T>(
     options: RedisSessionStoreOptions,
     act: (store: RedisSessionStore) => Promise<T>,
@@ -106,7 +109,7 @@ export class StoreGround {
     JSON.parse((await this.client.get(`sess:${sid}`)) ?? 'null') as SessionData | null;
 }
 
-/** Does something that Redis carries out, and whose answer is lost. */
+/** Does something that Redis carries out, as `done` tells, and whose answer is lost. */
 export async function unanswered(
   { proxy, store }: FarStore,
   act: () => Promise<unknown>,

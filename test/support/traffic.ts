@@ -4,15 +4,19 @@ import type { Express, NextFunction, Request, Response } from 'express';
 import type { IntelligentSession } from '../../lib/index.js';
 import { Site, Visitor } from './site.js';
 
+/** Prints a line of figures if SHOW_FIGURES is set. */
 export const figures = (text: string) => process.env.SHOW_FIGURES && process.stdout.write(`      ${text}\n`);
 
+/** A visitor who comes back again and again. */
 interface Regular {
   readonly visitor: Visitor;
+  /** of the session */
   id: string;
-  /** its page views of that session */
+  /** page views in that session */
   views: number;
-  /** the last one that was told, and when it was asked for */
+  /** page views by the last report */
   total: number;
+  /** when that report was asked for */
   reportedMs: number;
 }
 
@@ -20,10 +24,11 @@ interface Regular {
 export class Traffic {
   requests = 0;
   slowestMs = 0;
+  /** how many responses had each status */
   readonly statuses = new Map<number, number>();
   readonly #regulars: Regular[];
-  #on = true;
-  #all: Promise<unknown>;
+  #isOn = true;
+  #visits: Promise<unknown>;
 
   private constructor(
     readonly site: Site,
@@ -33,8 +38,8 @@ export class Traffic {
       visitor: new Visitor(site.url),
       ...{ id: '', views: 0, total: 0, reportedMs: 0 },
     }));
-    this.#all = Promise.all(this.#regulars.map((regular) => this.#comeBack(regular)));
-    this.#all.catch(() => {}); // told by stop()
+    this.#visits = Promise.all(this.#regulars.map((regular) => this.#comeBack(regular)));
+    this.#visits.catch(() => {}); // told by stop()
   }
 
   /** A site of one page on an app, and its visitors. */
@@ -55,7 +60,7 @@ export class Traffic {
   }
 
   async #comeBack(regular: Regular): Promise<void> {
-    while (this.#on) {
+    while (this.#isOn) {
       const started = performance.now();
       const { cookie } = regular.visitor;
       const response = await regular.visitor.fetch('/page');
@@ -64,7 +69,7 @@ export class Traffic {
       this.requests++;
       this.slowestMs = Math.max(this.slowestMs, performance.now() - started);
       this.statuses.set(response.status, (this.statuses.get(response.status) ?? 0) + 1);
-      // a page that fails at its end has been counted
+      // counted even where the response is an error: the view may have been counted before that
       regular.views = regular.visitor.cookie === cookie ? regular.views + 1 : 1;
       if (body?.id === undefined) continue; // the store let it pass without a session
       regular.id = body.id;
@@ -74,7 +79,7 @@ export class Traffic {
     }
   }
 
-  /** Resolves when every visitor got a report of a request made from now on: after how many ms. */
+  /** Waits until every visitor has got a report that was asked for after this call. Gives how many ms that took. */
   async reports(withinMs: number): Promise<number> {
     const sinceMs = performance.now();
     while (this.#regulars.some(({ reportedMs }) => reportedMs < sinceMs)) {
@@ -85,10 +90,10 @@ export class Traffic {
     return performance.now() - sinceMs;
   }
 
-  /** Ends all and then tells what a visitor saw wrong. */
+  /** Ends all, and then throws what was wrong with a visitor's report. */
   static async stop(traffics: readonly Traffic[], sessions: readonly IntelligentSession[]): Promise<void> {
-    for (const traffic of traffics) traffic.#on = false;
-    const ended = await Promise.allSettled(traffics.map((traffic) => traffic.#all));
+    for (const traffic of traffics) traffic.#isOn = false;
+    const ended = await Promise.allSettled(traffics.map((traffic) => traffic.#visits));
     await Promise.all(traffics.map(({ site }) => site.close()));
     await Promise.all(sessions.map((one) => one.close()));
     for (const { requests, slowestMs, statuses } of traffics)

@@ -2,8 +2,8 @@ import { Redis } from 'ioredis';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 
 /**
- * A Redis for the tests of a `describe`, which is empty before each of them. A test puts what closes what it opened into the
- * list that this gives; after the test that is called, the last first.
+ * A Redis for the tests of a `describe`, which is empty before each of them. To the list that this returns a test adds
+ * functions that close what it has opened: they are called after the test, the last first.
  */
 export function useRedis(onStart: (started: { redis: PrivateRedis; client: Redis }) => void): (() => unknown)[] {
   let redis: PrivateRedis | undefined;

@@ -1,4 +1,4 @@
-/** What this process warns of: a line on stderr each, with a code. */
+/** The warnings of this process (process.emitWarning) from now on. */
 export class Warnings {
   readonly #all: (Error & { code?: string })[] = [];
   readonly #listen = (warning: Error) => void this.#all.push(warning);

@@ -4,7 +4,7 @@ import { createWorker, type IntelligentSessionOptions, type Worker } from '../..
 import { startCluster } from './cluster.js';
 import { flavours, type Flavour, startServer } from './servers.js';
 
-/** Options of intelligentSession() with one secret at most, as a worker takes it. */
+/** The options of intelligentSession() in one way; at most one `itemSecret`, which its worker gets, too. */
 export type Way = Omit<IntelligentSessionOptions, 'itemSecret'> & { readonly itemSecret?: string };
 /** The ways in which a site has its commands carried out, by their names in tests. */
 export type Ways = Readonly<Record<string, Way>>;
@@ -30,13 +30,14 @@ export async function startWorkerOf(options: Way): Promise<Worker | undefined> {
   });
 }
 
-/** What a suite opens on a Redis or a Cluster; `client` asks what is there. */
+/** What a suite opens on a Redis or a Cluster. */
 export interface Opened {
   close(): Promise<unknown>;
 }
+/** By `client` a suite sees what is stored. */
 type Open<T extends Opened> = (redis: string | Cluster, client: Redis | Cluster, options: Way) => Promise<T>;
 
-/** Runs a suite on each server in those ways that `isTried` names. */
+/** Runs a suite on each flavour of server, in those of the ways that `isTried` allows. */
 export function onServers<T extends Opened>(
   title: string,
   all: Ways,
