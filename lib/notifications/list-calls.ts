@@ -52,7 +52,7 @@ export class ListCalls {
   }
 
   read<T>(to: Recipient, work: (list: RecipientList) => Promise<T>): Promise<T> {
-    return this.#calls.run(async (signal) => {
+    return this.#calls.run(async ({ signal }) => {
       const list = await this.#listOf(to);
       signal.throwIfAborted();
       return work(list);
@@ -66,10 +66,11 @@ export class ListCalls {
     argsOf: (list: RecipientList) => readonly ScriptArgument[],
     id: string,
   ): Promise<{ reply: Reply; mayHaveRun: boolean }> {
-    return this.#calls.run(async (signal, mayHaveRun) => {
+    return this.#calls.run(async ({ signal, mayHaveRun, willWrite }) => {
       const list = await this.#listOf(to);
       signal.throwIfAborted();
       const keyAndArgs = [list.key, ...argsOf(list)];
+      willWrite();
       const reply = this.#durable
         ? await this.#durable.run(script, keyAndArgs, outcomeOf, signal)
         : await script.run(this.#target.client, keyAndArgs);

@@ -8,11 +8,16 @@ import { tellsOfReplica } from '../redis/roles.js';
 import { UnfinishedWork } from '../redis/unfinished-work.js';
 import { UnconfirmedError } from './unconfirmed-error.js';
 
-/**
- * One attempt of a call. Where `signal` is aborted, the call was given up, and the attempt must send nothing. `mayHaveRun` says that an
- * earlier attempt got no answer.
- */
-type Attempt<T> = (signal: AbortSignal, mayHaveRun: boolean) => Promise<T>;
+/** One attempt of a call. */
+interface Attempt {
+  /** Is aborted when the call was given up: then the attempt must send nothing. */
+  readonly signal: AbortSignal;
+  /** An earlier attempt sent the write, and got no answer. */
+  readonly mayHaveRun: boolean;
+  /** Is to be called before a write is sent. What only reads never calls it. */
+  willWrite(): void;
+}
+type Work<T> = (attempt: Attempt) => Promise<T>;
 
 /** The pause between two attempts of one call: a Cluster's client may refuse at once, again and again. */
 const PAUSE_MS = 20;
@@ -36,19 +41,23 @@ export class NotificationCalls {
   }
 
   /** Runs a call. `id` is that of the notification that is written. */
-  run<T>(work: Attempt<T>, id?: string): Promise<T> {
+  run<T>(work: Work<T>, id?: string): Promise<T> {
     const call = this.#run(work, id);
     this.#unfinished.track(call);
     return call;
   }
 
-  async #run<T>(work: Attempt<T>, id: string | undefined): Promise<T> {
+  async #run<T>(work: Work<T>, id: string | undefined): Promise<T> {
     const end = new AbortController();
     const timeout = new LoopTimeout(() => end.abort(), this.limitMs);
     const late = once(end.signal, 'abort');
-    // While either of the two is true, it is unknown whether the write was made.
     let isUnderWay = false;
+    // While either of the two is true, it is unknown whether the write was made.
+    let isWriteUnderWay = false;
     let mayHaveRun = false;
+    const willWrite = () => {
+      isWriteUnderWay = true;
+    };
     let lastError: unknown;
     const attempts = async (): Promise<T> => {
       for (;;) {
@@ -56,13 +65,14 @@ export class NotificationCalls {
         end.signal.throwIfAborted();
         isUnderWay = true;
         try {
-          return await work(end.signal, mayHaveRun);
+          return await work({ signal: end.signal, mayHaveRun, willWrite });
         } catch (error) {
           lastError = error;
           if (!isPassing(error)) throw error;
-          if (isWithoutAnswer(error)) mayHaveRun = true;
+          if (isWriteUnderWay && isWithoutAnswer(error)) mayHaveRun = true;
         } finally {
           isUnderWay = false;
+          isWriteUnderWay = false;
         }
         await pause(PAUSE_MS, undefined, { signal: end.signal });
       }
@@ -74,7 +84,7 @@ export class NotificationCalls {
     } catch (error) {
       if (error instanceof UnconfirmedError) throw withId(error, id);
       const isLate = end.signal.aborted;
-      if (mayHaveRun || (isLate && isUnderWay))
+      if (mayHaveRun || (isLate && isWriteUnderWay))
         throw new UnconfirmedError(
           'ERR_INTELLIGENT_SESSION_UNCONFIRMED',
           `Redis gave no answer within ${this.limitMs} ms: it may be written or not. The same call again is safe`,
@@ -82,7 +92,8 @@ export class NotificationCalls {
           lastError,
         );
       if (!isLate) throw redisFault(error);
-      throw lastError === undefined ? this.#notReady() : redisFault(lastError);
+      if (lastError !== undefined) throw redisFault(lastError);
+      throw isUnderWay && !this.#isClosing ? this.#noAnswer() : this.#notReady();
     } finally {
       timeout.clear();
       end.abort(); // what still waits sends nothing
@@ -103,6 +114,12 @@ export class NotificationCalls {
     signal.throwIfAborted();
     throw this.#notReady();
   }
+
+  #noAnswer = (): IntelligentSessionError =>
+    new IntelligentSessionError(
+      'ERR_INTELLIGENT_SESSION_NOT_READY',
+      `Redis gave no answer within ${this.limitMs} ms. Nothing was written`,
+    );
 
   #notReady = (): IntelligentSessionError =>
     new IntelligentSessionError(

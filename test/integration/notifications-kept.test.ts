@@ -224,6 +224,31 @@ describe('while Redis does not answer, a publication', () => {
     }
   });
 
+  for (const call of ['list', 'edit'] as const)
+    it(`is told apart from a call that had only read: ${call}() says that nothing was written`, async () => {
+      const redis = await startPrivateRedis();
+      const notifications = createNotifications({ redis: redis.url, maxWaitMs: 400 });
+      notifications.on('away', () => {}).on('fault', () => {});
+      try {
+        const id = await notifications.publish(GROUP, { title: 'x' });
+        process.kill(redis.pid, 'SIGSTOP');
+        const asked =
+          call === 'list' ? notifications.list(GROUP) : notifications.edit(GROUP, id, { title: 'another title' });
+        const error = await rejected(asked);
+        expect(error).to.have.property('code', 'ERR_INTELLIGENT_SESSION_NOT_READY');
+        expect(error.message).to.match(/no answer within 400 ms. Nothing was written/);
+        process.kill(redis.pid, 'SIGCONT');
+        await until('it is the same', async () => {
+          const [one] = await notifications.list(GROUP).catch(() => []);
+          return one?.title === 'x';
+        });
+      } finally {
+        process.kill(redis.pid, 'SIGCONT');
+        await notifications.close();
+        await redis.stop();
+      }
+    });
+
   it('is not written where there was never a connection, and the promise says that; one line tells', async () => {
     const redis = await startPrivateRedis();
     await redis.stop();
