@@ -5,7 +5,7 @@ import { applicationFault } from '../lib/errors/errors.js';
 import { builtIn } from '../lib/intelligence/commands.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
 import { subjectOfSession } from '../lib/session/hidden-fields.js';
-import type { IntelligenceContext, Owned, TrackedSession, Untracked } from './intelligence.js';
+import type { IntelligenceContext, OwnedSessions, TrackedSession, Untracked } from './intelligence.js';
 import { NotifiedIntelligence } from './notified-intelligence.js';
 import type { VisitorPolicy } from './visitor-policy.js';
 
@@ -33,9 +33,9 @@ export interface RequestContext extends IntelligenceContext {
 }
 
 /**
- * `req.intelligence`. Nothing here rejects because Redis or the worker is away, unless it is asked to: a figure is then undefined, a
- * list comes back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each call that asks costs one PUBLISH
- * (or XADD) and one RPUSH of the worker's; embedded, a part of a script call.
+ * `req.intelligence`. Nothing here rejects because Redis or the worker is away, unless it is asked to: a figure is then
+ * undefined, a list comes back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each call that asks
+ * costs one PUBLISH (or XADD) and one RPUSH of the worker's; embedded, a part of a script call.
  */
 export class RequestIntelligence extends NotifiedIntelligence {
   #report: Promise<PageviewReport | undefined> | undefined;
@@ -66,9 +66,9 @@ export class RequestIntelligence extends NotifiedIntelligence {
   }
 
   /**
-   * Counts this request's page view, whatever `track` says and however the request ends, and gives a report of the visitor (white
-   * paper, "Activity Pattern Monitoring & Personalization"). A second call gives the same report and counts nothing. Undefined: no
-   * answer came within the option `timeout` (100 ms), or the visitor is not tracked.
+   * Counts this request's page view, whatever `track` says and however the request ends, and gives a report of the visitor
+   * (white paper, "Activity Pattern Monitoring & Personalization"). A second call gives the same report and counts nothing.
+   * Undefined: no answer came within the option `timeout` (100 ms), or the visitor is not tracked.
    */
   pageview(): Promise<PageviewReport | undefined> {
     this.#report ??= this.#countAsked();
@@ -80,8 +80,9 @@ export class RequestIntelligence extends NotifiedIntelligence {
   }
 
   /**
-   * Says whose session this is, with the option `user: 'identify'`: what is known of the visitor is the user's from now on, on every
-   * device. It is stored with the session, so once is enough; `undefined` says that the user has logged out. A text or a number.
+   * Says whose session this is, with the option `user: 'identify'`: what is known of the visitor is the user's from now on, on
+   * every device. It is stored with the session, so once is enough; `undefined` says that the user has logged out. A text or a
+   * number.
    */
   identify(user: string | number | bigint | undefined | null): void {
     const { subjects } = this.context;
@@ -90,11 +91,11 @@ export class RequestIntelligence extends NotifiedIntelligence {
   }
 
   /**
-   * Erases all that is known of this visitor, and of the user who is logged in: live data, and what is on its way. What stays is a mark
-   * without data, a minute (with streams, `maxMessageAgeSeconds`). What a user does afterwards is kept. The session itself goes on, see
-   * docs/users.md. Works without consent, too. True: erased; false: Redis did not do it. SET, HKEYS and
-   * UNLINK, in one round trip, and an UNLINK where commands of your own keep something; of a user the
-   * store is asked for their sessions first, so that what these have not carried yet goes, too.
+   * Erases all that is known of this visitor, and of the user who is logged in: live data, and what is on its way. What stays
+   * is a mark without data, a minute (with streams, `maxMessageAgeSeconds`). What a user does afterwards is kept. The session
+   * itself goes on, see docs/users.md. Works without consent, too. True: erased; false: Redis did not do it. SET, HKEYS and
+   * UNLINK, in one round trip, and an UNLINK where commands of your own keep something; of a user the store is asked for their
+   * sessions first, so that what these have not carried yet goes, too.
    */
   async forget(): Promise<boolean> {
     const { subjects } = this.context;
@@ -120,11 +121,11 @@ export class RequestIntelligence extends NotifiedIntelligence {
     return this.context.groupsOf(this.req);
   }
 
-  protected override marks(): TrackedSession | Untracked {
+  protected override whoseMarks(): TrackedSession | Untracked {
     return this.whose('mark-notification-seen');
   }
 
-  protected override async owned(): Promise<Owned> {
+  protected override async ownedSessions(): Promise<OwnedSessions> {
     const { subjects, sessionsOf } = this.context;
     const isUser = this.#session()?.isAnonymous === false && subjects !== undefined;
     const name = isUser ? subjects.userName(this.req) : undefined;
