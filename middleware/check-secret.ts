@@ -12,7 +12,8 @@ const FEWEST_DIFFERENT = 4;
 const WANTED_BYTES = 32;
 
 /**
- * Secrets of documentation and tutorials, this package's too, which are tried first; without all but small letters and digits.
+ * Secrets of documentation and tutorials, this package's too, which are guessed first: their letters, as small ones, and
+ * digits.
  */
 const SAMPLES = new Set(
   (

@@ -51,8 +51,8 @@ export abstract class NotifiedIntelligence extends Intelligence {
 
   /**
    * Without an argument, or with a page's `{ limit, before }`: the visitor's notifications, those of all their groups and their
-   * own, newest first. One script, and one HGETALL for each list that this process does not keep, in one round trip. Degraded:
-   * those of kept lists, `seen` undefined, or none.
+   * own, newest first. One script, and one HGETALL for each list that this process does not keep, in one round trip. Without an
+   * answer: none. `seen` is undefined where the visitor is not tracked, or not known.
    *
    * With a list of your own, of ids or of objects with an `id`: each, in the list's order, with `seen`, by a Bloom filter.
    */
