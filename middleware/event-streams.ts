@@ -22,14 +22,15 @@ export type Cut = 'slow' | 'failed';
 export interface EventStreamHooks<Stream> {
   /** The stream is open no longer, whoever ended it. */
   closed(stream: Stream): void;
-  /** The heartbeat is due; it goes out whatever this does. */
+  /** A heartbeat is due, and goes out after this call. */
   beat(): void;
+  /** An event was written. */
   sent(): void;
   cut(why: Cut): void;
 }
 
 /**
- * The open streams of server-sent events of a process (https://html.spec.whatwg.org/multipage/server-sent-events.html): their
+ * The open streams of server-sent events of one handler (https://html.spec.whatwg.org/multipage/server-sent-events.html): their
  * headers, one timer for all heartbeats, and what is done with a browser that does not read. Knows nothing of what is sent.
  */
 export class EventStreams<Stream extends EventStream> {

@@ -187,8 +187,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     pageName,
     askedPage: (req) => askedPage(track, req),
     automaticPage: (req, ended) => automaticPage(track, req, ended),
-    session: trackedSessions(trackOf, ownStore, fault),
-    user: actingUsers(subjects),
+    trackedSession: trackedSessions(trackOf, ownStore, fault),
+    actingUser: actingUsers(subjects),
     subjects,
     sessionsOf: typeof user === 'function' ? (name) => (ownStore as RedisSessionStore).sessionsOf(name) : undefined,
     notified,
@@ -215,7 +215,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const countBeacon = (request: IncomingMessage, page: string) => {
     const req = request as IntelligentRequest;
     if (!req.intelligence?.policy.tracked) return;
-    const visitor = context.session(req, req.intelligence.policy);
+    const visitor = context.trackedSession(req, req.intelligence.policy);
     if (visitor?.returning) serving.send('pageview', visitor.subject, pageName(page), visitor);
   };
   const liveHandler = (given?: LiveOptions) => {

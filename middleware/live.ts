@@ -25,9 +25,9 @@ export interface LiveSource {
   readonly changes: Changes;
   /** Tells a change of a subject to all processes. */
   tell(subject: string, change: Change): void;
-  /** The ids of those of these streams' sessions that do not exist any more. */
+  /** Of these streams' sessions, the ids of those that do not exist any more. */
   missingOf(streams: readonly LiveStream[]): Promise<readonly string[]>;
-  /** Stores what this package has changed in a request's session: express-session would do it at the stream's end. */
+  /** Stores what this package has changed in a request's session, as express-session does only when a response ends. */
   save(req: IntelligentRequest): void;
   readonly metrics: Metrics;
 }
@@ -112,11 +112,11 @@ export class Live {
     const { intelligence } = req;
     if (intelligence?.context !== source.context) throw new OptionError(ORDER, 'ERR_INTELLIGENT_SESSION_ORDER');
     const { policy } = intelligence;
-    if (!policy.tracked) return this.#nothing(res);
+    if (!policy.tracked) return this.#answerNothing(res);
     if (!req.session) return this.#refuse(res, 'no-session');
-    const session = source.context.session(req, policy);
-    if (!session && source.context.subjects?.lacksSubject(req)) return this.#refuse(res, 'unnamed');
-    if (!session?.returning) return this.#nothing(res);
+    const visitor = source.context.trackedSession(req, policy);
+    if (!visitor && source.context.subjects?.lacksSubject(req)) return this.#refuse(res, 'unnamed');
+    if (!visitor?.returning) return this.#answerNothing(res);
     const groups = source.groupsOf(req);
     if (this.#isClosed) return this.#refuse(res, 'closed');
     if (streams.size >= maxOpen) {
@@ -130,7 +130,7 @@ export class Live {
     }
     intelligence.streams();
     source.save(req);
-    const stream = new LiveStream(res, req.session.id, session, groups);
+    const stream = new LiveStream(res, req.session.id, visitor, groups);
     if (!streams.open(stream, req.method === 'HEAD')) return;
     this.#ended.of('opened').inc();
     const others = this.#streamsOf.get(stream.sid);
@@ -140,7 +140,7 @@ export class Live {
   }
 
   /** 204 tells a browser's EventSource not to come back. */
-  #nothing(res: ServerResponse): void {
+  #answerNothing(res: ServerResponse): void {
     this.#ended.of('nothing').inc();
     answer(res, 204);
   }

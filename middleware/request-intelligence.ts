@@ -25,17 +25,17 @@ export interface RequestContext extends IntelligenceContext {
   /** The page that counts without a call of pageview(), or undefined. `ended`: is the response at its end? */
   readonly automaticPage: (req: IntelligentRequest, ended: boolean) => string | undefined;
   /** Whom the request's session tracks. Undefined where there is no session, or one that is not stored. */
-  readonly session: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
+  readonly trackedSession: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
   /** The names of the groups whose notifications the visitor gets. */
   readonly groupsOf: (req: IntelligentRequest) => readonly string[];
-  /** The user who is logged in. Undefined where nobody is. */
-  readonly user: (req: IntelligentRequest) => TrackedSession | undefined;
+  /** The user who is logged in, on a request that is not tracked. Undefined where nobody is. */
+  readonly actingUser: (req: IntelligentRequest) => TrackedSession | undefined;
 }
 
 /**
- * `req.intelligence`. Nothing here rejects because Redis or the worker is away, unless it is asked to: a figure is then
- * undefined, a list comes back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each call that asks
- * costs one PUBLISH (or XADD) and one RPUSH of the worker's; embedded, a part of a script call.
+ * `req.intelligence`. Nothing here rejects because Redis or the worker is away, but for `onUnanswered: 'reject'`: a figure is
+ * then undefined, a list comes back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each call that
+ * asks costs one PUBLISH (or XADD) and one RPUSH of the worker's; embedded, a part of a script call.
  */
 export class RequestIntelligence extends NotifiedIntelligence {
   #report: Promise<PageviewReport | undefined> | undefined;
@@ -53,7 +53,7 @@ export class RequestIntelligence extends NotifiedIntelligence {
     super(context);
   }
 
-  /** The response has ended, or was aborted: the page view that counts by itself is sent, and what is kept is renewed. */
+  /** The response has ended, or was aborted: sends the automatic page view of one that ended, and renews what is kept. */
   end(res: ServerResponse): void {
     // Where a later intelligentSession() has made the session, that one's `req.intelligence` counts.
     if (this.#isStream || !this.policy.tracked || this.req.intelligence !== this) return;
@@ -93,11 +93,11 @@ export class RequestIntelligence extends NotifiedIntelligence {
   }
 
   /**
-   * Erases all that is known of this visitor, and of the user who is logged in: live data, and what is on its way. What stays
-   * is a mark without data, a minute (with streams, `maxMessageAgeSeconds`). What a user does afterwards is kept. The session
-   * itself goes on, see docs/users.md. Works without consent, too. True: erased; false: Redis did not do it. SET, HKEYS and
-   * UNLINK, in one round trip, and an UNLINK where commands of your own keep something; of a user the store is asked for their
-   * sessions first, so that what these have not carried yet goes, too.
+   * Erases all that is known of this visitor, and of the user who is logged in: what is in Redis, and messages on their way.
+   * What stays is a mark without data, for a minute (with streams, for `maxMessageAgeSeconds`). What a user does afterwards is
+   * kept. The session itself goes on, see docs/users.md. Works without consent, too. True: erased; false: Redis did not do it.
+   * SET, HKEYS and UNLINK, in one round trip, and an UNLINK where commands of your own keep something; of a user the store is
+   * asked for their sessions first, so that what these have not carried yet goes, too.
    */
   async forget(): Promise<boolean> {
     const { subjects } = this.context;
@@ -136,7 +136,7 @@ export class RequestIntelligence extends NotifiedIntelligence {
 
   #trackedSession(): TrackedSession | undefined {
     const isTracked = this.policy.tracked && !this.#isForgotten;
-    return isTracked ? this.context.session(this.req, this.policy) : undefined;
+    return isTracked ? this.context.trackedSession(this.req, this.policy) : undefined;
   }
 
   /**
@@ -145,7 +145,7 @@ export class RequestIntelligence extends NotifiedIntelligence {
    */
   #actingUser(command: string): TrackedSession | undefined {
     const isKept = this.policy.why === 'no-consent' && !this.#isForgotten && builtIn.get(command)?.isOwnAct;
-    return isKept ? this.context.user(this.req) : undefined;
+    return isKept ? this.context.actingUser(this.req) : undefined;
   }
 
   /** Sends the automatic page view before the command that is asked, whose answer then includes it. */
@@ -195,7 +195,7 @@ export class RequestIntelligence extends NotifiedIntelligence {
       const session = this.#report && !this.degraded ? undefined : this.#trackedSession();
       if (session?.returning) this.context.serving.renew(session.subject, session.ttlSeconds);
     } catch (error) {
-      this.context.serving.emit('fault', applicationFault(error)); // As above.
+      this.context.serving.emit('fault', applicationFault(error)); // A function of the application's threw, and the response has gone.
     }
   }
 }

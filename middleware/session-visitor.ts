@@ -88,13 +88,13 @@ export class SessionVisitor implements Visitor {
       await this.context.subjects?.settled();
       const data = await dataOf(store, this.sid);
       if (!data) return NO_SESSION;
-      const req = { sessionID: this.sid, sessionStore: store, headers: {} };
-      const found = req as typeof req & RequestWithSession;
-      store.createSession(found as never, data);
-      const whose = track(found, true);
-      await this.#saveIfChanged(found);
-      if (!whose && this.context.subjects?.lacksSubject(found)) return { reason: 'redis' };
-      return whose ? { req: found, whose } : NO_SESSION;
+      const request = { sessionID: this.sid, sessionStore: store, headers: {} };
+      const req = request as typeof request & RequestWithSession;
+      store.createSession(req as never, data); // sets req.session
+      const whose = track(req, true);
+      await this.#saveIfChanged(req);
+      if (!whose && this.context.subjects?.lacksSubject(req)) return { reason: 'redis' };
+      return whose ? { req, whose } : NO_SESSION;
     } catch (cause) {
       const error = applicationFault(cause);
       // The package's own store reports it itself.

@@ -43,7 +43,7 @@ interface RequestUser {
 const DAY_SECONDS = 86_400;
 /**
  * Of how many anonymous subjects this process remembers to which user they were carried. One that is forgotten is carried
- * again, in vain.
+ * again, which finds nothing to carry.
  */
 const MAX_REMEMBERED = 50_000;
 const NO_KEY =
