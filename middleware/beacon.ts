@@ -18,7 +18,7 @@ export function beacon(count: (req: IncomingMessage, page: string) => void, faul
       } catch (error) {
         fault(error as Error);
       }
-      // A body that is too long is not read to its end, so the connection can't be used again.
+      // A body that is too long, or does not count, is not read to its end, so the connection can't be used again.
       res.writeHead(204, text === undefined ? { connection: 'close' } : {}).end();
     };
     if (req.method !== 'POST' || !isSameOrigin(req)) answer(undefined);
@@ -51,7 +51,8 @@ const hostOf = (url: string | undefined): string | undefined =>
   url !== undefined && URL.canParse(url) ? new URL(url).host : undefined;
 
 /**
- * By Sec-Fetch-Site, or of older browsers by Origin. A client that sends neither is no browser: no other site can have used it.
+ * By Sec-Fetch-Site, or of older browsers by Origin. A client that sends neither is no browser: no other site can have made it
+ * ask.
  */
 function isSameOrigin({ headers }: IncomingMessage): boolean {
   const { 'sec-fetch-site': site, origin, host } = headers;

@@ -47,8 +47,8 @@ function asksForPrivacy({ headers }: IncomingMessage): boolean {
 }
 
 /**
- * Calls the option's function with a request whose `session` throws: `req.session?.consent` would be undefined for all, and a
- * no be missed.
+ * Calls the option's function with a request whose `session` throws: otherwise `req.session?.consent` would be undefined
+ * for all, and a no be missed.
  */
 function callWithoutSession(req: IncomingMessage, option: Consent): unknown {
   // Another middleware has made a session.

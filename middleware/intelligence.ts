@@ -26,7 +26,7 @@ export interface TrackedSession {
   readonly returning: boolean;
 }
 
-/** Why nothing is sent for a visitor. */
+/** Why nothing is sent for a visitor, as UnansweredReason says. */
 export interface Untracked {
   readonly reason: 'no-consent' | 'no-session' | 'untracked' | 'redis';
   readonly error?: Error | undefined;

@@ -5,8 +5,8 @@ import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 export interface SessionEnd {
   readonly sid: string;
   /**
-   * The subject whose data end with the session; undefined where they go on, as a user's do. Another store's is the session's
-   * id.
+   * The subject whose data end with the session; undefined where they go on, as a user's do. With another store it is the
+   * session's id.
    */
   readonly subject: string | undefined;
   /**

@@ -14,7 +14,7 @@ interface Wrapped {
   readonly guard: Guard;
   readonly methods: Readonly<Record<Name, Method>>;
 }
-/** The property of a session that holds them. It is not in the session's JSON. */
+/** The property of a session that holds its Wrapped. It is not in the session's JSON. */
 const WRAPPED = Symbol('wrapped by promiseMethods()');
 type WithWrapped = Partial<Record<typeof WRAPPED, Wrapped>>;
 

@@ -43,13 +43,13 @@ export function trackedSessions(
   store: RedisSessionStore | undefined,
   fault: (error: Error) => void,
 ): (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined {
-  let isGenidTold = false;
+  let isGenidReported = false;
   return (req, { stored }) => {
     if (!req.session) return undefined;
     // express-session sends no cookie for an id that is no text.
     if (typeof req.session.id !== 'string' || req.session.id === '') {
-      if (!isGenidTold) fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', NO_TEXT));
-      isGenidTold = true;
+      if (!isGenidReported) fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', NO_TEXT));
+      isGenidReported = true;
       return undefined;
     }
     const returning = cookieCameBack(req, store?.cookieIdOf(req.session) ?? req.sessionID);

@@ -5,7 +5,7 @@ import type { OwnedSubjects, Subjects } from './subjects.js';
 export interface Visitor {
   whose(): TrackedSession | Untracked | Promise<TrackedSession | Untracked>;
   ownedSessions(): Promise<OwnedSessions>;
-  /** All subjects of their data; undefined where there is no session, or no subject yet. */
+  /** All subjects of their data; undefined where there is no session, or while the user has no subject. */
   ownedSubjects(): Promise<OwnedSubjects | undefined>;
   /** To be called when the data of these subjects were erased. */
   erased(): Promise<void>;
