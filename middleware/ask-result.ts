@@ -3,9 +3,9 @@ import { shown } from '../lib/errors/warnings.js';
 import type { DegradedReason } from '../lib/serving/executor.js';
 
 /**
- * Why `ask()` had no answer: a reason of the event `degraded`; `no-session`, the request has none, since the store is away or the
- * cookie's path is another, or what `sessions.of()` was given leads to none; `no-consent`, the visitor does not consent; or `untracked`, the visitor is a declared bot, or the session is
- * not stored.
+ * Why `ask()` had no answer: a reason of the event `degraded`; `no-session`, the request has no session, since the store is
+ * away or the cookie has another path, or `sessions.of()` found none; `no-consent`, the visitor does not consent; or
+ * `untracked`, the visitor is a declared bot, or the session is not stored.
  */
 export type UnansweredReason = DegradedReason | 'no-session' | 'no-consent' | 'untracked';
 
@@ -20,16 +20,19 @@ export type AskResult =
     };
 
 export interface AskOptions {
-  /** How long the answer is waited for, on top of the way to Redis and back, ms. @default the option `timeout`: 100 */
+  /** How many ms the answer is waited for, on top of the way to Redis and back. @default the option `timeout`: 100 */
   readonly timeout?: number | undefined;
-  /** What `ask()` gives where there is no answer: undefined, or a promise that rejects with an UnansweredError. @default 'undefined' */
+  /**
+   * What `ask()` gives where there is no answer: undefined, or a promise that rejects with an UnansweredError.
+   * @default 'undefined'
+   */
   readonly onUnanswered?: 'undefined' | 'reject' | undefined;
 }
 
 /** `ask()` with `onUnanswered: 'reject'` had no answer. */
 export class UnansweredError extends IntelligentSessionError {
   override readonly name = 'UnansweredError';
-  /** For Express' error handlers. */
+  /** The status of the response, for Express' error handlers. */
   readonly status = 503;
   readonly reason: UnansweredReason;
 

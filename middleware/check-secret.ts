@@ -11,7 +11,10 @@ const FEWEST_DIFFERENT = 4;
 /** The length of what HMAC-SHA256 gives, which signs the cookie: a key should be as long (RFC 2104, section 3). */
 const WANTED_BYTES = 32;
 
-/** Secrets of documentation and tutorials, this package's too, as small letters and digits only: they are the first that are tried. */
+/**
+ * Secrets of documentation and tutorials, this package's too, which are guessed first: their letters, as small ones, and
+ * digits.
+ */
 const SAMPLES = new Set(
   (
     'keyboardcat secret mysecret mysecretkey secretkey thesecret topsecret supersecret supersecretkey yoursecret yoursecretkey ' +
@@ -29,9 +32,9 @@ let warned = false;
 export function checkSecret(secret: string | readonly string[]): void {
   const secrets = typeof secret === 'string' ? [secret] : secret;
   for (const [i, one] of secrets.entries()) {
-    // Each of several is accepted, so who guesses an old one can sign any cookie.
+    // Each of several secrets is accepted: who guesses an old one can sign any cookie.
     const which = secrets.length > 1 ? `number ${i + 1} of option "secret"` : 'option "secret" or SESSION_SECRET';
-    const why = guessable(one);
+    const why = whyGuessable(one);
     if (why) throw new OptionError(`intelligentSession(): ${which} ${why}; wanted: ${WANTED}`, CODE);
     if (Buffer.byteLength(one) >= WANTED_BYTES || warned) continue;
     warned = true;
@@ -41,7 +44,7 @@ export function checkSecret(secret: string | readonly string[]): void {
 
 let warnedOfUsers = false;
 
-/** In production users whose keys follow from their ids alone are a warning, once a process. */
+/** In production a warning, once a process, where users' keys in Redis follow from their ids alone. */
 export function checkUsersAreKeyed(user: unknown, itemSecret: unknown): void {
   if (user === undefined || itemSecret !== undefined || warnedOfUsers) return;
   warnedOfUsers = true;
@@ -51,7 +54,7 @@ export function checkUsersAreKeyed(user: unknown, itemSecret: unknown): void {
   );
 }
 
-function guessable(secret: string): string | undefined {
+function whyGuessable(secret: string): string | undefined {
   if (secret.length < FEWEST_CHARACTERS) return `has fewer than ${FEWEST_CHARACTERS} characters`;
   if (new Set(secret).size < FEWEST_DIFFERENT) return `has fewer than ${FEWEST_DIFFERENT} different characters`;
   if (SAMPLES.has(secret.toLowerCase().replace(/[^a-z0-9]/g, ''))) return 'is a sample that everybody knows';

@@ -1,8 +1,8 @@
-/** A query waits for so long, so that all changes within this time are answered by one. No visitor sees such a short delay. */
+/** How long a query waits, so that one answers all changes within this time. No visitor sees such a short delay. */
 const DEBOUNCE_MS = 30;
 /**
- * A change of everybody's list needs the counts of all open streams, perhaps 10,000. With so many queries under way at once Redis always
- * has work, and a page's query, which goes over the same connection, waits behind 32 of these at most.
+ * A change of everybody's list needs the counts of all open streams, perhaps 10,000. With so many queries under way at once
+ * Redis always has work, and a page's query, which goes over the same connection, waits behind 32 of these at most.
  */
 const MAX_RUNNING = 32;
 
@@ -22,7 +22,9 @@ export class CountQueries<Stream> {
     return this.#queued.has(stream) || this.#running.has(stream);
   }
 
-  /** Queues a query for each of these streams. Where one is under way, it is repeated: its answer may be older than this call. */
+  /**
+   * Queues a query for each of these streams. Where one is under way, it is repeated: its answer may be older than this call.
+   */
   add(streams: Iterable<Stream>): void {
     for (const stream of streams) {
       if (this.#running.has(stream)) this.#running.set(stream, true);

@@ -1,36 +1,37 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** What is not read by its browser, per stream; beyond it the stream is ended. A count takes some forty bytes. */
+/** A stream is ended when more bytes than these wait for its browser to read. A count takes some forty bytes. */
 const MAX_UNSENT_BYTES = 16_384;
-/** So many streams are written to in one turn of the event loop: some milliseconds, between which pages are served. */
+/** How many streams one turn of the event loop writes to: that takes some milliseconds, and pages are served between turns. */
 const WRITES_A_TURN = 100;
-/** A browser whose connection was lost comes back after so long, each after another time. */
+/** When a browser whose stream ended comes back: after this, and a random part of the spread, so that not all come at once. */
 const RETRY_MS = 2_000;
 const RETRY_SPREAD_MS = 4_000;
 
-/** An open stream of server-sent events. There may be ten thousand, so whoever has one adds a few fields, and no closure. */
+/** An open stream of server-sent events. There may be ten thousand, so a subclass adds a few fields, and no closures. */
 export class EventStream {
-  /** What is sent next; what was not sent yet is replaced by what came later. Undefined: nothing. */
+  /** The event that is sent next; a later one replaces it until then. Undefined: nothing waits. */
   unsent: string | undefined;
 
   constructor(readonly res: ServerResponse) {}
 }
 
-/** A stream is not read by its browser, or its connection failed. */
+/** Why a connection was destroyed: its browser does not read, or it failed. */
 export type Cut = 'slow' | 'failed';
 
 export interface EventStreamHooks<Stream> {
-  /** The stream is not there any more, whoever ended it. */
+  /** The stream is open no longer, whoever ended it. */
   closed(stream: Stream): void;
-  /** The heartbeat is due; it goes out whatever this does. */
+  /** A heartbeat is due, and goes out after this call. */
   beat(): void;
+  /** An event was written. */
   sent(): void;
   cut(why: Cut): void;
 }
 
 /**
- * The open streams of server-sent events of a process (https://html.spec.whatwg.org/multipage/server-sent-events.html): their headers, one
- * timer for all heartbeats, and what is done with a browser that does not read. Knows nothing of what is sent.
+ * The open streams of server-sent events of one handler (https://html.spec.whatwg.org/multipage/server-sent-events.html): their
+ * headers, one timer for all heartbeats, and what is done with a browser that does not read. Knows nothing of what is sent.
  */
 export class EventStreams<Stream extends EventStream> {
   readonly #open = new Map<ServerResponse, Stream>();
@@ -57,8 +58,8 @@ export class EventStreams<Stream extends EventStream> {
   }
 
   /**
-   * Sends the headers. Where the connection is gone already there is no stream, nor for a HEAD, which asks for the headers alone: then
-   * this gives false.
+   * Sends the headers. False: no stream is open, since the connection is gone already, or since the request is a HEAD, which
+   * asks for the headers alone.
    */
   open(stream: Stream, isHead = false): boolean {
     const { res } = stream;
@@ -69,7 +70,7 @@ export class EventStreams<Stream extends EventStream> {
       endWithoutSession(res);
       return false;
     }
-    // A time limit of the server's for idle connections is not meant for this one.
+    // The server's time limit for idle connections does not apply to a stream.
     res.setTimeout(0);
     this.#open.set(res, stream);
     res.once('close', this.#onClose).on('error', this.#onError);
@@ -79,7 +80,7 @@ export class EventStreams<Stream extends EventStream> {
     return true;
   }
 
-  /** Sends an event, soon: of what is sent in one turn of the event loop, and of what a browser was too slow for, the last is sent. */
+  /** Sends an event soon. Of several events that a stream gets before it is written to, only the last is sent. */
   send(stream: Stream, event: string, data: unknown): void {
     if (!this.#open.has(stream.res)) return;
     stream.unsent = `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
@@ -89,7 +90,7 @@ export class EventStreams<Stream extends EventStream> {
     setImmediate(this.#flush);
   }
 
-  /** Ends a stream: the browser comes back. */
+  /** Ends a stream; its browser opens another one. */
   end(stream: Stream): void {
     const { res } = stream;
     if (this.#forget(res) && isWritable(res)) endWithoutSession(res);
@@ -100,9 +101,9 @@ export class EventStreams<Stream extends EventStream> {
   }
 
   readonly #flush = (): void => {
-    let turn = WRITES_A_TURN;
+    let writesLeft = WRITES_A_TURN;
     for (const stream of this.#waiting) {
-      if (turn-- === 0) {
+      if (writesLeft-- === 0) {
         setImmediate(this.#flush);
         return;
       }
@@ -131,7 +132,7 @@ export class EventStreams<Stream extends EventStream> {
     this.hooks.beat();
     const streams = this.#open.values();
     const beatSome = () => {
-      for (let turn = 0; turn < WRITES_A_TURN; turn++) {
+      for (let writes = 0; writes < WRITES_A_TURN; writes++) {
         const { done, value: stream } = streams.next();
         if (done) return;
         // What was written a heartbeat ago is still here: nobody reads on the other side.
@@ -149,6 +150,7 @@ export class EventStreams<Stream extends EventStream> {
     stream.res.destroy();
   }
 
+  /** Takes a stream off the open ones. False: it was not among them. */
   #forget(res: ServerResponse): boolean {
     const stream = this.#open.get(res);
     if (!stream) return false;
@@ -169,7 +171,7 @@ export class EventStreams<Stream extends EventStream> {
     res.destroy();
   });
 
-  /** One function for the events of all responses. */
+  /** Makes one listener for all responses: each is its `this`. */
   #listener(act: (res: ServerResponse) => void) {
     return function (this: ServerResponse): void {
       act(this);
@@ -178,8 +180,8 @@ export class EventStreams<Stream extends EventStream> {
 }
 
 /**
- * `no-transform` keeps a compressing middleware or proxy from holding events back, `X-Accel-Buffering` nginx. There is no `Connection`,
- * which HTTP/2 forbids, and nothing that could be cached.
+ * `no-transform` keeps a compressing middleware or proxy from holding events back, and `X-Accel-Buffering` keeps nginx from it.
+ * There is no `Connection`, which HTTP/2 forbids.
  */
 const HEADERS = [
   ['Content-Type', 'text/event-stream; charset=utf-8'],
@@ -187,7 +189,10 @@ const HEADERS = [
   ['X-Accel-Buffering', 'no'],
 ] as const;
 
-/** express-session would store the session again, as it was when the stream was opened: perhaps after a logout. */
+/**
+ * Ends a response without its session, which express-session would store as it was when the stream opened: perhaps after a
+ * logout.
+ */
 function endWithoutSession(res: ServerResponse): void {
   const req = (res as { req?: IncomingMessage & { session?: unknown } }).req;
   const session = req?.session;
@@ -205,6 +210,6 @@ function endWithoutSession(res: ServerResponse): void {
 
 const isWritable = (res: ServerResponse): boolean => !res.destroyed && !res.closed && !res.writableEnded;
 
-/** What is still in this process. HTTP/2's responses have it at their stream. */
+/** How many written bytes are still in this process. HTTP/2's responses have that number at their stream. */
 const unsentBytes = (res: ServerResponse): number =>
   res.writableLength ?? (res as { stream?: { writableLength: number } }).stream?.writableLength ?? 0;

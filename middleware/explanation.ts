@@ -6,23 +6,21 @@ import type { Notification } from '../lib/notifications/notification.js';
 export interface Explanation {
   /** Of whom it is: a user, or a visitor who is not logged in. */
   readonly who: 'user' | 'visitor';
-  /** page views */
   readonly pageViews: number;
   /** Distinct pages, an estimate. Which ones can't be listed: only a known page can be asked about. */
   readonly uniquePages: number;
-  /** notifications that were read */
   readonly notificationsRead: number;
-  /** The days with a page view, of those that are kept: the date (UTC), and in how many minutes there was one. */
+  /** The kept days with a page view: the date (UTC, YYYY-MM-DD), and how many minutes of the day had one. */
   readonly days: readonly { readonly date: string; readonly activeMinutes: number }[];
   /** What your own commands keep, by the names of the keys that they declare (docs/commands.md). */
   readonly ownKeys: readonly ExplainedKey[];
   /** What is kept of published notifications; undefined without the option `notifications`. */
   readonly notifications?: ExplainedNotifications;
-  /** Until when it is kept, if nothing more comes. */
+  /** Until when all this is kept, if the visitor does not come back. */
   readonly keptUntil: Date;
   /** What the application has stored with the session, or with each session of the user. */
   readonly sessions: readonly Readonly<Record<string, unknown>>[];
-  /** The same in a few sentences. */
+  /** The same in a few English sentences. */
   readonly text: string;
 }
 
@@ -30,13 +28,12 @@ export interface Explanation {
 export interface ExplainedNotifications {
   /** Those that were published to this user alone. */
   readonly own: readonly Notification[];
-  /** Of which groups something was read: until when all of it, and how many that came later. */
+  /** Of which groups something was read: all until `readUntil` (where it is given), and how many `others` that came later. */
   readonly read: readonly { readonly group: string; readonly readUntil: Date | undefined; readonly others: number }[];
 }
 
 const DAY_MS = 86_400_000;
 
-/** Makes an explanation of the figures and the sessions. */
 export function explanationOf(
   { pageViews, uniquePages, notificationsRead, days: pairs, ownKeys, keptForSeconds }: Explained,
   isUser: boolean,
@@ -84,7 +81,7 @@ const ITEMS = { string: 'byte', hyperloglog: 'item', set: 'item', zset: 'item', 
 const textOf = ({ name, type, size }: ExplainedKey): string => `${name} (${count(size, ITEMS[type])})`;
 const count = (many: number, what: string): string => `${many} ${what}${many === 1 ? '' : 's'}`;
 
-/** What the application has stored, without the session's id, which is a key to it, and without the cookie's settings. */
+/** What the application has stored, without the session's id, which gives access to it, and without the cookie's settings. */
 function dataOf(session: Partial<SessionData>): Record<string, unknown> {
   const { cookie: _, id: _id, ...data } = JSON.parse(JSON.stringify(session)) as Record<string, unknown>;
   return data;

@@ -3,7 +3,7 @@ import session, { type SessionOptions, type Store } from 'express-session';
 import { OptionError } from '../lib/errors/errors.js';
 import { warn } from '../lib/errors/warnings.js';
 
-/** What express-session is given, but for its store. Throws an OptionError where it would refuse them. */
+/** The options for express-session, without its store. Throws an OptionError where express-session would refuse them. */
 export function expressSessionOptions(
   given: Omit<SessionOptions, 'secret' | 'store'>,
   secret: string | string[] | undefined,
@@ -23,11 +23,13 @@ export function expressSessionOptions(
   return options;
 }
 
-/** express-session takes an option that is there and undefined for another one than an option that is not there. */
+/** express-session treats an option that is undefined and one that is not there differently. */
 const withoutUndefined = (options: object): object =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 
-/** express-session throws for wrong options, for some of them at each request only: here it does before anything is connected. */
+/**
+ * express-session throws for some wrong options at each request only: here it is made to throw before anything is connected.
+ */
 function check(options: SessionOptions): void {
   const NoStore = session.Store as unknown as new () => Store;
   const Cookie = session.Cookie as unknown as new (options: object) => {

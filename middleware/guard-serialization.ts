@@ -9,22 +9,23 @@ type Next = (error?: unknown) => void;
 type Report = (error: Error) => void;
 
 /**
- * express-session compares a session by JSON.stringify() in its res.end(), after it has marked the response as ended. What JSON can't
- * say (a BigInt, a circular reference, too many levels) throws there, as does a session whose cookie or methods were replaced: then
- * the error handler's own res.end() is ignored, and the request hangs, or the process ends. So this returns a `next` for
- * express-session that guards its res.end(): a coded error goes to the application's `next`, the session is not saved, and the error
- * handler answers. Where the error handler is answering already (a status of 500 or more), `report` gets the error. And
- * req.session.save() gives it to its callback.
+ * express-session compares a session by JSON.stringify() in its res.end(), after it has marked the response as ended. What JSON
+ * can't say (a BigInt, a circular reference, too many levels) throws there, as does a session whose cookie or methods were
+ * replaced: then the error handler's own res.end() is ignored, and the request hangs, or the process ends. So this returns a
+ * `next` for express-session that guards its res.end(): a coded error goes to the application's `next`, the session is not
+ * saved, and the error handler answers. Where the error handler is answering already (a status of 500 or more), `report` gets
+ * the error. req.session.save() gives such an error to its callback.
  */
 export function guardSerialization(req: IntelligentRequest, res: ServerResponse, next: Next, report: Report): Next {
   const plainEnd = res.end;
   let guarded = false;
   return (error) => {
+    // express-session has put its own res.end() there.
     if (!guarded && res.end !== plainEnd) {
       guarded = true;
       guard(req, res, plainEnd, next, report);
     }
-    // A store of the application's may give a session that is too deep to be compared.
+    // express-session's RangeError, where a store of the application's gave a session of too many levels.
     next(error instanceof RangeError ? (faultOf(req, error) ?? error) : error);
   };
 }
@@ -36,15 +37,15 @@ function guard(
   next: Next,
   report: Report,
 ): void {
-  const { end: sessionEnd, writeHead: sessionHead } = res;
+  const { end: sessionEnd, writeHead: sessionWriteHead } = res;
   const saves = new GuardedSaves(req);
   const guardSession = () => promiseMethods(req, () => saves.guard());
   res.writeHead = function (this: ServerResponse, ...args: unknown[]) {
     try {
-      return Reflect.apply(sessionHead, this, args);
+      return Reflect.apply(sessionWriteHead, this, args);
     } catch (cause) {
       if (!faultOf(req, cause)) throw cause;
-      return Reflect.apply(sessionHead, this, args); // Its listeners run once, so this time it sets no cookie.
+      return Reflect.apply(sessionWriteHead, this, args); // What sets the cookie there runs once: this call sets none.
     }
   } as ServerResponse['writeHead'];
   res.end = function (this: ServerResponse, ...args: unknown[]) {
@@ -68,7 +69,10 @@ function guard(
   guardSession();
 }
 
-/** Guards req.session.save(), which compares, too, and throws although it has a callback. What is too deep is found before it is sent. */
+/**
+ * Guards req.session.save(), which needs JSON, too, and throws although it has a callback. The store never gets what is too
+ * deep.
+ */
 class GuardedSaves {
   #guarded: object | undefined;
   /** Are we within res.end(), where an error that is thrown still reaches the error handler? */
@@ -101,6 +105,7 @@ class GuardedSaves {
     Object.defineProperty(session, 'save', { value, configurable: true, enumerable: false, writable: true });
   }
 
+  /** Calls `act`, in which save() throws even if it has a callback. */
   throwing<T>(act: () => T): T {
     this.#throws = true;
     try {
@@ -111,7 +116,7 @@ class GuardedSaves {
   }
 }
 
-/** The coded error, where the session is the reason of an error; else undefined. */
+/** The coded error, where the session is the reason for the error `cause`; else undefined. */
 function faultOf({ session }: IntelligentRequest, cause: unknown): IntelligentSessionError | undefined {
   if (cause instanceof IntelligentSessionError && cause.code === 'ERR_INTELLIGENT_SESSION_SERIALIZE') return cause;
   // A session that was taken away can't be the reason.
@@ -125,7 +130,7 @@ function faultOf({ session }: IntelligentRequest, cause: unknown): IntelligentSe
   }
   try {
     const text: string | undefined = JSON.stringify(session);
-    // express-session calls it with a replacer, with which fewer levels fill the stack.
+    // express-session's own call has a replacer, so fewer levels overflow the stack there.
     return text === undefined || (cause instanceof RangeError && isTooDeep(text)) ? unserializable(cause) : undefined;
   } catch {
     return unserializable(cause);

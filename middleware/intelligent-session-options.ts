@@ -11,10 +11,12 @@ import type { UserOption } from './subjects.js';
 import type { Track } from './tracking.js';
 import type { Bots } from './visitor-policy.js';
 
-/** The options of a store that the middleware makes: it has the middleware's Redis. */
+/** The options of a store that the middleware makes, which has the middleware's Redis, `user` and `itemSecret`. */
 export type StoreOptions = Omit<RedisSessionStoreOptions, 'redis' | 'client' | 'url' | 'user' | 'itemSecret'>;
 
-/** The options of intelligentSession(). The comments are those of their schema (options.ts): `npm run docs:figures` writes them. */
+/**
+ * The options of intelligentSession(). The comments are those of their schema (options.ts): `npm run docs:figures` writes them.
+ */
 export interface IntelligentSessionOptions {
   /**
    * Where Redis is. A URL, the path of a socket, ioredis' options (Sentinel's among them), or a client of yours, an

@@ -32,7 +32,7 @@ import { askedPage, automaticPage } from './tracking.js';
 import type { VisitorIntelligence } from './visitor-intelligence.js';
 import { visitorFinder, type Who } from './visitors.js';
 
-// Both declarations stand here, where who imports the package gets them, and who imports the store alone does not.
+// Both declarations stand in this file, so that an import of the package has them, and one of the store alone has not.
 declare global {
   namespace Express {
     interface Request {
@@ -58,7 +58,10 @@ declare module 'express-session' {
 export interface IntelligentSession extends Middleware {
   /** The store of the sessions: a RedisSessionStore, or that of the option `store`. */
   readonly store: Store;
-  /** What sends and asks for `req.intelligence`: its events `degraded`, `circuit`, `fault`, `away` and `back`, and its metrics. */
+  /**
+   * What `req.intelligence` sends and asks through: its events `degraded`, `circuit`, `fault`, `away` and `back`, and its
+   * metrics.
+   */
   readonly serving: Executor;
   /**
    * A handler for POST: counts the page that a script of the site names in the body (at most 2,048 bytes of text), or the
@@ -67,22 +70,24 @@ export interface IntelligentSession extends Middleware {
    */
   beacon(): (req: IncomingMessage, res: ServerResponse) => void;
   /**
-   * A handler for GET: a stream of server-sent events that says how many notifications a visitor has not read, whenever that changes
-   * (docs/notifications.md, "Live"). Needs the option `notifications`. Throws an OptionError for a wrong option.
+   * A handler for GET: a stream of server-sent events that says how many notifications a visitor has not read, whenever that
+   * changes (docs/notifications.md, "Live"). Needs the option `notifications`. Throws an OptionError for a wrong option.
    */
   live(options?: LiveOptions): (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void) => void;
   /** A handler for GET: the script that keeps a page's badge up to date by `live()`, less than 2 kB. It needs no session. */
   liveScript(options?: LiveScriptOptions): (req: IncomingMessage, res: ServerResponse) => void;
   /**
-   * What `req.intelligence` is, outside a request: for jobs, WebSockets and whatever else has a session's id, the Cookie header that
-   * came with it, or a user (which takes the option `user`). Costs nothing before it is asked; then it reads the session once, a GET,
-   * and of a user nothing. Nobody is asked for consent: that is for you to know. Throws an OptionError for a wrong argument.
+   * What `req.intelligence` is, outside a request: for jobs, WebSockets and whatever else has a session's id, the Cookie header
+   * that came with it, or a user (which takes the option `user`). Costs nothing before it is asked; then it reads the session
+   * once, a GET, and of a user nothing. Nobody is asked for consent: that is for you to know. Throws an OptionError for a wrong
+   * argument.
    */
   of(who: Who, options?: { groups?: readonly string[] | undefined }): VisitorIntelligence;
   /**
-   * A handler that asks for several things at once, one round trip of time, and puts the answers into `res.locals`, where templates find
-   * them: `app.get('/', sessions.load('pageview', 'unread'), (req, res) => res.render('home'))`. `pageview`, `activity`, `suggestions`,
-   * `notifications`, `unread`; each costs what its method costs. Throws an OptionError for another name.
+   * A handler that asks for several things at once, one round trip of time, and puts the answers into `res.locals`, where
+   * templates find them: `app.get('/', sessions.load('pageview', 'unread'), (req, res) => res.render('home'))`. `pageview`,
+   * `activity`, `suggestions`, `notifications`, `unread`; each costs what its method costs. Throws an OptionError for another
+   * name.
    */
   load(...names: Loaded[]): (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
   /**
@@ -134,6 +139,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const store = ownStore ?? (storeGiven as Store);
   const pageName = pageNames(pages);
   const combos = combosGiven.map((combo) => ({ ...combo, pages: combo.pages.map(pageName) }));
+  // The package's own store says on the console itself that Redis is away.
   const tellsAway = ownStore === undefined;
   const hasUsers = user !== undefined;
   const serving: Executor =
@@ -146,7 +152,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
           combos: combos.map(withoutSuggest),
         })
       : new RemoteExecutor(redis, { ...executorOptions, tellsAway, hasUsers });
-  // What is kept of a session goes when the session does, whatever the store.
+  // When a session ends, its subject's data are erased, whatever the store.
   const stopListening = [
     onSessionEnd(store, ({ subject }) => {
       if (subject !== undefined) void serving.forget(subject);
@@ -169,9 +175,9 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     );
   if (notified && subjects)
     subjects.alsoCarry = (from, user) => notified.carry(from, { subject: user, ttlSeconds: subjects.userTtlSeconds });
-  const tracking = trackSession(ownStore, subjects);
+  const trackOf = trackSession(ownStore, subjects);
   if (rotateEvery !== undefined) ownStore?.useRotation({ everyMs: rotateEvery * 1000, graceMs: rotateGrace * 1000 });
-  const rotated = rotatingIds(rotateEvery === undefined ? undefined : ownStore, ({ session }, sid) =>
+  const renewId = rotatingIds(rotateEvery === undefined ? undefined : ownStore, ({ session }, sid) =>
     live?.sessionEnded({ sid, visitor: subjects?.visitorOf(sid, session) ?? subjectOfSession(session) }),
   );
   const context: RequestContext = {
@@ -181,8 +187,8 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     pageName,
     askedPage: (req) => askedPage(track, req),
     automaticPage: (req, ended) => automaticPage(track, req, ended),
-    session: trackedSessions(tracking, ownStore, fault),
-    user: actingUsers(subjects),
+    trackedSession: trackedSessions(trackOf, ownStore, fault),
+    actingUser: actingUsers(subjects),
     subjects,
     sessionsOf: typeof user === 'function' ? (name) => (ownStore as RedisSessionStore).sessionsOf(name) : undefined,
     notified,
@@ -195,22 +201,22 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     if (subjects) subjects.onVisitorChanged = (sid, visitor) => live.sessionEnded({ sid, visitor });
   }
   const responses = new Responses(ownStore?.client);
-  const reading = new UnfinishedWork(ownStore?.client);
-  const wait = (work: Promise<unknown>) => reading.track(work);
-  const of = visitorFinder(context, { store, track: tracking, wait }, sessionOptions);
+  const sessionReads = new UnfinishedWork(ownStore?.client);
+  const wait = (work: Promise<unknown>) => sessionReads.track(work);
+  const of = visitorFinder(context, { store, track: trackOf, wait }, sessionOptions);
   const handler = requestHandler(
     { ...sessionOptions, store },
     bots,
     consentOf(consent, fault),
     context,
-    rotated,
+    renewId,
     responses,
   );
-  const countSeen = (request: IncomingMessage, page: string) => {
+  const countBeacon = (request: IncomingMessage, page: string) => {
     const req = request as IntelligentRequest;
     if (!req.intelligence?.policy.tracked) return;
-    const seen = context.session(req, req.intelligence.policy);
-    if (seen?.returning) serving.send('pageview', seen.subject, pageName(page), seen);
+    const visitor = context.trackedSession(req, req.intelligence.policy);
+    if (visitor?.returning) serving.send('pageview', visitor.subject, pageName(page), visitor);
   };
   const liveHandler = (given?: LiveOptions) => {
     if (!live) throw argumentError('live', 'option `notifications: { groups }` of intelligentSession()', undefined);
@@ -218,16 +224,16 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   };
   const close = closeOnce(async (timeoutMs) => {
     const endMs = performance.now() + timeoutMs;
-    const left = () => ({ timeout: Math.max(0, endMs - performance.now()) });
+    const timeLeft = () => ({ timeout: Math.max(0, endMs - performance.now()) });
     live?.close();
-    await Promise.all([responses.close(timeoutMs), reading.settled(timeoutMs)]);
+    await Promise.all([responses.close(timeoutMs), sessionReads.settled(timeoutMs)]);
     for (const stop of stopListening) stop();
-    await Promise.all([serving.close(left()), ownStore?.close(left()), notified?.close(left().timeout)]);
+    await Promise.all([serving.close(timeLeft()), ownStore?.close(timeLeft()), notified?.close(timeLeft().timeout)]);
   });
   return Object.assign(handler, {
     store,
     serving,
-    beacon: () => beacon(countSeen, fault),
+    beacon: () => beacon(countBeacon, fault),
     live: liveHandler,
     liveScript,
     load: (...names: Loaded[]) => load(names, notified !== undefined),
@@ -236,15 +242,15 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   });
 }
 
-/** A close() that does its work at the first call, and counts this middleware among the open ones until then. */
+/** Makes the close(): the first call does the work, and until then this middleware counts as open. */
 function closeOnce(work: (timeoutMs: number) => Promise<void>): IntelligentSession['close'] {
-  const closed = countOpen();
+  const countClosed = countOpen();
   let closing: Promise<void> | undefined;
   return (options) => {
     const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
     if (!closing) {
       closing = work(timeout);
-      closed();
+      countClosed();
     }
     return closing;
   };

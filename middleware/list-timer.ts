@@ -1,4 +1,4 @@
-/** setTimeout() takes no more, and calls at once instead. */
+/** setTimeout() takes no longer time, and calls at once instead. */
 const MAX_TIMEOUT_MS = 2_147_483_647;
 
 /** Calls back at the time at which a list of notifications changes by itself. It keeps no process alive. */
@@ -8,7 +8,7 @@ export class ListTimer {
 
   constructor(readonly onDue: () => void) {}
 
-  /** In so many ms; a time that was set before is given up. Undefined: never. */
+  /** Calls back in `inMs` ms, and no more at a time that was set before. Undefined: never. */
   set(inMs: number | undefined): void {
     this.clear();
     if (inMs === undefined) return;

@@ -8,12 +8,13 @@ export interface LiveScriptOptions {
   readonly url?: string | undefined;
 }
 
-/** It changes with the package alone, and its ETag makes asking again cheap. */
+/** How long the script is used without asking. It changes with the package alone, and its ETag makes asking again cheap. */
 const MAX_AGE_SECONDS = 3_600;
 
 /**
- * A handler for GET: the browser's side of `sessions.live()`, a script of less than 2 kB without dependencies. It needs no session,
- * and may stand before them. With one, only the browser itself may keep the answer, since a cookie may come with it.
+ * A handler for GET: the browser's side of `sessions.live()`, a script of less than 2 kB without dependencies. It needs no
+ * session, and may stand before intelligentSession(). Behind it only the browser itself may keep the answer, which may set a
+ * cookie.
  */
 export function liveScript(given?: LiveScriptOptions): (req: IncomingMessage, res: ServerResponse) => void {
   const { url = '/notifications/live' } = optionsOf<LiveScriptOptions>('liveScript', given);
@@ -37,6 +38,6 @@ export function liveScript(given?: LiveScriptOptions): (req: IncomingMessage, re
   };
 }
 
-/** A proxy that has compressed the answer may have made the tag a weak one (RFC 9110, section 13.1.2). */
+/** Does If-None-Match name this ETag? A proxy that compresses may make it a weak one, `W/…` (RFC 9110, section 13.1.2). */
 const namesTag = (header: string | undefined, etag: string): boolean =>
   (header ?? '').split(',').some((tag) => ['*', etag].includes(tag.trim().replace(/^W\//, '')));

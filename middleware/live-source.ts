@@ -8,10 +8,10 @@ import { missingSessions } from './missing-sessions.js';
 import { checkGroups } from './notification-groups.js';
 import type { RequestContext } from './request-intelligence.js';
 
-/** No page waits for a count, and many may be asked for at a time. */
+/** How long a stream waits for its count: longer than a page would, since many counts may be asked for at a time. */
 const COUNT_TIMEOUT_MS = 5_000;
 
-/** Puts together what `sessions.live()` is. */
+/** Connects `sessions.live()` with the notifications and the store. */
 export function openLive(context: RequestContext, notified: VisitorNotifications, store: Store): Live {
   const { changes } = notified;
   const live = new Live({
@@ -26,21 +26,21 @@ export function openLive(context: RequestContext, notified: VisitorNotifications
     missingOf: missingSessions(store),
     save: ({ session }) => {
       if (context.subjects?.saving(session) && store instanceof RedisSessionStore)
-        store.set(session.id, session).catch(() => {}); // The store has told it.
+        store.set(session.id, session).catch(() => {}); // The store reports the error.
     },
     metrics: notified.metrics,
   });
-  let isMissing = false;
-  changes.on('lost', () => (isMissing = true));
+  let wasLost = false;
+  changes.on('lost', () => (wasLost = true));
   changes.on('ready', () => {
-    if (isMissing) live.changesMissed();
+    if (wasLost) live.changesMissed();
     else live.changesHeard();
-    isMissing = false;
+    wasLost = false;
   });
   return live;
 }
 
-/** To open a stream is to ask as a page does; what follows renews nothing. */
+/** The first read of a stream renews what is kept of its visitor, as a page's does; those after it (ttl 0) renew nothing. */
 const readerOf = ({ subject, ttlSeconds, countedAtUs }: LiveStream) => ({
   subject,
   ttlSeconds: countedAtUs === 0 ? ttlSeconds : 0,

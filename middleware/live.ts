@@ -10,12 +10,12 @@ import { type LiveOptions, resolveLiveOptions } from './live-options.js';
 import type { IntelligentRequest, RequestContext } from './request-intelligence.js';
 import type { SessionEnd } from './session-ends.js';
 
-/** When who was refused may try again. A browser's EventSource does not: our script does, and later than that. */
+/** When a refused browser should try again. EventSource does not; live.js, which can't see the header, does after 5 to 10 s. */
 const RETRY_AFTER_SECONDS = 30;
 
 type Handler = (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void) => void;
 
-/** What the streams need to know of the middleware. */
+/** What live notifications need of the middleware. */
 export interface LiveSource {
   readonly context: RequestContext;
   /** Whose notifications a request's visitor gets. What the application's function throws goes to its error handler. */
@@ -25,20 +25,22 @@ export interface LiveSource {
   readonly changes: Changes;
   /** Tells a change of a subject to all processes. */
   tell(subject: string, change: Change): void;
-  /** Which of these sessions are not there any more. */
+  /** Of these streams' sessions, the ids of those that do not exist any more. */
   missingOf(streams: readonly LiveStream[]): Promise<readonly string[]>;
-  /** Stores what this package has changed in a request's session: express-session would do it at the stream's end. */
+  /** Stores what this package has changed in a request's session, as express-session does only when a response ends. */
   save(req: IntelligentRequest): void;
   readonly metrics: Metrics;
 }
 
 /**
- * `sessions.live()`: streams of server-sent events that say how many notifications a visitor has not read. A stream belongs to a
- * session: it ends with it, and does not renew it.
+ * `sessions.live()`: streams of server-sent events that say how many notifications a visitor has not read. A stream ends with
+ * its session, and does not renew it.
  */
 export class Live {
+  /** The open streams of each handler(). */
   readonly #streams: EventStreams<LiveStream>[] = [];
-  readonly #ofSession = new Map<string, LiveStream[]>();
+  /** By the session's id. */
+  readonly #streamsOf = new Map<string, LiveStream[]>();
   readonly #counts: LiveCounts;
   readonly #warnings = new WarnOnce();
   readonly #sent;
@@ -82,11 +84,11 @@ export class Live {
 
   /** A session has ended, or has become another user's: its streams end, in whichever process they are. */
   sessionEnded({ sid, visitor }: Pick<SessionEnd, 'sid' | 'visitor'>): void {
-    this.#end(this.#ofSession.get(sid) ?? []);
+    this.#end(this.#streamsOf.get(sid) ?? []);
     if (visitor !== undefined && !this.#isClosed) this.source.tell(visitor, { type: 'ended', session: hashOf(sid) });
   }
 
-  /** Changes may have been missed: what every stream says is asked for again, and whether its session is there. */
+  /** Changes may have been missed: each stream's count is read again, and whether its session is still there. */
   changesMissed(): void {
     for (const streams of this.#streams) {
       this.#counts.readAgain([...streams]);
@@ -94,12 +96,12 @@ export class Live {
     }
   }
 
-  /** What is told from now on is heard. */
+  /** Changes are received from now on. */
   changesHeard(): void {
     this.#counts.readUnconfirmed();
   }
 
-  /** Ends all streams. A browser that comes back is told to come later. */
+  /** Ends all streams, and refuses browsers that come back. */
   close(): void {
     this.#isClosed = true;
     for (const streams of this.#streams) streams.endAll();
@@ -110,11 +112,11 @@ export class Live {
     const { intelligence } = req;
     if (intelligence?.context !== source.context) throw new OptionError(ORDER, 'ERR_INTELLIGENT_SESSION_ORDER');
     const { policy } = intelligence;
-    if (!policy.tracked) return this.#nothing(res);
+    if (!policy.tracked) return this.#answerNothing(res);
     if (!req.session) return this.#refuse(res, 'no-session');
-    const session = source.context.session(req, policy);
-    if (!session && source.context.subjects?.lacksSubject(req)) return this.#refuse(res, 'unnamed');
-    if (!session?.returning) return this.#nothing(res);
+    const visitor = source.context.trackedSession(req, policy);
+    if (!visitor && source.context.subjects?.lacksSubject(req)) return this.#refuse(res, 'unnamed');
+    if (!visitor?.returning) return this.#answerNothing(res);
     const groups = source.groupsOf(req);
     if (this.#isClosed) return this.#refuse(res, 'closed');
     if (streams.size >= maxOpen) {
@@ -128,17 +130,17 @@ export class Live {
     }
     intelligence.streams();
     source.save(req);
-    const stream = new LiveStream(res, req.session.id, session, groups);
+    const stream = new LiveStream(res, req.session.id, visitor, groups);
     if (!streams.open(stream, req.method === 'HEAD')) return;
     this.#ended.of('opened').inc();
-    const others = this.#ofSession.get(stream.sid);
+    const others = this.#streamsOf.get(stream.sid);
     if (others) others.push(stream);
-    else this.#ofSession.set(stream.sid, [stream]);
+    else this.#streamsOf.set(stream.sid, [stream]);
     this.#counts.open(stream);
   }
 
   /** 204 tells a browser's EventSource not to come back. */
-  #nothing(res: ServerResponse): void {
+  #answerNothing(res: ServerResponse): void {
     this.#ended.of('nothing').inc();
     answer(res, 204);
   }
@@ -149,6 +151,7 @@ export class Live {
     answer(res, 503);
   }
 
+  /** A stream is in one of #streams; the others ignore it. */
   #send(stream: LiveStream): void {
     for (const streams of this.#streams) streams.send(stream, 'unread', { count: stream.count });
   }
@@ -158,9 +161,9 @@ export class Live {
   }
 
   #closed(stream: LiveStream): void {
-    const others = this.#ofSession.get(stream.sid)?.filter((other) => other !== stream) ?? [];
-    if (others.length === 0) this.#ofSession.delete(stream.sid);
-    else this.#ofSession.set(stream.sid, others);
+    const others = this.#streamsOf.get(stream.sid)?.filter((other) => other !== stream) ?? [];
+    if (others.length === 0) this.#streamsOf.delete(stream.sid);
+    else this.#streamsOf.set(stream.sid, others);
     this.#counts.close(stream);
   }
 
@@ -172,14 +175,14 @@ export class Live {
   /** Ends the streams of sessions that have expired, or whose end nobody could tell. */
   async #endMissing(streams: EventStreams<LiveStream>): Promise<void> {
     const missing = await this.source.missingOf([...streams]);
-    for (const sid of missing) this.#end(this.#ofSession.get(sid) ?? []);
+    for (const sid of missing) this.#end(this.#streamsOf.get(sid) ?? []);
   }
 }
 
 const ORDER =
   'live() comes before intelligentSession(), or after another one: put it behind app.use(sessions) of the same sessions';
 
-/** Names a session in a message without saying its id, which is a key to it. 16 characters are 96 bits. */
+/** Names a session in a message without its id, which gives access to it. 16 characters are 96 bits. */
 const hashOf = (sid: string): string => createHash('sha256').update(sid).digest('base64url').slice(0, 16);
 
 function answer(res: ServerResponse, status: number): void {

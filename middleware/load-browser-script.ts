@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * The text of a script for browsers (named from the project's root) as it is served: without comments on lines of their own and
- * indentation. In the built package another module replaces this one, as it does load-script.ts (build.ts).
+ * The text of a script for browsers (its path is from the project's root) as it is served: without indentation, and without
+ * comments that have a line of their own. In the built package build.ts puts a module with all texts in the place of this one.
  */
 export function loadBrowserScript(file: string): string {
   // @ts-ignore: the build is CommonJS, which has no import.meta

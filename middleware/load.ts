@@ -1,4 +1,3 @@
-import type { NextFunction } from 'express';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OptionError } from '../lib/errors/errors.js';
 import type { RequestIntelligence } from './request-intelligence.js';
@@ -14,11 +13,12 @@ const questions = {
 
 export type Loaded = keyof typeof questions;
 
-type Handler = (req: IncomingMessage, res: ServerResponse, next: NextFunction) => void;
+type Handler = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
 
 /**
- * A handler that asks for all of these at once, so that they take one round trip of time, and puts the answers into `res.locals` under their
- * names; a page that does not name it waits for nothing. A degraded answer is what the method itself gives.
+ * Makes a handler that asks for all of these at once, so that they take the time of one round trip, and puts the answers into
+ * `res.locals` under their names; routes without the handler wait for nothing. A degraded answer is what the method itself
+ * gives.
  */
 export function load(names: readonly Loaded[], hasNotifications: boolean): Handler {
   for (const name of names) {

@@ -3,17 +3,18 @@ import { OptionError } from '../lib/errors/errors.js';
 import type { IntelligentRequest } from './request-intelligence.js';
 
 /**
- * The error of a request whose session another middleware has made before this one, whose own options would be without effect.
- * Undefined where the first one's cookie has a narrower path: then each has sessions of its own.
+ * The error for a request whose session another middleware has made before this one: this one's options would have no effect.
+ * Undefined where the other one's cookie has a narrower path: then each has sessions of its own.
  */
 export function orderError(
   req: IntelligentRequest,
   cookie: SessionOptions['cookie'],
   namespace: string,
 ): OptionError | undefined {
-  const { path: mine = '/' } = ((typeof cookie === 'function' ? cookie(req as never) : cookie) ?? {}) as CookieOptions;
-  const { path: first = '/' } = (req.session.cookie ?? {}) as CookieOptions;
-  if (first !== mine && first.startsWith(mine)) return undefined;
+  const { path: ownPath = '/' } = ((typeof cookie === 'function' ? cookie(req as never) : cookie) ??
+    {}) as CookieOptions;
+  const { path: otherPath = '/' } = (req.session.cookie ?? {}) as CookieOptions;
+  if (otherPath !== ownPath && otherPath.startsWith(ownPath)) return undefined;
   return new OptionError(messageOf(req, namespace), 'ERR_INTELLIGENT_SESSION_ORDER');
 }
 

@@ -9,8 +9,9 @@ export interface SessionOfStream {
 }
 
 /**
- * Gives what finds the sessions of streams that are not there any more; never rejects: what can't be known now is asked the next time. The
- * package's own store counts them; of another one, a session is read when it should have ended.
+ * Makes a function that finds which sessions of streams do not exist any more. It never rejects: what can't be known now is
+ * asked the next time. The package's own store looks for all of them; from another store a session is read when it should have
+ * ended.
  */
 export function missingSessions(store: Store): (streams: readonly SessionOfStream[]) => Promise<readonly string[]> {
   if (store instanceof RedisSessionStore)
@@ -18,7 +19,7 @@ export function missingSessions(store: Store): (streams: readonly SessionOfStrea
       try {
         return await store.missingOf(streams.map(({ sid }) => sid));
       } catch {
-        return []; // The store has told it.
+        return []; // The store reports the error.
       }
     };
   return async (streams) => {
@@ -32,7 +33,7 @@ export function missingSessions(store: Store): (streams: readonly SessionOfStrea
 async function hasEnded(store: Store, stream: SessionOfStream): Promise<boolean> {
   const session = await new Promise<SessionData | null | undefined>((resolve) => {
     store.get(stream.sid, (error, found) => {
-      // Where a session is a file, one that is not there is an error.
+      // Stores of files give ENOENT for a session that is not there. Undefined: that can't be known now.
       if (error) resolve(error.code === 'ENOENT' ? null : undefined);
       else resolve(found ?? null);
     });

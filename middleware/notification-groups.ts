@@ -12,7 +12,7 @@ export interface SiteNotifications {
   readonly durable?: { readonly replicas?: number | undefined; readonly timeoutMs?: number | undefined } | undefined;
 }
 
-/** A visitor's groups: each is a list that a page has to look at. */
+/** How many groups a visitor has at most: each has a list that a page has to read. */
 const MAX_GROUPS = 100;
 
 /** The groups that an application has named, each once. */

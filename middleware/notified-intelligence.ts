@@ -15,9 +15,9 @@ import { Intelligence, isFault, type TrackedSession, type Untracked } from './in
 
 /** A notification of a visitor's lists. */
 export interface VisitorNotification extends Notification {
-  /** When it became visible, µs since 1970 by Redis' clock: of each list another one. It is what `before` takes. */
+  /** When it became visible, µs since 1970 by Redis' clock; within a list no two have the same. `before` takes it. */
   readonly position: number;
-  /** Has this visitor read it? Undefined: nobody knows. */
+  /** Has this visitor read it? Undefined where that is not known. */
   readonly seen: boolean | undefined;
 }
 
@@ -31,27 +31,28 @@ export interface UnreadNotifications {
 export interface NotificationsPage {
   /** 1 to 1000. @default 20 */
   readonly limit?: number | undefined;
-  /** Only those that became visible before: the `position` of the last one of the page before. @default none */
+  /** Only those before this `position`: that of the last one of the previous page. @default none */
   readonly before?: number | undefined;
 }
 
 /** How many notifications notifications() gives where nobody says, and at most. */
 const DEFAULT_LIMIT = 20;
 const MAX_LIMIT = 1_000;
-const FIRST_UNREAD = 5;
-const OPTION = 'option `notifications: { groups }` of intelligentSession()';
+/** How many notifications unread() gives. */
+const UNREAD_ITEMS = 5;
+const NEEDED_OPTION = 'option `notifications: { groups }` of intelligentSession()';
 
-/** What `req.intelligence` and `sessions.of()` have of published notifications (docs/notifications.md). */
+/** The methods of `req.intelligence` and `sessions.of()` for published notifications (docs/notifications.md). */
 export abstract class NotifiedIntelligence extends Intelligence {
   /** The groups whose notifications this visitor gets. */
   protected abstract groups(): readonly string[];
-  /** Of whom a read mark is kept. */
-  protected abstract marks(): TrackedSession | Untracked | Promise<TrackedSession | Untracked>;
+  /** Whom a mark as read is kept of. */
+  protected abstract whoseMarks(): TrackedSession | Untracked | Promise<TrackedSession | Untracked>;
 
   /**
-   * Without an argument, or with a page's `{ limit, before }`: the visitor's notifications, those of all their groups and their own, newest
-   * first. One script, and one HGETALL for each list that this process does not keep, in one round trip. Degraded: those of kept lists,
-   * `seen` undefined, or none.
+   * Without an argument, or with a page's `{ limit, before }`: the visitor's notifications, those of all their groups and their
+   * own, newest first. One script, and one HGETALL for each list that this process does not keep, in one round trip. Without an
+   * answer: none. `seen` is undefined where the visitor is not tracked, or not known.
    *
    * With a list of your own, of ids or of objects with an `id`: each, in the list's order, with `seen`, by a Bloom filter.
    */
@@ -70,44 +71,45 @@ export abstract class NotifiedIntelligence extends Intelligence {
   }
 
   /**
-   * How many of the visitor's notifications are unread, and the newest five of them. Costs what `notifications()` costs. Degraded, or
-   * where nobody knows what this visitor has read: undefined.
+   * How many of the visitor's notifications are unread, and the newest five of them. Costs what `notifications()` costs.
+   * Degraded, or where nobody knows what this visitor has read: undefined.
    */
   async unread(): Promise<UnreadNotifications | undefined> {
     const read = await this.#read('unread');
     if (!read?.lists.every(({ state }) => state)) return undefined;
     const count = read.lists.reduce((sum, list) => sum + list.unread().length, 0);
-    return { count, items: itemsOf(read, (list) => list.unread(), FIRST_UNREAD) };
+    return { count, items: itemsOf(read, (list) => list.unread(), UNREAD_ITEMS) };
   }
 
   /**
-   * Marks a notification as seen. True: it was unread; false: it had been read. An id that no list of the visitor has is one of a list of
-   * your own, which a Bloom filter takes (a false false at its error rate). Degraded: undefined. One script in Redis, by this process,
-   * which waits for it for `maxWaitMs`; for a list of your own, one message, as any command.
+   * Marks a notification as seen. True: it was unread; false: it had been read. An id that no list of the visitor has is one of
+   * a list of your own, which a Bloom filter takes (which says false of some that are unread, at its error rate). Degraded:
+   * undefined. One script in Redis, by this process, which waits for it for `maxWaitMs`; for a list of your own, one message,
+   * as any command.
    */
   async markNotificationSeen(id: string): Promise<boolean | undefined> {
     checkText('markNotificationSeen', id, 'an id, a text that is not empty');
     const { notified } = this.context;
     if (notified) {
       const groups = this.#groups();
-      const whose = await this.marks();
-      if (!('subject' in whose)) return this.#isUntracked(whose);
+      const whose = await this.whoseMarks();
+      if (!('subject' in whose)) return this.#notMarked(whose);
       const marked = await notified.mark(id, groups, whose);
       this.degraded ||= marked === undefined;
-      if (marked !== null) return marked;
+      if (marked !== null) return marked; // null: no list of the visitor has it
     }
     return markNotificationSeen.methods.markNotificationSeen.call(this, id);
   }
 
   /**
-   * Marks as seen all that the visitor's lists have now. True: done; degraded: undefined. Two scripts in Redis, whatever the number of
-   * notifications.
+   * Marks as seen all that the visitor's lists have now. True: done; degraded: undefined. Two scripts in Redis, whatever the
+   * number of notifications.
    */
   async markAllSeen(): Promise<true | undefined> {
-    const notified = this.#notified('markAllSeen');
+    const notified = this.#needNotified('markAllSeen');
     const groups = this.#groups();
-    const whose = await this.marks();
-    if (!('subject' in whose)) return this.#isUntracked(whose);
+    const whose = await this.whoseMarks();
+    if (!('subject' in whose)) return this.#notMarked(whose);
     const marked = await notified.markAll(groups, whose);
     this.degraded ||= marked === undefined;
     return marked;
@@ -118,7 +120,7 @@ export abstract class NotifiedIntelligence extends Intelligence {
     const whose = await this.whose('explain');
     if (!notified || !('subject' in whose)) return undefined;
     const read = await notified.read('explain', this.#groups(), whose);
-    if (!read) throw new Error('no answer'); // The hooks have told why.
+    if (!read) throw new Error('no answer'); // `notified` has reported why.
     const own = itemsOf(read, (list) => (list.group === undefined ? list.items : []), MAX_LIMIT);
     const groups = read.lists.flatMap(({ group, state }) => {
       if (group === undefined || !state || (state.upTo === 0 && state.positions.size === 0)) return [];
@@ -129,20 +131,20 @@ export abstract class NotifiedIntelligence extends Intelligence {
   }
 
   async #read(method: string): Promise<ReaderLists | undefined> {
-    const notified = this.#notified(method);
+    const notified = this.#needNotified(method);
     const groups = this.#groups();
     this.countFirst();
     const found = this.whose(method);
-    // Where nothing is waited for, it is sent in this turn of the event loop.
+    // Without an `await` the read goes with all others of this turn of the event loop.
     const whose = found instanceof Promise ? await found : found;
     const read = await notified.read(method, groups, 'subject' in whose ? whose : undefined);
     this.degraded ||= read === undefined || ('reason' in whose && isFault(whose));
     return read;
   }
 
-  #notified(method: string) {
+  #needNotified(method: string) {
     const { notified } = this.context;
-    if (!notified) throw argumentError(method, OPTION, undefined);
+    if (!notified) throw argumentError(method, NEEDED_OPTION, undefined);
     return notified;
   }
 
@@ -150,12 +152,14 @@ export abstract class NotifiedIntelligence extends Intelligence {
     return checkGroups(this.groups());
   }
 
-  #isUntracked(untracked: Untracked): undefined {
+  /** Nothing is marked for this visitor, which is degraded where something is wrong. */
+  #notMarked(untracked: Untracked): undefined {
     this.degraded ||= isFault(untracked);
     return undefined;
   }
 }
 
+/** The chosen notifications of all lists, newest first. */
 function itemsOf(
   { lists }: ReaderLists,
   chosen: (list: ReadList) => readonly StoredNotification[],

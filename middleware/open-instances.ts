@@ -1,11 +1,11 @@
 import { warn } from '../lib/errors/warnings.js';
 
-/** An application needs one, or a few: so many are open only where one is made at each request and none is closed. */
+/** An application needs one, or a few: as many as these are open only where each request makes one and none is closed. */
 const MANY = 10;
 let open = 0;
 let warned = false;
 
-/** Counts the middlewares that are open, since one that is made in a handler opens connections at each request. Returns what close() calls. */
+/** Counts an open middleware: one that is made in a handler opens connections at each request. Returns what close() calls. */
 export function countOpen(): () => void {
   if (++open >= MANY && !warned) {
     warned = true;

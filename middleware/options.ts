@@ -17,13 +17,13 @@ import type { UserOption } from './subjects.js';
 import type { Track } from './tracking.js';
 import { type Bots, declaredBots } from './visitor-policy.js';
 
-/** What messages have, and streams: where the application carries out commands itself, there are none. */
+/** What options of messages need, and those of streams: where the application carries out commands itself, it sends none. */
 const EXTERNAL = { worker: 'external' };
 const STREAM = { ...EXTERNAL, transport: 'stream' };
 const { namespace, transport, partitions, maxMessageAgeSeconds } = sharedEntries;
 
 const any = v.optional(v.any());
-/** express-session checks itself what they may be. */
+/** Their values are checked by express-session itself (express-session-options.ts). */
 const sessionSchema = v.strictObject({
   ...{ cookie: any, genid: any, name: any, key: any, proxy: any },
   ...{ resave: any, rolling: any, saveUninitialized: any, unset: any },

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 
-/** A longer name is cut and hashed: a visitor chooses it, and it is kept until a worker has it. */
+/** A longer name is cut and hashed: a visitor chooses it, and messages keep it until a worker has them. */
 const MAX_BYTES = 1024;
+/** Behind them come "~" and the 43 characters of the hash. */
 const KEPT_BYTES = MAX_BYTES - 44;
-/** Of a longer text only the beginning is normalised: a million characters would take half a second. */
+/** Of a text of more characters only the beginning is normalised: a million would take half a second. */
 const MAX_LENGTH = 4096;
 
 /** What belongs to a page's name besides its path. */
@@ -14,48 +15,56 @@ export interface PageNameOptions {
   readonly query?: readonly string[] | undefined;
 }
 
-/** A path that needs no change: segments without a percent sign and without a dot at their beginning, and no slash at the end. */
+/**
+ * A path that needs no change: segments without a percent sign and without a dot at their beginning, and no slash at the end.
+ */
 const NORMAL_PATH = /^(?:\/[\w~!$&'()*+,;=:@-][\w.~!$&'()*+,;=:@-]*)+$/;
 const ORIGIN = /^https?:\/\/[^/?#]*/i;
 const UNRESERVED = /^[\w.~-]$/;
-/** A percent-encoded byte, a percent sign that encodes nothing, or what has to be encoded: in a path, in a query's parameter. */
+/**
+ * What encode() replaces: a percent-encoded byte, a percent sign that encodes nothing, or characters that have to be encoded.
+ */
 const PATH_PART = /%[\da-f]{2}|%|[^\w.~!$&'()*+,;=:@/%-]+/gi;
 const QUERY_PART = /%[\da-f]{2}|%|[^\w.~%-]+/gi;
 
 /**
- * Gives a page one name, however it is spelled (RFC 3986, section 6.2.2). What needs no percent-encoding is decoded, the rest is
- * encoded as UTF-8 in upper case, and dot segments are removed; the case stays. Of an http(s) URL only the path counts. The fragment
- * goes, and so do the slash at the end and the query, unless the options say otherwise. A text that begins neither with a slash nor as an
- * http(s) URL is a name already, and a name is given back as it is. Never throws. Of a name with more than 1,024 bytes the beginning and
- * the SHA-256 are its name; a path (with its query, where that counts) of more than 4,096 characters counts as it is spelled.
+ * Makes the function that gives a page one name, however it is spelled (RFC 3986, section 6.2.2). What needs no
+ * percent-encoding is decoded, the rest is encoded as UTF-8 with hex in upper case, and dot segments are removed; letters
+ * keep their case. Of an http(s) URL the origin is left out, and so is the fragment, and unless the options say otherwise the
+ * slash at the end and the query. A text that begins neither with a slash nor as an http(s) URL is a name already. Never
+ * throws. A name of more than 1,024 bytes is shortened to its beginning and its SHA-256; of a path (with its query, where that
+ * counts) of more than 4,096 characters the spelling is hashed.
  */
 export function pageNames({ strict = false, query = [] }: PageNameOptions = {}): (text: string) => string {
+  // A percent sign in an option's name encodes nothing.
   const wanted = new Set(query.map((name) => encode(name.replaceAll('%', '%25'), QUERY_PART)));
   const nameOf = (text: string): string => {
     const target = text.startsWith('/') ? text : withoutOrigin(text);
     if (target === undefined) return text;
     const [withQuery = ''] = target.split('#', 1);
-    const mark = withQuery.indexOf('?');
-    const path = mark < 0 ? withQuery : withQuery.slice(0, mark);
-    const counts = mark < 0 || wanted.size === 0 ? path : withQuery;
-    if (counts.length > MAX_LENGTH) return shortened(normalPath(path.slice(0, MAX_BYTES), true), counts);
+    const queryAt = withQuery.indexOf('?');
+    const path = queryAt < 0 ? withQuery : withQuery.slice(0, queryAt);
+    const counted = queryAt < 0 || wanted.size === 0 ? path : withQuery;
+    if (counted.length > MAX_LENGTH) return shortened(normalPath(path.slice(0, MAX_BYTES), true), counted);
     const name = path === '/' || NORMAL_PATH.test(path) ? path : normalPath(path, strict);
-    return mark < 0 || wanted.size === 0 ? name : name + normalQuery(withQuery.slice(mark + 1), wanted);
+    return queryAt < 0 || wanted.size === 0 ? name : name + normalQuery(withQuery.slice(queryAt + 1), wanted);
   };
   return (text) => bounded(nameOf(text));
 }
 
-/** Of a name that has more than 1,024 bytes: the first 980, "~", and the 43 characters of its SHA-256 (base64url). */
+/** Shortens a name of more than 1,024 bytes. A UTF-16 code unit has three bytes at most. */
 function bounded(name: string): string {
   if (name.length * 3 <= MAX_BYTES) return name;
   return name.length <= MAX_BYTES && Buffer.byteLength(name) <= MAX_BYTES ? name : shortened(name, name);
 }
 
+/** The first 980 bytes of `beginning`, "~", and the SHA-256 of `name` in base64url. */
 function shortened(beginning: string, name: string): string {
-  // A character has one byte at least.
+  // A character has one byte at least, so more of them are not needed.
   const bytes = Buffer.from(beginning.slice(0, MAX_BYTES));
   let end = Math.min(KEPT_BYTES, bytes.length);
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--; // It is not cut within a character, nor within a percent-encoded byte.
+  // It is not cut within a character (0x80: a further byte of it), nor within a percent-encoded byte (0x25: "%").
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
   if (bytes[end - 1] === 0x25) end -= 1;
   else if (bytes[end - 2] === 0x25) end -= 2;
   return `${bytes.toString('utf8', 0, end)}~${createHash('sha256').update(name).digest('base64url')}`;
@@ -90,7 +99,7 @@ function normalPath(path: string, strict: boolean): string {
     if (segment === '..') kept.pop();
     else if (segment !== '.') kept.push(segment);
   }
-  // A dot segment at the end leaves its slash.
+  // A dot segment at the end leaves the slash before it.
   const last = segments.at(-1);
   if (last === '.' || last === '..') kept.push('');
   if (!strict) while (kept.at(-1) === '') kept.pop();
@@ -110,5 +119,5 @@ function normalQuery(query: string, wanted: ReadonlySet<string>): string {
   return `?${pairs.map(([, text]) => text).join('&')}`;
 }
 
-/** A plus is a space in a query. */
+/** The one spelling of a parameter's name or value. In a query a plus is a space. */
 const parameter = (text: string): string => encode(text.replaceAll('+', '%20'), QUERY_PART);

@@ -13,28 +13,29 @@ import { type Bots, policyOf, type VisitorPolicy } from './visitor-policy.js';
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
 
 /**
- * The middleware itself: gives each request its `req.intelligence`, by what the visitor's policy allows, and then its session, by
- * express-session.
+ * Makes the middleware itself, which gives each request its `req.intelligence`, by the visitor's policy, and then its session,
+ * by express-session.
  */
 export function requestHandler(
   sessionOptions: SessionOptions,
   bots: Bots,
   consents: Consents,
   context: RequestContext,
-  rotated: ReturnType<typeof rotatingIds>,
+  renewId: ReturnType<typeof rotatingIds>,
   responses: Responses,
 ): Middleware {
-  // Whether a session that holds nothing is stored depends on the visitor. express-session has one option for all of them, so there are two
-  // middlewares of express-session on the same store.
+  // Whether a session that holds nothing is stored depends on the visitor. express-session has one option for all of them, so
+  // there are two middlewares of express-session on the same store.
   const storesEmpty = session(sessionOptions);
   const storesNoEmpty = session({ ...sessionOptions, saveUninitialized: false });
   const warnOfProxy = warnOfUntrustedProxy(sessionOptions.proxy);
   const fault = (error: Error) => void context.serving.emit('fault', error);
   return (request, res, next) => {
     const req = request as IntelligentRequest;
-    // The same middleware came before.
+    // This same middleware has handled the request already.
     if (req.intelligence?.context === context) return next();
     if (req.session) {
+      // Without an error, another intelligentSession() with a narrower path serves the request.
       const error = orderError(req, sessionOptions.cookie, context.serving.namespace);
       if (error || req.intelligence) return next(error);
     }
@@ -42,7 +43,7 @@ export function requestHandler(
     try {
       policy = policyOf(bots, consents, sessionOptions.saveUninitialized !== false, req);
     } catch (error) {
-      return next(error); // The options `bots` and `consent` are functions of the application's.
+      return next(error); // The functions of the options `bots` and `consent` may throw.
     }
     const intelligence = new RequestIntelligence(req, context, policy);
     req.intelligence = intelligence;
@@ -52,21 +53,22 @@ export function requestHandler(
       try {
         if (!error) context.subjects?.begin(req);
       } catch (thrown) {
-        return next(thrown); // The option `user` is a function of the application's.
+        return next(thrown); // The function of the option `user` may throw.
       }
       next(error);
     };
-    const settle = (error?: unknown) => {
+    const waitForItemKey = (error?: unknown) => {
       let settled: Promise<void> | undefined;
       try {
         settled = error || !req.session ? undefined : context.subjects?.settled(req.session);
       } catch {
-        // The option `user` is a function of the application's: begin() tells it.
+        // The function of the option `user` has thrown: begin() calls it again, and passes the error on.
       }
       if (settled) void settled.then(() => begin());
       else begin(error);
     };
-    const guarded = warnOfProxy(req, guardSerialization(req, res, settle, fault));
-    sessions(req as Request, res as Response, rotated(req, guarded));
+    // When the session is there, renewId()'s `next` calls warnOfProxy()'s, and that guardSerialization()'s.
+    const guarded = guardSerialization(req, res, waitForItemKey, fault);
+    sessions(req as Request, res as Response, renewId(req, warnOfProxy(req, guarded)));
   };
 }

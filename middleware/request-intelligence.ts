@@ -5,43 +5,44 @@ import { applicationFault } from '../lib/errors/errors.js';
 import { builtIn } from '../lib/intelligence/commands.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
 import { subjectOfSession } from '../lib/session/hidden-fields.js';
-import type { IntelligenceContext, Owned, TrackedSession, Untracked } from './intelligence.js';
+import type { IntelligenceContext, OwnedSessions, TrackedSession, Untracked } from './intelligence.js';
 import { NotifiedIntelligence } from './notified-intelligence.js';
 import type { VisitorPolicy } from './visitor-policy.js';
 
 /** A request that went through the middleware. Express' requests are of this type; on plain node:http it takes a cast. */
 export interface IntelligentRequest extends IncomingMessage {
   readonly originalUrl?: string;
-  /** It is undefined while the store is away, and where the cookie's path is another. */
+  /** Undefined while the store is away, and where the cookie has another path. */
   session: Session & Partial<SessionData>;
   sessionID: string;
   intelligence: RequestIntelligence;
 }
 
-/** What one request needs to know of the middleware. */
+/** What the middleware gives to `req.intelligence`. */
 export interface RequestContext extends IntelligenceContext {
   /** The page that pageview() counts. */
   readonly askedPage: (req: IntelligentRequest) => string;
-  /** The page that counts by itself, or undefined. `ended`: is the response at its end? */
+  /** The page that counts without a call of pageview(), or undefined. `ended`: is the response at its end? */
   readonly automaticPage: (req: IntelligentRequest, ended: boolean) => string | undefined;
-  /** Undefined where there is no session, or one that is not stored. */
-  readonly session: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
+  /** Whom the request's session tracks. Undefined where there is no session, or one that is not stored. */
+  readonly trackedSession: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
   /** The names of the groups whose notifications the visitor gets. */
   readonly groupsOf: (req: IntelligentRequest) => readonly string[];
-  /** The user who is logged in. Undefined where nobody is. */
-  readonly user: (req: IntelligentRequest) => TrackedSession | undefined;
+  /** The user who is logged in, on a request that is not tracked. Undefined where nobody is. */
+  readonly actingUser: (req: IntelligentRequest) => TrackedSession | undefined;
 }
 
 /**
- * `req.intelligence`. Nothing here rejects because Redis or the worker is away, unless it is asked to: a figure is then undefined, a
- * list comes back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each call that asks costs one PUBLISH
- * (or XADD) and one RPUSH of the worker's; embedded, a part of a script call.
+ * `req.intelligence`. Nothing here rejects because Redis or the worker is away, but for `onUnanswered: 'reject'`: a figure is
+ * then undefined, a list comes back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each call that
+ * asks costs one PUBLISH (or XADD) and one RPUSH of the worker's; embedded, a part of a script call.
  */
 export class RequestIntelligence extends NotifiedIntelligence {
   #report: Promise<PageviewReport | undefined> | undefined;
+  /** The application's function `track` has thrown, and is not called again. */
   #trackFailed = false;
   #isStream = false;
-  /** What was known was erased on this request, which leaves nothing more. */
+  /** forget() was called: this request keeps nothing more. */
   #isForgotten = false;
 
   constructor(
@@ -52,9 +53,9 @@ export class RequestIntelligence extends NotifiedIntelligence {
     super(context);
   }
 
-  /** The response has ended, or was aborted: the page view that counts by itself is sent, and what is kept is renewed. */
+  /** The response has ended, or was aborted: sends the automatic page view of one that ended, and renews what is kept. */
   end(res: ServerResponse): void {
-    // Another middleware may have made the session, and then that one counts.
+    // Where a later intelligentSession() has made the session, that one's `req.intelligence` counts.
     if (this.#isStream || !this.policy.tracked || this.req.intelligence !== this) return;
     if (res.writableFinished) this.#sendPageview(res);
     this.#renew();
@@ -66,22 +67,24 @@ export class RequestIntelligence extends NotifiedIntelligence {
   }
 
   /**
-   * Counts this request's page view, whatever `track` says and however the request ends, and gives a report of the visitor (white
-   * paper, "Activity Pattern Monitoring & Personalization"). A second call gives the same report and counts nothing. Undefined: no
-   * answer came within the option `timeout` (100 ms), or the visitor is not tracked.
+   * Counts this request's page view, whatever `track` says and however the request ends, and gives a report of the visitor
+   * (white paper, "Activity Pattern Monitoring & Personalization"). A second call gives the same report and counts nothing.
+   * Undefined: no answer came within the option `timeout` (100 ms), or the visitor is not tracked.
    */
   pageview(): Promise<PageviewReport | undefined> {
     this.#report ??= this.#countAsked();
     return this.#report;
   }
 
+  /** It is async, so that what the application's function `track` throws is a rejection. */
   async #countAsked(): Promise<PageviewReport | undefined> {
     return this.count(this.context.askedPage(this.req));
   }
 
   /**
-   * Says whose session this is, with the option `user: 'identify'`: what is known of the visitor is the user's from now on, on every
-   * device. It is stored with the session, so once is enough; `undefined` says that the user has logged out. A text or a number.
+   * Says whose session this is, with the option `user: 'identify'`: what is known of the visitor is the user's from now on, on
+   * every device. It is stored with the session, so once is enough; `undefined` says that the user has logged out. A text or a
+   * number.
    */
   identify(user: string | number | bigint | undefined | null): void {
     const { subjects } = this.context;
@@ -90,11 +93,11 @@ export class RequestIntelligence extends NotifiedIntelligence {
   }
 
   /**
-   * Erases all that is known of this visitor, and of the user who is logged in: live data, and what is on its way. What stays is a mark
-   * without data, a minute (with streams, `maxMessageAgeSeconds`). What a user does afterwards is kept. The session itself goes on, see
-   * docs/users.md. Works without consent, too. True: erased; false: Redis did not do it. SET, HKEYS and
-   * UNLINK, in one round trip, and an UNLINK where commands of your own keep something; of a user the
-   * store is asked for their sessions first, so that what these have not carried yet goes, too.
+   * Erases all that is known of this visitor, and of the user who is logged in: what is in Redis, and messages on their way.
+   * What stays is a mark without data, for a minute (with streams, for `maxMessageAgeSeconds`). What a user does afterwards is
+   * kept. The session itself goes on, see docs/users.md. Works without consent, too. True: erased; false: Redis did not do it.
+   * SET, HKEYS and UNLINK, in one round trip, and an UNLINK where commands of your own keep something; of a user the store is
+   * asked for their sessions first, so that what these have not carried yet goes, too.
    */
   async forget(): Promise<boolean> {
     const { subjects } = this.context;
@@ -113,36 +116,39 @@ export class RequestIntelligence extends NotifiedIntelligence {
   }
 
   protected override whose(command: string): TrackedSession | Untracked {
-    return this.#session() ?? this.#actingUser(command) ?? { reason: this.#whyUntracked() };
+    return this.#trackedSession() ?? this.#actingUser(command) ?? { reason: this.#whyUntracked() };
   }
 
   protected override groups(): readonly string[] {
     return this.context.groupsOf(this.req);
   }
 
-  protected override marks(): TrackedSession | Untracked {
+  protected override whoseMarks(): TrackedSession | Untracked {
     return this.whose('mark-notification-seen');
   }
 
-  protected override async owned(): Promise<Owned> {
+  protected override async ownedSessions(): Promise<OwnedSessions> {
     const { subjects, sessionsOf } = this.context;
-    const isUser = this.#session()?.isAnonymous === false && subjects !== undefined;
+    const isUser = this.#trackedSession()?.isAnonymous === false && subjects !== undefined;
     const name = isUser ? subjects.userName(this.req) : undefined;
     return { isUser, sessions: name !== undefined && sessionsOf ? await sessionsOf(name) : [this.req.session] };
   }
 
-  #session(): TrackedSession | undefined {
+  #trackedSession(): TrackedSession | undefined {
     const isTracked = this.policy.tracked && !this.#isForgotten;
-    return isTracked ? this.context.session(this.req, this.policy) : undefined;
+    return isTracked ? this.context.trackedSession(this.req, this.policy) : undefined;
   }
 
-  /** The user who is logged in and does not consent to being tracked, of whom their own acts are kept all the same. */
+  /**
+   * For a command that is the user's own act: the logged-in user who does not consent to being tracked. Such acts are kept all
+   * the same.
+   */
   #actingUser(command: string): TrackedSession | undefined {
     const isKept = this.policy.why === 'no-consent' && !this.#isForgotten && builtIn.get(command)?.isOwnAct;
-    return isKept ? this.context.user(this.req) : undefined;
+    return isKept ? this.context.actingUser(this.req) : undefined;
   }
 
-  /** The page view that counts by itself goes before what follows, so that answers know of it. */
+  /** Sends the automatic page view before the command that is asked, whose answer then includes it. */
   protected override countFirst(): void {
     const page = this.#automaticPage(false);
     if (page === undefined) return;
@@ -150,7 +156,7 @@ export class RequestIntelligence extends NotifiedIntelligence {
     this.#report.catch((error: unknown) => this.context.serving.emit('fault', applicationFault(error)));
   }
 
-  /** The page that counts by itself, if nothing has counted yet. What the function `track` throws is one event `fault`. */
+  /** The page that counts by itself, if none has counted on this request yet. What `track` throws is one event `fault`. */
   #automaticPage(ended: boolean): string | undefined {
     if (this.#report || this.#trackFailed || !this.policy.tracked) return undefined;
     try {
@@ -174,19 +180,19 @@ export class RequestIntelligence extends NotifiedIntelligence {
     const page = this.#automaticPage(true);
     if (page === undefined) return;
     try {
-      const session = this.#session();
+      const session = this.#trackedSession();
       if (!session) return;
-      this.#report = Promise.resolve(undefined); // It is counted.
+      this.#report = Promise.resolve(undefined); // so that nothing counts it again
       this.context.serving.send('pageview', session.subject, this.context.pageName(page), session);
     } catch (error) {
-      this.context.serving.emit('fault', applicationFault(error)); // The response has gone.
+      this.context.serving.emit('fault', applicationFault(error)); // The response has gone, so no error handler gets it.
     }
   }
 
   /** What is kept lives as long as the session, so a request without a page view, or whose view went unanswered, renews it. */
   #renew(): void {
     try {
-      const session = this.#report && !this.degraded ? undefined : this.#session();
+      const session = this.#report && !this.degraded ? undefined : this.#trackedSession();
       if (session?.returning) this.context.serving.renew(session.subject, session.ttlSeconds);
     } catch (error) {
       this.context.serving.emit('fault', applicationFault(error)); // A function of the application's threw, and the response has gone.

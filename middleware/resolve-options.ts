@@ -19,6 +19,7 @@ export function resolveOptions(options: IntelligentSessionOptions) {
   const { commands, commandTimeoutMs, maxQueue, bloom, errorRate, capacity, expansion, activityDays, ...others } =
     checked;
   const { client: _client, url: _url, timeout: timeoutMs, ...resolved } = others;
+  // For a LocalExecutor.
   const local = {
     ...{ commandTimeoutMs, maxQueue, bloom, errorRate, capacity, expansion, activityDays },
     commands: resolveCommands(commands, CALLER),
@@ -43,19 +44,19 @@ export function resolveOptions(options: IntelligentSessionOptions) {
   if (resolved.rotateGrace > (resolved.rotateEvery ?? Number.POSITIVE_INFINITY))
     throw new OptionError(`${CALLER}: option "rotateGrace" is at most "rotateEvery"`);
   const secret = resolved.secret ?? process.env.SESSION_SECRET;
-  const none = !secret || secret.length === 0;
-  const production = process.env.NODE_ENV === 'production';
-  if (!none && production) checkSecret(secret);
-  if (none && production)
+  const hasSecret = secret !== undefined && secret.length > 0;
+  const isProduction = process.env.NODE_ENV === 'production';
+  if (hasSecret && isProduction) checkSecret(secret);
+  if (!hasSecret && isProduction)
     throw new OptionError(
       'intelligentSession(): set option "secret" or SESSION_SECRET, a long random text that stays the same',
       'ERR_INTELLIGENT_SESSION_SECRET',
     );
-  if (production) checkUsersAreKeyed(resolved.user, resolved.itemSecret);
-  return { ...resolved, timeoutMs, redis, store, local, secret: none ? undefined : secret };
+  if (isProduction) checkUsersAreKeyed(resolved.user, resolved.itemSecret);
+  return { ...resolved, timeoutMs, redis, store, local, secret: hasSecret ? secret : undefined };
 }
 
-/** A store as express-session takes one, or options of ours. */
+/** A store as express-session takes one, or options of RedisSessionStore; throws for what was meant as a store and is none. */
 function storeOf(store: Store | StoreOptions): Store | StoreOptions {
   if (isStore(store)) return store;
   const { length } = Object.keys(store);
@@ -71,7 +72,7 @@ function storeOf(store: Store | StoreOptions): Store | StoreOptions {
   return store;
 }
 
-/** By its looks: its express-session may be another copy. */
+/** Is it a store, by its methods? `instanceof` says no of a store of another copy of express-session. */
 export const isStore = (store: object): store is Store =>
   ['get', 'set', 'destroy', 'on', 'emit', 'createSession'].every(
     (name) => typeof (store as never)[name] === 'function',

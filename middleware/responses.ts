@@ -8,14 +8,14 @@ export class Responses {
   readonly #open = new Set<ServerResponse>();
   #closing = false;
 
-  /** `client` is that of the package's own store: where its Redis is away, close() waits for nothing. */
+  /** `client` is the Redis client of the package's own store: while its Redis is away, close() waits for nothing. */
   constructor(client: RedisClient | undefined) {
     this.#pending = new UnfinishedWork(client);
   }
 
   /**
-   * Calls `onEnd` when the response has ended or was aborted. A WebSocket's handshake (socket.io, ws) comes with a response that has
-   * no events: it is not waited for, and it is no page view.
+   * Calls `onEnd` when the response has ended or was aborted. A WebSocket's handshake (socket.io, ws) comes with a response
+   * that has no events: it is not waited for, and it is no page view.
    */
   add(res: ServerResponse, onEnd: () => void): void {
     if (typeof res.once !== 'function') return;
@@ -26,18 +26,18 @@ export class Responses {
       onEnd();
       this.#pending.end();
     });
-    if (this.#closing) lastOfItsConnection(res);
+    if (this.#closing) endConnectionAfter(res);
   }
 
-  /** From now on each connection ends with its response; resolves when all have ended, or after `timeoutMs`. */
+  /** From now on each connection ends with its response. Resolves when all responses have ended, or after `timeoutMs`. */
   close(timeoutMs: number): Promise<void> {
     this.#closing = true;
-    this.#open.forEach(lastOfItsConnection);
+    this.#open.forEach(endConnectionAfter);
     return this.#pending.settled(timeoutMs);
   }
 }
 
-/** server.close() leaves connections that are kept alive, which would go on bringing requests. */
-function lastOfItsConnection(res: ServerResponse): void {
+/** Without this, connections that are kept alive would go on bringing requests after server.close(). */
+function endConnectionAfter(res: ServerResponse): void {
   if (!res.headersSent) res.setHeader('Connection', 'close');
 }

@@ -5,12 +5,12 @@ import type { IntelligentRequest } from './request-intelligence.js';
 type Next = (error?: unknown) => void;
 
 /**
- * Renews the id of a request's session where that is due, with option `rotateEvery`: returns what express-session is given in the
- * place of `next`. A WebSocket's handshake sets no cookie, so it renews nothing.
+ * Renews the id of a request's session where that is due, with option `rotateEvery`. Returns a function that makes, from a
+ * request and its `next`, the `next` for express-session. A WebSocket's handshake sets no cookie, so it renews nothing.
  */
 export function rotatingIds(
   store: RedisSessionStore | undefined,
-  /** Is told of an id that a session had until now. */
+  /** Is called when a session has a new id, with the one that it had before. */
   onRotated: (req: IntelligentRequest, oldId: string) => void,
 ): (req: IntelligentRequest, next: Next) => Next {
   if (!store) return (_req, next) => next;

@@ -1,12 +1,17 @@
 import type { Store } from 'express-session';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 
-/** A session that has ended, or is about to, as far as the store tells it. */
+/** The end of a session, as its store tells it: a store of the application's tells it before it destroys the session. */
 export interface SessionEnd {
   readonly sid: string;
-  /** The subject whose data end with it. With a store of the application's it is the session's id. */
+  /**
+   * The subject whose data end with the session; undefined where they go on, as a user's do. With another store it is the
+   * session's id.
+   */
   readonly subject: string | undefined;
-  /** The subject of who had it, a user's too; undefined where that is not known, or where each process hears of the end by itself. */
+  /**
+   * The subject of who had the session, a user's too; undefined where the session has expired, or its store did not have it.
+   */
   readonly visitor: string | undefined;
 }
 type Listener = (end: SessionEnd) => void;
@@ -28,7 +33,10 @@ export function onSessionEnd(store: Store, listener: Listener): () => void {
 
 const observed = new WeakMap<Store, ObservedDestroy>();
 
-/** Another store has no event for it: while anybody listens, its destroy() is replaced by one that tells the listeners. */
+/**
+ * A store of the application's has no event for an end: while anybody listens, its destroy() is replaced by one that tells
+ * them.
+ */
 class ObservedDestroy {
   readonly #listeners = new Set<Listener>();
   #restore: (() => void) | undefined;
@@ -47,7 +55,7 @@ class ObservedDestroy {
   #replace(): () => void {
     const { store } = this;
     const listeners = this.#listeners;
-    const own = Object.getOwnPropertyDescriptor(store, 'destroy');
+    const ownDescriptor = Object.getOwnPropertyDescriptor(store, 'destroy');
     const { destroy } = store;
     const replacement: Store['destroy'] = function (this: Store, sid, callback) {
       if (typeof sid === 'string') {
@@ -58,9 +66,9 @@ class ObservedDestroy {
     };
     store.destroy = replacement;
     return () => {
-      // Somebody else has replaced it since: theirs calls ours, which now tells nobody.
+      // Somebody else has replaced destroy() since: theirs calls ours, which tells nobody until the next subscribe().
       if (store.destroy !== replacement) return;
-      if (own) Object.defineProperty(store, 'destroy', own);
+      if (ownDescriptor) Object.defineProperty(store, 'destroy', ownDescriptor);
       else delete (store as Partial<Store>).destroy;
       this.#restore = undefined;
     };

@@ -2,6 +2,7 @@ import type { IntelligentRequest } from './request-intelligence.js';
 
 type Callback = (error?: unknown) => void;
 type Method = (this: object, callback: Callback) => unknown;
+/** Is called for each new session object of a request, and may replace its methods. */
 type Guard = (req: IntelligentRequest) => void;
 
 const NAMES = ['save', 'reload', 'regenerate', 'destroy'] as const;
@@ -13,13 +14,15 @@ interface Wrapped {
   readonly guard: Guard;
   readonly methods: Readonly<Record<Name, Method>>;
 }
-/** It marks each session as a property that is not in its JSON. */
+/** The property of a session that holds its Wrapped. It is not in the session's JSON. */
 const WRAPPED = Symbol('wrapped by promiseMethods()');
 type WithWrapped = Partial<Record<typeof WRAPPED, Wrapped>>;
 
 const notEnumerable = (value: unknown) => ({ value, configurable: true, enumerable: false, writable: true });
 
-/** The methods that take the place of express-session's: the same functions for all sessions, so that no request makes them. */
+/**
+ * The methods that take the place of express-session's: the same functions for all sessions, so that no request makes its own.
+ */
 const promising = Object.fromEntries(
   NAMES.map((name) => [
     name,
@@ -30,7 +33,7 @@ const promising = Object.fromEntries(
       const call = (done: Callback) =>
         Reflect.apply(method, this, [
           function (this: unknown, ...result: [error?: unknown]) {
-            promiseMethods(wrapped.req, wrapped.guard); // reload() and regenerate() make another session.
+            promiseMethods(wrapped.req, wrapped.guard); // reload() and regenerate() make a new session object.
             Reflect.apply(done, this, result);
           },
         ]);
@@ -41,7 +44,7 @@ const promising = Object.fromEntries(
       const done = new Promise<void>((resolve, reject) => {
         call((error) => (error ? reject(error) : resolve()));
       });
-      done.catch(() => {});
+      done.catch(() => {}); // so that a rejection that nobody handles does not end the process
       return done;
     },
   ]),
@@ -51,8 +54,8 @@ const promisingProperties = Object.fromEntries(NAMES.map((name) => [name, notEnu
 /**
  * `save`, `reload`, `regenerate` and `destroy` of `req.session` return a promise where they are called without a callback:
  * express-session's own would end the process (`fn is not a function`), or tell nobody of an error. A rejection that nobody
- * looks at does no harm: the store has told it. `guard` gets each new session first, when express-session has put its own methods
- * there.
+ * handles does no harm: the store reports the error. `guard` is called first for each new session, which has express-session's
+ * own methods then.
  */
 export function promiseMethods(req: IntelligentRequest, guard: Guard): void {
   if (typeof req.session !== 'object' || req.session === null || methodsOf(req).save === promising.save) return;
@@ -62,7 +65,7 @@ export function promiseMethods(req: IntelligentRequest, guard: Guard): void {
   Object.defineProperty(req.session, WRAPPED, notEnumerable({ req, guard, methods } satisfies Wrapped));
   if (NAMES.every((name) => typeof methods[name] === 'function'))
     Object.defineProperties(req.session, promisingProperties);
-  // The application has put something else in the place of one of them.
+  // The application has put something else in the place of one of the methods, which stays.
   else
     for (const name of NAMES)
       if (typeof methods[name] === 'function')

@@ -2,12 +2,12 @@ import type { SessionData, Store } from 'express-session';
 import { applicationFault } from '../lib/errors/errors.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import type { RequestWithSession } from '../lib/session/session-subjects.js';
-import type { IntelligenceContext, Owned, TrackedSession, Untracked } from './intelligence.js';
+import type { IntelligenceContext, OwnedSessions, TrackedSession, Untracked } from './intelligence.js';
 import type { OwnedSubjects } from './subjects.js';
 import type { TrackSession } from './tracked-session.js';
 import type { Visitor } from './visitor.js';
 
-/** Where sessions are, and what is known of them. */
+/** How `sessions.of()` gets at sessions, and finds what is known of them. */
 export interface SessionSource {
   readonly store: Store;
   readonly track: TrackSession;
@@ -15,6 +15,7 @@ export interface SessionSource {
   readonly wait: (reading: Promise<unknown>) => void;
 }
 
+/** A session that was read. */
 interface Found {
   /** A request that has nothing but the session. */
   readonly req: RequestWithSession;
@@ -23,13 +24,17 @@ interface Found {
 
 const NO_SESSION: Untracked = { reason: 'no-session' };
 
-/** Whose a session is. It is read at the first call, once; what was not found is looked for again at the next one. */
+/**
+ * The visitor who has a session. It is read once, at the first call; one that was not found is looked for again at the next
+ * call.
+ */
 export class SessionVisitor implements Visitor {
   #found: Promise<Found | Untracked> | undefined;
 
   constructor(
     readonly context: IntelligenceContext,
     readonly source: SessionSource,
+    /** Undefined: a Cookie header named no session. */
     readonly sid: string | undefined,
   ) {}
 
@@ -38,7 +43,7 @@ export class SessionVisitor implements Visitor {
     return 'whose' in found ? found.whose : found;
   }
 
-  async owned(): Promise<Owned> {
+  async ownedSessions(): Promise<OwnedSessions> {
     const found = await this.#find();
     if (!('req' in found)) return { isUser: false, sessions: [] };
     const { subjects, sessionsOf } = this.context;
@@ -47,15 +52,15 @@ export class SessionVisitor implements Visitor {
     return { isUser, sessions: name !== undefined && sessionsOf ? await sessionsOf(name) : [found.req.session] };
   }
 
-  async subjects(): Promise<OwnedSubjects | undefined> {
+  async ownedSubjects(): Promise<OwnedSubjects | undefined> {
     const found = await this.#find();
     if (!('req' in found)) return undefined;
-    const own = { user: undefined, userName: undefined, anonymous: [found.whose.subject] };
     const { subjects } = this.context;
-    return subjects ? subjects.ownedBy(found.req) : own;
+    if (subjects) return subjects.ownedBy(found.req);
+    return { user: undefined, userName: undefined, anonymous: [found.whose.subject] };
   }
 
-  /** The session goes on with another subject, as after a request that forgets. */
+  /** The session goes on with another subject, as after forget() on a request. */
   async erased(): Promise<void> {
     const found = await this.#find();
     this.#found = undefined;
@@ -75,7 +80,7 @@ export class SessionVisitor implements Visitor {
     return reading;
   }
 
-  /** Never rejects: what went wrong is told, and there is no session then. */
+  /** Never rejects: what went wrong is reported, and no session is found then. */
   async #read(): Promise<Found | Untracked> {
     if (this.sid === undefined) return NO_SESSION;
     const { store, track } = this.source;
@@ -83,29 +88,29 @@ export class SessionVisitor implements Visitor {
       await this.context.subjects?.settled();
       const data = await dataOf(store, this.sid);
       if (!data) return NO_SESSION;
-      const req = { sessionID: this.sid, sessionStore: store, headers: {} };
-      const found = req as typeof req & RequestWithSession;
-      store.createSession(found as never, data);
-      const whose = track(found, true);
-      await this.#saveIfChanged(found);
-      if (!whose && this.context.subjects?.lacksSubject(found)) return { reason: 'redis' };
-      return whose ? { req: found, whose } : NO_SESSION;
+      const request = { sessionID: this.sid, sessionStore: store, headers: {} };
+      const req = request as typeof request & RequestWithSession;
+      store.createSession(req as never, data); // sets req.session
+      const whose = track(req, true);
+      await this.#saveIfChanged(req);
+      if (!whose && this.context.subjects?.lacksSubject(req)) return { reason: 'redis' };
+      return whose ? { req, whose } : NO_SESSION;
     } catch (cause) {
       const error = applicationFault(cause);
-      // The package's own store has told it.
+      // The package's own store reports it itself.
       if (!(store instanceof RedisSessionStore)) this.context.serving.emit('fault', error);
       return { ...NO_SESSION, error };
     }
   }
 
-  /** Where the session's pointer to what is known of its visitor has changed, it is saved. */
+  /** Saves the session where its hidden fields have changed, which say whose its data are. */
   async #saveIfChanged({ session }: RequestWithSession): Promise<void> {
     if (!this.context.subjects?.saving(session)) return;
-    await (this.source.store as RedisSessionStore).set(session.id, session).catch(() => {}); // The store has told it.
+    await (this.source.store as RedisSessionStore).set(session.id, session).catch(() => {}); // The store reports it.
   }
 }
 
-/** A store's get() as a promise. Where a session is a file, one that is not there is an error, as express-session knows. */
+/** A store's get() as a promise. Stores of files give ENOENT for a session that is not there, as express-session knows, too. */
 const dataOf = (store: Store, sid: string): Promise<SessionData | null | undefined> =>
   new Promise((resolve, reject) => {
     store.get(sid, (error, session) => {

@@ -9,7 +9,10 @@ import { hiddenOf, hide, UNNAMED_USER } from '../lib/session/hidden-fields.js';
 import type { RequestWithSession, SubjectHooks } from '../lib/session/session-subjects.js';
 import { userOfSession } from '../lib/session/session-user.js';
 
-/** How the user of a session is found: by a function of the session, or, with `'identify'`, by what the application passes to identify(). */
+/**
+ * How the user of a session is found: by a function of the session, or, with `'identify'`, by what the application passes to
+ * identify().
+ */
 export type UserOption = ((session: SessionData) => string | number | null | undefined) | 'identify';
 
 /** Whose data a request reads and writes. */
@@ -31,27 +34,32 @@ export interface OwnedSubjects {
 interface RequestUser {
   /** the identity (#identityOf) of the user that the session had last; undefined: it was anonymous throughout */
   user: string | undefined;
-  /** whose session it was when it came, or when it was stored last, by the identity */
+  /** the session's id, and its user's identity, when the request came or when the session was stored last */
   stored: { readonly sid: string; readonly user: string | undefined };
   /** the session that was given a new anonymous subject after a logout */
   loggedOut?: object;
 }
 
 const DAY_SECONDS = 86_400;
-/** Of how many anonymous subjects this process remembers to which user they were carried. One that is forgotten is carried again: there is nothing. */
+/**
+ * Of how many anonymous subjects this process remembers to which user they were carried. One that is forgotten is carried
+ * again, which finds nothing to carry.
+ */
 const MAX_REMEMBERED = 50_000;
 const NO_KEY =
   'identify(): Redis has not given the key for users\' names (option "itemSecret") yet, so nothing is kept of this session until it is called again';
-/** The command `carry` may wait for a busy worker: no page waits for its answer. */
+/** How long `carry` may wait for a busy worker: no page waits for its answer. */
 const CARRY_TIMEOUT_MS = 5_000;
 
 /**
- * Knows under which subject data about a visitor are kept: under an anonymous one until somebody logs in, and then under the user's. At a
- * login the anonymous subject's data are carried over to the user. After a logout the session gets a new anonymous subject, so that the
- * next visitor sees nothing of the user. While the item key is not known (lib/intelligence/item-key.ts), no user has a subject.
+ * Knows under which subject data about a visitor are kept: under an anonymous one until somebody logs in, and then under the
+ * user's. At a login the anonymous subject's data are carried over to the user. After a logout the session gets a new anonymous
+ * subject, so that the next visitor sees nothing of the user. While the item key is not known (lib/intelligence/item-key.ts),
+ * no user has a subject.
  *
- * A session's hidden field `__subject` is its anonymous subject where that is not the session's id; an empty text says that it has none, since
- * its data are the user's already, or nobody's. Fields are changed by hide() where the session is being stored anyway, else by #change().
+ * A session's hidden field `__subject` is its anonymous subject where that is not the session's id; an empty text says that it
+ * has none, since its data are the user's already, or nobody's. Fields are changed by hide() where the session is being stored
+ * anyway, else by #change().
  */
 export class Subjects implements SubjectHooks {
   readonly #requests = new WeakMap<object, RequestUser>();
@@ -61,7 +69,10 @@ export class Subjects implements SubjectHooks {
   readonly #carried = new LRUCache<string, { readonly user: string; isDone: boolean }>({ max: MAX_REMEMBERED });
   /** Is called when a session that keeps its id has become another user's, or nobody's, with the subject that it had. */
   onVisitorChanged: (sid: string, subject: string) => void = () => {};
-  /** Carries what the site itself keeps of a visitor to a user: was it done? Called twice at a login; if it fails, again at the next request. */
+  /**
+   * Carries what the site itself keeps of a visitor to a user: was it done? Called twice at a login; if it fails, again at the
+   * next request.
+   */
   alsoCarry: (from: string, user: string) => Promise<boolean> = () => Promise.resolve(true);
   readonly #nameOf: (session: SessionData) => string | undefined;
 
@@ -75,7 +86,10 @@ export class Subjects implements SubjectHooks {
     this.#nameOf = userOfSession(option === 'identify' ? undefined : option, onInvalid);
   }
 
-  /** Waits for the item key, as ItemKey.settled(). Undefined where there is nothing to wait for, as for a session in which nobody is logged in. */
+  /**
+   * Waits for the item key, as ItemKey.settled(). Undefined where there is nothing to wait for, as for a session in which
+   * nobody is logged in.
+   */
   settled(session?: SessionData): Promise<void> | undefined {
     if (this.serving.itemKey.isKnown || (session && this.#identityOf(session) === undefined)) return undefined;
     return this.serving.itemKey.settled();
@@ -93,8 +107,8 @@ export class Subjects implements SubjectHooks {
   }
 
   /**
-   * The subject of a request; undefined after a logout on this request, and of a user while the item key is not known. If somebody has just logged in, their
-   * data are carried to the user.
+   * The subject of a request; undefined after a logout on this request, and for a user while the item key is not known. If
+   * somebody has just logged in, the anonymous subject's data are carried to the user.
    */
   of(req: RequestWithSession): Subject | undefined {
     const known = this.#requests.get(req);
@@ -215,7 +229,10 @@ export class Subjects implements SubjectHooks {
     if (this.#requests.has(req) && req.session) hide(req.session, { __subject: kept ?? '' });
   }
 
-  /** Tells a session's user from others, in this process: by the id, or by what identify() has stored. Undefined: nobody is logged in. */
+  /**
+   * Tells a session's user from others, in this process: by the id, or by what identify() has stored. Undefined: nobody is
+   * logged in.
+   */
   #identityOf(session: SessionData): string | undefined {
     return this.option === 'identify' ? hiddenOf(session).__user : this.#nameOf(session);
   }
@@ -239,11 +256,15 @@ export class Subjects implements SubjectHooks {
     return itemKey.isKnown ? userSubject(id, itemKey.value) : undefined;
   }
 
+  /** Was another user than this one logged in earlier on the request? */
   #isAnothers(known: RequestUser | undefined, user: string): boolean {
     return known?.user !== undefined && known.user !== user;
   }
 
-  /** Notes the request's user. If another user was logged in before, data that were not carried yet are theirs, and are not carried to this one. */
+  /**
+   * Notes the request's user. If another user was logged in before, data that were not carried yet are theirs, and are not
+   * carried to this one.
+   */
   #noteUser(session: SessionData, known: RequestUser | undefined, user: string): void {
     if (this.#isAnothers(known, user)) hide(session, { __subject: '' });
     if (known) known.user = user;
@@ -259,8 +280,8 @@ export class Subjects implements SubjectHooks {
     const asked = this.serving.ask('carry', user, encodeId(from), options);
     const alsoCarried = Promise.all([asked, this.alsoCarry(from, user)]);
     void alsoCarried.then(async ([{ answered }, alsoDone]) => {
-      // Neither rejects. What another request has kept under the visitor meanwhile is fetched by a second call; what comes after the answer is
-      // the user's at once.
+      // Neither promise rejects. What another request has kept under `from` meanwhile is fetched by a second call; what comes
+      // after the answer is the user's at once.
       carried.isDone = answered && alsoDone && (await this.alsoCarry(from, user));
       // The next request of this session asks again.
       if (!carried.isDone) this.#carried.delete(from);

@@ -8,19 +8,19 @@ import type { IntelligentRequest } from './request-intelligence.js';
 import type { Subjects } from './subjects.js';
 import type { VisitorPolicy } from './visitor-policy.js';
 
-/** How long what is kept of a session lives until its cookie has come back, in seconds. */
+/** How long a session's data live at most until its cookie has come back, in seconds. */
 const NEW_SESSION_TTL = 600;
-/** How long it lives where neither the store nor the cookie says. */
+/** How long they live where neither the store nor the cookie says, in seconds. */
 const DEFAULT_TTL = 86_400;
 const NO_TEXT = 'option "session.genid" gives no text: no cookie is set, and nothing is known of visitors';
 
-/** Finds for a session whose what is known of it is, and for how long; undefined where the session has ended. */
+/** Finds the subject of a session's data, and how long they live; undefined where the session has ended, or has no subject. */
 export type TrackSession = (req: RequestWithSession, returning: boolean) => TrackedSession | undefined;
 
 export function trackSession(
   /** The package's own store, which knows how long a session lives; undefined where the application has another. */
   store: RedisSessionStore | undefined,
-  /** Who knows users; undefined where the application has none: what is known is the session's. */
+  /** Undefined where the application has no users: all data are the session's then. */
   subjects: Subjects | undefined,
 ): TrackSession {
   return (req, returning) => {
@@ -34,8 +34,8 @@ export function trackSession(
 }
 
 /**
- * Finds the session for which a request's intelligence is kept, and what time that session has left. A session that is not stored
- * has none: express-session would make another one for the visitor's next request.
+ * Makes a function that finds whom a request tracks. A session that is not stored tracks nobody: express-session makes another
+ * one for the visitor's next request.
  */
 export function trackedSessions(
   track: TrackSession,
@@ -43,13 +43,13 @@ export function trackedSessions(
   store: RedisSessionStore | undefined,
   fault: (error: Error) => void,
 ): (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined {
-  let isGenidTold = false;
+  let isGenidReported = false;
   return (req, { stored }) => {
     if (!req.session) return undefined;
     // express-session sends no cookie for an id that is no text.
     if (typeof req.session.id !== 'string' || req.session.id === '') {
-      if (!isGenidTold) fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', NO_TEXT));
-      isGenidTold = true;
+      if (!isGenidReported) fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', NO_TEXT));
+      isGenidReported = true;
       return undefined;
     }
     const returning = cookieCameBack(req, store?.cookieIdOf(req.session) ?? req.sessionID);
@@ -58,7 +58,7 @@ export function trackedSessions(
   };
 }
 
-/** Finds the user who is logged in on a request that is not tracked. Nothing that was found out about the visitor becomes theirs. */
+/** Finds the user who is logged in on a request that is not tracked. Unlike trackSession(), it carries no data to the user. */
 export function actingUsers(subjects: Subjects | undefined): (req: RequestWithSession) => TrackedSession | undefined {
   return (req) => {
     const user = subjects?.userOf(req);
@@ -66,7 +66,7 @@ export function actingUsers(subjects: Subjects | undefined): (req: RequestWithSe
   };
 }
 
-/** express-session has checked the signature, and a session that was made just now has an id that no cookie holds. */
+/** To find the id's text is enough: express-session has checked the signature, and no cookie holds the id of a new session. */
 function cookieCameBack(req: IntelligentRequest, sid: string): boolean {
   return req.headers.cookie?.includes(encodeURIComponent(sid)) ?? false;
 }

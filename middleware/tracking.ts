@@ -2,20 +2,22 @@ import type { IncomingMessage } from 'node:http';
 import type { ExpressRequest } from './express-request.js';
 
 /**
- * Which requests count as page views without a call of pageview(). `true`: a browser's GET requests for pages. `'route'`: the same, with
- * the pattern of the route (`/news/:id`) as the page's name. A function of the request returns true, or the page's name.
+ * Which requests count as page views without a call of pageview(). `true`: a browser's GET requests for pages. `'route'`: the
+ * same, with the pattern of the route (`/news/:id`) as the page's name. A function of the request returns true, or the page's
+ * name.
  */
 export type Track = boolean | 'route' | ((req: ExpressRequest) => boolean | string | null | undefined);
 
 /** A request, with the properties that Express adds. */
-type Tracked = IncomingMessage & { originalUrl?: string; baseUrl?: string; route?: { path?: unknown } };
+type RoutedRequest = IncomingMessage & { originalUrl?: string; baseUrl?: string; route?: { path?: unknown } };
 
+/** The end of a path that names a file, but no HTML page. */
 const ASSET = /\.(?!html?$)[a-z0-9]{1,8}$/i;
 /** The headers by which browsers and libraries say that nobody looks at the page yet. */
 const PURPOSES = ['sec-purpose', 'purpose', 'x-sec-purpose', 'x-purpose', 'x-moz'];
 
 /** The path and query that the browser asked for. */
-function targetOf(req: Tracked): string {
+function targetOf(req: RoutedRequest): string {
   return (req.originalUrl ?? req.url) || '/';
 }
 
@@ -37,33 +39,40 @@ function isFragment({ headers }: IncomingMessage): boolean {
   );
 }
 
-/** Is this request a GET of a page? The browser's Sec-Fetch headers (https://www.w3.org/TR/fetch-metadata/) count for more than the path's extension. */
-function isPage(req: Tracked): boolean {
+/**
+ * Is this request a GET of a page? The browser's Sec-Fetch headers (https://www.w3.org/TR/fetch-metadata/) count for more than
+ * the path's extension.
+ */
+function isPage(req: RoutedRequest): boolean {
   if (req.method !== 'GET' || isFragment(req)) return false;
   const { 'sec-fetch-mode': mode, 'sec-fetch-dest': destination, accept = '' } = req.headers;
   if (destination === 'document' || destination === 'iframe') return true;
   // The destination is `empty` where a service worker has passed the navigation on.
   if (mode === 'navigate') return destination === undefined || destination === 'empty';
   if (destination !== undefined && destination !== 'empty') return false;
-  // Some libraries fetch whole pages: htmx says so in a header; Turbo, Turbolinks, Swup and Inertia accept XHTML, as browsers do.
+  // Some libraries fetch whole pages: htmx says so in a header; Turbo, Turbolinks, Swup and Inertia accept XHTML, as browsers
+  // do.
   if (req.headers['hx-boosted'] === 'true' || accept.includes('application/xhtml+xml')) return true;
   if (destination === 'empty') return false;
   return !ASSET.test(targetOf(req).split(/[?#]/, 1)[0] as string);
 }
 
 /** The pattern of the request's route; undefined where the route has an array of patterns or a regular expression. */
-function routeOf({ baseUrl = '', route }: Tracked): string | undefined {
+function routeOf({ baseUrl = '', route }: RoutedRequest): string | undefined {
   return typeof route?.path === 'string' ? baseUrl + route.path : undefined;
 }
 
 /** The name of the page that pageview() counts for a request: there is always one. */
-export function askedPage(track: Track, req: Tracked): string {
+export function askedPage(track: Track, req: RoutedRequest): string {
   const answer = typeof track === 'function' ? track(req as ExpressRequest) : track === 'route' && routeOf(req);
   return (typeof answer === 'string' && answer) || targetOf(req);
 }
 
-/** The name of the page that a request counts for without a call of pageview(), or undefined. With `'route'` it may be known only at the request's end. */
-export function automaticPage(track: Track, req: Tracked, ended: boolean): string | undefined {
+/**
+ * The name of the page that a request counts for without a call of pageview(), or undefined. With `'route'` it may be known
+ * only when the response has `ended`.
+ */
+export function automaticPage(track: Track, req: RoutedRequest, ended: boolean): string | undefined {
   if (track === false || req.method === 'HEAD' || isPrefetch(req)) return undefined;
   if (track === 'route') return isPage(req) ? (routeOf(req) ?? (ended ? targetOf(req) : undefined)) : undefined;
   const answer = typeof track === 'function' ? track(req as ExpressRequest) : isPage(req);

@@ -8,15 +8,16 @@ type Next = (error?: unknown) => void;
 const ADVICE = "app.set('trust proxy', 1), or option session: { proxy: true }";
 
 /**
- * Warns once where a secure cookie is not set, since the request came over http as far as express-session can tell: each page then
- * makes a new session. Returns what is to be called in the place of `next`.
+ * Warns once where the session's cookie is secure and express-session does not set it, since to it the request came over http:
+ * each page then makes a new session. Returns a function that makes, from a request and its `next`, the `next` for
+ * express-session.
  */
 export function warnOfUntrustedProxy(proxyOption: boolean | undefined): (req: IntelligentRequest, next: Next) => Next {
   let warned = false;
   return (req, next) => {
     if (warned) return next;
     return (error) => {
-      // A declared bot is no visitor: a health check comes over http to a site behind a proxy.
+      // Bots do not count: a health check that does not come through the proxy comes over http.
       if (
         !warned &&
         req.session?.cookie.secure === true &&
@@ -39,13 +40,14 @@ function reasonOf(req: IncomingMessage): string {
   );
 }
 
-/** Decides as express-session does. */
+/** Did the request come over https? Decides as express-session does. */
 function isSecure(req: IncomingMessage, proxyOption: boolean | undefined): boolean {
   if ((req.socket as TLSSocket | null)?.encrypted) return true;
   if (proxyOption === true) return protoOf(req) === 'https';
   return proxyOption === undefined && (req as { secure?: boolean }).secure === true;
 }
 
+/** The browser's protocol, as a proxy says. */
 const protoOf = ({ headers }: IncomingMessage): string | undefined =>
   String(headers['x-forwarded-proto'] ?? '')
     .split(',', 1)[0]

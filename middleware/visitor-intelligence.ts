@@ -1,13 +1,14 @@
 import { checkText } from '../lib/options/check-arguments.js';
 import type { PageviewReport } from '../lib/intelligence/commands/pageview/index.js';
-import type { IntelligenceContext, Owned, TrackedSession, Untracked } from './intelligence.js';
+import type { IntelligenceContext, OwnedSessions, TrackedSession, Untracked } from './intelligence.js';
 import { NotifiedIntelligence } from './notified-intelligence.js';
 import type { Visitor } from './visitor.js';
 
 /**
- * What `sessions.of()` gives: the methods of `req.intelligence` for a visitor or a user outside a request. Nothing here rejects because
- * Redis or the worker is away, unless it is asked to. Where there is no session, whatever is asked is degraded, `no-session`. Nobody is
- * asked for consent. Each call costs what it costs on a request; of a session the first one also reads it, a GET.
+ * What `sessions.of()` gives: the methods of `req.intelligence` for a visitor or a user outside a request. Nothing here rejects
+ * because Redis or the worker is away, but for `onUnanswered: 'reject'`. Where there is no session, each answer is degraded
+ * (`no-session`). The option `consent` is not asked. Each call costs what it costs on a request; the first one for a session
+ * also reads it, by a GET.
  */
 export class VisitorIntelligence extends NotifiedIntelligence {
   readonly #visitor: Visitor;
@@ -21,8 +22,9 @@ export class VisitorIntelligence extends NotifiedIntelligence {
   }
 
   /**
-   * Counts a view of this page, whatever `track` says, and gives a report of the visitor: a path, a URL or any other name, as of the
-   * pages that are asked about. Each call counts. Undefined: no answer came within the option `timeout` (100 ms), or there is no session.
+   * Counts a view of this page, whatever `track` says, and gives a report of the visitor. The page is a path, a URL or any
+   * other name, by the rules that hold for the pages of questions. Each call counts. Undefined: no answer came within the
+   * option `timeout` (100 ms), or there is no session.
    */
   async pageview(page: string): Promise<PageviewReport | undefined> {
     checkText('pageview', page, 'a page, a text that is not empty');
@@ -30,13 +32,13 @@ export class VisitorIntelligence extends NotifiedIntelligence {
   }
 
   /**
-   * Erases all that is known of this visitor or user: live data, and what is on its way. What stays is a mark without data, as of
-   * `forget()` on a request. Sessions go on, see docs/users.md. True: erased; false: Redis did not do it, or there is no session. SET, HKEYS
-   * and UNLINK, in one round trip, and an UNLINK where commands of your own keep something; of a user the store is asked for their sessions
-   * first; of an anonymous visitor with the option `user`, its session is saved, too.
+   * Erases all that is known of this visitor or user: what is in Redis, and messages on their way. What stays is a mark without
+   * data, as of `forget()` on a request. Sessions go on, see docs/users.md. True: erased; false: Redis did not do it, or there
+   * is no session. SET, HKEYS and UNLINK, in one round trip, and an UNLINK where commands of your own keep something; of a user
+   * the store is asked for their sessions first; of an anonymous visitor with the option `user`, its session is saved, too.
    */
   async forget(): Promise<boolean> {
-    const subjects = await this.#visitor.subjects();
+    const subjects = await this.#visitor.ownedSubjects();
     const isErased = subjects !== undefined && (await this.erase(subjects));
     if (isErased) await this.#visitor.erased();
     else this.degraded = true;
@@ -51,11 +53,11 @@ export class VisitorIntelligence extends NotifiedIntelligence {
     return this.#groups;
   }
 
-  protected override marks(): TrackedSession | Untracked | Promise<TrackedSession | Untracked> {
+  protected override whoseMarks(): TrackedSession | Untracked | Promise<TrackedSession | Untracked> {
     return this.whose();
   }
 
-  protected override owned(): Promise<Owned> {
-    return this.#visitor.owned();
+  protected override ownedSessions(): Promise<OwnedSessions> {
+    return this.#visitor.ownedSessions();
   }
 }

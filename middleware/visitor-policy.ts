@@ -11,18 +11,26 @@ export type Bots = false | ((req: ExpressRequest) => boolean);
 export interface VisitorPolicy {
   /** Are messages about the request sent, and data about its visitor kept? */
   readonly tracked: boolean;
-  /** Why the request is not tracked. A bot is no person; a visitor without consent is one, whose own actions may still have to be kept. */
+  /**
+   * Why the request is not tracked. A bot is no person; a visitor without consent is one, whose own actions may still have to
+   * be kept.
+   */
   readonly why: 'bot' | 'no-consent' | undefined;
   /** Is a new session stored, and its cookie set, even if it is empty (express-session's saveUninitialized)? */
   readonly stored: boolean;
 }
 
-/** By user agent: is it a bot's? The answers are cached, since visitors share few user agents, and isbot() tests a long regular expression. */
+/**
+ * By user agent: is it a bot's? The answers are cached, since visitors share few user agents, and isbot() tests a long
+ * expression.
+ */
 const isBotByAgent = new LRUCache<string, boolean>({ max: 500 });
 /** A longer user agent is not cached, so that clients can't fill the memory: 500 of them take 256 kB. */
 const MAX_CACHED_LENGTH = 512;
 
-/** Does the request come from a bot that says so in its user agent? A request without a user agent does not count as a bot's. */
+/**
+ * Does the request come from a bot that says so in its user agent? A request without a user agent does not count as a bot's.
+ */
 export function declaredBots({ headers: { 'user-agent': agent } }: IncomingMessage): boolean {
   if (agent === undefined) return false;
   let bot = isBotByAgent.get(agent);

@@ -8,19 +8,20 @@ import { User, type Visitor } from './visitor.js';
 import { VisitorIntelligence } from './visitor-intelligence.js';
 
 /**
- * Of whom `sessions.of()` is asked: of a session by its id, or by the text of a Cookie header, whose signature is checked (undefined: no
- * cookie came); or of a user, by the id that the option `user` gives or identify() was given.
+ * Whom `sessions.of()` is about: the visitor of a session, by its id or by the text of a Cookie header, whose signature is
+ * checked (undefined: no cookie came); or a user, by the id that the option `user` gives or identify() was given.
  */
 export type Who =
   { readonly sid: string } | { readonly cookie: string | undefined } | { readonly user: string | number | bigint };
 
-/** Gives what `sessions.of()` is. */
+/** Makes the function `sessions.of()`. */
 export function visitorFinder(
   context: IntelligenceContext,
   source: SessionSource,
   sessionOptions: SessionOptions,
 ): (who: Who, options?: { groups?: readonly string[] | undefined }) => VisitorIntelligence {
   const sessionIdOf = sessionIdReader(sessionOptions);
+  // By the property of `Who` that is given.
   const finders: Readonly<Record<string, (given: unknown) => Visitor>> = {
     sid(sid) {
       checkText('of', sid, '"sid" to be a session\'s id');
