@@ -12,6 +12,8 @@ const RETRY_SPREAD_MS = 4_000;
 export class EventStream {
   /** The event that is sent next; a later one replaces it until then. Undefined: nothing waits. */
   unsent: string | undefined;
+  /** How many heartbeats there had been when the oldest bytes that may still be in this process were written. */
+  unsentSinceBeat = 0;
 
   constructor(readonly res: ServerResponse) {}
 }
@@ -38,6 +40,7 @@ export class EventStreams<Stream extends EventStream> {
   /** Streams that have something to send. */
   #waiting = new Set<Stream>();
   #isFlushing = false;
+  #beats = 0;
   #heartbeat: NodeJS.Timeout | undefined;
 
   constructor(
@@ -122,6 +125,7 @@ export class EventStreams<Stream extends EventStream> {
       this.#cut(stream, 'slow');
       return false;
     }
+    if (unsentBytes(res) === 0) stream.unsentSinceBeat = this.#beats;
     res.write(text);
     // A middleware that compresses in spite of `no-transform` has to be told that there is no more to come.
     (res as { flush?: () => void }).flush?.();
@@ -130,13 +134,15 @@ export class EventStreams<Stream extends EventStream> {
 
   #beat(): void {
     this.hooks.beat();
+    const beat = ++this.#beats;
     const streams = this.#open.values();
     const beatSome = () => {
       for (let writes = 0; writes < WRITES_A_TURN; writes++) {
         const { done, value: stream } = streams.next();
         if (done) return;
-        // What was written a heartbeat ago is still here: nobody reads on the other side.
-        if (unsentBytes(stream.res) > 0) this.#cut(stream, 'slow');
+        // TLS holds what was written until the next turn of the event loop, so bytes that have come since the last heartbeat say nothing.
+        // Where older ones are still here, nobody reads on the other side.
+        if (unsentBytes(stream.res) > 0 && stream.unsentSinceBeat < beat - 1) this.#cut(stream, 'slow');
         else this.#write(stream, ':\n\n');
       }
       setImmediate(beatSome);

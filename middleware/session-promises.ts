@@ -58,7 +58,7 @@ const promisingProperties = Object.fromEntries(NAMES.map((name) => [name, notEnu
  * own methods then.
  */
 export function promiseMethods(req: IntelligentRequest, guard: Guard): void {
-  if (typeof req.session !== 'object' || req.session === null || methodsOf(req).save === promising.save) return;
+  if (typeof req.session !== 'object' || req.session === null || Object.hasOwn(req.session, WRAPPED)) return;
   guard(req);
   const { save, reload, regenerate, destroy } = methodsOf(req);
   const methods = { save, reload, regenerate, destroy };

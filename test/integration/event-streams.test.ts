@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer as createHttpsServer, get } from 'node:https';
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
 import { expect } from 'chai';
 import { type Cut, EventStream, EventStreams } from '../../middleware/event-streams.js';
+import { makeCertificate } from '../support/certificate.js';
 import { OpenedStream } from '../support/event-source.js';
 import { Site } from '../support/site.js';
 import { until } from '../support/until.js';
@@ -173,6 +175,35 @@ describe('event streams', () => {
     made.send(only(made), 'unread', 'x'.repeat(20_000_000));
     await until('it was cut', () => cuts.length > 0);
     expect(cuts).to.deep.equal(['slow']);
+  });
+
+  it('do not end a browser that reads, over TLS, where a heartbeat follows on something written', async () => {
+    const certificate = makeCertificate();
+    opened.push(() => certificate.remove());
+    const { tls } = certificate;
+    const made = streams(50);
+    const server = createHttpsServer(tls, (_req, res) => void made.open(new EventStream(res))).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    opened.push(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const request = get({ host: '127.0.0.1', port, ca: certificate.ca, agent: false });
+    opened.push(() => request.destroy());
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    let comments = 0;
+    response.setEncoding('utf8').on('data', (text: string) => (comments += text.split(':\n\n').length - 1));
+    const { res } = only(made);
+    for (let i = 0; i < 5; i++) {
+      made.send(only(made), 'unread', { count: i });
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      const written = res.writableLength;
+      expect(written, 'TLS holds it for now').to.be.above(0);
+      const before = beats;
+      const blockedUntil = performance.now() + 60;
+      while (performance.now() < blockedUntil);
+      await until('a heartbeat came', () => beats > before);
+      expect(cuts).to.deep.equal([]);
+    }
+    await until('it has them', () => comments >= 3);
   });
 
   it('flush a middleware that compresses although it is told not to', async () => {

@@ -87,6 +87,40 @@ describe('save(), reload(), regenerate() and destroy() of req.session', () => {
     for (const page of ['/login', '/logout', '/login']) expect(await visitor.json(page)).to.deep.equal({});
   });
 
+  for (const name of ['save', 'reload'] as const)
+    it(`go on where the application has wrapped ${name}(), or put something else in its place`, async () => {
+      const app = appOf();
+      app.use((req, _res, next) => {
+        if (req.path === '/other') Object.assign(req.session, { [name]: 'not a method' });
+        else {
+          const theirs = req.session[name].bind(req.session) as (...args: unknown[]) => never;
+          req.session[name] = (...args: unknown[]) => theirs(...args);
+        }
+        next();
+      });
+      app.get('/wrapped', async (req, res) => {
+        req.session.step = (req.session.step ?? 0) + 1;
+        await req.session.save();
+        await req.session.reload();
+        res.json({ step: req.session.step });
+      });
+      app.get('/regenerated', async (req, res) => {
+        await req.session.regenerate();
+        req.session.step = 7;
+        res.json({});
+      });
+      app.get('/other', async (req, res) => {
+        await (name === 'save' ? req.session.reload() : req.session.save());
+        await req.session.destroy();
+        res.json({});
+      });
+      const visitor = await visitorOf(app);
+      for (const step of [1, 2]) expect(await visitor.json('/wrapped')).to.deep.equal({ step });
+      expect(await visitor.json('/regenerated')).to.deep.equal({});
+      expect(await visitor.json('/wrapped')).to.deep.equal({ step: 8 });
+      expect((await visitor.fetch('/other')).status).to.equal(200);
+    });
+
   it('callbacks are called as before, once, and what they return is the session', async () => {
     const app = appOf();
     app.get('/', (req, res, next) => {

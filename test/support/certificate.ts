@@ -8,6 +8,8 @@ export interface Certificate {
   /** the file's path, for NODE_EXTRA_CA_CERTS */
   readonly file: string;
   readonly ca: Buffer;
+  /** what a server of Node takes */
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer };
   /** what the configuration of a Redis or a Sentinel has for it, beside `tls-port` */
   readonly directives: readonly (readonly [name: string, value: string])[];
   remove(): void;
@@ -23,6 +25,7 @@ export function makeCertificate(): Certificate {
   return {
     file,
     ca: readFileSync(file),
+    tls: { cert: readFileSync(file), key: readFileSync(key) },
     directives: [
       ['tls-cert-file', file],
       ['tls-key-file', key],
