@@ -1,4 +1,4 @@
--- Gives what is stored of a namespace's item key, and adds what is not there yet.
+-- Gives the hash of a namespace's item key, and adds to it what is not there yet.
 -- KEYS  the hash (item-key.ts)
 -- ARGV  the version; the fingerprint of the secret that makes the key where there is none yet, '' where none is to be made; then the fingerprints
 --       of other secrets and the key, encrypted by them, by turns
@@ -8,7 +8,7 @@ if not version and ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'version', ARG
 -- A hash of another version is left as it is.
 if version == ARGV[1] or (not version and ARGV[2] ~= '') then
   for i = 3, #ARGV, 2 do
-    -- HSETNX would be a right more
+    -- HSETNX would take one more right of the ACL user
     if not redis.call('HGET', KEYS[1], ARGV[i]) then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
   end
 end
