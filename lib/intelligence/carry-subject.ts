@@ -52,9 +52,9 @@ export class SubjectCarrier {
 
   async #carryBuiltIn(from: string, user: string, ttlSeconds: number): Promise<boolean> {
     const { items, bloom, messageAgeMs } = this.context;
-    const key = (name: string) => intelligenceKey(this.namespace, from, name);
+    const fromKey = (name: string) => intelligenceKey(this.namespace, from, name);
     const { client } = this.target;
-    const setAside = await this.#setAside.runBuffers(client, [...SET_ASIDE.map(key), user, messageAgeMs, ASIDE_MS]);
+    const setAside = await this.#setAside.runBuffers(client, [...SET_ASIDE.map(fromKey), user, messageAgeMs, ASIDE_MS]);
     if (!setAside) return false;
     const [activity, pages, ...lists] = setAside.map((value) => value ?? EMPTY);
     const [visited, notified] = lists.map((list) => storedItemsIn(list.toString()));
@@ -71,10 +71,10 @@ export class SubjectCarrier {
       asideMs: ASIDE_MS,
     };
     const keys = this.#userKeyNames.map((name) => intelligenceKey(this.namespace, user, name));
-    if (this.target.sharesCalls) keys.push(key('carried'));
+    if (this.target.sharesCalls) keys.push(fromKey('carried'));
     const argv = [JSON.stringify(message), activity ?? EMPTY, hyperLogLog];
     const added = await this.#takeOver.runBuffers(client, [...keys, ...argv], keys.length);
-    if (!this.target.sharesCalls) await client.unlink(key('carried'));
+    if (!this.target.sharesCalls) await client.unlink(fromKey('carried'));
     if (!pageTexts || !ids) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', NO_SECRET);
     return Number(added) === 1;
   }

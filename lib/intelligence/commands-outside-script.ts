@@ -67,8 +67,8 @@ export class CommandsOutsideScript<T extends Task> {
       task.answer(answerOf(reply));
       this.onOutcome(task, 'done');
     } catch (error) {
-      const isOfMessage = (error as IntelligentSessionError).code === 'ERR_INTELLIGENT_SESSION_MESSAGE';
-      task.refuse(isOfMessage ? (error as Error).message : FAILED_COMMAND);
+      const isMessageFault = (error as IntelligentSessionError).code === 'ERR_INTELLIGENT_SESSION_MESSAGE';
+      task.refuse(isMessageFault ? (error as Error).message : FAILED_COMMAND);
       this.onOutcome(task, 'failed', error);
     }
   }

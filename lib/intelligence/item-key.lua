@@ -1,7 +1,7 @@
 -- Gives the hash of a namespace's item key, and adds to it what is not there yet.
 -- KEYS  the hash (item-key.ts)
--- ARGV  the version; the fingerprint of the secret that makes the key where there is none yet, '' where none is to be made; then the fingerprints
---       of other secrets and the key, encrypted by them, by turns
+-- ARGV  the version; the fingerprint of the secret that makes the key where there is none yet, '' where none is to be made; then by
+--       turns the fingerprint of another secret, and the key encrypted by it
 -- Reply the hash, name and value by turns
 local version = redis.call('HGET', KEYS[1], 'version')
 if not version and ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'version', ARGV[1], 'root', ARGV[2]) end

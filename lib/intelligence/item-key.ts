@@ -87,7 +87,7 @@ export class ItemKey {
   /**
    * Reads the key, unless it is known, by one script call, and a second one where it is to be stored for further secrets. Where
    * Redis has none, the key is made; for a process that only publishes (`makes: false`) it then stays unknown. Rejects with a
-   * coded error where none of the secrets opens it, and with that of ioredis where Redis does not answer.
+   * coded error where none of the secrets opens it, and with the error of ioredis where Redis does not answer.
    */
   load({ makes = true } = {}): Promise<void> {
     if (this.isKnown) return Promise.resolve();
@@ -199,10 +199,12 @@ export class ItemKey {
     return undefined;
   }
 
+  /** Runs item-key.lua. Where Redis has no hash, it is made with this fingerprint of the root, unless that is ''. */
   async #run(rootIfNone: string, fields: readonly string[] = []): Promise<ReadonlyMap<string, string>> {
     const reply = await script
       .run(this.#connection.client, [this.#hashKey, VERSION, rootIfNone, ...fields])
       .catch((error) => {
+        // what is no hash is taken for a later version's
         throw String(error).includes('WRONGTYPE') ? this.#newerVersion() : error;
       });
     const stored = new Map<string, string>();

@@ -10,6 +10,7 @@ export interface CommandRequest<Own extends string = string> {
   /** unique to the request */
   readonly id: string;
   readonly payload: string;
+  /** How long what is kept of the subject lives from now on. */
   readonly ttlSeconds: number;
   /** The keys of what is kept of the subject, and by their names those that the command declares. */
   readonly keys: IntelligenceKeys & { readonly [Name in Own]: string };

@@ -38,7 +38,7 @@ export class OwnKeyCarrier {
     this.#clearAside = ownKeyScript('clear-aside');
   }
 
-  /** One script call; in a Cluster one that finds nothing, and three before it for each time that keys were found. */
+  /** One script call; in a Cluster three for each time that keys are found, and one more that finds none. */
   async carry(from: string, user: string, ttlSeconds: number): Promise<CarriedKeys> {
     const { messageAgeMs } = this.context;
     const message = { user, ttl: ttlSeconds * 1000, messageAgeMs };

@@ -13,5 +13,5 @@ export const ownKeyScript = <Reply>(...files: readonly string[]): Script<Reply> 
       ...files.map((file) => loadScript(`lib/intelligence/own-keys/${file}.lua`)),
     ].join('\n'),
     1,
-    true,
+    true, // its text is sent first (run-script.ts)
   );

@@ -39,6 +39,7 @@ export interface ScriptExecutorOptions {
   readonly commands: ReadonlyMap<string, ResolvedCommand>;
   /** the time limit of each of the application's own commands */
   readonly commandTimeoutMs: number;
+  /** in messages */
   readonly maxQueue: number;
   readonly maxQueueBytes: number;
 }
@@ -167,8 +168,8 @@ export class ScriptExecutor<T extends Task> {
   }
 
   /**
-   * The tasks of the next call, all for one server; they end at an application's own command, which is run after them. A carry whose turn it is
-   * begins at once, and what its user has behind it waits for its end.
+   * Takes the tasks of the next call, all for one server. They end at an application's own command, `own`, which is run after
+   * them. A carry whose turn it is begins at once, and what its user has behind it waits for its end.
    */
   #nextCall(): { tasks: T[]; own: T | undefined; lane: Lane<T> | undefined } {
     const tasks: T[] = [];
@@ -236,7 +237,7 @@ export class ScriptExecutor<T extends Task> {
     lane.callsInFlight++;
     const unfinished = await this.#observed(tasks, () => this.#calls.run(tasks));
     lane.callsInFlight--;
-    // a session of which something was not sent stays under way: its slot may have moved to another server meanwhile
+    // a session with tasks to send later stays under way: its slot may have moved to a server that takes calls
     const kept = new Set(unfinished.toSendLater.map(({ sid }) => sid));
     for (const { sid } of tasks) if (!kept.has(sid)) this.#sessionsInFlight.delete(sid);
     this.#ended(unfinished, lane);

@@ -7,8 +7,8 @@ import { descriptors, keysOf } from './commands.js';
 import type { Task } from './task.js';
 
 /**
- * A long list is looked up piece by piece, so that others come between. A piece has MAX_PIECE items at first; the script looks up as many of them
- * as its budget of time allows, and the next piece has twice as many as it managed, MIN_PIECE at least.
+ * A long list is looked up piece by piece, so that other messages come between. A piece has MAX_PIECE items at first; the
+ * script looks up as many of them as its costs allow (lists.lua), and the next piece has twice that number, MIN_PIECE at least.
  */
 export const MAX_PIECE = 256;
 export const MIN_PIECE = 16;

@@ -96,6 +96,7 @@ export class SharedShape {
   async #storedShape(shape: Shape): Promise<Shape> {
     const fields = OPTIONS.flatMap((name) => [name, String(shape[name])]);
     const reply = await script.run(this.client, [this.#key, VERSION, ...fields]).catch((error) => {
+      // what is no hash is taken for a later version's
       throw String(error).includes('WRONGTYPE') ? this.#newerVersion() : error;
     });
     const stored = new Map<string, string>();

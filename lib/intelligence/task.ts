@@ -32,6 +32,7 @@ export abstract class Task {
 
   constructor(
     readonly command: string,
+    /** a session's id, or another subject */
     readonly sid: string,
     /** unique to the request */
     readonly id: string,
