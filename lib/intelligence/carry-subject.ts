@@ -8,9 +8,9 @@ import { storedItemsIn } from './command/stored-item.js';
 import type { CarryCommand, CommandContext } from './command/descriptor.js';
 import { keysOf, luaFiles } from './commands.js';
 import { type CarriedKeys, OwnKeyCarrier } from './own-key-carrier.js';
-import { ownScript } from './script.js';
+import { standaloneScript } from './script.js';
 
-/** The keys of set-aside.lua, in its order. */
+/** The keys that commands/carry/set-aside.lua takes, in its order. */
 const SET_ASIDE = [
   ...['carried', 'gone', 'activity', 'pages'],
   ...['visited', 'visited-items', 'notified', 'notified-items'],
@@ -18,14 +18,14 @@ const SET_ASIDE = [
 const EMPTY = Buffer.alloc(0);
 
 /**
- * Carries what is kept of one subject to another: a script at the one sets it aside, a script at the other adds it, and what was set
- * aside is removed, in the second script where both are on one server. Whoever begins again after a crash goes on where the first one
- * ended, and nothing is added twice.
+ * Carries what is kept of an anonymous visitor to the user as whom they log in. A script on the visitor's keys sets it aside,
+ * one on the user's keys adds it, and what was set aside is removed, by the second script where both are on one server. Whoever
+ * begins again after a crash goes on where the first one ended, and nothing is added twice.
  */
 export class SubjectCarrier {
   readonly #setAside: Script<(Buffer | null)[] | null>;
   readonly #takeOver: Script<number>;
-  readonly #names: readonly string[];
+  readonly #userKeyNames: readonly string[];
   readonly #ownKeys: OwnKeyCarrier;
 
   constructor(
@@ -34,55 +34,54 @@ export class SubjectCarrier {
     readonly namespace: string,
     command: CarryCommand,
   ) {
-    const [setAside = '', ...takeOver] = luaFiles(command);
-    this.#names = keysOf(command);
+    const [setAsideFile = '', ...takeOverFiles] = luaFiles(command);
+    this.#userKeyNames = keysOf(command);
     this.#ownKeys = new OwnKeyCarrier(target, context, namespace);
-    this.#setAside = new Script(loadScript(setAside), SET_ASIDE.length);
-    this.#takeOver = ownScript(context, this.#names, takeOver);
+    this.#setAside = new Script(loadScript(setAsideFile), SET_ASIDE.length);
+    this.#takeOver = standaloneScript(context, this.#userKeyNames, takeOverFiles);
   }
 
-  /** Carries from `from` to `user`: was there something? What the application's commands keep goes at the same time. */
+  /** Carries what the built-in commands keep, and at the same time what the application's commands keep. */
   async carry(from: string, user: string, ttlSeconds: number): Promise<Carried> {
     if (!isSendable(from)) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'no subject');
-    const both = [this.#carryCounts(from, user, ttlSeconds), this.#ownKeys.carry(from, user, ttlSeconds)] as const;
-    await Promise.allSettled(both); // what is tried again is not under way any longer
-    const [wasCounted, { count, fault }] = await Promise.all(both);
-    return { wasAny: wasCounted || count > 0, fault };
+    const carries = [this.#carryBuiltIn(from, user, ttlSeconds), this.#ownKeys.carry(from, user, ttlSeconds)] as const;
+    await Promise.allSettled(carries); // if one fails, both are tried again: none is under way then
+    const [wasAdded, { count, fault }] = await Promise.all(carries);
+    return { wasCarried: wasAdded || count > 0, fault };
   }
 
-  /** What the built-in commands keep. */
-  async #carryCounts(from: string, user: string, ttlSeconds: number): Promise<boolean> {
+  async #carryBuiltIn(from: string, user: string, ttlSeconds: number): Promise<boolean> {
     const { items, bloom, messageAgeMs } = this.context;
-    const key = (name: string) => intelligenceKey(this.namespace, from, name);
+    const fromKey = (name: string) => intelligenceKey(this.namespace, from, name);
     const { client } = this.target;
-    const aside = await this.#setAside.runBuffers(client, [...SET_ASIDE.map(key), user, messageAgeMs, ASIDE_MS]);
-    if (!aside) return false;
-    const [activity, pages, ...lists] = aside.map((value) => value ?? EMPTY);
+    const setAside = await this.#setAside.runBuffers(client, [...SET_ASIDE.map(fromKey), user, messageAgeMs, ASIDE_MS]);
+    if (!setAside) return false;
+    const [activity, pages, ...lists] = setAside.map((value) => value ?? EMPTY);
     const [visited, notified] = lists.map((list) => storedItemsIn(list.toString()));
     const [pageTexts, ids] = [visited, notified].map((list = []) => items.moved(list, from, user));
+    // A HyperLogLog of keyed items can't be merged, since the user's are keyed otherwise: it is made of the moved texts.
     const isKeyed = visited?.[0]?.startsWith('#') ?? false;
-    const merged = isKeyed ? EMPTY : (pages ?? EMPTY);
+    const hyperLogLog = isKeyed ? EMPTY : (pages ?? EMPTY);
     const message = {
       ttl: ttlSeconds * 1000,
       pages: (pageTexts ?? []).map((item) => bloom.scriptItem(item)),
       notifications: (ids ?? []).map((item) => bloom.scriptItem(item)),
-      texts: merged.length === 0 ? (pageTexts ?? []) : [],
+      texts: hyperLogLog.length === 0 ? (pageTexts ?? []) : [],
       from,
       asideMs: ASIDE_MS,
     };
-    const keys = this.#names.map((name) => intelligenceKey(this.namespace, user, name));
-    if (this.target.sharesCalls) keys.push(key('carried'));
-    const argv = [JSON.stringify(message), activity ?? EMPTY, merged];
+    const keys = this.#userKeyNames.map((name) => intelligenceKey(this.namespace, user, name));
+    if (this.target.sharesCalls) keys.push(fromKey('carried'));
+    const argv = [JSON.stringify(message), activity ?? EMPTY, hyperLogLog];
     const added = await this.#takeOver.runBuffers(client, [...keys, ...argv], keys.length);
-    if (!this.target.sharesCalls) await client.unlink(key('carried'));
+    if (!this.target.sharesCalls) await client.unlink(fromKey('carried'));
     if (!pageTexts || !ids) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', NO_SECRET);
     return Number(added) === 1;
   }
 }
 
 interface Carried extends Pick<CarriedKeys, 'fault'> {
-  /** Was there something? */
-  readonly wasAny: boolean;
+  readonly wasCarried: boolean;
 }
 
 const NO_SECRET =

@@ -10,17 +10,15 @@ import { descriptors, keysOf, luaFiles } from './commands.js';
 import { tasksToSendAgain } from './retry-after-fault.js';
 import type { OnOutcome, Task } from './task.js';
 
-/** Does it take over another subject's data? */
+/** Does the task take over another subject's data? */
 export const isCarry = ({ builtIn }: Pick<Task, 'builtIn'>): boolean => builtIn !== undefined && 'from' in builtIn;
 
-/** Does it only read its keys, with a script of its own? */
+/** Does the task only read its keys, by a script of its own? */
 export const isKeyRead = ({ builtIn }: Task): boolean => builtIn !== undefined && 'read' in builtIn;
 
-/** Carries out the built-in commands that have no part in the script of the others (script.ts), each task by calls of its own. */
+/** Carries out the built-in commands that have no part in the common script (script.ts), each task by calls of its own. */
 export class CommandsOutsideScript<T extends Task> {
-  /** the scripts of the commands that only read their keys */
-  readonly #reads = new Map<ReadCommand, Script<(Buffer | null)[]>>();
-  /** what carries out the commands that take over another subject's data */
+  readonly #readScripts = new Map<ReadCommand, Script<(Buffer | null)[]>>();
   readonly #carriers = new Map<CarryCommand, SubjectCarrier>();
 
   constructor(
@@ -30,7 +28,7 @@ export class CommandsOutsideScript<T extends Task> {
     readonly onOutcome: OnOutcome<T>,
   ) {
     for (const command of descriptors) {
-      if ('read' in command) this.#reads.set(command, new Script(luaFiles(command).map(loadScript).join('\n')));
+      if ('read' in command) this.#readScripts.set(command, new Script(luaFiles(command).map(loadScript).join('\n')));
       if ('from' in command) this.#carriers.set(command, new SubjectCarrier(target, context, namespace, command));
     }
   }
@@ -41,35 +39,36 @@ export class CommandsOutsideScript<T extends Task> {
     const carrier = this.#carriers.get(command) as SubjectCarrier;
     try {
       const from = command.from(task.sid, decodeId(task.payload));
-      const { wasAny, fault } = await carrier.carry(from, task.sid, task.ttlSeconds);
-      task.answer(wasAny ? '1' : '0');
+      const { wasCarried, fault } = await carrier.carry(from, task.sid, task.ttlSeconds);
+      task.answer(wasCarried ? '1' : '0');
       this.onOutcome(task, 'done', fault);
       return [];
     } catch (error) {
       const failed = (_task: T, fault: unknown) => this.onOutcome(task, 'failed', fault);
+      // An error of this package's own tells what is wrong with the task: another attempt would end in the same way.
       const isCoded = error instanceof IntelligentSessionError;
-      const unsent = isCoded ? [] : tasksToSendAgain([task], error, failed);
+      const toSendLater = isCoded ? [] : tasksToSendAgain([task], error, failed);
       if (isCoded) failed(task, error);
-      if (unsent.length === 0) task.refuse(FAILED_COMMAND);
-      return unsent;
+      if (toSendLater.length === 0) task.refuse(FAILED_COMMAND);
+      return toSendLater;
     }
   }
 
-  /** Reads its keys. Such a command may go beside the call of the others: it answers what was there before them. */
+  /** Carries out a command that only reads its keys, beside the call of the other tasks: it need not see what they write. */
   async read(task: T): Promise<void> {
     const command = task.builtIn as ReadCommand;
     try {
       const answerOf = command.read(task.payload, this.context);
       const keys = keysOf(command).map((name) => intelligenceKey(this.namespace, task.subject, name));
-      const script = this.#reads.get(command) as Script<(Buffer | null)[]>;
+      const script = this.#readScripts.get(command) as Script<(Buffer | null)[]>;
       const reply = await script.runBuffers(this.target.client, keys).catch((error) => {
         throw redisFault(error);
       });
       task.answer(answerOf(reply));
       this.onOutcome(task, 'done');
     } catch (error) {
-      const coded = (error as IntelligentSessionError).code === 'ERR_INTELLIGENT_SESSION_MESSAGE';
-      task.refuse(coded ? (error as Error).message : FAILED_COMMAND);
+      const isMessageFault = (error as IntelligentSessionError).code === 'ERR_INTELLIGENT_SESSION_MESSAGE';
+      task.refuse(isMessageFault ? (error as Error).message : FAILED_COMMAND);
       this.onOutcome(task, 'failed', error);
     }
   }

@@ -21,12 +21,14 @@ const folders = {
 } as const;
 
 type BuiltIn = (typeof folders)[keyof typeof folders];
-/** What the site keeps of a subject beside the commands' keys: which notifications were read, and a user's own ones (lib/notifications). */
+/** What the site itself keeps of a subject, as the commands keep theirs: which notifications were read (lib/notifications). */
 const KEPT_BY_SITE = ['seen'] as const;
+/** What the site keeps with an expiry of its own: a user's own notifications. */
 export const TEMPORARY_BY_SITE: readonly string[] = ['inbox'];
-/** The last part of a key of what is kept of a session. */
+/** The last part of the name of a key that lives as long as the session. */
 export type KeptKey = BuiltIn['makes'][number] | (typeof KEPT_BY_SITE)[number];
 
+/** Makes `A & B` of `A | B`. */
 type Intersection<Union> = (Union extends unknown ? (one: Union) => void : never) extends (all: infer All) => void
   ? All
   : never;
@@ -34,7 +36,7 @@ type Intersection<Union> = (Union extends unknown ? (one: Union) => void : never
 export type CommandMethods = Intersection<BuiltIn['methods']>;
 
 export const descriptors: readonly CommandDescriptor[] = Object.values(folders);
-/** They live as long as the session, and a page view renews them. */
+/** The keys that live as long as the session: a page view renews them. */
 export const keptKeys: readonly KeptKey[] = [
   ...Object.values(folders).flatMap(({ makes }) => makes as readonly KeptKey[]),
   ...KEPT_BY_SITE,
@@ -48,10 +50,10 @@ export const temporaryKeys: readonly string[] = [
 /** The built-in commands by their names on the wire. */
 export const builtIn: ReadonlyMap<string, CommandDescriptor> = new Map(descriptors.map((one) => [one.name, one]));
 
-/** Does a command only read? Where nobody waits for its answer, nothing is lost without it. */
+/** Does a command only read? Where nobody waits for its answer, it need not be carried out. */
 export const isRead = (command: string): boolean => builtIn.get(command)?.effect === 'reads';
 
-/** All keys that a command may be given, those first that it always is. */
+/** All keys that a command may be given; those that it is always given come first. */
 export const keysOf = ({ keys, mayTakeAll }: CommandDescriptor): readonly string[] =>
   mayTakeAll ? [...new Set([...keys, ...keptKeys, 'own', 'gone'])] : keys;
 

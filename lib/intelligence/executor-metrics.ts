@@ -10,7 +10,7 @@ export class ExecutorMetrics {
   readonly queueing;
   readonly refusedItems;
 
-  /** `waiting` returns how many messages wait now. */
+  /** `waiting` gives how many messages wait whenever the metrics are read. */
   constructor(metrics: Metrics, waiting: () => number) {
     this.messages = new CommandCounter(
       'intelligent_session_worker_messages_total',

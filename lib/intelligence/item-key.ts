@@ -10,11 +10,11 @@ import { Script } from '../redis/run-script.js';
 const VERSION = '1';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-/** How often a process looks whether the hash is there: a database that was emptied has it again so soon. */
+/** How often a process stores the hash again where it is missing, as in a database that was emptied. */
 const RENEW_MS = 10_000;
 const script = new Script<string[]>(loadScript('lib/intelligence/item-key.lua'));
 
-/** Where the hash is read. Without `state` the connection is never taken for away; ready() rejects when it is given up. */
+/** Where the hash is read. Without `state` Redis is never taken for away; ready() rejects when Redis is. */
 interface Connection {
   readonly client: RedisClient;
   readonly state?: Availability['state'];
@@ -22,30 +22,33 @@ interface Connection {
 }
 
 export interface ItemKeyHooks {
-  /** A load() has ended: the key is known, there is none yet, or it could not be read. Is called before whoever waits for it goes on. */
+  /**
+   * A load() has ended: the key is known, there is none yet, or it could not be read. Is called before whoever waits for load()
+   * goes on.
+   */
   loadEnded(): void;
   /** Another key was stored while this process ran. Is told once. */
   replaced(error: IntelligentSessionError): void;
 }
 
 /**
- * The key by which a namespace's items (pages, notification ids) and users are keyed: in what is stored, an HMAC with this key stands for each.
- * It is computed from one secret, the root: the last, which is the oldest, in the list of the process that was the first to use the namespace.
- * For every other secret the key is a field of a hash in Redis, encrypted by that secret. So another secret may take the root's place: once a
- * process that had both has started, who has the new one alone reads what the old one has written.
+ * The key of a namespace: where pages, notification ids and users are stored, an HMAC with this key stands for each. It is
+ * computed from one secret, the root: the last, which is the oldest, in the list `itemSecret` of the process that was the first
+ * to use the namespace. For every other secret a hash in Redis has the key, encrypted by that secret. So another secret may
+ * take the root's place: once a process that had both has started, one that has only the new secret finds what was stored.
  */
 export class ItemKey {
-  /** They are private, so that console.log of an object that has this one shows no secret and no password of the connection's. */
+  // All fields are #private, so that console.log of whatever has this object shows no secret and no password.
   readonly #connection: Connection;
   readonly #secrets: readonly string[];
-  readonly #storedAt: string;
+  readonly #hashKey: string;
   readonly #hooks: ItemKeyHooks;
   #value: string | undefined;
   #loading: Promise<void> | undefined;
   #settling: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
-  #isReplacedTold = false;
+  #hasToldReplaced = false;
   /** Did the last load() fail, for whatever reason? */
   #hasFailed = false;
 
@@ -57,21 +60,21 @@ export class ItemKey {
   ) {
     this.#connection = connection;
     this.#secrets = itemSecretsOf(secrets).filter((secret) => secret !== undefined);
-    this.#storedAt = itemKeyKey(namespace);
+    this.#hashKey = itemKeyKey(namespace);
     this.#hooks = hooks;
   }
 
-  /** Is the key known? Without a secret it always is: there is none. */
+  /** Is the key known? Without a secret always: there is none to read. */
   get isKnown(): boolean {
     return this.#secrets.length === 0 || this.#value !== undefined;
   }
 
-  /** Is it not known, and may it be in a moment? */
+  /** Is the key unknown, and may it be known in a moment? */
   get isComing(): boolean {
     return !this.isKnown && !this.#hasFailed && !this.#isClosed && this.#connection.state !== 'away';
   }
 
-  /** Undefined without a secret. Only to be read where it is known. */
+  /** The key; undefined without a secret. Only to be read where isKnown. */
   get value(): string | undefined {
     return this.#value;
   }
@@ -82,9 +85,9 @@ export class ItemKey {
   }
 
   /**
-   * Reads the key, unless it is known: one script, and a second one where the root is not this process' last secret and the key has yet to be
-   * stored under another of its secrets. Where there is none, it is made, or, for a process that only publishes (`makes: false`), is not known
-   * afterwards. Rejects with a coded error where none of the secrets gives it, and with that of ioredis where Redis does not answer.
+   * Reads the key, unless it is known: by one script call, and a second one where the root is not this process' last secret and the key has yet
+   * to be stored under another of its secrets. Where Redis has none, the key is made; for a process that only publishes (`makes: false`) it then
+   * stays unknown. Rejects with a coded error where none of the secrets opens it, and with the error of ioredis where Redis does not answer.
    */
   load({ makes = true } = {}): Promise<void> {
     if (this.isKnown) return Promise.resolve();
@@ -106,7 +109,7 @@ export class ItemKey {
   }
 
   /**
-   * Waits until the key is known, for as long as the first connection is waited for; then also resolves where it is not. Undefined where there
+   * Resolves when the key is known, could not be read, or the first connection is waited for no longer. Undefined where there
    * is nothing to wait for: the key is known, or could not be read, or Redis is away.
    */
   settled(): Promise<void> | undefined {
@@ -117,7 +120,7 @@ export class ItemKey {
     return this.#settling;
   }
 
-  /** The key is taken for unknown, until load() has read it again: it was replaced. */
+  /** Another key was stored: the key is unknown until load() has read that one. */
   forget(): void {
     this.#value = undefined;
     clearInterval(this.#timer);
@@ -133,7 +136,7 @@ export class ItemKey {
       await this.#connection.ready?.();
       await this.load();
     } catch {
-      // The owner's own load(), at each connection, tells it.
+      // Whoever made this object calls load() at each connection, and tells why it failed.
     }
   }
 
@@ -145,7 +148,7 @@ export class ItemKey {
     if (key === undefined)
       throw new OptionError(
         `option "itemSecret" is another than this namespace was keyed by: put the former secret behind it in a list, or, to begin ` +
-          `anew, delete the key "${this.#storedAt}"`,
+          `anew, delete the key "${this.#hashKey}"`,
       );
     const rootFingerprint = stored.get('root') as string;
     const isWhole = this.#secrets.every((secret) => {
@@ -158,21 +161,22 @@ export class ItemKey {
     if (!this.#isClosed) this.#timer = setInterval(() => this.#renew(rootFingerprint, key), RENEW_MS).unref();
   }
 
-  /** For as long as this process uses a key, no other takes its place unheard. */
+  /** Stores the hash again where it was removed, and tells where it has another key than this process uses. */
   #renew(rootFingerprint: string, key: string): void {
     if (this.#connection.client.status !== 'ready') return;
-    const renewing = async () => {
+    const renew = async () => {
       const stored = await this.#share(rootFingerprint, key);
-      if (stored.get('root') === rootFingerprint || this.#isReplacedTold) return;
-      this.#isReplacedTold = true;
+      if (stored.get('root') === rootFingerprint || this.#hasToldReplaced) return;
+      this.#hasToldReplaced = true;
       this.#hooks.replaced(
         new OptionError(
-          `the key "${this.#storedAt}" was deleted and made anew by another "itemSecret" while this process ran, which keeps its ` +
+          `the key "${this.#hashKey}" was deleted and made anew by another "itemSecret" while this process ran, which keeps its ` +
             'own until it is started again: what one keeps, the other does not find',
         ),
       );
     };
-    renewing().catch(() => {}); // That Redis is away, or refuses, the commands tell; a later version is told at the next start.
+    // Where Redis is away or refuses this, the commands report it; a later version of the hash is reported at the next start.
+    renew().catch(() => {});
   }
 
   /**
@@ -187,6 +191,7 @@ export class ItemKey {
     );
   }
 
+  /** The key, as the first secret that opens it gives it. */
   #open(stored: ReadonlyMap<string, string>): string | undefined {
     for (const secret of this.#secrets) {
       const fingerprint = fingerprintOf(secret);
@@ -197,19 +202,21 @@ export class ItemKey {
     return undefined;
   }
 
+  /** Runs item-key.lua. Where Redis has no hash, it is made with this fingerprint of the root, unless that is ''. */
   async #run(rootIfNone: string, fields: readonly string[] = []): Promise<ReadonlyMap<string, string>> {
     const reply = await script
-      .run(this.#connection.client, [this.#storedAt, VERSION, rootIfNone, ...fields])
+      .run(this.#connection.client, [this.#hashKey, VERSION, rootIfNone, ...fields])
       .catch((error) => {
-        throw String(error).includes('WRONGTYPE') ? this.#unknown() : error;
+        // what is no hash is taken for a later version's
+        throw String(error).includes('WRONGTYPE') ? this.#newerVersion() : error;
       });
     const stored = new Map<string, string>();
     for (let i = 0; i < reply.length; i += 2) stored.set(reply[i] as string, reply[i + 1] as string);
-    if (stored.size > 0 && stored.get('version') !== VERSION) throw this.#unknown();
+    if (stored.size > 0 && stored.get('version') !== VERSION) throw this.#newerVersion();
     return stored;
   }
 
-  #unknown = () => newerVersion(`The item key of this namespace (key "${this.#storedAt}")`);
+  #newerVersion = () => newerVersion(`The item key of this namespace (key "${this.#hashKey}")`);
 }
 
 /** Has a process with an `itemSecret` used this namespace? One HGET. */
@@ -224,7 +231,7 @@ const derived = (secret: string, purpose: string): Buffer =>
 export const itemKeyOf = (root: string | undefined): string | undefined =>
   root === undefined ? undefined : computedFrom(root);
 const computedFrom = (secret: string): string => derived(secret, 'namespace key').toString('base64url');
-/** 48 bits: enough to tell one secret from another, too few to be of use as one. */
+/** 48 bits: enough to tell one secret from another, too few to serve as one. */
 const fingerprintOf = (secret: string): string =>
   derived(secret, 'namespace key fingerprint').toString('base64url').slice(0, 8);
 

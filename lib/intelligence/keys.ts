@@ -4,8 +4,8 @@ import { type KeptKey, keptKeys, temporaryKeys } from './commands.js';
 /**
  * The keys of what is kept of one subject; one hash tag, so one Cluster slot. `activity`: how many views, which requests were
  * counted last, then a bit a minute; `pages`: a HyperLogLog; `visited`: a Bloom filter of pages; `notified`: one of
- * notification ids; `visited-items` and `notified-items`: what is in these filters, where it may be carried to a user; `seen`: which
- * published notifications were read (lib/notifications).
+ * notification ids; `visited-items` and `notified-items`: what is in these filters, of an anonymous visitor, for a login to
+ * carry; `seen`: which published notifications were read (lib/notifications).
  */
 export type IntelligenceKeys = { readonly [Key in KeptKey]: string };
 
@@ -13,8 +13,9 @@ export const intelligenceKeys = (namespace: string, sid: string): IntelligenceKe
   Object.fromEntries(keptKeys.map((key) => [key, intelligenceKey(namespace, sid, key)])) as IntelligenceKeys;
 
 /**
- * All keys of a subject: also what carrying it leaves for a while, and what stands where it has ended: for as long as a message of it
- * may be on its way, none is counted. `own` says which keys the application's commands have made (own-keys/).
+ * All keys of a subject: also those with an expiry of their own; `own`, which names the keys that the application's commands
+ * have made (own-keys/); and `gone`, which says that the subject has ended, so that messages that are still on their way are
+ * not counted.
  */
 export const commandKeys = (
   namespace: string,

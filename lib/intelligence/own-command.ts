@@ -10,10 +10,11 @@ export interface CommandRequest<Own extends string = string> {
   /** unique to the request */
   readonly id: string;
   readonly payload: string;
+  /** How long what is kept of the subject lives from now on. */
   readonly ttlSeconds: number;
   /** The keys of what is kept of the subject, and by their names those that the command declares. */
   readonly keys: IntelligenceKeys & { readonly [Name in Own]: string };
-  /** somebody waits for the answer */
+  /** Does somebody wait for the answer? */
   readonly awaited: boolean;
   /** The connection on which the built-in commands run: the worker's, or the application's own. */
   readonly redis: RedisClient;
@@ -40,7 +41,7 @@ export interface ResolvedCommand {
   readonly declared: DeclaredKeys | undefined;
 }
 
-/** The names of a command's keys, and how each is merged at a login. */
+/** The names of a command's keys, and in the same order how each is merged at a login. */
 export interface DeclaredKeys {
   readonly names: readonly string[];
   readonly merges: readonly OwnKey['merge'][];

@@ -28,7 +28,7 @@ export class OwnCommands<T extends Task> {
     },
     bounds: { readonly messages: number; readonly bytes: number },
     readonly onFinished: (task: T, result: OwnResult | Dropped, fault?: unknown) => void,
-    /** Is called with an error that comes after a command was finished. */
+    /** Is told of a fault that comes after a command has ended, when its keys get their expiry. */
     readonly onFault: (fault: unknown, task: T) => void,
   ) {
     this.#queue = new TaskQueue(bounds, onFinished);
@@ -83,23 +83,24 @@ export class OwnCommands<T extends Task> {
   /** Runs a command that declares keys. When it has ended, however late, its keys get the expiry of its subject's other keys. */
   async #runWithKeys(task: T, run: Command, declared: DeclaredKeys): Promise<void> {
     const request = this.#requestOf(task, declared);
-    const work = (async () => run(request))();
+    const work = (async () => run(request))(); // what a command throws is a rejection, too
     const nothing = () => {};
-    const ended = work
+    const keysHandled = work
       .then(nothing, nothing)
       .then(() => this.#ownKeys.end(task, declared))
       .catch((fault: unknown) => this.onFault(fault, task));
     try {
       await this.#answer(task, work);
     } catch (error) {
-      if (!(error instanceof CommandTimeout)) await ended;
+      if (!(error instanceof CommandTimeout)) await keysHandled; // after a time-out the command may never end
       throw error;
     }
-    await ended;
+    await keysHandled;
   }
 
-  async #answer(task: T, work: unknown): Promise<void> {
-    const data = await withinMs(work, this.options.commandTimeoutMs);
+  /** Waits for a command's result, and answers with it. */
+  async #answer(task: T, result: unknown): Promise<void> {
+    const data = await withinMs(result, this.options.commandTimeoutMs);
     // JSON.stringify() gives undefined for undefined, a function and a symbol
     if (task.awaited && !task.isExpired) task.answer(JSON.stringify(data) ?? 'null');
   }
@@ -117,7 +118,7 @@ type OwnResult = 'done' | 'failed' | 'timeout' | 'gone';
 
 class CommandTimeout extends IntelligentSessionError {}
 
-/** The result of an application's command, or an error after `limitMs`: a command that never ends would keep one of the MAX_RUNNING places for ever. */
+/** The result of an application's command, or an error after `limitMs`: one that never ends would keep its place for ever. */
 async function withinMs(work: unknown, limitMs: number): Promise<unknown> {
   if (typeof (work as PromiseLike<unknown> | undefined)?.then !== 'function') return work;
   let timeout: LoopTimeout | undefined;

@@ -7,7 +7,7 @@ import { ASIDE_MS } from './command/aside.js';
 import type { CommandContext } from './command/descriptor.js';
 import { ownKeyScript } from './own-key-script.js';
 
-/** What carry.lua and take-over.lua reply: how many keys there were, and the names of those that could not be merged, with the reason. */
+/** What carry.lua and take-over.lua reply: how many keys there were, and each that could not be merged, with the reason. */
 type MergeReply = [count: number, ...faults: string[]];
 
 /** How many keys were carried, and an error where some could not be merged. */
@@ -17,15 +17,15 @@ export interface CarriedKeys {
 }
 
 /**
- * Carries the keys of an application's commands from an anonymous subject to a user. Where both are on one server that is one script.
- * In a Cluster the visitor's keys are renamed, their values are sent to the user's node and merged there once, and the renamed keys are
- * removed; a process that begins again after a crash goes on where the first one ended.
+ * Carries the keys of an application's commands from an anonymous visitor to a user. Where both are on one server one script
+ * does it. In a Cluster the visitor's keys are renamed, their values are sent to the user's node and merged there once, and the
+ * renamed keys are removed; a process that begins again after a crash goes on where the first one ended.
  */
 export class OwnKeyCarrier {
   readonly #carry: Script<MergeReply>;
   readonly #takeOver: Script<MergeReply>;
   readonly #setAside: Script<Buffer[]>;
-  readonly #clear: Script<null>;
+  readonly #clearAside: Script<null>;
 
   constructor(
     readonly target: RedisTarget,
@@ -35,38 +35,38 @@ export class OwnKeyCarrier {
     this.#carry = ownKeyScript('merge', 'carry');
     this.#takeOver = ownKeyScript('merge', 'take-over');
     this.#setAside = ownKeyScript('set-aside');
-    this.#clear = ownKeyScript('clear-aside');
+    this.#clearAside = ownKeyScript('clear-aside');
   }
 
-  /** One script; in a Cluster one, and three more for each time that something was there. */
+  /** One script call; in a Cluster three for each time that keys are found, and one more that finds none. */
   async carry(from: string, user: string, ttlSeconds: number): Promise<CarriedKeys> {
     const { messageAgeMs } = this.context;
     const message = { user, ttl: ttlSeconds * 1000, messageAgeMs };
-    if (!this.target.sharesCalls) return this.#carryApart(from, user, message.ttl);
+    if (!this.target.sharesCalls) return this.#carryInCluster(from, user, message.ttl);
     const keys = [...this.#keys(from, 'own', 'gone'), ...this.#keys(user, 'own', 'gone')];
     return carriedKeys(await this.#carry.run(this.target.client, [...keys, JSON.stringify(message)], keys.length));
   }
 
-  async #carryApart(from: string, user: string, ttl: number): Promise<CarriedKeys> {
+  async #carryInCluster(from: string, user: string, ttl: number): Promise<CarriedKeys> {
     const { client } = this.target;
     const { messageAgeMs } = this.context;
     const source = this.#keys(from, 'own', 'gone');
     let count = 0;
     let fault: Error | undefined;
-    // Another process may have set aside what was there before: what came since is set aside behind it.
+    // What set-aside.lua gives may have been set aside by an earlier call: what was written since is set aside the next time.
     for (let times = 0; times < MAX_TIMES; times++) {
       const asked = { user, id: randomBytes(12).toString('base64url'), messageAgeMs, asideMs: ASIDE_MS };
       const [id, ...aside] = await this.#setAside.runBuffers(client, [...source, JSON.stringify(asked)], source.length);
       if (!id) break;
-      const each = (which: number) => aside.filter((_, i) => i % 3 === which);
+      const part = (which: 0 | 1 | 2) => aside.filter((_, i) => i % 3 === which); // by turns: name, merge, value
       const message = {
         ...{ aside: `${from} ${String(id)}`, ttl, asideMs: ASIDE_MS },
-        ...{ names: each(0).map(String), merges: each(1).map(String) },
+        ...{ names: part(0).map(String), merges: part(1).map(String) },
       };
       const keys = this.#keys(user, 'own', 'gone', 'merged');
-      const argv = [JSON.stringify(message), ...each(2)];
+      const argv = [JSON.stringify(message), ...part(2)];
       const merged = carriedKeys(await this.#takeOver.run(client, [...keys, ...argv], keys.length));
-      await this.#clear.run(client, [...this.#keys(from, 'own'), JSON.stringify({ id: String(id) })]);
+      await this.#clearAside.run(client, [...this.#keys(from, 'own'), JSON.stringify({ id: String(id) })]);
       count += merged.count;
       fault ??= merged.fault;
     }
@@ -78,7 +78,7 @@ export class OwnKeyCarrier {
   }
 }
 
-/** How often something may come between setting aside and merging. */
+/** How often keys are set aside: a command that goes on writing does not keep a login's carry for ever. */
 const MAX_TIMES = 4;
 
 function carriedKeys([count, ...faults]: MergeReply): CarriedKeys {

@@ -1,10 +1,10 @@
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 
-/** The functions on the keys of an application's commands. The script of all commands has them as well. */
+/** Lua functions on the keys of an application's commands. The built-in commands' script has them as well. */
 export const OWN_KEYS_LUA = 'lib/intelligence/own-keys/own-keys.lua';
 
-/** A script on the keys of an application's commands: these files of the folder own-keys, after prelude.lua. Its first argument is JSON. */
+/** A script on those keys: own-keys.lua and these files of its folder, after prelude.lua. Its first argument is JSON. */
 export const ownKeyScript = <Reply>(...files: readonly string[]): Script<Reply> =>
   new Script(
     [

@@ -30,7 +30,7 @@ export class OwnKeys {
     this.#carrier = new OwnKeyCarrier(target, context, namespace);
   }
 
-  /** May the command run? One script. A task of a visitor who has logged in becomes the user's. */
+  /** May the command run? One script call; a second one where the visitor has logged in, so that the task is the user's. */
   async begin(task: Task, declared: DeclaredKeys): Promise<boolean> {
     const [state, user] = await this.#run(this.#begin, task, declared);
     if (state !== 'moved' || task.movedTo !== undefined) return state === 'run';
@@ -38,7 +38,7 @@ export class OwnKeys {
     return this.begin(task, declared);
   }
 
-  /** The command has run. One script, and what carries the keys where the visitor has logged in meanwhile. */
+  /** Is called when the command has run. One script call, and a carry where the visitor has logged in meanwhile. */
   async end(task: Task, declared: DeclaredKeys): Promise<void> {
     const [state, user] = await this.#run(this.#end, task, declared);
     if (state !== 'moved' || user === undefined) return;
@@ -46,7 +46,7 @@ export class OwnKeys {
     if (fault) throw fault;
   }
 
-  /** The key of each name. */
+  /** The Redis key of each declared name. */
   keysOf(subject: string, { names }: DeclaredKeys): Record<string, string> {
     return Object.fromEntries(names.map((name) => [name, ownKey(this.namespace, subject, name)]));
   }
@@ -54,7 +54,7 @@ export class OwnKeys {
   async #run(script: ReturnType<typeof ownKeyScript<State>>, task: Task, declared: DeclaredKeys): Promise<State> {
     const { subject, ttlSeconds } = task;
     const keys = ['own', 'gone'].map((name) => intelligenceKey(this.namespace, subject, name));
-    // A session that has ended does not come back; a user whose data were erased does.
+    // An anonymous subject that has ended does not come back. A user does: what was sent after an erasure is carried out.
     const sentMs = isUserSubject(subject) ? task.sentMs : undefined;
     const message = { ...declared, ttl: ttlSeconds * 1000, ...(sentMs !== undefined && { sentMs }) };
     return script

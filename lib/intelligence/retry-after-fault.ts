@@ -3,35 +3,35 @@ import { wasNotSent } from '../redis/lost-connection.js';
 import { tellsOfReplica } from '../redis/roles.js';
 import type { Task } from './task.js';
 
-/** A message whose calls get no answer is sent this often, so that nothing is lost where Redis is slow for a second. */
+/** A message whose calls get no answer is sent so many times, so that nothing is lost where Redis is slow for a second. */
 const ATTEMPTS = 5;
 
 /** What a server answers for as long as it loads its data, changes its role or is otherwise unable to work. */
 const PASSING = /^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MISCONF)/;
 
 /**
- * Of the tasks of a call that failed, gives those that are to be sent again, and tells `failed` of the others. A call that Redis refused
- * has failed. Where nobody knows whether Redis carried it out, a task that writes is tried again, which counts nothing twice; a
- * stream's task until it is known. A task that only reads is not, unless it was never sent: Redis may still be busy with it, and
- * whoever waited for it has gone.
+ * Of the tasks of a call that failed, gives those that are to be sent again, and tells `failed` of the others. A call that
+ * Redis refused has failed. Where nobody knows whether Redis carried a call out, a task that writes is sent again, which counts
+ * nothing twice: up to ATTEMPTS times, but a stream's task until Redis answers. A task that only reads is sent again only where
+ * it was never sent: Redis may still be busy with it, and whoever asked has stopped waiting.
  */
 export function tasksToSendAgain<T extends Task>(
   tasks: readonly T[],
   error: unknown,
   failed: (task: T, fault: Error) => void,
 ): T[] {
-  const unsent: T[] = [];
+  const toSendAgain: T[] = [];
   for (const task of tasks) {
     task.attempts++;
-    const repeats = mayPass(error) && (task.builtIn?.effect !== 'reads' || wasNotSent(error));
-    // A task that is kept has an entry in a stream, which is there until it was carried out.
-    if (repeats && (task.attempts < ATTEMPTS || task.isKept)) unsent.push(task);
+    const maySendAgain = mayPass(error) && (task.builtIn?.effect !== 'reads' || wasNotSent(error));
+    // A stream's task (isKept) stays in its stream until it was carried out.
+    if (maySendAgain && (task.attempts < ATTEMPTS || task.isKept)) toSendAgain.push(task);
     else failed(task, redisFault(error));
   }
-  return unsent;
+  return toSendAgain;
 }
 
-/** Is it a fault of the connection, or of a server that is changing its role, which may pass, and not Redis' answer to the call? */
+/** May the fault pass, since the connection was lost or the server can't work for a while? Else Redis has refused the call. */
 function mayPass(error: unknown): boolean {
   // These are thrown by this process, for what it was given or by a mistake in it: another attempt would end in the same way.
   if (error instanceof OptionError || error instanceof TypeError || error instanceof RangeError) return false;

@@ -10,16 +10,20 @@ import { commandScript, type ScriptReply, TO_CALLER } from './script.js';
 import { MAX_PIECE, MIN_PIECE, ScriptMessages } from './script-messages.js';
 import type { OnOutcome, Outcome, Task } from './task.js';
 
-/** The end of the script, which decides what becomes of answers: they return to the caller, or the script itself sends them on. */
+/**
+ * The last part of the script, which says what becomes of answers: they return to the caller, or the script itself sends them.
+ */
 export interface Ending<T extends Task> {
   readonly lua: string;
-  /** Is asked once a call: gives the further fields of each message for the ending's Lua. It may add keys of its own to the call's. */
+  /**
+   * Is called once a call. Gives what makes the fields of each message that the ending's Lua takes. May add keys to the call's.
+   */
   begin(keys: string[]): ((task: T) => object) | undefined;
-  /** Is told of each task that the script has taken. */
+  /** Is told of each task that the script has taken off its stream, if it came from one. */
   workedOn?(task: T): void;
-  /** The command has failed in the script, which has not told whoever waits. */
+  /** The command has failed in the script. Tells whoever waits, unless the ending's Lua has done so. */
   failed?(task: T): void;
-  /** Is told of the notes of the ending's Lua. */
+  /** Is told of each note on the call that the ending's Lua has added to the reply. */
   noted?(name: string, text: string): void;
 }
 
@@ -32,10 +36,10 @@ export const toCaller: Ending<Task> = {
 
 /** The tasks of a call that are to be sent again, each kind in its order. */
 export interface Unfinished<T extends Task> {
-  /** Lists of which a part was looked up, page views that take all keys, and what waits behind them: to be sent at once. */
+  /** Lists of which a part was looked up, page views that need all keys, and their sessions' later tasks. */
   readonly toSendAtOnce: readonly T[];
-  /** What did not reach Redis, as far as is known: to be sent after a pause. */
-  readonly unsent: readonly T[];
+  /** Tasks whose call met a fault that may pass: to be sent again after a pause. */
+  readonly toSendLater: readonly T[];
 }
 
 /** Carries out tasks by calls of the script: on one Redis many tasks a call, in a Cluster those of one session. */
@@ -58,9 +62,11 @@ export class ScriptCalls<T extends Task> {
     this.#outsideScript = new CommandsOutsideScript(target, context, namespace, onOutcome);
   }
 
-  /** Takes over another subject's data, by calls of its own. Gives the task back where nobody knows whether that was done. */
+  /**
+   * Takes over another subject's data, by calls of its own. Gives the task back where nobody knows whether it was carried out.
+   */
   async carry(task: T): Promise<Unfinished<T>> {
-    return { toSendAtOnce: [], unsent: await this.#outsideScript.carry(task) };
+    return { toSendAtOnce: [], toSendLater: await this.#outsideScript.carry(task) };
   }
 
   /** Carries out tasks of built-in commands other than carries, and gives back those that are not finished. */
@@ -96,34 +102,34 @@ export class ScriptCalls<T extends Task> {
       }
       sent.push(task);
     }
-    if (sent.length === 0) return { toSendAtOnce, unsent: [] };
+    if (sent.length === 0) return { toSendAtOnce, toSendLater: [] };
     let reply: ScriptReply;
     try {
       reply = await this.#script.run(this.target.client, [...keys, JSON.stringify(messages)], keys.length);
     } catch (error) {
       const failed = (task: T, fault: unknown) => this.onOutcome(task, 'failed', fault);
-      return { toSendAtOnce, unsent: tasksToSendAgain(sent, error, failed) };
+      return { toSendAtOnce, toSendLater: tasksToSendAgain(sent, error, failed) };
     }
     const moved: T[] = [];
     for (const [i, task] of sent.entries()) {
-      const one = reply[i];
-      if (Array.isArray(one) && one[0] === 'moved' && task.movedTo === undefined) {
+      const taskReply = reply[i];
+      if (Array.isArray(taskReply) && taskReply[0] === 'moved' && task.movedTo === undefined) {
         this.ending.workedOn?.(task);
-        task.movedTo = String(one[1]);
+        task.movedTo = String(taskReply[1]);
         moved.push(task);
-      } else if (!this.#finish(task, one)) toSendAtOnce.push(task);
+      } else if (!this.#finish(task, taskReply)) toSendAtOnce.push(task);
     }
     for (const note of reply.slice(sent.length)) {
       const [name, text] = note as [string, string | number];
       if (name === 'refused') this.onRefused(Number(text));
       else this.ending.noted?.(name, String(text));
     }
-    if (moved.length === 0) return { toSendAtOnce, unsent: [] };
+    if (moved.length === 0) return { toSendAtOnce, toSendLater: [] };
     const again = await this.#runScript(moved);
-    return { toSendAtOnce: [...toSendAtOnce, ...again.toSendAtOnce], unsent: again.unsent };
+    return { toSendAtOnce: [...toSendAtOnce, ...again.toSendAtOnce], toSendLater: again.toSendLater };
   }
 
-  /** Takes a message's reply; false where the task is to be sent again, at once. */
+  /** Finishes a task by what the script replied for it. Gives false where the task is to be sent again, at once. */
   #finish(task: T, reply: ScriptReply[number] | undefined): boolean {
     if (typeof reply === 'string') {
       this.ending.workedOn?.(task);
@@ -133,7 +139,10 @@ export class ScriptCalls<T extends Task> {
     }
     const [outcome, detail, text] = reply ?? ['failed', 'redis', 'the script gave no outcome'];
     if (outcome === 'not-begun') return false;
-    if (outcome === 'all-keys') return this.#messages.needsAllKeys(task);
+    if (outcome === 'all-keys') {
+      task.givesAllKeys = true;
+      return false;
+    }
     this.ending.workedOn?.(task);
     if (outcome === 'part') return this.#takePart(task, Number(detail), String(text));
     if (outcome === 'failed') {
@@ -144,20 +153,20 @@ export class ScriptCalls<T extends Task> {
       return true;
     }
     if (outcome === 'gone' && detail !== '') task.answer(String(detail));
-    // A user's data do not move on.
+    // A task moves once, from a visitor to a user.
     this.onOutcome(task, outcome === 'moved' ? 'gone' : (outcome as Outcome));
     return true;
   }
 
-  /** Takes the answer to a piece of a list; false where there is a rest to be looked up. */
-  #takePart(task: T, items: number, text: string): boolean {
+  /** Takes the answer to the list's first items that were left, `count` of them. Gives false where some are still left. */
+  #takePart(task: T, count: number, text: string): boolean {
     const { list } = task;
     const { builtIn: command } = task;
     if (!list || !command || !('list' in command)) return true;
-    list.done += items;
+    list.done += count;
     list.parts.push(text);
-    // Sending what is then not looked up costs as well, so the next piece follows what this one achieved.
-    list.piece = Math.min(MAX_PIECE, Math.max(MIN_PIECE, 2 * items));
+    // Items that are sent and not looked up cost as well, so the next piece has twice what this one managed.
+    list.piece = Math.min(MAX_PIECE, Math.max(MIN_PIECE, 2 * count));
     if (list.done < list.items.length) return false;
     task.answer(command.join(list.parts));
     this.onOutcome(task, 'done');
@@ -169,6 +178,6 @@ async function unfinishedOf<T extends Task>(calls: readonly Promise<Unfinished<T
   const all = await Promise.all(calls);
   return {
     toSendAtOnce: all.flatMap(({ toSendAtOnce }) => toSendAtOnce),
-    unsent: all.flatMap(({ unsent }) => unsent),
+    toSendLater: all.flatMap(({ toSendLater }) => toSendLater),
   };
 }

@@ -9,24 +9,22 @@ import { type Ending, ScriptCalls, type Unfinished } from './script-calls.js';
 import type { Outcome, Task } from './task.js';
 import { type Dropped, TaskQueue } from './task-queue.js';
 
-/** Calls under way to one server: while Redis carries out one of them, the other's replies are on their way. */
+/** So many calls to one server may be under way: while Redis carries out one, the other's reply is on its way. */
 const CALLS_IN_FLIGHT = 2;
-/**
- * Logins carried at once to one server, beside its calls: each takes two round trips, for which all that was in a call with it would wait.
- */
+/** So many carries to one server may be under way beside its calls: each takes two round trips, for which a call would wait. */
 const CARRIES_IN_FLIGHT = 64;
-/** What one call carries, in page views: 64 of them on the fallback's filters keep Redis busy for some 1.5 ms. */
+/** The cost of what one call carries, in page views: 64 of them on the fallback's filters keep Redis busy for some 1.5 ms. */
 const MAX_BATCH_SIZE = 64;
 const MIN_BATCH_SIZE = 8;
-/** A session's part of a call, so that one that sends much keeps no other waiting. */
+/** A session's share of a call, in page views, so that a session that sends much keeps no other waiting. */
 const MAX_SESSION_SHARE = 16;
-/** A call that failed is sent again after this. */
+/** What a failed call left is sent again after this. */
 const RETRY_DELAY_MS = 50;
 
 /**
- * How much the next call to a server may carry, in page views. While another call is under way, as much as one call takes. While none
- * is, half of what waits: the other half goes in a second call, whose messages are written while Redis carries out the first. Below
- * MIN_BATCH_SIZE nothing is halved, since a call costs more than that would save.
+ * How much the next call to a server may carry, in page views. While another call is under way, as much as a call takes. While
+ * none is, half of what waits: the other half goes in a second call, whose messages are written while Redis carries out the
+ * first. Below MIN_BATCH_SIZE nothing is halved, since a call costs more than that would save.
  */
 function nextBatchSize(waiting: number, callsInFlight: number): number {
   if (callsInFlight > 0) return MAX_BATCH_SIZE;
@@ -39,8 +37,9 @@ export type Result = Outcome | Dropped | 'timeout';
 export interface ScriptExecutorOptions {
   readonly namespace: string;
   readonly commands: ReadonlyMap<string, ResolvedCommand>;
-  /** the time limit of an application's own command */
+  /** the time limit of each of the application's own commands */
   readonly commandTimeoutMs: number;
+  /** in messages */
   readonly maxQueue: number;
   readonly maxQueueBytes: number;
 }
@@ -48,6 +47,7 @@ export interface ScriptExecutorOptions {
 export interface ScriptExecutorHooks<T extends Task> {
   /** Is told of each task once: it was carried out, or dropped. */
   finished(task: T, result: Result): void;
+  /** Is told of each fault, and which command met it. */
   fault(error: unknown, command: string, task?: T): void;
 }
 
@@ -55,14 +55,15 @@ export interface ScriptExecutorHooks<T extends Task> {
 interface Lane<T> {
   callsInFlight: number;
   carriesInFlight: number;
-  /** tasks whose calls failed, until all that are under way have ended */
-  unsent: T[];
+  /** tasks whose calls failed: they are kept here until the other calls to the server have ended */
+  toSendLater: T[];
+  /** runs while the server gets no call after one that failed */
   retry: NodeJS.Timeout | undefined;
 }
 
-const isOpen = ({ unsent, retry }: Lane<unknown>): boolean => unsent.length === 0 && !retry;
-const isFree = (lane: Lane<unknown>): boolean => lane.callsInFlight < CALLS_IN_FLIGHT && isOpen(lane);
-const mayCarry = (lane: Lane<unknown>): boolean => lane.carriesInFlight < CARRIES_IN_FLIGHT && isOpen(lane);
+const takesCalls = ({ toSendLater, retry }: Lane<unknown>): boolean => toSendLater.length === 0 && !retry;
+const mayCall = (lane: Lane<unknown>): boolean => lane.callsInFlight < CALLS_IN_FLIGHT && takesCalls(lane);
+const mayCarry = (lane: Lane<unknown>): boolean => lane.carriesInFlight < CARRIES_IN_FLIGHT && takesCalls(lane);
 
 /**
  * Carries out tasks. They wait in a bounded queue, each session's in their order, and go to Redis in calls of the script, many a
@@ -74,11 +75,12 @@ export class ScriptExecutor<T extends Task> {
   readonly #calls: ScriptCalls<T>;
   /** by the server's address; a single Redis has one */
   readonly #lanes = new Map<string, Lane<T>>();
-  /** The sessions whose tasks are under way. A session's are in one call at a time, so that those that are put back keep their order. */
+  /** The sessions with tasks in a call. Each is in one call at a time, so that what is put back keeps its order. */
   readonly #sessionsInFlight = new Set<string>();
-  /** The users to whom something is being carried. What they send meanwhile waits: it finds what was carried. */
+  /** The users to whom something is being carried. What they send meanwhile waits, so that it finds what was carried. */
   readonly #carrying = new Set<string>();
-  #idle: { promise: Promise<void>; resolve: () => void } | undefined;
+  /** what idle() waits for */
+  #idleWaiter: { promise: Promise<void>; resolve: () => void } | undefined;
 
   constructor(
     readonly target: RedisTarget,
@@ -117,21 +119,21 @@ export class ScriptExecutor<T extends Task> {
   /** Resolves when nothing waits and nothing is under way. */
   async idle(): Promise<void> {
     while (this.#busy) {
-      if (!this.#idle) {
+      if (!this.#idleWaiter) {
         let resolve = () => {};
         const promise = new Promise<void>((done) => {
           resolve = done;
         });
-        this.#idle = { promise, resolve };
+        this.#idleWaiter = { promise, resolve };
       }
-      await this.#idle.promise;
+      await this.#idleWaiter.promise;
     }
   }
 
   get #busy(): boolean {
     if (this.waiting + this.#ownCommands.running > 0) return true;
-    for (const { callsInFlight, carriesInFlight, unsent } of this.#lanes.values())
-      if (callsInFlight + carriesInFlight + unsent.length > 0) return true;
+    for (const { callsInFlight, carriesInFlight, toSendLater } of this.#lanes.values())
+      if (callsInFlight + carriesInFlight + toSendLater.length > 0) return true;
     return false;
   }
 
@@ -139,19 +141,19 @@ export class ScriptExecutor<T extends Task> {
     for (const { retry } of this.#lanes.values()) clearTimeout(retry);
   }
 
+  /** Starts all calls that may be started. While there is no connection, all wait for it. */
   #pump(): void {
-    // what came while there is no connection waits for it, in its order
     while (this.#queue.length > 0 && this.target.client.status === 'ready') {
       const waiting = this.#queue.length;
       const { tasks, own, lane } = this.#nextCall();
-      if (this.#queue.length === waiting) break; // all that wait belong to sessions or servers with calls under way
+      if (this.#queue.length === waiting) break; // all that wait are of sessions or servers with calls under way
       if (tasks.length > 0 && lane) void this.#call(tasks, lane);
-      // it comes after the call, in which what its session did before is counted
+      // it is started behind the call, so that what its session did before is counted first
       if (own) this.#ownCommands.push(own);
     }
-    if (this.#idle && !this.#busy) {
-      this.#idle.resolve();
-      this.#idle = undefined;
+    if (this.#idleWaiter && !this.#busy) {
+      this.#idleWaiter.resolve();
+      this.#idleWaiter = undefined;
     }
   }
 
@@ -159,22 +161,22 @@ export class ScriptExecutor<T extends Task> {
     const server = this.target.serverOf(() => intelligenceKey(this.options.namespace, sid, ''));
     let lane = this.#lanes.get(server);
     if (!lane) {
-      lane = { callsInFlight: 0, carriesInFlight: 0, unsent: [], retry: undefined };
+      lane = { callsInFlight: 0, carriesInFlight: 0, toSendLater: [], retry: undefined };
       this.#lanes.set(server, lane);
     }
     return lane;
   }
 
   /**
-   * The tasks of the next call, all for one server; they end at an application's own command, which is run after them. A carry whose turn it is
-   * begins at once, and what its user has behind it waits for its end.
+   * Takes the tasks of the next call, all for one server. They end at an application's own command, `own`, which is run after
+   * them. A carry whose turn it is begins at once, and what its user has behind it waits for its end.
    */
   #nextCall(): { tasks: T[]; own: T | undefined; lane: Lane<T> | undefined } {
     const tasks: T[] = [];
     let lane: Lane<T> | undefined;
     let own: T | undefined;
     let room = 0;
-    // A session that is deferred comes a second time: where it is passed over it isn't deferred, so that this loop ends.
+    // A deferred session comes a second time. One that is passed over isn't deferred, so that this loop ends.
     for (const sid of this.#queue.sessions()) {
       if (this.#carrying.has(sid)) continue;
       const sessionsLane = this.#laneOf(sid);
@@ -183,7 +185,7 @@ export class ScriptExecutor<T extends Task> {
         continue;
       }
       if (this.#sessionsInFlight.has(sid)) continue;
-      if (!lane && isFree(sessionsLane)) {
+      if (!lane && mayCall(sessionsLane)) {
         lane = sessionsLane;
         room = nextBatchSize(this.#queue.length, lane.callsInFlight);
       }
@@ -195,6 +197,7 @@ export class ScriptExecutor<T extends Task> {
         if (!task) break;
         if (!task.builtIn) {
           own = task;
+          // else one of them might be sent again, for want of keys, after `own` was started
           for (const before of tasks) if (before.sid === sid) before.givesAllKeys = true;
           break;
         }
@@ -216,7 +219,7 @@ export class ScriptExecutor<T extends Task> {
     return task !== undefined && isCarry(task);
   }
 
-  /** Carries out the carry that comes next of the session `sid`, a user's. It need not wait for a call with what the user sent before it. */
+  /** Carries out the next task of the user `sid`, a carry. It need not wait for a call with what the user sent before. */
   async #carry(sid: string, lane: Lane<T>): Promise<void> {
     const task = this.#queue.shift(sid);
     if (!task) return;
@@ -225,7 +228,7 @@ export class ScriptExecutor<T extends Task> {
     lane.carriesInFlight++;
     const unfinished = await this.#observed([task], () => this.#calls.carry(task));
     lane.carriesInFlight--;
-    if (unfinished.unsent.length === 0) this.#carrying.delete(sid);
+    if (unfinished.toSendLater.length === 0) this.#carrying.delete(sid);
     this.#ended(unfinished, lane);
   }
 
@@ -234,35 +237,36 @@ export class ScriptExecutor<T extends Task> {
     lane.callsInFlight++;
     const unfinished = await this.#observed(tasks, () => this.#calls.run(tasks));
     lane.callsInFlight--;
-    // a session of which something was not sent stays under way: its slot may have moved to another server meanwhile
-    const kept = new Set(unfinished.unsent.map(({ sid }) => sid));
+    // a session with tasks to send later stays under way: its slot may have moved to a server that takes calls
+    const kept = new Set(unfinished.toSendLater.map(({ sid }) => sid));
     for (const { sid } of tasks) if (!kept.has(sid)) this.#sessionsInFlight.delete(sid);
     this.#ended(unfinished, lane);
   }
 
+  /** Runs a call or a carry, and measures it for the metrics. What it throws is a mistake in this code, and fails its tasks. */
   async #observed(tasks: readonly T[], run: () => Promise<Unfinished<T>>): Promise<Unfinished<T>> {
     const started = performance.now();
     this.metrics.queueing.observe((started - (tasks[0]?.heardMs ?? started)) / 1000);
     const unfinished = await run().catch((error: unknown) => {
       for (const task of tasks) this.#finish(task, 'failed', error);
-      return { toSendAtOnce: [], unsent: [] };
+      return { toSendAtOnce: [], toSendLater: [] };
     });
     this.metrics.processing.observe((performance.now() - started) / 1000);
     return unfinished;
   }
 
-  /** A call or a carry has ended: what it left is put back. */
-  #ended({ toSendAtOnce, unsent }: Unfinished<T>, lane: Lane<T>): void {
+  /** A call or a carry has ended: what it left is put back in the queue. */
+  #ended({ toSendAtOnce, toSendLater }: Unfinished<T>, lane: Lane<T>): void {
     this.#queue.unshift(toSendAtOnce);
-    lane.unsent.push(...unsent);
+    lane.toSendLater.push(...toSendLater);
     // all that failed goes back together, in its order, before anything else is sent to that server
-    if (lane.unsent.length > 0 && lane.callsInFlight + lane.carriesInFlight === 0) {
-      for (const { sid } of lane.unsent) {
+    if (lane.toSendLater.length > 0 && lane.callsInFlight + lane.carriesInFlight === 0) {
+      for (const { sid } of lane.toSendLater) {
         this.#sessionsInFlight.delete(sid);
         this.#carrying.delete(sid);
       }
-      this.#queue.unshift(lane.unsent);
-      lane.unsent = [];
+      this.#queue.unshift(lane.toSendLater);
+      lane.toSendLater = [];
       lane.retry ??= setTimeout(() => {
         lane.retry = undefined;
         this.#pump();

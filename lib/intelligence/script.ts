@@ -5,12 +5,13 @@ import { OWN_KEYS_LUA } from './own-key-script.js';
 import { descriptors, keptKeys, keysOf, luaFiles } from './commands.js';
 import { pageview } from './commands/pageview/index.js';
 
-/** For each message its answer, or its outcome with details; behind them come notes on the call (loop.lua). */
+/** For each message its answer, or its outcome with details; behind all of them come notes on the call (loop.lua). */
 export type ScriptReply = (string | [outcome: string, ...rest: (string | number)[]])[];
 
 const part = (name: string) => loadScript(`lib/intelligence/script/${name}.lua`);
-const quoted = (names: readonly string[]) => `{${names.map((name) => `'${name}'`).join(',')}}`;
-const placesOf = (names: readonly string[]) => names.map((name, i) => `['${name}']=${i}`).join(',');
+const luaList = (names: readonly string[]) => `{${names.map((name) => `'${name}'`).join(',')}}`;
+/** The fields of a Lua table: each name, and its place in the list from 0 on. */
+const luaPlaces = (names: readonly string[]) => names.map((name, i) => `['${name}']=${i}`).join(',');
 
 type ScriptContext = Pick<CommandContext, 'bloom' | 'activityDays'>;
 
@@ -20,10 +21,10 @@ export const TO_CALLER = part('to-caller');
 /** The one script that carries out messages: the Bloom filter's Lua, every command's, an ending, and the loop over the messages. */
 export function commandScript({ bloom, activityDays }: ScriptContext, ending: string): Script<ScriptReply> {
   const scripted = descriptors.filter((command) => !('read' in command) && !('from' in command));
-  // Each call of the script runs all of its lines, so what not every call needs stands in functions. A page view is nearly always there.
+  // Each call of the script runs all of its lines, so what not all calls need is in functions. Nearly all have a page view.
   const others = scripted.filter((command) => command !== pageview);
   const linesOf = (command: CommandDescriptor): string[] => [
-    `key_places['${command.name}']={${placesOf(keysOf(command))}}`,
+    `key_places['${command.name}']={${luaPlaces(keysOf(command))}}`,
     ...luaFiles(command).map(loadScript),
   ];
   return new Script(
@@ -32,7 +33,7 @@ export function commandScript({ bloom, activityDays }: ScriptContext, ending: st
       bloom.lua,
       part('bloom-faults'),
       part('lists'),
-      `local KEPT, ACTIVITY_DAYS = ${quoted(keptKeys)}, ${activityDays}`,
+      `local KEPT, ACTIVITY_DAYS = ${luaList(keptKeys)}, ${activityDays}`,
       loadScript(OWN_KEYS_LUA),
       'local key_places, load_command = {}, {}',
       ...linesOf(pageview),
@@ -43,8 +44,11 @@ export function commandScript({ bloom, activityDays }: ScriptContext, ending: st
   );
 }
 
-/** A script that is no loop over messages, and uses the same functions: of the prelude, the Bloom filter and the ring of days. */
-export function ownScript<Reply>(
+/**
+ * A script of these files, without the loop over messages. It has the same functions: of the prelude, the Bloom filter and the
+ * ring of days. NAMES is the list of its keys' names.
+ */
+export function standaloneScript<Reply>(
   { bloom, activityDays }: ScriptContext,
   names: readonly string[],
   files: readonly string[],
@@ -53,7 +57,7 @@ export function ownScript<Reply>(
     [
       part('prelude'),
       bloom.lua,
-      `local KEPT, NAMES, ACTIVITY_DAYS = ${quoted(keptKeys)}, ${quoted(names)}, ${activityDays}`,
+      `local KEPT, NAMES, ACTIVITY_DAYS = ${luaList(keptKeys)}, ${luaList(names)}, ${activityDays}`,
       loadScript('lib/intelligence/commands/pageview/activity-ring.lua'),
       ...files.map(loadScript),
     ].join('\n'),

@@ -1,4 +1,4 @@
--- Gives the shape of a namespace's stored data, which is the first process' that asks: it is made where there is none.
+-- Gives the shape of a namespace's stored data. Where there is none, that of the asking process is stored.
 -- KEYS  the shape, a hash
 -- ARGV  the version; then the asking process' shape, name and value by turns
 -- Reply the hash, name and value by turns

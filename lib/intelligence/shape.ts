@@ -11,7 +11,7 @@ import { isKeyed } from './item-key.js';
 const VERSION = '1';
 const script = new Script<string[]>(loadScript('lib/intelligence/shape.lua'));
 
-/** How stored data is read: all processes of a namespace use the same. */
+/** The options by which stored data is read: all processes of a namespace use the same values. */
 export interface Shape {
   readonly activityDays: number;
   readonly errorRate: number;
@@ -20,29 +20,29 @@ export interface Shape {
 }
 
 const OPTIONS = ['activityDays', 'errorRate', 'capacity', 'expansion'] as const;
-type Numbers = [number, number, number, number];
-/** As the options have it. */
+type Values = [number, number, number, number];
+/** The most that the option `activityDays` takes. */
 export const MAX_ACTIVITY_DAYS = 366;
 
 export interface ShapeOptions extends Shape {
   readonly itemSecret?: ItemSecretOption | undefined;
-  /** Does it work on items that nobody has keyed before? Without the secret it can't find what was stored with it. */
+  /** Does this process get items that no other has keyed? Without the secret it then can't find what was stored with it. */
   readonly keysItems: boolean;
 }
 
-/** A shape that is not there any longer (a database that was emptied) is stored again after this. */
+/** How often a process stores the shape again where it is missing, as in a database that was emptied. */
 const RENEW_MS = 5_000;
 
 /**
- * The shape that a namespace's processes share, stored under one key by the first of them (WIRE.md, "Shape"). Who has other
- * options is warned, once, and uses what is stored: two rings or filters of one session would undo each other.
+ * The shape that a namespace's processes share, stored under one key by the first of them (WIRE.md, "Shape"). A process that
+ * has other options warns once, and uses what is stored: else two processes would undo each other's rings and filters.
  */
 export class SharedShape {
   readonly #key: string;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
-  #isWarned = false;
-  #isFaultTold = false;
+  #hasWarned = false;
+  #hasToldFault = false;
 
   constructor(
     readonly client: RedisClient,
@@ -53,20 +53,23 @@ export class SharedShape {
     this.#key = shapeKey(namespace);
   }
 
-  /** What to use, one script. Rejects with a coded error where the stored one can't be read: it stays as it is. */
+  /**
+   * Gives the shape to use, by one script call. Rejects with a coded error, and writes nothing, where what is stored can't be
+   * read.
+   */
   async read(): Promise<Shape> {
-    const [shape, lacksSecret] = await Promise.all([this.#share(this.own), this.#lacksSecret()]);
+    const [shape, lacksSecret] = await Promise.all([this.#storedShape(this.own), this.#lacksSecret()]);
     this.#warnWhereOther(shape, this.own, 'The stored values are used here', lacksSecret);
     if (!this.#timer && !this.#isClosed) this.#timer = setInterval(() => this.#renew(shape), RENEW_MS).unref();
     return shape;
   }
 
-  /** For as long as this process uses a shape, no other takes its place unheard. */
+  /** Stores the used shape again where it was removed, and warns where another one is stored. */
   #renew(used: Shape): void {
     if (this.client.status !== 'ready') return;
-    Promise.all([this.#share(used), this.#lacksSecret()]).then(
+    Promise.all([this.#storedShape(used), this.#lacksSecret()]).then(
       ([stored, lacksSecret]) => {
-        this.#isFaultTold = false;
+        this.#hasToldFault = false;
         this.#warnWhereOther(
           stored,
           used,
@@ -75,44 +78,45 @@ export class SharedShape {
         );
       },
       (error) => {
-        // that Redis refuses them, the commands tell themselves; that what is stored can't be read, they don't
-        if (this.#isFaultTold || this.#isClosed || !(error instanceof IntelligentSessionError)) return;
-        this.#isFaultTold = true;
+        // a fault of Redis is told by the commands that meet it; a stored shape that can't be read is told here alone
+        if (this.#hasToldFault || this.#isClosed || !(error instanceof IntelligentSessionError)) return;
+        this.#hasToldFault = true;
         this.onFault(error);
       },
     );
   }
 
-  /** Would this process key pages, and has no secret where others have one? */
+  /** Has this process no secret, where it gets items that are not keyed and others have a secret? */
   async #lacksSecret(): Promise<boolean> {
     const { itemSecret, keysItems } = this.own;
     return itemSecret === undefined && keysItems && isKeyed(this.client, this.namespace);
   }
 
-  /** The stored shape, which is this one where there was none. */
-  async #share(shape: Shape): Promise<Shape> {
-    const mine = OPTIONS.flatMap((name) => [name, String(shape[name])]);
-    const reply = await script.run(this.client, [this.#key, VERSION, ...mine]).catch((error) => {
-      throw String(error).includes('WRONGTYPE') ? this.#unknown() : error;
+  /** Gives the stored shape. Stores this one where there was none. */
+  async #storedShape(shape: Shape): Promise<Shape> {
+    const fields = OPTIONS.flatMap((name) => [name, String(shape[name])]);
+    const reply = await script.run(this.client, [this.#key, VERSION, ...fields]).catch((error) => {
+      // what is no hash is taken for a later version's
+      throw String(error).includes('WRONGTYPE') ? this.#newerVersion() : error;
     });
     const stored = new Map<string, string>();
     for (let i = 0; i < reply.length; i += 2) stored.set(reply[i] as string, reply[i + 1] as string);
-    if (stored.get('version') !== VERSION) throw this.#unknown();
-    const [activityDays, errorRate, capacity, expansion] = OPTIONS.map((name) => Number(stored.get(name))) as Numbers;
-    const isWhole = Number.isInteger(activityDays) && activityDays >= 1 && activityDays <= MAX_ACTIVITY_DAYS;
-    if (!isWhole || !isBloomShape({ errorRate, capacity, expansion })) throw this.#unknown();
+    if (stored.get('version') !== VERSION) throw this.#newerVersion();
+    const [activityDays, errorRate, capacity, expansion] = OPTIONS.map((name) => Number(stored.get(name))) as Values;
+    const areDaysValid = Number.isInteger(activityDays) && activityDays >= 1 && activityDays <= MAX_ACTIVITY_DAYS;
+    if (!areDaysValid || !isBloomShape({ errorRate, capacity, expansion })) throw this.#newerVersion();
     return { activityDays, errorRate, capacity, expansion };
   }
 
-  #unknown = () => newerVersion(`The shape of this namespace's data (key "${this.#key}")`);
+  #newerVersion = () => newerVersion(`The shape of this namespace's data (key "${this.#key}")`);
 
   #warnWhereOther(stored: Shape, own: Shape, what: string, lacksSecret: boolean): void {
     const others = OPTIONS.filter((name) => stored[name] !== own[name]).map(
       (name) => `"${name}" is ${own[name]} here and ${stored[name]} there`,
     );
     if (lacksSecret) others.push('"itemSecret" is missing here, so what was seen with it is not found');
-    if (others.length === 0 || this.#isWarned) return;
-    this.#isWarned = true;
+    if (others.length === 0 || this.#hasWarned) return;
+    this.#hasWarned = true;
     warn(
       'INTELLIGENT_SESSION_SHAPE',
       `Another process stored how this namespace's data is read, and has other options: ${others.join('; ')}. ${what}. ` +
@@ -134,6 +138,6 @@ function isBloomShape(shape: Omit<Shape, 'activityDays'>): boolean {
   try {
     return resolveShape(shape) !== undefined;
   } catch {
-    return false; // an OptionError, of what is no option here
+    return false; // it throws an OptionError, though these values are no user's options
   }
 }

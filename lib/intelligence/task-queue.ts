@@ -6,13 +6,15 @@ import type { Task } from './task.js';
  */
 export type Dropped = 'expired' | 'no-waiter' | 'full' | 'too-old';
 
-/** The pause after a sweep that made no room. */
+/** For so long after a sweep that made no room there is no other. */
 const VAIN_SWEEP_PAUSE_MS = 10;
 
 /** The tasks of one session that wait, in their order. */
 interface Waiting<T> {
   tasks: T[];
+  /** the index of the first task that waits: those before it were taken */
   head: number;
+  /** of the payloads that wait: a UTF-16 code unit is counted as a byte */
   bytes: number;
 }
 
@@ -27,7 +29,7 @@ export class TaskQueue<T extends Task> {
   #sessions = new Map<string, Waiting<T>>();
   #length = 0;
   #bytes = 0;
-  #inVainMs = Number.NEGATIVE_INFINITY;
+  #lastVainSweepMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     readonly bounds: { readonly messages: number; readonly bytes: number },
@@ -41,11 +43,11 @@ export class TaskQueue<T extends Task> {
   push(task: T): void {
     // a task that Redis keeps as well (a stream's entry) is never dropped: the stream's reader bounds how many there are
     if (!task.isKept) {
-      if (this.#isFull && task.heardMs - this.#inVainMs >= VAIN_SWEEP_PAUSE_MS) {
+      if (this.#isFull && task.heardMs - this.#lastVainSweepMs >= VAIN_SWEEP_PAUSE_MS) {
         this.#sweep();
-        if (this.#isFull) this.#inVainMs = task.heardMs;
+        if (this.#isFull) this.#lastVainSweepMs = task.heardMs;
       }
-      if (this.#isFull || this.#hasShare(task.sid)) return this.onDrop(task, task.isExpired ? 'expired' : 'full');
+      if (this.#isFull || this.#hasItsShare(task.sid)) return this.onDrop(task, task.isExpired ? 'expired' : 'full');
     }
     this.#add(task);
   }
@@ -55,27 +57,30 @@ export class TaskQueue<T extends Task> {
     return this.#sessions.keys();
   }
 
-  /** The first task of the session `sid`, which stays where it is. */
+  /** Gives the first task of the session `sid`, and leaves it in the queue. */
   peek(sid: string): T | undefined {
     const waiting = this.#sessions.get(sid);
     return waiting?.tasks[waiting.head];
   }
 
-  /** Takes the first task of the session `sid`, or, without one, of the session whose turn it is, which then goes to the end of the turns. */
+  /**
+   * Takes the first task of the session `sid`; without one, of the session whose turn it is, which goes to the end of the
+   * turns.
+   */
   shift(sid?: string): T | undefined {
-    const whose = sid ?? this.#sessions.keys().next().value;
-    const waiting = whose === undefined ? undefined : this.#sessions.get(whose);
+    const owner = sid ?? this.#sessions.keys().next().value;
+    const waiting = owner === undefined ? undefined : this.#sessions.get(owner);
     const task = waiting?.tasks[waiting.head++];
-    if (whose === undefined || !waiting || !task) return undefined;
+    if (owner === undefined || !waiting || !task) return undefined;
     waiting.bytes -= task.payload.length;
     this.#length--;
     this.#bytes -= task.payload.length;
-    if (waiting.head === waiting.tasks.length) this.#sessions.delete(whose);
+    if (waiting.head === waiting.tasks.length) this.#sessions.delete(owner);
     else if (waiting.head > 1024 && waiting.head * 2 > waiting.tasks.length) {
       waiting.tasks = waiting.tasks.slice(waiting.head);
       waiting.head = 0;
     }
-    if (sid === undefined) this.defer(whose);
+    if (sid === undefined) this.defer(owner);
     return task;
   }
 
@@ -118,33 +123,34 @@ export class TaskQueue<T extends Task> {
     return this.#length >= this.bounds.messages || this.#bytes >= this.bounds.bytes;
   }
 
-  #hasShare(sid: string): boolean {
-    // the usual case: the whole queue holds less than one session may have
+  /** Has the session as much as it may while others wait? */
+  #hasItsShare(sid: string): boolean {
+    // the usual case, told without a look-up: the whole queue holds less than one session may have
     if (this.#length * 4 < this.bounds.messages && this.#bytes * 4 < this.bounds.bytes) return false;
     const waiting = this.#sessions.size > 1 ? this.#sessions.get(sid) : undefined;
     if (!waiting) return false;
     return (waiting.tasks.length - waiting.head) * 4 >= this.bounds.messages || waiting.bytes * 4 >= this.bounds.bytes;
   }
 
-  /** Makes room until a tenth of the bounds is free, as far as there are tasks for whose answers nobody waits. */
+  /** Drops tasks for whose answers nobody waits, the oldest first, until a tenth of both bounds is free. */
   #sweep(): void {
     const room = { messages: this.bounds.messages * 0.9, bytes: this.bounds.bytes * 0.9 };
-    const drop = (which: (task: T) => boolean, why: Dropped) => {
+    const drop = (isDroppable: (task: T) => boolean, why: Dropped) => {
       const all = Array.from(this.#sessions.values(), ({ tasks, head }) => tasks.slice(head)).flat();
-      const gone = new Set<T>();
+      const dropped = new Set<T>();
       let [length, bytes] = [this.#length, this.#bytes];
       for (const task of all.toSorted((a, b) => a.heardMs - b.heardMs)) {
         if (length <= room.messages && bytes <= room.bytes) break;
-        if (!which(task)) continue;
-        gone.add(task);
+        if (!isDroppable(task)) continue;
+        dropped.add(task);
         length--;
         bytes -= task.payload.length;
       }
-      if (gone.size === 0) return;
+      if (dropped.size === 0) return;
       this.#sessions = new Map();
       [this.#length, this.#bytes] = [0, 0];
-      for (const task of all) if (!gone.has(task)) this.#add(task);
-      for (const task of gone) this.onDrop(task, why);
+      for (const task of all) if (!dropped.has(task)) this.#add(task);
+      for (const task of dropped) this.onDrop(task, why);
     };
     drop((task) => task.isExpired, 'expired');
     drop((task) => !task.awaited, 'no-waiter');

@@ -1,19 +1,20 @@
 import type { CommandDescriptor } from './command/descriptor.js';
 import { builtIn } from './commands.js';
 
-/** What became of a message. */
+/** What became of a message; `gone`: its subject has ended. */
 export type Outcome = 'done' | 'duplicate' | 'gone' | 'failed';
 
 /** Is told what became of a task's message, and of a fault that it met. */
 export type OnOutcome<T extends Task> = (task: T, outcome: Outcome, fault?: unknown) => void;
 
-/** How far a list is: looked up in pieces. */
+/** How far a list has been looked up, piece by piece. */
 export interface ListProgress {
   readonly items: readonly string[];
+  /** how many items were looked up */
   done: number;
-  /** The answers of the pieces so far. */
+  /** the answers to these */
   readonly parts: string[];
-  /** How many items the next piece has at most. */
+  /** how many items the next piece has at most */
   piece: number;
 }
 
@@ -21,20 +22,22 @@ export interface ListProgress {
 export abstract class Task {
   /** The descriptor of a built-in command; undefined for one of the application's own. */
   readonly builtIn: CommandDescriptor | undefined;
-  /** How often the task was sent to Redis without success. */
+  /** How many calls with the task have failed. */
   attempts = 0;
   list: ListProgress | undefined;
-  /** Do its messages give all keys of their subject, so that it is surely worked on in the call that it is in? */
+  /** Is its message to give all keys of the subject? Then the script never asks for it to be sent again with them. */
   givesAllKeys = false;
   /** The subject of the user, where the visitor has logged in since the message was sent: the task is worked on for that user. */
   movedTo: string | undefined;
 
   constructor(
     readonly command: string,
+    /** a session's id, or another subject */
     readonly sid: string,
     /** unique to the request */
     readonly id: string,
     readonly payload: string,
+    /** of the session's data, from now on */
     readonly ttlSeconds: number,
     /** When the message was received, by performance.now(); for a stream's entry, when it was added to the stream. */
     readonly heardMs: number,
@@ -64,7 +67,7 @@ export abstract class Task {
     return undefined;
   }
 
-  /** Does its source keep the message until it is finished? Then this process neither bounds nor drops it. */
+  /** Is it a stream's message, which Redis keeps until it is finished? Then the queue neither bounds nor drops it. */
   get isKept(): boolean {
     return false;
   }

@@ -1,7 +1,7 @@
 -- Functions that merge the keys which an application's commands keep of an anonymous visitor into those of the user as whom the visitor has
 -- logged in: carry.lua and take-over.lua call merge_all(). The script has prelude.lua and own-keys.lua before these lines.
 
--- Gives a function that stores the union of two keys at the second one, by a command of Redis that takes the expiry away.
+-- Gives a function that stores the union of two keys at the second one, whose expiry the command takes away: it is set again.
 local function union_of(command, how)
   return function(from, to)
     local left = redis.call('PTTL', to)
@@ -18,17 +18,18 @@ local function each_field(act)
   end
 end
 
--- Is this the number that INCRBY or HINCRBY answers, and no error?
+-- Is the reply the number that INCRBY or HINCRBY gives, and no error?
 local function is_done(reply) return type(reply) == 'number' end
 
--- Of numbers that are no integers; nothing where one is no number. Redis 6.2 crashes where a script calls HINCRBYFLOAT.
+-- Gives the sum of numbers that are no integers to INCRBY; nil where one is no number. Redis 6.2 crashes where a script calls
+-- HINCRBYFLOAT.
 local function sum_of(one, other)
   one, other = tonumber(one), tonumber(other)
   return one and other and ('%.17g'):format(one + other)
 end
 
--- For each way to merge, and the type that both keys have, what merges the key `from` into `to`. What is no number is not added: the user's
--- value stays.
+-- MERGES[way][type] merges the key `from` into `to`, both of that type; other ways need no function (merge_own). What is no
+-- number is not added: the user's value stays.
 local MERGES = {
   union = {
     set = union_of('SUNIONSTORE'),
@@ -52,31 +53,32 @@ local MERGES = {
   },
 }
 
--- Merges one key, and removes the visitor's. Where there is no way to merge keys of these types, the user's stays as it is, and the names of
--- both types are given.
+-- Merges one key, and removes the visitor's. Where keys of their types can't be merged, the user's stays as it is, and both
+-- types are given.
 local function merge_own(merge, from, to)
-  local ours = type_of(from)
-  if ours == 'none' then return nil end
-  local theirs = merge ~= 'drop' and type_of(to)
-  local told
-  if theirs and (theirs == 'none' or merge == 'replace') then
+  local from_type = type_of(from)
+  if from_type == 'none' then return nil end
+  local to_type = merge ~= 'drop' and type_of(to)
+  local types
+  if to_type and (to_type == 'none' or merge == 'replace') then
     redis.call('RENAME', from, to)
     return nil
-  elseif theirs and merge ~= 'keep' then
-    local act = ours == theirs and (MERGES[merge] or {})[ours]
-    if act then act(from, to) else told = ours .. ' and ' .. theirs end
+  elseif to_type and merge ~= 'keep' then
+    local merge_keys = from_type == to_type and (MERGES[merge] or {})[from_type]
+    if merge_keys then merge_keys(from, to) else types = from_type .. ' and ' .. to_type end
   end
   redis.call('UNLINK', from)
-  return told
+  return types
 end
 
--- Merges several keys into a user's. Takes the key of the user's hash `own`; the names, and how each is merged; a function that gives the
--- visitor's key of a name; the ttl of the user's data in ms. Gives a list of texts: the names that could not be merged, and why.
-local function merge_all(own, names, merges, from, ttl)
+-- Merges several keys into a user's. Takes the key of the user's hash `own`; the names, and how each is merged; a function that
+-- gives the visitor's key of a name; the ttl of the user's data in ms. Gives a list of texts: each name that could not be
+-- merged, and why.
+local function merge_all(own, names, merges, from_key, ttl)
   local faults, fields = {}, {}
   for i, name in ipairs(names) do
-    local told = merge_own(merges[i], from(name), own .. ':' .. name)
-    if told then faults[#faults + 1] = name .. ' (' .. merges[i] .. ', ' .. told .. ')' end
+    local types = merge_own(merges[i], from_key(name), own .. ':' .. name)
+    if types then faults[#faults + 1] = name .. ' (' .. merges[i] .. ', ' .. types .. ')' end
     fields[#fields + 1], fields[#fields + 2] = name, merges[i]
   end
   redis.call('HSET', own, unpack(fields))

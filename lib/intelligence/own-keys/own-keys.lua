@@ -1,7 +1,7 @@
 -- Functions on the keys that an application's own commands keep of a subject. The subject's hash `own` has their names, and how a login merges
 -- each; the key of a name is the hash's key, a colon and the name.
 
--- Gives the names in the hash `own`; none where the key is no hash.
+-- Gives the names in the hash `own`; none where that key is no hash.
 local function own_names(own)
   local names = redis.pcall('HKEYS', own)
   return names.err and {} or names
@@ -20,7 +20,7 @@ local function keep_own(own, least, ms)
   for _, name in ipairs(names) do keep(own .. ':' .. name) end
 end
 
--- What Redis calls the type of a key, or 'hyperloglog', which is a string to Redis.
+-- Gives what Redis calls the type of a key, or 'hyperloglog' where it is a string that begins as one.
 local function type_of(key)
   local name = redis.call('TYPE', key).ok
   if name == 'string' and redis.call('GETRANGE', key, 0, 3) == 'HYLL' then return 'hyperloglog' end

@@ -2,8 +2,8 @@
 -- where the visitor's keys and the user's may be on two nodes: take-over.lua brings the values there, and clear-aside.lua removes the
 -- renamed keys.
 -- KEYS   of the anonymous subject: own, gone
--- ARGV   [1] as JSON: user, the user's subject; id, a random name of this call; messageAgeMs: how long `gone` stays, ms; asideMs: how
---        long the renamed keys stay, ms
+-- ARGV   [1] as JSON, in `messages`: user, the user's subject; id, a random name of this call; messageAgeMs: how long `gone`
+--        stays; asideMs: how long the renamed keys stay
 -- Reply  nothing where there is nothing to carry; else the id of the call that has renamed the keys, and by turns a name, how it is merged,
 --        and the value as DUMP gives it. A further call gives the same until clear-aside.lua has removed the keys.
 local own, gone, message = KEYS[1], KEYS[2], messages
@@ -12,8 +12,8 @@ if to and to ~= message.user then return {} end
 local names = own_names(own)
 if #names == 0 then return {} end
 if not to then redis.call('SET', gone, message.user, 'PX', message.messageAgeMs) end
-local aside = own .. '::aside'
-local id = redis.call('GET', aside)
+local id_key = own .. '::aside'
+local id = redis.call('GET', id_key)
 if not id then
   for _, name in ipairs(names) do
     local key = own .. ':' .. name
@@ -24,11 +24,11 @@ if not id then
     end
   end
   if not id then
-    redis.call('UNLINK', own) -- a command that is running notes its keys again
+    redis.call('UNLINK', own) -- a command that is running notes its keys again when it has ended (end.lua)
     return {}
   end
-  redis.call('SET', aside, id, 'PX', message.asideMs)
-  lengthen(own, message.asideMs)
+  redis.call('SET', id_key, id, 'PX', message.asideMs)
+  lengthen(own, message.asideMs) -- it names the renamed keys
 end
 local merges = redis.call('HMGET', own, unpack(names))
 local reply = { id }

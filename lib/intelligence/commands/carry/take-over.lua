@@ -1,5 +1,5 @@
 -- Adds the data that set-aside.lua has set aside of an anonymous visitor to the data about the user. In the script it stands after the
--- prelude, the Bloom filter's functions, activity-ring.lua and join-activity.lua, and ownScript() (script.ts) puts the lists NAMES and KEPT before it, and ACTIVITY_DAYS.
+-- prelude, the Bloom filter's functions, activity-ring.lua and join-activity.lua, and standaloneScript() (script.ts) puts the lists NAMES and KEPT before it, and ACTIVITY_DAYS.
 -- KEYS   the user's keys in the order of NAMES: gone: the mark that the user's data were erased (prelude.lua); merged: in a Cluster, the
 --        subjects that were carried to this user, a sorted set by the second until which each is remembered; carried: for a moment, the
 --        visitor's pages; then the visitor's key `carried`, `aside` below, if it is on the same server (not in a Cluster)
