@@ -1,2 +1,5 @@
-/** What was set aside at a login waits so long for whoever carries it on: a worker may end between the two steps. */
+/**
+ * For how many ms (a day) the data that a login has set aside wait to be added to the user's: a worker may end between these
+ * two steps.
+ */
 export const ASIDE_MS = 86_400_000;
