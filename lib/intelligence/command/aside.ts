@@ -1,5 +1,2 @@
-/**
- * For how many ms (a day) the data that a login has set aside wait to be added to the user's: a worker may end between these
- * two steps.
- */
+/** How long, in ms, what a login set aside waits to be added to the user's: a worker may end between the two steps. */
 export const ASIDE_MS = 86_400_000;

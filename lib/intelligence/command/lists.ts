@@ -1,22 +1,17 @@
 // What the commands on lists share.
 
-/**
- * To look up so many bytes of a list costs Redis as much as a page view. One call looks up no more than costs eight page views.
- */
+/** To look up so many bytes of a list costs as much as a page view; one call spends at most eight page views on look-ups. */
 const LOOKED_UP_BYTES = 512;
 const MAX_LOOK_UP_COST = 8;
-/** To send so many bytes, without a look-up, costs as much as a page view. */
+/** To send so many bytes costs as much as a page view. */
 const SENT_BYTES = 16_384;
 
-/** A descriptor's `cost`, in page views, for a payload that is a JSON array. */
+/** A descriptor's `cost`, for a payload that is a JSON array. */
 export const listCost = ({ length }: string): number =>
   1 + Math.min(MAX_LOOK_UP_COST, length / LOOKED_UP_BYTES) + length / SENT_BYTES;
 
-/** What a command whose answer names items adds to the message of a piece: each item as JSON, which its Lua only copies. */
+/** The `fieldsOf` of a command whose answer names items: each as JSON, which its Lua copies. */
 export const namesOf = (items: readonly string[]) => ({ names: items.map((item) => JSON.stringify(item)) });
 
-/**
- * Joins the answers to the pieces into one JSON array. Each has elements without brackets; it is empty where a piece has none
- * to tell.
- */
+/** Joins the answers to the pieces, each some elements without brackets or empty, into one JSON array. */
 export const joinArray = (parts: readonly string[]): string => `[${parts.filter((text) => text !== '').join(',')}]`;

@@ -1,6 +1,6 @@
 import { IntelligentSessionError } from '../../errors/errors.js';
 
-/** How many pages or ids a list has at most: more would keep Redis from everybody else for long. */
+/** How many pages or ids a list has at most: more would hold Redis for long. */
 export const MAX_ITEMS = 10_000;
 
 function parseJson(payload: string): unknown {
@@ -11,7 +11,7 @@ function parseJson(payload: string): unknown {
   }
 }
 
-/** Reads a payload that should be a JSON array of strings. Throws a coded error where it is not, or has too many. */
+/** Reads a JSON array of strings. Throws a coded error where the payload is none, or too long. */
 export function parseStrings(payload: string): string[] {
   const list = parseJson(payload);
   if (!Array.isArray(list) || !list.every((item) => typeof item === 'string'))

@@ -6,10 +6,7 @@ import { encodeId } from '../../redis/keys.js';
 /** The form of an item that is keyed. A page's name has no fragment, so none begins with `#`. */
 const KEYED = /^#[\w-]{22}$/;
 const FINGERPRINT_BYTES = 8;
-/**
- * Stands behind the fingerprint in the encrypted block. Decrypted with another secret or subject, the block ends with other
- * bytes.
- */
+/** The end of the encrypted block: one that was made with another secret, or for another subject, does not decrypt to it. */
 const PADDING = Buffer.alloc(8);
 const MAX_REMEMBERED_HMACS = 2_000;
 
@@ -66,11 +63,11 @@ function fingerprintOf(item: string): string {
 export const keyItem = (secret: string, subject: string, item: string): string =>
   sealFingerprint(secret, subject, keyedFingerprint(secret, item));
 
-/** Characters of the secret and the text. For longer ones no HMAC is remembered, so that the cache takes a bounded memory. */
+/** Characters of secret and text. No longer one is remembered, so that the memory which the cache takes is bounded. */
 const MAX_REMEMBERED_LENGTH = 1_024;
 const remembered = new LRUCache<string, Buffer>({ max: MAX_REMEMBERED_HMACS });
 
-/** The HMAC of a text. The latest are remembered, since many visitors see the same pages, and one visitor has many items. */
+/** The HMAC of a text. The latest are remembered: visitors see the same pages, and each has many items. */
 function hmac(secret: string, text: string): Buffer {
   const name = `${secret}\n${text}`;
   let digest = remembered.get(name);
@@ -91,8 +88,8 @@ const subjectKey = (secret: string, subject: string): Buffer =>
   hmac(secret, `intelligent-session subject:${encodeId(subject)}`);
 
 /**
- * Encrypts a fingerprint as one block of AES, for which ECB is enough: within one subject the same fingerprint always gives the
- * same text, as a filter needs it, and without the key that says nothing.
+ * One block of AES, so ECB will do: within one subject the same fingerprint is the same text, which says nothing without the
+ * key.
  */
 function sealFingerprint(secret: string, subject: string, fingerprint: Buffer): string {
   const cipher = createCipheriv('aes-256-ecb', subjectKey(secret, subject), null).setAutoPadding(false);

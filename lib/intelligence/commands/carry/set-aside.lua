@@ -13,7 +13,7 @@ if aside[1] then return aside[1] == user and { aside[2], aside[3], aside[4], asi
 local kept = {} -- in the hash `carried` the lists have the names of their filters
 for i, key in ipairs({ KEYS[3], KEYS[4], KEYS[6], KEYS[8] }) do kept[i] = redis.call('GET', key) or '' end
 redis.call('SET', gone, user, 'PX', ARGV[2])
--- without page views and notifications there is nothing to carry
+-- neither page views nor notifications
 if kept[1] == '' and kept[4] == '' and redis.call('EXISTS', KEYS[7]) == 0 then return false end
 local now = redis.call('TIME')
 local at = now[1] * 1000 + math.floor(now[2] / 1000)

@@ -4,9 +4,9 @@ import { isBoolean, isListOf, isText } from '../../command/answers.js';
 import type { CommandCaller, ListCommand } from '../../command/descriptor.js';
 import { joinArray, listCost, namesOf } from '../../command/lists.js';
 
-/** What notifications() is asked about: an id, or an object with an id. */
+/** What notifications() is asked about. */
 export type Notification = string | { readonly id: string };
-/** What it answers on each: a copy of the object, or a new one for an id, with `seen`. */
+/** What it answers on each: a copy of the object, or a new one, with `seen`. */
 export type Seen<T> = T extends string ? { id: string; seen: boolean | undefined } : T & { seen: boolean | undefined };
 /** An element of the worker's answer. */
 interface Answered {
@@ -29,7 +29,6 @@ export const notifications = {
   uses: { notified: ['filter'] },
   lua: ['notifications.lua'],
   items: 'list',
-  // with the option `itemSecret` the answer has keyed ids; nameOf() gives the id that was asked about
   unkeyed: (list, nameOf) =>
     (list as Answered[]).flatMap(({ id, seen }) => {
       const name = nameOf(id);
