@@ -64,7 +64,7 @@ local function bloom_which(key, items, budget)
   return reply, many, 2 * many
 end
 
--- Gives { PTTL, chunks... }. The chunks belong together, since nothing else runs during a script.
+-- Gives { PTTL, chunks... }. The chunks are of one moment, since nothing else runs during a script.
 local function bloom_dump(key)
   local reply, cursor, bytes = { redis.call('PTTL', key) }, 0, 0
   if not bloom_check(key) then return reply end

@@ -104,7 +104,7 @@ export abstract class StoredFilter implements BloomFilter {
   }
 }
 
-/** A filter's remaining time as PTTL tells it: -1 stands for no expiry. */
+/** A filter's remaining time in ms, from what PTTL answered: -1 stands for no expiry. */
 export const ttlOf = (pttl: unknown): number | undefined => (Number(pttl) < 0 ? undefined : Number(pttl));
 
 /** Checks what load() was given, which may be anything. */
