@@ -109,7 +109,7 @@ local function bloom_step(walk, pair, bits)
   local lo, hi, b = walk[1], walk[2]
   if bits < 67108864 then -- 2^26: then the product below is less than 2^53, up to which Lua's numbers are exact
     b = ((hi % bits) * (TWO32 % bits) + lo) % bits
-  else
+  else -- in two steps of 2^16
     b = ((hi % bits) * 65536) % bits
     b = (b * 65536 + lo) % bits
   end
@@ -331,8 +331,8 @@ local function bloom_start(key)
 end
 
 -- Writes a filter if no key has changed since it was dumped: gives 1, or 0 if one has changed.
--- KEYS  the target, then the others
--- ARGV  ttl in ms or ''; for each key the digest that it should have, or ''; then all of the string
+-- KEYS  the target, then the others that should not have changed
+-- ARGV  ttl in ms, or '' for none; for each key the SHA-1 of its dump, or '' where there was no key; then all of the string
 local function bloom_load(keys, argv)
   for i = 1, #keys do
     local filter, digest = bloom_open(keys[i]), ''

@@ -90,7 +90,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
 
   async dump(key: string): Promise<BloomDump | undefined> {
     const [text, ttl] = await this.attempt(key, () => Promise.all([this.client.getBuffer(key), this.client.pttl(key)]));
-    if (text === null || Number(ttl) === -2) return undefined;
+    if (text === null || Number(ttl) === -2) return undefined; // -2: the key has gone meanwhile
     const bytes = afterMagic(text);
     parseForm(bytes);
     return { bytes, ttlMs: ttlOf(ttl) };

@@ -53,6 +53,7 @@ export function resolveBloomOptions(options: BloomOptions) {
   return { shape: resolveShape(shape), itemSecret };
 }
 
+/** Fills the gaps of a shape by `defaults`, then by the options' own ones, and checks it. */
 export function resolveShape(options: BloomShape, defaults: BloomShape = {}): ResolvedShape {
   const given = Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined));
   const resolved = checkOptions(shapeSchema, { ...defaults, ...given }, 'Bloom filter');

@@ -81,6 +81,7 @@ export abstract class StoredFilter implements BloomFilter {
   async load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
     const { bytes, ttlMs } = checkedDump(dump);
     if (parseForm(bytes).length > MAX_FILTER_BYTES) throw bloomFault('TOOBIG');
+    // what each key should hold; undefined: nothing
     const watched = new Map([[key, undefined], ...(unchanged ?? [])]);
     const digests = [...watched.values()].map((one) => (one ? digestOf(one.bytes) : ''));
     const args = [...watched.keys(), ttlMs ?? '', ...digests, ...this.loadArguments(bytes)];

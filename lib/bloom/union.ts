@@ -54,13 +54,13 @@ function joined(a: FilledLayer, b: FilledLayer): FilledLayer | undefined {
   for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) | (b.data[i] as number);
   if (data.equals(a.data)) return a;
   if (data.equals(b.data)) return b;
-  const estimate = Math.round((-a.bits / a.hashes) * Math.log(1 - ones(data) / a.bits));
-  const count = Math.min(a.count + b.count, Math.max(a.count, b.count, estimate));
+  const estimatedCount = Math.round((-a.bits / a.hashes) * Math.log(1 - ones(data) / a.bits));
+  const count = Math.min(a.count + b.count, Math.max(a.count, b.count, estimatedCount));
   const layer = { ...a, data, count };
   return rateOf(layer) <= a.errorRate && count <= a.entries ? layer : undefined;
 }
 
-/** how many bits of each byte are set */
+/** by a byte: how many of its bits are set */
 const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll('0', '').length);
 
 function ones(data: Buffer): number {

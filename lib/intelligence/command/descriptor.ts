@@ -94,7 +94,7 @@ interface Descriptor {
   unkeyed?(data: readonly unknown[], nameOf: (key: string) => string | undefined): unknown[];
   /** How long it keeps Redis busy, as a multiple of a page view with the default options (some 20 µs). */
   cost(payload: string, context: CommandContext): number;
-  /** Has an answer the command's shape? Whoever may publish to Redis can send others. */
+  /** Has an answer the command's shape? Whoever may publish to Redis can send answers of another. */
   isAnswer(data: unknown): boolean;
   /** The methods that it adds to `req.intelligence`. They check their arguments, and say what a degraded answer is. */
   readonly methods: Readonly<Record<string, (this: CommandCaller, ...args: never[]) => unknown>>;

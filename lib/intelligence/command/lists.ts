@@ -1,6 +1,6 @@
 // What the commands on lists share.
 
-/** To look up so many bytes of a list costs as much as a page view; one call spends at most eight page views on look-ups. */
+/** So many bytes of a list cost as much to look up as a page view. The piece that one call looks up costs eight at most. */
 const LOOKED_UP_BYTES = 512;
 const MAX_LOOK_UP_COST = 8;
 /** To send so many bytes costs as much as a page view. */
@@ -13,5 +13,5 @@ export const listCost = ({ length }: string): number =>
 /** The `fieldsOf` of a command whose answer names items: each as JSON, which its Lua copies. */
 export const namesOf = (items: readonly string[]) => ({ names: items.map((item) => JSON.stringify(item)) });
 
-/** Joins the answers to the pieces, each some elements without brackets or empty, into one JSON array. */
+/** Joins the pieces' answers, which are elements without brackets or empty, into one JSON array. */
 export const joinArray = (parts: readonly string[]): string => `[${parts.filter((text) => text !== '').join(',')}]`;

@@ -12,10 +12,10 @@
 -- ARGV[1]  messages, a JSON array: command; key, where its keys begin in KEYS; ttl of its session in ms; waits: does somebody
 --          wait for the answer; again, all, isUser, sentMs (script-messages.ts); the command's arguments; what the ending needs
 -- Reply    of each message its answer ('' where it has none, or where the ending has sent it), or an outcome:
---          { 'duplicate' } (somebody else has taken it off its stream, or it was counted before),
---          { 'gone', its answer }, { 'moved', the user's subject }, { 'all-keys' }, { 'failed', 'bloom', 'redis' or 'version', why }, { 'part', items looked
---          up, their text }, { 'not-begun' } (it comes after a 'part' or 'all-keys' of its session, and was not worked on).
---          Then notes on the call: { 'refused', items that full filters did not take }, and the ending's.
+--          { 'duplicate' } (somebody else has taken it off its stream, or it was counted before), { 'gone', its answer },
+--          { 'moved', the user's subject }, { 'all-keys' }, { 'failed', 'bloom', 'redis' or 'version', why },
+--          { 'part', items looked up, their text }, { 'not-begun' } (an earlier one of its subject ended as 'part' or
+--          'all-keys'). Then notes on the call: { 'refused', items that full filters did not take }, and the ending's.
 local reply = {}
 -- By hash tag: the subjects of messages that are to be sent again. Later messages of these subjects are not begun, to keep
 -- their order.

@@ -68,8 +68,8 @@ local function was_counted(activity, token)
   local at = find_token(data, sender, TOKENS_OFFSET + 1)
   local is_older = at ~= nil
   while at do
-    local other = tonumber(data:sub(at + SENDER_BYTES, at + TOKEN_BYTES - 1), 36)
-    if number > (other or 0) then return false end -- a token without a number is of an id whose hash begins alike
+    local its_number = tonumber(data:sub(at + SENDER_BYTES, at + TOKEN_BYTES - 1), 36)
+    if number > (its_number or 0) then return false end -- a token without a number is of an id whose hash begins alike
     at = find_token(data, sender, at + 1)
   end
   return is_older

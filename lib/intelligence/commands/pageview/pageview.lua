@@ -28,9 +28,10 @@ local function report(activity, is_fresh, minutes)
     tail_of(is_fresh, is_fresh and activity.unique_pages == 1, minutes)
 end
 
+-- The report on a view that was counted by a call whose answer was lost.
 local function report_of_lost_call(activity, minute)
-  -- The lost call has set this minute's bit. So the report may say `activityThisMinute` though no earlier view was in this minute, which is
-  -- accepted; of a first view it is known that none was.
+  -- That call has set this minute's bit. So the report may say `activityThisMinute` though no earlier view was in this minute,
+  -- which is accepted; of a first view it is known that none was.
   local minutes = activity.views > 1 and ring_fits(activity) and last_six_minutes(activity, minute) or 0
   return report(activity, activity.unique_pages == activity.views, minutes)
 end
