@@ -2,7 +2,8 @@
 -- bit, in a string. A script that needs them begins with these lines; lib/bloom/redis-bloom.lua has functions of the same names.
 -- Before these lines the script defines ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, which a new filter gets, and MAX_ITEMS: how many
 -- items a filter takes at most. bloom-error.ts recognizes errors by their words in capitals.
--- The string is "ISBLOOM1", then the header that BF.SCANDUMP gives (20 bytes, and 53 for each layer), and then each layer's bits.
+-- The string is "ISBLOOM1", then the header that BF.SCANDUMP gives (20 bytes, and 53 for each layer: the layer's head), and
+-- then each layer's bits. lib/bloom/filter-format.ts says where each number stands.
 -- One GETRANGE reads the first KB. Bits of layers beyond it are read by BITFIELD, those of all layers by one command.
 local MAGIC = 'ISBLOOM1'
 local BLOOM_HEAD_BYTES = 28 -- the magic and the part of the header before the layers
@@ -15,8 +16,10 @@ local MAX_LAYERS, MAX_HASHES = 1000, 1100 -- of a filter, and for an item in a l
 local LN_2, LN_2_SQUARED = 0.693147180559945, 0.480453013918201
 local TWO32 = 4294967296
 
--- Gives the filter, or false where there is no key. Layer i begins at the byte at[i], and has bits[i] bits; an item sets hashes[i] of
--- them. `size` counts the items of the filter, `count` those of the newest layer, which has room for `entries`.
+-- Gives the filter, or false where there is no key. Layer i of `n` begins at the byte at[i], and has bits[i] bits; an item sets
+-- hashes[i] of them. `size` counts the items of the filter, `count` those of the newest layer, which has room for `entries` at
+-- the error rate `rate`. `head` is what was read of the string from its beginning on, `length` all of its bytes; `cost` is what
+-- look-ups have cost, in some 1 µs.
 local function bloom_open(key)
   local head = redis.pcall('GETRANGE', key, 0, BLOOM_FIRST_READ - 1)
   if type(head) ~= 'string' then
@@ -39,18 +42,19 @@ local function bloom_open(key)
   end
   if #head < from then error('WRONGTYPE DAMAGED Bloom filter') end
   local at, bits, hashes = {}, {}, {}
-  local link = BLOOM_HEAD_BYTES + 1
+  local layer_head = BLOOM_HEAD_BYTES + 1 -- where the head of layer i begins, counted from 1
   for i = 1, n do
-    local bytes, b = struct.unpack('<I8I8', head, link)
-    local k = struct.unpack('<I4', head, link + 40)
+    local bytes, b = struct.unpack('<I8I8', head, layer_head)
+    local k = struct.unpack('<I4', head, layer_head + 40)
     if b ~= bytes * 8 or b == 0 or k < 1 or k > MAX_HASHES then error('WRONGTYPE DAMAGED Bloom filter') end
     at[i], bits[i], hashes[i] = from, b, k
     from = from + bytes
-    link = link + BLOOM_LAYER_BYTES
+    layer_head = layer_head + BLOOM_LAYER_BYTES
   end
   if length ~= from then error('WRONGTYPE DAMAGED Bloom filter') end
-  local count, rate = struct.unpack('<I8d', head, link - BLOOM_LAYER_BYTES + 16)
-  local entries = struct.unpack('<I8', head, link - BLOOM_LAYER_BYTES + 44)
+  local newest_head = layer_head - BLOOM_LAYER_BYTES
+  local count, rate = struct.unpack('<I8d', head, newest_head + 16)
+  local entries = struct.unpack('<I8', head, newest_head + 44)
   if not (rate > 0 and rate < 1) or entries < 1 then error('WRONGTYPE DAMAGED Bloom filter') end
   return {
     key = key, head = head, length = length, size = size, options = options, growth = growth, n = n,
@@ -58,15 +62,15 @@ local function bloom_open(key)
   }
 end
 
--- Gives the header of a new layer for so many entries, with the error rate `rate`, and the number of its bytes.
+-- Gives the head of a new layer for so many entries, with the error rate `rate`, and how many bytes its bits take.
 local function bloom_layer(entries, rate)
-  local per = -(math.log(rate) / LN_2_SQUARED)
-  local bytes = math.floor(entries * per)
+  local per_item = -(math.log(rate) / LN_2_SQUARED)
+  local bytes = math.floor(entries * per_item)
   bytes = math.ceil(bytes / 64) * 8
   if bytes == 0 then bytes = 8 end
   if bytes > MAX_BYTES then error('ERR TOOBIG a Bloom filter of the fallback has at most 512 MB') end
-  local hashes = math.ceil(LN_2 * per)
-  return struct.pack('<I8I8I8ddI4I8', bytes, bytes * 8, 0, rate, per, hashes, entries) .. '\0', bytes
+  local hashes = math.ceil(LN_2 * per_item)
+  return struct.pack('<I8I8I8ddI4I8', bytes, bytes * 8, 0, rate, per_item, hashes, entries) .. '\0', bytes
 end
 
 -- Writes the header, and zeros up to `total` bytes. A new string whose last byte is written first takes no more memory than its size.
@@ -76,33 +80,36 @@ local function bloom_write(key, head, total)
   redis.call('SETRANGE', key, 0, head)
 end
 
+-- Makes an empty filter. The first layer of one that grows has half the error rate, since further layers add theirs.
 local function bloom_reserve(key, rate, capacity, growth, nonscaling)
-  local link, bytes = bloom_layer(capacity, nonscaling and rate or rate * 0.5)
+  local layer_head, bytes = bloom_layer(capacity, nonscaling and rate or rate * 0.5)
   local options = OPTIONS + (nonscaling and NO_SCALING_FLAG or 0)
-  bloom_write(key, MAGIC .. struct.pack('<I8I4I4I4', 0, 1, options, growth) .. link, BLOOM_HEAD_BYTES + BLOOM_LAYER_BYTES + bytes)
+  local head = MAGIC .. struct.pack('<I8I4I4I4', 0, 1, options, growth) .. layer_head
+  bloom_write(key, head, BLOOM_HEAD_BYTES + BLOOM_LAYER_BYTES + bytes)
 end
 
 -- Adds a layer, and gives the filter that has it.
 local function bloom_grow(filter)
-  local link, bytes = bloom_layer(filter.entries * filter.growth, filter.rate * 0.5)
+  local new_head, bytes = bloom_layer(filter.entries * filter.growth, filter.rate * 0.5)
   if filter.length + BLOOM_LAYER_BYTES + bytes > MAX_BYTES or filter.n >= MAX_LAYERS then error('ERR TOOBIG') end
   local key, data, ttl = filter.key, BLOOM_HEAD_BYTES + filter.n * BLOOM_LAYER_BYTES, redis.call('PTTL', filter.key)
-  local links = redis.call('GETRANGE', key, BLOOM_HEAD_BYTES, data - 1)
+  local layer_heads = redis.call('GETRANGE', key, BLOOM_HEAD_BYTES, data - 1)
   local bits = redis.call('GETRANGE', key, data, -1)
   local head = MAGIC .. struct.pack('<I8I4I4I4', filter.size, filter.n + 1, filter.options, filter.growth)
-  bloom_write(key, head .. links .. link, filter.length + BLOOM_LAYER_BYTES + bytes)
+  bloom_write(key, head .. layer_heads .. new_head, filter.length + BLOOM_LAYER_BYTES + bytes)
   redis.call('SETRANGE', key, data + BLOOM_LAYER_BYTES, bits)
   if ttl >= 0 then redis.call('PEXPIRE', key, math.max(1, ttl)) end
   return bloom_open(key)
 end
 
 -- Bit i of an item in a layer is number (h1 + i * h2) mod 2^64 mod bits; a byte's bits are numbered from the lowest. `walk` holds the
--- low and the high half of h1 + i * h2. This function gives the bit's number, and then adds h2, which is pair[3] and pair[4], to `walk`.
+-- low and the high half of h1 + i * h2. This function gives the bit's number, and then adds h2, which is pair[3] and pair[4],
+-- to `walk`: in what follows `pair` is an item, as bloom_item() gives it.
 local function bloom_step(walk, pair, bits)
   local lo, hi, b = walk[1], walk[2]
   if bits < 67108864 then -- 2^26: then the product below is less than 2^53, up to which Lua's numbers are exact
     b = ((hi % bits) * (TWO32 % bits) + lo) % bits
-  else
+  else -- in two steps of 2^16
     b = ((hi % bits) * 65536) % bits
     b = (b * 65536 + lo) % bits
   end
@@ -125,9 +132,9 @@ local function bloom_in(filter, i, pair)
   return true
 end
 
--- Gives 1 if one of the layers up to `newest` may hold the item, else 0.
+-- Gives 1 if one of the layers 1 to `newest` may hold the item, else 0.
 local function bloom_has(filter, pair, newest)
-  local read = #filter.head
+  local read = #filter.head -- bytes
   if read == 0 and filter.length <= BLOOM_FIRST_READ then
     filter.head = redis.call('GETRANGE', filter.key, 0, BLOOM_FIRST_READ - 1)
     read = filter.length
@@ -149,7 +156,7 @@ local function bloom_has(filter, pair, newest)
     local step = asked > 1 and asked or 1
     local words, n = { 'BITFIELD', filter.key }, 2
     for _, i in ipairs(open) do
-      local base = filter.at[i] * 8 + 7
+      local base = filter.at[i] * 8 + 7 -- BITFIELD counts the bits of a byte from the highest, the filter from the lowest
       for _ = asked + 1, math.min(asked + step, filter.hashes[i]) do
         local b = bloom_step(walks[i], pair, filter.bits[i])
         words[n + 1], words[n + 2], words[n + 3] = 'GET', 'u1', base + b - 2 * (b % 8)
@@ -185,42 +192,43 @@ local function bloom_mark(filter, pair, words)
   return words
 end
 
--- An item is given as its two hashes h1 and h2, each as two numbers of 32 bits, the low half first. This reads the four numbers from
--- 16 bytes, little-endian.
+-- An item is a list of its two hashes h1 and h2, each as two numbers of 32 bits, the low half first. This reads the four
+-- numbers from 16 bytes, little-endian.
 local function bloom_item(bytes) return { struct.unpack('<I4I4I4I4', bytes) } end
 
 -- Looks items up. Gives a list of 0 (the item is surely not in the filter) and 1 (it may be); how many items were looked up, fewer
 -- than all where all would cost more than `budget`; and what the look-ups cost. Costs are in units of some 1 µs.
 local function bloom_which(key, items, budget)
-  local reply, filter, done = {}, bloom_open(key), 0
+  local reply, filter, looked_up = {}, bloom_open(key), 0
   local cost = 0
   for i = 1, #items do
     if budget and cost >= budget then break end
-    done = i
+    looked_up = i
     reply[i] = filter and bloom_has(filter, items[i], filter.n) or 0
     cost = (filter and filter.cost or 0) + i
   end
-  return reply, done, cost
+  return reply, looked_up, cost
 end
 
--- The arguments of a BITFIELD that writes both numbers of items, the filter's and its newest layer's, little-endian. Their low 32 bits
--- are enough: 512 MB hold fewer than 2^32 items.
+-- The arguments of a BITFIELD that writes both numbers of items, the filter's and its newest layer's. It writes the highest
+-- byte first, so bswap() turns them round. Their low 32 bits are enough: 512 MB hold fewer than 2^32 items.
 local function bloom_counts(filter)
   return { 'BITFIELD', filter.key, 'SET', 'i32', '64', bit.bswap(filter.size),
     'SET', 'i32', (BLOOM_HEAD_BYTES + (filter.n - 1) * BLOOM_LAYER_BYTES + 16) * 8, bit.bswap(filter.count) }
 end
 
--- Adds an item. Gives 1 if it was new, else 0, and the filter after that.
+-- Adds an item. Gives 1 if it was new, else 0; and the filter as it then is.
 local function bloom_put(filter, pair)
   local full = filter.count >= filter.entries
-  -- BITFIELD SET tells whether the bits were set, so that a big newest layer need not be read first
-  local look = full or filter.length <= BLOOM_FIRST_READ
-  if bloom_has(filter, pair, look and filter.n or filter.n - 1) == 1 then return 0, filter end
+  -- Is the newest layer looked up before it is written? A big one is not: BITFIELD SET tells whether the bits were set. A full
+  -- one has to be.
+  local looks_first = full or filter.length <= BLOOM_FIRST_READ
+  if bloom_has(filter, pair, looks_first and filter.n or filter.n - 1) == 1 then return 0, filter end
   if full then
     if filter.options >= NO_SCALING_FLAG then error('ERR non scaling filter is full') end
     filter = bloom_grow(filter)
   end
-  if not look then
+  if not looks_first then
     local was, all = redis.call(unpack(bloom_mark(filter, pair, { 'BITFIELD', filter.key }))), true
     for i = 1, #was do all = all and was[i] == 1 end
     if all then return 0, filter end
@@ -228,13 +236,13 @@ local function bloom_put(filter, pair)
   filter.size = filter.size + 1
   filter.count = filter.count + 1
   local words = bloom_counts(filter)
-  if look then bloom_mark(filter, pair, words) end
+  if looks_first then bloom_mark(filter, pair, words) end
   redis.call(unpack(words))
   filter.head = '' -- the bits that were read have changed
   return 1, filter
 end
 
--- Gives the filter; where there is none, makes it first.
+-- Gives the filter, which the caller may have opened; where there is none, makes it first.
 local function bloom_ready(key, filter)
   filter = filter or bloom_open(key)
   if filter then return filter end
@@ -264,7 +272,7 @@ local function bloom_add(key, pair, filter)
 end
 
 -- Adds items from item `i` on to the newest layer, until the layer or the filter is full, and writes the layer once. Only for a filter
--- of at most MAX_WHOLE_BYTES, which is read as a whole. Gives the number of the first item that it has not added.
+-- of at most MAX_WHOLE_BYTES, which is read as a whole. Gives the number of the first item that is left.
 local MAX_WHOLE_BYTES = 4096
 local function bloom_put_many(filter, pairs, i)
   local n, size, count = filter.n, filter.size, filter.count
@@ -316,15 +324,15 @@ local function bloom_add_all(key, pairs)
   end
 end
 
--- Gives the magic and the header of a filter, which bloom_open() has checked.
+-- Gives the magic and the header of a filter that bloom_open() finds sound; false where there is no key.
 local function bloom_start(key)
   local filter = bloom_open(key)
   return filter and redis.call('GETRANGE', key, 0, BLOOM_HEAD_BYTES + filter.n * BLOOM_LAYER_BYTES - 1)
 end
 
 -- Writes a filter if no key has changed since it was dumped: gives 1, or 0 if one has changed.
--- KEYS  the target, then the others
--- ARGV  ttl in ms or ''; for each key the digest that it should have, or ''; then all of the string
+-- KEYS  the target, then the others that should not have changed
+-- ARGV  ttl in ms, or '' for none; for each key the SHA-1 of its dump, or '' where there was no key; then all of the string
 local function bloom_load(keys, argv)
   for i = 1, #keys do
     local filter, digest = bloom_open(keys[i]), ''

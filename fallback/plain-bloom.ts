@@ -2,7 +2,15 @@ import { LRUCache } from 'lru-cache';
 import { bloomFault } from '../lib/bloom/bloom-error.js';
 import type { BloomDump, BloomInfo, BloomItem, BloomOptions, ResolvedShape } from '../lib/bloom/bloom-filter.js';
 import { areOne, toBytes } from '../lib/bloom/bloom-items.js';
-import { type FilterForm, formHas, isNonScaling, parseForm, positions } from '../lib/bloom/filter-format.js';
+import {
+  type FilterForm,
+  formHas,
+  HEADER_BYTES,
+  isNonScaling,
+  LAYER_HEADER_BYTES,
+  parseForm,
+  positions,
+} from '../lib/bloom/filter-format.js';
 import { StoredFilter, ttlOf } from '../lib/bloom/stored-filter.js';
 import { type HashPair, hashPair } from '../lib/hash/murmur-hash.js';
 import type { RedisClient } from '../lib/redis/client.js';
@@ -11,14 +19,14 @@ import type { Script, ScriptArgument } from '../lib/redis/run-script.js';
 const MAGIC = Buffer.from('ISBLOOM1');
 /** A filter of fewer bytes is read by one GETRANGE and checked in this process, however many items there are. */
 const SMALL_BYTES = 4096;
-/** To read more bits than this, a script costs less than BITFIELD's arguments. */
+/** Up to so many bits are read by BITFIELD_RO. For more its arguments cost more than a script does. */
 const MAX_PROBED_BITS = 256;
 const MAX_REMEMBERED_STARTS = 1000;
 
 /** RedisBloom's filter, bit for bit, on plain Redis commands: one string a filter (WIRE.md, "Bloom filter"). */
 export class PlainBloomFilter extends StoredFilter {
   readonly implementation = 'fallback';
-  /** Bigger filters that were seen, so that the next check need not look at the header first. */
+  /** By key, bigger filters that were seen, so that the next check need not read the header first. */
   readonly #starts = new LRUCache<string, Start>({ max: MAX_REMEMBERED_STARTS });
   readonly #reserve: Script;
   readonly #add: Script<number[]>;
@@ -52,7 +60,9 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
     return areOne(await this.#run(this.#add, [key, ...items.map((item) => bytesOf(this.#pairOf(item)))]));
   }
 
-  /** One read or BITFIELD_RO where that is enough, and else the script. */
+  /**
+   * By one GETRANGE of a small filter, or BITFIELD_RO of a bigger one; by the script where there are too many bits for that.
+   */
   protected async existsBatch(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
     const pairs = items.map((item) => this.#pairOf(item));
     const answers = await this.#probe(key, pairs);
@@ -80,7 +90,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
 
   async dump(key: string): Promise<BloomDump | undefined> {
     const [text, ttl] = await this.attempt(key, () => Promise.all([this.client.getBuffer(key), this.client.pttl(key)]));
-    if (text === null || Number(ttl) === -2) return undefined;
+    if (text === null || Number(ttl) === -2) return undefined; // -2: the key has gone meanwhile
     const bytes = afterMagic(text);
     parseForm(bytes);
     return { bytes, ttlMs: ttlOf(ttl) };
@@ -94,7 +104,9 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
     return (await this.client.type(key)) === 'MBbloom--';
   }
 
-  /** Reads the start of a filter; of a small one that is all. The server checks a bigger one, whose start is remembered. */
+  /**
+   * Reads the start of a filter, and a small one as a whole. The start of a bigger one is checked by a script, and remembered.
+   */
   async #start(key: string): Promise<Start | undefined> {
     const head = await this.attempt(key, () => this.client.getrangeBuffer(key, 0, SMALL_BYTES - 1));
     const small = head.length < SMALL_BYTES;
@@ -122,6 +134,7 @@ bloom_reserve(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 
     for (const pair of pairs)
       for (const layer of layers)
         for (const b of positions(pair, layer))
+          // BITFIELD counts a byte's bits from the highest, the filter from the lowest
           words.push('GET', 'u1', (MAGIC.length + layer.at) * 8 + b + 7 - 2 * (b % 8));
     const reply = (await this.attempt(key, () => this.client.call('BITFIELD_RO', key, ...words))) as number[];
     if (fixed.some(({ at, bytes }, i) => Number(reply[i]) !== start.text.readUIntBE(at, bytes))) {
@@ -155,13 +168,20 @@ interface Start {
   readonly dump: Buffer | undefined;
 }
 
-/** As long as these parts are the same (the magic's end, the layers' number, sizes and hashes), bits are where they were. */
+/**
+ * As long as these bytes are the same (the magic's end; the number of layers; each one's bits and hashes), an item's bits are
+ * where they were. Of 8 bytes 6 are compared, since BITFIELD can't read 8 as one number and all numbers are below 2^48.
+ */
 function fixedParts(layers: number): { at: number; bytes: number }[] {
+  const header = MAGIC.length;
   const parts = [
     { at: 2, bytes: 6 },
-    { at: 16, bytes: 4 },
+    { at: header + 8, bytes: 4 },
   ];
-  for (let i = 0; i < layers; i++) parts.push({ at: 36 + i * 53, bytes: 6 }, { at: 68 + i * 53, bytes: 1 });
+  for (let i = 0; i < layers; i++) {
+    const layer = header + HEADER_BYTES + i * LAYER_HEADER_BYTES;
+    parts.push({ at: layer + 8, bytes: 6 }, { at: layer + 40, bytes: 1 });
+  }
   return parts;
 }
 

@@ -6,8 +6,9 @@ import { RedisBloomFilter } from '../bloom/redis-bloom.js';
 
 export type BloomChoice = 'auto' | 'module' | 'fallback';
 
-/** What each connection's server has said; forgotten when the connection is lost, since the next server may be another. */
+/** Has each connection's server RedisBloom? Forgotten when the connection is lost, since it may next be to another server. */
 const answers = new WeakMap<RedisClient, Promise<boolean>>();
+/** connections that have a listener of this module already */
 const watched = new WeakSet<RedisClient>();
 
 /** Does this connection's server know BF.INSERT? One round trip (COMMAND INFO) for each time that it connects. */
@@ -28,7 +29,7 @@ function hasModule(client: RedisClient): Promise<boolean> {
 }
 
 /**
- * Makes a Bloom filter: on RedisBloom, on plain Redis, or (`auto`) on RedisBloom where the server has it, which is asked whatever
+ * Makes a Bloom filter: on RedisBloom, on plain Redis, or (`auto`) on RedisBloom where the server says that it has it, whatever
  * its version is. The options are the shape of new filters and a secret for the items.
  */
 export async function chooseBloomFilter(
@@ -44,7 +45,7 @@ export async function bloomFilterMaker(
   client: RedisClient,
   choice: BloomChoice,
 ): Promise<(options: BloomOptions) => BloomFilter> {
-  // a function has call(), too
+  // any function has a call() as well, so the type is looked at first
   if (typeof client !== 'object' || typeof client?.call !== 'function' || typeof client.on !== 'function')
     throw new OptionError('createBloomFilter(): the client should be a Redis or Cluster of ioredis, which stays yours');
   if (!['auto', 'module', 'fallback'].includes(choice))

@@ -2,7 +2,7 @@ import { causeOf, IntelligentSessionError, redisFault } from '../errors/errors.j
 
 const advice = 'open it with that one, or move it with copyFilter()';
 
-/** What may stand in an error of Redis or of our scripts, and what the caller reads: the same for both implementations. */
+/** By what stands in an error of Redis or of our scripts: what the caller reads, the same for both implementations. */
 const messages: readonly (readonly [RegExp, string])[] = [
   [/OTHERFORM module/, `the key holds a filter of RedisBloom: ${advice} (bloom: "module")`],
   [/OTHERFORM fallback/, `the key holds a filter of the fallback: ${advice} (bloom: "fallback")`],

@@ -72,9 +72,9 @@ export interface BloomFilter {
    */
   load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>): Promise<boolean>;
   /**
-   * Lua functions that another script is put behind: `bloom_check(key)` (an error where it is no filter),
-   * `bloom_add(key, item, checked)`, `bloom_add_all(key, items)`, `bloom_count(key)`,
-   * `bloom_which(key, items, room)`.
+   * Lua functions, for the beginning of a script that calls them: `bloom_check(key)` (an error where it is no filter),
+   * `bloom_add(key, item, checked)` (with what bloom_check() gave), `bloom_add_all(key, items)`, `bloom_count(key)`,
+   * `bloom_which(key, items, budget)`.
    */
   readonly lua: string;
   /** An item as those functions take it, to be sent as JSON. */

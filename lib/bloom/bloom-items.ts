@@ -20,7 +20,10 @@ export function toBytes(item: BloomItem): Buffer {
 /** How many items one call to Redis takes at most: more would keep Redis from others for some milliseconds. */
 const BATCH_SIZE = 5000;
 
-/** Acts on items in batches, which are all sent at once and carried out in their order. Rejects with the first fault; the others go on. */
+/**
+ * Acts on items in batches, which are sent at once and carried out in their order. Rejects with the first fault; other batches
+ * go on.
+ */
 export async function inBatches<T>(items: readonly T[], act: (batch: readonly T[]) => Promise<boolean[]>) {
   checkList('addMany() or existsMany', items);
   if (items.length <= BATCH_SIZE) return items.length === 0 ? [] : act(items);

@@ -53,21 +53,22 @@ export function resolveBloomOptions(options: BloomOptions) {
   return { shape: resolveShape(shape), itemSecret };
 }
 
+/** Fills the gaps of a shape by `defaults`, then by the options' own ones, and checks it. */
 export function resolveShape(options: BloomShape, defaults: BloomShape = {}): ResolvedShape {
   const given = Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined));
   const resolved = checkOptions(shapeSchema, { ...defaults, ...given }, 'Bloom filter');
-  // RedisBloom notes an expansion of 2 there
+  // RedisBloom writes an expansion of 2 into the header of a filter that does not scale
   return resolved.nonScaling ? { ...resolved, expansion: 2 } : resolved;
 }
 
-/** What commands let one filter grow to: every check asks each layer. */
+/** What the commands of `req.intelligence` let a filter grow to: every check asks each layer. */
 const MAX_COMMAND_FILTER_BYTES = 256 * 1024;
 const MAX_COMMAND_FILTER_LAYERS = 32;
 
 /** What the fallback's string has before the headers of the layers: a magic word and the header of a dump. */
 const FALLBACK_HEADER_BYTES = 8 + HEADER_BYTES;
 
-/** How many items a filter of that size holds. The first layer has the size that the options say, even a larger one. */
+/** How many items a filter within these bounds holds. Its first layer is as large as the options say, even beyond them. */
 function mostItems({ errorRate, capacity, expansion, nonScaling }: ResolvedShape): number {
   if (nonScaling) return capacity;
   let [items, bytes, layers, entries, rate] = [0, FALLBACK_HEADER_BYTES, 0, capacity, errorRate / 2];
@@ -79,7 +80,7 @@ function mostItems({ errorRate, capacity, expansion, nonScaling }: ResolvedShape
   return items;
 }
 
-/** The functions of a .lua file, which make new filters of this shape. */
+/** The Lua functions on filters that a file has, told to make new filters of this shape. */
 export function bloomLua(shape: ResolvedShape, file: string): string {
   const { errorRate, capacity, expansion, nonScaling } = shape;
   const values = [errorRate, capacity, expansion, nonScaling, mostItems(shape)].join(', ');

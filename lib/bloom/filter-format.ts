@@ -13,22 +13,26 @@ import { bloomFault } from './bloom-error.js';
 export const HEADER_BYTES = 20;
 export const LAYER_HEADER_BYTES = 53;
 /** Is added to the options of a filter that gets no further layers. */
-const NON_SCALING = 8;
+const NON_SCALING_FLAG = 8;
 const TWO_32 = 2 ** 32;
 /** RedisBloom 2's options for every filter: no rounding to powers of two, and 64-bit hashes. */
-const PLAIN = 5;
+const USUAL_OPTIONS = 5;
+/** About as much as a string of Redis holds, 512 MB. */
 export const MAX_FILTER_BYTES = 536_000_000;
 const MAX_DUMP_LAYERS = 1000;
 export const MAX_EXPANSION = 32_768;
-/** Constants with the digits that the module has. */
+/** ln(2) and its square, with the digits that RedisBloom has: others might round to another size. */
 const LN2 = 0.693147180559945;
 const LN2_SQUARED = 0.480453013918201;
 
 export interface Layer {
   readonly bits: number;
+  /** items in it */
   readonly count: number;
   readonly errorRate: number;
+  /** bits that an item sets */
   readonly hashes: number;
+  /** items that it is made for */
   readonly entries: number;
   /** where its bits begin, in bytes from the beginning of the dump */
   readonly at: number;
@@ -43,19 +47,19 @@ export interface FilterForm {
   readonly length: number;
 }
 
-export const isNonScaling = ({ options }: Pick<FilterForm, 'options'>): boolean => options >= NON_SCALING;
+export const isNonScaling = ({ options }: Pick<FilterForm, 'options'>): boolean => options >= NON_SCALING_FLAG;
 
-/** Reads a header; where the dump should be complete, the layers' bits have to be there, too. Anything odd is a coded error. */
+/** Reads a header; of a dump that is complete, checks that all layers' bits are there. Anything odd is a coded error. */
 export function parseForm(bytes: Buffer, isComplete = true): FilterForm {
   const damaged = () => bloomFault('DAMAGED');
   if (bytes.length < HEADER_BYTES) throw damaged();
   const n = bytes.readUInt32LE(8);
   if (n < 1 || n > MAX_DUMP_LAYERS || bytes.length < HEADER_BYTES + n * LAYER_HEADER_BYTES) throw damaged();
   const options = bytes.readUInt32LE(12);
-  if (options !== PLAIN && options !== PLAIN + NON_SCALING) throw bloomFault('FOREIGN');
+  if (options !== USUAL_OPTIONS && options !== USUAL_OPTIONS + NON_SCALING_FLAG) throw bloomFault('FOREIGN');
   // An expansion of 0 would make layers that hold nothing; one over what an option allows would take all of the memory.
-  const growth = bytes.readUInt32LE(16);
-  if ((options === PLAIN && growth === 0) || growth > MAX_EXPANSION) throw damaged();
+  const expansion = bytes.readUInt32LE(16);
+  if ((options === USUAL_OPTIONS && expansion === 0) || expansion > MAX_EXPANSION) throw damaged();
   const layers: Layer[] = [];
   let at = HEADER_BYTES + n * LAYER_HEADER_BYTES;
   for (let i = 0; i < n; i++) {
@@ -72,7 +76,8 @@ export function parseForm(bytes: Buffer, isComplete = true): FilterForm {
     const perItem = bytes.readDoubleLE(from + 32);
     if (!(Math.abs(perItem / bitsPerItem(errorRate) - 1) <= 1e-6) || bytes[from + LAYER_HEADER_BYTES - 1] !== 0)
       throw damaged();
-    // The next layer is made for these entries times the expansion, so they have to be those that the bits are for, but for rounding.
+    // The next layer is made for these entries times the expansion, so the bits have to be as many as these entries take, but
+    // for rounding.
     if (Math.abs(bits / bitsFor(u64(bytes, from + 44), errorRate) - 1) > 1e-6) throw damaged();
     layers.push({
       bits,
@@ -90,7 +95,7 @@ export function parseForm(bytes: Buffer, isComplete = true): FilterForm {
   return {
     items,
     options,
-    expansion: bytes.readUInt32LE(16),
+    expansion,
     layers,
     length: at,
   };
@@ -102,7 +107,7 @@ export const headerOf = (bytes: Buffer): Buffer => bytes.subarray(0, headerLengt
 /** SHA-1, as Redis' scripts compute it. */
 export const digestOf = (bytes: Buffer): string => createHash('sha1').update(bytes).digest('hex');
 
-/** Bytes of a dump's header, by its start; 0 for less than a start. */
+/** How many bytes a dump's header has, as its first HEADER_BYTES say; 0 where these are not there. */
 const headerLength = (bytes: Buffer): number =>
   bytes.length < HEADER_BYTES
     ? 0
@@ -145,7 +150,7 @@ export function emptyLayer(entries: number, errorRate: number): Omit<Layer, 'at'
   return { bits, count: 0, errorRate, hashes: Math.ceil(LN2 * per), entries, data: Buffer.alloc(bits / 8) };
 }
 
-/** An item's bits in a layer: bit i is (first + i * second) mod 2^64 mod bits, computed without BigInt. */
+/** The numbers of an item's bits in a layer: number i is (first + i * second) mod 2^64 mod bits, computed without BigInt. */
 export function positions([first, second]: HashPair, { bits, hashes }: Pick<Layer, 'bits' | 'hashes'>): number[] {
   let { lo, hi } = first;
   const at: number[] = [];

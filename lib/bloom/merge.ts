@@ -3,7 +3,7 @@ import { bloomFault } from './bloom-error.js';
 import type { BloomDump, BloomFilter } from './bloom-filter.js';
 import { unionOf } from './union.js';
 
-/** How often a merge begins anew since a filter was written meanwhile. Each time the filters are read again, so a busy one is not tried for ever. */
+/** How often a merge is tried where a filter is written meanwhile. Each time all filters are read again, so this is bounded. */
 const MAX_TRIES = 10;
 
 /** BloomFilter.merge of both implementations: dumps all, makes the union here, and loads it if no filter has changed meanwhile. */
@@ -13,7 +13,7 @@ export async function merge(filter: BloomFilter, target: string, sources: readon
   for (let tried = 0; tried < MAX_TRIES; tried++) {
     const dumps = await Promise.all(keys.map((key) => filter.dump(key)));
     const existing = dumps.filter((dump): dump is BloomDump => dump !== undefined);
-    if (existing.length === 0 || (existing.length === 1 && dumps[0])) return;
+    if (existing.length === 0 || (existing.length === 1 && dumps[0])) return; // there is no source to add
     const ttlMs = dumps[0] ? dumps[0].ttlMs : longestTtl(existing);
     const dump = { bytes: unionOf(existing.map(({ bytes }) => bytes)), ttlMs };
     if (await filter.load(target, dump, new Map(keys.map((key, i) => [key, dumps[i]])))) return;

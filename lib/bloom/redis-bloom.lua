@@ -64,7 +64,7 @@ local function bloom_which(key, items, budget)
   return reply, many, 2 * many
 end
 
--- Gives { PTTL, chunks... }. The chunks belong together, since nothing else runs during a script.
+-- Gives { PTTL, chunks... }. The chunks are of one moment, since nothing else runs during a script.
 local function bloom_dump(key)
   local reply, cursor, bytes = { redis.call('PTTL', key) }, 0, 0
   if not bloom_check(key) then return reply end
@@ -81,8 +81,9 @@ local function bloom_dump(key)
 end
 
 -- Writes a filter if no key has changed since it was dumped: gives 1, or 0 if one has changed.
--- KEYS  the target, then the others
--- ARGV  ttl in ms or ''; for each key the digest that it should have, or ''; then iterators and chunks by turns
+-- KEYS  the target, then the others that should not have changed
+-- ARGV  ttl in ms, or '' for none; for each key the SHA-1 of its dump, or '' where there was no key; then iterators and chunks
+--       of BF.LOADCHUNK by turns
 local function bloom_load(keys, argv)
   for i = 1, #keys do
     local digest = ''

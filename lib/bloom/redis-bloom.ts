@@ -24,7 +24,7 @@ export class RedisBloomFilter extends StoredFilter {
     this.#dump = this.script('return bloom_dump(KEYS[1])');
   }
 
-  /** As text: JSON has no bytes, and an item of a filter with a secret is bytes. */
+  /** Only text: JSON has no bytes, which are what an item is in a filter with a secret. */
   scriptItem(item: BloomItem): string {
     const text = this.keyedItem(item);
     if (typeof text !== 'string') throw new TypeError('a script takes no bytes as an item');
@@ -39,11 +39,12 @@ export class RedisBloomFilter extends StoredFilter {
     const { errorRate, capacity } = this.shape;
     const shape = ['CAPACITY', capacity, 'ERROR', errorRate, ...scalingOf(this.shape)];
     const replies = await this.#call('BF.INSERT', key, ...shape, 'ITEMS', ...items.map(this.keyedItem));
+    // of an item that a full filter did not take, the reply is an error
     for (const reply of replies) if (reply instanceof Error) throw bloomFault(reply);
     return areOne(replies);
   }
 
-  /** TYPE goes with it in one round trip, since BF.MEXISTS alone takes a string for an empty filter. */
+  /** TYPE is asked in the same round trip, since BF.MEXISTS alone takes a string for an empty filter. */
   protected async existsBatch(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
     return this.attempt(key, async () => {
       const [type, replies] = await Promise.all([

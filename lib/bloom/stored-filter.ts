@@ -81,6 +81,7 @@ export abstract class StoredFilter implements BloomFilter {
   async load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
     const { bytes, ttlMs } = checkedDump(dump);
     if (parseForm(bytes).length > MAX_FILTER_BYTES) throw bloomFault('TOOBIG');
+    // what each key should hold; undefined: nothing
     const watched = new Map([[key, undefined], ...(unchanged ?? [])]);
     const digests = [...watched.values()].map((one) => (one ? digestOf(one.bytes) : ''));
     const args = [...watched.keys(), ttlMs ?? '', ...digests, ...this.loadArguments(bytes)];
@@ -104,7 +105,7 @@ export abstract class StoredFilter implements BloomFilter {
   }
 }
 
-/** A filter's remaining time as PTTL tells it: -1 stands for no expiry. */
+/** A filter's remaining time in ms, from what PTTL answered: -1 stands for no expiry. */
 export const ttlOf = (pttl: unknown): number | undefined => (Number(pttl) < 0 ? undefined : Number(pttl));
 
 /** Checks what load() was given, which may be anything. */

@@ -8,13 +8,14 @@ export interface Uint64 {
 const M_LO = 0x5bd1e995;
 const M_HI = 0xc6a4a793;
 const M: Uint64 = { lo: M_LO, hi: M_HI };
+/** the upper and the lower 16 bits of M_LO */
 const M_LO_UPPER = 0x5bd1;
 const M_LO_LOWER = 0xe995;
 
-/** The low 32 bits of a number times M: its own low bits decide them. */
+/** The low 32 bits of a number times M. The number's high bits don't change them. */
 const lowTimesM = (lo: number): number => Math.imul(lo, M_LO);
 
-/** The high 32 bits of a number times M, by products of 16 bits, which are exact. */
+/** The high 32 bits of a number times M, by products of 16 bits each, which are exact. */
 const highTimesM = (lo: number, hi: number): number => {
   const upper = lo >>> 16;
   const lower = lo & 0xffff;
@@ -30,7 +31,7 @@ export function murmurHash64A(data: Uint8Array, seed: Uint64): Uint64 {
   const { length } = data;
   let lo = seed.lo ^ lowTimesM(length);
   let hi = seed.hi ^ highTimesM(length, 0);
-  const end = length & ~7;
+  const end = length & ~7; // of the whole blocks of 8 bytes
   for (let at = 0; at < end; at += 8) {
     const blockLo = word(data, at);
     const blockHi = highTimesM(blockLo, word(data, at + 4));
@@ -51,14 +52,14 @@ export function murmurHash64A(data: Uint8Array, seed: Uint64): Uint64 {
   return { lo: (lo ^ (hi >>> 15)) >>> 0, hi: hi >>> 0 };
 }
 
-/** Four bytes, the lowest first. */
+/** Four bytes as one number, the lowest first. */
 const word = (data: Uint8Array, at: number): number =>
   (data[at] as number) |
   ((data[at + 1] as number) << 8) |
   ((data[at + 2] as number) << 16) |
   ((data[at + 3] as number) << 24);
 
-/** The same where the data may end before: bytes that are not there count as 0. */
+/** As word(), where the data may have fewer than four bytes left: the others count as 0. */
 function partOfWord(data: Uint8Array, at: number): number {
   let value = 0;
   for (let i = Math.min(at + 4, data.length) - 1; i >= at; i--) value = (value << 8) | (data[i] as number);

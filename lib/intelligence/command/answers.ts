@@ -1,4 +1,4 @@
-// The shapes of answers are checked with these; the texts are what a worker answers where it has no result.
+// Predicates of which each command's isAnswer() is made; and errors that a worker sends in an answer's place.
 
 export const isBit = (value: unknown): boolean => value === 0 || value === 1;
 export const isNumber = (value: unknown): boolean => typeof value === 'number';
@@ -6,7 +6,7 @@ export const isBoolean = (value: unknown): boolean => typeof value === 'boolean'
 export const isText = (value: unknown): value is string => typeof value === 'string';
 export const isListOf = (is: (value: unknown) => boolean) => (data: unknown) => Array.isArray(data) && data.every(is);
 
-/** Errors that a worker answers with, for the other side to say in its own words. */
+/** A worker's errors, which the serving process recognizes and says in its own words (command-fault.ts). */
 export const NO_COMMAND = 'Unknown command';
 export const NO_COMBO = 'no combo of that name';
 export const FAILED_COMMAND = 'The command failed';

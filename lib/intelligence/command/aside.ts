@@ -1,2 +1,2 @@
-/** What was set aside at a login waits so long for whoever carries it on: a worker may end between the two steps. */
+/** How long, in ms, what a login set aside waits to be added to the user's: a worker may end between the two steps. */
 export const ASIDE_MS = 86_400_000;

@@ -12,9 +12,10 @@ export interface Combo extends NamedCombo {
   readonly suggest?: unknown;
 }
 
-/** What a process that carries out commands has: the same for every message. */
+/** What the commands use in a process that carries them out: the same for every message. */
 export interface CommandContext {
   readonly bloom: BloomFilter;
+  /** of how many days the minutes with a page view are kept (option `activityDays`) */
   readonly activityDays: number;
   /** pages by the name of their combo */
   readonly combos: ReadonlyMap<string, readonly string[]>;
@@ -23,11 +24,11 @@ export interface CommandContext {
   readonly messageAgeMs: number;
 }
 
-/** One message, as the arguments of a command's Lua are made of it. */
+/** What a command makes the arguments of its Lua of: one message. */
 export interface CommandCall {
-  /** whose data it is: a session's id, a user's subject (command/subject.ts), or another anonymous one's */
+  /** whose data the message is about: a session's id, or another text that names a visitor or a user (subject.ts) */
   readonly sid: string;
-  /** Is it a visitor of whom something may be carried to a user later? */
+  /** Is it a visitor who is not logged in, whose data a login may carry to a user later? */
   readonly isAnonymous: boolean;
   /** unique to the request: `<sender>~<number>`, or anything else */
   readonly id: string;
@@ -41,7 +42,7 @@ export interface CommandCaller {
   readonly context: {
     /** One name for all spellings of a page. */
     readonly pageName: (page: string) => string;
-    /** of the application's options, their pages normalised */
+    /** the application's option `combos`, with each page by its one name */
     readonly combos: readonly Combo[];
   };
 }
@@ -53,9 +54,15 @@ export interface CommandCaller {
 interface Descriptor {
   /** on the wire: 1 to 64 of a-z 0-9 - */
   readonly name: string;
-  /** A command that only reads is not sent a second time, and is dropped where nobody waits for its answer. */
+  /**
+   * A command that only reads is not sent to Redis again after a call without a reply, and is dropped where nobody waits for
+   * its answer.
+   */
   readonly effect: 'reads' | 'writes';
-  /** It is an act of the person's own, and not something that is found out: of a user who is logged in it is kept without consent, too. */
+  /**
+   * It stores what the person does on purpose, and not what the site observes: for a user who is logged in, that needs no
+   * consent.
+   */
   readonly isOwnAct?: true;
   /** The keys that it creates, by the last part of their names. They expire with the session, and are removed with it. */
   readonly makes: readonly string[];
@@ -64,26 +71,30 @@ interface Descriptor {
   /** The keys that its Lua is given, other commands' among them. */
   readonly keys: readonly string[];
   /**
-   * Must it sometimes have all keys of a subject: what is kept, `own` and `gone`? Each key costs Redis and this process something, so they are
-   * given with the first message on a subject, and after the outcome 'all-keys' (prelude.lua). Its Lua finds them where `message.all` is set.
+   * Does its Lua sometimes need all keys of a subject, as a page view does to renew their expiries? Each key costs Redis and
+   * this process something, so all are given only where they may be needed (script-messages.ts), and after the outcome
+   * 'all-keys' (prelude.lua). Then `message.all` is set.
    */
   readonly mayTakeAll?: true;
   /**
-   * The Redis commands that its Lua calls on each key, `filter` for a Bloom filter's: an ACL's rights follow from it. A command that
-   * takes two keys stands at both of their names, with a space between.
+   * The Redis commands that its Lua calls on each key, `filter` for a Bloom filter's: an ACL's rights follow from it. A Redis
+   * command that takes two keys stands under both of their names, with a space between.
    */
   readonly uses: Readonly<Record<string, readonly string[]>>;
-  /** What it does further on keys that are only there in a Cluster. */
+  /** The same, for the keys that are only there in a Cluster. */
   readonly usesInCluster?: Readonly<Record<string, readonly string[]>>;
-  /** The files of its Lua, in its folder. */
+  /** The files of its Lua, in its folder, in their order in the script. */
   readonly lua: readonly string[];
-  /** Where its payload has pages or notification ids, which the option `itemSecret` replaces by an HMAC before they are sent. */
+  /**
+   * Is its payload a page or a notification id, or a list of them? With `itemSecret`, keyed items are sent in their place
+   * (stored-item.ts).
+   */
   readonly items: 'payload' | 'list' | 'none';
-  /** Puts the original items back into an answer on such items; leaves out what was not asked about. */
+  /** Replaces the keyed items in an answer by those that were asked about, as nameOf() gives them; leaves out all others. */
   unkeyed?(data: readonly unknown[], nameOf: (key: string) => string | undefined): unknown[];
   /** How long it keeps Redis busy, as a multiple of a page view with the default options (some 20 µs). */
   cost(payload: string, context: CommandContext): number;
-  /** Has an answer the command's shape? Whoever may publish to Redis can send others. */
+  /** Has an answer the command's shape? Whoever may publish to Redis can send answers of another. */
   isAnswer(data: unknown): boolean;
   /** The methods that it adds to `req.intelligence`. They check their arguments, and say what a degraded answer is. */
   readonly methods: Readonly<Record<string, (this: CommandCaller, ...args: never[]) => unknown>>;
@@ -91,7 +102,7 @@ interface Descriptor {
   readonly documented: { readonly payload: string; readonly answer: string };
 }
 
-/** A command whose Lua takes one message at once. */
+/** A command whose Lua works on its message as a whole. */
 export interface ScriptCommand extends Descriptor {
   /** The fields of the message that its Lua gets. Throws a coded error for a payload that has not the command's form. */
   readonly fields: (call: CommandCall, context: CommandContext) => object;
@@ -101,13 +112,15 @@ export interface ScriptCommand extends Descriptor {
 export interface ListCommand extends Descriptor {
   /** The list that a payload has. Throws a coded error for a payload that has none. */
   readonly list: (payload: string, context: CommandContext) => readonly string[];
-  /** The fields of a piece's message besides `items`. */
+  /** What a piece's message has for the Lua besides `items` and `whole`. */
   readonly fieldsOf?: (piece: readonly string[]) => object;
   /** The whole answer, from the answers to the pieces. */
   readonly join: (parts: readonly string[]) => string;
 }
 
-/** A command whose Lua is a script by itself, which reads the bytes of one key; this process makes the answer of them. */
+/**
+ * A command whose Lua is a script by itself, which reads the bytes of one key. This process makes the answer from these bytes.
+ */
 export interface ReadCommand extends Descriptor {
   /** Checks the payload, and gives the function that makes the answer of the script's reply. Throws a coded error. */
   readonly read: (payload: string, context: CommandContext) => (reply: readonly (Buffer | null)[]) => string;
@@ -115,7 +128,10 @@ export interface ReadCommand extends Descriptor {
 
 /** A command that takes over what is kept of another subject. Its Lua is two scripts, one for each subject (carry-subject.ts). */
 export interface CarryCommand extends Descriptor {
-  /** The other subject, from what the payload names, decoded. Throws a coded error where it may not be carried. */
+  /**
+   * Gives the other subject. `sid` is the message's own, `named` the decoded payload. Throws a coded error where it may not be
+   * carried.
+   */
   readonly from: (sid: string, named: string) => string;
 }
 

@@ -1,17 +1,17 @@
 // What the commands on lists share.
 
-/** Looking up so many bytes of a list costs as much as a page view, and one call looks up no more than eight times that. */
+/** So many bytes of a list cost as much to look up as a page view. The piece that one call looks up costs eight at most. */
 const LOOKED_UP_BYTES = 512;
 const MAX_LOOK_UP_COST = 8;
-/** Only sending so many bytes costs as much. */
+/** To send so many bytes costs as much as a page view. */
 const SENT_BYTES = 16_384;
 
 /** A descriptor's `cost`, for a payload that is a JSON array. */
 export const listCost = ({ length }: string): number =>
   1 + Math.min(MAX_LOOK_UP_COST, length / LOOKED_UP_BYTES) + length / SENT_BYTES;
 
-/** The fields of a piece whose answer names its items: each as JSON. */
+/** The `fieldsOf` of a command whose answer names items: each as JSON, which its Lua copies. */
 export const namesOf = (items: readonly string[]) => ({ names: items.map((item) => JSON.stringify(item)) });
 
-/** Joins the elements of the pieces' arrays into one JSON array. */
+/** Joins the pieces' answers, which are elements without brackets or empty, into one JSON array. */
 export const joinArray = (parts: readonly string[]): string => `[${parts.filter((text) => text !== '').join(',')}]`;

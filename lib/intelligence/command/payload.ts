@@ -1,6 +1,6 @@
 import { IntelligentSessionError } from '../../errors/errors.js';
 
-/** Of a list of pages or ids: more would hold Redis for long. */
+/** How many pages or ids a list has at most: more would hold Redis for long. */
 export const MAX_ITEMS = 10_000;
 
 function parseJson(payload: string): unknown {
@@ -11,7 +11,7 @@ function parseJson(payload: string): unknown {
   }
 }
 
-/** A payload that is a JSON array of strings, or a coded error. */
+/** Reads a JSON array of strings. Throws a coded error where the payload is none, or too long. */
 export function parseStrings(payload: string): string[] {
   const list = parseJson(payload);
   if (!Array.isArray(list) || !list.every((item) => typeof item === 'string'))

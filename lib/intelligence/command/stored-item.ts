@@ -6,23 +6,29 @@ import { encodeId } from '../../redis/keys.js';
 /** The form of an item that is keyed. A page's name has no fragment, so none begins with `#`. */
 const KEYED = /^#[\w-]{22}$/;
 const FINGERPRINT_BYTES = 8;
-/** It shows whether a keyed item was made with this secret and for this subject. */
+/** The end of the encrypted block: one that was made with another secret, or for another subject, does not decrypt to it. */
 const PADDING = Buffer.alloc(8);
-const MAX_REMEMBERED = 2_000;
+const MAX_REMEMBERED_HMACS = 2_000;
 
-/** The items of a list in which they stand without anything between (prelude.lua): keyed ones begin with `#`, fingerprints don't. */
+/**
+ * The items of a list as note_item() writes it (prelude.lua), without anything between them: keyed ones begin with `#`,
+ * fingerprints don't.
+ */
 export const storedItemsIn = (list: string): string[] => list.match(/#[\w-]{22}|[\w-]{11}/g) ?? [];
 
-/** What stands for pages and notification ids in what is kept of a subject. */
+/** Makes the stored items: texts that stand for pages and notification ids in a subject's data. */
 export interface StoredItems {
   of(subject: string, item: string): string;
-  /** Stored items of one subject, as another subject has them; undefined where that takes a secret that is not here. */
+  /**
+   * The stored items of the subject `from`, as `to` has them; undefined where some are keyed and this process has no secret.
+   */
   moved(items: readonly string[], from: string, to: string): string[] | undefined;
 }
 
 /**
  * Without a secret an item is stored as the fingerprint of its text, the same for every subject. With one it is keyed. What is keyed
- * already stays as it is: a serving process that has the secret keys what it sends.
+ * already stays as it is: a serving process that has the secret keys what it sends. In this file the secret is the namespace's
+ * item key (item-key.ts).
  */
 export function storedItems(secret: string | undefined): StoredItems {
   if (secret === undefined)
@@ -34,13 +40,14 @@ export function storedItems(secret: string | undefined): StoredItems {
     of: (subject, item) => (KEYED.test(item) ? item : keyItem(secret, subject, item)),
     moved(items, from, to) {
       const fingerprints = items.map((item) => (KEYED.test(item) ? openItem(secret, from, item) : undefined));
-      // An item that has another form was stored before there was the secret: its fingerprint is another one.
+      // An item without `#` was stored before there was a secret. Its fingerprint is no HMAC, so it can't be keyed, and is left
+      // out.
       return fingerprints.flatMap((one) => (one ? [sealFingerprint(secret, to, one)] : []));
     },
   };
 }
 
-/** 64 bits of the item's text, 11 characters of base64url. */
+/** A hash of the item's text: 64 bits, as 11 characters of base64url. */
 function fingerprintOf(item: string): string {
   const { lo, hi } = murmurHash64A(Buffer.from(item), { lo: 0, hi: 0 });
   const bytes = Buffer.allocUnsafe(FINGERPRINT_BYTES);
@@ -56,11 +63,11 @@ function fingerprintOf(item: string): string {
 export const keyItem = (secret: string, subject: string, item: string): string =>
   sealFingerprint(secret, subject, keyedFingerprint(secret, item));
 
-/** A longer text is not remembered, so that the memory which the cache takes is bounded. */
+/** Characters of secret and text. No longer one is remembered, so that the memory which the cache takes is bounded. */
 const MAX_REMEMBERED_LENGTH = 1_024;
-const remembered = new LRUCache<string, Buffer>({ max: MAX_REMEMBERED });
+const remembered = new LRUCache<string, Buffer>({ max: MAX_REMEMBERED_HMACS });
 
-/** HMACs with the secret, of which the latest are remembered: pages are shared, and a visitor has many. */
+/** The HMAC of a text. The latest are remembered: visitors see the same pages, and each has many items. */
 function hmac(secret: string, text: string): Buffer {
   const name = `${secret}\n${text}`;
   let digest = remembered.get(name);
@@ -73,11 +80,17 @@ function hmac(secret: string, text: string): Buffer {
 
 const keyedFingerprint = (secret: string, item: string): Buffer =>
   hmac(secret, `intelligent-session item:${item}`).subarray(0, FINGERPRINT_BYTES);
-/** An encoded id has neither a space nor a colon that could make it another text of ours. */
+/**
+ * The key that encrypts a subject's items. The id is encoded first, since as UTF-8 two ids that differ in a lone surrogate
+ * would be the same text.
+ */
 const subjectKey = (secret: string, subject: string): Buffer =>
   hmac(secret, `intelligent-session subject:${encodeId(subject)}`);
 
-/** One block of AES: the same fingerprint is the same text within one subject, and says nothing without the key. */
+/**
+ * One block of AES, so ECB will do: within one subject the same fingerprint is the same text, which says nothing without the
+ * key.
+ */
 function sealFingerprint(secret: string, subject: string, fingerprint: Buffer): string {
   const cipher = createCipheriv('aes-256-ecb', subjectKey(secret, subject), null).setAutoPadding(false);
   return `#${cipher.update(Buffer.concat([fingerprint, PADDING])).toString('base64url')}`;

@@ -1,7 +1,7 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 
-// What is kept belongs to a subject: of an anonymous visitor that is the first session's id, or a random one after a logout; of a
-// user it follows from the user's id.
+// A subject is the id under which somebody's data are kept: an anonymous visitor's is the id of the first session, or a random
+// text after a logout; a user's is computed from the user's id.
 
 /** The end of a user's subject. No id that express-session makes has it. */
 const USER_MARK = '~';
@@ -10,7 +10,7 @@ const USER_LENGTH = 44;
 
 /**
  * The subject of a user. With a secret it is an HMAC of the user's id, so that keys and channels name no one; without one it is a
- * hash, which whoever guesses an id can find.
+ * hash, which whoever guesses a user's id can compute.
  */
 export function userSubject(user: string, secret: string | undefined): string {
   const hash = secret === undefined ? createHash('sha256') : createHmac('sha256', secret);
@@ -26,8 +26,9 @@ export const newAnonymousSubject = (): string => randomBytes(18).toString('base6
 const { toString: objectToString } = Object.prototype;
 
 /**
- * An id as a text. It is a text, a number, or an object with a toString() of its own, as MongoDB's ObjectId. The toString() of
- * JavaScript's own objects does not say whose a session is: a list that holds another user's id must not become that user.
+ * A user's id as a text, undefined for a value that is no id. An id is a text, a number, or an object with a toString() of its
+ * own, as MongoDB's ObjectId. The toString() of JavaScript's own objects is not used: that of the list [7] gives "7", and a
+ * list must not pass for the user 7.
  */
 export function userIdOf(user: unknown): string | undefined {
   if (typeof user === 'string' || typeof user === 'bigint') return String(user);

@@ -1,5 +1,6 @@
--- Stands after the Bloom filter's functions and before the commands. It puts functions in their place which note that one of them is
--- running: an error that ends a command meanwhile comes from the filter, and loop.lua says so in its reply.
+-- In the script this file stands after the Bloom filter's functions and before the commands, which then call the functions that
+-- it makes. These note that a function of the filter is running: if an error ends a command meanwhile, loop.lua replies that
+-- the filter has failed.
 local bloom_failing = false -- true while one of the functions runs, and after one has raised an error
 local function noting(bloom_function)
   return function(one, two, three)

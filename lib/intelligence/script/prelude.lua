@@ -6,33 +6,35 @@ local messages = cjson.decode(ARGV[1]) -- see loop.lua
 -- in: the third value is the user's subject), or 'part' (of a list, some items were looked up: how many is the third value, and the
 -- answer is the text that they make).
 local commands = {}
--- By a command's name: a function (keys by name, message), which says whether the command needs all keys of its subject. It is asked where
--- message.all is not set, right before the command; if it says so, the message is sent again, with all keys and message.all.
+-- By a command's name: a function (keys by name, message), which says whether the command needs all keys of its subject. It is
+-- called where message.all is not set, right before the command; if the command needs them, the message is sent again with all
+-- keys and message.all.
 local needs_all_keys = {}
 
--- What is known of a session is kept for longer than the session by a sixteenth of its ttl, so that it need not be renewed at
--- each request and is never gone before the session.
+-- For how many ms the data about a session are kept, whose own time is `ttl` ms: a sixteenth longer, so that they need not be
+-- renewed at each request and are never gone before the session.
 local function kept_for(ttl) return ttl + math.ceil(ttl / 16) end
 
--- Lets a key live for so long, in ms. It shortens nothing: whoever may publish may say any ttl for any session.
+-- Lets a key live for at least so many ms. It shortens nothing, since whoever may publish may say any ttl for any session.
 local function lengthen(key, ms)
   local left = redis.call('PTTL', key)
   if left == -1 or (left >= 0 and left < ms) then redis.call('PEXPIRE', key, ms) end
 end
 
--- An anonymous subject keeps so many pages, and so many notifications that were read, as a list beside their filter, from which nothing
--- can be read: they are what a login carries to the user (commands/carry).
+-- How many pages, and how many notifications that were read, an anonymous subject has in a list beside their filter. A login
+-- carries the lists' items to the user (commands/carry), since no filter can list what is in it.
 local MAX_CARRIED = 128
 
 -- Notes an item in such a list, a string in which the items stand without anything between: one form of item has one length (stored-item.ts).
--- Is the list new? What is no list is left alone.
+-- Gives true where the list is new. A key that is something else is left alone.
 local function note_item(list, item)
   local length = tonumber(redis.pcall('STRLEN', list)) or 0
   if length >= MAX_CARRIED * #item then return false end
   return redis.pcall('APPEND', list, item) == #item
 end
 
--- When a user's data were erased, ms since 1970: `gone` says for how long it was set. Nothing where it says no such time.
+-- When a user's data were erased, ms since 1970. `value`, which the key `gone` has, says for how many ms it was set. Nothing
+-- where it says something else.
 local function erased_at(gone, value)
   local set_ms = tonumber(value)
   if not set_ms then return nil end
@@ -40,8 +42,8 @@ local function erased_at(gone, value)
   return now[1] * 1000 + math.floor(now[2] / 1000) - (set_ms - redis.call('PTTL', gone))
 end
 
--- Has what is kept of a subject ended? Then what a message makes of it: 'gone', or 'moved' and to which user. A user goes on after
--- their data were erased: what was sent later is new.
+-- Have the data of a message's subject ended? Gives nothing if not, else the outcome of the message: 'gone', or 'moved' and the
+-- subject of the user. A user goes on after their data were erased: a message that was sent later counts.
 local function has_ended(gone, message)
   local to = redis.call('GET', gone)
   if not to then return nil end
@@ -51,7 +53,7 @@ local function has_ended(gone, message)
   return 'gone'
 end
 
--- Redis' clock in seconds, one TIME a call
+-- Gives Redis' clock in seconds since 1970. A call of the script asks for it once.
 local seconds
 local function clock()
   seconds = seconds or tonumber(redis.call('TIME')[1])

@@ -3,7 +3,10 @@ import { IntelligentSessionError, newerVersion, OptionError } from '../../../err
 import { isBit, isListOf } from '../../command/answers.js';
 import type { CommandCaller, CommandContext, ReadCommand } from '../../command/descriptor.js';
 
-/** The form of the string that activity-ring.lua writes: its version, the offsets of two numbers, and the lengths of its parts. */
+/**
+ * The string that activity-ring.lua writes: its version, the offsets of two numbers in it, and the lengths of its parts, in
+ * bytes.
+ */
 const ACTIVITY_VERSION = 1;
 const FIRST_DAY_AT = 1;
 const LAST_DAY_AT = 5;
@@ -62,7 +65,7 @@ export function activityText(data: Buffer | null, seconds: number, minutes: numb
   const now = Math.floor(seconds / 60);
   const bitAt = data && data.length > 0 ? bitsOf(data, activityDays) : () => 0;
   const text = Buffer.alloc(2 * minutes + 1, ',');
-  text.write('[');
+  text.write('['); // the commas stay at the even places
   for (let i = 0; i < minutes; i++) text[2 * i + 1] = ZERO + bitAt(now - minutes + i);
   text.write(']', 2 * minutes);
   return text.toString('latin1');
@@ -70,21 +73,21 @@ export function activityText(data: Buffer | null, seconds: number, minutes: numb
 
 const ZERO = '0'.charCodeAt(0);
 
-/** Returns a function that is 1 for a minute with a page view in this activity, else 0. */
+/** Returns a function that says of a minute, counted since 1970, whether this activity has a page view in it: 1 or 0. */
 function bitsOf(data: Buffer, activityDays: number): (minute: number) => number {
   if (data[0] !== ACTIVITY_VERSION) throw newerVersion('the activity');
   if (data.length < HEAD_BYTES || (data.length - HEAD_BYTES) % DAY_BYTES !== 0)
     throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_REDIS', 'WRONGTYPE the activity is damaged');
-  const first = data.readUInt32LE(FIRST_DAY_AT);
-  const last = data.readUInt32LE(LAST_DAY_AT);
-  const slots = activityDays + 1;
+  const firstDay = data.readUInt32LE(FIRST_DAY_AT);
+  const lastDay = data.readUInt32LE(LAST_DAY_AT);
+  const slots = activityDays + 1; // as in activity-ring.lua, where the reason stands
   // a ring that was made with another option `activityDays` can't be read with this one
-  if ((data.length - HEAD_BYTES) / DAY_BYTES !== Math.min(last - first + 1, slots)) return () => 0;
+  if ((data.length - HEAD_BYTES) / DAY_BYTES !== Math.min(lastDay - firstDay + 1, slots)) return () => 0;
   return (minute) => {
     const day = Math.floor(minute / MINUTES_A_DAY);
-    if (day < first || day > last || last - day >= slots) return 0;
+    if (day < firstDay || day > lastDay || lastDay - day >= slots) return 0;
     const ofDay = minute % MINUTES_A_DAY;
-    const byte = data[HEAD_BYTES + ((day - first) % slots) * DAY_BYTES + (ofDay >> 3)] ?? 0;
-    return (byte >> (7 - (ofDay & 7))) & 1;
+    const byte = data[HEAD_BYTES + ((day - firstDay) % slots) * DAY_BYTES + (ofDay >> 3)] ?? 0;
+    return (byte >> (7 - (ofDay & 7))) & 1; // SETBIT counts a byte's bits from the highest
   };
 }

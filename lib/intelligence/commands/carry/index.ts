@@ -36,7 +36,7 @@ export const carry = {
     if (isUserSubject(user) && !isUserSubject(anonymous)) return anonymous;
     throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NOT_CARRIED);
   },
-  /** A login carries 128 pages and 50 notifications at most. */
+  /** A login adds up to 128 pages and 128 notifications to the user's filters (MAX_CARRIED of prelude.lua). */
   cost: () => 8,
   isAnswer: isBit,
   methods: {},

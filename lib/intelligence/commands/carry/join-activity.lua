@@ -20,7 +20,8 @@ local function both_days(one, other)
   return table.concat(bytes)
 end
 
--- Adds the views and days of `other` to `activity`. Its field `ring` then has all days of both, as far as there are slots.
+-- Adds the views and days of `other` to `activity`, which then has a field `ring`: the bytes of all days of both, the last ones
+-- where there are more days than slots.
 local function join_activity(activity, other)
   activity.views = activity.views + other.views
   local from, to
@@ -39,7 +40,7 @@ end
 
 -- Gives the dedup tokens of two activities by turns, the newest first, as many as the head has room for.
 local function joined_tokens(one, other)
-  local tokens, is_there = {}, { [('\0'):rep(TOKEN_BYTES)] = true }
+  local tokens, is_there = {}, { [('\0'):rep(TOKEN_BYTES)] = true } -- the zeros of a place without a token are none
   for i = 0, MAX_TOKENS - 1 do
     for _, activity in ipairs({ other, one }) do
       local at = TOKENS_OFFSET + i * TOKEN_BYTES

@@ -1,11 +1,13 @@
 -- Adds the data that set-aside.lua has set aside of an anonymous visitor to the data about the user. In the script it stands after the
--- prelude, the Bloom filter's functions, activity-ring.lua and join-activity.lua, and standaloneScript() (script.ts) puts the lists NAMES and KEPT before it, and ACTIVITY_DAYS.
--- KEYS   the user's keys in the order of NAMES: gone: the mark that the user's data were erased (prelude.lua); merged: in a Cluster, the
---        subjects that were carried to this user, a sorted set by the second until which each is remembered; carried: for a moment, the
---        visitor's pages; then the visitor's key `carried`, `aside` below, if it is on the same server (not in a Cluster)
+-- prelude, the Bloom filter's functions, activity-ring.lua and join-activity.lua, and standaloneScript() (script.ts) puts the lists NAMES and
+-- KEPT before it, and ACTIVITY_DAYS.
+-- KEYS   the user's keys in the order of NAMES, among them gone: the mark that the user's data were erased (prelude.lua);
+--        merged: in a Cluster, the subjects that were carried to this user, a sorted set by the second until which each is
+--        remembered; carried: for a moment, the visitor's pages. Then, if it is on the same server (not in a Cluster), the
+--        visitor's key `carried`: `aside` below
 -- ARGV   [1] a JSON object: ttl: of the user's keys, ms; pages, notifications: as
 --        bloom_add_all() takes them; texts: the pages as they are stored, used where [3] is ''; from: the anonymous subject;
---        asideMs: how long `carried` stays, ms
+--        asideMs: how long `carried`, and a subject in `merged`, stay, ms
 --        [2] the visitor's activity, a string; [3] the visitor's pages, a HyperLogLog, or '' where it can't be merged into the user's,
 --        whose items are keyed otherwise
 -- Reply  1 if the data were added; 0 if they had been added before, or the user's data were erased
@@ -31,7 +33,7 @@ if gone then
   end
 end
 
--- Where activity or a filter is something else, this fails before anything is added.
+-- Where the activity or a filter can't be read, an error is raised here, before anything is added.
 local user, visitor = new_activity(), new_activity()
 read_activity(user, redis.call('GET', keys.activity) or '')
 read_activity(visitor, ARGV[2])
@@ -39,6 +41,7 @@ bloom_check(keys.visited)
 bloom_check(keys.notified)
 
 local keep_ms = kept_for(message.ttl)
+-- a HyperLogLog begins with HYLL: one that a user without pages can have as it is
 if ARGV[3]:sub(1, 4) == 'HYLL' and redis.call('EXISTS', keys.pages) == 0 then
   redis.call('SET', keys.pages, ARGV[3])
 elseif ARGV[3] ~= '' then
@@ -53,7 +56,7 @@ bloom_add_all(keys.notified, message.notifications)
 if not (user.is_new and visitor.is_new) then
   local joined, tokens = user, nil
   if user.is_new and ring_fits(visitor) then
-    joined, tokens = visitor, '' -- its own tokens and its own ring
+    joined, tokens = visitor, '' -- pack_head() leaves the tokens that the visitor has
   else
     join_activity(user, visitor)
     tokens = joined_tokens(user, visitor)

@@ -1,8 +1,7 @@
 import { checkText, checkTexts } from '../../../options/check-arguments.js';
 import { IntelligentSessionError } from '../../../errors/errors.js';
-import { NO_COMBO } from '../../command/answers.js';
+import { isBit, NO_COMBO } from '../../command/answers.js';
 import { parseStrings } from '../../command/payload.js';
-import { isBit } from '../../command/answers.js';
 import type { CommandCaller, ListCommand } from '../../command/descriptor.js';
 import { listCost } from '../../command/lists.js';
 
@@ -34,11 +33,11 @@ export const combo = {
      * filter answers: false positives at its error rate. Undefined where there is no answer.
      */
     async combo(this: CommandCaller, pages: readonly string[] | string): Promise<boolean | undefined> {
-      // those of the application's option `combos`, with what each suggests
+      // the application's option `combos`; a worker has combos of its own
       const { combos, pageName } = this.context;
       const pageList = Array.isArray(pages) ? pages : combos.find(({ name }) => name === pages)?.pages;
       const what = "a combo's name, or a list of pages that is not empty";
-      // Another name may be known to the worker. An empty list throws here.
+      // A name that is not found here may be known to the worker, so any text will do. An empty list is no text, and throws.
       if (!pageList || pageList.length === 0) checkText('combo', pageList ?? pages, what);
       const answer = await this.ask('combo', pageList ? checkTexts('combo', pageList, what).map(pageName) : pages);
       return answer === 1 ? true : answer === 0 ? false : undefined;
@@ -48,7 +47,7 @@ export const combo = {
     async suggestions(this: CommandCaller): Promise<unknown[]> {
       const { combos } = this.context;
       if (combos.length === 0) return [];
-      // each page has its one name already
+      // the pages of the option have their one names already
       const pages = [...new Set(combos.flatMap((one) => one.pages))];
       const answer = (await this.ask('featuredpages', pages)) as string[] | null | undefined;
       if (!answer) return [];

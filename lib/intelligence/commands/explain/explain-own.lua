@@ -1,5 +1,6 @@
--- The function explain_own() for explain.lua, behind own-keys.lua. It gives the keys of the application's commands as a JSON array: for each
--- key its name, its type, its number of items (of a string: bytes), and its contents, which are bounded: people read them.
+-- The function explain_own() for explain.lua. In the script own-keys.lua stands before it, with own_names() and type_of(). It
+-- gives the keys of the application's commands as a JSON array: for each key its name, its type, its number of items (of a
+-- string: bytes), and its contents, which are bounded: people read them.
 local MAX_ITEMS = 100 -- of one key
 local MAX_TEXT_BYTES = 256 -- of one text; the rest of it is left out
 local MAX_ALL_BYTES = 65536 -- of all contents together: keys that come later have none in the answer
@@ -11,7 +12,7 @@ local function clipped(texts)
   return list
 end
 
--- Gives a list of JSON pairs for texts that belong together by twos.
+-- Gives a list of JSON pairs. `texts` are a field and its value, or a member and its score, by turns.
 local function pairs_of(texts)
   local list, found = {}, clipped(texts)
   for i = 1, #found - 1, 2 do list[#list + 1] = '[' .. found[i] .. ',' .. found[i + 1] .. ']' end
@@ -33,7 +34,7 @@ local VALUES = {
   end,
 }
 
--- Takes the key of the hash `own`.
+-- Gives that JSON array. `own` is the key of the hash with the names of these keys.
 local function explain_own(own)
   local names, list, used_bytes = own_names(own), {}, 0
   table.sort(names)

@@ -16,7 +16,7 @@ commands['explain'] = function(keys, message)
       if minutes > 0 then days[#days + 1] = '[' .. day .. ',' .. minutes .. ']' end
     end
   end
-  -- as long as any of it is kept
+  -- data are kept for as long as the key that lives longest
   local left = math.max(redis.call('PTTL', keys.activity), redis.call('PTTL', keys.notified), redis.call('PTTL', keys.own))
   return '{"pageViews":' .. activity.views .. ',"uniquePages":' .. activity.unique_pages ..
     ',"notificationsRead":' .. bloom_count(keys.notified) ..

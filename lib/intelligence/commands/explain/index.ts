@@ -1,4 +1,4 @@
-import { isListOf, isNumber } from '../../command/answers.js';
+import { isListOf, isNumber, isText } from '../../command/answers.js';
 import type { ScriptCommand } from '../../command/descriptor.js';
 
 /** All that is kept of a visitor or a user, as figures: pages and notifications themselves can't be read from it. */
@@ -33,7 +33,6 @@ export interface ExplainedKey {
 /** How many days cost Redis, which runs a BITCOUNT for each, as much as one page view. */
 const DAYS_OF_A_VIEW = 25;
 const TYPES: readonly unknown[] = ['string', 'hyperloglog', 'set', 'zset', 'hash', 'list'];
-const isText = (value: unknown): boolean => typeof value === 'string';
 const isItem = (value: unknown): boolean =>
   isText(value) || (isListOf(isText)(value) && (value as unknown[]).length === 2);
 
@@ -46,7 +45,10 @@ function isExplainedKey(data: unknown): boolean {
 
 const isPair = (value: unknown): boolean => Array.isArray(value) && value.length === 2 && value.every(isNumber);
 
-/** Answers with all data that is kept about a subject. It has no payload. Its method is in RequestIntelligence, which adds what it knows of sessions. */
+/**
+ * Answers with all data that is kept about a subject, without a payload. Its method is in RequestIntelligence, which adds what
+ * it knows of sessions.
+ */
 export const explain = {
   name: 'explain',
   effect: 'reads',

@@ -3,7 +3,7 @@
 -- message  items: the pages to look up, each as look_up() takes it (lists.lua), of the list or of its part that is still to be answered; names: the
 --          same pages, each as JSON; whole: true where `items` is the whole list, and not a part
 -- Answer   a JSON array of pages in the order of the list; of a part, or where one call may not take the time for all pages (lists.lua), the
---          array's elements without its brackets, which the worker joins
+--          array's elements without its brackets, which the process that called joins
 commands['featuredpages'] = function(keys, message)
   local fresh = {}
   local seen, looked_up = look_up(keys.visited, message.items)

@@ -5,12 +5,12 @@
 --          data may be carried to a user later; isUser: is this a user, whose data go on after they were erased; ttl: of the session, ms
 -- Answer   1 if the notification was unread, else 0; or an outcome of has_ended()
 commands['mark-notification-seen'] = function(keys, message)
-  local exists = bloom_check(keys.notified)
-  if not exists or message.isUser then
+  local had_filter = bloom_check(keys.notified)
+  if not had_filter or message.isUser then
     local ended, to = has_ended(keys.gone, message)
     if ended then return nil, ended, to end
   end
-  local added = bloom_add(keys.notified, message.item, exists)
+  local added = bloom_add(keys.notified, message.item, had_filter)
   lengthen(keys.notified, kept_for(message.ttl))
   if added == 1 and message.isAnonymous then
     note_item(keys['notified-items'], message.id)

@@ -4,8 +4,11 @@ import { isBoolean, isListOf, isText } from '../../command/answers.js';
 import type { CommandCaller, ListCommand } from '../../command/descriptor.js';
 import { joinArray, listCost, namesOf } from '../../command/lists.js';
 
+/** What notifications() is asked about. */
 export type Notification = string | { readonly id: string };
+/** What it answers on each: a copy of the object, or a new one, with `seen`. */
 export type Seen<T> = T extends string ? { id: string; seen: boolean | undefined } : T & { seen: boolean | undefined };
+/** An element of the worker's answer. */
 interface Answered {
   readonly id: string;
   readonly seen: boolean;

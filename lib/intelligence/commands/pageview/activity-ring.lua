@@ -3,8 +3,9 @@
 --   version (1 byte); first day and last day of the ring (days since 1970), views, unique pages, when the keys expire (Unix time in
 --   seconds), each an unsigned 32-bit integer, little-endian;
 --   the dedup tokens of the last 17 requests that were counted (11 bytes each, the newest first);
--- and after the head a ring of days, with one bit for each minute. Offsets count from 0. The script defines ACTIVITY_DAYS before these lines:
--- how many days are kept (the option `activityDays`).
+-- and after the head a ring of days, with one bit for each minute. Offsets count from 0, positions from 1. Minutes and days
+-- are counted since 1970. The script defines ACTIVITY_DAYS before these lines: how many days are kept (the option
+-- `activityDays`).
 local bit, struct = bit, struct -- locals are found faster than globals
 local ACTIVITY_VERSION, HEAD_FORMAT = 1, '<BI4I4I4I4I4'
 local TOKENS_OFFSET, TOKEN_BYTES, MAX_TOKENS = 21, 11, 17
@@ -67,8 +68,8 @@ local function was_counted(activity, token)
   local at = find_token(data, sender, TOKENS_OFFSET + 1)
   local is_older = at ~= nil
   while at do
-    local other = tonumber(data:sub(at + SENDER_BYTES, at + TOKEN_BYTES - 1), 36)
-    if number > (other or 0) then return false end -- a token without a number has the hash of an id, which begins like this sender's
+    local its_number = tonumber(data:sub(at + SENDER_BYTES, at + TOKEN_BYTES - 1), 36)
+    if number > (its_number or 0) then return false end -- a token without a number is of an id whose hash begins alike
     at = find_token(data, sender, at + 1)
   end
   return is_older
@@ -94,8 +95,8 @@ local function ring_bit(activity, minute)
   return byte and bit.band(bit.rshift(byte, 7 - of_day % 8), 1) or 0
 end
 
--- Gives six bits for the five minutes before `minute` and for `minute`, the oldest first. Unless they begin on the day before, they are
--- read from two neighbouring bytes.
+-- Gives six bits, for the five minutes before `minute` and for `minute`, the oldest first. They are read at once from two
+-- neighbouring bytes, unless some are of the day before, or the clock was put back to before the ring's last day.
 local function last_six_minutes(activity, minute)
   local from = minute % MINUTES_A_DAY - 5
   if from < 0 or minute < activity.last_day * MINUTES_A_DAY then

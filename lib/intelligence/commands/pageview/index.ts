@@ -20,12 +20,15 @@ export interface PageviewReport {
   readonly inactive: boolean;
 }
 
-/** A page view reads the whole ring of days: with a ring of more days than this it costs more. */
+/** A page view reads the whole ring of days, so beyond this many days its cost grows with them. */
 const RING_DAYS = 25;
 /** To hash so many bytes of a page's name costs as much as a page view. */
 const HASHED_BYTES = 512;
 
-/** Counts a page view. The payload is the page. The method is in RequestIntelligence, which counts one view for each request. */
+/**
+ * Counts a page view. The payload is the page. Its method is in RequestIntelligence, since that counts one view for each
+ * request.
+ */
 export const pageview = {
   name: 'pageview',
   effect: 'writes',
@@ -45,8 +48,8 @@ export const pageview = {
   fields({ sid, id, payload, isAnonymous }, { bloom, items }) {
     const page = items.of(sid, payload);
     const item = bloom.scriptItem(page);
-    const ofAnonymous = isAnonymous && { isAnonymous };
-    return { item, token: dedupToken(id), ...(item !== page && { page }), ...ofAnonymous };
+    // a field that says nothing is left out, since many messages go in one text
+    return { item, token: dedupToken(id), ...(item !== page && { page }), ...(isAnonymous && { isAnonymous }) };
   },
   cost: (payload, { activityDays }) => Math.max(1, activityDays / RING_DAYS) + payload.length / HASHED_BYTES,
   isAnswer(data) {

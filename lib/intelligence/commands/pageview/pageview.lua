@@ -5,15 +5,19 @@
 --          message sent before, in a call that got no answer; all: were all keys given; isUser: is the subject a user
 -- Answer   the report as JSON. If the lost call has counted the view, the report is of that view; it then says that the page was new
 --          only if every page of the visitor was.
-local tails = {} -- what a report says after its two numbers. Of the 256 that there can be few occur, so they are kept for this call of the script
-local function tail_of(is_fresh, is_new, minutes)
-  local key = minutes + (is_fresh and 64 or 0) + (is_new and 128 or 0)
+
+-- What a report says after its two numbers. Few of the 256 texts that there can be occur, so those are kept for this call of
+-- the script.
+local tails = {}
+local function tail_of(is_fresh, is_new_to_site, minutes)
+  local key = minutes + (is_fresh and 64 or 0) + (is_new_to_site and 128 or 0)
   local tail = tails[key]
   if tail then return tail end
   local five = {}
   for i = 1, 5 do five[i] = bit.band(bit.rshift(minutes, 6 - i), 1) end
   tail = (',"previouslyVisited":%s,"activityThisMinute":%s,"activity":[%s],"newToSite":%s,"inactive":%s}'):format(
-    tostring(not is_fresh), tostring(minutes % 2 == 1), table.concat(five, ','), tostring(is_new), tostring(minutes < 2))
+    tostring(not is_fresh), tostring(minutes % 2 == 1), table.concat(five, ','),
+    tostring(is_new_to_site), tostring(minutes < 2))
   tails[key] = tail
   return tail
 end
@@ -24,9 +28,10 @@ local function report(activity, is_fresh, minutes)
     tail_of(is_fresh, is_fresh and activity.unique_pages == 1, minutes)
 end
 
+-- The report on a view that was counted by a call whose answer was lost.
 local function report_of_lost_call(activity, minute)
-  -- The lost call has set this minute's bit. So the report may say `activityThisMinute` though no earlier view was in this minute, which is
-  -- accepted; of a first view it is known that none was.
+  -- That call has set this minute's bit. So the report may say `activityThisMinute` though no earlier view was in this minute,
+  -- which is accepted; of a first view it is known that none was.
   local minutes = activity.views > 1 and ring_fits(activity) and last_six_minutes(activity, minute) or 0
   return report(activity, activity.unique_pages == activity.views, minutes)
 end
@@ -35,9 +40,9 @@ local activity = new_activity() -- one table for all page views of a call: read_
 -- KEPT (script.ts) names all keys that live as long as the subject.
 local MADE = { 'activity', 'pages', 'visited', 'visited-items' } -- the keys that a page view makes
 
--- Reads the activity. Are the expiries of all keys to be renewed? They are where one may end before the session (activity.expires is the Unix
--- time, in seconds, at which the first one does; one second is for rounding), and where there is no activity yet: other commands may have
--- made keys.
+-- Reads the activity. Are the expiries of all keys to be renewed? They are where a key may expire before the session
+-- (activity.expires is the Unix time, in seconds, at which the first one does; one second is for rounding), and where there is
+-- no activity yet, since other commands may have made keys.
 local function read_due(keys, message)
   read_activity(activity, redis.call('GET', keys.activity) or '')
   return activity.is_new or activity.expires - clock() < message.ttl / 1000 + 1
@@ -47,7 +52,7 @@ needs_all_keys['pageview'] = read_due
 commands['pageview'] = function(keys, message)
   -- The types of activity, filter and HyperLogLog are known before the first write, so that a key of another type leaves everything as it was;
   -- note_item() leaves alone what is no list.
-  local is_due = message.all and read_due(keys, message) -- else needs_all_keys has read the activity, and found that nothing is due
+  local is_due = message.all and read_due(keys, message) -- else loop.lua has called it just now, and nothing is due
   local now = clock()
   -- A session with activity was not destroyed, so `gone` need not be read. A user may have activity again after an erasure.
   if activity.is_new or message.isUser then
@@ -62,8 +67,6 @@ commands['pageview'] = function(keys, message)
   local page = message.page or message.item
   local adds_to_unique = redis.call('PFADD', keys.pages, page) == 1 -- raises an error before anything is written where the key is no HyperLogLog
   local is_fresh = bloom_add(keys.visited, message.item, had_filter) == 1
-
-  -- was the list made just now?
   local is_first_item = message.isAnonymous and is_fresh and note_item(keys['visited-items'], page)
 
   local minute = math.floor(now / 60)
@@ -89,14 +92,14 @@ commands['pageview'] = function(keys, message)
     redis.call('SET', keys.activity, head .. activity.data:sub(HEAD_BYTES + 1), 'KEEPTTL')
   end
   local minutes = last_six_minutes(activity, minute)
-  -- a clock that was put back may be at a day that the ring no longer has
+  -- after the clock was put back, today may be a day that the ring no longer has
   if minutes % 2 == 0 and activity.last_day - today < SLOTS then
     redis.call('SETBIT', keys.activity, slot_of(activity, today) * 8 + minute % MINUTES_A_DAY, 1)
   end
   if is_due or some_new then
     local keep_ms = kept_for(message.ttl)
     for _, name in ipairs(is_due and KEPT or MADE) do lengthen(keys[name], keep_ms) end
-    if is_due then keep_own(keys.own, keep_ms, keep_ms) end -- those that would live for less, for so long
+    if is_due then keep_own(keys.own, keep_ms, keep_ms) end -- leaves alone what lives longer
   end
   if message.waits then return report(activity, is_fresh, minutes) end
 end
