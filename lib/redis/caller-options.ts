@@ -7,7 +7,7 @@ export interface NodeRedisClient {
   readonly options?: unknown;
 }
 
-/** Options of a caller's client that our connections must not have, and what they have instead: ARCHITECTURE.md, "Connections". */
+/** Options of a caller's client that our connections must not have, and what they have instead. */
 export const overriddenOptions = {
   // a replica lags behind, and refuses writes
   role: 'master',
@@ -17,6 +17,7 @@ export const overriddenOptions = {
   replyMapping: 'legacy',
   // a caller's script may have the name of a command
   scripts: undefined,
+  // ioredis would prepare these for HIMPORT, which this package never sends
   himportFieldsets: undefined,
   // ioredis would record a stack trace for every command
   showFriendlyErrorStack: false,
@@ -44,8 +45,8 @@ export function checkedUrl(text: string, option = 'option "redis"'): URL {
     );
   try {
     const url = new URL(text);
-    for (const encoded of [url.username, url.password]) decodeURIComponent(encoded); // each by itself: it throws where one has a lone %
-    // A password with / or # or ? in it ends the host there, and its beginning would be looked up, and logged, as a host.
+    for (const encoded of [url.username, url.password]) decodeURIComponent(encoded); // one at a time: decodeURIComponent() throws at a lone %
+    // A / # or ? in a password ends the host part there: the password's beginning would be looked up, and logged, as a host.
     if (!/^\/?\d*$/.test(url.pathname) || /@/.test(url.hash + [...url.searchParams.keys()].join('')))
       throw new TypeError('another form');
     return url;
@@ -57,7 +58,7 @@ export function checkedUrl(text: string, option = 'option "redis"'): URL {
   }
 }
 
-/** A URL whose query lacks the options in `ours`, since ioredis would prefer the URL's values. Time-outs in the query stay. */
+/** A URL whose query lacks the options in `ours`, since ioredis would prefer the URL's values. A caller's time-outs stay. */
 export function urlWithoutOptions(url: string, ours: RedisOptions): string {
   if (!url.includes('?') || !URL.canParse(url)) return url;
   const parsed = new URL(url);
@@ -68,10 +69,11 @@ export function urlWithoutOptions(url: string, ours: RedisOptions): string {
 /** The options that a client was made with, and its present database, which `select()` may have changed. */
 export function optionsOfClient(client: Redis): RedisOptions {
   const { condition, prevCondition } = client as unknown as Record<string, { select?: number } | null | undefined>;
-  // while the client reconnects, `prevCondition` says which database it will return to
+  // ioredis' private state; while a client reconnects, `prevCondition` says which database it will return to
   return { ...client.options, db: (prevCondition ?? condition)?.select ?? client.options.db ?? 0 };
 }
 
+/** What is read of a node-redis client's options. */
 export interface NodeRedisOptions {
   readonly url?: string;
   readonly socket?: {
@@ -130,7 +132,7 @@ export function fromNodeRedisOptions({
   };
 }
 
-/** The TLS options of a socket, without its address: in a Cluster each node has its own. */
+/** The TLS options of a socket, without the address: in a Cluster each node has its own address. */
 function tlsOf(socket: object): object {
   const { host: _host, port: _port, path: _path, ...rest } = socket as Record<string, unknown>;
   return rest;

@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis';
 import type { RedisTarget } from './target.js';
 
-/** So many bytes are written before the turn ends: Redis can begin with them. */
-const WRITE_BYTES = 4096;
+/** More waiting bytes than these are written before the turn ends, so that Redis can begin with them. */
+const EARLY_WRITE_BYTES = 4096;
 
-/** Writes all commands of one turn of the event loop together. ioredis alone makes a system call for every command. */
+/** Makes each connection write all commands of one turn of the event loop together, where ioredis makes a system call for each. */
 export const corkWrites = (target: RedisTarget): void => target.eachConnection(corkConnection);
 
 function corkConnection(client: Redis): void {
@@ -16,7 +16,7 @@ function corkConnection(client: Redis): void {
       setImmediate(() => socket.uncork());
     }
     const sent = send.call(this, command, stream);
-    if (socket && socket.writableLength > WRITE_BYTES) {
+    if (socket && socket.writableLength > EARLY_WRITE_BYTES) {
       socket.uncork();
       socket.cork();
     }
@@ -24,7 +24,7 @@ function corkConnection(client: Redis): void {
   };
 }
 
-/** Writes at once what this turn has sent so far. */
+/** Writes the commands that were sent so far in this turn, for callers who can't wait for its end. */
 export function flushWrites(target: RedisTarget): void {
   for (const { stream } of target.masters()) stream?.uncork();
 }

@@ -12,10 +12,10 @@ export function connectServer(connection: string | RedisOptions, settings: Redis
   return new Redis(urlWithoutOptions(connection, ours), ours);
 }
 
-/** How messages name the server: a master that Sentinels name has another address than its own. */
+/** How messages name the server, where not by its own address: a master is named by its Sentinels. */
 type Naming = Pick<RedisTarget, 'address' | 'commandLine'>;
 
-/** The target of one server, which has every key. `open` connects to it; the client is `given`, or opened as well. */
+/** The target of one server, which has every key. `open` makes a connection; the client for commands is `given`, or made by `open`, too. */
 export function oneServer(open: (settings: RedisOptions) => Redis, given?: Redis, naming?: Naming): RedisTarget {
   const connect: RedisTarget['connect'] = (role) => prepare(open(roleOptions[role]), role);
   const client = given ?? connect('commands');
@@ -30,8 +30,8 @@ export function oneServer(open: (settings: RedisOptions) => Redis, given?: Redis
     address: () => options.path ?? `${options.host ?? '127.0.0.1'}:${options.port ?? 6379}`,
     commandLine: () => {
       if (options.path) return `--redis ${options.path}`;
-      const [scheme, secret] = [options.tls ? 'rediss' : 'redis', options.password ? '…@' : ''];
-      return `--redis ${scheme}://${secret}${target.address()}${target.database === 0 ? '' : `/${target.database}`}`;
+      const [scheme, hiddenPassword] = [options.tls ? 'rediss' : 'redis', options.password ? '…@' : ''];
+      return `--redis ${scheme}://${hiddenPassword}${target.address()}${target.database === 0 ? '' : `/${target.database}`}`;
     },
     ...naming,
     masters: () => [client],

@@ -41,19 +41,19 @@ function serverAt(connection: string | RedisOptions, client?: Redis): RedisTarge
   return oneServer((roleSettings) => connectServer(connection, roleSettings), client);
 }
 
-/** How to connect where the option says. A client's options are copied now, since the caller may change them later. */
+/** A URL, a path or ioredis' options of the option `redis`. A client's options are copied now, since the caller may change them later. */
 function connectionOf(redis: Exclude<RedisOption, Cluster>): string | RedisOptions {
   if (typeof redis === 'string') return redis;
   if (isNodeRedis(redis)) return optionsOfNodeRedis(redis);
   return isClient(redis) ? optionsOfClient(redis) : redis;
 }
 
-/** Throws an OptionError with this text where Redis is a Cluster. */
+/** Throws an OptionError with this message where the option says a Cluster. */
 export function requireOneServer(redis: unknown, message: string): void {
   if (isCluster(redis)) throw new OptionError(message);
 }
 
-// By its properties and not by instanceof: the caller's ioredis may be another copy of the module. node-redis' cluster has `_options.rootNodes`;
+// A Cluster is known by its properties and not by instanceof, since the caller's ioredis may be another copy of the module. node-redis' cluster has `_options.rootNodes`;
 // nodesOf() reads the nodes of both.
 const isCluster = (redis: unknown): redis is Cluster =>
   typeof redis === 'object' &&
@@ -87,10 +87,10 @@ export function checkRedis(redis: unknown, owner: string, name = 'redis'): asser
     throw new OptionError(`${option}: a database has a number, and no name`);
 }
 
-/** An object with none of these was passed by mistake. */
+/** An object with none of these fields says no place, and was passed by mistake. */
 const CONNECTION_FIELDS = ['host', 'port', 'path', 'sentinels', 'db', 'username', 'password', 'tls'];
 
-/** The `keyPrefix` of a caller's client, of options, or of a URL (`?keyPrefix=`). Our connections have none, so it becomes part of our key names. */
+/** The `keyPrefix` of a caller's client, of options, or of a URL (`?keyPrefix=`). Our connections have none: namespaceOf() and the store put it into names. */
 export function keyPrefixOf(redis: RedisOption): string {
   const prefix = givenKeyPrefix(redis) ?? '';
   if (typeof prefix === 'string') return prefix;

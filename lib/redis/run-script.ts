@@ -4,15 +4,16 @@ import type { RedisClient } from './client.js';
 
 export type ScriptArgument = string | number | Buffer;
 
-/** A Lua script. It is sent by its hash, and by its text where the server does not know it (first use, SCRIPT FLUSH, failover). */
+/** A Lua script. It is called by its hash, and by its text where the server does not have it (first use, SCRIPT FLUSH, failover). */
 export class Script<Reply = unknown> {
   readonly #sha: string;
-  /** Was there a reply? */
-  #isKnown = false;
+  /** Has a server replied to this script? Then it has the script. */
+  #hasReplied = false;
   constructor(
     readonly lua: string,
+    /** How many keys a call has, unless the call says another number. */
     readonly keys = 1,
-    /** Its text is sent until a reply has come: somebody waits for several scripts in turn, and asking by the hash would double their round trips. */
+    /** Send the text until a reply has come: for scripts that run one after the other, whose NOSCRIPT would double the round trips. */
     readonly textFirst = false,
   ) {
     this.#sha = createHash('sha1').update(lua).digest('hex');
@@ -23,27 +24,27 @@ export class Script<Reply = unknown> {
     return this.#reply(() => client.evalsha(this.#sha, keys, ...keysAndArguments), byText);
   }
 
-  /** Sends the text, so that the call keeps its place among the connection's commands, whether the server knows it or not. */
+  /** Calls the script by its text alone: no NOSCRIPT makes the call go a second time, behind commands that were sent after it. */
   async eval(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
     return (await client.eval(this.lua, keys, ...keysAndArguments)) as Reply;
   }
 
-  /** Loads the script whenever `client` connects, before anything else is sent there, so that calls keep their order. */
+  /** Loads the script at each connection of `client`, before other commands, so that no NOSCRIPT changes the calls' order. */
   loadAtReady(client: Redis): void {
-    const load = () => void client.script('LOAD', this.lua).catch(() => {}); // the first call will fail, too
+    const load = () => void client.script('LOAD', this.lua).catch(() => {}); // the first call meets the same fault and reports it
     client.on('ready', load);
     if (client.status === 'ready') load();
   }
 
-  /** Like run(), with the texts of the reply as bytes. */
+  /** Like run(), but gives the texts of the reply as Buffers. */
   async runBuffers(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
-    const bytes = client as unknown as Bytes;
-    const byText = () => bytes.evalBuffer(this.lua, keys, ...keysAndArguments);
-    return this.#reply(() => bytes.evalshaBuffer(this.#sha, keys, ...keysAndArguments), byText);
+    const typed = client as unknown as BufferMethods;
+    const byText = () => typed.evalBuffer(this.lua, keys, ...keysAndArguments);
+    return this.#reply(() => typed.evalshaBuffer(this.#sha, keys, ...keysAndArguments), byText);
   }
 
   async #reply(byHash: () => Promise<unknown>, byText: () => Promise<unknown>): Promise<Reply> {
-    const isByText = this.textFirst && !this.#isKnown;
+    const isByText = this.textFirst && !this.#hasReplied;
     const reply = isByText
       ? byText()
       : byHash().catch((error) => {
@@ -51,18 +52,18 @@ export class Script<Reply = unknown> {
           return byText();
         });
     const replied = (await reply) as Reply;
-    this.#isKnown = true;
+    this.#hasReplied = true;
     return replied;
   }
 }
 
 const isUnknownScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT');
 
-/** Sends a command that ioredis does not know, on one key: ioredis finds the node by the script's key. */
+/** Calls a command of one key that ioredis does not know: in a Cluster ioredis finds the node by the script's key. */
 export const anyCommand = new Script('return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))');
 
 /** Methods that ioredis has and its types lack. */
-type Bytes = Record<
+type BufferMethods = Record<
   'evalshaBuffer' | 'evalBuffer',
   (script: string, keys: number, ...rest: ScriptArgument[]) => Promise<unknown>
 >;

@@ -6,12 +6,12 @@ import { tlsWithSentinels } from './sentinel-tls.js';
 import { connectBySentinel } from './sentinel-watch.js';
 import type { RedisTarget } from './target.js';
 
-/** The target of the server that Sentinels name as their master: every connection follows a failover. */
+/** The target of the server that Sentinels name as their master: every connection follows a failover. `given` is a client already open. */
 export function masterOfSentinels(options: RedisOptions, given?: Redis): RedisTarget {
   const sentinelCommandTimeout = options.sentinelCommandTimeout ?? SENTINEL_COMMAND_MS;
   const open = (settings: RedisOptions) => {
     const ours = { ...settings, ...overriddenOptions, sentinelCommandTimeout };
-    return connectBySentinel({ ...tlsWithSentinels({ ...options, ...ours }), ...ours });
+    return connectBySentinel({ ...tlsWithSentinels(options), ...ours });
   };
   return oneServer(open, given, {
     address: () => `sentinel ${options.name}`,

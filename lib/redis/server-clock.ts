@@ -1,23 +1,26 @@
 import type { RedisClient } from './client.js';
 
-/** It is asked again after this, where somebody wants to know. */
+/** TIME is sent again when the time is wanted and this long has passed since it was last sent. */
 const ASK_AGAIN_MS = 10_000;
-/** An answer that came sooner says more than a later one that was read late. It counts for so long, since clocks are put back. */
+/** How long an older answer is kept if a newer one, which was read late, gives an earlier time. No longer: clocks are put back. */
 const KEPT_MS = 60_000;
-/** A clock of this machine gains less than this on Redis' own. */
-const MOST_DRIFT = 0.001;
+/** The most that this machine's clock gains on Redis' clock, as a share of the time passed. */
+const MAX_DRIFT = 0.001;
 
-/** What TIME gave, and when its answer was read, by performance.now(). */
+/** An answer to TIME. */
 interface Shown {
+  /** Ms since 1970, by Redis' clock. */
   readonly serverMs: number;
+  /** When the answer was read, by performance.now(). */
   readonly atMs: number;
 }
 
-const shownAt = ({ serverMs, atMs }: Shown, nowMs: number): number => serverMs + (nowMs - atMs) * (1 - MOST_DRIFT);
+/** What Redis' clock shows at least at `nowMs` of performance.now(). */
+const shownAt = ({ serverMs, atMs }: Shown, nowMs: number): number => serverMs + (nowMs - atMs) * (1 - MAX_DRIFT);
 
 /**
- * Says what Redis' clock has shown at this moment at least: what TIME gave, and the time since its answer came. So a moment here can be
- * compared with one that Redis has noted, and is never taken for a later one than it was.
+ * Says what Redis' clock shows at least: what TIME gave, and the time since its answer came. So a moment of this process can be compared
+ * with one that Redis has noted, and never seems later than it was.
  */
 export class ServerClock {
   #shown: Shown | undefined;
@@ -25,7 +28,7 @@ export class ServerClock {
 
   constructor(
     readonly client: RedisClient,
-    /** Is it asked? Else nothing is known. A Cluster has as many clocks as nodes. */
+    /** Is TIME sent at all? Not to a Cluster, which has as many clocks as nodes: `atLeastMs` stays undefined. */
     readonly isAsked: boolean,
   ) {
     client.on('ready', () => void this.ask());
@@ -36,7 +39,7 @@ export class ServerClock {
     });
   }
 
-  /** Ms since 1970, with fractions. Undefined: no answer has come yet. TIME at the first connection and every ten seconds, which nobody waits for. */
+  /** Ms since 1970, with fractions; undefined where no answer is known. May send TIME, and does not wait for the answer. */
   get atLeastMs(): number | undefined {
     const nowMs = performance.now();
     if (nowMs - this.#askedMs >= ASK_AGAIN_MS) void this.ask();
@@ -45,11 +48,11 @@ export class ServerClock {
 
   #take(shown: Shown): void {
     const before = this.#shown;
-    const isBetter = before && shown.atMs - before.atMs < KEPT_MS && shownAt(before, shown.atMs) > shown.serverMs;
-    if (!isBetter) this.#shown = shown;
+    const isBeforeBetter = before && shown.atMs - before.atMs < KEPT_MS && shownAt(before, shown.atMs) > shown.serverMs;
+    if (!isBeforeBetter) this.#shown = shown;
   }
 
-  /** TIME, ms since 1970. Never rejects: where it is refused, nothing is known of this clock, and the answer is undefined. */
+  /** Sends TIME and gives its answer, ms since 1970. Never rejects: where the command fails, the answer is undefined. */
   async ask(): Promise<number | undefined> {
     if (!this.isAsked || this.client.status !== 'ready') return undefined;
     this.#askedMs = performance.now();
@@ -60,7 +63,7 @@ export class ServerClock {
       return shown.serverMs;
     } catch (error) {
       this.#shown = undefined;
-      // An account without this right has it not in a minute either.
+      // Redis itself refused TIME: an account without this right will not get it before the next connection.
       if ((error as Error).name === 'ReplyError') this.#askedMs = Number.POSITIVE_INFINITY;
       return undefined;
     }
