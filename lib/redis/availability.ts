@@ -75,7 +75,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
       const promise = new Promise<void>((...settle) => {
         [resolve, reject] = settle;
       });
-      promise.catch(() => {}); // each caller gets the rejection; this keeps it from being an unhandled one
+      promise.catch(() => {}); // not unhandled where nobody waits
       this.#waiting = { promise, resolve, reject };
     }
     return this.#waiting.promise;

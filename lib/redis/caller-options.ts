@@ -45,7 +45,7 @@ export function checkedUrl(text: string, option = 'option "redis"'): URL {
     );
   try {
     const url = new URL(text);
-    for (const encoded of [url.username, url.password]) decodeURIComponent(encoded); // one at a time: decodeURIComponent() throws at a lone %
+    for (const encoded of [url.username, url.password]) decodeURIComponent(encoded); // throws at a lone %
     // A / # or ? in a password ends the host part there: the password's beginning would be looked up, and logged, as a host.
     if (!/^\/?\d*$/.test(url.pathname) || /@/.test(url.hash + [...url.searchParams.keys()].join('')))
       throw new TypeError('another form');

@@ -10,8 +10,9 @@ import { anyCommand } from './run-script.js';
 import type { RedisTarget } from './target.js';
 
 /**
- * Options of a caller's Cluster that our connections must not have, and what they have instead (see `overriddenOptions`), so that reads see
- * what was written, commands keep their order, subscriptions hear every node, and key names are as we made them.
+ * Options of a caller's Cluster that our connections must not have, and what they have instead (see `overriddenOptions`), so
+ * that reads see what was written, commands keep their order, subscriptions hear every node, and key names are as we made
+ * them.
  */
 const overriddenClusterOptions = {
   scaleReads: 'master',
@@ -24,8 +25,8 @@ const overriddenClusterOptions = {
 } as const satisfies ClusterOptions;
 
 /**
- * How often the Cluster's nodes are looked up where the caller does not say how often. A connection that only subscribes learns of changes in no
- * other way, so this is how long it may listen to a node that has left.
+ * How often the Cluster's nodes are looked up where the caller does not say how often. A connection that only subscribes
+ * learns of changes in no other way, so this is how long it may listen to a node that has left.
  */
 const SLOTS_REFRESH_MS = 10_000;
 
@@ -90,9 +91,9 @@ export function clusterTarget(client: Cluster): RedisTarget {
 }
 
 /**
- * A connection of its own to one node of a Cluster: publishing through one node keeps the order of messages, a subscription belongs to one
- * node, and a blocking command must keep no other command waiting. The node is chosen anew whenever the connection is lost: the one that `server`
- * names then (host:port), or, without it or where it is not known, any master.
+ * A connection of its own to one node of a Cluster: publishing through one node keeps the order of messages, a subscription
+ * belongs to one node, and a blocking command must keep no other command waiting. The node is chosen anew whenever the
+ * connection is lost: the one that `server` names then (host:port), or, without it or where it is not known, any master.
  */
 function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => string): Redis {
   const client = new Redis({ ...cluster.options.redisOptions, ...settings, replyMapping: 'legacy', lazyConnect: true });
@@ -108,7 +109,7 @@ function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => st
   };
   const start = () => {
     choose();
-    if (client.status === 'wait') client.connect().catch(() => {}); // the event `error` reports the fault, and ioredis tries again
+    if (client.status === 'wait') client.connect().catch(() => {}); // the event `error` reports it; ioredis tries again
   };
   if (cluster.status === 'ready') start();
   else cluster.once('ready', start);
@@ -126,7 +127,7 @@ function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => st
     client.on('end', () => cluster.off('refresh', leaveNode));
   }
   client.on('close', () => {
-    // a reader that got MOVED, since its node has lost the slot, ends the connection itself, and then has to know the slot's new node
+    // a reader that got MOVED from its node ends the connection itself, and then has to know the slot's new node
     if (server) cluster.refreshSlotsCache();
     choose();
   });

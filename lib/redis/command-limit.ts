@@ -13,9 +13,10 @@ interface PendingCommand {
 }
 
 /**
- * Rejects commands that have no answer after `limitMs` of the event loop's clock (loop-clock.ts); without `limitMs` only those whose
- * node was lost. Does not let ioredis send rejected commands, of a lost node or its offline queue, for which nobody waits any longer.
- * ioredis' own `commandTimeout` is a timer, which after a stall of this process fires before the answer that has arrived is read.
+ * Rejects commands that have no answer after `limitMs` of the event loop's clock (loop-clock.ts); without `limitMs` only those
+ * whose node was lost. Keeps ioredis from sending a rejected command (again, or from its offline queue), for which nobody
+ * waits any longer. ioredis' own `commandTimeout` is a timer, which after a stall of this process fires before the answer that
+ * has arrived is read.
  */
 export class CommandLimit {
   readonly #pending = new Map<PendingCommand['command'], PendingCommand>();

@@ -23,8 +23,8 @@ export function noConnection(client: RedisClient, cause: string): string {
 }
 
 /**
- * Resolves when commands can be sent. Rejects with the last fault after `timeoutMs`, without counting time in which this process was blocked,
- * or when the client ends.
+ * Resolves when commands can be sent. Rejects with the last fault after `timeoutMs`, without counting time in which this
+ * process was blocked, or when the client ends.
  */
 export function whenReady(client: RedisClient, timeoutMs: number): Promise<void> {
   if (client.status === 'ready') return Promise.resolve();

@@ -4,7 +4,7 @@ import type { RedisTarget } from './target.js';
 /** More waiting bytes than these are written before the turn ends, so that Redis can begin with them. */
 const EARLY_WRITE_BYTES = 4096;
 
-/** Makes each connection write all commands of one turn of the event loop together, where ioredis makes a system call for each. */
+/** Writes all commands of one turn of the event loop together. ioredis alone makes a system call for every command. */
 export const corkWrites = (target: RedisTarget): void => target.eachConnection(corkConnection);
 
 function corkConnection(client: Redis): void {
@@ -24,7 +24,7 @@ function corkConnection(client: Redis): void {
   };
 }
 
-/** Writes the commands that were sent so far in this turn, for callers who can't wait for its end. */
+/** Writes at once what was sent so far in this turn of the event loop. */
 export function flushWrites(target: RedisTarget): void {
   for (const { stream } of target.masters()) stream?.uncork();
 }

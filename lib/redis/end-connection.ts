@@ -1,12 +1,12 @@
 import type { RedisClient } from './client.js';
 
 const ended = new WeakSet<RedisClient>();
-/** Was the connection ended by endConnection()? A Cluster's client emits `close` before its `status` says `end`, so that can't be asked. */
+/** Did endConnection() end this connection? Its `status` can't tell: a Cluster emits `close` before `status` is `end`. */
 export const wasEnded = (client: RedisClient): boolean => ended.has(client);
 
 /**
- * Ends a connection for good, and has `end` emitted in any case. For a client that waits to reconnect, ioredis' disconnect() emits
- * no event, and whoever waits for `end` would wait until a time limit.
+ * Ends a connection for good, and has `end` emitted in any case. For a client that waits to reconnect, ioredis' disconnect()
+ * emits no event, and whoever waits for `end` would wait until a time limit.
  */
 export function endConnection(client: RedisClient): void {
   ended.add(client);

@@ -1,6 +1,6 @@
 import calculateSlot from 'cluster-key-slot';
 
-/** Encoded ids of more characters are refused: Redis compares each PUBLISH's channel with globs, which costs more the longer it is. */
+/** The most characters of an encoded id: Redis compares the channel of each PUBLISH with globs, which costs more if it is long. */
 export const MAX_ID_LENGTH = 512;
 
 const UNSAFE = /[%:@{}\u0000-\u001f\u007f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
@@ -8,7 +8,7 @@ const UNSAFE = /[%:@{}\u0000-\u001f\u007f]|[\ud800-\udbff](?![\udc00-\udfff])|(?
 /** The characters of most ids: there is nothing to encode. */
 const SAFE = /^[\w.~-]*$/;
 
-/** Makes an id safe for a channel or key: what would break a split or a hash tag is percent-encoded. Different ids stay different. */
+/** Makes an id safe for a channel or key: encodes what would break a split or a hash tag. Different ids stay different. */
 export function encodeId(id: string): string {
   if (SAFE.test(id)) return id;
   return id.replace(UNSAFE, (c) => {
@@ -69,8 +69,8 @@ export const userSessionsPrefix = (prefix: string): string =>
   `users:${/^[^%]*:$/.test(prefix) ? prefix : `%${encodeId(prefix)}:`}`;
 
 /**
- * The name of a companion of `key`: in the same slot of a Cluster, whatever braces `key` has, and outside the sessions' prefix, so
- * that no SCAN takes the companion for a session.
+ * The name of a companion of `key`: in the same slot of a Cluster, whatever braces `key` has, and outside the sessions'
+ * prefix, so that no SCAN takes the companion for a session.
  */
 export function besideKey(prefix: string, key: string): string {
   const slot = calculateSlot(key);

@@ -8,7 +8,7 @@ const PING_BUSY_MS = 500;
 const PING_IDLE_MS = 1_000;
 /** When neither a PING's answer nor anything else has arrived for this long, the connection counts as dead. */
 const UNANSWERED_MS = 1_500;
-/** After this much silence a connection in a blocking command or a handshake counts as dead. Our blocking commands take 0.5 s at most. */
+/** A connection in a blocking command (0.5 s at most) or in a handshake counts as dead after this much silence. */
 const SILENT_MS = 2_000;
 /** How long connecting may take where the caller has not set `connectTimeout`: where it has ioredis' default. */
 const CONNECT_MS = 3_000;

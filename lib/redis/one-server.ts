@@ -15,7 +15,7 @@ export function connectServer(connection: string | RedisOptions, settings: Redis
 /** How messages name the server, where not by its own address: a master is named by its Sentinels. */
 type Naming = Pick<RedisTarget, 'address' | 'commandLine'>;
 
-/** The target of one server, which has every key. `open` makes a connection; the client for commands is `given`, or made by `open`, too. */
+/** The target of one server, which has every key. `open` makes connections; the client for commands is `given`, or made too. */
 export function oneServer(open: (settings: RedisOptions) => Redis, given?: Redis, naming?: Naming): RedisTarget {
   const connect: RedisTarget['connect'] = (role) => prepare(open(roleOptions[role]), role);
   const client = given ?? connect('commands');

@@ -41,7 +41,7 @@ function serverAt(connection: string | RedisOptions, client?: Redis): RedisTarge
   return oneServer((roleSettings) => connectServer(connection, roleSettings), client);
 }
 
-/** A URL, a path or ioredis' options of the option `redis`. A client's options are copied now, since the caller may change them later. */
+/** A URL, a path, or options of ioredis; a client's options are copied now, since the caller may change them later. */
 function connectionOf(redis: Exclude<RedisOption, Cluster>): string | RedisOptions {
   if (typeof redis === 'string') return redis;
   if (isNodeRedis(redis)) return optionsOfNodeRedis(redis);
@@ -53,8 +53,8 @@ export function requireOneServer(redis: unknown, message: string): void {
   if (isCluster(redis)) throw new OptionError(message);
 }
 
-// A Cluster is known by its properties and not by instanceof, since the caller's ioredis may be another copy of the module. node-redis' cluster has `_options.rootNodes`;
-// nodesOf() reads the nodes of both.
+// A Cluster is known by its properties and not by instanceof, since the caller's ioredis may be another copy of the module.
+// node-redis' cluster has `_options.rootNodes`; nodesOf() reads the nodes of both.
 const isCluster = (redis: unknown): redis is Cluster =>
   typeof redis === 'object' &&
   redis !== null &&
@@ -90,7 +90,10 @@ export function checkRedis(redis: unknown, owner: string, name = 'redis'): asser
 /** An object with none of these fields says no place, and was passed by mistake. */
 const CONNECTION_FIELDS = ['host', 'port', 'path', 'sentinels', 'db', 'username', 'password', 'tls'];
 
-/** The `keyPrefix` of a caller's client, of options, or of a URL (`?keyPrefix=`). Our connections have none: namespaceOf() and the store put it into names. */
+/**
+ * The `keyPrefix` of a caller's client, of options, or of a URL (`?keyPrefix=`). Our connections have none: our key names
+ * begin with it.
+ */
 export function keyPrefixOf(redis: RedisOption): string {
   const prefix = givenKeyPrefix(redis) ?? '';
   if (typeof prefix === 'string') return prefix;

@@ -4,7 +4,7 @@ import { watchLiveness } from './liveness.js';
 import { allowNoInfo } from './ready-check.js';
 import type { Role } from './roles.js';
 
-/** Does what every connection of ours needs. On its own it is for a node's connection, which the Cluster's client reconnects. */
+/** Does what every connection of ours needs. Alone it is for connections to nodes, which the Cluster's client reconnects. */
 export function watchConnection(client: Redis, role: Role): void {
   hidePasswords(client.options.password);
   watchLiveness(client, role === 'blocking');

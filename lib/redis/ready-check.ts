@@ -3,8 +3,8 @@ import type { Redis } from 'ioredis';
 type InfoCallback = (error?: Error | null, text?: string) => void;
 
 /**
- * Makes the client ready as soon as it is connected where its account may not use INFO (many on managed Redis may not). ioredis by
- * itself does the same, but writes to the console at each connection.
+ * Makes the client ready as soon as it is connected where its account may not use INFO (many on managed Redis may not).
+ * ioredis by itself does the same, but writes to the console at each connection.
  */
 export function allowNoInfo(client: Redis): void {
   const { info } = client as unknown as { info(...args: unknown[]): Promise<string> };

@@ -6,7 +6,7 @@ import type { RedisOption } from './client.js';
 import { DEFAULT_MAX_WAIT_MS } from './connect.js';
 import { checkRedis } from './open-target.js';
 
-// Where Redis is, is one option with three names: `redis` is ours, `client` connect-redis', `url` one that many libraries have.
+// Where Redis is, is one option with three names: ours, connect-redis', and a usual one for a URL.
 
 // The schema takes any value: resolveRedis() checks it, and says more of a wrong one than a schema can.
 const place = v.optional(v.custom<RedisOption>(() => true));
@@ -50,7 +50,6 @@ export const maxWaitMs = v.pipe(
   ),
 );
 
-/** An option of which one name at most should have a value. */
 type Given = { readonly [Name in 'redis' | 'client' | 'url']?: unknown };
 
 /** The option's name that was used, and the place, not checked yet. Throws an OptionError where several names were used. */

@@ -7,8 +7,8 @@ import type { RedisOptions } from 'ioredis';
 export type Role = 'commands' | 'blocking' | 'subscriber' | 'tracking';
 
 /**
- * Does the error say that the server has become a replica? A write gets READONLY, and a command that blocks gets UNBLOCKED. Where a script
- * sent the write, Redis 6.2 puts other words before READONLY.
+ * Does the error say that the server has become a replica? A write gets READONLY, and a command that blocks gets UNBLOCKED.
+ * Where a script sent the write, Redis 6.2 puts other words before READONLY.
  */
 export const tellsOfReplica = (message: string): boolean =>
   /^(READONLY|UNBLOCKED)|^(@user_script|ERR Error running script).*-READONLY/.test(message);

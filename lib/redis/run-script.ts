@@ -4,7 +4,7 @@ import type { RedisClient } from './client.js';
 
 export type ScriptArgument = string | number | Buffer;
 
-/** A Lua script. It is called by its hash, and by its text where the server does not have it (first use, SCRIPT FLUSH, failover). */
+/** A Lua script, called by its hash, and by its text where the server does not have it (first use, SCRIPT FLUSH, failover). */
 export class Script<Reply = unknown> {
   readonly #sha: string;
   /** Has a server replied to this script? Then it has the script. */
@@ -13,7 +13,7 @@ export class Script<Reply = unknown> {
     readonly lua: string,
     /** How many keys a call has, unless the call says another number. */
     readonly keys = 1,
-    /** Send the text until a reply has come: for scripts that run one after the other, whose NOSCRIPT would double the round trips. */
+    /** Send the text until a reply has come: of scripts that follow each other each NOSCRIPT would cost a round trip. */
     readonly textFirst = false,
   ) {
     this.#sha = createHash('sha1').update(lua).digest('hex');
@@ -24,14 +24,14 @@ export class Script<Reply = unknown> {
     return this.#reply(() => client.evalsha(this.#sha, keys, ...keysAndArguments), byText);
   }
 
-  /** Calls the script by its text alone: no NOSCRIPT makes the call go a second time, behind commands that were sent after it. */
+  /** Calls the script by its text, so that no NOSCRIPT sends the call a second time, behind commands that came after it. */
   async eval(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
     return (await client.eval(this.lua, keys, ...keysAndArguments)) as Reply;
   }
 
   /** Loads the script at each connection of `client`, before other commands, so that no NOSCRIPT changes the calls' order. */
   loadAtReady(client: Redis): void {
-    const load = () => void client.script('LOAD', this.lua).catch(() => {}); // the first call meets the same fault and reports it
+    const load = () => void client.script('LOAD', this.lua).catch(() => {}); // the first call meets the same fault
     client.on('ready', load);
     if (client.status === 'ready') load();
   }

@@ -11,7 +11,7 @@ const CONNECT_MS = 1000;
 /** The pause before the next Sentinel of the list is tried, and the longer pause at the end of the list. */
 const NEXT_SENTINEL_MS = 50;
 const NEXT_ROUND_MS = 500;
-/** How long a Sentinel may still give the old master's address: it hears of a failover by a hello message within 2 s, or later if busy. */
+/** How long a Sentinel may still give the old master's address: it hears of a failover within 2 s, or later if it is busy. */
 const SENTINELS_LAG_MS = 5000;
 
 /** A client of ours, and the master's address (host:port, before natMap) that it connected to last. */
@@ -25,8 +25,9 @@ const watches: SentinelWatch[] = [];
 
 /**
  * Connects to the master that Sentinels name. As long as such clients are open, this process has one connection to one of the
- * Sentinels, and on `+switch-master` it reconnects every such client: an old master that comes back takes writes for some ten seconds, until
- * Sentinels make it a replica, and then loses them. A client that asks for a replica needs no watch: a failover leaves it usable.
+ * Sentinels, and on `+switch-master` it reconnects every such client: an old master that comes back takes writes for some ten
+ * seconds, until Sentinels make it a replica, and then loses them. A client that asks for a replica needs no watch: a failover
+ * leaves it usable.
  */
 export function connectBySentinel(options: RedisOptions & { replyMapping: 'legacy' }): Redis {
   if (options.role === 'slave') return new Redis(options);
@@ -35,7 +36,8 @@ export function connectBySentinel(options: RedisOptions & { replyMapping: 'legac
   const watch = SentinelWatch.of(options);
   const client: Redis = new Redis({
     ...options,
-    // ioredis calls this once or more before it connects, and connects to what the last call gave; null stands for the address as it was given
+    // ioredis calls this once or more before it connects, and connects to what the last call gave; null stands for the address
+    // as it was given
     natMap: (given: string) => {
       member.address = watch.newestOf(given);
       const mapped = typeof natMap === 'function' ? natMap(member.address) : natMap?.[member.address];
@@ -127,7 +129,10 @@ class SentinelWatch {
       });
   }
 
-  /** Asks for the master and subscribes in one write, so that no failover falls between the two; in this order, since a RESP2 subscriber may not ask. */
+  /**
+   * Asks for the master and subscribes in one write, so that no failover falls between the two; in this order, since a RESP2
+   * subscriber may not ask.
+   */
   async #listen(sentinel: Redis): Promise<void> {
     try {
       const { name } = this.#access;
@@ -152,8 +157,8 @@ class SentinelWatch {
   }
 
   /**
-   * Ends the connections to other addresses. Their unanswered commands fail and are not sent again (roles.ts): what an old master
-   * confirms may be lost. A client that is still connecting is looked at when it is ready (join()).
+   * Ends the connections to other addresses. Their unanswered commands fail and are not sent again (roles.ts): what an old
+   * master confirms may be lost. A client that is still connecting is looked at when it is ready (join()).
    */
   #moveTo(master: string): void {
     for (const { client, address } of this.#members)

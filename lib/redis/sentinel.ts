@@ -6,7 +6,7 @@ import { tlsWithSentinels } from './sentinel-tls.js';
 import { connectBySentinel } from './sentinel-watch.js';
 import type { RedisTarget } from './target.js';
 
-/** The target of the server that Sentinels name as their master: every connection follows a failover. `given` is a client already open. */
+/** The target of the server that Sentinels name as their master: every connection follows a failover. */
 export function masterOfSentinels(options: RedisOptions, given?: Redis): RedisTarget {
   const sentinelCommandTimeout = options.sentinelCommandTimeout ?? SENTINEL_COMMAND_MS;
   const open = (settings: RedisOptions) => {

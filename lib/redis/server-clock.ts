@@ -2,7 +2,7 @@ import type { RedisClient } from './client.js';
 
 /** TIME is sent again when the time is wanted and this long has passed since it was last sent. */
 const ASK_AGAIN_MS = 10_000;
-/** How long an older answer is kept if a newer one, which was read late, gives an earlier time. No longer: clocks are put back. */
+/** How long an older answer is kept if a newer one, read late, gives an earlier time. No longer, since clocks are put back. */
 const KEPT_MS = 60_000;
 /** The most that this machine's clock gains on Redis' clock, as a share of the time passed. */
 const MAX_DRIFT = 0.001;
@@ -19,8 +19,8 @@ interface Shown {
 const shownAt = ({ serverMs, atMs }: Shown, nowMs: number): number => serverMs + (nowMs - atMs) * (1 - MAX_DRIFT);
 
 /**
- * Says what Redis' clock shows at least: what TIME gave, and the time since its answer came. So a moment of this process can be compared
- * with one that Redis has noted, and never seems later than it was.
+ * Says what Redis' clock shows at least: what TIME gave, and the time since its answer came. So a moment of this process can
+ * be compared with one that Redis has noted, and never seems later than it was.
  */
 export class ServerClock {
   #shown: Shown | undefined;

@@ -6,9 +6,9 @@ import type { RedisTarget } from './target.js';
 
 /**
  * A connection that is subscribed to patterns. It subscribes whenever it becomes ready, since ioredis' own resubscribing can
- * fail unnoticed; liveness.ts finds a dead connection. In a Cluster it goes to any node: each node gets what is published at any
- * other. Emits `message` (channel, payload), `ready` (subscribed), `lost` (no longer), and `fault` (Error), each reason once until
- * it is subscribed again.
+ * fail unnoticed; liveness.ts finds a dead connection. In a Cluster it goes to any node: each node gets what is published at
+ * any other. Emits `message` (channel, payload), `ready` (subscribed), `lost` (no longer), and `fault` (Error), each reason
+ * once until it is subscribed again.
  */
 export class Subscriber extends EventEmitter {
   readonly client: Redis;

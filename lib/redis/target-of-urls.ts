@@ -26,9 +26,9 @@ export function redisOfFlags({ redis, url, cluster, sentinel }: RedisFlags, call
   return targetOfUrls(urls as string, { cluster, sentinel });
 }
 
-/** What is at the URLs: a Cluster, Sentinels that watch the master of this name, or without either one Redis. */
 interface Kind {
   readonly cluster?: boolean | undefined;
+  /** The name of the master. */
   readonly sentinel?: string | undefined;
 }
 
@@ -39,11 +39,10 @@ export function targetOfUrls(urls: string, { cluster, sentinel }: Kind): RedisOp
   if (!cluster && sentinel === undefined) return urls;
   const parsed = urls.split(',').map((url) => checkedUrl(url, '--redis'));
   const nodes = parsed.map(({ hostname, port }) => ({
-    // without the brackets of an IPv6 address
-    host: hostname.replace(/^\[(.*)\]$/, '$1'),
+    host: hostname.replace(/^\[(.*)\]$/, '$1'), // an IPv6 address without its brackets
     port: Number(port || 6379),
   }));
-  const [{ protocol, username, password } = new URL('redis://-')] = parsed; // there is a first one: the default is for its type
+  const [{ protocol, username, password } = new URL('redis://-')] = parsed; // the default is for its type only
   if (parsed.some((url) => url.protocol !== protocol))
     throw new OptionError('--redis: all URLs should start with redis://, or all with rediss://');
   const options: Pick<RedisOptions, 'username' | 'password' | 'tls'> = {

@@ -44,8 +44,8 @@ export class UnfinishedWork {
   }
 
   /**
-   * Resolves when all work has ended, after `timeoutMs`, or at once where Redis is away. A connection that is lost meanwhile ends no
-   * wait: the work that needs it fails by itself.
+   * Resolves when all work has ended, after `timeoutMs`, or at once where Redis is away. A connection that is lost meanwhile
+   * ends no wait: the work that needs it fails by itself.
    */
   async settled(timeoutMs: number): Promise<void> {
     const endMs = performance.now() + timeoutMs;

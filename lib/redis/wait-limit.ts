@@ -5,7 +5,7 @@ interface Wait {
   readonly onLate: () => void;
 }
 
-/** Calls back each wait that lasts longer than `limitMs` of the loop's clock, however many commands and connections the wait is for. */
+/** Calls back each wait that lasts longer than `limitMs` of the loop's clock, whatever commands and connections it is for. */
 export class WaitLimit {
   /** In the order of their beginning, which is that of `dueMs`, since all have the same limit. */
   readonly #waits = new Set<Wait>();
