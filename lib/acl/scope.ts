@@ -4,12 +4,12 @@
  */
 export type AclRole = 'serving' | 'worker' | 'publisher' | 'notifications';
 
-/** What needs further rights of a serving process: features of the store, reading notifications, and the option `itemSecret`. */
+/** What gives a serving process further rights: features of the store, visitors' notifications, and the option `itemSecret`. */
 export type StoreFeature = 'users' | 'near-cache' | 'expired-events' | 'scan' | 'notifications' | 'item-secret';
 
 /** The features of a Redis server, as server.ts finds them. */
 export interface ServerFeatures {
-  /** Major and minor version as INFO gives them in `redis_version`; Valkey says 7.2. */
+  /** Major and minor version as INFO gives them in `redis_version`; Valkey gives 7.2. */
   readonly version: readonly [major: number, minor: number];
   readonly bloom: 'module' | 'fallback';
   /** Does the server have BF.CARD (since RedisBloom 2.4.4)? */
@@ -19,7 +19,7 @@ export interface ServerFeatures {
 /** Everything that the rights of a role depend on. */
 export interface AclScope {
   readonly server: ServerFeatures;
-  /** The client's `keyPrefix` and the namespace. */
+  /** The client's `keyPrefix` followed by the option `namespace`. */
   readonly namespace: string;
   readonly keyPrefix: string;
   /** The store's option `prefix`. */

@@ -19,7 +19,7 @@ export interface AvailabilityEvents {
  * moment where a connection was lost, and not at all where a connection has stopped answering.
  */
 export class Availability extends EventEmitter<AvailabilityEvents> {
-  /** `lost`: a connection broke, and may be ready again in a moment; `away`: nobody waits any longer. */
+  /** `lost`: callers wait a moment for a new connection; `away`: they do not wait. */
   #state: 'connecting' | 'ready' | 'lost' | 'away' = 'connecting';
   #lastError = 'no answer';
   #cause: Error | undefined;
@@ -75,7 +75,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
       const promise = new Promise<void>((...settle) => {
         [resolve, reject] = settle;
       });
-      promise.catch(() => {}); // not unhandled where nobody waits
+      promise.catch(() => {}); // no unhandled rejection where no caller waits
       this.#waiting = { promise, resolve, reject };
     }
     return this.#waiting.promise;

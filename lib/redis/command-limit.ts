@@ -6,7 +6,7 @@ interface PendingCommand {
   readonly command: Command & { readonly isSettled: boolean; reject(error: Error): void };
   /** When it is rejected, by the event loop's clock. */
   dueMs: number;
-  /** The client or node that it was sent through last. */
+  /** Through which it was sent last. */
   node: Redis;
   /** Was the connection to its node lost? Then the command waits no longer than a reconnection takes. */
   isLost: boolean;
@@ -14,13 +14,13 @@ interface PendingCommand {
 
 /**
  * Rejects commands that have no answer after `limitMs` of the event loop's clock (loop-clock.ts); without `limitMs` only those
- * whose node was lost. Keeps ioredis from sending a rejected command (again, or from its offline queue), for which nobody
- * waits any longer. ioredis' own `commandTimeout` is a timer, which after a stall of this process fires before the answer that
- * has arrived is read.
+ * whose node was lost. Keeps ioredis from sending a rejected command (again, or from its offline queue): nobody waits for it.
+ * ioredis' own `commandTimeout` is a timer, which after a stall of this process fires before the answer that has arrived is
+ * read.
  */
 export class CommandLimit {
   readonly #pending = new Map<PendingCommand['command'], PendingCommand>();
-  /** The addresses (host:port) of nodes that were ready at least once: a first connection may take the whole limit. */
+  /** Addresses of nodes that were ready before: a first connection may take the whole limit. */
   readonly #connectedOnce = new Set<string>();
   #stopTicks: (() => void) | undefined;
 

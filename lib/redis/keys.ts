@@ -1,6 +1,6 @@
 import calculateSlot from 'cluster-key-slot';
 
-/** The most characters of an encoded id: Redis compares the channel of each PUBLISH with globs, which costs more if it is long. */
+/** Encoded ids of more characters are refused: Redis compares each PUBLISH's channel with globs, a long one slowly. */
 export const MAX_ID_LENGTH = 512;
 
 const UNSAFE = /[%:@{}\u0000-\u001f\u007f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;

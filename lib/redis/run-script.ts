@@ -13,7 +13,7 @@ export class Script<Reply = unknown> {
     readonly lua: string,
     /** How many keys a call has, unless the call says another number. */
     readonly keys = 1,
-    /** Send the text until a reply has come: of scripts that follow each other each NOSCRIPT would cost a round trip. */
+    /** Send the text until a reply has come: for scripts run one after the other, where each NOSCRIPT costs a round trip. */
     readonly textFirst = false,
   ) {
     this.#sha = createHash('sha1').update(lua).digest('hex');
@@ -31,7 +31,7 @@ export class Script<Reply = unknown> {
 
   /** Loads the script at each connection of `client`, before other commands, so that no NOSCRIPT changes the calls' order. */
   loadAtReady(client: Redis): void {
-    const load = () => void client.script('LOAD', this.lua).catch(() => {}); // the first call meets the same fault
+    const load = () => void client.script('LOAD', this.lua).catch(() => {}); // the first call reports the fault
     client.on('ready', load);
     if (client.status === 'ready') load();
   }
