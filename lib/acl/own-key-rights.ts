@@ -6,7 +6,10 @@ import { onlyIf, readWrite } from './shared-rights.js';
 /** A glob for all keys that an application's commands declare, and for those that a login sets aside, which end in `:aside`. */
 export const ownKeys = (namespace: string): string => ownKey(namespace, '*', '*');
 
-/** The rights that this package's scripts need on the keys that an application's commands declare. The commands' own rights are up to the application. */
+/**
+ * The rights that this package's scripts need on the keys that an application's commands declare. The commands' own rights are
+ * up to the application.
+ */
 export function ownKeyGroups({ namespace, cluster, commands: ownCommands }: AclScope): RightGroup[] {
   const { own } = commandKeys(namespace, '*');
   // the hash with the names of these keys: forget(), logins and explain() look there even where a process has no such commands

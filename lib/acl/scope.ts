@@ -1,6 +1,6 @@
 /**
- * `serving`: an Express process with the store and `req.intelligence`; `worker`: a worker; `publisher`: a process that only sends
- * messages, without sessions (WIRE.md); `notifications`: a process that publishes notifications.
+ * `serving`: an Express process with the store and `req.intelligence`; `worker`: a worker; `publisher`: a process that only
+ * sends messages, without sessions (WIRE.md); `notifications`: a process that publishes notifications.
  */
 export type AclRole = 'serving' | 'worker' | 'publisher' | 'notifications';
 
@@ -28,7 +28,9 @@ export interface AclScope {
   readonly transport: 'pubsub' | 'stream';
   readonly replies: 'inbox' | 'list';
   readonly cluster: boolean;
-  /** The option `sessionGlob` of a worker on pub/sub: an ACL has to name the patterns exactly as the worker subscribes to them. */
+  /**
+   * The option `sessionGlob` of a worker on pub/sub: an ACL has to name the patterns exactly as the worker subscribes to them.
+   */
   readonly sessionGlob: string;
   /** The application's own commands. */
   readonly commands: readonly string[];
@@ -38,8 +40,8 @@ export interface AclScope {
 }
 
 /**
- * Commands, and the keys and channels on which they may be used. `~` before a key means read and write, `%R~` read, `%W~` write.
- * On a server with selectors (Redis 7 and later) each group becomes one selector.
+ * Commands, and the keys and channels on which they may be used. `~` before a key means read and write, `%R~` read, `%W~`
+ * write. On a server with selectors (Redis 7 and later) each group becomes one selector.
  */
 export interface RightGroup {
   readonly name: string;

@@ -14,7 +14,7 @@ export const onlyIf = <T>(condition: boolean, ...items: readonly T[]): readonly 
 export const literal = (text: string): string => text.replace(/[*?[\]\\]/g, '\\$&');
 /** Patterns of keys in the form of an ACL rule, with read and write rights. */
 export const readWrite = (keys: Iterable<string>): string[] => Array.from(keys, (key) => `~${key}`);
-/** They need rights on all keys of a call. What the script itself calls is checked command by command. */
+/** Both need rights on all keys of a call. What the script calls is then checked command by command. */
 export const SCRIPT = ['eval', 'evalsha'];
 
 const commandNames = ({ commands }: AclScope): string[] => [...builtIn.keys(), ...commands];
@@ -35,8 +35,7 @@ export const connection = (scope: AclScope): RightGroup => ({
     'ping',
     'info',
     ...onlyIf(scope.db !== 0, 'select'),
-    // ioredis sends its name and version by it. It came with 7.2: an ACL of 7.0 can't name it, and 6.2 logs a violation
-    // without it.
+    // ioredis sends it. An ACL of 7.0 can't name this command of 7.2; 6.2 would log each refusal as a violation
     ...onlyIf(since(scope, 7, 2) || !since(scope, 7, 0), 'client|setinfo'),
   ],
 });

@@ -120,8 +120,8 @@ function credentialsIn(cause: unknown): string[] {
 }
 
 /**
- * The error to report where an application's own function threw: the same, unless it is or holds an error of ioredis, which
- * carries a command's arguments into a log; or a copy, where its texts have control characters or secrets.
+ * The error to report where an application's own function threw. What is or holds an error of ioredis, which would carry a
+ * command's arguments into a log, or says a password, becomes a redisFault(); what has control characters, a printable copy.
  */
 export function applicationFault(cause: unknown): Error {
   if (!(cause instanceof Error))
@@ -159,7 +159,7 @@ function printable(error: Error, depth = 0): Error {
 const saysPassword = (text: string): boolean =>
   [...passwords].some((password) => withoutSecret(text, password) !== text);
 
-/** Does an error carry a command, or an error in it (its `cause`, an AggregateError's, a transaction's, a Cluster node's)? */
+/** Does an error, or one within it (its `cause`, an AggregateError's, a transaction's, a Cluster node's), carry a command? */
 function carriesCommand(error: unknown, depth = 0): boolean {
   if (typeof error !== 'object' || error === null || depth > 8) return false;
   if ('command' in error) return true;
@@ -179,8 +179,8 @@ export const causeOf = (cause: unknown): { cause: Error } | undefined =>
   cause instanceof Error ? { cause: withoutCommand(cause) } : undefined;
 
 /**
- * A copy of an error for a person to read: its name, message, code, stack and causes. ioredis and Node attach commands with their
- * arguments, addresses and input, in fields that a log would show: so no field is copied that is not named here.
+ * A copy of an error for a person to read: its name, message, code, stack and causes. ioredis and Node attach commands with
+ * their arguments, addresses and input, in fields that a log would show: so no field is copied that is not named here.
  */
 function withoutCommand(error: Error, outerSecrets: readonly string[] = [], depth = 0): Error {
   const secrets = [...outerSecrets, ...credentialsIn(error)];

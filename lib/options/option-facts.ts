@@ -3,8 +3,8 @@ import * as v from 'valibot';
 /** What an option's entry in a schema says of the option beside the check and the default. */
 export interface OptionFacts {
   /**
-   * One plain sentence, in Markdown with links as in docs/. It stands in docs/options.md, in the comment of the option's type, and in the
-   * command line's help.
+   * One plain sentence, in Markdown with links as in docs/. It stands in docs/options.md, in the comment of the option's type,
+   * and in the command line's help.
    */
   readonly text: string;
   /** Further sentences, for the page and the comment. */

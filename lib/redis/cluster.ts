@@ -67,7 +67,7 @@ export function clusterTarget(client: Cluster): RedisTarget {
     address: () => 'a cluster',
     commandLine: () => '--redis <URL of a node> --cluster',
     masters: () => client.nodes('master'),
-    isWritable: () => true, // ioredis itself reconnects to a slot's master that was lost
+    isWritable: () => true, // ioredis itself finds each slot's master
     // a script's keys have to be in one slot
     inCalls: (items, tagOf) => {
       const calls = new Map<string, (typeof items)[number][]>();
@@ -81,7 +81,7 @@ export function clusterTarget(client: Cluster): RedisTarget {
     },
     serverOf,
     callOnKey: (command, key, args) => anyCommand.run(client, [key, command, ...args]),
-    // on one server a script is loaded beforehand, so that a NOSCRIPT lets no later call overtake the first; here nothing is in order anyway
+    // one server loads scripts, so that no call overtakes one that got NOSCRIPT; calls to a Cluster are in no order anyway
     loadAtReady: () => {},
     eachConnection: (act) => client.on('+node', act),
     connect: (role, key) => prepare(open(roleOptions[role], key), role),
@@ -113,9 +113,9 @@ function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => st
   };
   if (cluster.status === 'ready') start();
   else cluster.once('ready', start);
-  // A node that has left the Cluster still answers, but messages published there reach nobody, and none from other nodes arrive. So
-  // at each refresh, and when the connection is ready, its node is looked for in the Cluster. A connection that is still being
-  // made is not ended: ioredis would make it to the same node again.
+  // A node that has left the Cluster still answers, but messages published there reach nobody, and none from other nodes
+  // arrive. So at each refresh, and when the connection is ready, its node is looked for in the Cluster. A connection that is
+  // still being made is not ended: ioredis would make it to the same node again.
   const leaveNode = () => {
     const isNodeOfClient = ({ options }: Redis) =>
       options.host === client.options.host && options.port === client.options.port;

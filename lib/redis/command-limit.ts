@@ -4,9 +4,9 @@ import { loopNowMs, onLoopTick } from './loop-clock.js';
 
 interface PendingCommand {
   readonly command: Command & { readonly isSettled: boolean; reject(error: Error): void };
-  /** When it is rejected, by the event loop's clock. */
+  /** By the event loop's clock. */
   dueMs: number;
-  /** Through which it was sent last. */
+  /** The client or node that it was sent through last. */
   node: Redis;
   /** Was the connection to its node lost? Then the command waits no longer than a reconnection takes. */
   isLost: boolean;

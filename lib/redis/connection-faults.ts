@@ -6,8 +6,9 @@ import { wasEnded } from './end-connection.js';
 const MAX_REASONS = 16;
 
 /**
- * Calls `listener` with the reason why a connection does not come about, or breaks with an error (a wrong password, a proxy that has no
- * INFO, too many clients, nobody there): each reason once until the connection is ready again. Call this before it is ready.
+ * Calls `listener` with the reason why a connection does not come about, or breaks with an error (a wrong password, a proxy
+ * that has no INFO, too many clients, nobody there): each reason once until the connection is ready again. Call this before
+ * the client is ready.
  */
 export function onConnectionFault(client: RedisClient, listener: (error: Error) => void): void {
   const reported = new Set<string>();

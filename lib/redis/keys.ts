@@ -3,6 +3,7 @@ import calculateSlot from 'cluster-key-slot';
 /** Encoded ids of more characters are refused: Redis compares each PUBLISH's channel with globs, a long one slowly. */
 export const MAX_ID_LENGTH = 512;
 
+/** Separators, control characters, and lone surrogates, which UTF-8 can't hold. */
 const UNSAFE = /[%:@{}\u0000-\u001f\u007f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 /** The characters of most ids: there is nothing to encode. */
@@ -57,12 +58,12 @@ export const ownKeysOf = (own: string, names: readonly string[]): string[] => [
   ...names.flatMap((name) => [`${own}:${name}`, `${own}:${name}:aside`]),
 ];
 
-/** The key that is there where a subject's data have ended: its value says how (WIRE.md). */
+/** The key that is there when a subject's data were destroyed, erased or carried to a user; its value says which (WIRE.md). */
 export const goneKey = (namespace: string, sid: string): string => intelligenceKey(namespace, sid, 'gone');
 
 /**
- * The prefix of the hash that lists a user's sessions; the user's subject follows it. It is outside the sessions' own prefix, so that
- * no SCAN takes it for a session. It ends in a colon, and a subject has none, so that the prefixes
+ * What stands before a user's subject in the key of the hash that lists the user's sessions: not the sessions' own prefix, so
+ * that no SCAN takes the hash for a session. It ends in a colon, and a subject has none, so that stores with the prefixes
  * `sess:` and `sess:a` share no key.
  */
 export const userSessionsPrefix = (prefix: string): string =>
@@ -92,7 +93,9 @@ export const endedPrefix = (keyPrefix: string): string => `${keyPrefix}ended:`;
 /** A partition's number, or a star in a glob for all of them. */
 type Partition = number | '*';
 
-/** A partition's stream, of the transport `stream`. A partition's keys share its hash tag, so partitions spread over a Cluster. */
+/**
+ * A partition's stream, of the transport `stream`. A partition's keys share its hash tag, so partitions spread over a Cluster.
+ */
 export const streamKey = (namespace: string, partition: Partition): string => `${namespace}ss:stream:{${partition}}`;
 
 /** The lease of a partition: the id of the worker that reads it, a string that expires. */

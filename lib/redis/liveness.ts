@@ -10,7 +10,7 @@ const PING_IDLE_MS = 1_000;
 const UNANSWERED_MS = 1_500;
 /** A connection in a blocking command (0.5 s at most) or in a handshake counts as dead after this much silence. */
 const SILENT_MS = 2_000;
-/** How long connecting may take where the caller has not set `connectTimeout`: where it has ioredis' default. */
+/** How long connecting may take where `connectTimeout` is not set by the caller, and so has ioredis' default. */
 const CONNECT_MS = 3_000;
 const IOREDIS_DEFAULT_CONNECT_MS = 10_000;
 /** The distance to Redis is the shortest of the last this many round trips: the longer ones waited for something else. */
@@ -30,8 +30,9 @@ export class DeadConnectionError extends Error {
 }
 
 /**
- * Ends connections on which nothing arrives any more, so that ioredis makes new ones. The reason is always an unanswered PING or
- * silence, never one slow command. Times are the event loop's (loop-clock.ts), so that a stall of this process does not count.
+ * Ends connections on which nothing arrives any more, so that ioredis makes new ones. The reason is always an unanswered PING
+ * or silence, never one slow command. Times are the event loop's (loop-clock.ts), so that a stall of this process does not
+ * count.
  */
 class Liveness {
   readonly #stop: () => void;
@@ -137,7 +138,10 @@ export function watchLiveness(client: Redis, blocking = false): void {
 
 type Servers = Pick<RedisTarget, 'masters'>;
 
-/** The distance to Redis in ms: the shortest of the last round trips; where there are several servers, that to the farthest one. */
+/**
+ * The distance to Redis in ms: the shortest of the last round trips; where there are several servers, that to the farthest
+ * one.
+ */
 export const distanceMsOf = (target: Servers): number =>
   Math.max(0, ...target.masters().map((client) => watched.get(client)?.distanceMs ?? 0));
 

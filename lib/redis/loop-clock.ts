@@ -46,7 +46,7 @@ function tick(): void {
 
 /**
  * A timeout by the loop's clock. When its time has come, the sockets are read once more before `callback` is called, so that an
- * answer that has arrived but was not read can still clear the timeout.
+ * answer that has arrived, but was not read yet, can still clear the timeout.
  */
 export class LoopTimeout {
   readonly #dueMs: number;

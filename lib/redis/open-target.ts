@@ -20,8 +20,8 @@ import type { RedisClient, RedisOption } from './client.js';
 import type { RedisTarget } from './target.js';
 
 /**
- * Opens a client for commands, and gives its target: that client, and how further connections to the same place are made. A command that
- * has no answer after `limitMs` fails; without a limit it waits as long as the connection lives.
+ * Opens a client for commands, and gives its target: that client, and how further connections to the same place are made. A
+ * command that has no answer after `limitMs` fails; without a limit it waits as long as the connection lives.
  */
 export function openTarget(redis: RedisOption, limitMs?: number): RedisTarget {
   if (isCluster(redis)) return openCluster(redis, limitMs);
@@ -63,7 +63,10 @@ const isCluster = (redis: unknown): redis is Cluster =>
 
 const isAnyClient = (redis: object): boolean => isNodeRedis(redis) || isClient(redis) || isCluster(redis);
 
-/** Throws an OptionError where the option does not say where Redis is. `owner` is the beginning of the message, as `intelligentSession()`. */
+/**
+ * Throws an OptionError where the option does not say where Redis is. `owner` is the beginning of the message, as
+ * `intelligentSession()`.
+ */
 export function checkRedis(redis: unknown, owner: string, name = 'redis'): asserts redis is RedisOption {
   const option = `${owner}: option "${name}"`;
   if (typeof redis === 'string') {

@@ -6,7 +6,7 @@ import type { RedisOption } from './client.js';
 import { DEFAULT_MAX_WAIT_MS } from './connect.js';
 import { checkRedis } from './open-target.js';
 
-// Where Redis is, is one option with three names: ours, connect-redis', and a usual one for a URL.
+// One option under three names, `redis` (ours), `client` (connect-redis') and `url`, wherever Redis is asked for.
 
 // The schema takes any value: resolveRedis() checks it, and says more of a wrong one than a schema can.
 const place = v.optional(v.custom<RedisOption>(() => true));

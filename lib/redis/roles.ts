@@ -1,8 +1,8 @@
 import type { RedisOptions } from 'ioredis';
 
 /**
- * What a connection is for: ordinary commands; commands that block until something comes (BLPOP); SUBSCRIBE; or the invalidations of CLIENT
- * TRACKING, which the near cache hears.
+ * What a connection is for: ordinary commands; commands that block until something comes (BLPOP); SUBSCRIBE; or the
+ * invalidations of CLIENT TRACKING, which the near cache hears.
  */
 export type Role = 'commands' | 'blocking' | 'subscriber' | 'tracking';
 
@@ -24,7 +24,8 @@ const everyRole: RedisOptions = {
   autoResendUnfulfilledCommands: false,
   // the longest pause between two ready checks while Redis loads its data, ms
   maxLoadingRetryTime: 200,
-  // the pause before a connection is made again, ms: it doubles from 20 to 250, with a random part so that processes do not all come at once
+  // the pause before a connection is made again, ms: it doubles from 40 to 250, with a random part so that processes do not all
+  // come at once
   retryStrategy: (times) => Math.min(20 * 2 ** Math.min(times, 5), 250) + Math.random() * 20,
   reconnectOnError: (error) => tellsOfReplica(error.message),
   lazyConnect: false,

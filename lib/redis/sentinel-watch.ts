@@ -86,7 +86,7 @@ class SentinelWatch {
     if (!this.#sentinel && !this.#nextAttempt) this.#connect();
   }
 
-  /** The address itself, or the new master's where it is the old master's, which a Sentinel without the news still gives. */
+  /** Gives `address`; but for the old master's, which a Sentinel without the news still gives, the new master's. */
   newestOf(address: string): string {
     const { from, to, untilMs } = this.#lastFailover ?? {};
     return to !== undefined && address === from && performance.now() < (untilMs as number) ? to : address;
