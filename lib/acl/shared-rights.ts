@@ -3,7 +3,7 @@ import { itemKeyKey, leaseKey, streamKey } from '../redis/keys.js';
 import { inboxKey, patternOf, replyKey } from '../transport/protocol.js';
 import type { AclScope, RightGroup } from './scope.js';
 
-/** Is the server's version this one, or a later one? */
+/** Has the server this version, or a later one? */
 export const since = ({ server: { version } }: AclScope, major: number, minor: number): boolean =>
   version[0] > major || (version[0] === major && version[1] >= minor);
 
@@ -18,7 +18,7 @@ export const readWrite = (keys: Iterable<string>): string[] => Array.from(keys, 
 export const SCRIPT = ['eval', 'evalsha'];
 
 const commandNames = ({ commands }: AclScope): string[] => [...builtIn.keys(), ...commands];
-/** Globs for the channels of all commands, of the sessions that `glob` matches. */
+/** Globs for all commands' channels of the sessions that `glob` matches. */
 export const channelsOf = (scope: AclScope, glob: string): string[] =>
   commandNames(scope).map((command) => patternOf(scope.namespace, command, glob, scope.db));
 /** Globs for the lists of `replies: 'list'`, one for each request. */

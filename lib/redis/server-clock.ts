@@ -1,29 +1,28 @@
 import type { RedisClient } from './client.js';
 
-/** TIME is sent again when the time is wanted and this long has passed since it was last sent. */
+/** Where the time is wanted this long after TIME was sent, TIME is sent again. */
 const ASK_AGAIN_MS = 10_000;
 /** How long an older answer is kept if a newer one, read late, gives an earlier time. No longer, since clocks are put back. */
 const KEPT_MS = 60_000;
 /** The most that this machine's clock gains on Redis' clock, as a share of the time passed. */
 const MAX_DRIFT = 0.001;
 
-/** An answer to TIME. */
-interface Shown {
+interface TimeAnswer {
   /** Ms since 1970, by Redis' clock. */
   readonly serverMs: number;
   /** When the answer was read, by performance.now(). */
   readonly atMs: number;
 }
 
-/** What Redis' clock shows at least at `nowMs` of performance.now(). */
-const shownAt = ({ serverMs, atMs }: Shown, nowMs: number): number => serverMs + (nowMs - atMs) * (1 - MAX_DRIFT);
+const serverMsAtLeast = ({ serverMs, atMs }: TimeAnswer, nowMs: number): number =>
+  serverMs + (nowMs - atMs) * (1 - MAX_DRIFT);
 
 /**
  * Says what Redis' clock shows at least: what TIME gave, and the time since its answer came. So a moment of this process can
  * be compared with one that Redis has noted, and never seems later than it was.
  */
 export class ServerClock {
-  #shown: Shown | undefined;
+  #answer: TimeAnswer | undefined;
   #askedMs = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -34,22 +33,23 @@ export class ServerClock {
     client.on('ready', () => void this.ask());
     // The next connection may be to another server.
     client.on('close', () => {
-      this.#shown = undefined;
+      this.#answer = undefined;
       this.#askedMs = Number.NEGATIVE_INFINITY;
     });
   }
 
-  /** Ms since 1970, with fractions; undefined where no answer is known. May send TIME, and does not wait for the answer. */
+  /** Ms since 1970, with fractions; undefined where no answer is known. May send TIME, without waiting. */
   get atLeastMs(): number | undefined {
     const nowMs = performance.now();
     if (nowMs - this.#askedMs >= ASK_AGAIN_MS) void this.ask();
-    return this.#shown && shownAt(this.#shown, nowMs);
+    return this.#answer && serverMsAtLeast(this.#answer, nowMs);
   }
 
-  #take(shown: Shown): void {
-    const before = this.#shown;
-    const isBeforeBetter = before && shown.atMs - before.atMs < KEPT_MS && shownAt(before, shown.atMs) > shown.serverMs;
-    if (!isBeforeBetter) this.#shown = shown;
+  #take(answer: TimeAnswer): void {
+    const before = this.#answer;
+    const isBeforeBetter =
+      before && answer.atMs - before.atMs < KEPT_MS && serverMsAtLeast(before, answer.atMs) > answer.serverMs;
+    if (!isBeforeBetter) this.#answer = answer;
   }
 
   /** Sends TIME and gives its answer, ms since 1970. Never rejects: where the command fails, the answer is undefined. */
@@ -58,11 +58,11 @@ export class ServerClock {
     this.#askedMs = performance.now();
     try {
       const [seconds, microseconds] = await this.client.time();
-      const shown = { serverMs: Number(seconds) * 1000 + Number(microseconds) / 1000, atMs: performance.now() };
-      if (this.client.status === 'ready') this.#take(shown);
-      return shown.serverMs;
+      const answer = { serverMs: Number(seconds) * 1000 + Number(microseconds) / 1000, atMs: performance.now() };
+      if (this.client.status === 'ready') this.#take(answer);
+      return answer.serverMs;
     } catch (error) {
-      this.#shown = undefined;
+      this.#answer = undefined;
       // Redis itself refused TIME: an account without this right will not get it before the next connection.
       if ((error as Error).name === 'ReplyError') this.#askedMs = Number.POSITIVE_INFINITY;
       return undefined;

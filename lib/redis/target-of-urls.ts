@@ -19,7 +19,7 @@ export const redisFlags = {
 
 type RedisFlags = v.InferOutput<v.StrictObjectSchema<typeof redisFlags, undefined>>;
 
-/** Where a command line says that Redis is. Throws an OptionError where the flags name no possible place. */
+/** Where a command line says that Redis is. Throws an OptionError where that is no possible place. */
 export function redisOfFlags({ redis, url, cluster, sentinel }: RedisFlags, caller: string): RedisOption {
   if (!cluster && sentinel === undefined) return resolveRedis({ redis, url }, caller);
   const [, urls] = givenRedis({ redis, url }, caller);
@@ -32,7 +32,7 @@ interface Kind {
   readonly sentinel?: string | undefined;
 }
 
-/** Reads the URL of one Redis, or URLs of a Cluster's nodes or of Sentinels, with commas between them. */
+/** Reads the URL of one Redis, or those of a Cluster's nodes or of Sentinels, with commas between. */
 export function targetOfUrls(urls: string, { cluster, sentinel }: Kind): RedisOption {
   if (cluster && sentinel !== undefined)
     throw new OptionError('--cluster and --sentinel both say what is at the URL: give one of them');
