@@ -16,16 +16,19 @@ import { askServer, versionOf } from './server.js';
 
 const ROLES = ['serving', 'worker', 'publisher', 'notifications'] as const satisfies readonly AclRole[];
 const FEATURES = [
-  ...(['users', 'near-cache', 'expired-events', 'scan'] as const),
-  ...(['notifications', 'item-secret'] as const),
+  'users',
+  'near-cache',
+  'expired-events',
+  'scan',
+  'notifications',
+  'item-secret',
 ] as const satisfies readonly StoreFeature[];
 
-/** A text without spaces and parentheses, so that it stays one word of a rule and ends no selector. */
+/** A text without spaces and parentheses, so that it stays one word of an ACL rule and ends no selector. */
 const word = v.pipe(
   v.string(),
   v.regex(/^[^\s()"'\u0000-\u001f]{1,64}$/, '1 to 64 characters without spaces, quotes and brackets'),
 );
-const glob = v.pipe(v.string(), v.regex(/^[^:\s()"']{1,256}$/, 'a glob of 1 to 256 characters, no ":"'));
 
 export const schema = v.strictObject({
   role: v.pipe(
@@ -54,7 +57,7 @@ export const schema = v.strictObject({
     v.optional(check.list(v.string()), []),
     about("The application's own commands.", { flag: '<name...>' }),
   ),
-  sessionGlob: v.pipe(v.optional(glob), about("The worker's glob, with pub/sub.", { flag: '<glob>' })),
+  sessionGlob: v.pipe(v.optional(check.sessionGlob), about("The worker's glob, with pub/sub.", { flag: '<glob>' })),
   shard: v.pipe(v.optional(v.string()), about("The worker's shard, with pub/sub.", { flag: '<i/n>' })),
   store: v.pipe(
     v.optional(check.list(v.picklist(FEATURES)), []),
@@ -68,7 +71,7 @@ export const schema = v.strictObject({
 
 type Flags = v.InferOutput<typeof schema>;
 
-/** `intelligent-session acl`: prints the ACL rule of a role, for this server. */
+/** `intelligent-session acl`: prints the ACL rule with the rights of one or more roles, for this server. */
 export function aclCommand(): Command {
   const command = new Command('acl').description(
     'Prints the ACL rule with which a role can do its work, and nothing else.',
@@ -79,22 +82,22 @@ export function aclCommand(): Command {
 async function print(given: Record<string, unknown>): Promise<void> {
   const flags = checkOptions(schema, given, 'acl');
   const target = redisOfFlags(flags, 'acl');
-  const scope = scopeOf(flags, target, await serverOf(flags, target));
+  const scope = scopeOf(flags, target, await featuresOf(flags, target));
   const rule = ruleOf(
     flags.role.flatMap((role) => rightsOf(role, scope)),
     scope.server,
   );
   const user = flags.user ?? `intelligent-session-${flags.role.join('-')}`;
-  const start = flags.format === 'aclfile' ? ['user', user] : ['ACL', 'SETUSER', user, 'reset'];
-  process.stdout.write(`${[...start, 'on', PASSWORD, ...rule].join(' ')}\n`);
+  const beginning = flags.format === 'aclfile' ? ['user', user] : ['ACL', 'SETUSER', user, 'reset'];
+  process.stdout.write(`${[...beginning, 'on', PASSWORD, ...rule].join(' ')}\n`);
   process.stderr.write(
     `# ${PASSWORD.slice(1)}: 64 digits, of printf %s 'the password' | sha256sum.` +
       `${flags.cluster ? ' On every node: a Cluster does not pass it on.' : ''}\n`,
   );
 }
 
-/** Asks the server for its features, or takes them from the flags. */
-async function serverOf({ serverVersion, bloom }: Flags, target: RedisOption): Promise<ServerFeatures> {
+/** Asks the server for its features, or takes them from the flags where a flag gives the version. */
+async function featuresOf({ serverVersion, bloom }: Flags, target: RedisOption): Promise<ServerFeatures> {
   if (serverVersion === undefined) {
     const server = await askServer(target);
     if (bloom === 'module' && server.bloom !== 'module')

@@ -3,7 +3,7 @@ import { changesChannel } from '../transport/protocol.js';
 import type { AclScope, RightGroup } from './scope.js';
 import { readWrite, clock, connection, itemKey, nodes, SCRIPT } from './shared-rights.js';
 
-/** The rights of a process that publishes notifications: on the lists of groups and of users, and on no other data about anybody. */
+/** The rights of a process that publishes notifications: on the lists of groups and users, and on no other data of people. */
 export function notificationsGroups(scope: AclScope): RightGroup[] {
   const { namespace } = scope;
   return [
@@ -16,15 +16,15 @@ export function notificationsGroups(scope: AclScope): RightGroup[] {
       keys: readWrite([notificationsKey(namespace, '*'), inboxListKey(namespace, '*')]),
     },
     itemKey(scope),
-    // who has a secret asks whether the site has run without one
+    // a process with the option `itemSecret` asks whether the site has run without it
     { name: 'shape', commands: ['hget'], keys: [`%R~${shapeKey(namespace)}`] },
     { name: 'changes', commands: ['publish'], channels: [...ofLists(scope), ...ofSubjects(scope)] },
-    // with the option `durable`
+    // for the option `durable`
     { name: 'durable', commands: ['wait'] },
   ];
 }
 
-/** What a serving process needs besides, whose visitors read notifications. */
+/** The further rights of a serving process whose visitors read notifications. */
 export function readerGroups(scope: AclScope): RightGroup[] {
   const { namespace } = scope;
   const [seen, inbox, gone] = [seenKey, inboxListKey, goneKey].map((keyOf) => keyOf(namespace, '*')) as [
@@ -36,13 +36,13 @@ export function readerGroups(scope: AclScope): RightGroup[] {
   return [
     clock,
     { name: 'reading', commands: SCRIPT, keys: readWrite([seen, inbox, gone, lists]) },
-    // its expiry is renewed by the rights on all that is kept of a subject
+    // the group `insight` of serving-rights.ts has the right to renew its expiry
     { name: 'seen', commands: ['hgetall', 'hget', 'hset', 'hsetnx', 'hdel'], keys: readWrite([seen]) },
     { name: 'lists', commands: ['hgetall'], keys: [`%R~${inbox}`, `%R~${lists}`] },
     { name: 'ended', commands: ['get'], keys: [`%R~${gone}`] },
     { name: 'read', commands: ['publish'], channels: ofSubjects(scope) },
     { name: 'hearing', commands: ['subscribe', 'unsubscribe'], channels: [...ofLists(scope), ...ofSubjects(scope)] },
-    // with `durable`
+    // for the option `durable`
     { name: 'durable', commands: ['wait'] },
   ];
 }

@@ -4,8 +4,8 @@ import { endConnection } from '../redis/end-connection.js';
 import { openTarget } from '../redis/open-target.js';
 import type { ServerFeatures } from './scope.js';
 
-/** How long the first connection may take: somebody waits at a command line. */
-const TIMEOUT_MS = 5_000;
+/** How long connecting may take: somebody waits at a command line. */
+const CONNECT_TIMEOUT_MS = 5_000;
 
 /** Parses a version, and refuses one before 6.2, which has no channels in ACLs, and no GETDEL. */
 export function versionOf(text: string): ServerFeatures['version'] {
@@ -17,23 +17,23 @@ export function versionOf(text: string): ServerFeatures['version'] {
 }
 
 /**
- * Asks a server, or a master of a Cluster, for its features: INFO, COMMAND INFO. It has RedisBloom where it knows BF.INSERT; BF.CARD came with
- * RedisBloom 2.4.4. Rejects where there is no connection within 5 s.
+ * Asks a server, or a master of a Cluster, for its features, by INFO and COMMAND INFO. A server that knows BF.INSERT has
+ * RedisBloom; BF.CARD came with RedisBloom 2.4.4. Rejects where there is no connection within 5 s.
  */
 export async function askServer(redis: RedisOption): Promise<ServerFeatures> {
   const target = openTarget(redis);
   try {
-    await whenReady(target.client, TIMEOUT_MS);
+    await whenReady(target.client, CONNECT_TIMEOUT_MS);
     const [server] = target.masters();
-    const [info, known] = await Promise.all([
+    const [info, commands] = await Promise.all([
       server?.info('server'),
       server?.call('COMMAND', 'INFO', 'BF.INSERT', 'BF.CARD') as Promise<unknown[]>,
     ]);
-    const has = (command: unknown) => Array.isArray(command) && command.length > 0;
+    const isKnown = (command: unknown) => Array.isArray(command) && command.length > 0;
     return {
       version: versionOf(/^redis_version:(\S+)/m.exec(info ?? '')?.[1] ?? ''),
-      bloom: has(known[0]) ? 'module' : 'fallback',
-      bloomCard: has(known[1]),
+      bloom: isKnown(commands[0]) ? 'module' : 'fallback',
+      bloomCard: isKnown(commands[1]),
     };
   } catch (error) {
     throw redisFault(error);

@@ -29,14 +29,15 @@ export function servingGroups(scope: AclScope): RightGroup[] {
   const { own } = insight;
   const session = sessionKey(literal(keyPrefix + prefix), '*');
   const ended = (key: string) => formsBeside(literal(endedPrefix(keyPrefix)), key);
-  const user = `${literal(keyPrefix + userSessionsPrefix(prefix))}*`;
-  // formsBeside() gives a form for keys without a brace first, and then those for keys with one, which makes a hash tag. Of all that stands
-  // before a user in this key, only the client's keyPrefix can have a brace
-  const usersEnded = /[{}]/.test(keyPrefix) ? ended(user) : ended(user).slice(0, 1);
-  const taking = replies === 'list' ? ['blpop'] : since(scope, 7, 0) ? ['blmpop'] : ['blpop', 'lpop'];
+  const userSessions = `${literal(keyPrefix + userSessionsPrefix(prefix))}*`;
+  // The first form of formsBeside() is for keys without a brace, the others are for keys with one. In the key of a user's
+  // sessions only the client's keyPrefix can have a brace.
+  const userEnded = /[{}]/.test(keyPrefix) ? ended(userSessions) : ended(userSessions).slice(0, 1);
+  const takeAnswers = replies === 'list' ? ['blpop'] : since(scope, 7, 0) ? ['blmpop'] : ['blpop', 'lpop'];
   return [
     connection(scope),
     ...nodes(scope),
+    // readerGroups() has the clock as well
     ...onlyIf(users && !store.has('notifications'), clock),
     {
       name: 'sessions',
@@ -47,7 +48,7 @@ export function servingGroups(scope: AclScope): RightGroup[] {
       ],
       keys: readWrite([session, ...ended(session)]),
     },
-    // scripts that are called by their hash are loaded on each new connection
+    // the scripts that save sessions and publish are loaded on each new connection; in a Cluster only those of pub/sub
     ...onlyIf(!cluster || transport === 'pubsub', { name: 'loading', commands: ['script|load'] }),
     ...onlyIf(users, {
       name: 'users',
@@ -56,7 +57,7 @@ export function servingGroups(scope: AclScope): RightGroup[] {
         ...onlyIf(cluster, 'rpush', 'ltrim', 'lrange'),
         ...onlyIf(store.has('scan'), 'unlink'),
       ],
-      keys: readWrite([user, ...(cluster ? usersEnded : [])]),
+      keys: readWrite([userSessions, ...(cluster ? userEnded : [])]),
     }),
     ...(store.has('notifications') ? readerGroups(scope) : []),
     ...onlyIf(store.has('item-secret'), itemKey(scope)),
@@ -80,7 +81,7 @@ export function servingGroups(scope: AclScope): RightGroup[] {
       : [{ name: 'messages', commands: ['publish'], channels: channelsOf(scope, '*') }]),
     {
       name: 'answers',
-      commands: taking,
+      commands: takeAnswers,
       keys: readWrite(replies === 'inbox' ? [inboxes(scope)] : replyLists(scope)),
     },
     {

@@ -3,7 +3,7 @@ import { itemKeyKey, leaseKey, streamKey } from '../redis/keys.js';
 import { inboxKey, patternOf, replyKey } from '../transport/protocol.js';
 import type { AclScope, RightGroup } from './scope.js';
 
-/** Is it this version of Redis, or a later one? */
+/** Has the server this version, or a later one? */
 export const since = ({ server: { version } }: AclScope, major: number, minor: number): boolean =>
   version[0] > major || (version[0] === major && version[1] >= minor);
 
@@ -14,12 +14,14 @@ export const onlyIf = <T>(condition: boolean, ...items: readonly T[]): readonly 
 export const literal = (text: string): string => text.replace(/[*?[\]\\]/g, '\\$&');
 /** Patterns of keys in the form of an ACL rule, with read and write rights. */
 export const readWrite = (keys: Iterable<string>): string[] => Array.from(keys, (key) => `~${key}`);
+/** Both need rights on all keys of a call. What the script calls is then checked command by command. */
 export const SCRIPT = ['eval', 'evalsha'];
 
 const commandNames = ({ commands }: AclScope): string[] => [...builtIn.keys(), ...commands];
+/** Globs for all commands' channels of the sessions that `glob` matches. */
 export const channelsOf = (scope: AclScope, glob: string): string[] =>
   commandNames(scope).map((command) => patternOf(scope.namespace, command, glob, scope.db));
-/** Globs for the reply lists of the white paper, one list for each request. */
+/** Globs for the lists of `replies: 'list'`, one for each request. */
 export const replyLists = (scope: AclScope): string[] =>
   commandNames(scope).map((command) => replyKey(scope.namespace, { command, sid: '*', rid: '*' }));
 export const inboxes = ({ namespace }: AclScope): string => inboxKey(namespace, '*');
@@ -33,7 +35,7 @@ export const connection = (scope: AclScope): RightGroup => ({
     'ping',
     'info',
     ...onlyIf(scope.db !== 0, 'select'),
-    // ioredis sends its name and version. Redis before 7.2 refuses that, and 6.2 logs the refusal as a violation.
+    // ioredis sends it. An ACL of 7.0 can't name this command of 7.2; 6.2 would log each refusal as a violation
     ...onlyIf(since(scope, 7, 2) || !since(scope, 7, 0), 'client|setinfo'),
   ],
 });
@@ -46,7 +48,7 @@ export const nodes = (scope: AclScope): readonly RightGroup[] =>
     commands: ['cluster|slots', 'cluster|info', 'asking', 'readonly', 'client|setname'],
   });
 
-/** What a process does to learn by what pages and users are keyed. */
+/** The rights to read or store the item key, by which pages and users are keyed. */
 export const itemKey = ({ namespace }: AclScope): RightGroup => ({
   name: 'item-key',
   commands: ['hget', 'hset', 'hgetall', ...SCRIPT],

@@ -25,7 +25,7 @@ const BLOOM = {
   module: ['bf.card', 'bf.reserve', 'bf.add', 'bf.madd', 'bf.exists', 'bf.mexists', 'type', 'getrange'],
 };
 
-/** The rights that the scripts of the built-in commands need, as their descriptors say: a group for each key, and one for all filters. */
+/** The rights of the built-in commands' scripts, by their descriptors: a group for each key, and one for all filters. */
 function insightGroups(scope: AclScope): RightGroup[] {
   const { namespace, server, cluster } = scope;
   const keys: Readonly<Record<string, string>> = commandKeys(namespace, '*');
@@ -34,14 +34,14 @@ function insightGroups(scope: AclScope): RightGroup[] {
   const used: (readonly [name: string, commands: readonly string[]])[] = descriptors.flatMap((command) =>
     Object.entries({ ...command.uses, ...(cluster && command.usesInCluster) }),
   );
-  // a page view also renews what commands do nothing else with
+  // all keptKeys, since a page view renews the expiry even of those that no command uses
   const groups = [...new Set([...used.map(([name]) => name), ...keptKeys])].map((name) => {
-    const how = used.flatMap(([key, commands]) => (key === name ? commands : []));
+    const uses = used.flatMap(([key, commands]) => (key === name ? commands : []));
     const isKept = (keptKeys as readonly string[]).includes(name);
     return {
-      name: how.includes('filter') ? 'filters' : name,
-      commands: [...how.flatMap((one) => (one === 'filter' ? filter : one)), ...onlyIf(isKept, ...expiry)],
-      // a command that takes two keys has both of their names in its descriptor, with a space between
+      name: uses.includes('filter') ? 'filters' : name,
+      commands: [...uses.flatMap((one) => (one === 'filter' ? filter : one)), ...onlyIf(isKept, ...expiry)],
+      // a command that takes two keys has both names, with a space between, as one name in its descriptor
       keys: readWrite(name.split(' ').map((one) => keys[one] as string)),
     };
   });
@@ -53,7 +53,7 @@ export function workerGroups(scope: AclScope): RightGroup[] {
   const { namespace, transport, bloom, sessionGlob } = scope;
   const stream = transport === 'stream';
   const workers = workersKey(namespace);
-  // a user's own notifications are none of a worker's affair
+  // without a user's own notifications, which a worker does not touch
   const usedKeys = Object.entries(commandKeys(namespace, '*')).filter(([name]) => !TEMPORARY_BY_SITE.includes(name));
   // the sender of a request chooses whether the answer goes to an inbox or to a list
   const answers = [inboxes(scope), ...replyLists(scope)];
@@ -62,7 +62,7 @@ export function workerGroups(scope: AclScope): RightGroup[] {
     connection(scope),
     ...nodes(scope),
     clock,
-    // a worker that chooses between them asks whether RedisBloom is there
+    // a worker that may use RedisBloom asks whether the server has it
     ...onlyIf(bloom !== 'fallback', { name: 'module', commands: ['command|info'] }),
     {
       name: 'scripts',

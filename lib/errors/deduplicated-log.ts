@@ -1,12 +1,13 @@
-/** For how long a text that was logged is only counted when it comes again. */
+/** For this long after a text was logged, the same text is only counted. */
 const INTERVAL_MS = 1_000;
 /** How many texts are told apart within an interval; all further ones count as one. */
 const MAX_TEXTS = 100;
+/** Logged in place of the further texts. */
 const OTHERS = 'other faults';
 
 /** Logs each text at most once a second and counts its repetitions, so that a thousand bad messages fill no log. */
 export class DeduplicatedLog {
-  /** how often each text has come since it was logged */
+  /** How often each text has come since it was logged last. */
   readonly #repetitions = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -20,7 +21,7 @@ export class DeduplicatedLog {
     this.#timer ??= setTimeout(() => this.#endInterval(), INTERVAL_MS).unref();
   }
 
-  /** Logs at once what has been repeated. */
+  /** Logs each text that was repeated, with how often, and forgets all. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -17,21 +17,21 @@ export type WarningCode =
   | 'INTELLIGENT_SESSION_LIVE_FULL'
   | 'INTELLIGENT_SESSION_MANY_INSTANCES';
 
-/** Every line that this package writes on the console of an application goes through here: no ids, no data, no passwords. */
+/** Every line that this package writes on an application's console goes through here. `message` has no ids and no data. */
 export function warn(code: WarningCode, message: string): void {
-  // an error's message says where it is described
+  // the message of an IntelligentSessionError already says where its code is described
   const text = message.includes('docs/errors.md') ? message : `${message} (see ${helpOf(code)})`;
   process.emitWarning(safeText(text), { code });
 }
 
-/** More warnings of one kind than a person would read. */
+/** The most warnings of one WarnOnce: nobody would read more. */
 const MAX_WARNINGS = 16;
 
-/** Gives each warning once, and only so many of them, since names in them may come from outside. */
+/** Gives each warning once, and MAX_WARNINGS at most, since the names in them may come from outside. */
 export class WarnOnce {
   readonly #given = new Set<string>();
 
-  /** `subject` is what the warning is about, where another message about it is no reason to warn again. */
+  /** `subject` is what the warning is about: other messages with the same code and subject are not given. */
   warn(code: WarningCode, message: string, subject = message): void {
     const key = `${code} ${subject}`;
     if (this.#given.has(key) || this.#given.size >= MAX_WARNINGS) return;
@@ -49,8 +49,9 @@ export class WarnOnce {
   }
 
   /**
-   * A fault that nobody listens to. Of an application's own error only the class is named, since its text may hold data. While
-   * Redis is away (`isReady` is false) its refusals say nothing new, and the page sees a conflict by itself.
+   * A fault, where nobody listens to `fault`. Of an application's own error only the class is named, since its text may hold
+   * data. While Redis is away (not `isReady`), which has a warning of its own, the connection's faults get none; nor do
+   * conflicts, which the page sees.
    */
   unheard(error: unknown, isReady: boolean): void {
     if (error instanceof IntelligentSessionError) {

@@ -1,14 +1,14 @@
 import { OptionError } from '../errors/errors.js';
 import { describeValue } from './check-options.js';
 
-/** The error for an argument of a public method: it says what was expected, and repeats no text. */
+/** The error for an argument of a public method: it says what was expected, and of the given value no more than its kind. */
 export const argumentError = (method: string, expected: string, given: unknown): OptionError =>
   errorOf(method, expected, describeValue(given));
 
 const errorOf = (method: string, expected: string, given: string): OptionError =>
   new OptionError(`${method}(): expected ${expected}, got ${given}`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
 
-/** The options of a method, where null counts as none. */
+/** The options that a method was given; undefined and null count as none. */
 export function optionsOf<T extends object>(method: string, options: T | null | undefined): Partial<T> {
   if (options === undefined || options === null) return {};
   if (typeof options !== 'object' || Array.isArray(options)) throw argumentError(method, 'options, an object', options);
@@ -38,7 +38,7 @@ export function checkText(method: string, value: unknown, expected: string): ass
 
 export function checkTexts(method: string, list: unknown, expected = 'a list of texts that are not empty'): string[] {
   if (!Array.isArray(list)) throw argumentError(method, expected, list);
-  // every() and find() of a list pass over what was never set, a spread does not.
+  // every() passes over items that were never set; in a spread they are undefined, and refused
   const items: unknown[] = [...list];
   if (items.every(isText)) return list;
   throw errorOf(method, expected, `${describeValue(items.find((item) => !isText(item)))} among them`);

@@ -2,10 +2,10 @@ import * as v from 'valibot';
 import { OptionError } from '../errors/errors.js';
 import { factsOf, valueOf, type Walkable, written } from './option-facts.js';
 
-/** Options that people look for in a wrong place: the right one, as the end of a sentence that begins with the option. */
+/** The right places of options that people give elsewhere, by name: the end of a sentence that begins with the option. */
 export type Elsewhere = Readonly<Record<string, string>>;
 
-/** Checks options against a strict schema; the first finding becomes an OptionError that names the option. */
+/** Checks options against a strict schema; the first fault becomes an OptionError that names the option. Gives them frozen. */
 export function checkOptions<S extends v.GenericSchema>(
   schema: S,
   options: unknown,
@@ -21,7 +21,7 @@ export function checkOptions<S extends v.GenericSchema>(
   return Object.freeze(result.output as object) as v.InferOutput<S>;
 }
 
-/** Refuses options that would be without effect, since they belong to a mode that was not chosen. */
+/** Refuses options that were given but have no effect, since another option is not as the schema's fact `needs` says. */
 function checkNeeds({ entries = {} }: Walkable, given: object, resolved: object, caller: string): void {
   for (const [name, entry] of Object.entries(entries)) {
     if ((given as Record<string, unknown>)[name] === undefined) continue;
@@ -36,9 +36,9 @@ function describeIssues(
   schema: Walkable,
   elsewhere: Elsewhere,
 ): string {
-  // An unknown option says more than a missing one: a combo with `page` has no `pages`.
+  // An unknown option explains a missing one: who wrote `page` in a combo has left out `pages`.
   const issue = issues.find(isUnknown) ?? issues[0];
-  // The name of an unknown option is whatever was given.
+  // The name of an unknown option may be of any length.
   const path = (v.getDotPath(issue) ?? '').slice(0, 80);
   if (isUnknown(issue)) return describeUnknown(path, schema, elsewhere);
   if (issue.type === 'strict_object' && issue.path?.at(-1)?.origin === 'key') return `option "${path}" is missing`;
@@ -58,7 +58,7 @@ function describeUnknown(path: string, schema: Walkable, elsewhere: Elsewhere): 
   return `there is no option "${path}"${known}`;
 }
 
-/** The schema of an option that is an object itself, or of a list's objects. */
+/** The schema at a path like `session.cookie` or `combos.0`, where a number stands for any item of a list. */
 function schemaAt(schema: Walkable, path: string): Walkable | undefined {
   let found: Walkable | undefined = schema;
   for (const name of path.split('.')) {
@@ -77,7 +77,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   strict_object: 'an object',
 };
 
-/** What a schema's finding asks for. */
+/** What the option should be, in words, by what valibot found wrong. */
 export function expectedBy(issue: v.BaseIssue<unknown>): string {
   const { type, requirement } = issue as v.BaseIssue<unknown> & { requirement?: unknown };
   if (type === 'custom' || type === 'regex') return issue.message;

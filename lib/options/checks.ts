@@ -16,23 +16,23 @@ export const objectWith = <T>(...methods: readonly (keyof T & string)[]) =>
     `an object with ${methods.map((method) => `${method}()`).join(' and ')}`,
   );
 
-/** A list that nobody changes: valibot's own type is an array that can be changed. */
-export const list = <S extends v.GenericSchema>(item: S, least = 0) =>
-  v.pipe(v.array(item), v.minLength(least)) as unknown as v.GenericSchema<
+/** A list of `minLength` items or more, typed as readonly: valibot's own type is an array that can be changed. */
+export const list = <S extends v.GenericSchema>(item: S, minLength = 0) =>
+  v.pipe(v.array(item), v.minLength(minLength)) as unknown as v.GenericSchema<
     readonly v.InferInput<S>[],
     readonly v.InferOutput<S>[]
   >;
 
-/** Stands before every channel and key: it has no glob, no hash tag, and nothing that a terminal would act on. */
+/** Begins every channel and key, so it has no character of a glob or hash tag, and none that a terminal would act on. */
 export const namespace = v.pipe(v.string(), v.regex(/^[\w.:-]{0,64}$/, 'at most 64 of A-Z a-z 0-9 _ . : -'));
 
-/** Which sessions a worker works for: a glob on the encoded id, in which a colon never stands. */
+/** Which sessions a worker works for: a glob for encoded ids, which have no colon. */
 export const sessionGlob = v.pipe(v.string(), v.regex(/^[^:\s()"']{1,256}$/, 'a glob of 1 to 256 characters, no ":"'));
 
 /** How requests travel. */
 export const transport = v.picklist(['pubsub', 'stream']);
 
-/** How answers come. */
+/** Where answers come: to a process' inbox, or to a list for each request. */
 export const replies = v.picklist(['inbox', 'list']);
 
 /** Which implementation of Bloom filters is used. */
@@ -40,7 +40,7 @@ export const bloom = v.picklist(['auto', 'module', 'fallback']);
 
 export const itemSecret = v.pipe(v.string(), v.minLength(16));
 
-/** One secret, or several, each of which stands there once. The first one writes. */
+/** One secret, or a list of different ones: the first is in use, and the others were in use before. */
 export const itemSecrets = v.custom<string | readonly string[]>((value) => {
   const secrets: unknown[] = Array.isArray(value) ? value : [value];
   return (

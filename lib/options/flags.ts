@@ -4,7 +4,7 @@ import { OptionError, safeText } from '../errors/errors.js';
 import { expectedBy } from './check-options.js';
 import { factsOf, valueOf, type Walkable } from './option-facts.js';
 
-/** Gives a command a flag for each option that has one, with its check, its choices and its help. The schema sets defaults. */
+/** Gives a command the flag of each option that has one, with check, choices and help. The schema sets defaults, later. */
 export function addFlags(command: Command, schema: object): Command {
   for (const [name, entry] of Object.entries((schema as Walkable).entries ?? {})) {
     const { flag, environment } = factsOf(entry);
@@ -13,6 +13,7 @@ export function addFlags(command: Command, schema: object): Command {
     const value = valueOf(entry);
     const choices = value.options ?? value.item?.options;
     if (choices) option.choices(choices);
+    // a flag without argument, a file's name and a list are checked by whoever takes them
     else if (!['', '<file>'].includes(flag) && !flag.includes('...')) option.argParser(parserOf(name, entry));
     if (environment !== undefined) option.env(environment);
     if (entry.type !== 'optional') option.makeOptionMandatory();
@@ -39,7 +40,7 @@ function helpOf(entry: Walkable): string {
   return withoutLinks(facts.length > 0 ? `${sentence} (${facts.join(', ')})` : sentence).replaceAll('`', '');
 }
 
-/** A text where the option takes one, else a number; an error says what the option takes, and never what was given. */
+/** Parses a flag: a text where the option takes one, else a number; an error says what the option takes, not what was given. */
 const parserOf =
   (name: string, entry: Walkable) =>
   (text: string): unknown => {
@@ -50,7 +51,7 @@ const parserOf =
     throw new OptionError(`${flagOf(name)} should be ${expectedBy(result.issues[0])}`);
   };
 
-/** What commander says of the command line, without values: one that was put in a wrong place may be a secret. */
+/** An error text of commander without the values from the command line: a value in a wrong place may be a secret. */
 const withoutValues = (text: string): string =>
   text
     .replace(/(unknown option '-[^'=]*)=[^\n]*'/, "$1'")

@@ -1,7 +1,7 @@
-/** The option `itemSecret`: one secret, or a list of which the first writes, and what was written under the others is found. */
+/** The option `itemSecret`: one secret, or a list of which the first is in use, and the others were in use before. */
 export type ItemSecretOption = string | readonly string[];
 
-/** The secrets in their order; without the option none is the only one. */
+/** The secrets in their order; without the option the only item is undefined. */
 export const itemSecretsOf = (
   option: ItemSecretOption | undefined,
 ): readonly [string | undefined, ...(readonly string[])] => {

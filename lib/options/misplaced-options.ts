@@ -1,6 +1,7 @@
 import type { Elsewhere } from './check-options.js';
 
-// Options that people give to something else than what takes them. The lists are compared with the schemas by a test.
+// Options given in a wrong place: `elsewhereOfStore` is for those given to the store that belong elsewhere, and so on. A test
+// compares the lists with the schemas.
 
 export const SESSION = 'cookie genid name key proxy resave rolling saveUninitialized unset'.split(' ');
 export const STORE = (
@@ -32,7 +33,7 @@ export const elsewhereOfMiddleware: Elsewhere = {
   'session.store': besideSession('store'),
 };
 
-/** For the middleware's option `store`. */
+/** For options within the middleware's option `store`. */
 export const elsewhereInStore: Elsewhere = {
   ...each(['redis', 'client', 'url', 'secret', 'user', 'itemSecret', ...MIDDLEWARE], besideStore),
   ...inSession,
@@ -51,10 +52,10 @@ export const elsewhereOfWorker: Elsewhere = {
   ...each(['metricsPort', 'metricsHost'], () => 'is of the command line; in code there is worker.metrics'),
 };
 
-const toSite = (name: string) => `belongs to the site: intelligentSession({ ${name}: … })`;
+const inSite = (name: string) => `belongs to the site: intelligentSession({ ${name}: … })`;
 export const elsewhereOfNotifications: Elsewhere = {
   ...inRedis,
   ...inSession,
-  ...each('secret session store track pages bots consent timeout transport worker'.split(' '), toSite),
+  ...each('secret session store track pages bots consent timeout transport worker'.split(' '), inSite),
   groups: 'belongs to the site: intelligentSession({ notifications: { groups: … } })',
 };

@@ -1,28 +1,28 @@
 import * as v from 'valibot';
 
-/** What an option's entry in a schema says of itself beside its check and its default. */
+/** What an option's entry in a schema says of the option beside the check and the default. */
 export interface OptionFacts {
   /**
-   * One plain sentence, in Markdown with links as in docs/. It stands in docs/options.md, in the comment of the option's type, and in the
-   * command line's help.
+   * One plain sentence, in Markdown with links as in docs/. It stands in docs/options.md, in the comment of the option's type,
+   * and in the command line's help.
    */
   readonly text: string;
   /** Further sentences, for the page and the comment. */
   readonly more?: string;
   readonly unit?: 'ms' | 'seconds' | 'bytes' | 'days';
-  /** The default in words, where code finds it out. */
+  /** The default in words, where code and not the schema sets it. */
   readonly defaultText?: string;
   /** The argument of the option's flag, '' for a flag without one. An option without this fact has no flag. */
   readonly flag?: string;
-  /** One more sentence where the option is a flag. */
+  /** One more sentence about the flag, for the page. */
   readonly flagText?: string;
-  /** The variable of the environment that stands for the flag. */
+  /** The environment variable that is used where the flag is not given. */
   readonly environment?: string;
-  /** What other options have to be, for this one to have an effect. */
+  /** The values that other options must have, so that this option has an effect. */
   readonly needs?: Readonly<Record<string, unknown>>;
 }
 
-/** A schema as it can be walked through at run time. */
+/** The parts of a valibot schema that code walks through: an object's entries, a list's item, what `optional` wraps. */
 export interface Walkable {
   readonly type: string;
   readonly entries?: Readonly<Record<string, Walkable>>;
@@ -32,7 +32,7 @@ export interface Walkable {
   readonly default?: unknown;
 }
 
-/** The last step of an option's pipe: what it is. */
+/** The facts of an option, as the last step of its pipe. */
 export const about = <T>(text: string, facts: Omit<OptionFacts, 'text'> = {}): v.MetadataAction<T, { text: string }> =>
   v.metadata({ text, ...facts });
 
@@ -47,11 +47,11 @@ export function withNeeds<E extends Readonly<Record<string, v.GenericSchema>>>(
   return Object.fromEntries(needing) as E;
 }
 
-/** The schema of an option's value, without what says that it may be left out. */
+/** The schema of an option's value, without the `optional` around it. */
 export function valueOf(option: Walkable): Walkable {
   return option.wrapped === undefined ? option : valueOf(option.wrapped);
 }
 
-/** `transport: 'stream'`, as it is written in code. */
+/** An option as it is written in code: `transport: 'stream'`. */
 export const written = (name: string, value: unknown): string =>
   `${name}: ${typeof value === 'string' ? `'${value}'` : String(value)}`;

@@ -10,20 +10,23 @@ import type { RedisTarget } from './target.js';
 export interface AvailabilityEvents {
   /** Redis can't be reached: callers are refused at once until it is back. */
   away: [reason: IntelligentSessionError];
-  /** It can be reached, at first or again. */
+  /** Redis can be reached, for the first time or again. */
   back: [];
 }
 
 /**
- * Knows whether Redis can be reached, and says how long a caller waits until that is known: up to a limit for the first
- * connection, a moment for a connection that was lost, and not at all for one that has stopped answering.
+ * Knows whether Redis can be reached, and makes callers wait until that is known: up to a limit for the first connection, for a
+ * moment where a connection was lost, and not at all where a connection has stopped answering.
  */
 export class Availability extends EventEmitter<AvailabilityEvents> {
+  /** `lost`: callers wait a moment for a new connection; `away`: they do not wait. */
   #state: 'connecting' | 'ready' | 'lost' | 'away' = 'connecting';
   #lastError = 'no answer';
   #cause: Error | undefined;
-  #dead = false;
+  /** Did liveness.ts end the connection? */
+  #isDead = false;
   #timeout: LoopTimeout | undefined;
+  /** What all callers of ready() share. */
   #waiting: { promise: Promise<void>; resolve(): void; reject(error: Error): void } | undefined;
   readonly target: RedisTarget;
 
@@ -40,15 +43,15 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
       // the errors that follow the end of a connection do not tell its reason
       if (text !== '' && !/Stream isn't writeable|Connection is closed/.test(text))
         [this.#lastError, this.#cause] = [text, error];
-      this.#dead ||= error instanceof DeadConnectionError;
+      this.#isDead ||= error instanceof DeadConnectionError;
     });
     client.on('ready', () => this.#ready());
     client.on('close', () => {
-      const dead = this.#dead;
-      this.#dead = false;
+      const wasDead = this.#isDead;
+      this.#isDead = false;
       if (this.#state !== 'ready') return;
       this.#state = 'lost';
-      if (dead) this.#away();
+      if (wasDead) this.#away();
       else this.#awayAfter(reconnectMsOf(this.target));
     });
     client.on('end', () => this.#away());
@@ -58,7 +61,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
     return this.#state;
   }
 
-  /** The address and the last fault of the connection, for a person to read. */
+  /** A sentence with the address and the last fault of the connection, for a person to read. */
   get why(): string {
     return noConnection(this.client, this.#lastError);
   }
@@ -72,7 +75,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
       const promise = new Promise<void>((...settle) => {
         [resolve, reject] = settle;
       });
-      promise.catch(() => {}); // whoever waits gets the rejection
+      promise.catch(() => {}); // no unhandled rejection where no caller waits
       this.#waiting = { promise, resolve, reject };
     }
     return this.#waiting.promise;
@@ -80,7 +83,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
 
   #ready(): void {
     this.#timeout?.clear();
-    this.#dead = false;
+    this.#isDead = false;
     this.#state = 'ready';
     this.#waiting?.resolve();
     this.#waiting = undefined;

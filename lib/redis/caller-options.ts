@@ -7,7 +7,7 @@ export interface NodeRedisClient {
   readonly options?: unknown;
 }
 
-/** Options of a caller's client that our connections must not have, and what they have instead: ARCHITECTURE.md, "Connections". */
+/** Options of a caller's client that our connections must not have, and what they have instead. */
 export const overriddenOptions = {
   // a replica lags behind, and refuses writes
   role: 'master',
@@ -17,6 +17,7 @@ export const overriddenOptions = {
   replyMapping: 'legacy',
   // a caller's script may have the name of a command
   scripts: undefined,
+  // ioredis would prepare these for HIMPORT, which this package never sends
   himportFieldsets: undefined,
   // ioredis would record a stack trace for every command
   showFriendlyErrorStack: false,
@@ -42,10 +43,18 @@ export function checkedUrl(text: string, option = 'option "redis"'): URL {
     throw new OptionError(
       `${option} should be ${ACCEPTED_FORMS}; got ${text === '' ? 'an empty text' : 'a text that is none'}`,
     );
+  const url = parsedUrl(text, option);
+  for (const [name, value] of timeoutsIn(url))
+    if (!/^[1-9]\d{0,8}$/.test(value))
+      throw new OptionError(`${option}: "${name}" in the URL should be a number of milliseconds, 1 to 999999999`);
+  return url;
+}
+
+function parsedUrl(text: string, option: string): URL {
   try {
     const url = new URL(text);
-    for (const encoded of [url.username, url.password]) decodeURIComponent(encoded); // each by itself: it throws where one has a lone %
-    // A password with / or # or ? in it ends the host there, and its beginning would be looked up, and logged, as a host.
+    for (const encoded of [url.username, url.password]) decodeURIComponent(encoded); // throws at a lone %
+    // A / # or ? in a password ends the host part there: the password's beginning would be looked up, and logged, as a host.
     if (!/^\/?\d*$/.test(url.pathname) || /@/.test(url.hash + [...url.searchParams.keys()].join('')))
       throw new TypeError('another form');
     return url;
@@ -57,21 +66,29 @@ export function checkedUrl(text: string, option = 'option "redis"'): URL {
   }
 }
 
-/** A URL whose query lacks the options in `ours`, since ioredis would prefer the URL's values. Time-outs in the query stay. */
-export function urlWithoutOptions(url: string, ours: RedisOptions): string {
-  if (!url.includes('?') || !URL.canParse(url)) return url;
-  const parsed = new URL(url);
-  for (const name of Object.keys(ours)) if (!name.endsWith('Timeout')) parsed.searchParams.delete(name);
-  return parsed.href;
+const timeoutsIn = (url: URL): [name: string, value: string][] =>
+  [...url.searchParams].filter(([name]) => name.endsWith('Timeout'));
+
+/**
+ * What ioredis is given for a URL: the URL without the options in `ours`, whose values ioredis would take from its query, and the time-outs of
+ * its query, which win. Of a URL ioredis would keep a time-out as a text, and Node's timers throw at it.
+ */
+export function withoutQuery(text: string, ours: RedisOptions): [url: string, options: RedisOptions] {
+  if (!text.includes('?') || !URL.canParse(text)) return [text, ours];
+  const url = new URL(text);
+  const timeouts = timeoutsIn(url).map(([name, value]) => [name, Number(value)] as const);
+  for (const name of [...Object.keys(ours), ...timeouts.map(([name]) => name)]) url.searchParams.delete(name);
+  return [url.href, { ...ours, ...Object.fromEntries(timeouts) }];
 }
 
 /** The options that a client was made with, and its present database, which `select()` may have changed. */
 export function optionsOfClient(client: Redis): RedisOptions {
   const { condition, prevCondition } = client as unknown as Record<string, { select?: number } | null | undefined>;
-  // while the client reconnects, `prevCondition` says which database it will return to
+  // ioredis' private state; while a client reconnects, `prevCondition` says which database it will return to
   return { ...client.options, db: (prevCondition ?? condition)?.select ?? client.options.db ?? 0 };
 }
 
+/** What is read of a node-redis client's options. */
 export interface NodeRedisOptions {
   readonly url?: string;
   readonly socket?: {
@@ -130,7 +147,7 @@ export function fromNodeRedisOptions({
   };
 }
 
-/** The TLS options of a socket, without its address: in a Cluster each node has its own. */
+/** The TLS options of a socket, without the address: in a Cluster each node has its own address. */
 function tlsOf(socket: object): object {
   const { host: _host, port: _port, path: _path, ...rest } = socket as Record<string, unknown>;
   return rest;

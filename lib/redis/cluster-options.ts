@@ -7,7 +7,7 @@ interface NodeRedisClusterOptions {
   readonly nodeAddressMap?: ClusterOptions['natMap'];
 }
 
-/** What node-redis' createCluster() was given, where version 5 and later keep it. */
+/** What node-redis' createCluster() was given, where its version 5 and later keep it; undefined for a Cluster of ioredis. */
 function nodeRedisCluster(redis: object): NodeRedisClusterOptions | undefined {
   const { _options } = redis as { _options?: NodeRedisClusterOptions };
   return Array.isArray(_options?.rootNodes) ? _options : undefined;
@@ -37,8 +37,8 @@ function tlsOfStartNode(node: StartNode): RedisOptions['tls'] {
 
 /** The nodes and options of a Cluster's client, of ioredis or of node-redis. */
 export function nodesOf(cluster: Cluster): { nodes: object[]; options: ClusterOptions } {
-  const given = nodeRedisCluster(cluster);
-  if (!given) {
+  const nodeRedis = nodeRedisCluster(cluster);
+  if (!nodeRedis) {
     const { startupNodes } = cluster as unknown as { startupNodes: StartNode[] };
     const nodes = startupNodes as object[];
     // ioredis uses a start node's `tls` for that node only, and connects in clear to the nodes that it learns of
@@ -47,12 +47,12 @@ export function nodesOf(cluster: Cluster): { nodes: object[]; options: ClusterOp
     if (!tls) return { nodes, options: cluster.options };
     return { nodes, options: { ...cluster.options, redisOptions: { ...cluster.options.redisOptions, tls } } };
   }
-  const { rootNodes, defaults, nodeAddressMap } = given;
+  const { rootNodes, defaults, nodeAddressMap } = nodeRedis;
   const nodes = rootNodes.map((node) => {
     const { socket, ...rest } = { ...node, ...(node.url !== undefined && fromNodeUrl(node.url)) };
     return fromNodeRedisOptions({ ...defaults, ...rest, socket: { ...defaults?.socket, ...node.socket, ...socket } });
   });
-  // what is said of the first node holds for all, and so does TLS of any node
+  // ioredis has one set of options for all nodes: those of the first node, and TLS where any node has it
   const { host: _host, port: _port, path: _path, ...optionsOfFirst } = nodes[0] ?? {};
   const tls = nodes.find((node) => node.tls)?.tls;
   const redisOptions = { ...optionsOfFirst, ...(tls && { tls }) };

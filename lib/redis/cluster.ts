@@ -10,8 +10,9 @@ import { anyCommand } from './run-script.js';
 import type { RedisTarget } from './target.js';
 
 /**
- * Options of a caller's Cluster that our connections must not have, and what they have instead (see `overriddenOptions`): reads see what was
- * written, commands keep their order, subscriptions hear every node, and key names are as we made them.
+ * Options of a caller's Cluster that our connections must not have, and what they have instead (see `overriddenOptions`), so
+ * that reads see what was written, commands keep their order, subscriptions hear every node, and key names are as we made
+ * them.
  */
 const overriddenClusterOptions = {
   scaleReads: 'master',
@@ -24,8 +25,8 @@ const overriddenClusterOptions = {
 } as const satisfies ClusterOptions;
 
 /**
- * How often the Cluster's nodes are looked up where the caller has not set it. A connection that only subscribes learns of changes in no
- * other way, so this is how long it may listen to a node that has left.
+ * How often the Cluster's nodes are looked up where the caller does not say how often. A connection that only subscribes
+ * learns of changes in no other way, so this is how long it may listen to a node that has left.
  */
 const SLOTS_REFRESH_MS = 10_000;
 
@@ -39,8 +40,8 @@ export function openCluster(given: Cluster, limitMs: number | undefined): RedisT
     slotsRefreshInterval: options.slotsRefreshInterval ?? SLOTS_REFRESH_MS,
     redisOptions: { ...options.redisOptions, ...settings },
     clusterRetryStrategy: settings.retryStrategy as (times: number) => number,
-    // ioredis connects to a node when it is first used. Without a queue it would refuse that first command, even
-    // the CLUSTER INFO of its own ready check. CommandLimit bounds how long a command waits there.
+    // ioredis connects to a node when the node is first used. Without a queue it would refuse that first command, even
+    // the CLUSTER INFO of its own ready check. CommandLimit bounds how long a command waits in that queue.
     enableOfflineQueue: true,
   });
   const limit = new CommandLimit(options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
@@ -66,7 +67,7 @@ export function clusterTarget(client: Cluster): RedisTarget {
     address: () => 'a cluster',
     commandLine: () => '--redis <URL of a node> --cluster',
     masters: () => client.nodes('master'),
-    isWritable: () => true, // ioredis itself finds each slot's master, here and where a master has become a replica
+    isWritable: () => true, // ioredis itself finds each slot's master
     // a script's keys have to be in one slot
     inCalls: (items, tagOf) => {
       const calls = new Map<string, (typeof items)[number][]>();
@@ -80,19 +81,19 @@ export function clusterTarget(client: Cluster): RedisTarget {
     },
     serverOf,
     callOnKey: (command, key, args) => anyCommand.run(client, [key, command, ...args]),
-    // on one server a script is loaded beforehand, so that a NOSCRIPT lets no later call overtake the first; here nothing is in order anyway
+    // one server loads scripts, so that no call overtakes one that got NOSCRIPT; calls to a Cluster are in no order anyway
     loadAtReady: () => {},
     eachConnection: (act) => client.on('+node', act),
     connect: (role, key) => prepare(open(roleOptions[role], key), role),
     publisher: () => oneServer(open),
-    leaveReplica: async () => {},
+    leaveReplica: async () => {}, // ioredis itself follows a slot to its new master
   };
 }
 
 /**
- * A connection of its own to one node of a Cluster: publishing through one node keeps the order of messages, a subscription belongs to one
- * node, and a blocking command should keep nobody else waiting. The node is chosen anew whenever the connection is lost: the one that `server`
- * names then (host:port), or, without it or where it is not known, any master.
+ * A connection of its own to one node of a Cluster: publishing through one node keeps the order of messages, a subscription
+ * belongs to one node, and a blocking command must keep no other command waiting. The node is chosen anew whenever the
+ * connection is lost: the one that `server` names then (host:port), or, without it or where it is not known, any master.
  */
 function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => string): Redis {
   const client = new Redis({ ...cluster.options.redisOptions, ...settings, replyMapping: 'legacy', lazyConnect: true });
@@ -108,16 +109,17 @@ function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => st
   };
   const start = () => {
     choose();
-    if (client.status === 'wait') client.connect().catch(() => {}); // the event `error` reports it, and ioredis tries again
+    if (client.status === 'wait') client.connect().catch(() => {}); // the event `error` reports it; ioredis tries again
   };
   if (cluster.status === 'ready') start();
   else cluster.once('ready', start);
-  // A node that has left the Cluster still answers, but messages published there reach nobody, and none from other nodes arrive. So
-  // at each refresh, and when the connection is ready, the node is looked for in the Cluster. One that is still connecting
-  // is not left: it would come back to the same node.
+  // A node that has left the Cluster still answers, but messages published there reach nobody, and none from other nodes
+  // arrive. So at each refresh, and when the connection is ready, its node is looked for in the Cluster. A connection that is
+  // still being made is not ended: ioredis would make it to the same node again.
   const leaveNode = () => {
-    const isOurs = ({ options }: Redis) => options.host === client.options.host && options.port === client.options.port;
-    if (client.status === 'ready' && !cluster.nodes('all').some(isOurs)) client.disconnect(true);
+    const isNodeOfClient = ({ options }: Redis) =>
+      options.host === client.options.host && options.port === client.options.port;
+    if (client.status === 'ready' && !cluster.nodes('all').some(isNodeOfClient)) client.disconnect(true);
   };
   if (!server) {
     cluster.on('refresh', leaveNode);
@@ -125,7 +127,7 @@ function connectNode(cluster: Cluster, settings: RedisOptions, server?: () => st
     client.on('end', () => cluster.off('refresh', leaveNode));
   }
   client.on('close', () => {
-    // a reader whose node has lost its slot leaves it by itself, after MOVED, and then has to know the new one
+    // a reader that got MOVED from its node ends the connection itself, and then has to know the slot's new node
     if (server) cluster.refreshSlotsCache();
     choose();
   });

@@ -4,21 +4,25 @@ import { loopNowMs, onLoopTick } from './loop-clock.js';
 
 interface PendingCommand {
   readonly command: Command & { readonly isSettled: boolean; reject(error: Error): void };
+  /** By the event loop's clock. */
   dueMs: number;
+  /** The client or node that it was sent through last. */
   node: Redis;
-  /** The command's node in a Cluster lost its connection: the command waits no longer than a reconnection takes. */
-  lost: boolean;
+  /** Was the connection to its node lost? Then the command waits no longer than a reconnection takes. */
+  isLost: boolean;
 }
 
 /**
- * Rejects commands that have no answer after `limitMs` of the event loop's clock (loop-clock.ts). Does not send a command that was
- * rejected before: ioredis sends commands of a lost node again, and those of its offline queue, although nobody waits for them.
- * ioredis' own `commandTimeout` is a timer, which after a stall of this process fires before the answer that has arrived is read.
+ * Rejects commands that have no answer after `limitMs` of the event loop's clock (loop-clock.ts); without `limitMs` only those
+ * whose node was lost. Keeps ioredis from sending a rejected command (again, or from its offline queue): nobody waits for it.
+ * ioredis' own `commandTimeout` is a timer, which after a stall of this process fires before the answer that has arrived is
+ * read.
  */
 export class CommandLimit {
   readonly #pending = new Map<PendingCommand['command'], PendingCommand>();
+  /** Addresses of nodes that were ready before: a first connection may take the whole limit. */
   readonly #connectedOnce = new Set<string>();
-  #stop: (() => void) | undefined;
+  #stopTicks: (() => void) | undefined;
 
   constructor(readonly limitMs: number | undefined) {}
 
@@ -38,19 +42,19 @@ export class CommandLimit {
   #add(command: PendingCommand['command'], node: Redis): void {
     const known = this.#pending.get(command);
     if (known) {
-      // a Cluster's client sends the command again, since its node was lost, or the slot has another master by now
+      // a Cluster's client sends the command again, since its node was lost, or since the slot has got another master
       known.node = node;
-      this.#hasLostItsNode(known);
+      this.#markLost(known);
     } else {
       const dueMs = loopNowMs() + (this.limitMs ?? Number.POSITIVE_INFINITY);
-      this.#pending.set(command, { command, dueMs, node, lost: false });
+      this.#pending.set(command, { command, dueMs, node, isLost: false });
     }
-    this.#stop ??= onLoopTick(() => this.#check());
+    this.#stopTicks ??= onLoopTick(() => this.#check());
   }
 
-  #hasLostItsNode(pending: PendingCommand): void {
-    if (pending.lost) return;
-    pending.lost = true;
+  #markLost(pending: PendingCommand): void {
+    if (pending.isLost) return;
+    pending.isLost = true;
     pending.dueMs = Math.min(pending.dueMs, loopNowMs() + reconnectMsOf({ masters: () => [pending.node] }));
   }
 
@@ -59,15 +63,15 @@ export class CommandLimit {
     for (const pending of this.#pending.values()) {
       const { command, node } = pending;
       if (!command.isSettled) {
-        if (node.status !== 'ready' && this.#connectedOnce.has(addressOf(node))) this.#hasLostItsNode(pending);
+        if (node.status !== 'ready' && this.#connectedOnce.has(addressOf(node))) this.#markLost(pending);
         if (nowMs < pending.dueMs) continue;
-        command.reject(new Error(pending.lost ? 'the connection was lost' : `no answer within ${this.limitMs} ms`));
+        command.reject(new Error(pending.isLost ? 'the connection was lost' : `no answer within ${this.limitMs} ms`));
       }
       this.#pending.delete(command);
     }
     if (this.#pending.size > 0) return;
-    this.#stop?.();
-    this.#stop = undefined;
+    this.#stopTicks?.();
+    this.#stopTicks = undefined;
   }
 }
 

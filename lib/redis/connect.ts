@@ -9,7 +9,7 @@ export type { RedisClient, RedisOption } from './client.js';
 /** How long a request waits for Redis where the option `maxWaitMs` says nothing, ms. */
 export const DEFAULT_MAX_WAIT_MS = 3_000;
 
-/** Errors of Redis and of ioredis, and our own 'no answer', in words that say what to do. */
+/** Texts of Redis and ioredis, and our own 'no answer', with words that say what to do about them. */
 const CAUSES: readonly (readonly [RegExp, string])[] = [
   [/^NOAUTH/, 'NOAUTH, it asks for a password and none was given'],
   [/^Unknown RESP type/, 'what answers there is no Redis (another port?)'],
@@ -23,8 +23,8 @@ export function noConnection(client: RedisClient, cause: string): string {
 }
 
 /**
- * Resolves when commands can be sent. Rejects with the last fault after `timeoutMs`, in which time that this process was blocked does not
- * count, or at once where the client has ended.
+ * Resolves when commands can be sent. Rejects with the last fault after `timeoutMs`, without counting time in which this
+ * process was blocked, or when the client ends.
  */
 export function whenReady(client: RedisClient, timeoutMs: number): Promise<void> {
   if (client.status === 'ready') return Promise.resolve();

@@ -2,12 +2,13 @@ import { redisFault } from '../errors/errors.js';
 import type { RedisClient } from './client.js';
 import { wasEnded } from './end-connection.js';
 
-/** Reasons that are told until the next `ready`: a text may come from outside. */
+/** The most reasons that are told until the next `ready`, since their texts may come from outside. */
 const MAX_REASONS = 16;
 
 /**
- * Calls `listener` with the reason why a connection does not come about, or breaks with an error (a wrong password, a proxy that has no
- * INFO, too many clients, nobody there): once for each reason, until the connection is ready again. To be called before it is ready.
+ * Calls `listener` with the reason why a connection does not come about, or breaks with an error (a wrong password, a proxy
+ * that has no INFO, too many clients, nobody there): each reason once until the connection is ready again. Call this before
+ * the client is ready.
  */
 export function onConnectionFault(client: RedisClient, listener: (error: Error) => void): void {
   const reported = new Set<string>();

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import type { RedisTarget } from './target.js';
 
-/** So many bytes are written before the turn ends: Redis can begin with them. */
-const WRITE_BYTES = 4096;
+/** More waiting bytes than these are written before the turn ends, so that Redis can begin with them. */
+const EARLY_WRITE_BYTES = 4096;
 
 /** Writes all commands of one turn of the event loop together. ioredis alone makes a system call for every command. */
 export const corkWrites = (target: RedisTarget): void => target.eachConnection(corkConnection);
@@ -16,7 +16,7 @@ function corkConnection(client: Redis): void {
       setImmediate(() => socket.uncork());
     }
     const sent = send.call(this, command, stream);
-    if (socket && socket.writableLength > WRITE_BYTES) {
+    if (socket && socket.writableLength > EARLY_WRITE_BYTES) {
       socket.uncork();
       socket.cork();
     }
@@ -24,7 +24,7 @@ function corkConnection(client: Redis): void {
   };
 }
 
-/** Writes at once what this turn has sent so far. */
+/** Writes at once what was sent so far in this turn of the event loop. */
 export function flushWrites(target: RedisTarget): void {
   for (const { stream } of target.masters()) stream?.uncork();
 }

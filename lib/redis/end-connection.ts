@@ -1,18 +1,18 @@
 import type { RedisClient } from './client.js';
 
 const ended = new WeakSet<RedisClient>();
-/** Was the connection ended by endConnection()? A Cluster's client that is being ended says `close` twice, the first time before `end`. */
+/** Did endConnection() end this connection? Its `status` can't tell: a Cluster emits `close` before `status` is `end`. */
 export const wasEnded = (client: RedisClient): boolean => ended.has(client);
 
 /**
- * Ends a connection for good. ioredis' disconnect() emits no event for a client that is between two attempts, so that
- * whoever waits for one would wait until a timer ends.
+ * Ends a connection for good, and has `end` emitted in any case. For a client that waits to reconnect, ioredis' disconnect()
+ * emits no event, and whoever waits for `end` would wait until a time limit.
  */
 export function endConnection(client: RedisClient): void {
   ended.add(client);
-  const between = client.status === 'reconnecting';
+  const wasReconnecting = client.status === 'reconnecting';
   client.disconnect();
-  if (!between) return;
+  if (!wasReconnecting) return;
   client.status = 'end';
   client.emit('end');
 }

@@ -1,14 +1,15 @@
 import calculateSlot from 'cluster-key-slot';
 
-/** Ids longer than this (encoded) are refused: a glob against a very long channel costs every PUBLISH. */
+/** Encoded ids of more characters are refused: Redis compares each PUBLISH's channel with globs, a long one slowly. */
 export const MAX_ID_LENGTH = 512;
 
+/** Separators, control characters, and lone surrogates, which UTF-8 can't hold. */
 const UNSAFE = /[%:@{}\u0000-\u001f\u007f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 /** The characters of most ids: there is nothing to encode. */
 const SAFE = /^[\w.~-]*$/;
 
-/** Makes an id safe for a channel or key: what would break a split or a hash tag is percent-encoded. Injective. */
+/** Makes an id safe for a channel or key: encodes what would break a split or a hash tag. Different ids stay different. */
 export function encodeId(id: string): string {
   if (SAFE.test(id)) return id;
   return id.replace(UNSAFE, (c) => {
@@ -36,47 +37,48 @@ export function decodeId(encoded: string): string {
 /** What a session's key begins with, where nobody says otherwise: connect-redis' prefix. */
 export const SESSION_PREFIX = 'sess:';
 
-/** The session itself, as connect-redis names it: the id as it is. */
+/** The key of the session itself, as connect-redis names it: with the id as it is, not encoded. */
 export const sessionKey = (prefix: string, sid: string): string => prefix + sid;
 
 /** A key with data about a session. All of a session's keys share a hash tag, so that a Cluster has them in one slot. */
 export const intelligenceKey = (namespace: string, sid: string, name: string): string =>
   intelligencePrefix(namespace, sid) + name;
 
-/** The beginning of all these keys of a session. */
+/** The beginning of all keys that intelligenceKey() makes for a session. */
 export const intelligencePrefix = (namespace: string, sid: string): string => `${namespace}ss:{${encodeId(sid)}}:`;
 
 /** A key that an application's command declares, beside the hash `own` that has their names (lib/intelligence/own-keys). */
 export const ownKey = (namespace: string, sid: string, name: string): string =>
   intelligenceKey(namespace, sid, `own:${name}`);
 
-/** All keys of such names, of their hash, and of what a login in a Cluster has set aside of them. */
+/** For the key `own` of that hash and the names in it: all keys, and those to which a login in a Cluster sets them aside. */
 export const ownKeysOf = (own: string, names: readonly string[]): string[] => [
   own,
   `${own}::aside`,
   ...names.flatMap((name) => [`${own}:${name}`, `${own}:${name}:aside`]),
 ];
 
-/** An empty string that says that the session was destroyed. */
+/** The key that is there when a subject's data were destroyed, erased or carried to a user; its value says which (WIRE.md). */
 export const goneKey = (namespace: string, sid: string): string => intelligenceKey(namespace, sid, 'gone');
 
 /**
- * The prefix of the hash that lists a user's sessions; the user's subject follows it. It is outside the sessions' own prefix, so that
- * no SCAN takes it for a session. It ends in a colon, which a subject has none of: `sess:` and `sess:a` share no key.
+ * What stands before a user's subject in the key of the hash that lists the user's sessions: not the sessions' own prefix, so
+ * that no SCAN takes the hash for a session. It ends in a colon, and a subject has none, so that stores with the prefixes
+ * `sess:` and `sess:a` share no key.
  */
 export const userSessionsPrefix = (prefix: string): string =>
   `users:${/^[^%]*:$/.test(prefix) ? prefix : `%${encodeId(prefix)}:`}`;
 
 /**
- * A companion of another key: in the same slot of a Cluster, whatever braces the key has, and outside its prefix, so that no
- * SCAN takes it for a session.
+ * The name of a companion of `key`: in the same slot of a Cluster, whatever braces `key` has, and outside the sessions'
+ * prefix, so that no SCAN takes the companion for a session.
  */
 export function besideKey(prefix: string, key: string): string {
   const slot = calculateSlot(key);
   const [tagged, untagged] = formsBeside(prefix, key);
   if (calculateSlot(tagged) === slot) return tagged;
   if (calculateSlot(untagged) === slot) return untagged; // the key has a hash tag of its own
-  // A key with a lone brace can't be a hash tag. There are 16,384 slots, so one of a million numbers has the same slot.
+  // A key with a lone brace can't be a hash tag. There are 16,384 slots, so one of a million numbers has the key's slot.
   for (let n = 0; n < 1_000_000; n++) if (calculateSlot(`{${n}}`) === slot) return formsBeside(prefix, key, n)[2];
   return tagged;
 }
@@ -85,29 +87,31 @@ export function besideKey(prefix: string, key: string): string {
 export const formsBeside = (prefix: string, key: string, n: number | '*' = '*') =>
   [`${prefix}{${key}}`, `${prefix}${key}`, `${prefix}{${n}}${key}`] as const;
 
-/** The prefix of a key that says for a while that a session was ended, or all of a user's sessions. */
+/** The prefix of a key that says for a while that a session was ended, or that all of a user's sessions were. */
 export const endedPrefix = (keyPrefix: string): string => `${keyPrefix}ended:`;
 
 /** A partition's number, or a star in a glob for all of them. */
 type Partition = number | '*';
 
-/** A partition's stream, of the transport `stream`. A partition's keys share its hash tag, so partitions spread over a Cluster. */
+/**
+ * A partition's stream, of the transport `stream`. A partition's keys share its hash tag, so partitions spread over a Cluster.
+ */
 export const streamKey = (namespace: string, partition: Partition): string => `${namespace}ss:stream:{${partition}}`;
 
 /** The lease of a partition: the id of the worker that reads it, a string that expires. */
 export const leaseKey = (namespace: string, partition: Partition): string =>
   `${streamKey(namespace, partition)}:worker`;
 
-/** The workers of the streams: a sorted set of their ids by when they were last seen, ms. */
+/** The workers of the streams: a sorted set of their ids, scored by when each was last seen, ms since 1970. */
 export const workersKey = (namespace: string): string => `${namespace}ss:workers`;
 
-/** The hash that says how a namespace's stored data is read. No session has such a key: those have a brace after `ss:`. */
+/** The hash that says how a namespace's stored data is read. No key of a session looks so: those have a brace after `ss:`. */
 export const shapeKey = (namespace: string): string => `${namespace}ss:shape`;
 
-/** The hash with a namespace's item key, encrypted (lib/intelligence/item-key.ts). No session has such a key. */
+/** The hash with a namespace's item key, encrypted (lib/intelligence/item-key.ts). No key of a session looks so. */
 export const itemKeyKey = (namespace: string): string => `${namespace}ss:item-key`;
 
-/** The list of a group's notifications, a hash: it has the group's hash tag, and no session has such a key. */
+/** The list of a group's notifications, a hash: it has the group's hash tag, and no key of a session looks so. */
 export const notificationsKey = (namespace: string, group: string): string =>
   `${namespace}ss:notifications:{${encodeId(group)}}`;
 

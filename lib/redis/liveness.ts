@@ -3,18 +3,19 @@ import type { Redis } from 'ioredis';
 import { loopNowMs, onLoopTick } from './loop-clock.js';
 import type { RedisTarget } from './target.js';
 
-/** A PING is sent when nothing has arrived for this long: the shorter time applies while commands wait for answers. */
+/** A PING is sent when nothing has arrived for this long: BUSY while commands wait for answers, IDLE while none does. */
 const PING_BUSY_MS = 500;
 const PING_IDLE_MS = 1_000;
 /** When neither a PING's answer nor anything else has arrived for this long, the connection counts as dead. */
 const UNANSWERED_MS = 1_500;
-/** A connection in a blocking command or a handshake gets an answer at least twice a second: after this much silence it counts as dead. */
+/** A connection in a blocking command (0.5 s at most) or in a handshake counts as dead after this much silence. */
 const SILENT_MS = 2_000;
-/** How long connecting may take where the caller has not set `connectTimeout`, so that it has ioredis' default. */
+/** How long connecting may take where `connectTimeout` is not set by the caller, and so has ioredis' default. */
 const CONNECT_MS = 3_000;
 const IOREDIS_DEFAULT_CONNECT_MS = 10_000;
-/** The distance to Redis is the shortest of this many round trips: the longer ones waited for something else. */
+/** The distance to Redis is the shortest of the last this many round trips: the longer ones waited for something else. */
 const ROUND_TRIPS = 8;
+/** A round trip is measured at least this often, also while much arrives. */
 const MEASURE_INTERVAL_MS = 10_000;
 
 /** The error with which a dead connection is ended. */
@@ -29,8 +30,9 @@ export class DeadConnectionError extends Error {
 }
 
 /**
- * Ends connections on which nothing arrives any more, so that ioredis makes new ones. The reason is always an unanswered PING or
- * silence, never one slow command. Times are the event loop's (loop-clock.ts), so that a stall of this process does not count.
+ * Ends connections on which nothing arrives any more, so that ioredis makes new ones. The reason is always an unanswered PING
+ * or silence, never one slow command. Times are the event loop's (loop-clock.ts), so that a stall of this process does not
+ * count.
  */
 class Liveness {
   readonly #stop: () => void;
@@ -42,9 +44,10 @@ class Liveness {
   /** When this connection last received something. */
   #silentSinceMs = loopNowMs();
   /** The last time at which no command waited for an answer. */
-  #idleMs = loopNowMs();
+  #lastIdleMs = loopNowMs();
+  /** When the PING was sent that has no answer yet. */
   #pingSentMs: number | undefined;
-  #measuredMs = Number.NEGATIVE_INFINITY;
+  #lastPingMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     readonly client: Redis,
@@ -56,11 +59,11 @@ class Liveness {
     let connectedMs = loopNowMs();
     client.on('connect', () => {
       connectedMs = loopNowMs();
-      this.#roundTripsMs.length = 0; // perhaps another server
+      this.#roundTripsMs.length = 0; // this may be another server, at another distance
     });
     client.on('ready', () => {
-      // two round trips: HELLO, and INFO for the ready check
-      this.#roundTrip((loopNowMs() - connectedMs) / 2);
+      // since `connect` there were two round trips: HELLO, and INFO for the ready check
+      this.#noteRoundTrip((loopNowMs() - connectedMs) / 2);
       if (!blocking) this.#ping();
     });
   }
@@ -81,9 +84,9 @@ class Liveness {
     }
     const silentMs = nowMs - this.#silentSinceMs;
     const isAnswerDue = (client as unknown as { commandQueue: { length: number } }).commandQueue.length > 0;
-    if (!isAnswerDue) this.#idleMs = nowMs;
+    if (!isAnswerDue) this.#lastIdleMs = nowMs;
     if (client.status === 'connecting') {
-      // where the caller has set a limit, ioredis ends the connection
+      // a limit that the caller has set is kept by ioredis
       if (silentMs >= CONNECT_MS && client.options.connectTimeout === IOREDIS_DEFAULT_CONNECT_MS)
         this.#destroy(silentMs);
     } else if (client.status !== 'ready' || !stream.writable) {
@@ -92,10 +95,10 @@ class Liveness {
     } else if (this.#pingSentMs !== undefined) {
       if (Math.min(silentMs, nowMs - this.#pingSentMs) >= UNANSWERED_MS) this.#destroy(silentMs);
     } else if (this.blocking && isAnswerDue) {
-      if (Math.min(silentMs, nowMs - this.#idleMs) >= SILENT_MS) this.#destroy(silentMs);
+      if (Math.min(silentMs, nowMs - this.#lastIdleMs) >= SILENT_MS) this.#destroy(silentMs);
     } else if (
       silentMs >= (isAnswerDue ? PING_BUSY_MS : PING_IDLE_MS) ||
-      nowMs - this.#measuredMs >= MEASURE_INTERVAL_MS
+      nowMs - this.#lastPingMs >= MEASURE_INTERVAL_MS
     ) {
       this.#ping();
     }
@@ -108,18 +111,18 @@ class Liveness {
 
   #ping(): void {
     const sentMs = loopNowMs();
-    const done = () => {
+    const forget = () => {
       if (this.#pingSentMs === sentMs) this.#pingSentMs = undefined;
     };
     this.#pingSentMs = sentMs;
-    this.#measuredMs = sentMs;
+    this.#lastPingMs = sentMs;
     this.client.ping().then(() => {
-      done();
-      this.#roundTrip(loopNowMs() - sentMs);
-    }, done);
+      forget();
+      this.#noteRoundTrip(loopNowMs() - sentMs);
+    }, forget);
   }
 
-  #roundTrip(ms: number): void {
+  #noteRoundTrip(ms: number): void {
     this.#roundTripsMs.push(ms);
     if (this.#roundTripsMs.length > ROUND_TRIPS) this.#roundTripsMs.shift();
     this.distanceMs = Math.min(...this.#roundTripsMs);
@@ -128,22 +131,25 @@ class Liveness {
 
 const watched = new WeakMap<Redis, Liveness>();
 
-/** Watches a connection for as long as it is used; `blocking` says that it waits in blocking commands. */
+/** Watches a connection until it has ended for good; `blocking` says that it waits in blocking commands. */
 export function watchLiveness(client: Redis, blocking = false): void {
   watched.set(client, new Liveness(client, blocking));
 }
 
 type Servers = Pick<RedisTarget, 'masters'>;
 
-/** The distance to Redis in ms: the shortest of the last round trips; where there are several servers, that to the farthest one. */
+/**
+ * The distance to Redis in ms: the shortest of the last round trips; where there are several servers, that to the farthest
+ * one.
+ */
 export const distanceMsOf = (target: Servers): number =>
   Math.max(0, ...target.masters().map((client) => watched.get(client)?.distanceMs ?? 0));
 
 /** A new connection takes some four round trips: TCP, TLS, AUTH and INFO. */
 const CONNECT_ROUND_TRIPS = 4;
-/** ioredis' pause before it connects again is at most about as long (retryStrategy in roles.ts). */
-const RECONNECT_SPARE_MS = 250;
+/** About the longest pause before ioredis connects again (retryStrategy in roles.ts). */
+const RECONNECT_PAUSE_MS = 250;
 
 /** How long a lost connection may take until it is ready again, ms. */
 export const reconnectMsOf = (target: Servers): number =>
-  RECONNECT_SPARE_MS + CONNECT_ROUND_TRIPS * distanceMsOf(target);
+  RECONNECT_PAUSE_MS + CONNECT_ROUND_TRIPS * distanceMsOf(target);

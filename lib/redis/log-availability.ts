@@ -12,8 +12,8 @@ const onConsole: Log = {
 };
 
 /**
- * Writes one line when Redis is away, with the reason and the consequence, and one when it is back. It writes nothing where
- * `isHandled` says that the application listens to the event itself.
+ * Writes one line when Redis is away, with the reason and the consequence, and one when Redis is back. Writes neither where
+ * `isHandled` says that nobody needs the line, as when the application listens to the event itself.
  */
 export function logAvailability(
   availability: Availability,

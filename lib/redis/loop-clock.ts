@@ -1,6 +1,6 @@
-/** The clock's resolution: fine enough for limits of 100 ms and more. */
+/** The time between two ticks, the clock's resolution: fine enough for limits of 100 ms and more. */
 const TICK_MS = 20;
-/** No tick counts for more: while the event loop is blocked nothing can be read, so a stall is not Redis' delay. */
+/** A tick counts for this at most: while the event loop is blocked nothing can be read, so a stall is not Redis' delay. */
 const LONGEST_TICK_MS = 40;
 
 let elapsedMs = 0;
@@ -10,8 +10,8 @@ let users = 0;
 const listeners = new Set<() => void>();
 
 /**
- * A clock that counts only time in which the event loop could have read from its sockets: a stall of a second counts as
- * one tick. It runs while somebody uses it, and keeps no process alive.
+ * The present time of a clock that counts only time in which the event loop could have read from its sockets: a stall of a
+ * second counts as one tick. The clock runs while it has users (timeouts and tick listeners), and keeps no process alive.
  */
 export function loopNowMs(): number {
   return elapsedMs + Math.min(performance.now() - tickedAtMs, LONGEST_TICK_MS);
@@ -45,20 +45,19 @@ function tick(): void {
 }
 
 /**
- * A timeout by the loop's clock. When its time has come, the sockets are read once more before `callback` is called: an
- * answer that has arrived meanwhile is not late.
+ * A timeout by the loop's clock. When its time has come, the sockets are read once more before `callback` is called, so that an
+ * answer that has arrived, but was not read yet, can still clear the timeout.
  */
 export class LoopTimeout {
   readonly #dueMs: number;
   #ended = false;
   #timer: NodeJS.Timeout | undefined;
-  #turn: NodeJS.Immediate | undefined;
+  #afterReading: NodeJS.Immediate | undefined;
 
-  /** A timeout that is not `held` keeps no process alive. */
   constructor(
     readonly callback: () => void,
     ms: number,
-    readonly held = true,
+    readonly keepsProcessAlive = true,
   ) {
     use();
     this.#dueMs = loopNowMs() + ms;
@@ -69,19 +68,19 @@ export class LoopTimeout {
     this.#timer = setTimeout(() => {
       const leftMs = this.#dueMs - loopNowMs();
       if (leftMs >= 1) this.#arm(leftMs);
-      // timers come before the sockets in a turn of the event loop, an immediate after them
-      else this.#turn = setImmediate(() => this.#end(true));
+      // a turn of the event loop runs timers first, then reads sockets, then runs immediates
+      else this.#afterReading = setImmediate(() => this.#end(true));
     }, ms);
-    if (!this.held) this.#timer.unref();
+    if (!this.keepsProcessAlive) this.#timer.unref();
   }
 
-  #end(called: boolean): void {
+  #end(isDue: boolean): void {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#timer);
-    clearImmediate(this.#turn);
+    clearImmediate(this.#afterReading);
     release();
-    if (called) this.callback();
+    if (isDue) this.callback();
   }
 
   clear(): void {
@@ -89,7 +88,7 @@ export class LoopTimeout {
   }
 }
 
-/** A signal that is aborted after `ms` of the loop's clock; `clear` it when what it bounds has ended. */
+/** A signal that is aborted after `ms` of the loop's clock. Call `clear` when the work that it limits has ended. */
 export function loopSignal(ms: number): { readonly signal: AbortSignal; abort(): void; clear(): void } {
   const controller = new AbortController();
   const abort = () => controller.abort();

@@ -1,5 +1,5 @@
 import { Redis, type RedisOptions } from 'ioredis';
-import { isPath, overriddenOptions, urlWithoutOptions } from './caller-options.js';
+import { isPath, overriddenOptions, withoutQuery } from './caller-options.js';
 import { prepare } from './prepare-connection.js';
 import { roleOptions } from './roles.js';
 import type { RedisTarget } from './target.js';
@@ -9,13 +9,14 @@ export function connectServer(connection: string | RedisOptions, settings: Redis
   const ours = { ...settings, ...overriddenOptions };
   if (typeof connection !== 'string') return new Redis({ ...connection, ...ours });
   if (isPath(connection)) return new Redis({ path: connection.replace(/^unix:\/\//, ''), ...ours });
-  return new Redis(urlWithoutOptions(connection, ours), ours);
+  const [url, options] = withoutQuery(connection, ours);
+  return new Redis(url, options);
 }
 
-/** How messages name the server: a master that Sentinels name has another address than its own. */
+/** How messages name the server, where not by its own address: a master is named by its Sentinels. */
 type Naming = Pick<RedisTarget, 'address' | 'commandLine'>;
 
-/** The target of one server, which has every key. `open` connects to it; the client is `given`, or opened as well. */
+/** The target of one server, which has every key. `open` makes connections; the client for commands is `given`, or made too. */
 export function oneServer(open: (settings: RedisOptions) => Redis, given?: Redis, naming?: Naming): RedisTarget {
   const connect: RedisTarget['connect'] = (role) => prepare(open(roleOptions[role]), role);
   const client = given ?? connect('commands');
@@ -30,8 +31,8 @@ export function oneServer(open: (settings: RedisOptions) => Redis, given?: Redis
     address: () => options.path ?? `${options.host ?? '127.0.0.1'}:${options.port ?? 6379}`,
     commandLine: () => {
       if (options.path) return `--redis ${options.path}`;
-      const [scheme, secret] = [options.tls ? 'rediss' : 'redis', options.password ? '…@' : ''];
-      return `--redis ${scheme}://${secret}${target.address()}${target.database === 0 ? '' : `/${target.database}`}`;
+      const [scheme, hiddenPassword] = [options.tls ? 'rediss' : 'redis', options.password ? '…@' : ''];
+      return `--redis ${scheme}://${hiddenPassword}${target.address()}${target.database === 0 ? '' : `/${target.database}`}`;
     },
     ...naming,
     masters: () => [client],

@@ -20,8 +20,8 @@ import type { RedisClient, RedisOption } from './client.js';
 import type { RedisTarget } from './target.js';
 
 /**
- * Opens a client for commands, and gives its target: that client, and how further connections to the same place are made. A command that
- * has no answer after `limitMs` fails; without a limit it waits as long as the connection lives.
+ * Opens a client for commands, and gives its target: that client, and how further connections to the same place are made. A
+ * command that has no answer after `limitMs` fails; without a limit it waits as long as the connection lives.
  */
 export function openTarget(redis: RedisOption, limitMs?: number): RedisTarget {
   if (isCluster(redis)) return openCluster(redis, limitMs);
@@ -41,20 +41,20 @@ function serverAt(connection: string | RedisOptions, client?: Redis): RedisTarge
   return oneServer((roleSettings) => connectServer(connection, roleSettings), client);
 }
 
-/** How to connect where the option says. A client's options are copied now, since the caller may change them later. */
+/** A URL, a path, or options of ioredis; a client's options are copied now, since the caller may change them later. */
 function connectionOf(redis: Exclude<RedisOption, Cluster>): string | RedisOptions {
   if (typeof redis === 'string') return redis;
   if (isNodeRedis(redis)) return optionsOfNodeRedis(redis);
   return isClient(redis) ? optionsOfClient(redis) : redis;
 }
 
-/** Throws an OptionError with this text where Redis is a Cluster. */
+/** Throws an OptionError with this message where the option says a Cluster. */
 export function requireOneServer(redis: unknown, message: string): void {
   if (isCluster(redis)) throw new OptionError(message);
 }
 
-// By its properties and not by instanceof: the caller's ioredis may be another copy of the module. node-redis' cluster has `_options.rootNodes`;
-// nodesOf() reads the nodes of both.
+// A Cluster is known by its properties and not by instanceof, since the caller's ioredis may be another copy of the module.
+// node-redis' cluster has `_options.rootNodes`; nodesOf() reads the nodes of both.
 const isCluster = (redis: unknown): redis is Cluster =>
   typeof redis === 'object' &&
   redis !== null &&
@@ -63,7 +63,10 @@ const isCluster = (redis: unknown): redis is Cluster =>
 
 const isAnyClient = (redis: object): boolean => isNodeRedis(redis) || isClient(redis) || isCluster(redis);
 
-/** Throws an OptionError where the option does not say where Redis is. `owner` is the beginning of the message, as `intelligentSession()`. */
+/**
+ * Throws an OptionError where the option does not say where Redis is. `owner` is the beginning of the message, as
+ * `intelligentSession()`.
+ */
 export function checkRedis(redis: unknown, owner: string, name = 'redis'): asserts redis is RedisOption {
   const option = `${owner}: option "${name}"`;
   if (typeof redis === 'string') {
@@ -87,10 +90,13 @@ export function checkRedis(redis: unknown, owner: string, name = 'redis'): asser
     throw new OptionError(`${option}: a database has a number, and no name`);
 }
 
-/** An object with none of these was passed by mistake. */
+/** An object with none of these fields says no place, and was passed by mistake. */
 const CONNECTION_FIELDS = ['host', 'port', 'path', 'sentinels', 'db', 'username', 'password', 'tls'];
 
-/** The `keyPrefix` of a caller's client, of options, or of a URL (`?keyPrefix=`). Our connections have none, so it becomes part of our key names. */
+/**
+ * The `keyPrefix` of a caller's client, of options, or of a URL (`?keyPrefix=`). Our connections have none: our key names
+ * begin with it.
+ */
 export function keyPrefixOf(redis: RedisOption): string {
   const prefix = givenKeyPrefix(redis) ?? '';
   if (typeof prefix === 'string') return prefix;

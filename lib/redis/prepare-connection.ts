@@ -4,7 +4,7 @@ import { watchLiveness } from './liveness.js';
 import { allowNoInfo } from './ready-check.js';
 import type { Role } from './roles.js';
 
-/** Prepares a connection of ours that a Cluster's client reconnects: all that every connection of ours has. */
+/** Does what every connection of ours needs. Alone it is for connections to nodes, which the Cluster's client reconnects. */
 export function watchConnection(client: Redis, role: Role): void {
   hidePasswords(client.options.password);
   watchLiveness(client, role === 'blocking');
@@ -14,7 +14,7 @@ export function watchConnection(client: Redis, role: Role): void {
 /** Prepares a connection of ours that reconnects by itself. */
 export function prepare(client: Redis, role: Role): Redis {
   watchConnection(client, role);
-  // Where SELECT is refused (no such database, an ACL), ioredis would go on in database 0 and write over another's data.
+  // Where SELECT is refused (no such database, an ACL), ioredis would go on in database 0, and overwrite data of others.
   client.on('error', (error: Error & { command?: { name?: string } }) => {
     if (error.command?.name === 'select') client.disconnect(true);
   });

@@ -6,9 +6,9 @@ import type { RedisOption } from './client.js';
 import { DEFAULT_MAX_WAIT_MS } from './connect.js';
 import { checkRedis } from './open-target.js';
 
-/** One option under three names, wherever Redis is asked for: ours, connect-redis', and a URL's. */
+// One option under three names, `redis` (ours), `client` (connect-redis') and `url`, wherever Redis is asked for.
 
-// resolveRedis() says more of a wrong value than a schema can.
+// The schema takes any value: resolveRedis() checks it, and says more of a wrong one than a schema can.
 const place = v.optional(v.custom<RedisOption>(() => true));
 
 export const redisEntries = {
@@ -35,7 +35,7 @@ export const redisEntries = {
   ),
 };
 
-/** How long a request waits for Redis, of the middleware and of the store alone. */
+/** How long a request waits for Redis: an option of the middleware, and of a store without it. */
 export const maxWaitMs = v.pipe(
   v.optional(integer(1, 600_000), DEFAULT_MAX_WAIT_MS),
   about(
@@ -52,14 +52,14 @@ export const maxWaitMs = v.pipe(
 
 type Given = { readonly [Name in 'redis' | 'client' | 'url']?: unknown };
 
-/** Where Redis is, and the option that says it; an OptionError where several do. */
+/** The option's name that was used, and the place, not checked yet. Throws an OptionError where several names were used. */
 export function givenRedis({ redis, client, url }: Given, caller: string): [name: string, place: unknown] {
   const [first, second] = Object.entries({ redis, client, url }).filter(([, value]) => value !== undefined);
   if (second) throw new OptionError(`${caller}: options "redis", "client" and "url" are one: give one of them`);
   return first ?? ['redis', process.env.REDIS_URL ?? 'redis://127.0.0.1:6379'];
 }
 
-/** Where Redis is; an OptionError where nothing can be there. */
+/** Where Redis is. Throws an OptionError where the option names no possible place. */
 export function resolveRedis(given: Given, caller: string): RedisOption {
   const [name, redis] = givenRedis(given, caller);
   checkRedis(redis, caller, name);

@@ -1,14 +1,14 @@
 import type { RedisOptions } from 'ioredis';
 
 /**
- * What a connection is for: ordinary commands; commands that block until something comes (BLPOP); SUBSCRIBE; or the invalidations of CLIENT
- * TRACKING, which the near cache hears.
+ * What a connection is for: ordinary commands; commands that block until something comes (BLPOP); SUBSCRIBE; or the
+ * invalidations of CLIENT TRACKING, which the near cache hears.
  */
 export type Role = 'commands' | 'blocking' | 'subscriber' | 'tracking';
 
 /**
- * Does the error say that the server has become a replica? A write gets READONLY, and a command that blocks UNBLOCKED. Redis 6.2 puts other
- * words before it where a script sent the command.
+ * Does the error say that the server has become a replica? A write gets READONLY, and a command that blocks gets UNBLOCKED.
+ * Where a script sent the write, Redis 6.2 puts other words before READONLY.
  */
 export const tellsOfReplica = (message: string): boolean =>
   /^(READONLY|UNBLOCKED)|^(@user_script|ERR Error running script).*-READONLY/.test(message);
@@ -22,15 +22,16 @@ const everyRole: RedisOptions = {
   maxRetriesPerRequest: 0,
   autoResubscribe: false,
   autoResendUnfulfilledCommands: false,
-  // at most so many ms between two tries while Redis loads its data
+  // the longest pause between two ready checks while Redis loads its data, ms
   maxLoadingRetryTime: 200,
-  // the pause before a connection is made again, ms: it doubles from 20 to 250, with a random part so that processes do not all come at once
+  // the pause before a connection is made again, ms: it doubles from 40 to 250, with a random part so that processes do not all
+  // come at once
   retryStrategy: (times) => Math.min(20 * 2 ** Math.min(times, 5), 250) + Math.random() * 20,
   reconnectOnError: (error) => tellsOfReplica(error.message),
   lazyConnect: false,
   // how long an ended connection waits for the other side; ioredis' timer for that keeps the process alive
   disconnectTimeout: 50,
-  // defaults that a caller's own client may have changed
+  // ioredis' defaults, which a caller's own client may have changed
   keyPrefix: '',
   stringNumbers: false,
   enableAutoPipelining: false,
@@ -38,14 +39,14 @@ const everyRole: RedisOptions = {
 };
 
 /** Connections that wait on purpose do not have a caller's limits for commands. */
-const waiting: RedisOptions = { ...everyRole, commandTimeout: undefined, socketTimeout: undefined };
+const waitingRole: RedisOptions = { ...everyRole, commandTimeout: undefined, socketTimeout: undefined };
 
 export const roleOptions: Record<Role, RedisOptions> = {
   commands: everyRole,
-  blocking: waiting,
-  subscriber: waiting,
+  blocking: waitingRole,
+  subscriber: waitingRole,
   // with RESP2, invalidations arrive as messages of a channel, which is what near-cache.ts subscribes to
-  tracking: { ...waiting, protocol: 2 },
+  tracking: { ...waitingRole, protocol: 2 },
 };
 
 /** How long a Sentinel may take to answer, where the caller says nothing; then the next one is asked. */

@@ -15,6 +15,7 @@ export class Script<Reply = unknown> {
   readonly #knownAt = new WeakSet<RedisClient>();
   constructor(
     readonly lua: string,
+    /** How many keys a call has, unless the call says another number. */
     readonly keys = 1,
   ) {
     this.#sha = createHash('sha1').update(lua).digest('hex');
@@ -25,24 +26,24 @@ export class Script<Reply = unknown> {
     return this.#reply(client, () => client.evalsha(this.#sha, keys, ...keysAndArguments), byText);
   }
 
-  /** Sends the text, so that the call keeps its place among the connection's commands, whether the server knows it or not. */
+  /** Calls the script by its text, so that no NOSCRIPT sends the call a second time, behind commands that came after it. */
   async eval(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
     return (await client.eval(this.lua, keys, ...keysAndArguments)) as Reply;
   }
 
-  /** Loads the script whenever `client` connects, before anything else is sent there, so that calls keep their order. */
+  /** Loads the script at each connection of `client`, before other commands, so that no NOSCRIPT changes the calls' order. */
   loadAtReady(client: Redis): void {
     const load = () => {
-      client.script('LOAD', this.lua).catch(() => {}); // The first call will fail, too.
+      client.script('LOAD', this.lua).catch(() => {}); // the first call reports the fault
       this.#knownAt.add(client);
     };
     client.on('ready', load);
     if (client.status === 'ready') load();
   }
 
-  /** Like run(), with the texts of the reply as bytes. */
+  /** Like run(), but gives the texts of the reply as Buffers. */
   async runBuffers(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
-    const bytes = client as unknown as Bytes;
+    const bytes = client as unknown as BufferMethods;
     const byText = () => bytes.evalBuffer(this.lua, keys, ...keysAndArguments);
     return this.#reply(client, () => bytes.evalshaBuffer(this.#sha, keys, ...keysAndArguments), byText);
   }
@@ -62,11 +63,11 @@ export class Script<Reply = unknown> {
 
 const isUnknownScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT');
 
-/** Sends a command that ioredis does not know, on one key: ioredis finds the node by the script's key. */
+/** Calls a command of one key that ioredis does not know: in a Cluster ioredis finds the node by the script's key. */
 export const anyCommand = new Script('return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))');
 
 /** Methods that ioredis has and its types lack. */
-type Bytes = Record<
+type BufferMethods = Record<
   'evalshaBuffer' | 'evalBuffer',
   (script: string, keys: number, ...rest: ScriptArgument[]) => Promise<unknown>
 >;

@@ -1,13 +1,13 @@
 import type { Redis } from 'ioredis';
 import type { RedisTarget } from './target.js';
 
-/** Some keys, and the server that holds them. */
+/** Some keys, and the client of the server that holds them. */
 export interface FoundKeys {
   readonly node: Redis;
   readonly keys: readonly string[];
 }
 
-/** Finds the keys that begin with a prefix, on every master, some at a time. SCAN may give a key twice. */
+/** Finds the keys that begin with a prefix, on every master, some `count` at a time. SCAN may give a key twice. */
 export async function* scanPrefix(target: RedisTarget, prefix: string, count: number): AsyncGenerator<FoundKeys> {
   const match = `${prefix.replace(/[*?[\]\\^-]/g, '\\$&')}*`;
   for (const node of target.masters()) {

@@ -2,9 +2,9 @@ import type { RedisOptions } from 'ioredis';
 
 /**
  * Options with Sentinels, completed so that TLS is used wherever the caller asks for it. ioredis uses TLS for the nodes that
- * Sentinels name only where both `tls` and `enableTLSForSentinelMode` are set; with one of them it sends the password in clear.
- * A caller who sets `enableTLSForSentinelMode` chooses TLS for the Sentinels by `sentinelTLS`, as with ioredis; for others `tls`
- * is for the Sentinels, too.
+ * Sentinels name only where both `tls` and `enableTLSForSentinelMode` are set; with only one of the two it sends the password
+ * in clear. Where the caller sets `enableTLSForSentinelMode`, `sentinelTLS` alone decides about the Sentinels, as with
+ * ioredis; elsewhere `tls` holds for the Sentinels, too.
  */
 export function tlsWithSentinels(options: RedisOptions): RedisOptions {
   const { tls, sentinelTLS, enableTLSForSentinelMode } = options;

@@ -11,7 +11,7 @@ const CONNECT_MS = 1000;
 /** The pause before the next Sentinel of the list is tried, and the longer pause at the end of the list. */
 const NEXT_SENTINEL_MS = 50;
 const NEXT_ROUND_MS = 500;
-/** How long other Sentinels may still give the old master's address. They learn of a failover within two seconds, by hello messages; a busy one later. */
+/** How long a Sentinel may still give the old master's address: it hears of a failover within 2 s, or later if it is busy. */
 const SENTINELS_LAG_MS = 5000;
 
 /** A client of ours, and the master's address (host:port, before natMap) that it connected to last. */
@@ -25,8 +25,9 @@ const watches: SentinelWatch[] = [];
 
 /**
  * Connects to the master that Sentinels name. As long as such clients are open, this process has one connection to one of the
- * Sentinels, and on `+switch-master` it reconnects every such client: an old master that comes back takes writes for some ten seconds, until
- * Sentinels make it a replica, and then loses them. A client that asks for a replica is only connected: no failover makes it wrong.
+ * Sentinels, and on `+switch-master` it reconnects every such client: an old master that comes back takes writes for some ten
+ * seconds, until Sentinels make it a replica, and then loses them. A client that asks for a replica needs no watch: a failover
+ * leaves it usable.
  */
 export function connectBySentinel(options: RedisOptions & { replyMapping: 'legacy' }): Redis {
   if (options.role === 'slave') return new Redis(options);
@@ -35,7 +36,8 @@ export function connectBySentinel(options: RedisOptions & { replyMapping: 'legac
   const watch = SentinelWatch.of(options);
   const client: Redis = new Redis({
     ...options,
-    // ioredis calls this once or more before it connects, and connects to the address of the last call; null is the address as it was given
+    // ioredis calls this once or more before it connects, and connects to what the last call gave; null stands for the address
+    // as it was given
     natMap: (given: string) => {
       member.address = watch.newestOf(given);
       const mapped = typeof natMap === 'function' ? natMap(member.address) : natMap?.[member.address];
@@ -51,11 +53,11 @@ class SentinelWatch {
   readonly #members = new Set<Member>();
   readonly #access: ReturnType<typeof accessOf>;
   /** The last failover, which counts until all Sentinels should have heard of it. */
-  #switched: { readonly from: string; readonly to: string; readonly untilMs: number } | undefined;
+  #lastFailover: { readonly from: string; readonly to: string; readonly untilMs: number } | undefined;
   #sentinel: Redis | undefined;
-  /** How many attempts there were since the start. */
-  #tried = 0;
-  #next: NodeJS.Timeout | undefined;
+  /** How many attempts to connect to a Sentinel there were since the start. */
+  #attempts = 0;
+  #nextAttempt: NodeJS.Timeout | undefined;
 
   private constructor(options: RedisOptions) {
     this.#access = accessOf(options);
@@ -81,20 +83,20 @@ class SentinelWatch {
       this.#members.delete(member);
       if (this.#members.size === 0) this.#close();
     });
-    if (!this.#sentinel && !this.#next) this.#connect();
+    if (!this.#sentinel && !this.#nextAttempt) this.#connect();
   }
 
-  /** The address itself, or the new master's where a Sentinel that has not heard of the failover gave the old one. */
+  /** Gives `address`; but for the old master's, which a Sentinel without the news still gives, the new master's. */
   newestOf(address: string): string {
-    const { from, to, untilMs } = this.#switched ?? {};
+    const { from, to, untilMs } = this.#lastFailover ?? {};
     return to !== undefined && address === from && performance.now() < (untilMs as number) ? to : address;
   }
 
   #connect(): void {
-    this.#next = undefined;
+    this.#nextAttempt = undefined;
     const { sentinels, username, password, tls, family } = this.#access;
-    const { host, port, family: own } = sentinels[this.#tried++ % sentinels.length] ?? {};
-    const ipFamily = own ?? family;
+    const { host, port, family: sentinelFamily } = sentinels[this.#attempts++ % sentinels.length] ?? {};
+    const ipFamily = sentinelFamily ?? family;
     const sentinel = new Redis({
       host: host ?? '127.0.0.1',
       port: port ?? 26379,
@@ -115,19 +117,22 @@ class SentinelWatch {
     this.#sentinel = sentinel;
     watchLiveness(sentinel); // ends the connection of a Sentinel that is silent
     sentinel
-      // that no Sentinel answers, the clients themselves report
+      // where no Sentinel answers, the clients themselves report it
       .on('error', (error) => debug('%s:%s: %s', host, port, faultText(error)))
       .on('message', (_channel: string, text: string) => this.#hear(text))
       .on('ready', () => void this.#listen(sentinel))
       .on('end', () => {
         if (this.#sentinel !== sentinel) return;
         this.#sentinel = undefined;
-        const pauseMs = this.#tried % sentinels.length === 0 ? NEXT_ROUND_MS : NEXT_SENTINEL_MS;
-        this.#next = setTimeout(() => this.#connect(), pauseMs).unref();
+        const pauseMs = this.#attempts % sentinels.length === 0 ? NEXT_ROUND_MS : NEXT_SENTINEL_MS;
+        this.#nextAttempt = setTimeout(() => this.#connect(), pauseMs).unref();
       });
   }
 
-  /** Asks for the master and subscribes in one write, so that no failover falls between; in this order, since a RESP2 subscriber may not ask. */
+  /**
+   * Asks for the master and subscribes in one write, so that no failover falls between the two; in this order, since a RESP2
+   * subscriber may not ask.
+   */
   async #listen(sentinel: Redis): Promise<void> {
     try {
       const { name } = this.#access;
@@ -147,13 +152,13 @@ class SentinelWatch {
     if (name !== this.#access.name) return;
     debug('%s', safeText(text));
     const to = `${host}:${port}`;
-    this.#switched = { from: `${oldHost}:${oldPort}`, to, untilMs: performance.now() + SENTINELS_LAG_MS };
+    this.#lastFailover = { from: `${oldHost}:${oldPort}`, to, untilMs: performance.now() + SENTINELS_LAG_MS };
     this.#moveTo(to);
   }
 
   /**
-   * Ends the connections to other addresses. Their unanswered commands fail, as roles.ts has it, and are not sent again: what an old master
-   * confirms may be lost. One that is still connecting is looked at when it is ready.
+   * Ends the connections to other addresses. Their unanswered commands fail and are not sent again (roles.ts): what an old
+   * master confirms may be lost. A client that is still connecting is looked at when it is ready (join()).
    */
   #moveTo(master: string): void {
     for (const { client, address } of this.#members)
@@ -161,8 +166,8 @@ class SentinelWatch {
   }
 
   #close(): void {
-    clearTimeout(this.#next);
-    this.#next = undefined;
+    clearTimeout(this.#nextAttempt);
+    this.#nextAttempt = undefined;
     const sentinel = this.#sentinel;
     this.#sentinel = undefined;
     sentinel?.disconnect();

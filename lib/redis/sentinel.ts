@@ -11,7 +11,7 @@ export function masterOfSentinels(options: RedisOptions, given?: Redis): RedisTa
   const sentinelCommandTimeout = options.sentinelCommandTimeout ?? SENTINEL_COMMAND_MS;
   const open = (settings: RedisOptions) => {
     const ours = { ...settings, ...overriddenOptions, sentinelCommandTimeout };
-    return connectBySentinel({ ...tlsWithSentinels({ ...options, ...ours }), ...ours });
+    return connectBySentinel({ ...tlsWithSentinels(options), ...ours });
   };
   return oneServer(open, given, {
     address: () => `sentinel ${options.name}`,

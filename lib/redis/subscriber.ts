@@ -6,14 +6,14 @@ import type { RedisTarget } from './target.js';
 
 /**
  * A connection that is subscribed to patterns. It subscribes whenever it becomes ready, since ioredis' own resubscribing can
- * fail unnoticed; liveness.ts finds a dead connection. In a Cluster it goes to any node: each gets what is published at any.
- * Emits `message` (channel, payload), `ready`, `lost` (the subscription), and `fault` (Error), each reason once until it is
- * subscribed again.
+ * fail unnoticed; liveness.ts finds a dead connection. In a Cluster it goes to any node: each node gets what is published at
+ * any other. Emits `message` (channel, payload), `ready` (subscribed), `lost` (no longer), and `fault` (Error), each reason
+ * once until it is subscribed again.
  */
 export class Subscriber extends EventEmitter {
   readonly client: Redis;
   subscribed = false;
-  #reported: string | undefined;
+  #reportedReason: string | undefined;
 
   constructor(target: RedisTarget, patterns: readonly string[]) {
     super();
@@ -32,17 +32,17 @@ export class Subscriber extends EventEmitter {
     try {
       await this.client.psubscribe(...patterns);
       this.subscribed = true;
-      this.#reported = undefined;
+      this.#reportedReason = undefined;
       this.emit('ready');
     } catch (cause) {
       const error = redisFault(cause);
-      if (error.message !== this.#reported) this.emit('fault', error);
-      this.#reported = error.message;
+      if (error.message !== this.#reportedReason) this.emit('fault', error);
+      this.#reportedReason = error.message;
       if (this.client.status === 'ready') this.client.disconnect(true);
     }
   }
 
-  /** Stops listening. What came before has been emitted. */
+  /** Stops listening. When it resolves, all messages that came before have been emitted. */
   async unsubscribe(): Promise<void> {
     this.subscribed = false;
     await this.client.punsubscribe().catch(() => {});

@@ -19,7 +19,7 @@ export const redisFlags = {
 
 type RedisFlags = v.InferOutput<v.StrictObjectSchema<typeof redisFlags, undefined>>;
 
-/** Where a command line says that Redis is; an OptionError where nothing can be there. */
+/** Where a command line says that Redis is. Throws an OptionError where that is no possible place. */
 export function redisOfFlags({ redis, url, cluster, sentinel }: RedisFlags, caller: string): RedisOption {
   if (!cluster && sentinel === undefined) return resolveRedis({ redis, url }, caller);
   const [, urls] = givenRedis({ redis, url }, caller);
@@ -28,20 +28,21 @@ export function redisOfFlags({ redis, url, cluster, sentinel }: RedisFlags, call
 
 interface Kind {
   readonly cluster?: boolean | undefined;
+  /** The name of the master. */
   readonly sentinel?: string | undefined;
 }
 
-/** URLs with commas between them, of one Redis, of a Cluster's nodes, or of Sentinels. */
+/** Reads the URL of one Redis, or those of a Cluster's nodes or of Sentinels, with commas between. */
 export function targetOfUrls(urls: string, { cluster, sentinel }: Kind): RedisOption {
   if (cluster && sentinel !== undefined)
     throw new OptionError('--cluster and --sentinel both say what is at the URL: give one of them');
   if (!cluster && sentinel === undefined) return urls;
   const parsed = urls.split(',').map((url) => checkedUrl(url, '--redis'));
   const nodes = parsed.map(({ hostname, port }) => ({
-    host: hostname.replace(/^\[(.*)\]$/, '$1'),
+    host: hostname.replace(/^\[(.*)\]$/, '$1'), // an IPv6 address without its brackets
     port: Number(port || 6379),
   }));
-  const [{ protocol, username, password } = new URL('redis://-')] = parsed;
+  const [{ protocol, username, password } = new URL('redis://-')] = parsed; // the default is for its type only
   if (parsed.some((url) => url.protocol !== protocol))
     throw new OptionError('--redis: all URLs should start with redis://, or all with rediss://');
   const options: Pick<RedisOptions, 'username' | 'password' | 'tls'> = {
@@ -50,6 +51,6 @@ export function targetOfUrls(urls: string, { cluster, sentinel }: Kind): RedisOp
     ...(protocol === 'rediss:' && { tls: {} }),
   };
   if (sentinel !== undefined) return { ...options, sentinels: nodes, name: sentinel };
-  // It never connects itself: our own clients are made like it.
+  // This client never connects: openCluster() makes ours with its nodes and options.
   return new Cluster(nodes, { lazyConnect: true, redisOptions: options });
 }

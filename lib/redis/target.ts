@@ -4,11 +4,11 @@ import type { Role } from './roles.js';
 import type { Script, ScriptArgument } from './run-script.js';
 
 /**
- * A Redis to work with: one server, the master that Sentinels name, or a Cluster, with a client for commands. Which of them it
- * is, is decided once, in open-target.ts. Code that depends on a difference asks for that difference, by the fields below.
+ * A Redis to work with: one server, the master that Sentinels name, or a Cluster, with a client for commands. open-target.ts
+ * alone decides which of the three it is. Code that depends on a difference asks for that difference, by the fields below.
  */
 export interface RedisTarget {
-  /** Takes commands on single keys. Whoever opened the target closes it. */
+  /** Takes commands on single keys. Whoever opened the target closes this client. */
   readonly client: RedisClient;
   /** The options of each connection. */
   readonly options: RedisOptions;
@@ -27,15 +27,15 @@ export interface RedisTarget {
   masters(): readonly Redis[];
   /** Can the connection be written to? ioredis calls it ready until it is closed, even when the other side has ended it. */
   isWritable(): boolean;
-  /** Splits items into script calls: one call for all, or one for each hash tag. */
+  /** Splits items into script calls: one call for all, or in a Cluster one for each hash tag, which `tagOf` gives. */
   inCalls<T>(items: readonly T[], tagOf: (item: T) => string): readonly (readonly T[])[];
   /** Names the server that has a key, so that calls to one that is slow or away hold up no calls to the others. */
   serverOf(key: () => string): string;
-  /** Sends a command whose key ioredis does not recognize: ioredis alone would not find its node. */
+  /** Sends a command in which ioredis does not recognize the key, so that it would not find the node in a Cluster. */
   callOnKey(command: string, key: string, args: readonly ScriptArgument[]): Promise<unknown>;
-  /** Loads a script at each new connection, where its first call would otherwise lose its place among the others. */
+  /** Loads a script at each new connection, where a NOSCRIPT would otherwise put its first call behind later ones. */
   loadAtReady(script: Pick<Script, 'loadAtReady'>): void;
-  /** Calls back for each connection for commands, present or future. */
+  /** Calls back for each connection for commands: one server's is there; a Cluster's are those that it makes from now on. */
   eachConnection(act: (connection: Redis) => void): void;
   /** Opens one more connection, which the caller closes. In a Cluster it goes to the node that holds `key`. */
   connect(role: Role, key?: () => string): Redis;

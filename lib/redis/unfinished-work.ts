@@ -9,9 +9,10 @@ export class UnfinishedWork {
   #connected: boolean;
   /** Whether Redis is known to be away: not while the first connection is being made. */
   #away = false;
-  readonly #waiting = new Set<() => void>();
+  /** Each ends the pause of one call of settled(), which then looks again. */
+  readonly #wakers = new Set<() => void>();
 
-  /** `client` is the one that the work needs, if it needs one: nobody waits for work while Redis is away. */
+  /** `client` is the one that the work needs, if it needs one: settled() does not wait for work while Redis is away. */
   constructor(client?: RedisClient) {
     this.#connected = client === undefined || client.status === 'ready';
     client?.on('ready', () => {
@@ -22,7 +23,7 @@ export class UnfinishedWork {
       this.#wake();
     };
     client?.on('close', lost);
-    // where no Sentinel can be reached, there is an error and no `close`
+    // where no Sentinel can be reached, the client emits `error` and no `close`
     client?.on('error', () => {
       if (client.status !== 'ready') lost();
     });
@@ -43,8 +44,8 @@ export class UnfinishedWork {
   }
 
   /**
-   * Resolves when all work has ended, after `timeoutMs`, or at once where Redis is away. When the connection is lost meanwhile,
-   * the work that needs it fails by itself.
+   * Resolves when all work has ended, after `timeoutMs`, or at once where Redis is away. A connection that is lost meanwhile
+   * ends no wait: the work that needs it fails by itself.
    */
   async settled(timeoutMs: number): Promise<void> {
     const endMs = performance.now() + timeoutMs;
@@ -57,16 +58,16 @@ export class UnfinishedWork {
       await new Promise<void>((resolve) => {
         const done = () => {
           clearTimeout(timer);
-          this.#waiting.delete(done);
+          this.#wakers.delete(done);
           resolve();
         };
         const timer = setTimeout(done, leftMs);
-        this.#waiting.add(done);
+        this.#wakers.add(done);
       });
     }
   }
 
   #wake(): void {
-    for (const done of [...this.#waiting]) done();
+    for (const done of [...this.#wakers]) done();
   }
 }

@@ -5,17 +5,17 @@ interface Wait {
   readonly onLate: () => void;
 }
 
-/** Calls back whoever has waited for `limitMs` of the loop's clock, whatever number of commands and connections that takes. */
+/** Calls back each wait that lasts longer than `limitMs` of the loop's clock, whatever commands and connections it is for. */
 export class WaitLimit {
-  /** The oldest stands first and is due first, since all have the same limit. */
+  /** In the order of their beginning, which is that of `dueMs`, since all have the same limit. */
   readonly #waits = new Set<Wait>();
-  #stop: (() => void) | undefined;
+  #stopTicks: (() => void) | undefined;
 
   constructor(readonly limitMs: number) {}
 
-  /** Calls `onLate` when the time has come, unless the returned function is called before. */
+  /** Begins a wait: `onLate` is called after `limitMs`, unless the returned function is called before. */
   begin(onLate: () => void): () => void {
-    this.#stop ??= onLoopTick(() => this.#check());
+    this.#stopTicks ??= onLoopTick(() => this.#check());
     const wait = { dueMs: loopNowMs() + this.limitMs, onLate };
     this.#waits.add(wait);
     return () => this.#waits.delete(wait);
@@ -28,7 +28,7 @@ export class WaitLimit {
       this.#waits.delete(wait);
       wait.onLate();
     }
-    this.#stop?.();
-    this.#stop = undefined;
+    this.#stopTicks?.();
+    this.#stopTicks = undefined;
   }
 }
