@@ -9,7 +9,7 @@ import type { SentRequest } from './waiting-requests.js';
 
 const NO_JSON = new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'An answer was not JSON');
 
-/** Each answer comes to a list of its request's, as in the white paper, for which a connection of a pool waits. */
+/** Each answer comes to a list of its request's own, as in the white paper, at which a connection from a pool waits. */
 export class ListReplies implements RequestReplies {
   /** A connection is made when a request needs one. */
   readonly canAsk = true;
@@ -32,9 +32,9 @@ export class ListReplies implements RequestReplies {
     const { question, answered } = request;
     const { command, sid, ttlSeconds, isAnonymous, sentMs } = question;
     const untilMs = loopNowMs() + patienceMs;
-    let client: Redis;
+    let blocking: Redis;
     try {
-      client = await this.#lists.take(patienceMs);
+      blocking = await this.#lists.take(patienceMs);
     } catch {
       sender.sendUnlessRead(question);
       answered?.(sender.outcomes.unanswered(command, 'busy'));
@@ -42,17 +42,18 @@ export class ListReplies implements RequestReplies {
     }
     const id = sender.ids.next();
     sender.waiting.add(id, undefined, request, untilMs - loopNowMs());
-    const saysMore = isAnonymous || sentMs !== undefined;
-    const requestId: RequestId = { id, replyTo: 'list', isAnonymous, sentMs, ...(saysMore && { ttlSeconds }) };
+    // A request of the white paper's form has an id alone, and no ttl: one that has further fields anyway says its ttl, too.
+    const hasFields = isAnonymous || sentMs !== undefined;
+    const requestId: RequestId = { id, replyTo: 'list', isAnonymous, sentMs, ...(hasFields && { ttlSeconds }) };
     sender.publish(request, requestId);
     const key = replyKey(sender.namespace, { command, sid, rid: formatRequestId(requestId) });
     try {
-      const text = await this.#lists.wait(client, key, untilMs);
-      if (text === null) return;
+      const text = await this.#lists.wait(blocking, key, untilMs);
+      if (text === null) return; // The timer of WaitingRequests ends the request.
       sender.answeredWithoutTtl(question);
       const data = parseAnswer(text);
       if (data !== undefined) sender.waiting.answered({ id, command, data });
-      // Nothing else comes to this list.
+      // Nothing else comes to this list: where the answer was refused, the request is ended here. Else this does nothing.
       sender.waiting.unanswered(id, 'failed', data === undefined ? NO_JSON : undefined);
     } catch (error) {
       sender.waiting.unanswered(id, 'redis', error);
@@ -64,7 +65,7 @@ export class ListReplies implements RequestReplies {
   }
 }
 
-/** Gives undefined where a text is no JSON: nobody repeats it. */
+/** Gives undefined where a text is no JSON. JSON.parse's error is dropped, since it repeats a part of the text. */
 function parseAnswer(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
