@@ -32,9 +32,9 @@ export class ListReplies implements RequestReplies {
     const { question, answered } = request;
     const { command, sid, ttlSeconds, isAnonymous, sentMs } = question;
     const untilMs = loopNowMs() + patienceMs;
-    let blocking: Redis;
+    let client: Redis;
     try {
-      blocking = await this.#lists.take(patienceMs);
+      client = await this.#lists.take(patienceMs);
     } catch {
       sender.sendUnlessRead(question);
       answered?.(sender.outcomes.unanswered(command, 'busy'));
@@ -42,18 +42,18 @@ export class ListReplies implements RequestReplies {
     }
     const id = sender.ids.next();
     sender.waiting.add(id, undefined, request, untilMs - loopNowMs());
-    // A request of the white paper's form has an id alone, and no ttl: one that has further fields anyway says its ttl, too.
+    // The white paper's form is an id alone: only where it has other fields anyway, it has the ttl, too.
     const hasFields = isAnonymous || sentMs !== undefined;
     const requestId: RequestId = { id, replyTo: 'list', isAnonymous, sentMs, ...(hasFields && { ttlSeconds }) };
     sender.publish(request, requestId);
     const key = replyKey(sender.namespace, { command, sid, rid: formatRequestId(requestId) });
     try {
-      const text = await this.#lists.wait(blocking, key, untilMs);
-      if (text === null) return; // The timer of WaitingRequests ends the request.
+      const text = await this.#lists.wait(client, key, untilMs);
+      if (text === null) return; // WaitingRequests has a timer of its own.
       sender.answeredWithoutTtl(question);
       const data = parseAnswer(text);
       if (data !== undefined) sender.waiting.answered({ id, command, data });
-      // Nothing else comes to this list: where the answer was refused, the request is ended here. Else this does nothing.
+      // Where the answer was refused, the request ends here: nothing else comes to this list.
       sender.waiting.unanswered(id, 'failed', data === undefined ? NO_JSON : undefined);
     } catch (error) {
       sender.waiting.unanswered(id, 'redis', error);
@@ -65,7 +65,7 @@ export class ListReplies implements RequestReplies {
   }
 }
 
-/** Gives undefined where a text is no JSON. JSON.parse's error is dropped, since it repeats a part of the text. */
+/** Gives undefined where a text is no JSON, and drops the error, which would repeat a part of the text. */
 function parseAnswer(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

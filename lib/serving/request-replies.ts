@@ -7,7 +7,7 @@ import type { SentRequest, WaitingRequests } from './waiting-requests.js';
 
 /** How answers come to an Express process: one implementation for each form of the option `replies`. */
 export interface RequestReplies {
-  /** Is there a way for answers to arrive? (Whether requests can be sent is known elsewhere.) */
+  /** Can answers arrive? Whether requests can be sent is known elsewhere. */
   readonly canAsk: boolean;
   /** The availability of the connection by which answers arrive; undefined where each request takes one from a pool. */
   readonly availability?: Availability;
@@ -26,8 +26,8 @@ export interface RequestSender {
   publish(request: SentRequest, requestId: RequestId): void;
   /** Nobody waits for this answer any longer: what writes is sent all the same. */
   sendUnlessRead(message: Message): void;
-  /** To be called when a worker has answered that may not have been told for how long what it keeps is to live. */
+  /** To be called where a worker has answered that may not know how long what it keeps is to live. */
   answeredWithoutTtl(message: Message): void;
-  /** To be called when no answer can arrive any longer to any request that waits. `cause` is to be told as a fault. */
+  /** To be called when no request that waits can get an answer any longer; `cause` is told as a fault. */
   lost(cause?: unknown): void;
 }
