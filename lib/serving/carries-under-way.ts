@@ -4,9 +4,7 @@ import type { Answer, Question } from './executor.js';
 
 type Answered = (answer: Answer) => void;
 
-/**
- * Knows the users to whom this process is having data carried, at a login: what it asks about them waits for the carry's end.
- */
+/** Knows the users to whom this process has data carried, at a login: what it asks about them waits for the carry's end. */
 export class CarriesUnderWay {
   /** How many carries are under way, by the user's subject. */
   readonly #counts = new Map<string, number>();

@@ -7,10 +7,7 @@ const MAX_CIRCUITS = 1000;
 /** While a circuit is open, no request waits; one message in 100 ms is a half-open trial, whose answer closes the circuit. */
 class Circuit {
   #timeouts = 0;
-  /**
-   * The sessions of which a time-out was counted: each counts once, so that no single visitor opens a circuit that others
-   * share.
-   */
+  /** The sessions of which a time-out was counted: one each, so that no single visitor opens a circuit that others share. */
   readonly #sessions = new Set<string>();
   #lastTrialMs = Number.NEGATIVE_INFINITY;
 
@@ -59,8 +56,7 @@ export type CircuitScope = 'workers' | 'session' | { readonly ownCommand: string
  * Keeps requests from waiting for answers that do not come. Time-outs are the only sign of a frozen worker, and in a Cluster of a
  * missing worker. There is one circuit for all workers, and one for each route: time-outs of the built-in commands open them,
  * and of each session only one time-out counts. There is one for each session, whose requests may wait behind its own long
- * lists. An application's own command may simply be slow: its time-outs say nothing about workers, and open a circuit of its
- * own.
+ * lists. An application's own command may simply be slow: its time-outs say nothing about workers, and open its own circuit.
  */
 export class CircuitBreakers {
   readonly #all = new Circuit();
@@ -75,10 +71,7 @@ export class CircuitBreakers {
     },
   ) {}
 
-  /**
-   * 'wait': the request waits for its answer; 'trial': nobody waits, but its message asks for an answer; 'pass': it does
-   * neither.
-   */
+  /** 'wait': the request waits for its answer; 'trial': nobody waits, but its message asks for an answer; 'pass': neither. */
   admit(names: CircuitNames, nowMs: number): 'wait' | 'trial' | 'pass' {
     const open = this.#existing(names).find((circuit) => circuit?.isOpen);
     if (!open) return 'wait';

@@ -17,23 +17,16 @@ import { checkRequest } from './request-arguments.js';
 /** For how many users it is remembered when this process erased their data. */
 const REMEMBERED_ERASURES = 1_000;
 
-/**
- * What became of a message whose answer nobody waits for; `unsent`: the connection was lost before the message left, so it can
- * be sent again.
- */
+/** What became of a message whose answer nobody waits for; `unsent`: the connection was lost first, so it can be sent again. */
 export type SendResult = 'sent' | 'unsent' | DegradedReason;
 
-/**
- * Carries requests out once there is a connection: a RemoteExecutor sends them to workers, a LocalExecutor runs them itself.
- */
+/** Carries requests out once there is a connection: RemoteExecutor sends them to workers, LocalExecutor runs them itself. */
 export interface Carrier {
   /** Can messages be sent? */
   canSend(): boolean;
   /** Can messages be sent, and can their answers arrive? */
   canAsk(): boolean;
-  /**
-   * Is there no first connection yet, or is what has to be known before the first message still being read? Then ask() waits.
-   */
+  /** Is there no first connection yet, or is what has to be known before the first message being read? Then ask() waits. */
   isConnecting(): boolean;
   send(message: Message, finished: (result: SendResult, cause?: unknown) => void): void;
   ask(question: Question, answered: (answer: Answer) => void): void;
@@ -102,7 +95,7 @@ export class Dispatcher {
     return keyed.readAnswer ? asked.then((answer) => readBy(keyed, answer)) : asked;
   }
 
-  /** What is sent in a payload's place: its pages or notification ids are keyed. */
+  /** What is sent in a payload's place: its pages and ids are keyed. */
   #keyed(command: string, sid: string, payload: unknown): KeyedText {
     const { payload: keyed, readAnswer } = keyItems(this.itemKey.value, command, sid, payload);
     return { text: formatPayload(keyed), readAnswer };
@@ -131,8 +124,7 @@ export class Dispatcher {
   }
 
   /**
-   * A user's data were erased by the time that Redis' clock showed `shownMs`, ms since 1970: what is sent from here on says a
-   * later time.
+   * A user's data were erased before Redis' clock showed `shownMs` (since 1970): what is sent from here on says a later time.
    */
   erased(sid: string, shownMs: number): void {
     this.#earliestMs.set(sid, Math.floor(shownMs) + 1);
@@ -156,9 +148,7 @@ export class Dispatcher {
     return Promise.resolve(this.outcomes.unanswered(command, 'redis'));
   }
 
-  /**
-   * Sends a message whose answer nobody waits for any longer, if its command writes: one that only reads would be of no use.
-   */
+  /** Sends a message whose answer nobody waits for any longer, if its command writes: a mere read would be of no use. */
   sendUnlessRead(message: Message): void {
     if (!isRead(message.command) && !this.#isClosing) this.#send(message.command, message.sid, () => message);
   }
@@ -175,7 +165,7 @@ export class Dispatcher {
     this.#unfinished.track(work);
   }
 
-  /** Waits for the requests under way, then fails those that are held, and calls `end`, once. */
+  /** Waits for the unfinished work, then fails the requests that are still held, and calls `end`, once. */
   close(options: { timeout?: number | undefined } | undefined, end: () => void): Promise<void> {
     const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
     this.#closing ??= this.#close(timeout, end);

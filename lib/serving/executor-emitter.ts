@@ -40,9 +40,7 @@ export abstract class ExecutorEmitter extends EventEmitter<ExecutorEvents> {
     availability.on('back', () => this.emit('back'));
   }
 
-  /**
-   * An application's own command threw: where nobody listens to `fault`, the console gets its name, and not the error's text.
-   */
+  /** An application's own command threw: where nobody listens to `fault`, the console gets its name, not the error's text. */
   protected commandThrew(command: string, error: Error): void {
     if (!this.#emit('fault', error) && !this.isClosed) this.#warnings.commandFailed(command, error);
   }

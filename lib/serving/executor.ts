@@ -40,10 +40,7 @@ export interface Message {
   readonly command: string;
   /** The subject: the session's id, or what stands for a user. */
   readonly sid: string;
-  /**
-   * What the caller gave, a text as it is, anything else as JSON; with an `itemSecret` its pages and notification ids are
-   * keyed.
-   */
+  /** What the caller gave, a text as it is, anything else as JSON; with an `itemSecret` pages and ids in it are keyed. */
   readonly payload: string;
   /** How long what is kept of the subject lives from now on. */
   readonly ttlSeconds: number;

@@ -6,7 +6,7 @@ import type { RequestReplies, RequestSender } from './request-replies.js';
 import type { SentRequest } from './waiting-requests.js';
 
 /**
- * All answers come to one list of the process, its inbox. A request says how long it waits, and its answer repeats its nonce.
+ * All answers come to one list of the process, its inbox. Each request has a time limit, and a nonce that its answer repeats.
  */
 export class InboxReplies implements RequestReplies {
   readonly availability: Availability;

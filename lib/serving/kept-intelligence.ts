@@ -49,8 +49,7 @@ export class KeptIntelligence {
   async #erase(sid: string): Promise<void> {
     const isUser = isUserSubject(sid);
     const { gone, own, ...keys } = commandKeys(this.namespace, sid);
-    // A user goes on: the value is the mark's expiry when it is set, so that what is left of it tells when the data were
-    // erased.
+    // A user goes on: the value is the full expiry, so that what is left of that tells when the data were erased.
     const marked = this.client.set(gone, isUser ? String(this.messageAgeMs) : '', 'PX', this.messageAgeMs);
     const erased = this.#unlink(own, Object.values(keys));
     // TIME after the mark: by it, what this process sends from here on is known to be later.

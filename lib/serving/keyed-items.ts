@@ -5,16 +5,11 @@ import { formatPayload } from '../transport/protocol.js';
 interface Keyed {
   /** What is sent in the caller's payload's place. */
   readonly payload: unknown;
-  /**
-   * Puts the caller's own pages and ids in an answer in the place of the keyed ones; those that were not asked about are left
-   * out.
-   */
+  /** Puts the caller's pages and ids in an answer in the place of the keyed ones; what was not asked about is left out. */
   readonly readAnswer?: (data: unknown) => unknown;
 }
 
-/**
- * Keys the pages and notification ids of built-in commands before they are sent, an HMAC each. Without a key they stay plain.
- */
+/** Keys the pages and notification ids of built-in commands before they are sent, an HMAC each. Without a key it keys none. */
 export function keyItems(itemKey: string | undefined, command: string, sid: string, payload: unknown): Keyed {
   if (itemKey === undefined) return { payload };
   const descriptor = builtIn.get(command);

@@ -46,9 +46,7 @@ export interface LocalExecutorOptions {
   readonly itemSecret?: ItemSecretOption | undefined;
   /** Does the application name users? Their data are kept apart from those of sessions. @default false */
   readonly hasUsers?: boolean;
-  /**
-   * Does the console say that Redis is away, where nobody listens to `away`? False where a store on it says so. @default true
-   */
+  /** Does the console say that Redis is away, where nobody listens to `away`? Not where a store on it says so. @default true */
   readonly tellsAway?: boolean;
   /** How long the first connection is waited for, and a message that nobody waits for is held without one, ms. @default 3000 */
   readonly maxWaitMs?: number;
@@ -213,9 +211,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     else task.end(this.#outcomes.failed(command, task.error));
   }
 
-  /**
-   * Tells why a command failed, and keeps it for the answer. An error that is not ours was thrown by an application's command.
-   */
+  /** Tells why a command failed, and keeps it for the answer. An error that is not ours is of an application's command. */
   #failed(cause: unknown, command: string, task: LocalTask | undefined): void {
     const thrown = applicationFault(cause);
     const isOurs = thrown instanceof IntelligentSessionError;

@@ -30,9 +30,7 @@ export interface RemoteExecutorOptions {
   readonly itemSecret?: ItemSecretOption | undefined;
   /** Does the application name users? Their data are kept apart from those of sessions. @default false */
   readonly hasUsers?: boolean;
-  /**
-   * Does the console say that Redis is away, where nobody listens to `away`? False where a store on it says so. @default true
-   */
+  /** Does the console say that Redis is away, where nobody listens to `away`? Not where a store on it says so. @default true */
   readonly tellsAway?: boolean;
 }
 

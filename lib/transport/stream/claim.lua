@@ -1,6 +1,5 @@
 -- Claims what was delivered of a partition and never finished, in its order. An entry that was delivered many times is given
--- up: it may be what makes its workers crash. One that is this worker's already is only read, so that it is not counted once
--- more.
+-- up: it may be what makes its workers crash. One that is this worker's already is only read, so as not to be counted again.
 -- KEYS  stream
 -- ARGV  group; consumer; the entry after which to begin ('-': the first); how many entries to look at, at most; how often an entry is
 --       delivered at most

@@ -25,8 +25,7 @@ export interface Claimed {
 }
 
 /**
- * Claims a partition's pending entries (delivered, never finished) in their order: at most `count` after the id `after`. A
- * script.
+ * Claims a partition's pending entries (delivered, not finished) in order: at most `count` after the id `after`. One script.
  */
 export async function claim(
   client: RedisClient,

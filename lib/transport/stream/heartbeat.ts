@@ -1,8 +1,6 @@
 import { LEASE_MS } from './lease.js';
 
-/**
- * From one heartbeat's beginning to the next: a quarter of LEASE_MS, so that leases are renewed in time though Redis is far.
- */
+/** The time between the beginnings of two heartbeats: a quarter of LEASE_MS, so that leases last although Redis is far away. */
 const HEARTBEAT_MS = 500;
 
 /** Runs `beat` at intervals, one call at a time, and knows whether a call has succeeded lately. */
@@ -34,9 +32,7 @@ export class Heartbeat {
     this.#schedule(HEARTBEAT_MS);
   }
 
-  /**
-   * Runs a heartbeat as soon as the one under way has ended; the next one follows HEARTBEAT_MS after it began. Never rejects.
-   */
+  /** Runs a heartbeat as soon as the one under way has ended; the next follows HEARTBEAT_MS after it began. Never rejects. */
   beatNow(): Promise<void> {
     clearTimeout(this.#timer);
     this.#beating = this.#beating.then(async () => {

@@ -20,9 +20,7 @@ export class Leases {
     readonly workerId: string,
   ) {}
 
-  /**
-   * Takes or renews a lease. Gives clockOffsetMs() of its server, or undefined where another worker has the lease. One script.
-   */
+  /** Takes or renews a lease. Gives clockOffsetMs() of its server, or undefined where another worker has it. One script. */
   async renew(partition: number): Promise<number | undefined> {
     const time = await this.#run(partition, LEASE_MS);
     return time === null ? undefined : clockOffsetMs(time);

@@ -1,12 +1,10 @@
 /**
  * What a worker does with a partition that belongs to it:
- * - `claiming`: before the worker reads new entries, it claims the pending ones: those that were delivered to another worker,
- * or to
- *   this one over a connection that was lost, and that nobody has finished;
+ * - `claiming`: before the worker reads new entries, it claims the pending ones, which nobody has finished: they were
+ *   delivered to another worker, or to this one over a connection that was lost;
  * - `reading`: the worker reads new entries;
  * - `leaving`: another worker is to have the partition, or this one stops. It begins no further read, and gives the partition
- * back
- *   when all entries that it has read are finished;
+ *   back when all entries that it has read are finished;
  * - `lost`: the partition belongs to this worker no longer.
  */
 export type PartitionState = 'claiming' | 'reading' | 'leaving' | 'lost';
@@ -84,9 +82,7 @@ export class Partition {
     return this.#unfinished.has(id) || this.unacknowledged.has(id);
   }
 
-  /**
-   * To be called when the stream was made anew. Old entries are not pending in the new one, so scripts refuse to work on them.
-   */
+  /** To be called when the stream was made anew. Its old entries are not pending there, so scripts refuse to work on them. */
   forgetEntries(): void {
     this.#unfinished.clear();
     this.unacknowledged.clear();
