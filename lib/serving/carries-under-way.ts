@@ -13,7 +13,7 @@ export class CarriesUnderWay {
     return this.#counts.has(subject);
   }
 
-  /** To be called with each question that is sent. Returns what is to be called with its answer instead of `answered`. */
+  /** To be called with each question that is sent. Gives what is to be called with its answer for `answered`. */
   noted({ command, sid }: Question, answered: Answered): Answered {
     if (!isCarry({ builtIn: builtIn.get(command) })) return answered;
     this.#add(sid, 1);

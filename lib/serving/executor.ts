@@ -25,7 +25,7 @@ export type Answer =
 export interface ExecutorEvents {
   /** A request went unanswered, or a message was not sent. */
   degraded: [command: string, reason: DegradedReason];
-  /** Requests no longer wait for an answer ('open'), or wait again ('closed'). */
+  /** A circuit has opened, so that its requests no longer wait for an answer, or closed, so that they wait again. */
   circuit: [state: 'open' | 'closed'];
   /** Something failed at run time. */
   fault: [error: Error];
@@ -77,7 +77,7 @@ export interface Executor extends EventEmitter<ExecutorEvents> {
   readonly metrics: PromRegistry;
   /** For intelligentSession(): adds metrics of its own to the same registry. */
   addMetrics(metrics: Metrics): void;
-  /** Sends a command that nobody waits for. One PUBLISH or XADD; embedded, a part of a script call. */
+  /** Sends a command whose answer nobody waits for. One PUBLISH or XADD; embedded, a part of a script call. */
   send(command: string, sid: string, payload: unknown, options: SendOptions): void;
   /**
    * Sends a command and waits for its answer, `timeoutMs` (1 to a day) on top of the way to Redis and back. Never rejects. One
@@ -98,8 +98,8 @@ export interface Executor extends EventEmitter<ExecutorEvents> {
   /** Makes what is kept of a session live as long as the session, where no page view does so. One script call, if it is due. */
   renew(sid: string, ttlSeconds: number): void;
   /**
-   * Finishes what is under way, for `timeout` ms at most (5000) and not at all where Redis is away, and closes the connections.
-   * Can be called twice.
+   * Finishes what send() and forget() have begun, for `timeout` ms at most (5000) and not at all where Redis is away, answers
+   * what else is under way as `closed`, and closes the connections. Can be called twice.
    */
   close(options?: { timeout?: number | undefined }): Promise<void>;
 }

@@ -7,7 +7,7 @@ const MAX_HELD = 10_000;
 export interface HeldRequest {
   /** Carries the request out: there is a connection. */
   go(): void;
-  /** Gives the request up: there was no connection in time, too many requests wait, or the executor is closed. */
+  /** Gives the request up: no connection in time, too many requests wait, the executor is closed, or no message can be made. */
   fail(reason: 'redis' | 'shed' | 'closed' | 'failed', cause?: Error): void;
   /**
    * Only a request whose answer is waited for has this method. It tells who waits that there is no answer, and returns a

@@ -32,7 +32,7 @@ export class InboxReplies implements RequestReplies {
     const { ttlSeconds, isAnonymous, sentMs } = request.question;
     const [id, nonce] = [ids.next(), randomUUID()];
     waiting.add(id, nonce, request, patienceMs);
-    // Without a connection to the inbox no answer can come: the message is sent for what it does.
+    // Without an inbox no answer can come: the message is sent for what it does.
     const inbox = this.#inbox.name;
     const replyTo = inbox === undefined ? 'nobody' : { inbox };
     const budgetMs = Math.ceil(patienceMs);

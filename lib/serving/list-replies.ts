@@ -42,18 +42,18 @@ export class ListReplies implements RequestReplies {
     }
     const id = sender.ids.next();
     sender.waiting.add(id, undefined, request, untilMs - loopNowMs());
-    // The white paper's form is an id alone: only where it has other fields anyway, it has the ttl, too.
+    // The white paper's form has an id alone: the ttl is sent only where another field is.
     const hasFields = isAnonymous || sentMs !== undefined;
     const requestId: RequestId = { id, replyTo: 'list', isAnonymous, sentMs, ...(hasFields && { ttlSeconds }) };
     sender.publish(request, requestId);
     const key = replyKey(sender.namespace, { command, sid, rid: formatRequestId(requestId) });
     try {
       const text = await this.#lists.wait(client, key, untilMs);
-      if (text === null) return; // WaitingRequests has a timer of its own.
+      if (text === null) return; // The timer of `waiting` tells it.
       sender.answeredWithoutTtl(question);
       const data = parseAnswer(text);
       if (data !== undefined) sender.waiting.answered({ id, command, data });
-      // Where the answer was refused, the request ends here: nothing else comes to this list.
+      // Ends a request whose answer was refused: nothing else comes to this list.
       sender.waiting.unanswered(id, 'failed', data === undefined ? NO_JSON : undefined);
     } catch (error) {
       sender.waiting.unanswered(id, 'redis', error);
@@ -65,7 +65,7 @@ export class ListReplies implements RequestReplies {
   }
 }
 
-/** Gives undefined where a text is no JSON, and drops the error, which would repeat a part of the text. */
+/** Gives undefined where a text is no JSON: the error would repeat a part of it. */
 function parseAnswer(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

@@ -37,7 +37,7 @@ export abstract class BatchingPublisher implements Publisher {
   /** Sends messages in one call, and gives the result of each, in their order. */
   protected abstract send(messages: readonly OutgoingMessage[]): Promise<PublishResult[]>;
 
-  /** Splits messages, in their order, into those of each call. */
+  /** Splits messages into those of each call. */
   protected *batches(messages: readonly OutgoingMessage[]): Generator<readonly OutgoingMessage[]> {
     let [from, characters] = [0, 0];
     for (const [i, { payload }] of messages.entries()) {

@@ -15,7 +15,7 @@ export interface SourceEvents {
 
 /** Where a worker's messages come from: one implementation for each transport. */
 export interface Source extends EventEmitter<SourceEvents> {
-  /** Does it hear what is sent? This is known from what its connections did last, so that reading it sends no command. */
+  /** Does it hear what is sent? Known from what its connections did last: asking costs no command. */
   readonly listening: boolean;
   /** Of how many partitions Redis has answered with an error lately; 0 by pub/sub. */
   readonly failingPartitions: number;

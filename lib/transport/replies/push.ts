@@ -7,7 +7,9 @@ import { Undrained } from './undrained.js';
 
 /** What PTTL answers of a key that is not there. */
 const NO_KEY = -2;
-/** One call has no more answers, and characters, so that none holds Redis for long. Lua's unpack() takes some 8,000 values. */
+/**
+ * The answers, and their characters, of one call at most: none holds Redis for long. Lua's unpack() takes some 8,000 values.
+ */
 const MAX_ANSWERS = 1_000;
 const MAX_CHARACTERS = 262_144;
 const script = new Script<string | number>(
