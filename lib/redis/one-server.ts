@@ -9,7 +9,8 @@ export function connectServer(connection: string | RedisOptions, settings: Redis
   const ours = { ...settings, ...overriddenOptions };
   if (typeof connection !== 'string') return new Redis({ ...connection, ...ours });
   if (isPath(connection)) return new Redis({ path: connection.replace(/^unix:\/\//, ''), ...ours });
-  return new Redis(...withoutQuery(connection, ours));
+  const [url, options] = withoutQuery(connection, ours);
+  return new Redis(url, options);
 }
 
 /** How messages name the server, where not by its own address: a master is named by its Sentinels. */

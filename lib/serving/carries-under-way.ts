@@ -4,15 +4,16 @@ import type { Answer, Question } from './executor.js';
 
 type Answered = (answer: Answer) => void;
 
-/** Knows to which users something is being carried, of what this process has asked: what it asks about them waits for the carry's end. */
+/** Knows the users to whom this process has data carried, at a login: what it asks about them waits for the carry's end. */
 export class CarriesUnderWay {
-  readonly #users = new Map<string, number>();
+  /** How many carries are under way, by the user's subject. */
+  readonly #counts = new Map<string, number>();
 
   has(subject: string): boolean {
-    return this.#users.has(subject);
+    return this.#counts.has(subject);
   }
 
-  /** To be called with each question that is sent. Gives what is to be called with its answer. */
+  /** To be called with each question that is sent. Gives what is to be called with its answer for `answered`. */
   noted({ command, sid }: Question, answered: Answered): Answered {
     if (!isCarry({ builtIn: builtIn.get(command) })) return answered;
     this.#add(sid, 1);
@@ -23,8 +24,8 @@ export class CarriesUnderWay {
   }
 
   #add(user: string, change: number): void {
-    const count = (this.#users.get(user) ?? 0) + change;
-    if (count === 0) this.#users.delete(user);
-    else this.#users.set(user, count);
+    const count = (this.#counts.get(user) ?? 0) + change;
+    if (count === 0) this.#counts.delete(user);
+    else this.#counts.set(user, count);
   }
 }

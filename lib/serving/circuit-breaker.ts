@@ -1,13 +1,13 @@
 /** A circuit opens after this many time-outs without an answer between them. */
 const TIMEOUTS_TO_OPEN = 5;
 const TRIAL_INTERVAL_MS = 100;
-/** The most circuits of one kind: session ids and command names can be anything. */
+/** The most circuits of one kind: there may be any number of session ids and command names. */
 const MAX_CIRCUITS = 1000;
 
 /** While a circuit is open, no request waits; one message in 100 ms is a half-open trial, whose answer closes the circuit. */
 class Circuit {
   #timeouts = 0;
-  /** The sessions whose time-outs were counted: one visitor who asks much, or for long lists, does not open a circuit that others share. */
+  /** The sessions of which a time-out was counted: one each, so that no single visitor opens a circuit that others share. */
   readonly #sessions = new Set<string>();
   #lastTrialMs = Number.NEGATIVE_INFINITY;
 
@@ -15,7 +15,7 @@ class Circuit {
     return this.#timeouts >= TIMEOUTS_TO_OPEN;
   }
 
-  /** Counts a time-out; with `sid`, only one of each session. Returns true if this time-out has opened the circuit. */
+  /** Counts a time-out; with `sid`, only the first of that session. Returns true if this time-out has opened the circuit. */
   timedOut(sid?: string): boolean {
     if (sid !== undefined) {
       if (this.isOpen || this.#sessions.has(sid)) return false;
@@ -32,6 +32,7 @@ class Circuit {
     return wasOpen;
   }
 
+  /** May a trial be sent now? If so, this begins the next interval. */
   mayTry(nowMs: number): boolean {
     if (nowMs - this.#lastTrialMs < TRIAL_INTERVAL_MS) return false;
     this.#lastTrialMs = nowMs;
@@ -41,7 +42,7 @@ class Circuit {
 
 /** The circuits that a request goes through, besides the one that all requests share. */
 export interface CircuitNames {
-  /** The route (Publisher.routeOf) by which it goes: requests of one route mostly reach the same worker. */
+  /** The request's route (Publisher.routeOf): requests of one route mostly reach the same worker. */
   readonly route: string;
   readonly sid: string;
   /** The name of the command where it is one of the application's own; undefined for a built-in command. */
@@ -53,9 +54,9 @@ export type CircuitScope = 'workers' | 'session' | { readonly ownCommand: string
 
 /**
  * Keeps requests from waiting for answers that do not come. Time-outs are the only sign of a frozen worker, and in a Cluster of a
- * missing one. One circuit is for all workers, and one for each route: time-outs of the built-in commands open them, and of one
- * session a single time-out counts. One circuit is for each session, whose requests may wait behind its own long lists. An
- * application's own command may simply be slow, so its time-outs say nothing about workers: it has a circuit of its own.
+ * missing worker. There is one circuit for all workers, and one for each route: time-outs of the built-in commands open them,
+ * and of each session only one time-out counts. There is one for each session, whose requests may wait behind its own long
+ * lists. An application's own command may simply be slow: its time-outs say nothing about workers, and open its own circuit.
  */
 export class CircuitBreakers {
   readonly #all = new Circuit();
@@ -65,15 +66,14 @@ export class CircuitBreakers {
 
   constructor(
     readonly hooks: {
-      /** A circuit has opened. */
       opened(scope: CircuitScope): void;
       closed(): void;
     },
   ) {}
 
-  /** 'wait': the request waits for its answer; 'trial': it does not wait, but its message asks for an answer; 'pass': neither. */
+  /** 'wait': the request waits for its answer; 'trial': nobody waits, but its message asks for an answer; 'pass': neither. */
   admit(names: CircuitNames, nowMs: number): 'wait' | 'trial' | 'pass' {
-    const open = this.#known(names).find((circuit) => circuit?.isOpen);
+    const open = this.#existing(names).find((circuit) => circuit?.isOpen);
     if (!open) return 'wait';
     return open.mayTry(nowMs) ? 'trial' : 'pass';
   }
@@ -83,15 +83,15 @@ export class CircuitBreakers {
       if (circuitOf(this.#ownCommands, ownCommand).timedOut()) this.hooks.opened({ ownCommand });
       return;
     }
-    const ofWorkers = [this.#all.timedOut(sid), circuitOf(this.#routes, route).timedOut(sid)];
-    const ofSession = circuitOf(this.#sessions, sid).timedOut();
-    if (ofWorkers.includes(true)) this.hooks.opened('workers');
-    else if (ofSession) this.hooks.opened('session');
+    const haveOpened = [this.#all.timedOut(sid), circuitOf(this.#routes, route).timedOut(sid)];
+    const hasSessionOpened = circuitOf(this.#sessions, sid).timedOut();
+    if (haveOpened.includes(true)) this.hooks.opened('workers');
+    else if (hasSessionOpened) this.hooks.opened('session');
   }
 
   /** Closes the circuits of a request that was answered: any answer says that the worker is there. */
   answered(names: CircuitNames): void {
-    const closed = this.#known(names).map((circuit) => circuit?.answered());
+    const closed = this.#existing(names).map((circuit) => circuit?.answered());
     this.#routes.delete(names.route);
     this.#sessions.delete(names.sid);
     if (names.ownCommand !== undefined) this.#ownCommands.delete(names.ownCommand);
@@ -104,12 +104,14 @@ export class CircuitBreakers {
     return all.filter((circuit) => circuit.isOpen).length;
   }
 
-  #known({ route, sid, ownCommand }: CircuitNames): (Circuit | undefined)[] {
-    const own = ownCommand === undefined ? undefined : this.#ownCommands.get(ownCommand);
-    return [this.#all, this.#routes.get(route), this.#sessions.get(sid), own];
+  /** The circuits of these names; undefined for each that no time-out has made yet. */
+  #existing({ route, sid, ownCommand }: CircuitNames): (Circuit | undefined)[] {
+    const ofCommand = ownCommand === undefined ? undefined : this.#ownCommands.get(ownCommand);
+    return [this.#all, this.#routes.get(route), this.#sessions.get(sid), ofCommand];
   }
 }
 
+/** Gives the circuit of that name, and makes it where there is none. */
 function circuitOf(circuits: Map<string, Circuit>, name: string): Circuit {
   const known = circuits.get(name);
   if (known) return known;

@@ -3,15 +3,15 @@ import { shown } from '../errors/warnings.js';
 import { FAILED_COMMAND, NO_COMBO, NO_COMMAND } from '../intelligence/command/answers.js';
 import { builtIn } from '../intelligence/commands.js';
 
-/** Says in the words of who asked what was answered in an answer's place. */
-export function commandFault(command: string, payload: string, answered: string): IntelligentSessionError {
-  const text = answered.replace(/ \(ERR_[^)]*\)$/, '').slice(0, 300);
+/** Makes the asker's error of the text that a worker, or the embedded executor, has given in the place of an answer. */
+export function commandFault(command: string, payload: string, errorText: string): IntelligentSessionError {
+  const text = errorText.replace(/ \(ERR_[^)]*\)$/, '').slice(0, 300);
   return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_COMMAND', messageOf(command, payload, text));
 }
 
-/** Was it that the command, or the combo, is not known where it was to be carried out? */
-export const isUnknown = (answered: string): boolean =>
-  answered.startsWith(NO_COMMAND) || answered.startsWith(NO_COMBO);
+/** Does this text say that the command, or the combo, is not known where it was to be carried out? */
+export const isUnknown = (errorText: string): boolean =>
+  errorText.startsWith(NO_COMMAND) || errorText.startsWith(NO_COMBO);
 
 function messageOf(command: string, payload: string, text: string): string {
   if (text === NO_COMMAND)

@@ -14,19 +14,19 @@ import { keyItems } from './keyed-items.js';
 import type { Outcomes } from './outcomes.js';
 import { checkRequest } from './request-arguments.js';
 
-/** Of so many users whose data were erased here it is known when. */
-const ERASURES = 1_000;
+/** For how many users it is remembered when this process erased their data. */
+const REMEMBERED_ERASURES = 1_000;
 
-/** What became of a message whose answer nobody waits for; `unsent`: the connection was lost before it left, so it can be sent again. */
+/** What became of a message whose answer nobody waits for; `unsent`: the connection was lost first, so it can be sent again. */
 export type SendResult = 'sent' | 'unsent' | DegradedReason;
 
-/** Carries requests out once there is a connection: it sends them to workers, or runs them in this process. */
+/** Carries requests out once there is a connection: RemoteExecutor sends them to workers, LocalExecutor runs them itself. */
 export interface Carrier {
   /** Can messages be sent? */
   canSend(): boolean;
-  /** Can messages be sent whose answers arrive? */
+  /** Can messages be sent, and can their answers arrive? */
   canAsk(): boolean;
-  /** Is there no connection yet, and may there be one in a moment? */
+  /** Is there no first connection yet, or is what has to be known before the first message being read? Then ask() waits. */
   isConnecting(): boolean;
   send(message: Message, finished: (result: SendResult, cause?: unknown) => void): void;
   ask(question: Question, answered: (answer: Answer) => void): void;
@@ -39,8 +39,8 @@ export interface Carrier {
  */
 export class Dispatcher {
   readonly #held: HeldRequests;
-  /** The earliest moment that messages of a user say whose data this process has erased. */
-  readonly #erasedMs = new LRUCache<string, number>({ max: ERASURES });
+  /** By the users whose data this process has erased: the earliest sending time that their messages may say, see erased(). */
+  readonly #earliestMs = new LRUCache<string, number>({ max: REMEMBERED_ERASURES });
   /** Messages whose answers nobody waits for, and the removals that have begun: close() waits for all of them. */
   readonly #unfinished: UnfinishedWork;
   #isClosing = false;
@@ -50,7 +50,7 @@ export class Dispatcher {
     client: RedisClient,
     readonly carrier: Carrier,
     readonly outcomes: Outcomes,
-    /** By it pages and notification ids are keyed before they leave. Nothing leaves before it is known. */
+    /** The key by which pages and notification ids are keyed before they are sent. Nothing is sent before it is known. */
     readonly itemKey: ItemKey,
     holdMs: number,
     readonly clock: ServerClock,
@@ -95,13 +95,16 @@ export class Dispatcher {
     return keyed.readAnswer ? asked.then((answer) => readBy(keyed, answer)) : asked;
   }
 
-  /** What is sent in a payload's place: its pages are keyed. */
+  /** What is sent in a payload's place: its pages and ids are keyed. */
   #keyed(command: string, sid: string, payload: unknown): KeyedText {
     const { payload: keyed, readAnswer } = keyItems(this.itemKey.value, command, sid, payload);
     return { text: formatPayload(keyed), readAnswer };
   }
 
-  /** The same where the key is not known yet, for when it is. What the caller changes later is not sent; a wrong payload is an error at once. */
+  /**
+   * The same where the key is not known yet: the returned function is to be called when it is. The payload is made a text at
+   * once, so that a wrong one throws here, and what the caller changes in it later is not sent.
+   */
   #keyedLater(command: string, sid: string, payload: unknown): () => KeyedText {
     const text = formatPayload(payload);
     let keyed: KeyedText | undefined;
@@ -111,24 +114,26 @@ export class Dispatcher {
     };
   }
 
-  /** The time of sending. A user goes on after an erasure of their data: by this time the worker tells messages from before it and after it. */
+  /**
+   * The time of sending, ms since 1970. A user goes on after their data were erased: by this time a worker tells messages that
+   * were sent before the erasure from later ones. An anonymous visitor's message may be worked on for a user later.
+   */
   #sentNow(sid: string, isAnonymous: boolean): number | undefined {
     const sentMs = isAnonymous || isUserSubject(sid) ? this.clock.atLeastMs : undefined;
-    return sentMs === undefined ? undefined : Math.max(Math.floor(sentMs), this.#erasedMs.get(sid) ?? 0);
+    return sentMs === undefined ? undefined : Math.max(Math.floor(sentMs), this.#earliestMs.get(sid) ?? 0);
   }
 
   /**
-   * A user's data were erased before Redis' clock showed this, ms since 1970: what is sent for this user from here on is later, also where
-   * the answer was read late.
+   * A user's data were erased before Redis' clock showed `shownMs` (since 1970): what is sent from here on says a later time.
    */
   erased(sid: string, shownMs: number): void {
-    this.#erasedMs.set(sid, Math.floor(shownMs) + 1);
+    this.#earliestMs.set(sid, Math.floor(shownMs) + 1);
   }
 
   #send(command: string, sid: string, message: () => Message): void {
     if (!isSendable(sid)) return void this.outcomes.unsendable(command);
     const request = this.#withoutWaiter(command, message);
-    // Where another request is held, this one goes behind it, so that a session's messages keep their order.
+    // Where other requests are held, this one goes behind them, so that a session's messages keep their order.
     if (this.#held.isEmpty && this.carrier.canSend()) request.go();
     else this.#held.add(request);
   }
@@ -143,7 +148,7 @@ export class Dispatcher {
     return Promise.resolve(this.outcomes.unanswered(command, 'redis'));
   }
 
-  /** Sends a message whose answer nobody waits for any longer, if its command writes: a command that only reads would be of no use. */
+  /** Sends a message whose answer nobody waits for any longer, if its command writes: a mere read would be of no use. */
   sendUnlessRead(message: Message): void {
     if (!isRead(message.command) && !this.#isClosing) this.#send(message.command, message.sid, () => message);
   }
@@ -151,6 +156,7 @@ export class Dispatcher {
   /** To be called when what the carrier can do has changed. */
   connectionChanged(): void {
     if (!this.carrier.canAsk() && !this.carrier.isConnecting()) this.#held.stopWaiting();
+    // A held request whose answer is awaited stays, with all behind it, until answers can arrive, too.
     if (this.carrier.canAsk() || (this.carrier.canSend() && !this.#held.isAwaited)) this.#held.flush();
   }
 
@@ -159,7 +165,7 @@ export class Dispatcher {
     this.#unfinished.track(work);
   }
 
-  /** Waits for the requests under way, then fails those that are held, and calls `end`, once. */
+  /** Waits for the unfinished work, then fails the requests that are still held, and calls `end`, once. */
   close(options: { timeout?: number | undefined } | undefined, end: () => void): Promise<void> {
     const { timeout = CLOSE_TIMEOUT_MS } = optionsOf('close', options);
     this.#closing ??= this.#close(timeout, end);
@@ -185,7 +191,7 @@ export class Dispatcher {
           this.carrier.send(made, (result, cause) => {
             if (result === 'unsent' && !this.#isClosing) return this.#held.add(request);
             this.#unfinished.end();
-            // Without a worker a warning on the console is enough: nothing is degraded for a page that waits for no answer.
+            // That no worker listens is only counted (and warned of on the console): no page lacks an answer.
             if (result === 'sent' || result === 'no-worker') this.outcomes.count(command, result);
             else this.outcomes.unanswered(command, result === 'unsent' ? 'closed' : result, cause);
           }),
@@ -208,17 +214,18 @@ export class Dispatcher {
   }
 }
 
-/** What is sent in a payload's place, and how an answer to it is read. */
 interface KeyedText {
+  /** What is sent in a payload's place. */
   readonly text: string;
+  /** Puts the caller's own pages and ids in an answer in the place of the keyed ones; undefined where it has none. */
   readonly readAnswer: ((data: unknown) => unknown) | undefined;
 }
 
-/** An answer in the words of who asked. */
+/** An answer with the pages and ids that the caller asked about in the place of the keyed ones. */
 const readBy = ({ readAnswer }: KeyedText, answer: Answer): Answer =>
   answer.answered && readAnswer ? { answered: true, data: readAnswer(answer.data) } : answer;
 
-/** Makes a message that was held. One that is too large when its pages are keyed fails. */
+/** Makes a message that was held, and uses it. Where its payload is too large once its pages are keyed, the request fails. */
 function withMade<T>(make: () => T, fail: HeldRequest['fail'], use: (made: T) => void): void {
   let made: T;
   try {

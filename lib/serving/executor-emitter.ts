@@ -5,12 +5,12 @@ import { logAvailability } from '../redis/log-availability.js';
 import { onConnectionFault } from '../redis/connection-faults.js';
 import type { ExecutorEvents } from './executor.js';
 
-/** What happens while Redis is away, for the line on the console. */
+/** What happens while Redis is away, for a line on the console. */
 const WITHOUT_INSIGHT = 'pages are served without what is known of their visitors';
 
 /**
- * The events of an executor. A fault that nobody listens to is told once on the console; a Redis that is away is one line there,
- * and its faults are none.
+ * The events of an executor. A fault that nobody listens to is told once on the console. That Redis is away is one line there,
+ * and faults of the lost connection are not told besides.
  */
 export abstract class ExecutorEmitter extends EventEmitter<ExecutorEvents> {
   readonly #warnings = new WarnOnce();
@@ -19,7 +19,7 @@ export abstract class ExecutorEmitter extends EventEmitter<ExecutorEvents> {
   constructor() {
     super();
     this.#emit = super.emit.bind(this) as never;
-    // It is assigned and not overridden, since later versions of Node's types declare emit() otherwise.
+    // emit() is assigned and not overridden, since later versions of Node's types declare it otherwise.
     this.emit = ((event: string, ...args: unknown[]): boolean => {
       const heard = this.#emit(event, ...args);
       if (event === 'fault' && !heard && !this.isClosed) this.#warnings.unheard(args[0], this.isConnected);
@@ -35,12 +35,12 @@ export abstract class ExecutorEmitter extends EventEmitter<ExecutorEvents> {
   /** Tells what happens to a connection. With `tellsAway` false, a store on the same Redis says on the console that it is away. */
   protected tellOf(availability: Availability, tellsAway = true): void {
     onConnectionFault(availability.client, (error) => this.emit('fault', error));
-    const isHeard = (reason: Error) => this.isClosed || this.emit('away', reason) || !tellsAway;
-    logAvailability(availability, WITHOUT_INSIGHT, isHeard);
+    const isHandled = (reason: Error) => this.isClosed || this.emit('away', reason) || !tellsAway;
+    logAvailability(availability, WITHOUT_INSIGHT, isHandled);
     availability.on('back', () => this.emit('back'));
   }
 
-  /** An application's own command threw: where nobody listens, the console gets the command's name, and not the error's text. */
+  /** An application's own command threw: where nobody listens to `fault`, the console gets its name, not the error's text. */
   protected commandThrew(command: string, error: Error): void {
     if (!this.#emit('fault', error) && !this.isClosed) this.#warnings.commandFailed(command, error);
   }

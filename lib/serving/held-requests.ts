@@ -7,17 +7,18 @@ const MAX_HELD = 10_000;
 export interface HeldRequest {
   /** Carries the request out: there is a connection. */
   go(): void;
-  /** Gives the request up: there was no connection in time, too many requests wait, or the executor is closed. */
+  /** Gives the request up: no connection in time, too many requests wait, the executor is closed, or no message can be made. */
   fail(reason: 'redis' | 'shed' | 'closed' | 'failed', cause?: Error): void;
   /**
-   * Only a request whose answer is waited for has this method. It answers that there is none, and returns the request that is to be
-   * sent all the same in its place, if any.
+   * Only a request whose answer is waited for has this method. It tells who waits that there is no answer, and returns a
+   * request to be held in its place that sends the message without a waiter, or undefined where the command only reads.
    */
   stopWaiting?(): HeldRequest | undefined;
 }
 
 interface Entry {
   readonly request: HeldRequest;
+  /** When it fails unless there is a connection, by the loop's clock. */
   readonly dueMs: number;
 }
 
@@ -33,7 +34,7 @@ export class HeldRequests {
     return this.#entries.length === 0;
   }
 
-  /** Does somebody wait for the answer of one of the requests? */
+  /** Does somebody wait for the answer of any of the requests? */
   get isAwaited(): boolean {
     return this.#entries.some(({ request }) => request.stopWaiting !== undefined);
   }
@@ -50,8 +51,8 @@ export class HeldRequests {
     const entries = this.#entries;
     this.#entries = [];
     const kept = entries.flatMap(({ request, dueMs }) => {
-      const other = request.stopWaiting ? request.stopWaiting() : request;
-      return other ? { request: other, dueMs } : [];
+      const remaining = request.stopWaiting ? request.stopWaiting() : request;
+      return remaining ? { request: remaining, dueMs } : [];
     });
     // A caller that was just told that there is no answer may have made another request meanwhile.
     this.#entries = [...kept, ...this.#entries];
@@ -70,8 +71,8 @@ export class HeldRequests {
   #expire(): void {
     this.#timeout = undefined;
     const nowMs = loopNowMs();
-    const alive = this.#entries.findIndex(({ dueMs }) => dueMs > nowMs);
-    const expired = this.#entries.splice(0, alive === -1 ? this.#entries.length : alive);
+    const firstAlive = this.#entries.findIndex(({ dueMs }) => dueMs > nowMs);
+    const expired = this.#entries.splice(0, firstAlive === -1 ? this.#entries.length : firstAlive);
     const next = this.#entries[0];
     if (next) this.#timeout = new LoopTimeout(() => this.#expire(), next.dueMs - nowMs, false);
     for (const { request } of expired) request.fail('redis', new Error('there was no connection'));

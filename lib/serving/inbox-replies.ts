@@ -5,7 +5,9 @@ import { Inbox } from '../transport/replies/inbox.js';
 import type { RequestReplies, RequestSender } from './request-replies.js';
 import type { SentRequest } from './waiting-requests.js';
 
-/** All answers come to one list of the process. A request says how long it waits, and has a nonce, which its answer repeats. */
+/**
+ * All answers come to one list of the process, its inbox. Each request has a time limit, and a nonce that its answer repeats.
+ */
 export class InboxReplies implements RequestReplies {
   readonly availability: Availability;
   readonly #inbox: Inbox;
@@ -30,6 +32,7 @@ export class InboxReplies implements RequestReplies {
     const { ttlSeconds, isAnonymous, sentMs } = request.question;
     const [id, nonce] = [ids.next(), randomUUID()];
     waiting.add(id, nonce, request, patienceMs);
+    // Without an inbox no answer can come: the message is sent for what it does.
     const inbox = this.#inbox.name;
     const replyTo = inbox === undefined ? 'nobody' : { inbox };
     const budgetMs = Math.ceil(patienceMs);

@@ -9,7 +9,7 @@ import type { Dispatcher } from './dispatcher.js';
 import type { Outcomes } from './outcomes.js';
 import { Renewals } from './renewals.js';
 
-/** What is kept of sessions in Redis, as an Express process handles it without a worker: it is renewed, and removed. */
+/** Renews and removes what is kept of sessions in Redis, which an Express process does itself, without a worker. */
 export class KeptIntelligence {
   readonly client: RedisClient;
   readonly #renewals: Renewals;
@@ -19,7 +19,7 @@ export class KeptIntelligence {
     readonly namespace: string,
     readonly dispatcher: Dispatcher,
     readonly outcomes: Outcomes,
-    /** How long a message may be on its way. */
+    /** How long a message may be on its way: for so long a session that was erased keeps its mark `gone`. */
     readonly messageAgeMs: number,
   ) {
     this.client = availability.client;
@@ -35,7 +35,7 @@ export class KeptIntelligence {
       .then(
         () => true,
         (error: unknown) => {
-          // That there is no connection is told by the event `away`.
+          // The event `away` has told already that there is no connection.
           const isAway = (error as { code?: unknown }).code === 'ERR_INTELLIGENT_SESSION_NOT_READY';
           this.outcomes.unanswered('forget', 'redis', isAway ? undefined : error);
           return false;
@@ -45,20 +45,20 @@ export class KeptIntelligence {
     return forgotten;
   }
 
-  /** Can be repeated. */
+  /** Can be repeated where an answer was lost. */
   async #erase(sid: string): Promise<void> {
     const isUser = isUserSubject(sid);
     const { gone, own, ...keys } = commandKeys(this.namespace, sid);
-    // A user goes on: the mark says for how long it is set, and so when their data were erased.
-    const left = this.client.set(gone, isUser ? String(this.messageAgeMs) : '', 'PX', this.messageAgeMs);
+    // A user goes on: the value is the full expiry, so that what is left of that tells when the data were erased.
+    const marked = this.client.set(gone, isUser ? String(this.messageAgeMs) : '', 'PX', this.messageAgeMs);
     const erased = this.#unlink(own, Object.values(keys));
-    // So that what this process sends from here on is known to be later.
-    const timed = isUser ? this.dispatcher.clock.ask() : undefined;
-    const [, , shownMs] = await Promise.all([left, erased, timed]);
+    // TIME after the mark: by it, what this process sends from here on is known to be later.
+    const timeMs = isUser ? this.dispatcher.clock.ask() : undefined;
+    const [, , shownMs] = await Promise.all([marked, erased, timeMs]);
     if (shownMs !== undefined) this.dispatcher.erased(sid, shownMs);
   }
 
-  /** What the application's commands keep has names that stand in the hash `own`. */
+  /** Removes these keys, and those of the application's commands, whose names stand in the hash `own`. */
   async #unlink(own: string, keys: readonly string[]): Promise<void> {
     const [names] = await Promise.all([this.client.hkeys(own), this.client.unlink(...keys)]);
     if (names.length > 0) await this.client.unlink(...ownKeysOf(own, names));
@@ -71,7 +71,7 @@ export class KeptIntelligence {
     this.#renewals.renew(sid, ttlSeconds)?.catch((error) => this.outcomes.unanswered('renew', 'redis', error));
   }
 
-  /** Something else has set the expiry of what is kept of a session: the next renewal looks. */
+  /** To be called where a worker may have set another expiry: the next renew() asks Redis, whatever this process remembers. */
   renewNext(sid: string): void {
     this.#renewals.forget(sid);
   }

@@ -9,7 +9,7 @@ import type { SentRequest } from './waiting-requests.js';
 
 const NO_JSON = new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'An answer was not JSON');
 
-/** Each answer comes to a list of its request's, as in the white paper, for which a connection of a pool waits. */
+/** Each answer comes to a list of its request's own, as in the white paper, at which a connection from a pool waits. */
 export class ListReplies implements RequestReplies {
   /** A connection is made when a request needs one. */
   readonly canAsk = true;
@@ -42,17 +42,18 @@ export class ListReplies implements RequestReplies {
     }
     const id = sender.ids.next();
     sender.waiting.add(id, undefined, request, untilMs - loopNowMs());
-    const saysMore = isAnonymous || sentMs !== undefined;
-    const requestId: RequestId = { id, replyTo: 'list', isAnonymous, sentMs, ...(saysMore && { ttlSeconds }) };
+    // The white paper's form has an id alone: the ttl is sent only where another field is.
+    const hasFields = isAnonymous || sentMs !== undefined;
+    const requestId: RequestId = { id, replyTo: 'list', isAnonymous, sentMs, ...(hasFields && { ttlSeconds }) };
     sender.publish(request, requestId);
     const key = replyKey(sender.namespace, { command, sid, rid: formatRequestId(requestId) });
     try {
       const text = await this.#lists.wait(client, key, untilMs);
-      if (text === null) return;
+      if (text === null) return; // The timer of `waiting` tells it.
       sender.answeredWithoutTtl(question);
       const data = parseAnswer(text);
       if (data !== undefined) sender.waiting.answered({ id, command, data });
-      // Nothing else comes to this list.
+      // Ends a request whose answer was refused: nothing else comes to this list.
       sender.waiting.unanswered(id, 'failed', data === undefined ? NO_JSON : undefined);
     } catch (error) {
       sender.waiting.unanswered(id, 'redis', error);
@@ -64,7 +65,7 @@ export class ListReplies implements RequestReplies {
   }
 }
 
-/** Gives undefined where a text is no JSON: nobody repeats it. */
+/** Gives undefined where a text is no JSON: the error would repeat a part of it. */
 function parseAnswer(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

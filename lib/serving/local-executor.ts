@@ -27,7 +27,7 @@ import { Dispatcher, type SendResult } from './dispatcher.js';
 import type { Answer, Executor, Message, Question } from './executor.js';
 import { ExecutorEmitter } from './executor-emitter.js';
 import { KeptIntelligence } from './kept-intelligence.js';
-import { LocalTask } from './local-task.js';
+import { LocalTask, type TaskEnding } from './local-task.js';
 import { Outcomes } from './outcomes.js';
 import { RequestIds } from './request-ids.js';
 
@@ -44,15 +44,15 @@ export interface LocalExecutorOptions {
   readonly maxQueue: number;
   readonly maxQueueBytes: number;
   readonly itemSecret?: ItemSecretOption | undefined;
-  /** Has the application users, whose data are kept by themselves? @default false */
+  /** Does the application name users? Their data are kept apart from those of sessions. @default false */
   readonly hasUsers?: boolean;
-  /** Does a line on the console say that Redis is away, where nobody listens? Not where a store on the same Redis says it. @default true */
+  /** Does the console say that Redis is away, where nobody listens to `away`? Not where a store on it says so. @default true */
   readonly tellsAway?: boolean;
-  /** How long the first connection is waited for, and how long a message that nobody waits for is kept, ms. @default 3000 */
+  /** How long the first connection is waited for, and a message that nobody waits for is held without one, ms. @default 3000 */
   readonly maxWaitMs?: number;
 }
 
-/** What could not be read of the shape that the namespace's data has is read again after this. */
+/** The pause before another try, where what the script executor is made of could not be read from Redis. */
 const RETRY_MS = 1_000;
 const log = debug('intelligent-session:local');
 
@@ -60,7 +60,7 @@ const log = debug('intelligent-session:local');
 export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly namespace: string;
   readonly itemKey: ItemKey;
-  /** They are private, so that no log of this object shows the secret among them. */
+  /** The options are private, so that no log of this object shows `itemSecret`. */
   readonly #options: LocalExecutorOptions;
   readonly #target: RedisTarget;
   readonly #client: RedisClient;
@@ -74,12 +74,12 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly #kept: KeptIntelligence;
   /** How the data of the namespace is stored, which its processes agree on. */
   readonly #shape: SharedShape;
-  /** It is there once the shape has been read, and it is known which Bloom filters the server has. */
+  /** Made once the item key and the shape have been read, and it is known which Bloom filters the server has. */
   #scripts: ScriptExecutor<LocalTask> | undefined;
-  /** Redis can be reached, and what is stored can't be used: nobody waits for it. */
+  /** Did the last try to make #scripts fail, though Redis can be reached? Then no request waits for the next try. */
   #isRefused = false;
   #retry: NodeJS.Timeout | undefined;
-  /** Tasks of this turn of the event loop. */
+  /** The tasks of this turn of the event loop, which #flush() takes together. */
   #gathered: LocalTask[] = [];
   /** Tasks whose answer somebody waits for. */
   readonly #awaited = new Set<LocalTask>();
@@ -162,14 +162,15 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   }
 
   #ask(question: Question, answered: (answer: Answer) => void): void {
-    // The script's round trip, and that of a call with an earlier message of the session; one more where a page view goes again with all keys;
-    // behind a login also the two of the carry.
+    // The round trip of the task's script call, and of the call before it with an earlier message of the session; a third where
+    // a page view is sent again with all keys; behind a login also the two of the carry.
     const roundTrips = this.#carries.has(question.sid) ? 5 : 3;
     const dueMs = loopNowMs() + question.timeoutMs + roundTrips * distanceMsOf(this.#target);
     this.#stopTicks ??= onLoopTick(() => this.#endLate());
     this.#awaited.add(this.#take(question, { answered: this.#carries.noted(question, answered), dueMs }));
   }
 
+  /** Ends the waits whose time is up, at each tick of the loop's clock while somebody waits. */
   #endLate(): void {
     const nowMs = loopNowMs();
     for (const task of this.#awaited) if (nowMs >= task.dueMs) this.#stopWaiting(task, 'timeout');
@@ -183,10 +184,10 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     task.end(this.#outcomes.unanswered(task.command, reason));
   }
 
-  #take(message: Message, sender: ConstructorParameters<typeof LocalTask>[2]): LocalTask {
+  #take(message: Message, ending: TaskEnding): LocalTask {
     const ttlSeconds = boundedTtl(message.ttlSeconds);
     const bounded = ttlSeconds === message.ttlSeconds ? message : { ...message, ttlSeconds };
-    const task = new LocalTask(bounded, this.#ids.next(), sender);
+    const task = new LocalTask(bounded, this.#ids.next(), ending);
     if (this.#gathered.length === 0) setImmediate(() => this.#flush());
     this.#gathered.push(task);
     return task;
@@ -202,16 +203,15 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     const { command } = task;
     const wasDone = result === 'done' || result === 'duplicate' || result === 'gone';
     const why = result === 'full' ? 'shed' : 'failed';
-    if (task.finished) task.finished(wasDone ? 'sent' : why);
-    else if (!this.#awaited.delete(task))
-      return; // Its time was up.
-    // A command that had an answer has given it.
-    else if (wasDone) task.end(this.#outcomes.answered(command, null));
+    if (task.finished) return task.finished(wasDone ? 'sent' : why);
+    if (!this.#awaited.delete(task)) return; // Its time was up.
+    // Where the command gave an answer, end() was called with it: this call then only counts the request as answered.
+    if (wasDone) task.end(this.#outcomes.answered(command, null));
     else if (why === 'shed') task.end(this.#outcomes.unanswered(command, why));
     else task.end(this.#outcomes.failed(command, task.error));
   }
 
-  /** Tells what kept a command from its answer. */
+  /** Tells why a command failed, and keeps it for the answer. An error that is not ours is of an application's command. */
   #failed(cause: unknown, command: string, task: LocalTask | undefined): void {
     const thrown = applicationFault(cause);
     const isOurs = thrown instanceof IntelligentSessionError;
@@ -231,10 +231,10 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     return !this.#isRefused && (state === 'connecting' || state === 'ready');
   }
 
-  /** There is a connection: once the executor of scripts has been made, what was held goes. */
+  /** There is a connection: makes #scripts where it is not there yet, and then what was held is sent. */
   #start(): void {
     if (this.#scripts) return this.#dispatcher.connectionChanged();
-    this.#makeExecutor().then(
+    this.#makeScriptExecutor().then(
       (scripts) => {
         if (this.#isClosed || this.#scripts) return scripts.close();
         this.#scripts = scripts;
@@ -251,7 +251,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
     );
   }
 
-  async #makeExecutor(): Promise<ScriptExecutor<LocalTask>> {
+  async #makeScriptExecutor(): Promise<ScriptExecutor<LocalTask>> {
     // A first page waits for these, so they share one round trip.
     const [{ activityDays, ...filters }, makeFilter] = await Promise.all([
       this.#shape.read(),

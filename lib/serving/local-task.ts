@@ -1,33 +1,34 @@
 import { Task } from '../intelligence/task.js';
 import type { Answer, Message } from './executor.js';
 
-/** Who has sent a message: somebody who waits for its answer until `dueMs`, or nobody, and then what is to be told of its end. */
-type Sender =
+/** Who is told of a task's end: somebody who waits for its answer until `dueMs`, or else `finished`, since nobody waits. */
+export type TaskEnding =
   | { readonly answered: (answer: Answer) => void; readonly dueMs: number }
   | { readonly finished: (result: 'sent' | 'shed' | 'failed') => void };
 
-/** A message of this process. Who asked for its answer waits here until it is there, or the time is up. */
+/** A message that this process both sends and carries out. */
 export class LocalTask extends Task {
   readonly awaited: boolean;
-  /** Until when somebody waits, by the loop's clock. */
+  /** Until when somebody waits, by the loop's clock; infinite where nobody does. */
   readonly dueMs: number;
+  /** Undefined where somebody waits. */
   readonly finished: ((result: 'sent' | 'shed' | 'failed') => void) | undefined;
-  /** What kept it from its answer. */
+  /** Why the command failed. */
   error: Error | undefined;
-  /** Who waits; undefined: nobody, or not any longer. */
+  /** Gives the answer to whoever waits; undefined where nobody does, or no longer. */
   #answered: ((answer: Answer) => void) | undefined;
 
   constructor(
     readonly message: Message,
     id: string,
-    sender: Sender,
+    ending: TaskEnding,
   ) {
     const { command, sid, payload, ttlSeconds, isAnonymous } = message;
     super(command, sid, id, payload, ttlSeconds, performance.now(), isAnonymous);
-    this.awaited = 'answered' in sender;
-    this.dueMs = 'answered' in sender ? sender.dueMs : Number.POSITIVE_INFINITY;
-    this.finished = 'finished' in sender ? sender.finished : undefined;
-    this.#answered = 'answered' in sender ? sender.answered : undefined;
+    this.awaited = 'answered' in ending;
+    this.dueMs = 'answered' in ending ? ending.dueMs : Number.POSITIVE_INFINITY;
+    this.finished = 'finished' in ending ? ending.finished : undefined;
+    this.#answered = 'answered' in ending ? ending.answered : undefined;
   }
 
   get isExpired(): boolean {
@@ -42,10 +43,10 @@ export class LocalTask extends Task {
     this.end({ answered: true, data: JSON.parse(json) });
   }
 
-  /** Why there is no answer is told by the executor, which hears how the task has ended. */
+  /** Does nothing: the executor hears how the task has ended, and tells why there is no answer. */
   refuse(): void {}
 
-  /** Gives the answer to who waits, the first one only. */
+  /** Gives the answer to whoever waits. Only the first call does so. */
   end(answer: Answer): void {
     this.#answered?.(answer);
     this.#answered = undefined;

@@ -31,7 +31,7 @@ export class Outcomes {
     return { answered: true, data };
   }
 
-  /** Without `cause` there is nothing to tell but the reason. */
+  /** Without a `cause` the event `fault` tells nothing: there is nothing to say but the reason. */
   unanswered(command: string, reason: DegradedReason, cause?: unknown): Answer {
     const error = cause === undefined ? undefined : redisFault(cause);
     this.#degraded(command, reason);
@@ -45,7 +45,7 @@ export class Outcomes {
     return { answered: false, reason: 'failed', error };
   }
 
-  /** An application's own genid() may make ids that can't be sent: the page is not to blame. */
+  /** An application's own genid() may make ids that can't be sent. The page is not to blame, so nothing is thrown. */
   unsendable(command: string): Answer {
     const message = `A session id has 1 to ${MAX_ID_LENGTH} characters`;
     const error = new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', message);

@@ -40,12 +40,12 @@ import { UnansweredWarnings } from './unanswered-warnings.js';
 import { type SentRequest, WaitingRequests } from './waiting-requests.js';
 
 const log = debug('intelligent-session:serving');
-/** A key that could not be read is read again after this. */
+/** The pause before the item key is read again, where it could not be read. */
 const KEY_RETRY_MS = 1_000;
 
 /**
- * Sends commands to workers that it does not know, and waits for their answers: each with a deadline, and behind circuit
- * breakers, which spare it the wait for a worker that does not answer.
+ * Sends commands to workers that it does not know, and waits for their answers: each for a limited time, and behind circuit
+ * breakers, which spare requests the wait for a worker that does not answer.
  */
 export class RemoteExecutor extends ExecutorEmitter implements Executor {
   readonly namespace: string;
@@ -60,14 +60,15 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     closed: () => this.#circuitChanged('closed'),
   });
   readonly #waiting = new WaitingRequests(this.#outcomes, this.#breakers, this);
-  /** The client for what is kept of sessions. */
+  /** The client for the keys with what is kept of sessions. */
   readonly #keys: RedisClient;
   /** Where messages are sent to, and workers listen. */
   readonly #target: RedisTarget;
+  /** The client that sends messages. With the transport `stream` it is #keys. */
   readonly #sending: RedisClient;
   readonly #publisher: Publisher;
   readonly #replies: RequestReplies;
-  /** The availability of the connection that sends, and of that by which answers arrive, where that is one. */
+  /** The availability of the connection that sends, and of the inbox's (with `replies: 'list'` there is none). */
   readonly #availabilities: readonly Availability[];
   readonly #keysAvailability: Availability;
   readonly #carries = new CarriesUnderWay();
@@ -169,11 +170,11 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
 
   #send(message: Message, finished: (result: SendResult, cause?: unknown) => void): void {
     const { command, sid, ttlSeconds, isAnonymous, sentMs } = message;
-    // The id is made when the message leaves: ids ascend in the order in which messages do.
+    // The id is made when the message is sent, since ids have to ascend in the order in which messages are sent.
     const requestId: RequestId = { id: this.#ids.next(), replyTo: 'nobody', ttlSeconds, isAnonymous, sentMs };
     this.#publish(message, requestId, (result, error) => {
       if (error !== undefined) return finished(wasNotSent(error) ? 'unsent' : 'redis', error);
-      // No worker will renew what is kept of the session.
+      // The message reaches no worker, which would renew what is kept of the session.
       if (result !== 'sent' && command === 'pageview') this.renew(sid, ttlSeconds);
       finished(result);
     });
@@ -195,7 +196,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     this.#replies.request(request, this.#patienceMs(request.question));
   }
 
-  /** What sends requests for the form in which their answers come. */
+  /** What ListReplies or InboxReplies need of this executor. */
   #requestSender(): RequestSender {
     return {
       namespace: this.namespace,
@@ -205,7 +206,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
       publish: (request, requestId) => this.#publishRequest(request, requestId),
       sendUnlessRead: (message) => this.#dispatcher.sendUnlessRead(message),
       answeredWithoutTtl: ({ command, sid, ttlSeconds }) => {
-        // The worker has kept the session for a ttl of its own.
+        // The worker has used a default ttl of its own: what is kept gets the session's.
         this.#kept.renewNext(sid);
         if (!isRead(command)) this.renew(sid, ttlSeconds);
       },
@@ -222,7 +223,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     this.#publish(question, requestId, (result, error) => {
       if (error !== undefined) this.#waiting.unanswered(id, 'redis', error);
       else if (result !== 'sent') this.#waiting.unanswered(id, result);
-      // It goes when the connection is back, though nobody waits for its answer any longer.
+      // The message is sent when the connection is back, though nobody waits for its answer any longer.
       if (wasNotSent(error)) this.#dispatcher.sendUnlessRead(question);
     });
   }
@@ -244,18 +245,18 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   }
 
   /**
-   * How long an answer is waited for: the timeout, and five times the way to Redis and back, for a worker that is as far away from Redis
-   * as this process is. Once is the request's way to Redis and the answer's way from there; once the message's way to the worker and
-   * that of its script, which pushes the answer. Up to twice more the message waits for a round trip that the worker has just begun:
-   * a read of its stream, and a script call with an earlier message of the session; and once more where a page view goes again with all keys
-   * (script-messages.ts). Behind a login it waits for up to five more: the carry's two, and three for the page before it and for a call to be
-   * free for each.
+   * How long an answer is waited for: the timeout and five round trips to Redis, for a worker that is as far from Redis as this
+   * process. The first is the request's way to Redis and the answer's way back; the second the message's way to the worker, and
+   * its script call's way to Redis, which pushes the answer. For up to two more the message waits until round trips of the
+   * worker have ended: a read of its stream, and a script call with an earlier message of the session. The fifth is needed
+   * where a page view is sent again with all keys (script-messages.ts). Behind a login there are up to five more: two of the
+   * carry, and three for the page view before it and for waiting until the worker may make another call for each.
    */
   #patienceMs({ sid, timeoutMs }: Question): number {
     return timeoutMs + (this.#carries.has(sid) ? 10 : 5) * distanceMsOf(this.#target);
   }
 
-  /** There is a connection. Nothing leaves before the key is known by which pages are keyed. */
+  /** There is a connection: reads the item key, by which pages are keyed. No message is sent before it is known. */
   #readKey(): void {
     if (this.itemKey.isKnown || this.#isClosed) return;
     this.itemKey.load().catch((error: unknown) => {
@@ -285,7 +286,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   #circuitOpened(scope: CircuitScope): void {
     this.#warnings.noAnswer(scope);
     this.#circuitChanged('open');
-    // A server that has become a replica takes messages, and no worker listens there.
+    // Answers may be missing since this server has become a replica, which takes messages though no worker listens there.
     this.#target.leaveReplica().catch((error) => this.emit('fault', redisFault(error)));
   }
 

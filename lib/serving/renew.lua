@@ -1,7 +1,7 @@
 -- Makes what is kept of a session live as long as the session. It creates nothing, and shortens nothing.
--- KEYS  all that is kept of the session, the last one own, the hash of the names of the application's keys
+-- KEYS  all that is kept of the session; the last is own, the hash of the names of the application's keys
 -- ARGV  ttl of the session in ms
--- Reply how long all that is there will be, in ms; 0 where nothing is
+-- Reply after how many ms the first key that is there expires; 0 where none is
 local ttl, least = tonumber(ARGV[1]), 0
 local function renew(key)
   local left = redis.call('PTTL', key)

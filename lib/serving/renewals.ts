@@ -6,7 +6,7 @@ import type { RedisClient } from '../redis/connect.js';
 import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 
-/** Of how many sessions this process remembers how long their keys last. */
+/** For how many sessions this process remembers how long their keys last. */
 const MAX_REMEMBERED = 50_000;
 /** A renewal sets an expiry that is later by ttl / 16, so that the next requests need no renewal (renew.lua). */
 const SPARE_PART = 16;
@@ -27,11 +27,12 @@ export class Renewals {
     const ttlMs = boundedTtl(ttlSeconds) * 1000;
     const nowMs = performance.now();
     if ((this.#untilMs.get(sid) ?? 0) - nowMs >= ttlMs) return undefined;
-    // A key that a worker creates while the script runs gets the same expiry.
+    // It is set at once, so that calls meanwhile send nothing: a key that a worker creates meanwhile gets the same expiry.
     this.#untilMs.set(sid, nowMs + ttlMs + ttlMs / SPARE_PART);
     return this.#run(sid, ttlMs, nowMs);
   }
 
+  /** Makes the next renew() run the script. */
   forget(sid: string): void {
     this.#untilMs.delete(sid);
   }

@@ -3,7 +3,7 @@ import { builtIn } from '../intelligence/commands.js';
 import { checkSessionId, checkTtl } from '../options/check-arguments.js';
 import { checkCommand } from '../transport/protocol.js';
 
-/** A timer takes no more than some 24 days. */
+/** A day: far below the some 24 days that a timer takes at most. */
 const LONGEST_TIMEOUT_MS = 86_400_000;
 
 /** Throws an OptionError where an executor's send() or ask() was called in a wrong way. */

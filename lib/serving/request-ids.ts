@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto';
 const LAST_NUMBER = 36 ** 6 - 1;
 
 /**
- * Makes the ids of a process' requests, `<sender>~<number>`. The numbers ascend, so that whoever carries a request out knows one that it
- * has counted before, also when it comes late (was_counted() in activity-ring.lua).
+ * Makes the ids of a process' requests, `<sender>~<number>`. The numbers ascend, so that a request that comes a second time is
+ * known as counted, however late it comes (was_counted() in activity-ring.lua).
  */
 export class RequestIds {
   #sender = newSender();
@@ -18,5 +18,5 @@ export class RequestIds {
   }
 }
 
-/** 48 random bits: no two processes take the same. */
+/** 48 random bits, so that no two processes have the same. */
 const newSender = (): string => randomBytes(6).toString('base64url');

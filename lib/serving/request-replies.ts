@@ -7,16 +7,16 @@ import type { SentRequest, WaitingRequests } from './waiting-requests.js';
 
 /** How answers come to an Express process: one implementation for each form of the option `replies`. */
 export interface RequestReplies {
-  /** Can answers arrive, once there is a connection that sends? */
+  /** Can answers arrive? Whether requests can be sent is known elsewhere. */
   readonly canAsk: boolean;
-  /** The availability of the connection by which answers arrive, where that is one, and always the same. */
+  /** The availability of the connection by which answers arrive; undefined where each request takes one from a pool. */
   readonly availability?: Availability;
   /** Sends a request, whose answer is waited for `patienceMs` at most. */
   request(request: SentRequest, patienceMs: number): void;
   close(): void;
 }
 
-/** What both forms need of the executor. */
+/** What both forms of replies need of the executor. */
 export interface RequestSender {
   readonly namespace: string;
   readonly ids: RequestIds;
@@ -26,8 +26,8 @@ export interface RequestSender {
   publish(request: SentRequest, requestId: RequestId): void;
   /** Nobody waits for this answer any longer: what writes is sent all the same. */
   sendUnlessRead(message: Message): void;
-  /** A worker has answered that was not told for how long the session is kept. */
+  /** To be called where a worker has answered that may not know how long what it keeps is to live. */
   answeredWithoutTtl(message: Message): void;
-  /** No answer can arrive to any of the requests that wait. */
+  /** To be called when no request that waits can get an answer any longer; `cause` is told as a fault. */
   lost(cause?: unknown): void;
 }

@@ -3,10 +3,10 @@ import { builtIn } from '../intelligence/commands.js';
 import type { RedisTarget } from '../redis/target.js';
 import type { CircuitScope } from './circuit-breaker.js';
 
-/** Where messages go. */
+/** Where messages are sent. */
 export interface Route {
   readonly target: RedisTarget;
-  /** The client's `keyPrefix` is part of it. */
+  /** With the client's `keyPrefix` before it. */
   readonly namespace: string;
   readonly transport: 'pubsub' | 'stream';
   readonly partitions: number;
@@ -18,7 +18,7 @@ export class UnansweredWarnings {
 
   constructor(readonly route: Route) {}
 
-  /** Nobody listens to this command, as far as Redis says. */
+  /** Redis has said that nobody listens to this command. */
   noWorker(command: string): void {
     if (builtIn.has(command))
       this.#warnings.warn(

@@ -9,7 +9,7 @@ import type { Answer, DegradedReason, Question } from './executor.js';
 import type { ExecutorEmitter } from './executor-emitter.js';
 import type { Outcomes } from './outcomes.js';
 
-/** The most half-open trials (circuit-breaker.ts) whose answers are waited for. */
+/** The most half-open trials (circuit-breaker.ts) that are remembered until their answers come; beyond it all are forgotten. */
 const MAX_TRIALS = 100;
 
 /** A request that was sent, and whose answer may come. */
@@ -64,7 +64,7 @@ export class WaitingRequests {
   answered(item: InboxItem): void {
     const { id, data = null, error } = item;
     const waiting = this.#waiting.get(id) ?? this.#trials.get(id);
-    if (!waiting) return; // It came too late, or is nobody's.
+    if (!waiting) return; // The answer came too late, or to a request that never was.
     const { question, circuits, answered } = waiting.request;
     const { command, payload } = question;
     if (!this.#answerCheck.belongs(item, waiting.expected)) {
@@ -78,14 +78,14 @@ export class WaitingRequests {
     else this.unanswered(id, 'failed', commandFault(command, payload, error));
   }
 
-  /** Ends a request for which it is known that no answer comes. */
+  /** Ends a request that gets no answer. Nobody waits for a trial's, so of a trial only the cause is told. */
   unanswered(id: string, reason: DegradedReason, cause?: unknown): void {
     const waiting = this.#waiting.get(id);
     if (waiting) this.#end(id, this.outcomes.unanswered(waiting.request.question.command, reason, cause));
     else if (this.#trials.delete(id) && cause !== undefined) this.events.emit('fault', redisFault(cause));
   }
 
-  /** Ends all requests: it is known that none gets an answer. */
+  /** Ends all requests that wait. */
   allUnanswered(reason: DegradedReason): void {
     for (const id of [...this.#waiting.keys()]) this.unanswered(id, reason);
   }

@@ -4,20 +4,20 @@ import { IntelligentSessionError, OptionError } from '../errors/errors.js';
 import { decodeId, encodeId, isSendable, MAX_ID_LENGTH } from '../redis/keys.js';
 import { boundedTtl, MAX_TTL_SECONDS } from '../redis/expiry.js';
 
-/** A list of one request that nobody fetches the answer from is gone after this. */
+/** A list of one request expires after this where nobody fetches the answer. */
 export const REPLY_TTL_MS = 500;
-/** An inbox that nobody drains is gone after this. */
+/** An inbox expires after this where nobody fetches answers. */
 export const INBOX_TTL_MS = 5_000;
 export const MAX_PAYLOAD_BYTES = 262_144;
 
-/** How many streams the transport `stream` spreads over by default: as many workers, or a Cluster's masters, can share them. */
+/** How many streams the transport `stream` has by default: up to so many workers, or masters of a Cluster, can share them. */
 export const DEFAULT_PARTITIONS = 16;
 /** A message that has waited in a stream for longer is not worked on, by default. */
 export const DEFAULT_MESSAGE_AGE_SECONDS = 86_400;
-/** A message that was published is not worked on much later than that, since a worker's queue is bounded. */
+/** A message that was published by pub/sub is not worked on much later than this, since a worker's queue is bounded. */
 export const PUBLISHED_AGE_SECONDS = 60;
 
-/** How long a message may be on its way, ms. */
+/** How long a message may be on its way at most, ms. */
 export function messageAgeMsOf(options: {
   readonly transport?: 'pubsub' | 'stream' | undefined;
   readonly maxMessageAgeSeconds?: number | undefined;
@@ -32,9 +32,9 @@ export const GROUP = 'workers';
 const COMMAND = /^[a-z0-9-]{1,64}$/;
 const NONCE = /^[\w-]{1,64}$/;
 const INBOX = /^[\w-]{8,64}$/;
-/** In an inbox's place: the answer goes to the request's own list. */
+/** Stands in the place of an inbox where the answer goes to the request's own list. */
 const OWN_LIST = '-';
-/** The sixth field of a request's id. */
+/** The sixth field of a request's id, where the message is about an anonymous visitor. */
 const ANONYMOUS = 'a';
 /** The length of a command, a session's id, a request's id and two colons. */
 const MAX_REQUEST_LENGTH = 64 + 2 * MAX_ID_LENGTH + 2;
@@ -44,37 +44,45 @@ const notRequest = (why: string) => new IntelligentSessionError('ERR_INTELLIGENT
 /** Where a request's answer goes: nowhere, since nobody waits; to a list of the request's own (the white paper's form); or to an inbox. */
 export type ReplyTo = 'nobody' | 'list' | { readonly inbox: string };
 
-/** A request's id, and what it says besides (WIRE.md, "Request id"). With a list it mostly says nothing besides. */
+/** A request's id, and its further fields (WIRE.md, "Request id"). With a list of the request's own there are mostly none. */
 export interface RequestId {
   readonly id: string;
   readonly replyTo: ReplyTo;
   /** How long somebody waits, ms from the moment at which a worker hears the request: no two machines' clocks are compared. */
   readonly budgetMs?: number;
-  /** What the session has left. */
+  /** How long the session still lives. */
   readonly ttlSeconds?: number;
   /** Random, and repeated in the answer: who has not heard the request can't answer it. */
   readonly nonce?: string;
-  /** It is an anonymous visitor's, of whom something may be carried to a user later. */
+  /** Is it about an anonymous visitor whose data may be carried to a user later? */
   readonly isAnonymous?: boolean;
-  /** Of a user's: when it was sent, at the earliest, ms since 1970 by Redis' clock. */
+  /** When it was sent, at the earliest, ms since 1970 by Redis' clock: tells whether it came after an erasure. */
   readonly sentMs?: number | undefined;
 }
 
+/** A request as a worker hears it, without its payload. */
 export interface Message {
   readonly command: string;
   readonly sid: string;
+  /** The request's id with its further fields, as it stands on the wire. */
   readonly rid: string;
+  /** The same, parsed. */
   readonly request: RequestId;
+}
+
+/** The second field of a request's id. */
+function inboxField(replyTo: ReplyTo): string {
+  if (replyTo === 'nobody') return '';
+  return replyTo === 'list' ? OWN_LIST : replyTo.inbox;
 }
 
 export function formatRequestId(request: RequestId): string {
   const { id, replyTo, budgetMs, ttlSeconds, nonce, isAnonymous, sentMs } = request;
-  const saysMore = isAnonymous || [budgetMs, ttlSeconds, nonce, sentMs].some((field) => field !== undefined);
-  if (replyTo === 'list' && !saysMore) return encodeId(id);
-  const inbox = replyTo === 'nobody' ? '' : replyTo === 'list' ? OWN_LIST : replyTo.inbox;
+  const hasFields = isAnonymous || [budgetMs, ttlSeconds, nonce, sentMs].some((field) => field !== undefined);
+  if (replyTo === 'list' && !hasFields) return encodeId(id);
   const ttl = ttlSeconds === undefined ? '' : boundedTtl(ttlSeconds);
   const rest = `@${nonce ?? ''}@${isAnonymous ? ANONYMOUS : ''}@${sentMs ?? ''}`.replace(/@+$/, '');
-  return `${encodeId(id)}@${inbox}@${budgetMs ?? ''}@${ttl}${rest}`;
+  return `${encodeId(id)}@${inboxField(replyTo)}@${budgetMs ?? ''}@${ttl}${rest}`;
 }
 
 export function parseRequestId(rid: string): RequestId {
@@ -104,12 +112,12 @@ const isTooLong = (payload: string): boolean =>
   payload.length > MAX_PAYLOAD_BYTES ||
   (payload.length > MAX_PAYLOAD_BYTES / 3 && Buffer.byteLength(payload) > MAX_PAYLOAD_BYTES);
 
-/** Refuses a payload that no process of this package would have sent. */
+/** Refuses a payload that has come from outside and is larger than formatPayload() makes any. */
 export function checkPayload(payload: string): void {
   if (isTooLong(payload)) throw notRequest(`a payload is at most ${MAX_PAYLOAD_BYTES} bytes`);
 }
 
-/** A string goes as it is, anything else as JSON, once. */
+/** The payload's text as it is sent: a string as it is, anything else as JSON. */
 export function formatPayload(payload: unknown): string {
   const text = typeof payload === 'string' ? payload : jsonOf(payload);
   if (isTooLong(text))
@@ -136,14 +144,14 @@ export const channelOf = (namespace: string, request: string, db = 0): string =>
 
 /** What a channel and a stream's entry say of a request: `<command>:<sid>:<rid>`, see parseRequest(). */
 export function requestOf(command: string, sid: string, rid: string): string {
-  // Encoding makes no id shorter: one that is too long need not be encoded.
+  // Encoding makes no id shorter, so one that is too long already is refused without the cost of encoding it.
   const id = sid.length > MAX_ID_LENGTH ? sid : encodeId(sid);
   if (id.length === 0 || id.length > MAX_ID_LENGTH)
     throw new OptionError(`A session id has 1 to ${MAX_ID_LENGTH} characters`, 'ERR_INTELLIGENT_SESSION_ARGUMENT');
   return `${command}:${id}:${rid}`;
 }
 
-/** What a worker subscribes to, and an ACL has to name as it stands. */
+/** The pattern that a worker subscribes to. An ACL has to name it exactly as it stands here. */
 export function patternOf(namespace: string, command: string, sessionGlob: string, db = 0): string {
   return `${channelStart(namespace, db)}${command}:${sessionGlob}:?*`;
 }
@@ -176,7 +184,7 @@ export function partitionOf(sid: string, partitions: number): number {
   return murmurHash64A(Buffer.from(sid), { lo: 0, hi: 0 }).lo % partitions;
 }
 
-/** The list of a request that is answered by a list of its own. */
+/** The key of the list of a request that is answered by a list of its own. */
 export const replyKey = (namespace: string, { command, sid, rid }: Omit<Message, 'request'>): string =>
   `${namespace}async:${command}:${encodeId(sid)}:${rid}`;
 
@@ -186,7 +194,7 @@ export const inboxKey = (namespace: string, inbox: string): string => `${namespa
 export interface ReplyList {
   readonly key: string;
   readonly ttlMs: number;
-  /** What stands before an answer in an inbox, where one of many requests is answered. A list of a request's own has the answer alone. */
+  /** In an inbox, the beginning of the JSON object that an answer is put into; in a request's own list it stands alone. */
   readonly head: string | undefined;
 }
 
@@ -201,7 +209,7 @@ export function replyListOf(namespace: string, message: Message): ReplyList | un
   return { key: inboxKey(namespace, replyTo.inbox), ttlMs: INBOX_TTL_MS, head };
 }
 
-/** An answer as it stands in its list. */
+/** An answer, which is JSON, as it stands in its list. */
 export const answerText = ({ head }: ReplyList, json: string): string =>
   head === undefined ? json : `${head}"data":${json}}`;
 
@@ -212,7 +220,7 @@ export const answerText = ({ head }: ReplyList, json: string): string =>
 export const errorText = ({ head }: ReplyList, error: string): string | undefined =>
   head === undefined ? undefined : `${head}"error":${JSON.stringify(error)}}`;
 
-/** What stands in an inbox, once it is parsed. */
+/** An answer that stands in an inbox, once it is parsed. */
 export interface InboxItem {
   readonly id: string;
   readonly command: string;
@@ -226,13 +234,13 @@ export interface InboxItem {
 export type Recipient = { readonly group: string } | { readonly subject: string };
 
 /**
- * Where the changes of a list of notifications are told, and of what a subject has read. It has one colon fewer than a request's
- * channel, so that no worker's pattern matches it, whatever an application's commands are called.
+ * The channel where changes of a list of notifications, and of what a subject has read, are published. It has one colon fewer
+ * than a request's channel, so that no worker's pattern matches it, whatever an application's commands are called.
  */
 export const changesChannel = (namespace: string, to: Recipient, db = 0): string =>
   `${channelStart(namespace, db)}changes:${'group' in to ? `g.${encodeId(to.group)}` : `s.${encodeId(to.subject)}`}`;
 
-/** What such a channel tells. A position is when a notification is to be seen, µs. */
+/** What is published on such a channel. A position is when a notification is to be seen: µs since 1970. */
 export type Change =
   | { readonly type: 'published' | 'scheduled'; readonly id: string; readonly position: number }
   /** a notification was edited or removed */
@@ -244,7 +252,7 @@ export type Change =
 
 export const formatChange = (change: Change): string => JSON.stringify(change);
 
-/** Whoever may publish can send anything: what is no change of this form is undefined, and nobody acts on it. */
+/** Gives undefined for what is no change of these forms, since whoever may publish can send anything: nobody acts on it. */
 export function parseChange(text: string): Change | undefined {
   if (text.length > MAX_CHANGE_LENGTH) return undefined;
   let change: Partial<Record<'type' | 'id' | 'position' | 'session', unknown>> | null;

@@ -6,24 +6,24 @@ export interface OutgoingMessage {
   /** `<command>:<sid>:<rid>`, as protocol.ts makes it. */
   readonly request: string;
   readonly payload: string;
-  /** Is called once. Where there is an error, it is not known whether the message has left. */
+  /** Is called once. Where there is an error, the result says nothing, and the message may have been sent or not. */
   readonly onPublished: (result: PublishResult, error?: unknown) => void;
 }
 
 /** How messages leave an Express process: one implementation for each transport. */
 export interface Publisher {
-  /** Those of a session arrive in the order in which they were published. */
+  /** Messages of one session arrive in the order in which they were published. */
   publish(message: OutgoingMessage): void;
-  /** What may fail together: the sessions of one worker, as far as can be told from here. */
+  /** Names the sessions that probably share a worker with this one: the time-outs of a frozen worker are counted by it. */
   routeOf(sid: string): string;
 }
 
-/** In one call at most: the next goes while Redis works on it. A PUBLISH holds Redis for some 2 µs, an XADD for some 3. */
+/** Messages of one call, at most: the next is sent while Redis works on it. A PUBLISH takes Redis some 2 µs, an XADD some 3. */
 const MAX_BATCH_MESSAGES = 64;
-/** Payloads of one call: 64 of 256 kB held Redis for 25 ms. */
+/** Characters of the payloads of one call, at most: 64 payloads of 256 kB in a call held Redis for 25 ms. */
 const MAX_BATCH_CHARACTERS = 262_144;
 
-/** Sends what a turn of the event loop publishes in few calls. */
+/** Sends the messages that are published in one turn of the event loop in few calls. */
 export abstract class BatchingPublisher implements Publisher {
   #waiting: OutgoingMessage[] = [];
 
@@ -34,10 +34,10 @@ export abstract class BatchingPublisher implements Publisher {
 
   abstract routeOf(sid: string): string;
 
-  /** Sends messages in one call, and gives the result of each. */
+  /** Sends messages in one call, and gives the result of each, in their order. */
   protected abstract send(messages: readonly OutgoingMessage[]): Promise<PublishResult[]>;
 
-  /** The messages of each call. */
+  /** Splits messages into those of each call. */
   protected *batches(messages: readonly OutgoingMessage[]): Generator<readonly OutgoingMessage[]> {
     let [from, characters] = [0, 0];
     for (const [i, { payload }] of messages.entries()) {

@@ -7,10 +7,10 @@ export class SourceMetrics {
   readonly claimedMessages;
   readonly streamsMadeAnew;
   readonly lostMessages;
-  /** By partition. */
+  /** How many messages nobody has finished, by the partition's number. */
   readonly lag = new Map<number, number>();
 
-  constructor(metrics: Metrics, now: { isListening(): boolean; failingPartitions(): number }) {
+  constructor(metrics: Metrics, state: { isListening(): boolean; failingPartitions(): number }) {
     const counter = (name: string, help: string) => metrics.counter(`intelligent_session_worker_${name}`, help).of();
     this.subscriptionsLost = counter(
       'subscription_lost_total',
@@ -38,8 +38,8 @@ export class SourceMetrics {
     metrics.gauge(
       'intelligent_session_worker_failing_partitions',
       'Partitions of this worker whose stream failed lately (another type at its key, say): the others are read',
-      () => now.failingPartitions(),
+      () => state.failingPartitions(),
     );
-    metrics.gauge('intelligent_session_worker_listening', 'Does it listen: 1 or 0', () => Number(now.isListening()));
+    metrics.gauge('intelligent_session_worker_listening', 'Does it listen: 1 or 0', () => Number(state.isListening()));
   }
 }

@@ -4,19 +4,19 @@ import { answerText, errorText, type Message, type ReplyList, replyListOf } from
 /** What all messages of a worker have in common. */
 export interface MessageContext {
   readonly namespace: string;
-  /** How long the intelligence of a session is kept whose message does not say. */
+  /** How long what is known of a session is kept where its message does not say how long. */
   readonly ttlSeconds: number;
   /** A message that was in its stream for longer is not worked on. */
   readonly maxMessageAgeSeconds: number;
-  /** Takes answers on their way. */
+  /** Pushes answers to their lists. */
   readonly replies: { push(list: ReplyList, text: string): void };
 }
 
 /** A message from another process: its answer goes back through Redis. */
 export class WorkerTask extends Task {
-  /** Has a script taken its entry off the group's list? */
+  /** Has the script that worked on the message acknowledged its stream entry (XACK)? */
   acknowledged = false;
-  /** Where its answer goes; undefined where nobody waits. */
+  /** The list that the answer is pushed to; undefined where nobody waits. */
   readonly replyList: ReplyList | undefined;
 
   constructor(
@@ -24,7 +24,7 @@ export class WorkerTask extends Task {
     payload: string,
     heardMs: number,
     readonly context: MessageContext,
-    /** Of a message from a stream: the stream's key, and the entry's id. */
+    /** The stream's key and the entry's id; undefined for a message that came by pub/sub. */
     readonly entry?: { readonly stream: string; readonly id: string },
   ) {
     const { command, sid, request } = message;
@@ -47,7 +47,7 @@ export class WorkerTask extends Task {
     return this.entry !== undefined && ageMs > this.context.maxMessageAgeSeconds * 1000;
   }
 
-  /** What its sender says, and not later than it was added to its stream. */
+  /** What the sender says, but no later than the entry was added to its stream: an entry's id begins with that time in ms. */
   override get sentMs(): number | undefined {
     const { sentMs } = this.message.request;
     if (!this.entry) return sentMs;

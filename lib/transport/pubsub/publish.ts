@@ -11,14 +11,14 @@ export class PubSubPublisher extends BatchingPublisher {
   constructor(
     readonly target: RedisTarget,
     readonly namespace: string,
-    /** Does the reply of PUBLISH count all subscribers? In a Cluster it counts those of one node, so 0 says nothing. */
+    /** Does the reply of PUBLISH count all subscribers? In a Cluster it counts those of one node: of 0 nothing follows. */
     readonly knowsListeners: boolean,
   ) {
     super();
     target.loadAtReady(script);
   }
 
-  /** The first character: workers share the sessions by globs, mostly by the first character of the id. */
+  /** The first character of the id, by which workers mostly share the sessions (shard.ts). */
   routeOf(sid: string): string {
     return sid.charAt(0);
   }

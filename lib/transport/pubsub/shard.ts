@@ -1,6 +1,6 @@
 import { OptionError } from '../../errors/errors.js';
 
-/** The characters of express-session's ids; `-` stands first, so that no glob takes it for a range. */
+/** The characters of express-session's ids. `-` is the first: between two others a glob takes it for a range. */
 const ALPHABET = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz';
 
 /**
@@ -12,6 +12,6 @@ export function shardGlob(shard: string): string {
   if (i < 1 || i > n || n > ALPHABET.length)
     throw new OptionError(`"shard" should be i/n, 1/1 to ${ALPHABET.length}/${ALPHABET.length}`);
   if (n === 1) return '*';
-  const from = (k: number) => Math.floor((k * ALPHABET.length) / n);
-  return i === n ? `[^${ALPHABET.slice(0, from(n - 1))}]*` : `[${ALPHABET.slice(from(i - 1), from(i))}]*`;
+  const endOf = (shardNumber: number) => Math.floor((shardNumber * ALPHABET.length) / n);
+  return i === n ? `[^${ALPHABET.slice(0, endOf(n - 1))}]*` : `[${ALPHABET.slice(endOf(i - 1), endOf(i))}]*`;
 }

@@ -14,7 +14,7 @@ export interface PubSubSourceOptions {
   readonly sessionGlob: string;
   /** The commands that this worker carries out. */
   readonly commands: readonly string[];
-  /** How long start() waits for the subscription. */
+  /** How long start() waits for the subscription, by the loop's clock. */
   readonly startTimeoutMs: number;
 }
 
@@ -26,6 +26,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   readonly #closed = new AbortController();
   /** The messages that were received since #pass() last ran. */
   #tasks: WorkerTask[] = [];
+  /** When the subscription was lost, by performance.now(); undefined while it stands. */
   #lostSinceMs: number | undefined;
 
   constructor(
@@ -53,7 +54,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
 
   async start(): Promise<void> {
     const limit = loopSignal(this.options.startTimeoutMs);
-    // AbortSignal.any() holds its signals weakly: a signal that nobody else holds could be collected, and would never abort.
+    // close() ends the wait, too. AbortSignal.any() holds its signals weakly, and one that was collected would never abort.
     this.#closed.signal.addEventListener('abort', () => limit.abort(), { once: true });
     const { signal } = limit;
     await once(this.#subscriber, 'ready', { signal })

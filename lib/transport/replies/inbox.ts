@@ -7,7 +7,7 @@ import type { RedisTarget } from '../../redis/target.js';
 
 /** A blocking read ends after this long at most: liveness.ts takes a connection for dead that is silent for 2 s. */
 const BLOCK_SECONDS = 0.5;
-/** One read takes so many answers at most, so that its reply is parsed in a moment. */
+/** One read takes so many answers at most, so that parsing its reply does not hold the event loop for long. */
 const ANSWERS_PER_READ = 256;
 /** The pause before a new connection where Redis has refused to read: it may refuse again at once. */
 const RETRY_DELAY_MS = 100;
@@ -20,7 +20,7 @@ export class Inbox {
   readonly client: Redis;
   /** The list's name; undefined while there is no connection. */
   name: string | undefined;
-  /** The name of the next connection's list: a Cluster's node that will hold the list is connected to. */
+  /** The name of the next connection's list. It is chosen first: in a Cluster the connection goes to the list's node. */
   #nextName = newName();
   #closed = false;
   #retry: NodeJS.Timeout | undefined;
@@ -36,25 +36,25 @@ export class Inbox {
     readonly onLost: (cause?: unknown) => void,
   ) {
     this.client = target.connect('blocking', () => inboxKey(namespace, this.#nextName));
-    // This listener comes before connect()'s own, which chooses the next node by the name.
+    // This listener has to run before that of target.connect(), which chooses the next node by #nextName.
     this.client.prependListener('close', () => {
       this.name = undefined;
       this.#nextName = newName();
       this.onLost();
     });
     this.client.on('ready', () => {
-      if (this.#closed) return; // The event comes a moment after the connection.
+      if (this.#closed) return; // close() may be called between the connection and this event.
       this.name = this.#nextName;
       void this.#drain(this.name);
     });
   }
 
-  /** One read is always sent before the answers of the last one are delivered, so that Redis fills it meanwhile. */
+  /** Reads while the list has this name. The next read is sent before the last one is awaited: Redis always has one. */
   async #drain(name: string): Promise<void> {
     const key = inboxKey(this.namespace, name);
     const read = () => {
-      const replies = this.#take(key);
-      for (const reply of replies) reply.catch(() => {}); // Its fault is told when its turn has come, if it comes.
+      const replies = this.#sendRead(key);
+      for (const reply of replies) reply.catch(() => {}); // An error is handled where the reply is awaited; some never are.
       return replies;
     };
     let next = read();
@@ -69,7 +69,7 @@ export class Inbox {
           this.#hasBlmpop = false;
           next = read();
         } else {
-          // The status stays `ready` until the connection is closed: going on here would leave no turn to close it in.
+          // Reading on could fail at once each time, and leave no turn of the event loop in which the connection is closed.
           if (this.client.status === 'ready') this.#refused(error);
           return;
         }
@@ -86,8 +86,8 @@ export class Inbox {
     this.#retry = setTimeout(() => this.client.disconnect(true), RETRY_DELAY_MS);
   }
 
-  /** BLMPOP (Redis 7). BLPOP takes one: the others that came with it are found by the LPOP that is sent before the next BLPOP. */
-  #take(key: string): readonly Promise<readonly string[]>[] {
+  /** Sends a read: BLMPOP, or before Redis 7 LPOP and BLPOP. BLPOP takes one answer; the next LPOP takes what came with it. */
+  #sendRead(key: string): readonly Promise<readonly string[]>[] {
     const { client } = this;
     if (this.#hasBlmpop)
       return [

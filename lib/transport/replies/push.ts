@@ -7,7 +7,9 @@ import { Undrained } from './undrained.js';
 
 /** What PTTL answers of a key that is not there. */
 const NO_KEY = -2;
-/** One call has no more answers and characters than that, so that none holds Redis for long. Lua's unpack() takes some 8,000. */
+/**
+ * The answers, and their characters, of one call at most: none holds Redis for long. Lua's unpack() takes some 8,000 values.
+ */
 const MAX_ANSWERS = 1_000;
 const MAX_CHARACTERS = 262_144;
 const script = new Script<string | number>(
@@ -17,11 +19,11 @@ local wrong, before = push_answers(KEYS[1], tonumber(ARGV[1]), { unpack(ARGV, 2)
 return wrong or before`,
 );
 
-/** Pushes the answers that no script pushes itself: those of one turn of the event loop go to each list in one RPUSH. */
+/** Pushes the answers that no command's script pushes: those of one turn of the event loop go to each list in one RPUSH. */
 export class Replies {
-  /** Bounds the bytes of answers that nobody fetches. It asks by PTTL, as the scripts do: a worker's account needs no further right. */
+  /** Bounds the bytes of answers that nobody fetches. It asks by PTTL, to which the scripts need a right anyway. */
   readonly undrained = new Undrained(async (key) => (await this.client.pttl(key)) !== NO_KEY);
-  /** By the list's key. */
+  /** The answers that are to be pushed at the end of this turn, by their list's key. */
   readonly #waiting = new Map<string, { readonly texts: string[]; readonly ttlMs: number }>();
   #scheduled: NodeJS.Immediate | undefined;
 
@@ -52,9 +54,10 @@ export class Replies {
   async #send(key: string, ttlMs: number, texts: readonly string[]): Promise<void> {
     const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
     try {
-      const before = await script.run(this.client, [key, ttlMs, ...texts]);
-      if (typeof before === 'string') this.onFault(unpushed(before));
-      else this.undrained.pushed(key, ttlMs, before, texts.length, bytes);
+      /** How many answers the list had before, or why nothing was pushed. */
+      const reply = await script.run(this.client, [key, ttlMs, ...texts]);
+      if (typeof reply === 'string') this.onFault(unpushed(reply));
+      else this.undrained.pushed(key, ttlMs, reply, texts.length, bytes);
     } catch (error) {
       this.onFault(error);
     } finally {
@@ -63,10 +66,10 @@ export class Replies {
   }
 }
 
-/** Why an answer is not pushed that Undrained does not allow. */
+/** Why an answer is not pushed where Undrained does not allow it. */
 export const TOO_MUCH = 'too much lies in lists that nobody fetches answers from';
 
-/** Why an answer was not pushed: mostly since a message names somebody else's list. */
+/** The error that tells why an answer was not pushed: mostly since a message names somebody else's list. */
 export const unpushed = (why: string): IntelligentSessionError =>
   new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', `An answer was not pushed: ${why}`);
 

@@ -2,7 +2,7 @@ import type { RedisClient } from '../../redis/connect.js';
 import { GROUP } from '../protocol.js';
 import type { Partition } from './partition.js';
 
-/** Acknowledges finished entries that no script has acknowledged: all that finish in one turn of the event loop, by one XACK for each partition. */
+/** Acknowledges the finished entries that no script has: those of one turn of the event loop by one XACK for each partition. */
 export class Acknowledger {
   #scheduled: NodeJS.Immediate | undefined;
 

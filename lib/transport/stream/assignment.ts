@@ -17,6 +17,7 @@ export interface AssignmentOptions {
   readonly namespace: string;
   /** The id of this worker among the workers of the streams. */
   readonly id: string;
+  /** How many partitions there are. */
   readonly partitions: number;
   readonly maxMessageAgeSeconds: number;
 }
@@ -36,7 +37,7 @@ export class Assignment {
   readonly #membership: Membership;
   readonly #leases: Leases;
   #isStopping = false;
-  /** The partitions whose streams Redis has answered with an error: they are tried again at each heartbeat. */
+  /** The partitions (numbers) whose streams Redis has answered with an error: they are tried again at each heartbeat. */
   readonly failing = new Set<number>();
   /** The errors that Redis has answered during the present heartbeat. */
   readonly #errors: Error[] = [];
@@ -63,7 +64,7 @@ export class Assignment {
     for (const partition of this.partitions) partition.leave();
   }
 
-  /** Gives back all partitions at once, even where entries are unfinished. */
+  /** Gives back all partitions at once, even where entries are unfinished: their next worker claims these. */
   async releaseAll(): Promise<void> {
     await Promise.all(Array.from(this.partitions, (partition) => this.#release(partition)));
     await this.#membership.leave();
@@ -75,13 +76,13 @@ export class Assignment {
     await this.acknowledger.flush().catch((error) => this.hooks.fault(error));
     const numbers = Array.from({ length: this.options.partitions }, (_, number) => number);
     this.#errors.length = 0;
-    // A reader that blocks on some streams notices another stream only at its next read: so all partitions are settled before the readers wake up.
+    // A reader that blocks on some streams notices another one only at its next read, so it wakes up when all are decided.
     await Promise.all(numbers.map((number) => this.#reconcile(number, members))).finally(() =>
       this.partitions.changed(),
     );
     const share = numbers.filter((number) => this.#membership.isShare(number, members));
-    const [error] = this.#errors;
-    if (error && share.every((number) => this.failing.has(number))) throw error;
+    const [firstError] = this.#errors;
+    if (firstError && share.every((number) => this.failing.has(number))) throw firstError;
   }
 
   /** Drops a partition whose key holds no stream; the next heartbeat tries it again. */
@@ -99,13 +100,13 @@ export class Assignment {
 
   /** Takes, keeps or leaves one partition. */
   async #reconcile(number: number, members: readonly string[]): Promise<void> {
+    // A function, since stop() may be called while a reply is awaited.
     const isWanted = () => !this.#isStopping && this.#membership.isShare(number, members);
     const owned = this.partitions.get(streamKey(this.options.namespace, number));
     if (!owned && !isWanted()) return void this.failing.delete(number);
     // The lease of a partition that is being left is renewed, too, until all its entries that were read are finished.
-    // The lease script also gives the server's time, from which the age of the stream's messages is computed.
     const clockOffsetMs = await this.#leases.renew(number);
-    if (clockOffsetMs === undefined) return owned && this.#drop(owned);
+    if (clockOffsetMs === undefined) return owned && this.#drop(owned); // Another worker holds the lease.
     if (!owned) return this.#isolatingErrors(number, () => this.#acquire(number, clockOffsetMs, members));
     owned.clockOffsetMs = clockOffsetMs;
     if (!isWanted()) return this.#leave(owned);
@@ -131,7 +132,7 @@ export class Assignment {
     const partition = new Partition(number, streamKey(this.options.namespace, number), clockOffsetMs);
     await createGroup(this.client, partition.key);
     await this.#trim(partition, members);
-    if (this.#isStopping) partition.leave();
+    if (this.#isStopping) partition.leave(); // stop() was called meanwhile, and did not know this partition.
     this.partitions.add(partition);
     this.hooks.owned(partition);
     log('worker %s reads partition %d', this.options.id, number);

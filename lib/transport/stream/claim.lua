@@ -1,13 +1,13 @@
--- Claims what was read from a partition and not finished, in its order. An entry that was given out many times is given up: it may
--- be what ends its workers. One that is this worker's already is given, and not counted as given out again.
+-- Claims what was delivered of a partition and never finished, in its order. An entry that was delivered many times is given
+-- up: it may be what makes its workers crash. One that is this worker's already is only read, so as not to be counted again.
 -- KEYS  stream
 -- ARGV  group; consumer; the entry after which to begin ('-': the first); how many entries to look at, at most; how often an entry is
---       given out at most
+--       delivered at most
 -- Reply the last entry looked at (or '' where there are no more); entries; how many were given up; Redis' clock (TIME)
 local from = ARGV[3] == '-' and '-' or '(' .. ARGV[3]
 local entries, given_up, last = {}, 0, ''
 for _, pending in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], from, '+', ARGV[4])) do
-  last = pending[1]
+  last = pending[1] -- its id; [2] is its consumer, [4] how often it was delivered
   local found
   if pending[2] == ARGV[2] then
     found = redis.call('XRANGE', KEYS[1], last, last)

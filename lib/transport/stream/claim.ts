@@ -10,21 +10,23 @@ const script = new Script<[last: string, entries: Entry[], givenUp: number, time
   loadScript('lib/transport/stream/claim.lua'),
 );
 
-/** An entry that was delivered this often and never finished is given up: it may be what makes workers crash. */
+/** An entry that was delivered so many times and never finished is given up: it may be what makes workers crash. */
 export const MAX_DELIVERIES = 10;
 
 export interface Claimed {
-  /** The last entry that was looked at; undefined where there are no more. */
+  /** The id of the last entry that was looked at; undefined where there are no more. */
   readonly last: string | undefined;
-  /** All entries that the script has claimed. */
-  readonly read: readonly Entry[];
-  /** Those of them that this worker does not already have. */
-  readonly entries: readonly Entry[];
+  /** All entries that the script has given. */
+  readonly all: readonly Entry[];
+  /** Of these, the entries that this worker has not read before: it is to work on them. */
+  readonly unread: readonly Entry[];
   /** How many were given up. */
   readonly givenUp: number;
 }
 
-/** Claims a partition's pending entries (read by some worker, never finished) in their order: at most `count` after the entry `after`. One script. */
+/**
+ * Claims a partition's pending entries (delivered, not finished) in order: at most `count` after the id `after`. One script.
+ */
 export async function claim(
   client: RedisClient,
   partition: Partition,
@@ -34,12 +36,12 @@ export async function claim(
 ): Promise<Claimed> {
   const args = [partition.key, GROUP, workerId, after ?? '-', count, MAX_DELIVERIES];
   const [last, entries, givenUp, time] = await script.run(client, args);
-  // After a failover the time comes from another server's clock than when the lease was taken.
+  // A failover since the lease was taken may have brought another server with another clock.
   partition.clockOffsetMs = clockOffsetMs(time);
   return {
     last: last === '' ? undefined : last,
-    read: entries,
-    entries: entries.filter(([id]) => !partition.has(id)),
+    all: entries,
+    unread: entries.filter(([id]) => !partition.has(id)),
     givenUp,
   };
 }

@@ -10,9 +10,10 @@ import { taskOf } from './entry.js';
 import { Heartbeat } from './heartbeat.js';
 import { OwnedPartitions } from './owned-partitions.js';
 import type { Partition } from './partition.js';
-import { type GivenOut, Reader } from './reader.js';
+import { type Delivered, Reader } from './reader.js';
 
 export interface StreamSourceOptions extends AssignmentOptions {
+  /** How many messages the worker's queue holds: no more are read than that. */
   readonly maxQueue: number;
 }
 
@@ -47,17 +48,14 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
       readsToEnd: () => this.#readsToEnd(),
       fault: onFault,
     });
-    this.#heartbeat = new Heartbeat(
-      () => this.#assignment.beat(),
-      onFault,
-      () => {
-        if (!this.#assignment.isStopping) this.emit('ready');
-      },
-    );
+    const onRecovered = () => {
+      if (!this.#assignment.isStopping) this.emit('ready');
+    };
+    this.#heartbeat = new Heartbeat(() => this.#assignment.beat(), onFault, onRecovered);
     if (target.sharesCalls) this.#addReader();
   }
 
-  /** Were the leases renewed lately, and did the last reads succeed? (liveness.ts ends a read on a dead connection.) */
+  /** Were the leases renewed lately, and did the last reads succeed? (On a dead connection they fail: liveness.ts ends it.) */
   get listening(): boolean {
     const { isStopping } = this.#assignment;
     return !isStopping && this.#heartbeat.isRecent && ![...this.#readers].some(({ isDeaf }) => isDeaf);
@@ -106,12 +104,13 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     this.#partitions.changed();
   }
 
-  #take(givenOut: GivenOut): void {
+  /** Makes tasks of the entries. One of a wrong form is a fault, and counts as finished. */
+  #take(delivered: Delivered): void {
     const tasks: WorkerTask[] = [];
-    for (const [partition, entries] of givenOut)
+    for (const [partition, entries] of delivered)
       for (const entry of entries) {
-        const [id, fields] = entry;
-        partition.begin(id, fields[3]?.length ?? 0);
+        const [id, [, , , payload]] = entry;
+        partition.begin(id, payload?.length ?? 0);
         try {
           tasks.push(taskOf(entry, partition, this.context));
         } catch (error) {
@@ -136,10 +135,11 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     }
   }
 
+  /** `key`, in a Cluster: the stream of the reader's partition, to whose node it connects. */
   #addReader(key?: string): Reader {
     const client = this.target.connect('blocking', key === undefined ? undefined : () => key);
     const reader = new Reader(client, this.target.client, this.options.id, this.#partitions, {
-      entries: (givenOut) => this.#take(givenOut),
+      entries: (delivered) => this.#take(delivered),
       claimed: (entries) => {
         this.metrics.claimedMessages.inc(entries);
         this.emit('claimed', entries);

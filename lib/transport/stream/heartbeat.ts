@@ -1,10 +1,11 @@
 import { LEASE_MS } from './lease.js';
 
-/** The time between the beginnings of two heartbeats. It is a quarter of LEASE_MS, so that leases are renewed in time even if Redis is far away. */
+/** The time between the beginnings of two heartbeats: a quarter of LEASE_MS, so that leases last although Redis is far away. */
 const HEARTBEAT_MS = 500;
 
 /** Runs `beat` at intervals, one call at a time, and knows whether a call has succeeded lately. */
 export class Heartbeat {
+  /** When a heartbeat last succeeded, by performance.now(). */
   #succeededMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   /** The heartbeat that is under way, or the last one. */
@@ -14,7 +15,7 @@ export class Heartbeat {
   constructor(
     readonly beat: () => Promise<void>,
     readonly onFault: (error: unknown) => void,
-    /** Is called when a heartbeat succeeds after none had succeeded for as long as a lease lasts. */
+    /** Is called when a heartbeat succeeds, the first one or after none has succeeded for as long as a lease lasts. */
     readonly onRecovered: () => void,
   ) {}
 
@@ -31,7 +32,7 @@ export class Heartbeat {
     this.#schedule(HEARTBEAT_MS);
   }
 
-  /** Runs a heartbeat as soon as the one under way has ended; the interval begins anew with it. Never rejects. */
+  /** Runs a heartbeat as soon as the one under way has ended; the next follows HEARTBEAT_MS after it began. Never rejects. */
   beatNow(): Promise<void> {
     clearTimeout(this.#timer);
     this.#beating = this.#beating.then(async () => {

@@ -20,7 +20,7 @@ export class Leases {
     readonly workerId: string,
   ) {}
 
-  /** Takes or renews a lease. Resolves with the clock offset of the Redis that has it, or with undefined where another worker holds it. One script. */
+  /** Takes or renews a lease. Gives clockOffsetMs() of its server, or undefined where another worker has it. One script. */
   async renew(partition: number): Promise<number | undefined> {
     const time = await this.#run(partition, LEASE_MS);
     return time === null ? undefined : clockOffsetMs(time);
@@ -35,6 +35,6 @@ export class Leases {
   }
 }
 
-/** By how many ms, at most, the event loop's clock is ahead of Redis' clock: the reply's time of travel is counted in. */
+/** By how many ms the event loop's clock is ahead of Redis' clock, at most: the reply's way is counted in. */
 export const clockOffsetMs = ([seconds, microseconds]: RedisTime): number =>
   loopNowMs() - Number(seconds) * 1000 - Math.floor(Number(microseconds) / 1000);

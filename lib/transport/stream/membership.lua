@@ -1,12 +1,12 @@
 -- Notes that a worker is there, or is gone, and gives all workers that are there.
--- KEYS  the workers: a sorted set by when each was last heard of, ms
--- ARGV  the worker; for how long one that is not heard of counts as there, ms; 1 it is there, 0 it is gone
--- Reply the workers
+-- KEYS  the workers: a sorted set of their ids by when each was last heard of, ms
+-- ARGV  this worker's id; for how many ms one that is not heard of counts as there; 1: this one is there, 0: it is gone
+-- Reply the ids of the workers that are there
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if ARGV[3] == '1' then redis.call('ZADD', KEYS[1], now, ARGV[1]) else redis.call('ZREM', KEYS[1], ARGV[1]) end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
--- Before a failover the clock may have been ahead: whoever is there notes itself anew.
+-- A master's clock before a failover may have been ahead: who is there notes itself anew.
 redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[2], '+inf')
 redis.call('PEXPIRE', KEYS[1], ARGV[2] * 2)
 return redis.call('ZRANGE', KEYS[1], 0, -1)

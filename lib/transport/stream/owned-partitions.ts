@@ -7,6 +7,7 @@ const MAX_UNFINISHED_BYTES = 64 * 1024 * 1024;
 
 /** The partitions that belong to this worker, and how many more entries it may read from them. */
 export class OwnedPartitions {
+  /** By the key of the partition's stream. */
   readonly #byKey = new Map<string, Partition>();
   readonly #changes = new EventEmitter().setMaxListeners(0);
   readonly #maxUnfinished: number;
@@ -47,6 +48,7 @@ export class OwnedPartitions {
     this.#changes.emit('change');
   }
 
+  /** Resolves at the next changed(). */
   async nextChange(): Promise<void> {
     await once(this.#changes, 'change');
   }

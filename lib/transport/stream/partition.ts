@@ -1,10 +1,10 @@
 /**
  * What a worker does with a partition that belongs to it:
- * - `claiming`: before the worker reads new entries, it claims the pending ones, which another worker has read and not finished, or
- *   itself over a connection that was lost;
+ * - `claiming`: before the worker reads new entries, it claims the pending ones, which nobody has finished: they were
+ *   delivered to another worker, or to this one over a connection that was lost;
  * - `reading`: the worker reads new entries;
- * - `leaving`: another worker is to have the partition. This one reads no more, and gives the partition back when all entries that it
- *   has read are finished;
+ * - `leaving`: another worker is to have the partition, or this one stops. It begins no further read, and gives the partition
+ *   back when all entries that it has read are finished;
  * - `lost`: the partition belongs to this worker no longer.
  */
 export type PartitionState = 'claiming' | 'reading' | 'leaving' | 'lost';
@@ -12,11 +12,11 @@ export type PartitionState = 'claiming' | 'reading' | 'leaving' | 'lost';
 /** A partition that belongs to this worker, with the entries that it has read. */
 export class Partition {
   #state: PartitionState = 'claiming';
-  /** The entries that were read and are not finished, with the bytes of each. */
+  /** The entries that were read and are not finished: by id, the length of the payload, which stands for its bytes. */
   readonly #unfinished = new Map<string, number>();
   /** The finished entries that this worker has not acknowledged yet: the group still has them as pending. */
   readonly unacknowledged = new Set<string>();
-  /** How many entries are finished and not trimmed yet. */
+  /** How many entries are finished, and not yet trimmed from the stream. */
   untrimmed = 0;
 
   constructor(
@@ -64,11 +64,12 @@ export class Partition {
     this.#state = 'lost';
   }
 
+  /** Notes that an entry was read. */
   begin(id: string, bytes: number): void {
     this.#unfinished.set(id, bytes);
   }
 
-  /** Notes that an entry is finished. Returns false where the entry is not known here, because the stream was created anew meanwhile. */
+  /** Notes that an entry is finished. False where the entry is not known here, since the stream was made anew meanwhile. */
   finish(id: string, isAcknowledged: boolean): boolean {
     if (!this.#unfinished.delete(id)) return false;
     this.untrimmed++;
@@ -81,7 +82,7 @@ export class Partition {
     return this.#unfinished.has(id) || this.unacknowledged.has(id);
   }
 
-  /** To be called when the stream was created anew. The old stream's entries are not pending in the new one, so scripts refuse to work on them. */
+  /** To be called when the stream was made anew. Its old entries are not pending there, so scripts refuse to work on them. */
   forgetEntries(): void {
     this.#unfinished.clear();
     this.unacknowledged.clear();

@@ -1,11 +1,12 @@
--- Adds messages to partitions. What nobody has read is never trimmed: what comes over a partition's bounds is refused.
+-- Adds messages to partitions. A message over a partition's bounds is refused, since what nobody has read is never trimmed.
 -- KEYS  of each partition: stream; its worker's lease
 -- ARGV  a partition's bounds: how many messages, and how many bytes (by MEMORY USAGE, which estimates them); the messages' maximum age in ms,
 --       after which a stream that nobody adds to and no worker reads is gone; then of each message: its partition's number among KEYS, 1
 --       for the first two keys; the request; the payload
--- Reply of each message: 0 refused (also where a forged id has used up all ids, until a worker makes the stream anew), 1 added and no worker reads there, 2 added
+-- Reply of each message: 0 refused (also where a forged id has used up all ids, until a worker makes the stream anew); 1 added,
+--       and no worker reads there; 2 added, and one does
 
--- By partition: for how many messages and bytes there is room, and whether a worker reads it (1 or 0).
+-- By the partition's number: for how many messages and bytes there is room, and whether a worker reads it (1 or 0).
 local room, bytes, worker = {}, {}, {}
 local reply = {}
 for i = 4, #ARGV, 3 do
@@ -16,13 +17,13 @@ for i = 4, #ARGV, 3 do
     bytes[p] = tonumber(ARGV[2]) - (redis.call('MEMORY', 'USAGE', stream) or 0)
     worker[p] = redis.call('EXISTS', KEYS[p * 2])
   end
-  local own = #ARGV[i + 1] + #ARGV[i + 2]
-  if room[p] > 0 and bytes[p] >= own then
+  local size = #ARGV[i + 1] + #ARGV[i + 2]
+  if room[p] > 0 and bytes[p] >= size then
     local added = redis.pcall('XADD', stream, '*', 'r1', ARGV[i + 1], 'p', ARGV[i + 2])
     local wrong = type(added) == 'table' and added.err
     if wrong and not wrong:find('exhausted', 1, true) then return added end
     room[p] = wrong and 0 or room[p] - 1
-    bytes[p] = bytes[p] - own
+    bytes[p] = bytes[p] - size
     reply[#reply + 1] = wrong and 0 or 1 + worker[p]
   else
     reply[#reply + 1] = 0

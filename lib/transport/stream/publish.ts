@@ -6,7 +6,7 @@ import { partitionOf } from '../protocol.js';
 import { BatchingPublisher, type OutgoingMessage, type PublishResult } from '../publisher.js';
 
 const script = new Script<number[]>(loadScript('lib/transport/stream/publish.lua'));
-/** The result for each number that the script replies. */
+/** The result for each number that the script replies, from 0. */
 const RESULTS: readonly PublishResult[] = ['shed', 'no-worker', 'sent'];
 
 export interface StreamPublisherOptions {
@@ -35,7 +35,7 @@ export class StreamPublisher extends BatchingPublisher {
   }
 
   protected override *batches(messages: readonly OutgoingMessage[]): Generator<readonly OutgoingMessage[]> {
-    for (const some of this.target.inCalls(messages, ({ sid }) => this.routeOf(sid))) yield* super.batches(some);
+    for (const ofCall of this.target.inCalls(messages, ({ sid }) => this.routeOf(sid))) yield* super.batches(ofCall);
   }
 
   protected async send(messages: readonly OutgoingMessage[]): Promise<PublishResult[]> {

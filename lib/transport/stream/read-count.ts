@@ -1,15 +1,15 @@
 import type { Entry } from './entry.js';
 
-/** How many bytes a read should bring at most: as many as sixteen payloads of the largest size. */
+/** How many bytes (counted as characters) a read should bring at most: as many as sixteen payloads of the largest size. */
 const TARGET_BYTES = 4 * 1024 * 1024;
 const LARGEST_COUNT = 128;
-/** The count to which it falls back after a read that found fewer entries than were asked for. */
+/** The highest count after a read that found fewer entries than it asked for. */
 const IDLE_COUNT = 16;
 
 /**
  * Chooses how many entries of each stream the next read asks for. Redis bounds a read by the number of entries only, and whoever may
- * XADD can make entries of any size. So the count begins with one, doubles while the entries are small and more of them wait, and
- * goes down after a read of too many bytes.
+ * XADD can make entries of any size. So the count begins with one, doubles while reads bring as many entries as they ask for,
+ * and goes down after a read of too many bytes.
  */
 export class ReadCount {
   #next = 1;

@@ -14,13 +14,14 @@ import { ReadCount } from './read-count.js';
 
 /** How long a read blocks where there are no new entries. */
 const BLOCK_MS = 200;
+/** The pause after a failed read. */
 const RETRY_DELAY_MS = 50;
 
 /** The entries that Redis has delivered to this worker, by partition and in their order: new ones, or claimed ones. */
-export type GivenOut = readonly (readonly [partition: Partition, entries: readonly Entry[]])[];
+export type Delivered = readonly (readonly [partition: Partition, entries: readonly Entry[]])[];
 
 export interface ReaderHooks {
-  entries(givenOut: GivenOut): void;
+  entries(delivered: Delivered): void;
   /** Is called with the number of entries that were claimed of one partition, if there were any. */
   claimed(entries: number): void;
   /** Is called where the partition's key holds no stream. */
@@ -28,20 +29,23 @@ export interface ReaderHooks {
   fault(error: unknown): void;
 }
 
-/** A blocking connection, and the partitions that it reads: those whose streams one call may name. */
+/** Reads over one blocking connection: all partitions of this worker, or in a Cluster, where a call can't name several, one. */
 export class Reader {
   /** By the stream's key. */
   readonly partitions = new Map<string, Partition>();
   readonly #count = new ReadCount();
-  #read: Promise<void> = Promise.resolve();
+  /** The read that is under way, or the last one. */
+  #reading: Promise<void> = Promise.resolve();
   #hasFailed = false;
   #isStopped = false;
 
   constructor(
     /** The blocking connection; close() ends it. */
     readonly client: Redis,
+    /** For commands that do not block. */
     readonly commands: RedisClient,
     readonly workerId: string,
+    /** All partitions of this worker: they share the room for entries. */
     readonly owned: OwnedPartitions,
     readonly hooks: ReaderHooks,
   ) {
@@ -55,7 +59,7 @@ export class Reader {
 
   /** Resolves when the read that is under way has ended. */
   async idle(): Promise<void> {
-    await this.#read;
+    await this.#reading;
   }
 
   /** Begins no further read, and ends a wait for room. */
@@ -75,8 +79,8 @@ export class Reader {
         ({ state }) => state === 'claiming' || state === 'reading',
       );
       if (partitions.length > 0 && this.owned.room() > 0) {
-        this.#read = this.#claimAndRead(partitions).catch((error) => this.#recover(error));
-        await this.#read;
+        this.#reading = this.#claimAndRead(partitions).catch((error) => this.#recover(error));
+        await this.#reading;
       } else await this.owned.nextChange();
     }
   }
@@ -101,13 +105,13 @@ export class Reader {
     if (reply === null) return;
     const lists = reply.map(([, entries]) => entries);
     this.#count.adapt(lists.flat(), Math.max(...lists.map(({ length }) => length)));
-    const givenOut: [Partition, Entry[]][] = [];
+    const delivered: [Partition, Entry[]][] = [];
     for (const [key, entries] of reply) {
       // Where the partition was lost meanwhile, its new worker claims these entries.
       const partition = this.partitions.get(key);
-      if (partition) givenOut.push([partition, entries]);
+      if (partition) delivered.push([partition, entries]);
     }
-    this.hooks.entries(givenOut);
+    this.hooks.entries(delivered);
   }
 
   /** Claims the partition's pending entries in their order. */
@@ -118,10 +122,11 @@ export class Reader {
     do {
       while (this.owned.room() <= 0 && !this.#isStopped) await this.owned.nextChange();
       const found = await claim(this.commands, partition, this.workerId, after, count.next);
-      count.adapt(found.read, count.next);
+      // As after a full read: where entries are small, the count grows.
+      count.adapt(found.all, count.next);
       if (found.givenUp > 0) this.hooks.fault(givenUp(found.givenUp));
-      this.hooks.entries([[partition, found.entries]]);
-      claimed += found.entries.length;
+      this.hooks.entries([[partition, found.unread]]);
+      claimed += found.unread.length;
       after = found.last;
     } while (after !== undefined && partition.state !== 'lost' && !this.#isStopped);
     partition.claimed();
@@ -137,8 +142,8 @@ export class Reader {
     try {
       if (/^(NOGROUP|WRONGTYPE)/.test((error as Error).message)) await this.#createGroups();
       else if (this.client.status === 'ready') await reconnect(this.client);
-    } catch (another) {
-      this.hooks.fault(another);
+    } catch (secondError) {
+      this.hooks.fault(secondError);
     }
     if (this.client.status !== 'ready') await whenReady(this.client, LEASE_MS).catch(() => {});
     await pause(RETRY_DELAY_MS);
@@ -148,7 +153,7 @@ export class Reader {
     for (const partition of [...this.partitions.values()])
       await createGroup(this.commands, partition.key).catch((error: Error) => {
         if (!error.message.startsWith('WRONGTYPE')) throw error;
-        // One call reads all partitions: without this one, the others are read.
+        // One call reads all partitions, and would fail as long as it names this one.
         this.hooks.unreadable(partition);
       });
   }

@@ -2,13 +2,13 @@
 -- nothing pending.
 -- KEYS  stream
 -- ARGV  group; the messages' maximum age in ms, for which the stream is kept from now on; then the workers that are there
--- Reply how many entries were removed; how many are left; 0, or 1 if the stream was made anew: then what is said to be left is lost
+-- Reply how many entries were removed; how many are left; 0. If the stream was made anew: 0; how many the old one had; 1
 local is_there = {}
 for i = 3, #ARGV do is_there[ARGV[i]] = true end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 
--- A single XADD that names the highest id uses up all ids: nobody can add anything after that. An id begins with ms since 1970, which have
--- 13 digits today: one of more than 15 digits was forged.
+-- After a single XADD that names the highest id nobody can add anything. An id begins with ms since 1970, which have 13 digits
+-- today: one of more than 15 digits was forged, and the stream is made anew.
 local last
 local info = redis.call('XINFO', 'STREAM', KEYS[1])
 for i = 1, #info, 2 do if info[i] == 'last-generated-id' then last = info[i + 1] end end
@@ -19,7 +19,8 @@ if #last:match('^%d+') > 15 then
   return { 0, left, 1 }
 end
 
-local function before(a, b) -- of two entries' ids
+-- Is the entry id a smaller than b? Compared as text, since Lua's numbers are exact up to 15 digits only.
+local function before(a, b)
   local a1, a2 = a:match('^(%d+)-(%d+)$')
   local b1, b2 = b:match('^(%d+)-(%d+)$')
   if #a1 ~= #b1 then return #a1 < #b1 end
@@ -29,15 +30,15 @@ local function before(a, b) -- of two entries' ids
 end
 local function after(id) -- the next one that there could be
   local ms, n = id:match('^(%d+)-(%d+)$')
-  if #n > 15 then return id end -- forged, and too big for a number of Lua, which is exact up to 15 digits: it stays until another entry is read
+  if #n > 15 then return id end -- forged, and too big for a number: this entry stays until another one is read
   return ms .. '-' .. ('%.0f'):format(tonumber(n) + 1)
 end
 
 local least -- the first entry that some group still needs
 for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
-  local state = {}
+  local state = {} -- the group's fields, by their names
   for i = 1, #group, 2 do state[group[i]] = group[i + 1] end
-  -- the second of XPENDING's four is the smallest id that is pending
+  -- the second value of XPENDING's reply is the smallest id that is pending
   local keep = state.pending > 0 and redis.call('XPENDING', KEYS[1], state.name)[2] or after(state['last-delivered-id'])
   if not least or before(keep, least) then least = keep end
   if state.name == ARGV[1] then

@@ -9,13 +9,14 @@ const script = new Script<[removed: number, left: number, remade: 0 | 1]>(loadSc
 export interface Trimmed {
   /** How many messages of the partition are not finished. */
   readonly lag: number;
-  /** How many messages were lost with a stream that took no more messages and was created anew; undefined where that did not happen. */
+  /** How many messages were lost with a stream that could take no more and was made anew; undefined where none was. */
   readonly lost: number | undefined;
 }
 
 /**
- * Removes the entries that every consumer group has read and acknowledged, and this group's consumers that are no `members`. Lets
- * the stream expire `maxAgeMs` from now. One script.
+ * Removes the entries that every consumer group has read and acknowledged, and those consumers of this group that are not among
+ * `members` and have nothing pending. Makes a stream anew that can take no more. Lets it expire `maxAgeMs` from now. One
+ * script.
  */
 export async function trim(
   client: RedisClient,
