@@ -49,7 +49,7 @@ export class AbsoluteLifetime {
     if (!cookie?.expires) return;
     const endsAt = this.#endOf(session);
     if (!(new Date(cookie.expires).getTime() > endsAt)) return; // it ends earlier, or its end is no date
-    // express-session's setter of `expires` changes `originalMaxAge`, too
+    // express-session's setter of `expires` changes `originalMaxAge`: that is put back
     const { originalMaxAge } = cookie;
     Object.assign(cookie, { expires: new Date(endsAt) }, { originalMaxAge });
   }

@@ -60,7 +60,7 @@ interface SessionWrites {
  */
 export class CoalescedMerges {
   readonly #writes = new Map<string, SessionWrites>();
-  /** Merges as the option `merge` says. Without that option it is undefined, and top-level keys are merged. */
+  /** Merges as the option `merge` says. Undefined without that option: top-level keys are merged. */
   readonly #applicationMerge: ApplicationMerge | undefined;
 
   constructor(

@@ -14,7 +14,7 @@ export function watchExpiredSessions(target: RedisTarget, keys: SessionKeys, eve
   subscriber.on('message', (_channel, key: string) => {
     if (!keys.isSession(key)) return;
     const sid = keys.sidOf(key);
-    // a listener may throw
+    // what a listener throws goes on unwrapped
     throwingAsThrown(() => {
       events.ended(sid, sid);
       events.session('expired', sid);

@@ -19,7 +19,7 @@ export interface HiddenFields {
   readonly __user?: string | undefined;
   /** Since when the session has its id, ms since 1970. */
   readonly __idSince?: number | undefined;
-  /** The id that it had before, where it got another one by itself. */
+  /** The session's id before its present one, which session-rotation.ts gave it. */
   readonly __previous?: string | undefined;
   /** The ids of the latest saves (see save-ids.ts), with option `merge`. */
   readonly __saves?: string | undefined;
@@ -52,7 +52,7 @@ const NONE: HiddenFields = {};
 /** The hidden fields of a session object. */
 export const hiddenOf = (session: object): HiddenFields => fieldsOf.get(session) ?? NONE;
 
-/** The subject of a session's visitor, on a site that tells of no users: the id of the visitor's first session. */
+/** The subject of a session's visitor, on a site without option `user`: the id of the visitor's first session. */
 export const subjectOfSession = (session: SessionData & { readonly id: string }): string =>
   hiddenOf(session).__subject || session.id;
 

@@ -18,7 +18,7 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-/** Is a JSON text nested deeper than a session may be? Reads each character at most once. */
+/** Is a JSON text nested deeper than a session may be? Takes time in proportion to the text's length. */
 export function isTooDeep(text: string): boolean {
   // each level takes an opening and a closing character, so a text this short has no more levels
   if (text.length <= 2 * MAX_DEPTH) return false;

@@ -14,7 +14,7 @@ export class KeyedMutex {
     return result;
   }
 
-  /** Runs `work` after all earlier work of the key, at once where there is none. Later work does not wait for it. */
+  /** Runs `work` after all earlier work of the key, at once where there is none. Later work does not wait for `work`. */
   after<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key);
     return before ? before.then(work, work) : work();

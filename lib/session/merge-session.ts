@@ -41,7 +41,7 @@ export interface Changes {
  * The cookie becomes this request's, as the browser gets it; for its end see mergeCookies(). Hidden fields are merged, too.
  */
 export function mergeInto(current: SessionData, { loaded, saved, keys, unanswered }: Changes): readonly string[] {
-  // `saved` may have the value that was loaded again, so that `keys` lacks a key that an unanswered save has changed in Redis
+  // a key that was changed back since an unanswered save is not in `keys`, but Redis has what that save wrote
   const written = unanswered.flatMap((one) => differences(loaded, one).filter((key) => !differAt(one, current, key)));
   const values = valuesOf(current);
   const changed = written.length === 0 ? keys : [...new Set([...keys, ...written])];

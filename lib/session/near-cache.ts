@@ -28,6 +28,7 @@ export class NearCache extends EventEmitter {
   readonly #ttlMs: number;
   /** This process knows of every write up to this time of performance.now(). */
   #heardUpToMs = Number.NEGATIVE_INFINITY;
+  /** set while Redis tells of writes */
   #pingTimer: NodeJS.Timeout | undefined;
 
   constructor(

@@ -23,7 +23,7 @@ export interface Serializer {
 type Ttl = number | ((session: SessionData) => number);
 type User = (session: SessionData) => string | number | null | undefined;
 
-/** `npm run docs:figures` writes these comments from the schema below. */
+/** The comments are those of the schema: `npm run docs:figures` writes them. */
 export interface RedisSessionStoreOptions {
   /**
    * Where Redis is. A URL, the path of a socket, ioredis' options (Sentinel's among them), or a client of yours, an

@@ -30,7 +30,7 @@ const UNLIMITED = { limited: false };
 
 /**
  * express-session's store on Redis: JSON under `sess:<sid>` with an expiry, as connect-redis writes it, and its option names.
- * Every method takes a callback, or returns a promise where none is given.
+ * A method that takes a callback returns a promise where none is given, but for regenerate().
  *
  * Emits, each with the session's id: `created`, `destroyed`, `conflict` (merged, or rejected), `refused` (a save of a session
  * that is gone), `expired` (with option `expiredEvents`), and `ended`: a session is about to be removed, by destroy(), by its
@@ -67,7 +67,7 @@ export class RedisSessionStore extends Store {
     if (expiredEvents) this.#expired = watchExpiredSessions(this.#target, this.#layers.keys, this.#events);
   }
 
-  /** Warns, once, of a fault that nobody listens to; of Redis' own not while it is away, since a warning has told that. */
+  /** Warns, once, of a fault that nobody listens to. While Redis is away its faults bring no warning: `away` has told. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const heard = super.emit(event, ...args);
     if (event === 'fault' && !heard) this.#warnings?.unheard(args[0], this.client?.status === 'ready');
@@ -265,7 +265,7 @@ export class RedisSessionStore extends Store {
     return this.#calls.run(undefined, () => this.#calls.whenReady(() => this.#layers.records.missingOf(sids)));
   }
 
-  /** Seconds that this session has left, rounded up. `returning`: has a browser sent its cookie? */
+  /** Seconds that this session has left, rounded up: intelligence is kept as long. `returning`: has its cookie come back? */
   ttlSeconds(session: SessionData, returning = false): number {
     checkIsObject('ttlSeconds', session, 'a session');
     return throwingAsThrown(() => Math.ceil(this.#layers.lifetimes.ms(session, returning) / 1000));

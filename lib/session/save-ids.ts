@@ -41,7 +41,7 @@ export function hasSaveId(ids: SaveIds, wanted: readonly string[]): boolean {
 export function mayHaveForgotten(ids: SaveIds, before: SaveIds, ageMs: number): boolean {
   if (ids === before) return false; // nobody has saved since
   if (ageMs > SURE_MS) return true;
-  // the list is full, and what was older than that save is forgotten
+  // true where the list is full and has lost what was older than that save
   const named = split(ids);
   const last = split(before).at(-1);
   return named.length >= MAX_SAVES && (last === undefined || !named.includes(last));

@@ -67,7 +67,7 @@ export class SessionRecords {
     this.#near.on('fault', (error) => events.fault(error));
   }
 
-  /** The session if the near cache has it; else undefined. */
+  /** The session if the near cache has it, null if it can't be read or is over; undefined if the near cache has none. */
   cached(sid: string): SessionData | null | Promise<SessionData | null> | undefined {
     const value = this.#near?.get(this.keys.of(sid));
     if (value === undefined) return undefined;
@@ -238,7 +238,7 @@ export class SessionRecords {
     this.#near?.close();
   }
 
-  /** Makes each write of one session's value. The near cache forgets it before and after: a read meanwhile may have the old one. */
+  /** Makes each write of one session's value. The near cache forgets it before and after: a read meanwhile may get the old. */
   async #write<T>(sid: string, command: (key: string) => Promise<T>): Promise<T> {
     const key = this.keys.of(sid);
     this.#near?.forget(key);

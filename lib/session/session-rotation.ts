@@ -201,7 +201,7 @@ export class SessionRotation {
       this.#arrivals.set(moved, { cookieId: sid });
       return moved;
     }
-    // another process was first, the session was saved or ended meanwhile, or all of the user's sessions were
+    // another process has rotated the id first, or the session was saved or ended meanwhile
     await records.unlink(newId);
     owners.forgetWhenNoted(newId);
     await owners.removeNote(snapshot.user, newId);

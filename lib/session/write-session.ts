@@ -24,7 +24,7 @@ export class SessionWriter {
   }
 
   /**
-   * Writes `saved`, which becomes the session object's snapshot; a merge puts its result into it. A save that would lose
+   * Writes `saved`, which becomes the session object's snapshot; a merge puts its result into `saved`. A save that would lose
    * against another one of this process waits for that one; an `urgent` save waits only where it is sure to lose.
    */
   async write(saved: Snapshot, state: SessionState, leftMs: number, urgent: boolean): Promise<SaveOutcome> {
