@@ -46,8 +46,8 @@ export class NearCache extends EventEmitter {
     this.client.on('ready', () => void this.#track(prefix));
     this.client.on('close', () => this.#stop());
     this.client.on('messageBuffer', (_channel: Buffer, keys: unknown) => {
-      if (!Array.isArray(keys))
-        this.clear(); // null: the whole database was emptied
+      // null instead of a list: the whole database was emptied
+      if (!Array.isArray(keys)) this.clear();
       else for (const key of keys) this.forget(String(key));
     });
   }

@@ -60,6 +60,7 @@ export class RedisSessionStore extends Store {
     corkWrites(this.#target);
     onConnectionFault(this.client, (error) => this.#events.fault(error));
     const availability = watchStoreAvailability(this, options, () => this.#closing !== undefined);
+    // a longer `commandTimeout` of the caller's own client counts instead of `maxWaitMs`
     const waitMs = Math.max(maxWaitMs, this.#target.options.commandTimeout ?? 0);
     this.#calls = new StoreCalls(availability, waitMs, (error) => this.#events.fault(error));
     this.#layers = assembleStore(options, this.#target, this.#calls, this.#events);
@@ -74,7 +75,7 @@ export class RedisSessionStore extends Store {
     return heard;
   }
 
-  /** A registry of prom-client's, an optional peer: where it is not installed, an error with the code `METRICS`. */
+  /** A registry of prom-client, an optional peer. Where that is not installed, throws ERR_INTELLIGENT_SESSION_METRICS. */
   get metrics(): PromRegistry {
     return this.#events.registry;
   }

@@ -45,7 +45,7 @@ interface Save {
   readonly saveIds: readonly string[];
 }
 
-/** How long the note of a session (user-sessions.lua) is kept where the request's own copy of the session has run out. */
+/** How long a session's note (user-sessions.lua) is kept where our copy has run out, and only Redis knows the session's end. */
 const RUN_OUT_NOTE_MS = 86_400_000;
 
 /** Saves sessions: decides in which order saves go, notes which user a session belongs to, and acts on the outcome of each save. */
