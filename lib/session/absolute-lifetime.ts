@@ -2,21 +2,21 @@ import type { Session, SessionData } from 'express-session';
 import { hiddenOf, hide } from './hidden-fields.js';
 
 /**
- * The absolute lifetime of sessions, option `maxLifetime`: a session ends at latest so long after it was made, whatever renews
- * it. When it was made stands in its record, as a hidden field. Without the option nothing here has an effect.
+ * The absolute lifetime of sessions, option `maxLifetime`: a session ends that long after it was made, at the latest, whatever
+ * renews it. Its record says when it was made, in the hidden field `__madeAt`. Without the option nothing here has an effect.
  */
 export class AbsoluteLifetime {
-  readonly #ms: number;
+  readonly #maxMs: number;
 
   constructor(maxSeconds: number | undefined) {
-    this.#ms = maxSeconds === undefined ? Number.POSITIVE_INFINITY : maxSeconds * 1000;
+    this.#maxMs = maxSeconds === undefined ? Number.POSITIVE_INFINITY : maxSeconds * 1000;
   }
 
   get isLimited(): boolean {
-    return this.#ms !== Number.POSITIVE_INFINITY;
+    return this.#maxMs !== Number.POSITIVE_INFINITY;
   }
 
-  /** From now on the session's time counts, if it did not before: was it so? */
+  /** Begins the session's lifetime, unless it has begun already. Returns whether it began just now. */
   begin(session: SessionData): boolean {
     if (!this.isLimited || hiddenOf(session).__madeAt !== undefined) return false;
     hide(session, { __madeAt: Date.now() });
@@ -26,8 +26,8 @@ export class AbsoluteLifetime {
   /** When the session ends at the latest, ms since 1970. */
   #endOf(session: SessionData): number {
     const now = Date.now();
-    // no clock that is ahead, and nobody who writes to Redis, makes it more than a whole lifetime
-    return Math.min(hiddenOf(session).__madeAt ?? now, now) + this.#ms;
+    // a `__madeAt` in the future, by a clock that is ahead or from somebody else who writes to Redis, counts as now
+    return Math.min(hiddenOf(session).__madeAt ?? now, now) + this.#maxMs;
   }
 
   /** How long the session lives at most from now on, in ms; 0 or less where it is over. */
@@ -40,15 +40,16 @@ export class AbsoluteLifetime {
   }
 
   /**
-   * Lets the session's cookie end with the session, where it would end later. One without an end keeps none: it goes with the
-   * browser's own session. What `maxAge` was meant to be is kept for the next renewal.
+   * Lets the session's cookie end with the session, where the cookie would end later. A cookie without an end gets none: the
+   * browser drops it by itself.
    */
   limitCookie(session: SessionData): void {
     if (!this.isLimited) return;
     const cookie = session.cookie as SessionData['cookie'] | undefined;
     if (!cookie?.expires) return;
     const endsAt = this.#endOf(session);
-    if (!(new Date(cookie.expires).getTime() > endsAt)) return;
+    if (!(new Date(cookie.expires).getTime() > endsAt)) return; // it ends earlier, or its end is no date
+    // express-session's setter of `expires` changes `originalMaxAge`: that is put back
     const { originalMaxAge } = cookie;
     Object.assign(cookie, { expires: new Date(endsAt) }, { originalMaxAge });
   }

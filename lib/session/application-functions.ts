@@ -1,7 +1,7 @@
 import type { SessionData } from 'express-session';
 import { applicationFault, IntelligentSessionError } from '../errors/errors.js';
 
-/** Carries an error that a function of the application threw to where it is reported: there it goes on as it was thrown. */
+/** Wraps an error that a function of the application threw, until it is reported: there it is unwrapped, as it was thrown. */
 export class ApplicationError extends Error {
   constructor(override readonly cause: Error) {
     super();
@@ -17,7 +17,7 @@ export function callApplication<T>(act: () => T): T {
   }
 }
 
-/** Throws what `act` throws, the application's own errors as they were thrown: for what is given to the application. */
+/** Calls `act`, and unwraps the application's own errors: for code that throws straight to the application. */
 export function throwingAsThrown<T>(act: () => T): T {
   try {
     return act();
@@ -26,6 +26,7 @@ export function throwingAsThrown<T>(act: () => T): T {
   }
 }
 
+/** An error as the application threw it: without the wrapper, where it has one. */
 export const asThrown = (error: unknown): unknown => (error instanceof ApplicationError ? error.cause : error);
 
 interface ApplicationFunctions {
@@ -38,7 +39,7 @@ interface ApplicationFunctions {
   readonly merge?: ((base: never, mine: never, theirs: never) => object) | undefined;
 }
 
-/** Calls option `merge`. What it throws is the cause of an error of ours, and so is what can't become a session. */
+/** Calls option `merge`. Where it throws, or gives no plain object, that is an error of ours, with what it threw as `cause`. */
 function callMerge<T>(act: () => T): T {
   let merged: unknown;
   try {
@@ -60,17 +61,17 @@ const mergeError = (what: string, options?: { readonly cause: Error }): Intellig
     options,
   );
 
-/** The store's options with the application's functions wrapped, so that every error of theirs is known as theirs. */
+/** The store's options with the application's functions wrapped, so that their errors can be told from those of Redis. */
 export function wrapApplicationFunctions<T extends ApplicationFunctions>(options: T): T {
   const { serializer, ttl, user, merge } = options;
   return {
     ...options,
-    // the codec takes a shorter way for JSON, and knows it by its identity
+    // the codec has a faster way for the object JSON itself, so that object is not wrapped
     serializer:
       (serializer as unknown) === JSON
         ? serializer
         : {
-            // what parse() throws says only that the text can't be read
+            // whatever parse() throws, the session counts as unreadable: its errors need no wrapper
             parse: (text: string) => serializer.parse(text),
             stringify: (session: SessionData) => callApplication(() => serializer.stringify(session)),
           },

@@ -8,7 +8,7 @@ import { hasSaveId, mayHaveForgotten } from './save-ids.js';
 import type { SessionCodec } from './session-codec.js';
 import type { Snapshot } from './snapshot.js';
 
-/** A request whose changes are merged. */
+/** A request whose changes are merged; see MergeRequest of coalesced-merges.ts. */
 interface Request {
   readonly saved: Snapshot;
   readonly snapshot: Snapshot | undefined;
@@ -16,7 +16,7 @@ interface Request {
   readonly changes: Changes;
 }
 
-/** Merges the contents of sessions by option `merge`. Cookies and hidden fields are merged as they are without it. */
+/** Merges the contents of sessions by option `merge`. Cookies and hidden fields are merged as without that option. */
 export class ApplicationMerge {
   constructor(
     readonly codec: SessionCodec,
@@ -26,7 +26,7 @@ export class ApplicationMerge {
   /** The session that stands in Redis with what was merged into it so far, and with this request's changes. */
   async merged(target: MergeTarget, request: Request): Promise<Merged> {
     const base = await this.#baseOf(request, target);
-    // Each is read anew: the application may change what it gets.
+    // Each text is parsed anew, since option `merge` may change the objects that it gets.
     const texts = [base, request.saved.loadedText, target.contentsText];
     const versions = await Promise.all(texts.map((text) => this.#contents(text)));
     const session = {
@@ -35,13 +35,13 @@ export class ApplicationMerge {
     };
     hide(session, hiddenOf(target.session));
     mergeRest(session, target.session, request.changes);
-    // As it will be read: what is no JSON fails this request's save, and no other's.
+    // The session as it will be read: a result that is no JSON throws here, so only this request's save fails.
     const text = this.codec.stringify(session);
     const read = await this.codec.read(text);
     return { session: read, written: differences(target.session, read), contentsText: text };
   }
 
-  /** Where only one of the two has changed the session, there is nothing to decide. */
+  /** Option `merge` is asked only where both this request and others have changed the session. */
   #merge(base: SessionData, mine: SessionData, theirs: SessionData): SessionContents {
     if (differences(base, theirs).length === 0) return mine;
     if (differences(base, mine).length === 0) return theirs;
@@ -56,8 +56,8 @@ export class ApplicationMerge {
   }
 
   /**
-   * The text of the session from which this request's changes count: as it was read or saved last, or as an own save had it that
-   * got no answer and is part of what stands in Redis.
+   * The text of the session against which this request's changes are told: the one that the request read or saved last. Where a
+   * save of its own got no answer, and Redis has it all the same, that save's text: what it added must not be added again.
    */
   async #baseOf({ saved, snapshot, unanswered }: Request, target: MergeTarget): Promise<string | undefined> {
     const ids = hiddenOf(target.session).__saves;
@@ -66,13 +66,13 @@ export class ApplicationMerge {
     const [first] = unanswered;
     if (first) {
       const before = snapshot && hiddenOf(await target.parsed.read(snapshot.storedText)).__saves;
-      if (mayHaveForgotten(ids, before, Date.now() - first.takenAt)) throw unknownError();
+      if (mayHaveForgotten(ids, before, Date.now() - first.takenAt)) throw unknownOutcomeError();
     }
     return snapshot?.loadedText;
   }
 }
 
-const unknownError = (): IntelligentSessionError =>
+const unknownOutcomeError = (): IntelligentSessionError =>
   new IntelligentSessionError(
     'ERR_INTELLIGENT_SESSION_CONFLICT',
     'An earlier save of this request got no answer, and the session was changed so often, or so long, since that nobody knows ' +

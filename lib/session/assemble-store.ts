@@ -19,7 +19,7 @@ import { SessionToucher } from './touch-session.js';
 import { TouchThrottle } from './touch-throttle.js';
 import { SessionWriter } from './write-session.js';
 
-/** Puts the layers below a store together: records in Redis, whose they are, and the operations on sessions. */
+/** Makes and connects what does a store's work: the records in Redis, whose they are, and the operations on sessions. */
 export function assembleStore(
   options: ReturnType<typeof resolveStoreOptions>,
   target: RedisTarget,
@@ -37,6 +37,7 @@ export function assembleStore(
   const owners = new SessionOwners(records, lifetimes, options);
   const rotation = new SessionRotation(records, owners, lifetimes, options);
   const throttle = new TouchThrottle();
+  // by session id: destroy() waits for the first save of a session
   const firstSaves = new KeyedMutex();
   const subjects = new SessionSubjects();
   const hasUsers = options.user !== undefined;

@@ -11,14 +11,15 @@ type Reply = string | number | null;
 const saveScript = new Script<(Reply | Error)[]>(loadScript('lib/session/save.lua'));
 
 /**
- * The most keys in one call. Redis works on a full call while the next one is filled. A save takes Redis some 4 µs, a read less,
- * so that no other client waits long for a call to end.
+ * The most keys in one call: so few that no other client waits long for its end, since a save takes Redis some 4 µs, and a read
+ * less. A full call is sent at once, and Redis works on it while the next one is filled.
  */
 const MAX_KEYS = { get: 64, save: 32 };
 
 interface Batch {
   readonly kind: 'get' | 'save';
   readonly keys: string[];
+  /** of saves only: the expected value, the new value and the ttl in ms, for each key */
   readonly args: (string | number)[];
   readonly callers: { resolve: (reply: never) => void; reject: (error: unknown) => void }[];
 }
@@ -36,7 +37,7 @@ export class Batcher {
     target.loadAtReady(saveScript);
   }
 
-  /** The value of a key. In a batch, a key of another type reads as null; alone, it is an error. */
+  /** The value of a key. Where the key holds no string, a batch (MGET) gives null, and a read by itself (GET) fails. */
   get(key: string): Promise<string | null> {
     if (!this.target.sharesCalls) return this.target.client.get(key);
     let read = this.#reads.get(key);
@@ -47,7 +48,7 @@ export class Batcher {
     return read;
   }
 
-  /** Saves if Redis holds `expected`. Resolves with 1 if it was saved, 0 if the session is gone, else with the value that Redis holds. */
+  /** Saves if Redis holds `expected`. Resolves with save.lua's reply: 1 saved, 0 the session is gone, else what Redis holds. */
   async save(key: string, expected: string, value: string, ttlMs: number): Promise<number | string> {
     if (this.target.sharesCalls) return this.#add('save', key, expected, value, ttlMs);
     const [reply] = await saveScript.run(this.target.client, [key, expected, value, ttlMs]);
@@ -55,7 +56,7 @@ export class Batcher {
     return reply as number | string;
   }
 
-  /** Sends the batch, and returns the client for a command that has to come after it. */
+  /** Sends the batch, and returns the client for a command that has to come after the batch. */
   flush(): RedisClient {
     const batch = this.#batch;
     this.#batch = undefined;
@@ -64,7 +65,7 @@ export class Batcher {
     return this.target.client;
   }
 
-  /** Sends the batch, and writes everything that this turn of the event loop has sent to the socket at once, before the turn ends. */
+  /** Sends the batch, and writes to the socket at once what else waits for the end of this turn of the event loop. */
   flushWrites(): void {
     this.flush();
     flushWrites(this.target);
@@ -87,13 +88,13 @@ export class Batcher {
   }
 
   async #send({ kind, keys, args, callers }: Batch): Promise<void> {
-    const redis = this.target.client as Redis;
+    const redis = this.target.client as Redis; // a Cluster does not share calls, and so has no batches
     try {
       const replies =
         kind === 'save' ? await saveScript.run(redis, [...keys, ...args], keys.length) : await read(redis, keys);
       for (const [i, { resolve, reject }] of callers.entries()) {
         const reply = replies[i];
-        // ioredis looks for a change of role in the errors of commands only, and not in a script's reply
+        // a master that became a replica: ioredis reconnects upon a command's error, but sees none within a script's reply
         if (reply instanceof Error && tellsOfReplica(reply.message)) redis.disconnect(true);
         if (reply instanceof Error) reject(reply);
         else resolve(reply as never);

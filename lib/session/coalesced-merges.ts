@@ -17,7 +17,7 @@ const MAX_RETRIES = 100;
 
 /** A save that waits until it can be merged with what stands in Redis. */
 export interface MergeRequest {
-  /** The session as this request saves it. It gets the merged text, and becomes the snapshot of the session object. */
+  /** The session as this request saves it. The merge puts its result here, and this becomes the session object's snapshot. */
   readonly saved: Snapshot;
   /** The session as this request knows it from its last read or save. */
   readonly snapshot: Snapshot | undefined;
@@ -26,7 +26,7 @@ export interface MergeRequest {
 }
 
 interface WaitingMerge extends MergeRequest {
-  /** The value that Redis is expected to hold. If it holds another one, its answer has that value. */
+  /** The value that Redis is expected to hold. Where Redis holds another one, its answer to the save says which. */
   readonly expected: string;
   readonly resolve: (outcome: SaveOutcome) => void;
   readonly reject: (error: unknown) => void;
@@ -34,7 +34,10 @@ interface WaitingMerge extends MergeRequest {
 
 interface PreparedMerge extends WaitingMerge {
   readonly changes: Changes;
-  /** The texts that this request has read, or may have written: where one of them stands in Redis, there is no conflict. */
+  /**
+   * The texts that this request may have written and, where it has a snapshot, at the end the one that it knows from Redis. If
+   * one of them stands in Redis, there is no conflict.
+   */
   readonly knownTexts: string[];
   hasReportedConflict: boolean;
 }
@@ -44,7 +47,7 @@ interface SessionWrites {
   /** How many saves were sent without a merge and have no answer yet; the first of them expects `expected`. */
   sent: number;
   readonly expected: string;
-  /** The value in Redis according to its last answer; undefined where it is not known. */
+  /** The value that Redis has by its last answer to a save; undefined where that is not known. */
   current?: string | undefined;
   isMerging: boolean;
   waiting: WaitingMerge[];
@@ -57,8 +60,8 @@ interface SessionWrites {
  */
 export class CoalescedMerges {
   readonly #writes = new Map<string, SessionWrites>();
-  /** Merges contents as the option `merge` says; undefined without that option: the top-level keys are merged. */
-  readonly #application: ApplicationMerge | undefined;
+  /** Merges as the option `merge` says. Undefined without that option: top-level keys are merged. */
+  readonly #applicationMerge: ApplicationMerge | undefined;
 
   constructor(
     readonly records: SessionRecords,
@@ -66,7 +69,7 @@ export class CoalescedMerges {
     readonly options: Pick<RedisSessionStoreOptions, 'saveMode' | 'merge'> & { readonly disableTTL: boolean },
     readonly onConflict: (sid: string) => void,
   ) {
-    if (options.merge) this.#application = new ApplicationMerge(records.codec, options.merge);
+    if (options.merge) this.#applicationMerge = new ApplicationMerge(records.codec, options.merge);
   }
 
   /** Does a save that expects this value have to wait for another save? An `urgent` save waits only where it is sure to fail. */
@@ -120,7 +123,7 @@ export class CoalescedMerges {
     if (writes.sent > 0 && writes.current === undefined) return;
     writes.isMerging = true;
     const next = () => void this.#mergeWaiting(sid, writes);
-    // The answers of one call arrive together: all of them are looked at before the merge.
+    // The answers to one batch of saves arrive together: setImmediate() lets each of them be seen before the merge begins.
     if (writes.sent > 0) setImmediate(next);
     else next();
   }
@@ -132,7 +135,7 @@ export class CoalescedMerges {
     } catch (error) {
       writes.current = undefined;
       const reason = reasonOf(error);
-      for (const one of waiting) one.reject(reason); // of those that have their outcome, this changes nothing
+      for (const one of waiting) one.reject(reason); // a save that has its outcome already ignores this
     }
     writes.isMerging = false;
     this.#proceed(sid, writes);
@@ -158,14 +161,18 @@ export class CoalescedMerges {
       const outcome = await this.records.compareAndSet(sid, expected, value, this.options.disableTTL ? NO_TTL : ttlMs);
       if (outcome === 'saved') return end('saved', value);
       if (outcome === 'gone') return end('gone');
-      // Redis holds what was expected, and yet the compare-and-set failed: the value is not valid text, and can't be merged with.
+      // Redis seems to hold what was expected, and yet the write failed: its value is no valid UTF-8, so our text is another.
       if (outcome.current === expected) return end('unreadable');
+      // from now on, each of these requests knows the text that it was merged into
       for (const { snapshot, knownTexts } of merging) if (snapshot) knownTexts[knownTexts.length - 1] = text;
       expected = outcome.current;
     }
   }
 
-  /** Merges the saves one after the other. Rejects those that conflict where `saveMode` is 'reject'. The ttl is that of the last one. */
+  /**
+   * Merges the saves one after the other. Rejects those that conflict where `saveMode` is 'reject', and all at the last try.
+   * The ttl is that of the last save whose session has time left.
+   */
   async #mergeInto(
     target: MergeTarget,
     merging: readonly PreparedMerge[],
@@ -180,21 +187,24 @@ export class CoalescedMerges {
         if (isConflict && !one.hasReportedConflict) this.onConflict(one.saved.sid);
         one.hasReportedConflict ||= isConflict;
         if ((isConflict && this.options.saveMode === 'reject') || isLastTry) throw conflictError();
-        const next = this.#application ? await this.#application.merged(target, one) : target.merged(one.changes);
-        this.lifetimes.absolute.limitCookie(next.session); // a process with another `maxLifetime` may have written the value in Redis
+        const next = this.#applicationMerge
+          ? await this.#applicationMerge.merged(target, one)
+          : target.merged(one.changes);
+        // a process with another `maxLifetime` may have written the value in Redis
+        this.lifetimes.absolute.limitCookie(next.session);
         const leftMs = this.lifetimes.ms(next.session, one.saved.wasRead);
-        target.take(next); // nothing can fail after this: the changes of a save that is rejected are not written with the others
+        target.take(next); // after all that can fail: the changes of a rejected save must not be written with the others
         if (leftMs > 0) ttlMs = leftMs;
         merged.push(one);
       } catch (error) {
-        one.reject(reasonOf(error)); // where a listener of `conflict` throws, the other saves go on
+        one.reject(reasonOf(error)); // the other saves go on, also where a listener of event `conflict` threw
       }
     return { merged, ttlMs };
   }
 
   /** Puts the merged session into the snapshot of each merged save, and returns the value to store. */
   #putResult(sid: string, session: SessionData, merged: readonly PreparedMerge[]): string {
-    const id = this.#application && newSaveId();
+    const id = this.#applicationMerge && newSaveId();
     if (id !== undefined) {
       hide(session, { __saves: withSaveId(hiddenOf(session).__saves, id) });
       for (const { saved } of merged) saved.saveIds = [...saved.saveIds, id];
@@ -217,6 +227,7 @@ export class CoalescedMerges {
     return prepared;
   }
 
+  /** Finds out what a request has changed. Where that is enough, only those members of its sessions are parsed that differ. */
   async #prepare(waiting: WaitingMerge, parsed: ParsedTexts): Promise<PreparedMerge> {
     const { codec } = this.records;
     const { saved: mine, snapshot } = waiting;
@@ -234,7 +245,7 @@ export class CoalescedMerges {
   }
 }
 
-/** The error to reject with. A session that the application's serializer can read may be nested too deeply to be compared: a RangeError. */
+/** The error to reject with. Comparing a session that is nested too deeply throws a RangeError, which gets a code of ours. */
 const reasonOf = (error: unknown): unknown => (error instanceof RangeError ? unserializable(error) : error);
 
 const conflictError = (): IntelligentSessionError =>

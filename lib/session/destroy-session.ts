@@ -13,33 +13,34 @@ export class SessionRemover {
     readonly throttle: TouchThrottle,
     readonly firstSaves: KeyedMutex,
     readonly calls: StoreCalls,
-    /** Is there an option that says whose a session is? */
+    /** Is option `user` given, so that sessions have notes to remove? */
     readonly hasUsers: boolean,
     readonly subjects: SessionSubjects,
   ) {}
 
-  /** Removes a session after a first save of it that is under way here: it would be stored after its end. */
+  /** Removes a session, after a first save of it that is under way here: that would store the session after its end. */
   destroy(sid: string): Promise<void> {
     return this.firstSaves.after(sid, () => this.calls.whenReady(() => this.remove(sid)));
   }
 
-  /** Removes a session now. One that is being saved is removed by its save. */
+  /** Removes a session now. A save that has to end its session calls this, since destroy() would wait for that save. */
   async remove(sid: string): Promise<void> {
     const { records, owners, subjects } = this;
-    // Where a session may go on under another id, its value says whose data end with it.
-    const asksValue = subjects.inUse || records.moved.followsMoves;
-    if (typeof sid === 'string' && !asksValue) records.events.ended(sid, sid, sid);
+    // Where subjects are in use, or sessions get other ids, only the value says whose data end with the session.
+    const needsValue = subjects.inUse || records.moved.followsMoves;
+    if (typeof sid === 'string' && !needsValue) records.events.ended(sid, sid, sid);
     this.throttle.forget(sid);
     owners.forgetWhenNoted(sid);
-    const removed = await records.destroy(sid, this.hasUsers || asksValue);
+    const removed = await records.destroy(sid, this.hasUsers || needsValue);
     if (typeof removed === 'object' && removed !== null) {
+      // it has another id by now
       const next = records.moved.nextIn(sid, removed[0]);
       if (next !== undefined) return this.remove(next);
     }
-    // Its value says whose the session was.
+    // The value says whose the session was.
     const session = typeof removed === 'string' ? await records.parse(sid, removed) : null;
     const user = session ? records.states.snapshotOf(session)?.user : undefined;
-    if (asksValue) records.events.ended(sid, subjects.endedWith(sid, session, user), subjects.visitorOf(sid, session));
+    if (needsValue) records.events.ended(sid, subjects.endedWith(sid, session, user), subjects.visitorOf(sid, session));
     await owners.removeNote(user, sid);
     if (removed !== null && removed !== 0 && typeof removed !== 'object') records.events.session('destroyed', sid);
   }

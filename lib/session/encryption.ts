@@ -26,8 +26,8 @@ const TAG_BYTES = 16;
 const KEY_BYTES = 32;
 
 /**
- * AES-256-GCM: a value is `e2.` and the base64url of IV, tag and ciphertext. The key in Redis is authenticated with it, so that
- * a value that was copied to another key can't be read there.
+ * AES-256-GCM: a value is `e2.` and the base64url of IV, tag and ciphertext. The session's key in Redis (`prefix` and id) is
+ * authenticated with the value, so that a value that was copied to another key can't be read there.
  */
 export function encryptionOf(options: EncryptionOptions | undefined, prefix: string): Encryption {
   if (!options) return NO_ENCRYPTION;

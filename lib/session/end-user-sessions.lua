@@ -1,5 +1,5 @@
--- Gives the sessions of a user, all of which are about to be ended, and notes the ending. Only in a Cluster, where a session may be
--- stored before it is noted: user-sessions.lua reads the ending when it notes the session, which then ends, too.
+-- Gives the sessions of a user, all of which are about to be ended, and notes the ending. Only in a Cluster, where a session
+-- may be stored before it is noted: whoever notes it gets the list of endings (user-sessions.lua), and ends it, too.
 -- KEYS  the user's sessions (user-sessions.lua); the list of endings, each "1:<time, µs>:<id>:<kept session ids, JSON>"
 -- ARGV  the ending's id; the session ids that are kept, JSON; how long the list is kept, ms
 -- Reply the ids of the user's sessions

@@ -6,14 +6,15 @@ import type { SessionKeys } from './session-keys.js';
 import type { StoreEvents } from './store-events.js';
 
 /**
- * Emits `ended` and `expired` when Redis tells that a session has expired, by keyspace notifications. They come over a connection of their own,
- * which the caller closes.
+ * Emits `ended` and `expired` when a keyspace notification of Redis says that a session has expired. The notifications come
+ * over a connection of their own, which the caller closes.
  */
 export function watchExpiredSessions(target: RedisTarget, keys: SessionKeys, events: StoreEvents): Subscriber {
   const subscriber = new Subscriber(target, [expiredChannel(target.database)]);
   subscriber.on('message', (_channel, key: string) => {
     if (!keys.isSession(key)) return;
     const sid = keys.sidOf(key);
+    // what a listener throws goes on unwrapped
     throwingAsThrown(() => {
       events.ended(sid, sid);
       events.session('expired', sid);

@@ -11,26 +11,26 @@ export interface HiddenFields {
   /** When the session was made, ms since 1970. */
   readonly __madeAt?: number | undefined;
   /**
-   * The subject of an anonymous visitor, where that is not this session's id. Of a user's session it is what is still to be carried
-   * to the user; an empty text: nothing is.
+   * The subject of an anonymous visitor, where that is not this session's id. In a user's session: the anonymous subject whose
+   * data are still to be carried to the user, or an empty text where none are.
    */
   readonly __subject?: string | undefined;
   /** The subject of the user whom the application has named by `req.intelligence.identify()`, or UNNAMED_USER. */
   readonly __user?: string | undefined;
   /** Since when the session has its id, ms since 1970. */
   readonly __idSince?: number | undefined;
-  /** The id that it had before, where it got another one by itself. */
+  /** The session's id before its present one, which session-rotation.ts gave it. */
   readonly __previous?: string | undefined;
   /** The ids of the latest saves (see save-ids.ts), with option `merge`. */
   readonly __saves?: string | undefined;
 }
 
-/** Stands for a user who was identified while it was not known by what users are named: somebody is logged in, and nothing is kept of them. */
+/** `__user` of who was identified before this process had the key that names users: a user of whom nothing is kept. */
 export const UNNAMED_USER = '';
 
 type Name = keyof HiddenFields;
 
-/** What the value of each field is: anybody may have written what stands in Redis, and anything else counts as not there. */
+/** Checks of each field's value. Others may write to Redis, too: a value that fails its check counts as not there. */
 const CHECKS: Readonly<Record<Name, (value: unknown) => boolean>> = {
   __madeAt: (value) => Number.isSafeInteger(value),
   __subject: (value) => typeof value === 'string' && value.length <= MAX_ID_LENGTH && !isUserSubject(value),
@@ -44,7 +44,7 @@ const NAMES = Object.keys(CHECKS) as Name[];
 type Fields = { [N in Name]?: HiddenFields[N] };
 type Values = Record<string, unknown>;
 
-/** The fields of session objects, of those that were read and of express-session's. They go when the objects go. */
+/** The hidden fields by session object: the objects that were read, and those that express-session makes of them. */
 const fieldsOf = new WeakMap<object, Fields>();
 
 const NONE: HiddenFields = {};
@@ -52,7 +52,7 @@ const NONE: HiddenFields = {};
 /** The hidden fields of a session object. */
 export const hiddenOf = (session: object): HiddenFields => fieldsOf.get(session) ?? NONE;
 
-/** Of whom something is known by a session where no users are known: the visitor, by the session's first id. */
+/** The subject of a session's visitor, on a site without option `user`: the id of the visitor's first session. */
 export const subjectOfSession = (session: SessionData & { readonly id: string }): string =>
   hiddenOf(session).__subject || session.id;
 
@@ -63,7 +63,7 @@ export function hide(session: object, fields: HiddenFields): void {
   else fieldsOf.set(session, { ...fields });
 }
 
-/** Another object continues a session: it has the same hidden fields from now on. */
+/** `to` is another object of the same session: both have the same hidden fields from now on. */
 export function shareHidden(from: object, to: object): void {
   const fields = fieldsOf.get(from);
   if (fields) fieldsOf.set(to, fields);
@@ -81,8 +81,8 @@ export function takeHidden(session: SessionData): SessionData {
 }
 
 /**
- * The hidden fields of a merge: those that stand in Redis stay, but for those that this request has changed. Where Redis has none,
- * the request's own is taken. Which saves are part of what stands in Redis, Redis knows.
+ * Merges the hidden fields into `current`, the session in Redis. A field that this request has changed or removed becomes the
+ * request's; one that it has added, only where Redis has none. `__saves` stays: it names the saves that are part of `current`.
  */
 export function mergeHidden(current: SessionData, loaded: SessionData, saved: SessionData): void {
   const [now, before, after] = [hiddenOf(current), hiddenOf(loaded), hiddenOf(saved)];
@@ -103,7 +103,7 @@ export function withHidden(session: SessionData): SessionData {
 export const withoutReserved = (session: SessionData): SessionData =>
   NAMES.some((name) => Object.hasOwn(session, name)) ? copyWith(session, []) : session;
 
-/** A text that JSON.stringify() gave for a session, with the hidden fields at its end: quicker than a copy. */
+/** A text that JSON.stringify() gave for a session, with the hidden fields at its end: faster than a copy of the session. */
 export function addHidden(text: string, session: SessionData): string {
   const fields = definedFields(session);
   if (fields.length === 0) return text;
@@ -116,7 +116,7 @@ function definedFields(session: SessionData): [Name, unknown][] {
   return fields ? (Object.entries(fields) as [Name, unknown][]).filter(([, value]) => value !== undefined) : [];
 }
 
-/** A copy with other hidden fields, which has what does not show in JSON, too: its id, its methods. */
+/** A copy with these fields instead of what is under reserved names. It keeps what JSON does not show: id and methods. */
 function copyWith(session: SessionData, fields: readonly [Name, unknown][]): SessionData {
   const properties = Object.getOwnPropertyDescriptors(session) as PropertyDescriptorMap;
   for (const name of NAMES) delete properties[name];

@@ -1,6 +1,6 @@
 /**
- * Levels of objects and arrays in a session. express-session's own comparison overflows the stack at some 2,000, and
- * node:util's isDeepStrictEqual() at 1,200, earlier where they are called from deep within a program.
+ * The most levels of nested objects and arrays in a session. express-session's own comparison overflows the stack at some
+ * 2,000, and node:util's isDeepStrictEqual() at 1,200, earlier where they are called from deep within a program.
  */
 export const MAX_DEPTH = 500;
 
@@ -10,17 +10,17 @@ const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 
 /** The index of the quote that ends the string which begins at `start`; the text's length where none does. */
 function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
-    // a run of backslashes is looked at once: the next quote stands behind it
-    let from = end;
-    while (text.charCodeAt(from - 1) === BACKSLASH) from--;
-    if ((end - from) % 2 === 0) return end;
+    // each pair of backslashes is one escaped backslash: one more escapes the quote. No run of them is counted twice.
+    let runStart = end;
+    while (text.charCodeAt(runStart - 1) === BACKSLASH) runStart--;
+    if ((end - runStart) % 2 === 0) return end;
   }
   return text.length;
 }
 
-/** Is a JSON text nested deeper than a session may be? Linear, and nothing for a text that is too short to be. */
+/** Is a JSON text nested deeper than a session may be? Takes time in proportion to the text's length. */
 export function isTooDeep(text: string): boolean {
-  // each level takes an opening and a closing character
+  // each level takes an opening and a closing character, so a text this short has no more levels
   if (text.length <= 2 * MAX_DEPTH) return false;
   let depth = 0;
   for (let i = 0; i < text.length; i++) {
@@ -34,8 +34,8 @@ export function isTooDeep(text: string): boolean {
 }
 
 /**
- * The texts of an object's values by their keys, from a text as JSON.stringify() writes it: a third of what JSON.parse()
- * costs. Undefined for any other text, and where a key stands in it twice.
+ * The texts of an object's values by their keys, from a text as JSON.stringify() writes it: in a third of the time of
+ * JSON.parse(). Undefined for any other text, and where a key stands in it twice.
  */
 export function valueTexts(text: string): Map<string, string> | undefined {
   const values = new Map<string, string>();

@@ -13,7 +13,7 @@ const DEFAULT_TTL_SECONDS = 86_400;
 /** The longest time for which a session is kept in Redis, whatever its cookie or a ttl function says. */
 const MAX_MS = MAX_TTL_SECONDS * 1000;
 const MAX_DAYS = MAX_TTL_SECONDS / 86_400;
-/** express-session lets maxAge slip by a millisecond now and then. */
+/** Times that differ by less count as the same: express-session lets maxAge slip by a millisecond now and then. */
 const SLIP_MS = 100;
 
 /** Does a session hold nothing but its cookie? */
@@ -37,30 +37,30 @@ export class Lifetimes {
     this.absolute = new AbsoluteLifetime(options.maxLifetimeSeconds);
   }
 
-  /** How long this session still lives, in whole ms; 0 or less where it has ended. `returning`: has a browser sent its cookie? */
+  /** How long this session still lives, in whole ms; 0 or less: it has ended. `returning`: has a browser sent its cookie? */
   ms(session: SessionData, returning: boolean): number {
     const { newSessionTtlSeconds, disableTouch, disableTTL } = this.options;
-    // A provisional lifetime is for sessions that a touch will lengthen.
-    const provisional = !returning && isEmpty(session) && !disableTouch && !disableTTL;
-    const ms = this.#ms(session);
+    // A new empty session lives for `newSessionTtl`, where a touch lengthens that when its cookie comes back.
+    const isProvisional = !returning && isEmpty(session) && !disableTouch && !disableTTL;
+    const ms = this.#unboundedMs(session);
     // express-session may have moved the end of a cookie that lives for exactly MAX_MS by a few ms
     if (ms > MAX_MS + SLIP_MS && !disableTTL)
       this.onInvalid(
         `a session is to live for more than ${MAX_DAYS} days: ${MAX_DAYS} are taken instead, as browsers do`,
       );
-    const most = Math.min(this.absolute.leftMs(session), MAX_MS);
-    return Math.floor(Math.min(ms, provisional ? newSessionTtlSeconds * 1000 : most, most));
+    const maxMs = Math.min(this.absolute.leftMs(session), MAX_MS);
+    return Math.floor(Math.min(ms, isProvisional ? newSessionTtlSeconds * 1000 : maxMs, maxMs));
   }
 
-  /** The whole lifetime of a session in seconds, as its cookie or the ttl function gives it; 0 where the cookie has none. */
+  /** The whole lifetime of a session in seconds, by its cookie or the ttl function; 0 where the cookie has no maxAge. */
   lifetimeSeconds(session: SessionData): number {
     if (typeof this.options.ttlSeconds === 'function') return this.#seconds(session);
     return Math.round((session.cookie?.originalMaxAge ?? 0) / 1000) || 0;
   }
 
   /**
-   * How long an expiry that was just renewed is left as it is, ms: 1 % of the ttl, five minutes at most, where the option `touchAfter` says
-   * nothing. Where it does, at most a quarter of the ttl, so that no session ends while its visitor is there.
+   * How long an expiry that was just renewed is left as it is, ms: what option `touchAfter` says, but at most a quarter of the
+   * ttl, so that no session ends while its visitor is there. Without that option 1 % of the ttl, five minutes at most.
    */
   touchAfterMs(ttlMs: number): number {
     const { touchAfterSeconds } = this.options;
@@ -78,11 +78,13 @@ export class Lifetimes {
     const end = endOf(cookie);
     if (end === undefined || !(end <= Date.now())) return false;
     if (known.some((one) => endOf(one) === end)) return true;
-    const lives = cookie?.originalMaxAge ?? 0;
-    return lives > 0 && end - lives >= takenAt - SLIP_MS;
+    // or express-session has renewed the cookie since `takenAt`
+    const lifetimeMs = cookie?.originalMaxAge ?? 0;
+    return lifetimeMs > 0 && end - lifetimeMs >= takenAt - SLIP_MS;
   }
 
-  #ms(session: SessionData): number {
+  /** The time that the ttl function, the cookie or option `ttl` gives, before any bound. */
+  #unboundedMs(session: SessionData): number {
     const { ttlSeconds } = this.options;
     if (typeof ttlSeconds === 'function') return this.#seconds(session) * 1000;
     const end = endOf(session.cookie);

@@ -13,7 +13,7 @@ type Values = Record<string, unknown>;
 type MergeValues = (base: unknown, mine: unknown, theirs: unknown, key: string) => unknown;
 
 /**
- * Makes a function for the option `merge` of the store: below these top-level keys, what two requests have added is kept of both.
+ * Makes a function for the option `merge` of the store: under these top-level keys, it keeps what each of two requests added.
  * Lists have what each has appended, numbers what each has added, objects are merged key by key, at any depth. Anything else is
  * this request's where it changed it, else the other's, as without the option.
  */
@@ -27,33 +27,33 @@ export function mergeGrowing(...keys: readonly string[]): MergeSessions {
     mergeKeys(base as Values, mine as Values, theirs as Values, mergeTop) as unknown as SessionContents;
 }
 
-/** Merges key by key. A key that one of the two does not have was added or deleted: this request decides where it did either. */
+/** Merges key by key. A key that only one side has was added there, or deleted by the other side, as `base` says. */
 function mergeKeys(base: Values, mine: Values, theirs: Values, merge: MergeValues): Values {
   const merged: Values = {};
   for (const key of new Set([...Object.keys(theirs), ...Object.keys(mine)])) {
     const [before, own, other] = [base, mine, theirs].map((values) => Object.getOwnPropertyDescriptor(values, key));
     let kept = own ?? other;
     if (own && other) kept = { ...own, value: merge(before?.value, own.value, other.value, key) };
-    // mine has deleted it; or theirs has, and mine has not changed it
+    // this request has deleted the key; or the other has, and this request has not changed the key's value
     else if (before && (!own || isDeepStrictEqual(before.value, own.value))) kept = undefined;
     if (kept) Object.defineProperty(merged, key, kept);
   }
   return merged;
 }
 
-/** No value, or null, counts as an empty one: two requests may both have made the list. */
+/** Merges what only grows. No `base`, or null, counts as an empty list, a 0 or an empty object: both may have made one. */
 const grown: MergeValues = (base, mine, theirs) => {
-  const isNew = base === undefined || base === null;
-  if (Array.isArray(mine) && Array.isArray(theirs) && (isNew || Array.isArray(base)))
-    return grownList(isNew ? [] : (base as unknown[]), mine, theirs);
-  if (typeof mine === 'number' && typeof theirs === 'number' && (isNew || typeof base === 'number'))
-    return grownNumber(isNew ? 0 : (base as number), mine, theirs);
-  if (isPlain(mine) && isPlain(theirs) && (isNew || isPlain(base)))
-    return mergeKeys(isNew ? {} : (base as Values), mine, theirs, grown);
+  const hasNoBase = base === undefined || base === null;
+  if (Array.isArray(mine) && Array.isArray(theirs) && (hasNoBase || Array.isArray(base)))
+    return grownList(hasNoBase ? [] : (base as unknown[]), mine, theirs);
+  if (typeof mine === 'number' && typeof theirs === 'number' && (hasNoBase || typeof base === 'number'))
+    return grownNumber(hasNoBase ? 0 : (base as number), mine, theirs);
+  if (isPlain(mine) && isPlain(theirs) && (hasNoBase || isPlain(base)))
+    return mergeKeys(hasNoBase ? {} : (base as Values), mine, theirs, grown);
   return isDeepStrictEqual(base, mine) ? theirs : mine;
 };
 
-/** Where one has only appended, that goes behind the other's list, whatever became of its elements. */
+/** Where one side has only appended, that goes behind the other side's list, which may have lost or changed elements. */
 function grownList(base: unknown[], mine: unknown[], theirs: unknown[]): unknown[] {
   const isBeginningOf = (list: unknown[]) =>
     list.length >= base.length && base.every((element, i) => isDeepStrictEqual(element, list[i]));
@@ -63,12 +63,12 @@ function grownList(base: unknown[], mine: unknown[], theirs: unknown[]): unknown
 }
 
 function grownNumber(base: number, mine: number, theirs: number): number {
-  if (theirs === base) return mine; // what was rounded once is not rounded again
+  if (theirs === base) return mine; // the sum would round a fraction once more
   const sum = theirs + (mine - base);
   return Number.isFinite(sum) ? sum : mine;
 }
 
-/** An object as JSON.parse() makes them, in whichever realm: what a serializer makes of a class is left whole. */
+/** Is this an object as JSON.parse() makes it, in any realm? One of a class, from a serializer, is not merged key by key. */
 function isPlain(value: unknown): value is Values {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);

@@ -30,8 +30,8 @@ export interface Changes {
   /** The top-level keys in which the two differ. */
   readonly keys: readonly string[];
   /**
-   * Earlier saves of this request that got no answer. Where one of their values stands in Redis now, this request wrote it, and
-   * no other one.
+   * Earlier saves of this request that got no answer. Where one of their values stands in Redis now, it counts as written by
+   * this request.
    */
   readonly unanswered: readonly SessionData[];
 }
@@ -41,6 +41,7 @@ export interface Changes {
  * The cookie becomes this request's, as the browser gets it; for its end see mergeCookies(). Hidden fields are merged, too.
  */
 export function mergeInto(current: SessionData, { loaded, saved, keys, unanswered }: Changes): readonly string[] {
+  // a key that was changed back since an unanswered save is not in `keys`, but Redis has what that save wrote
   const written = unanswered.flatMap((one) => differences(loaded, one).filter((key) => !differAt(one, current, key)));
   const values = valuesOf(current);
   const changed = written.length === 0 ? keys : [...new Set([...keys, ...written])];
@@ -61,7 +62,7 @@ export function mergeRest(
   valuesOf(session).cookie = mergeCookies(loaded.cookie, saved.cookie, current.cookie);
 }
 
-/** Two lifetimes count as different from this difference on: express-session lets maxAge slip by a millisecond now and then. */
+/** Lifetimes that differ by less count as the same: express-session lets maxAge slip by a millisecond now and then. */
 const MIN_LIFETIME_CHANGE_MS = 1000;
 
 /**
@@ -75,8 +76,9 @@ function mergeCookies(loaded: Cookie, saved: Cookie, current: Cookie): Cookie {
     (loadedEnd === undefined) !== (savedEnd === undefined) ||
     Math.abs((loaded?.originalMaxAge ?? 0) - (saved.originalMaxAge ?? 0)) >= MIN_LIFETIME_CHANGE_MS;
   if (hasChangedLifetime) return saved;
-  const hasSameKind = (loadedEnd === undefined) === (currentEnd === undefined);
-  if (hasSameKind && !(currentEnd !== undefined && savedEnd !== undefined && currentEnd > savedEnd)) return saved;
+  const otherGaveOrTookEnd = (loadedEnd === undefined) !== (currentEnd === undefined);
+  const endsLaterInRedis = currentEnd !== undefined && savedEnd !== undefined && currentEnd > savedEnd;
+  if (!otherGaveOrTookEnd && !endsLaterInRedis) return saved;
   return { ...saved, expires: current.expires ?? null, originalMaxAge: current.originalMaxAge };
 }
 

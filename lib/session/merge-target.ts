@@ -34,7 +34,7 @@ export class MergeTarget {
   readonly #before: SessionData;
   /** By session text: the keys in which its session differs from what stood in Redis. */
   readonly #differences = new Map<string, readonly string[]>();
-  /** the keys that the changes wrote */
+  /** the keys that the changes wrote or deleted */
   readonly #written = new Set<string>();
   #session: SessionData;
   #contentsText: string;
@@ -64,6 +64,7 @@ export class MergeTarget {
     return { session, written: mergeInto(session, changes) };
   }
 
+  /** The next changes are merged into this session. */
   take({ session, written, contentsText }: Merged): void {
     this.#session = session;
     for (const key of written) this.#written.add(key);
@@ -76,6 +77,7 @@ export class MergeTarget {
     return true;
   }
 
+  /** Compares only keys in which the text differs from what stood in Redis, and keys that were written since. */
   async #differsFrom(text: string): Promise<boolean> {
     if (text === this.text && this.#written.size === 0) return false;
     const other = await this.parsed.read(text);

@@ -6,10 +6,10 @@ import type { SessionCodec } from './session-codec.js';
 import type { SessionKeys } from './session-keys.js';
 
 /**
- * A tombstone with a value says to which id its session went: this, the version of that form, stands before the id. A tombstone without
- * one says that the session has ended.
+ * The value of an old id's tombstone is this and the session's new id; 1 is the version of that form. An empty tombstone says
+ * that the session has ended.
  */
-const WENT = '1:';
+const MOVED_TO = '1:';
 
 const moveScript = new Script<string | number>(loadScript('lib/session/move.lua'), 2);
 const endOldIdScript = new Script<number>(loadScript('lib/session/end-old-id.lua'));
@@ -24,7 +24,7 @@ interface Records {
 
 /** Sessions that stand under another id by now, to which the tombstone of their old id leads. */
 export class MovedSessions {
-  /** May a session have gone to another id? */
+  /** May a session have gone to another id? Set with option `rotateEvery`. */
   followsMoves = false;
 
   constructor(
@@ -34,7 +34,7 @@ export class MovedSessions {
     readonly records: Records,
   ) {}
 
-  /** The session, as find() gives it, where it has gone to another id. */
+  /** The session that has gone from this id to another one, as find() gives it; undefined where none has. */
   async findMoved(sid: string): Promise<SessionData | null | undefined> {
     const next = await this.nextOf(sid);
     return next === undefined ? undefined : this.records.find(next);
@@ -47,10 +47,10 @@ export class MovedSessions {
     return value ? this.nextIn(sid, value) : undefined;
   }
 
-  /** The id that a tombstone's value names: it is encrypted as the sessions are, so nobody else leads an id to a session. */
+  /** The id that a tombstone's value names. It is encrypted as sessions are: who only writes Redis leads no id to a session. */
   nextIn(sid: string, value: string): string | undefined {
     const text = this.codec.decrypt(sid, value);
-    return text?.startsWith(WENT) ? text.slice(WENT.length) : undefined;
+    return text?.startsWith(MOVED_TO) ? text.slice(MOVED_TO.length) : undefined;
   }
 
   /**
@@ -59,9 +59,9 @@ export class MovedSessions {
    * saved meanwhile, or is gone.
    */
   async move(sid: string, expected: string, next: string, leadsMs: number): Promise<string | undefined> {
-    const went = this.codec.encrypt(sid, `${WENT}${next}`);
+    const tombstone = this.codec.encrypt(sid, `${MOVED_TO}${next}`);
     const reply = await this.records.write(sid, (key) =>
-      moveScript.run(this.batcher.flush(), [key, this.keys.tombstoneOf(sid), expected, went, leadsMs]),
+      moveScript.run(this.batcher.flush(), [key, this.keys.tombstoneOf(sid), expected, tombstone, leadsMs]),
     );
     return typeof reply === 'string' ? this.nextIn(sid, reply) : undefined;
   }

@@ -28,7 +28,8 @@ export class NearCache extends EventEmitter {
   readonly #ttlMs: number;
   /** This process knows of every write up to this time of performance.now(). */
   #heardUpToMs = Number.NEGATIVE_INFINITY;
-  #timer: NodeJS.Timeout | undefined;
+  /** set while Redis tells of writes */
+  #pingTimer: NodeJS.Timeout | undefined;
 
   constructor(
     target: RedisTarget,
@@ -38,13 +39,14 @@ export class NearCache extends EventEmitter {
     super();
     this.#ttlMs = ttlSeconds * 1000;
     this.#reads = new LRUCache({ max });
-    // a string with one character beyond Latin-1 takes two bytes for each
+    // a string with one character beyond Latin-1 takes two bytes for each character
     const sizeCalculation = (value: string, key: string) => 2 * (value.length + key.length);
     this.#values = new LRUCache({ max, maxSize: maxBytes, sizeCalculation, ttl: this.#ttlMs });
     this.client = target.connect('tracking');
     this.client.on('ready', () => void this.#track(prefix));
     this.client.on('close', () => this.#stop());
     this.client.on('messageBuffer', (_channel: Buffer, keys: unknown) => {
+      // null instead of a list: the whole database was emptied
       if (!Array.isArray(keys)) this.clear();
       else for (const key of keys) this.forget(String(key));
     });
@@ -66,7 +68,8 @@ export class NearCache extends EventEmitter {
   keep(key: string, token: symbol, value: string, leftMs: number): void {
     if (this.#reads.get(key) !== token) return;
     this.#reads.delete(key);
-    if (leftMs > 0 && this.#timer) this.#values.set(key, value, { ttl: Math.max(1, Math.min(this.#ttlMs, leftMs)) });
+    if (leftMs > 0 && this.#pingTimer)
+      this.#values.set(key, value, { ttl: Math.max(1, Math.min(this.#ttlMs, leftMs)) });
   }
 
   /** Removes a key that was written, or is about to be. */
@@ -91,7 +94,7 @@ export class NearCache extends EventEmitter {
       await this.client.client('TRACKING', 'ON', 'REDIRECT', id, 'BCAST', 'PREFIX', prefix);
       await this.client.subscribe(INVALIDATIONS);
       this.#stop();
-      this.#timer = setInterval(() => this.#ping(), PING_INTERVAL_MS);
+      this.#pingTimer = setInterval(() => this.#ping(), PING_INTERVAL_MS);
       this.#ping();
     } catch (error) {
       this.emit('fault', redisFault(error));
@@ -102,15 +105,15 @@ export class NearCache extends EventEmitter {
     const sent = performance.now();
     this.client.ping().then(
       () => {
-        if (this.#timer) this.#heardUpToMs = sent;
+        if (this.#pingTimer) this.#heardUpToMs = sent;
       },
       () => {},
     );
   }
 
   #stop(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    clearInterval(this.#pingTimer);
+    this.#pingTimer = undefined;
     this.#heardUpToMs = Number.NEGATIVE_INFINITY;
     this.clear();
   }

@@ -14,7 +14,7 @@ import { wrapApplicationFunctions } from './application-functions.js';
 import type { EncryptionOptions } from './encryption.js';
 import { mergeGrowing, type MergeSessions } from './merge-growing.js';
 
-/** As connect-redis' users know it; JSON is one. */
+/** Turns sessions into texts and back, with connect-redis' interface: the object JSON is one. */
 export interface Serializer {
   parse(text: string): SessionData | Promise<SessionData>;
   stringify(session: SessionData): string;
@@ -264,7 +264,7 @@ export const schema = v.strictObject({
 
 const CALLER = 'RedisSessionStore';
 
-/** Options with their defaults, checked. Their durations say their unit here, where an application has connect-redis' names. */
+/** The checked options, with defaults. Durations get names with a unit: the options themselves keep connect-redis' names. */
 export function resolveStoreOptions(options: RedisSessionStoreOptions) {
   const { client, url, redis, ...rest } = checkOptions(schema, options, CALLER, elsewhereOfStore);
   const place = resolveRedis({ client, url, redis }, CALLER);

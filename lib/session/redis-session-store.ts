@@ -25,17 +25,17 @@ import { isWithoutCookie } from './stored-session.js';
 
 type SessionWithId = SessionData & { id: string };
 
-/** For methods that scan all sessions: they take as long as it takes. */
+/** For methods that scan all sessions: option `maxWaitMs` does not limit them. */
 const UNLIMITED = { limited: false };
 
 /**
  * express-session's store on Redis: JSON under `sess:<sid>` with an expiry, as connect-redis writes it, and its option names.
- * Every method takes a callback, or returns a promise where none is given.
+ * A method that takes a callback returns a promise where none is given, but for regenerate().
  *
  * Emits, each with the session's id: `created`, `destroyed`, `conflict` (merged, or rejected), `refused` (a save of a session
  * that is gone), `expired` (with option `expiredEvents`), and `ended`: a session is about to be removed, by destroy(), by its
  * page or by the limit of its user's sessions, or has expired (with option `expiredEvents`); its second argument is the subject
- * whose data end with it, and its third, where that is known, the subject of who had it.
+ * whose data end with it, and its third, where that is known, the subject of who had the session.
  * Emits `away` (with the reason) when Redis can't be reached and `back` when it can, at first too, whatever `whenAway` says;
  * only with `whenAway: 'pass'` also `disconnect`, upon which express-session passes requests on without a session until
  * `connect`. Emits `fault` with an Error that has neither ids nor data in it. An `away` or a `fault` that nobody listens to is a
@@ -60,6 +60,7 @@ export class RedisSessionStore extends Store {
     corkWrites(this.#target);
     onConnectionFault(this.client, (error) => this.#events.fault(error));
     const availability = watchStoreAvailability(this, options, () => this.#closing !== undefined);
+    // a longer `commandTimeout` of the caller's own client counts instead of `maxWaitMs`
     const waitMs = Math.max(maxWaitMs, this.#target.options.commandTimeout ?? 0);
     this.#calls = new StoreCalls(availability, waitMs, (error) => this.#events.fault(error));
     this.#layers = assembleStore(options, this.#target, this.#calls, this.#events);
@@ -67,14 +68,14 @@ export class RedisSessionStore extends Store {
     if (expiredEvents) this.#expired = watchExpiredSessions(this.#target, this.#layers.keys, this.#events);
   }
 
-  /** Of a fault that nobody listens to, a person reads once. While Redis is away, one line tells it all. */
+  /** Warns, once, of a fault that nobody listens to. While Redis is away its faults bring no warning: `away` has told. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const heard = super.emit(event, ...args);
     if (event === 'fault' && !heard) this.#warnings?.unheard(args[0], this.client?.status === 'ready');
     return heard;
   }
 
-  /** A registry of prom-client's, an optional peer: where it is not installed, an error with the code `METRICS`. */
+  /** A registry of prom-client, an optional peer. Where that is not installed, throws ERR_INTELLIGENT_SESSION_METRICS. */
   get metrics(): PromRegistry {
     return this.#events.registry;
   }
@@ -84,7 +85,7 @@ export class RedisSessionStore extends Store {
     checkIsObject('createSession', session, 'a session');
     if (isWithoutCookie(session)) session.cookie = generateFor(this, req)?.session.cookie ?? session.cookie;
     const { rotation, states } = this.#layers;
-    // A session that was read by an old id has its present one from here on, and express-session sets its cookie.
+    // From here on a session that was read by an old id has its newer one, and express-session sets the cookie anew.
     if (rotation.cookieIdOf(session) !== undefined) req.sessionID = states.snapshotOf(session)?.sid ?? req.sessionID;
     const created = super.createSession(req, session);
     states.share(session, created);
@@ -93,7 +94,7 @@ export class RedisSessionStore extends Store {
     return created;
   }
 
-  /** Destroys the session and makes a new one. Without a callback express-session's own would end the process. */
+  /** Destroys the session and makes a new one. express-session's own calls a callback even where none is given. */
   override regenerate(req: Parameters<Store['regenerate']>[0], callback: (error?: unknown) => void = () => {}): void {
     checkIsObject('regenerate', req, 'a request');
     checkCallback('regenerate', callback);
@@ -114,7 +115,7 @@ export class RedisSessionStore extends Store {
     this.#layers.rotation.use(times);
   }
 
-  /** For intelligentSession(): gives a request's session another id where that is due, and then calls back, whatever came of it. */
+  /** For intelligentSession(): gives a request's session another id where that is due, and calls back, also where it failed. */
   rotate(req: Parameters<Store['createSession']>[0], done: () => void): void {
     const { rotation } = this.#layers;
     const { session, sessionID } = req;
@@ -132,12 +133,12 @@ export class RedisSessionStore extends Store {
     void this.#calls.run(rotated, rotate);
   }
 
-  /** For intelligentSession(): the id that a request's cookie has of a session which has another one by now. */
+  /** For intelligentSession(): the id in a request's cookie, where its session was found under a newer id. */
   cookieIdOf(session: SessionData): string | undefined {
     return this.#layers.rotation.cookieIdOf(session);
   }
 
-  /** GET; nothing where the near cache has it. What can't be read (damaged, another secret) is as if it were not there. */
+  /** GET, or no command where the near cache has it. What can't be read (damaged, another secret) counts as not there. */
   override get(sid: string, callback?: Callback<SessionData | null>): Promise<SessionData | null> {
     return this.#calls.run(callback, () => {
       const { records, rotation } = this.#layers;
@@ -173,7 +174,7 @@ export class RedisSessionStore extends Store {
    */
   override touch(sid: string, session: SessionData, callback?: Callback): Promise<void> {
     checkCallback('touch', callback);
-    // What is hidden in a session was changed: express-session has not seen it.
+    // The session's hidden fields were changed, which express-session does not see: they have to be saved.
     if (typeof session === 'object' && session !== null && this.#layers.subjects.saving(session))
       return this.#calls.run(callback, () =>
         this.#layers.saver.save(this.#layers.rotation.idOf(session, sid), session),
@@ -217,7 +218,7 @@ export class RedisSessionStore extends Store {
   /** All sessions, each with its id. SCAN, and GET in batches. */
   override all(callback?: Callback<SessionWithId[]>): Promise<SessionWithId[]> {
     const all = async () => {
-      await this.#calls.whenReady(async () => {});
+      await this.#connected();
       const byId = new Map<string, SessionWithId>();
       for await (const session of this.#layers.records.scanSessions()) byId.set(session.id, session);
       return [...byId.values()];
@@ -227,13 +228,13 @@ export class RedisSessionStore extends Store {
 
   /** The ids one by one, without holding them all; SCAN may give one twice. */
   async *scanIds(): AsyncGenerator<string, void, undefined> {
-    await this.#calls.whenReady(async () => {});
+    await this.#connected();
     for await (const sids of this.#layers.records.scan()) yield* sids;
   }
 
   /** The sessions one by one, without holding them all; SCAN may give one twice. */
   async *scanSessions(): AsyncGenerator<SessionWithId, void, undefined> {
-    await this.#calls.whenReady(async () => {});
+    await this.#connected();
     try {
       yield* this.#layers.records.scanSessions();
     } catch (error) {
@@ -241,15 +242,15 @@ export class RedisSessionStore extends Store {
     }
   }
 
-  /** A user's sessions, each with its id. The user is what the option `user` gives. HKEYS and a GET each, in two round trips. Needs option `user`. */
+  /** A user's sessions, each with its id; the user is what option `user` gives. HKEYS, then a GET each. Needs that option. */
   sessionsOf(user: string | number): Promise<SessionWithId[]> {
     return this.#calls.run(undefined, () => this.#calls.whenReady(() => this.#layers.owners.sessionsOf(user)));
   }
 
   /**
-   * Destroys a user's sessions, all or all but some: how many. HKEYS (in a Cluster in a script that tells later notes), and as
-   * many GETs and destroy() as there are sessions. One that can't be read is destroyed too; one that is another's by now is
-   * not.
+   * Destroys a user's sessions but those in `except`, and gives their number. HKEYS (in a Cluster end-user-sessions.lua), and
+   * as many GETs and destroy() as there are sessions. A session that can't be read is destroyed too; one that is another user's
+   * by now is not.
    */
   destroyAllOf(user: string | number, options?: { except?: string | readonly string[] | undefined }): Promise<number> {
     return this.#calls.run(undefined, () => {
@@ -260,12 +261,12 @@ export class RedisSessionStore extends Store {
     });
   }
 
-  /** For intelligentSession(): which of these sessions are not there any more. EXISTS, of 500 at once; in a Cluster of each. */
+  /** For intelligentSession(): which of these sessions are gone. An EXISTS for 500 of them; in a Cluster one for each. */
   missingOf(sids: readonly string[]): Promise<string[]> {
     return this.#calls.run(undefined, () => this.#calls.whenReady(() => this.#layers.records.missingOf(sids)));
   }
 
-  /** Seconds that this session has left, rounded up: what its intelligence is kept for. */
+  /** Seconds that this session has left, rounded up: intelligence is kept as long. `returning`: has its cookie come back? */
   ttlSeconds(session: SessionData, returning = false): number {
     checkIsObject('ttlSeconds', session, 'a session');
     return throwingAsThrown(() => Math.ceil(this.#layers.lifetimes.ms(session, returning) / 1000));
@@ -286,6 +287,11 @@ export class RedisSessionStore extends Store {
     this.#layers.records.close();
     this.#expired?.close();
     endConnection(this.client);
+  }
+
+  /** Waits for a connection only, so that a scan which fails half-way is not begun again. */
+  #connected(): Promise<void> {
+    return this.#calls.whenReady(async () => {});
   }
 
   #ids(): Promise<string[]> {

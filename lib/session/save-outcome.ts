@@ -1,6 +1,6 @@
 /**
  * How a write of a session ended: `saved`; `gone`, the session is not there any more and nothing was written; `unreadable`,
- * what stands there can't be merged with and was left alone.
+ * what stands there can't be read and merged, and was left alone.
  */
 export type SaveOutcome = 'saved' | 'gone' | 'unreadable';
 

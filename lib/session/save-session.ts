@@ -26,6 +26,7 @@ interface Layers {
   readonly throttle: TouchThrottle;
   readonly remover: SessionRemover;
   readonly rotation: SessionRotation;
+  /** By session id: the first save of a session, for which destroy() waits. */
   readonly firstSaves: KeyedMutex;
   readonly calls: StoreCalls;
 }
@@ -40,11 +41,12 @@ interface Save {
   readonly leftMs: number;
   /** The response is a redirect: the browser asks for another page at once. */
   readonly isRedirect: boolean;
+  /** The ids of this save (save-ids.ts): one, or none without option `merge`. */
   readonly saveIds: readonly string[];
 }
 
-/** How long the note of a session (user-sessions.lua) is kept where the request's own copy of the session has run out. */
-const DAY_MS = 86_400_000;
+/** How long a session's note (user-sessions.lua) is kept where our copy has run out, and only Redis knows the session's end. */
+const RUN_OUT_NOTE_MS = 86_400_000;
 
 /** Saves sessions: decides in which order saves go, notes which user a session belongs to, and acts on the outcome of each save. */
 export class SessionSaver {
@@ -104,16 +106,17 @@ export class SessionSaver {
     if (moved) return this.#saveMoved(asked, moved, state);
     const { codec, events } = this.layers.records;
     const snapshot = state.snapshot?.sid === sid ? state.snapshot : undefined;
-    // A copy that has run out says nothing of the session, which another request may have renewed.
+    // A session without time left was ended by the application, unless this request's copy has merely run out: then another
+    // request may have renewed the session, and it is saved.
     if (leftMs <= 0 && !(snapshot && (await hasRunOut(text, snapshot, codec, this.layers.lifetimes))))
       return this.layers.remover.remove(sid);
     const isNewUser = user !== undefined && user !== snapshot?.user;
-    // The note is sent first and the session right behind it: neither waits for the other's answer.
-    const noteMs = leftMs > 0 ? leftMs : DAY_MS;
+    // The note is sent first, so that no stored session lacks it, and the session right behind it, before the note's answer.
+    const noteMs = leftMs > 0 ? leftMs : RUN_OUT_NOTE_MS;
     const noting = this.layers.owners.note(user, sid, noteMs, { isNew: isNewUser });
     const saved = this.#snapshotOf(asked, snapshot?.wasRead ?? false);
     const writing = this.layers.writer.write(saved, state, leftMs, isNewUser || isRedirect);
-    // A browser follows a redirect as soon as it has the answer's head, which express-session writes right after this.
+    // express-session writes the answer's head right after this, upon which a browser may send a request that needs this save.
     if (!snapshot || isNewUser || isRedirect) this.layers.records.flushWrites();
     const [note, written] = await Promise.allSettled([noting, writing]);
 
@@ -136,9 +139,9 @@ export class SessionSaver {
   async #saveGone(asked: Save, state: SessionState, snapshot: Snapshot | undefined): Promise<void> {
     const { rotation } = this.layers;
     const { session, sid, user } = asked;
-    const there = snapshot && (await rotation.follow(sid));
-    if (!there) return this.#refuse(sid, user);
-    const moved = rotation.moved(session, sid, there);
+    const found = snapshot && (await rotation.follow(sid));
+    if (!found) return this.#refuse(sid, user);
+    const moved = rotation.moved(session, sid, found);
     state.snapshot = await this.#underNewId(snapshot, moved);
     const unanswered = state.unanswered?.filter((one) => one.sid === sid) ?? [];
     state.unanswered = await Promise.all(unanswered.map((one) => this.#underNewId(one, moved)));
@@ -159,7 +162,7 @@ export class SessionSaver {
     return this.#save({ ...asked, sid: moved.to, text: await this.layers.rotation.textAt(moved, asked.text) }, state);
   }
 
-  /** Applies the limit of sessions to the user to whom the session now belongs, and ends the session where all of the user's were ended. */
+  /** Applies the limit of sessions to the session's user; ends the session where all of that user's were ended meanwhile. */
   async #afterSave(
     { sid, user }: Snapshot,
     before: Snapshot | undefined,
@@ -169,11 +172,11 @@ export class SessionSaver {
   ): Promise<void> {
     if (asked.user !== undefined && asked.user !== before?.user && noted?.tooLate)
       return this.layers.remover.remove(sid);
-    // A merge may give the session to another user. The former user's note stays: its readers ask the session whose it is.
+    // A merge may give the session to another user. The former user's note stays: its readers ask the session.
     const latest = user === asked.user ? noted : await this.layers.owners.note(user, sid, noteMs, { isNew: true });
     if (!latest || user === undefined || user === before?.user) return;
     const beyond = await this.layers.owners.beyondLimit(user, latest);
-    // destroy() of this session would wait for this save
+    // this session itself is removed without destroy(), which would wait for this save
     await Promise.all(
       beyond.map((each) => (each === sid ? this.layers.remover.remove(each) : this.layers.remover.destroy(each))),
     );

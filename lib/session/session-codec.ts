@@ -35,7 +35,7 @@ export function unserializable(cause?: unknown): IntelligentSessionError {
 export class SessionCodec {
   readonly #encryption: Encryption;
   readonly #isJson: boolean;
-  #isKeptChecked = false;
+  #hasCheckedKept = false;
 
   constructor(
     readonly options: Options,
@@ -64,8 +64,8 @@ export class SessionCodec {
 
   /** Checks, once, whether the application's serializer keeps fields that it does not know. */
   #checkKept(text: string, session: SessionData): void {
-    if (this.#isKeptChecked) return;
-    this.#isKeptChecked = true;
+    if (this.#hasCheckedKept) return;
+    this.#hasCheckedKept = true;
     const fields = { ...hiddenOf(session) };
     this.read(text).then(
       (read) => {
@@ -75,7 +75,7 @@ export class SessionCodec {
     );
   }
 
-  /** The session of a text: a promise only where the serializer's parse() returns one. Throws, or rejects, where the text is no session. */
+  /** The session of a text: a promise only where the serializer's parse() gives one. Throws or rejects if the text is none. */
   parse(text: string): SessionData | Promise<SessionData> {
     // with such a session express-session's own JSON.stringify() would overflow the stack
     if (this.#isJson && isTooDeep(text)) throw unreadable();

@@ -7,7 +7,7 @@ export class SessionKeys {
   readonly prefix: string;
   /** stands before a user, in the key of the user's sessions */
   readonly usersPrefix: string;
-  /** stands before the key of a session, in the key of its tombstone */
+  /** stands before the key of a session, or of a user's sessions, in a key that says they ended */
   readonly endedPrefix: string;
 
   constructor(keyPrefix: string, prefix: string) {
@@ -18,6 +18,7 @@ export class SessionKeys {
 
   /** The key of a session. */
   of(sid: string): string {
+    // of all that an application may pass, only a symbol can't be put into a text
     if (typeof sid === 'symbol') throw argumentError('A method of RedisSessionStore', "a session's id, a text", sid);
     return sessionKey(this.prefix, sid);
   }
@@ -40,7 +41,7 @@ export class SessionKeys {
     );
   }
 
-  /** Is this the key of a user's sessions? With a colon it belongs to a store with a longer prefix. */
+  /** Is this the key of a user's sessions? With one more colon it is of a store with a longer prefix. */
   isUser(key: string): boolean {
     return key.startsWith(this.usersPrefix) && !key.slice(this.usersPrefix.length).includes(':');
   }

@@ -47,7 +47,7 @@ export class SessionOwners {
   ): Promise<Noted | undefined> {
     const endsAt = Date.now() + ttlMs + STORED_BY_MS;
     if (user === undefined || !(isNew || (this.#notedUntil.get(sid) ?? 0) < endsAt)) return undefined;
-    // During this time saves and touches may move the session's end without renewing the note.
+    // During `pauseMs` saves and touches may move the session's end without renewing the note.
     const pauseMs = this.lifetimes.touchAfterMs(ttlMs);
     const noteMs = this.options.disableTTL ? 0 : Math.ceil(ttlMs + pauseMs + STORED_BY_MS);
     const noted = await this.#users.note(user, sid, noteMs, isNew);
@@ -66,7 +66,7 @@ export class SessionOwners {
     if (user !== undefined) await this.#users.forget(user, sid);
   }
 
-  /** The sessions that a user has beyond `maxSessionsPerUser`: those whose notes are the oldest. */
+  /** The ids of the sessions that a user has beyond `maxSessionsPerUser`: those whose notes are the oldest. */
   async beyondLimit(user: string, noted: Noted): Promise<string[]> {
     const { maxSessionsPerUser } = this.options;
     if (maxSessionsPerUser === undefined) return [];
@@ -93,7 +93,7 @@ export class SessionOwners {
     destroy: (sid: string) => Promise<void>,
   ): Promise<number> {
     const user = this.#checkedUser('destroyAllOf', given);
-    const keptIds = new Set(kept);
+    const keptIds = new Set(kept); // with the newer ids of those whose ids were replaced
     for (const sid of kept) keptIds.add((await this.records.moved.nextOf(sid)) ?? sid);
     const sids = (await this.#users.listToEnd(user, [...keptIds])).filter((sid) => !keptIds.has(sid));
     const destroyed = await Promise.all(
@@ -123,7 +123,7 @@ export class SessionOwners {
     return this.records.states.snapshotOf(session)?.user;
   }
 
-  /** The id of a user, in the form that the option `user` gives. Throws for anything else: no session would be found for it, without a reason. */
+  /** The id of a user, in the form that option `user` gives. Throws for what is no user: it would just have no sessions. */
   #checkedUser(method: string, user: unknown): string {
     if (!this.options.user) throw misuse('RedisSessionStore has no option "user"');
     const id = typeof user === 'string' ? user : userIdOf(user);

@@ -16,7 +16,7 @@ import type { StoreEvents } from './store-events.js';
 
 type Options = Pick<ReturnType<typeof resolveStoreOptions>, 'nearCache' | 'ttlSeconds' | 'disableTTL' | 'scanCount'>;
 
-/** A tombstone stays for as long as a save that got no answer may still be tried again: it keeps that from undoing the logout. */
+/** A tombstone stays as long as a save that got no answer may be sent again: it keeps that save from undoing the logout. */
 const TOMBSTONE_MS = 60_000;
 
 /**
@@ -25,7 +25,7 @@ const TOMBSTONE_MS = 60_000;
  */
 export type Removed = string | number | null | [string];
 
-/** So many keys are looked for by one EXISTS, or at a time where each has one of its own. */
+/** The most keys of one EXISTS. In a Cluster each key has its own, and so many are sent at a time. */
 const EXISTS_KEYS = 500;
 
 /** What destroy.lua replies with. */
@@ -67,7 +67,7 @@ export class SessionRecords {
     this.#near.on('fault', (error) => events.fault(error));
   }
 
-  /** The session if the near cache has it; else undefined. */
+  /** The session if the near cache has it, null if it can't be read or is over; undefined if the near cache has none. */
   cached(sid: string): SessionData | null | Promise<SessionData | null> | undefined {
     const value = this.#near?.get(this.keys.of(sid));
     if (value === undefined) return undefined;
@@ -98,7 +98,7 @@ export class SessionRecords {
     return value === null ? undefined : this.#living(await this.parse(sid, value));
   }
 
-  /** The stored value. */
+  /** The value that Redis has, as it is stored: encrypted, where the store encrypts. */
   value(sid: string): Promise<string | null> {
     return this.#batcher.get(this.keys.of(sid));
   }
@@ -134,8 +134,8 @@ export class SessionRecords {
   }
 
   /**
-   * Saves a new session again whose earlier saves got no answer: if what is stored equals one of them, or nothing is stored and that
-   * may be.
+   * Saves a new session again whose earlier saves, with the values `unanswered`, got no answer: if one of these is stored, or,
+   * with `mayBeAbsent`, if nothing is.
    */
   saveUnanswered(
     sid: string,
@@ -151,7 +151,7 @@ export class SessionRecords {
     });
   }
 
-  /** Stores a session under an id that has none (SET NX): was it so? */
+  /** Stores a session if its id has none yet (SET NX): was it stored? */
   async add(sid: string, value: string, ttlMs: number): Promise<boolean> {
     const expiry = ttlMs === NO_TTL ? [] : ['PX', ttlMs];
     const reply = await this.#write(sid, (key) => this.#batcher.flush().call('SET', key, value, ...expiry, 'NX'));
@@ -195,7 +195,7 @@ export class SessionRecords {
     await this.#write(sid, (key) => this.#batcher.flush().unlink(key));
   }
 
-  /** Removes the session, and leaves a tombstone: the value that was there, if it is wanted, else how many were there. */
+  /** Removes the session, leaves a tombstone, and gives what was there, as `Removed` says. */
   destroy(sid: string, wantsValue: boolean): Promise<Removed> {
     return this.#write(sid, async (key) => {
       const client = this.#batcher.flush();
@@ -203,7 +203,7 @@ export class SessionRecords {
         const asked: Asked = this.moved.followsMoves ? 'value-or-next' : wantsValue ? 'value' : 'count';
         return await destroyScript.eval(client, [key, this.keys.tombstoneOf(sid), TOMBSTONE_MS, asked]);
       } catch (error) {
-        // A Redis user who may not write a tombstone logs out all the same.
+        // Where this Redis user may not write a tombstone, the session is removed without one.
         if (!(error instanceof Error && /^(NOPERM|CROSSSLOT)/.test(error.message))) throw error;
         this.events.applicationMistake(
           'this Redis user may not write the keys "ended:*": a save that got no answer may undo a logout',
@@ -238,7 +238,7 @@ export class SessionRecords {
     this.#near?.close();
   }
 
-  /** Every write of a value is made here. It is taken out of the near cache before and after: a read meanwhile may have the old value. */
+  /** Makes each write of one session's value. The near cache forgets it before and after: a read meanwhile may get the old. */
   async #write<T>(sid: string, command: (key: string) => Promise<T>): Promise<T> {
     const key = this.keys.of(sid);
     this.#near?.forget(key);
@@ -254,17 +254,19 @@ export class SessionRecords {
       yield { node, keys: keys.filter((key) => this.keys.isSession(key)) };
   }
 
-  /** Nothing, where a session is over: an option that changed, or a clock, may have left it in Redis for longer. */
+  /** Null for a session after its absolute lifetime: Redis has it longer if `maxLifetime` was lowered, or a clock was wrong. */
   #living(session: SessionData | null): SessionData | null {
     return session && this.lifetimes.absolute.isOver(session) ? null : session;
   }
 
+  /** The same, and has a session removed that is over. */
   #loaded(sid: string, session: SessionData | null): SessionData | null {
     const living = this.#living(session);
     if (session && !living) this.onOver(sid);
     return living;
   }
 
+  /** Gives a session that was read its snapshot. */
   #remember(sid: string, session: SessionData, text: string, value: string): SessionData {
     this.states.of(session).snapshot = {
       sid,
@@ -279,7 +281,7 @@ export class SessionRecords {
     return session;
   }
 
-  /** Keeps a value until its session ends: Redis does not tell of an expiry before it removes the key. */
+  /** Puts a value into the near cache until its session ends: Redis tells of an expiry only when it removes the key. */
   #keepNear(key: string, token: symbol, value: string, session: SessionData): void {
     const { ttlSeconds, disableTTL } = this.options;
     const { expires } = session.cookie ?? {};

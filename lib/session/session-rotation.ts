@@ -27,7 +27,7 @@ interface Arrival {
   text?: string | undefined;
 }
 
-/** How many new ids are remembered as having come back. */
+/** Of how many new ids this process remembers that a request has come with them. */
 const MAX_REMEMBERED = 50_000;
 const FIELDS_NOT_KEPT =
   'option "serializer" does not keep fields that it does not know: what says since when a session has its id is lost, and "rotateEvery" has no effect';
@@ -83,12 +83,13 @@ export class SessionRotation {
     return this.#arrivals.get(session)?.cookieId;
   }
 
-  /** To be called when express-session has made its object `session` from the `data` that was read, maybe under a newer id than the cookie's. */
+  /** To be called when express-session has made its object `session` of the `data` that was read. */
   arrived(data: SessionData, session: SessionData): void {
     const arrival = this.#arrivals.get(data);
     if (!arrival) return;
     this.#arrivals.set(session, { ...arrival, text: textOf(session) });
-    // express-session compares the id with that of what was read: the session counts as changed, so its cookie is set whatever `saveUninitialized` says.
+    // express-session compares the session's id with that of the data: they differ, so it sets the cookie, whatever
+    // `saveUninitialized` says.
     Object.assign(data, { id: arrival.cookieId });
   }
 
@@ -131,17 +132,18 @@ export class SessionRotation {
 
   /** Is this the session that the request's cookie names, and has it had its id for as long as `rotateEvery` allows? */
   isDue(session: SessionData, sid: string): boolean {
-    if (!this.#times || !this.#isNamed(session, sid)) return false;
+    if (!this.#times || !this.#wasReadByOwnId(session, sid)) return false;
     const { __idSince = 0 } = hiddenOf(session);
     const now = Date.now();
     return now - Math.min(__idSince, now) >= this.#times.everyMs;
   }
 
-  /** For a session that was read by its new id: a function that ends the old id, or undefined where this process has done so already. */
+  /** For a session that was read by its new id: what begins the old id's grace; undefined where this process has done that. */
   endingOldId(session: SessionData, sid: string): (() => Promise<unknown>) | undefined {
     const { __previous } = hiddenOf(session);
     const times = this.#times;
-    if (!times || __previous === undefined || !this.#isNamed(session, sid) || this.#cameBack.has(sid)) return undefined;
+    if (!times || __previous === undefined || !this.#wasReadByOwnId(session, sid) || this.#cameBack.has(sid))
+      return undefined;
     this.#cameBack.set(sid, true);
     return () =>
       this.records.moved.endOldId(__previous, times.graceMs).catch((error) => {
@@ -177,9 +179,10 @@ export class SessionRotation {
     hide(stored, { __idSince: Date.now(), __previous: sid, __subject: hiddenOf(stored).__subject ?? sid });
     const leftMs = lifetimes.ms(stored, true);
     const value = records.codec.encrypt(newId, records.codec.stringify(stored));
-    const moved = await records.parse(newId, value);
+    const moved = await records.parse(newId, value); // with its snapshot, as a read of the new id would give it
     if (!moved || leftMs <= 0) return null;
     if (hiddenOf(moved).__idSince === undefined) {
+      // the serializer dropped the field, so each request would rotate the id: no more rotations
       this.#times = { graceMs, everyMs: Number.POSITIVE_INFINITY };
       records.events.applicationMistake(FIELDS_NOT_KEPT);
       return null;
@@ -187,24 +190,26 @@ export class SessionRotation {
     // The new id is noted before it is stored, as at each first save: destroyAllOf() then finds it.
     const noted = await owners.note(snapshot.user, newId, leftMs, { isNew: true });
     if (!(await records.add(newId, value, this.options.disableTTL ? NO_TTL : leftMs))) return null;
-    const went = noted?.tooLate
+    const leadsTo = noted?.tooLate
       ? undefined
       : await records.moved.move(sid, snapshot.storedValue, newId, Math.max(leftMs, graceMs));
-    if (went === newId) {
+    if (leadsTo === newId) {
       owners.forgetWhenNoted(sid);
-      await owners.removeNote(snapshot.user, sid).catch((error) => records.events.fault(error)); // a note that is left behind does no harm: its id leads to no session of its own
+      // a note that is left behind does no harm: its id leads to no session of its own
+      await owners.removeNote(snapshot.user, sid).catch((error) => records.events.fault(error));
       records.events.count('rotated');
       this.#arrivals.set(moved, { cookieId: sid });
       return moved;
     }
+    // another process has rotated the id first, or the session was saved or ended meanwhile
     await records.unlink(newId);
     owners.forgetWhenNoted(newId);
     await owners.removeNote(snapshot.user, newId);
-    return went === undefined ? null : this.follow(sid);
+    return leadsTo === undefined ? null : this.follow(sid);
   }
 
   /** Was the session read by this id itself, not by an older one that leads to it? */
-  #isNamed(session: SessionData, sid: string): boolean {
+  #wasReadByOwnId(session: SessionData, sid: string): boolean {
     const snapshot = this.records.states.snapshotOf(session);
     return snapshot?.wasRead === true && snapshot.sid === sid && !this.#arrivals.has(session);
   }
@@ -216,7 +221,7 @@ const withOwn = ({ fields }: Moved, own: HiddenFields): HiddenFields => ({
   __subject: own.__subject ?? fields.__subject,
 });
 
-/** The text that express-session compares: a session without its cookie. Undefined where it is not JSON; express-session throws then. */
+/** The text that express-session compares: a session without its cookie. Undefined where JSON.stringify() throws. */
 function textOf({ cookie: _cookie, ...session }: SessionData): string | undefined {
   try {
     return JSON.stringify(session);

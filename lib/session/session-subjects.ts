@@ -6,15 +6,15 @@ export interface RequestWithSession {
   readonly sessionID?: string;
 }
 
-/** Who knows to whom the data of a request's session belong. */
+/** What the middleware, which knows to whom the data of a request's session belong, is asked and told. */
 export interface SubjectHooks {
   /** The session is about to be stored. Brings its hidden fields up to date: were they changed, so that it has to be saved? */
   saving(session: SessionData): boolean;
-  /** The session is about to be replaced: its anonymous subject, if the next one goes on with it. */
+  /** The session is about to be replaced: gives its anonymous subject, if the next session goes on with that subject. */
   keptBy(req: RequestWithSession): string | undefined;
-  /** There is the next session. */
+  /** The request has its next session; `kept` is what keptBy() gave. */
   replaced(req: RequestWithSession, kept: string | undefined): void;
-  /** The subject of who has a stored session, a user's too. */
+  /** The subject, a user's too, of whoever has a stored session. */
   visitorOf(sid: string, session: SessionData): string;
 }
 
@@ -24,7 +24,7 @@ export interface SubjectHooks {
  */
 export class SessionSubjects {
   #hooks: SubjectHooks | undefined;
-  /** The sessions that are being replaced, and whose subject goes on. */
+  /** The ids of sessions that are being replaced, and whose subject the next session keeps. */
   readonly #kept = new Set<string>();
 
   use(hooks: SubjectHooks): void {
@@ -39,7 +39,7 @@ export class SessionSubjects {
     return this.#hooks?.saving(session) ?? false;
   }
 
-  /** A session is replaced: what this gives is called when the next one is there, or when that failed. */
+  /** To be called before a session is replaced. Call what it gives when the next session is there, or with the error. */
   replacing(req: RequestWithSession): (error?: unknown) => void {
     if (!this.#hooks) return () => {};
     const { sessionID = '' } = req;
@@ -51,15 +51,15 @@ export class SessionSubjects {
     };
   }
 
-  /** The subject of who had a session that was removed, a user's too; undefined where it was not there. */
+  /** The subject, a user's too, of whoever had a session that was removed; undefined where the session was not there. */
   visitorOf(sid: string, session: SessionData | null): string | undefined {
     if (!session) return undefined;
     return this.#hooks?.visitorOf(sid, session) ?? (hiddenOf(session).__subject || sid);
   }
 
   /**
-   * The subject whose data end with a session that was removed. None, where the session was replaced, or was a user's; and none
-   * where it was not there: another request may have replaced it.
+   * The subject whose data end with a session that was removed. None where the session was replaced, or was a user's; and none
+   * where the session was not there: another request may have replaced it.
    */
   endedWith(sid: string, session: SessionData | null, user: string | undefined): string | undefined {
     if (!this.#hooks) return (session && hiddenOf(session).__subject) || sid;

@@ -16,6 +16,7 @@ export function userOfSession(
   if (!option) return () => undefined;
   return (session) => {
     const user: unknown = option(session);
+    // false, too: `isIn && id` gives it for nobody
     if (user === undefined || user === null || user === '' || user === false) return undefined;
     const id = callApplication(() => userIdOf(user));
     if (id !== undefined && id !== '') return id;

@@ -32,10 +32,10 @@ export interface SessionState {
   sending?: Snapshot | undefined;
 }
 
-/** One session object with more saves than that without an answer is a page that saves in a loop while Redis is away. */
+/** More saves of one session object than this without an answer are of a page that saves in a loop while Redis is away. */
 const MAX_UNANSWERED = 20;
 
-/** Keeps a save that may stand in Redis or not: the first one and the latest ones. */
+/** Notes a save that may stand in Redis or not. Where there are too many, the first one and the latest ones are kept. */
 export function keepUnanswered(state: SessionState, saved: Snapshot): void {
   const unanswered = state.unanswered?.filter(({ sid }) => sid === saved.sid) ?? [];
   if (unanswered.length >= MAX_UNANSWERED) unanswered.splice(1, 1);
@@ -60,7 +60,7 @@ export class SessionStates {
     return this.#states.get(session)?.snapshot;
   }
 
-  /** express-session makes a session object of the data that it reads: the object continues their state. */
+  /** express-session makes a session object of the data that it reads: both have one state from then on. */
   share(data: object, session: object): void {
     const state = this.#states.get(data);
     if (state) this.#states.set(session, state);

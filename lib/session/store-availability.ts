@@ -20,7 +20,7 @@ export function watchStoreAvailability(
     whenAway === 'pass'
       ? "requests are served without a session (whenAway: 'pass')"
       : "requests that have a session get status 503 (whenAway: 'error')",
-    (reason) => isClosing() || store.emit('away', reason),
+    (reason) => isClosing() || store.emit('away', reason), // true: nothing is to be logged
   );
   availability.on('back', () => {
     store.emit('back');

@@ -9,7 +9,7 @@ export type Callback<T = void> = (error?: unknown, result?: T) => void;
 /** A method returns this where its result goes to a callback. */
 export const GIVEN_TO_CALLBACK: Promise<unknown> = Promise.resolve();
 
-/** A callback that can't be called would end the process later, where nobody catches the error. */
+/** Throws for a callback that is no function: calling it later would end the process, where nobody catches the error. */
 export function checkCallback(method: string, callback: unknown): void {
   if (callback && typeof callback !== 'function') throw argumentError(method, 'a function, or none', callback);
 }
@@ -71,7 +71,7 @@ export class StoreCalls {
     return GIVEN_TO_CALLBACK as Promise<T>;
   }
 
-  /** Runs `work` for a caller who does not wait: an error of it is an event. `undefined`: there was nothing to do. */
+  /** Runs `work` for a caller who does not wait: its error is an event. If `work` gives undefined, there was nothing to do. */
   runInBackground(work: () => Promise<unknown> | undefined): void {
     try {
       const result = work()?.catch((error) => this.onFault(error));

@@ -6,7 +6,7 @@ import { unreadable } from './session-codec.js';
 type SessionEvent = 'created' | 'destroyed' | 'conflict' | 'refused' | 'expired';
 type Counted = 'near' | 'read' | 'absent' | 'saved' | 'touched' | 'rotated';
 
-/** The HTTP status that express gives to an error of the store; 503 where none is named. */
+/** The HTTP status with which express answers to an error of the store; 503 for other codes. */
 const STATUS_BY_CODE: Partial<Record<string, number>> = {
   ERR_INTELLIGENT_SESSION_CONFLICT: 409,
   ERR_INTELLIGENT_SESSION_MERGE: 500,
@@ -41,8 +41,8 @@ export class StoreEvents {
   }
 
   /**
-   * The session has ended, or is about to, and with it what is known of this subject. `visitor` is the subject of who had the session,
-   * a user's too, where that is known.
+   * The session has ended, or is about to, and with it what is known of `subject`. `visitor` is the subject, a user's too, of
+   * whoever had the session, where that is known.
    */
   ended(sid: string, subject: string | undefined, visitor?: string): void {
     callApplication(() => this.emit('ended', sid, subject, visitor));
@@ -66,7 +66,7 @@ export class StoreEvents {
     return null;
   }
 
-  /** A function or a cookie of the application says what makes no sense: it is counted each time, and a fault once. */
+  /** A function or a cookie of the application gave what can't be used: counted each time, and told as a fault once. */
   applicationMistake(what: string): void {
     this.#total.of('invalid').inc();
     if (this.#reportedMistakes.has(what)) return;

@@ -24,7 +24,7 @@ export const isWithoutCookie = ({ cookie }: SessionData): boolean => given.has(c
 const isAbsent = (value: unknown): boolean => value === undefined || value === null;
 const isText = (value: unknown): boolean => isAbsent(value) || typeof value === 'string';
 
-/** Is this a cookie for which neither express-session nor its Cookie throws? */
+/** Is this a cookie that express-session and its Cookie take without throwing? An own `__proto__` could make them throw. */
 function isCookie(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || Object.hasOwn(value, '__proto__'))
     return false;

@@ -23,21 +23,21 @@ export class SessionToucher {
     return !disableTouch && !disableTTL && this.throttle.isDue(sid, this.lifetimes.lifetimeSeconds(session));
   }
 
-  /** Renews a session's expiry. One that its application has ended is removed, and one that is gone stays gone. */
+  /** Renews a session's expiry. A session that its application has ended is removed, and one that is gone stays gone. */
   async touch(sid: string, session: SessionData): Promise<void> {
     const { codec, states, events } = this.records;
-    const begins = this.lifetimes.absolute.begin(session);
+    const beginsLifetime = this.lifetimes.absolute.begin(session);
     this.lifetimes.absolute.limitCookie(session);
     const leftMs = this.lifetimes.ms(session, true);
     const snapshot = states.snapshotOf(session);
     if (leftMs <= 0) {
       const text = codec.stringify(session);
-      const isPast = snapshot?.sid === sid && (await hasRunOut(text, snapshot, codec, this.lifetimes));
-      return isPast ? undefined : this.remover.remove(sid);
+      const hasMerelyRunOut = snapshot?.sid === sid && (await hasRunOut(text, snapshot, codec, this.lifetimes));
+      return hasMerelyRunOut ? undefined : this.remover.remove(sid);
     }
     this.throttle.touched(sid, this.lifetimes.lifetimeSeconds(session), this.lifetimes.touchAfterMs(leftMs));
     try {
-      if (!(await this.#renew(sid, session, leftMs, begins))) return;
+      if (!(await this.#renew(sid, session, leftMs, beginsLifetime))) return;
     } catch (error) {
       this.throttle.forget(sid);
       throw error;
@@ -46,8 +46,8 @@ export class SessionToucher {
     await this.owners.note(snapshot?.user, sid, leftMs, { isNew: false });
   }
 
-  /** Renews the expiry, and the stored cookie where it has one: false where the session is gone, or another save stands there. */
-  async #renew(sid: string, session: SessionData, leftMs: number, begins: boolean): Promise<boolean> {
+  /** Renews the expiry, and a stored cookie's end: false where the session is gone, or its stored value was not replaced. */
+  async #renew(sid: string, session: SessionData, leftMs: number, beginsLifetime: boolean): Promise<boolean> {
     const { records } = this;
     const { codec } = records;
     const known = records.states.snapshotOf(session);
@@ -56,10 +56,11 @@ export class SessionToucher {
     const text = snapshot?.storedText ?? (value === null ? undefined : codec.decrypt(sid, value));
     if (value === null || text === undefined) return false;
     const stored = await codec.read(text);
-    if (!begins && !session.cookie?.expires && !stored.cookie?.expires) return records.expire(sid, leftMs);
+    if (!beginsLifetime && !session.cookie?.expires && !stored.cookie?.expires) return records.expire(sid, leftMs);
     const renewed = { ...stored, cookie: session.cookie };
     shareHidden(stored, renewed);
-    if (begins && hiddenOf(stored).__madeAt === undefined) hide(renewed, { __madeAt: hiddenOf(session).__madeAt });
+    if (beginsLifetime && hiddenOf(stored).__madeAt === undefined)
+      hide(renewed, { __madeAt: hiddenOf(session).__madeAt });
     const storedText = codec.stringify(renewed);
     const storedValue = codec.encrypt(sid, storedText);
     const isReplaced = await records.touch(sid, value, storedValue, leftMs);

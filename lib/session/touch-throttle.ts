@@ -1,11 +1,11 @@
 import { LRUCache } from 'lru-cache';
 
-/** How many sessions are remembered. One that is forgotten is touched once too often, which costs a PEXPIRE. */
+/** How many sessions are remembered. A session that is forgotten is touched once too often, which costs a PEXPIRE. */
 const REMEMBERED = 50_000;
 
 /** Lets this process touch a session once in a while only, unless the session's lifetime has changed since. */
 export class TouchThrottle {
-  /** Session id to the lifetime, in seconds, that the session had when it was touched. */
+  /** Session id to its lifetime in seconds when it was touched. Each entry has a `ttl` of its own: this one is never used. */
   readonly #touched = new LRUCache<string, number>({ max: REMEMBERED, ttl: 1 });
 
   isDue(sid: string, lifetimeSeconds: number): boolean {

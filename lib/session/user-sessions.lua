@@ -10,13 +10,13 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ttl = tonumber(ARGV[2])
 local function ms(n) return string.format('%.0f', n) end
 
-local reply, newer, noted = {}, 0, false
+local reply, newer, keeps_note = {}, 0, false
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
   local seen, ends = all[i + 1]:match('^1:(%d+):(%d+)$')
   if not ends then
     newer = 1
-    noted = noted or all[i] == ARGV[1]
+    keeps_note = keeps_note or all[i] == ARGV[1]
   elseif ends ~= '0' and tonumber(ends) < now then
     redis.call('HDEL', KEYS[1], all[i])
   elseif all[i] ~= ARGV[1] then
@@ -24,14 +24,14 @@ for i = 1, #all, 2 do
     reply[#reply + 1] = seen
   end
 end
-if not noted then redis.call('HSET', KEYS[1], ARGV[1], '1:' .. ms(now) .. ':' .. (ttl == 0 and '0' or ms(now + ttl))) end
+if not keeps_note then redis.call('HSET', KEYS[1], ARGV[1], '1:' .. ms(now) .. ':' .. (ttl == 0 and '0' or ms(now + ttl))) end
 reply[#reply + 1] = ARGV[1]
 reply[#reply + 1] = ms(now)
 
 local left = redis.call('PTTL', KEYS[1])
 if ttl == 0 then
   redis.call('PERSIST', KEYS[1])
-elseif #reply == 2 or (left >= 0 and left < ttl) then
+elseif #reply == 2 or (left >= 0 and left < ttl) then -- 2: no other note of version 1
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 local ended = KEYS[2] and redis.call('LRANGE', KEYS[2], 0, -1) or {}

@@ -50,7 +50,7 @@ const endingAnsweredAt = new LRUCache<string, number>({ max: 10_000 });
 
 /** The notes that say which sessions a user has: a hash for each user, which user-sessions.lua writes. */
 export class UserSessions {
-  /** The key under each secret. */
+  /** The keys of a user's notes: one under each secret, the first one's first. */
   readonly #keysOf: (user: string) => string[];
 
   constructor(
@@ -106,7 +106,8 @@ export class UserSessions {
 
   /**
    * The sessions to destroy so that at most `max` of the sessions that note() returned stay: those that were noted longest ago,
-   * so that every process chooses the same ones. A GET for each session, and an HDEL of the notes of sessions that have ended.
+   * so that every process chooses the same ones. `ownerOf` gives a session's user: undefined where the session is not there,
+   * null where it is nobody's. A GET for each session, and an HDEL of the notes of sessions that have ended.
    */
   async beyond(
     user: string,
@@ -141,7 +142,7 @@ export class UserSessions {
   async listToEnd(user: string, kept: readonly string[]): Promise<string[]> {
     if (this.target.ordersKeys) return this.list(user);
     const id = randomUUID();
-    // A process that has the secrets in another order notes under another one.
+    // A process that has the secrets in another order writes its notes under another key, so the ending stands beside each key.
     const args = [id, JSON.stringify(kept), ENDED_MS];
     const keys = this.#keysOf(user).map((key) => this.#withEnded(key));
     const sids = await Promise.all(keys.map((pair) => endScript.run(this.target.client, [...pair, ...args])));
@@ -149,7 +150,7 @@ export class UserSessions {
     return unique(sids);
   }
 
-  /** The keys of the scripts. One Redis writes keys in the order of the commands, and needs no list of endings. */
+  /** The keys that the scripts get. One Redis writes keys in the order of the commands, and needs no list of endings. */
   #withEnded(key: string): string[] {
     return this.target.ordersKeys ? [key] : [key, besideKey(this.endedPrefix, key)];
   }

@@ -7,10 +7,10 @@ import { KEEP_TTL, NO_TTL, type SaveOutcome } from './save-outcome.js';
 import type { SessionRecords } from './session-records.js';
 import { keepUnanswered, type SessionState, type Snapshot } from './snapshot.js';
 
-/** A tombstone is surely still there for what was sent before its session ended so long ago; it stays for ten seconds more. */
+/** If a save was sent less than this ago and its session was destroyed since, the tombstone (60 s) is surely still there. */
 const TOMBSTONE_SURE_MS = 50_000;
 
-/** Writes a session as `saveMode` says, upon what its request has read, or may have written itself. */
+/** Writes a session as `saveMode` says, over the value that its request has read, or may have written itself. */
 export class SessionWriter {
   readonly #merges: CoalescedMerges;
 
@@ -24,8 +24,8 @@ export class SessionWriter {
   }
 
   /**
-   * Writes `saved`, which becomes the session object's snapshot; a merge puts its result into it. A save that would lose
-   * against another one of this process waits for that one; one that is `urgent` only where it is sure to lose.
+   * Writes `saved`, which becomes the session object's snapshot; a merge puts its result into `saved`. A save that would lose
+   * against another one of this process waits for that one; an `urgent` save waits only where it is sure to lose.
    */
   async write(saved: Snapshot, state: SessionState, leftMs: number, urgent: boolean): Promise<SaveOutcome> {
     try {
@@ -39,7 +39,7 @@ export class SessionWriter {
     }
   }
 
-  /** Writes over a value of this request that is on its way to Redis: was it there? */
+  /** Writes over a value of this request that is on its way to Redis: was that value there, so that this one was written? */
   async writeBehind(expected: string, saved: Snapshot, state: SessionState, leftMs: number): Promise<boolean> {
     state.sending = saved;
     try {
@@ -81,7 +81,7 @@ export class SessionWriter {
     return this.records.saveUnanswered(saved.sid, saved.storedValue, ttlMs, mayBeAbsent, values);
   }
 
-  /** The ttl of a session that has so long left. One that has run out keeps the expiry that it has in Redis. */
+  /** The ttl to save a session with that has `leftMs` left. One that has run out keeps the expiry that it has in Redis. */
   #ttlMs(leftMs: number): number {
     if (this.options.disableTTL) return NO_TTL;
     return leftMs > 0 ? leftMs : KEEP_TTL;
