@@ -51,7 +51,7 @@ export const nodes = (scope: AclScope): readonly RightGroup[] =>
 /** The rights to read or store the item key, by which pages and users are keyed. */
 export const itemKey = ({ namespace }: AclScope): RightGroup => ({
   name: 'item-key',
-  commands: ['hget', 'hset', 'hgetall', ...SCRIPT],
+  commands: ['hget', 'hset', 'hgetall', 'eval'],
   keys: readWrite([itemKeyKey(namespace)]),
 });
 

@@ -205,7 +205,7 @@ export class ItemKey {
   /** Runs item-key.lua. Where Redis has no hash, it is made with this fingerprint of the root, unless that is ''. */
   async #run(rootIfNone: string, fields: readonly string[] = []): Promise<ReadonlyMap<string, string>> {
     const reply = await script
-      .run(this.#connection.client, [this.#hashKey, VERSION, rootIfNone, ...fields])
+      .eval(this.#connection.client, [this.#hashKey, VERSION, rootIfNone, ...fields])
       .catch((error) => {
         // what is no hash is taken for a later version's
         throw String(error).includes('WRONGTYPE') ? this.#newerVersion() : error;

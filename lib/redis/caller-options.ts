@@ -73,7 +73,7 @@ const timeoutsIn = (url: URL): [name: string, value: string][] =>
  * What ioredis is given for a URL: the URL without the options in `ours`, whose values ioredis would take from its query, and the time-outs of
  * its query, which win. Of a URL ioredis would keep a time-out as a text, and Node's timers throw at it.
  */
-export function withoutQuery(text: string, ours: RedisOptions): [url: string, options: RedisOptions] {
+export function withoutQuery<Ours extends RedisOptions>(text: string, ours: Ours): [url: string, options: Ours] {
   if (!text.includes('?') || !URL.canParse(text)) return [text, ours];
   const url = new URL(text);
   const timeouts = timeoutsIn(url).map(([name, value]) => [name, Number(value)] as const);

@@ -61,6 +61,9 @@ const isCluster = (redis: unknown): redis is Cluster =>
   ((redis as Cluster).isCluster === true ||
     Array.isArray((redis as { _options?: { rootNodes?: unknown } })._options?.rootNodes));
 
+const textTimeoutIn = (options: object): string | undefined =>
+  Object.entries(options).find(([name, value]) => name.endsWith('Timeout') && typeof value === 'string')?.[0];
+
 const isAnyClient = (redis: object): boolean => isNodeRedis(redis) || isClient(redis) || isCluster(redis);
 
 /**
@@ -85,6 +88,9 @@ export function checkRedis(redis: unknown, owner: string, name = 'redis'): asser
     );
   else if (!CONNECTION_FIELDS.some((key) => key in redis))
     throw new OptionError(`${option} should be ${ACCEPTED_FORMS}; got an object that is none of them`);
+  // Node's timers throw at a text, in a connection's event: that would end the process
+  else if (textTimeoutIn(redis) !== undefined)
+    throw new OptionError(`${option}: "${textTimeoutIn(redis)}" should be a number of milliseconds`);
   // ioredis would send SELECT with a name, too, and Redis' error to it would be an unhandled rejection, which ends the process
   else if (!/^\d{1,9}$/.test(String((redis as RedisOptions).db ?? 0)))
     throw new OptionError(`${option}: a database has a number, and no name`);

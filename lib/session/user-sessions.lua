@@ -31,7 +31,7 @@ reply[#reply + 1] = ms(now)
 local left = redis.call('PTTL', KEYS[1])
 if ttl == 0 then
   redis.call('PERSIST', KEYS[1])
-elseif #reply == 2 or (left >= 0 and left < ttl) then -- 2: no other note of version 1
+elseif (#reply == 2 and newer == 0) or (left >= 0 and left < ttl) then -- 2: no other note. Those of a later version end nobody knows when
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 local ended = KEYS[2] and redis.call('LRANGE', KEYS[2], 0, -1) or {}

@@ -14,6 +14,8 @@ import {
   OptionError,
 } from '../../lib/index.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
+import { openTarget } from '../../lib/redis/open-target.js';
+import { rejected } from '../support/rejected.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
@@ -125,6 +127,28 @@ describe('a connection is ended by evidence only', () => {
     const [fault] = (await once(store, 'fault')) as [Error];
     expect(fault.message).to.include('ETIMEDOUT');
     expect(performance.now() - began).to.be.at.least(3900);
+  });
+
+  it('time-outs in the query of a URL are numbers; what is none is refused at start, there and in options', async () => {
+    const target = openTarget(`${redis.url}?connectTimeout=1000&commandTimeout=150&maxRetriesPerRequest=7`, 5000);
+    open.push(() => target.client.disconnect());
+    expect(target.options).to.include({ connectTimeout: 1000, commandTimeout: 150 });
+    await once(target.client, 'ready');
+    process.kill(redis.pid, 'SIGSTOP');
+    try {
+      const began = performance.now();
+      expect((await rejected(target.client.ping())).message).to.match(/timed out/);
+      expect(performance.now() - began).to.be.within(100, 2000);
+    } finally {
+      process.kill(redis.pid, 'SIGCONT');
+    }
+    const { port } = redis;
+    for (const wrong of ['1s', '-1', '0', '', '1e3'])
+      for (const redisOption of [`${redis.url}?connectTimeout=${wrong}`, { port, connectTimeout: wrong as never }])
+        expect(() => new RedisSessionStore({ redis: redisOption }))
+          .to.throw(OptionError)
+          .with.property('message')
+          .that.matches(/"connectTimeout".* should be a number of milliseconds/);
   });
 
   it('what is closed while it connects tells no fault of the connection', async () => {

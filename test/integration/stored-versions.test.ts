@@ -23,7 +23,7 @@ const NEWER: Record<string, { readonly bytes: Buffer; readonly code: string; rea
   activity: {
     bytes: Buffer.concat([Buffer.from([2]), Buffer.alloc(387, 7)]),
     code: VERSION,
-    degraded: ['activity', 'report'],
+    degraded: ['activity', 'report', 'explained'],
   },
   visited: {
     bytes: Buffer.concat([Buffer.from('ISBLOOM2'), Buffer.alloc(400, 7)]),
@@ -33,7 +33,7 @@ const NEWER: Record<string, { readonly bytes: Buffer; readonly code: string; rea
   notified: {
     bytes: Buffer.concat([Buffer.from('ISBLOOM2'), Buffer.alloc(400, 7)]),
     code: 'ERR_INTELLIGENT_SESSION_BLOOM',
-    degraded: ['notifications'],
+    degraded: ['notifications', 'explained'],
   },
 };
 
@@ -76,6 +76,7 @@ for (const executor of ['embedded', 'external'] as const)
           report: report?.totalPages ?? null,
           activity: (await intelligence.activity({ minutes: 5 }))?.length ?? null,
           fresh: (await intelligence.freshPages(['/', '/b'])).join(),
+          explained: (await intelligence.explain())?.notificationsRead ?? null,
           notifications: (await intelligence.notifications(['n'])).map(({ seen }) => seen ?? null).join(),
         });
       });
@@ -97,14 +98,27 @@ for (const executor of ['embedded', 'external'] as const)
         await client.set(key, bytes);
         faults.length = 0;
         const page = await visitor.json('/');
-        const asEver = { count: 2, report: 2, activity: 5, fresh: '/b', notifications: first.notifications };
-        const without = { report: null, activity: null, fresh: '/,/b', notifications: page.notifications };
+        const asEver = {
+          count: 2,
+          report: 2,
+          activity: 5,
+          fresh: '/b',
+          explained: 0,
+          notifications: first.notifications,
+        };
+        const without = {
+          report: null,
+          activity: null,
+          fresh: '/,/b',
+          explained: null,
+          notifications: page.notifications,
+        };
         for (const [figure, value] of Object.entries(asEver))
           expect(page[figure], figure).to.equal(
             degraded.includes(figure) ? without[figure as keyof typeof without] : value,
           );
         await until('all faults are told', () => faults.length >= degraded.length);
-        expect(faults.map(codeOf)).to.include(code);
+        expect(faults.map(codeOf)).to.include(code).and.not.include('ERR_INTELLIGENT_SESSION_REDIS');
         for (const fault of faults) expect(String(fault)).to.match(/this version does not know|The command failed/);
         expect(await client.getBuffer(key)).to.deep.equal(bytes);
       });
@@ -157,6 +171,7 @@ describe('what a later version has stored, met by this one', () => {
     expect(faults.map(codeOf)).to.deep.equal([VERSION, VERSION]);
     const noted = await client.hgetall(userKey('robin'));
     expect(noted).to.include(newer);
+    expect(await client.pttl(userKey('robin')), 'nobody knows when theirs ends').to.equal(-1);
     expect(noted.another).to.match(/^1:\d+:\d+$/);
     expect(await store.destroyAllOf('robin')).to.equal(3);
     expect(await client.exists('sess:theirs', 'sess:mine', 'sess:another')).to.equal(0);

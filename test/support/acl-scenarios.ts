@@ -109,7 +109,9 @@ async function endUsersSessions(ground: AclGround): Promise<void> {
   expect(await store.sessionsOf('robin')).to.have.lengthOf(3);
   // as another process, which does not know that the session is noted as the user's
   const other = openStore(ground, { user });
-  await other.touch('a', Object.assign(await read(other, 'a'), { cookie: data({}, 9_000_000).cookie }));
+  // The first note goes by the script's text, the second by its hash.
+  for (const sid of ['a', 'c'])
+    await other.touch(sid, Object.assign(await read(other, sid), { cookie: data({}, 9_000_000).cookie }));
   await store.destroy('b');
   expect(await store.destroyAllOf('robin')).to.equal(2);
   const lasting = openStore(ground, { user, disableTTL: true });
@@ -236,6 +238,8 @@ async function askEverything(ground: AclGround, serving: RemoteExecutor): Promis
   const expiry = () => ground.ask<number>('pttl', activity);
   serving.renew('visitor', 3600); // a longer life than a page view said
   await ground.until('it is renewed', async () => (await expiry()) > 3_600_000);
+  serving.renew('visitor', 7200); // by the script's hash, which is known now
+  await ground.until('it is renewed again', async () => (await expiry()) > 7_200_000);
   void serving.forget('visitor');
   await ground.until('it is removed', async () => (await expiry()) === -2 && (await ground.ask('exists', gone)) === 1);
 }

@@ -10,4 +10,5 @@ local function noting(bloom_function)
     return a, b, c
   end
 end
-local bloom_check, bloom_add, bloom_which = noting(bloom_check), noting(bloom_add), noting(bloom_which)
+local bloom_check, bloom_add = noting(bloom_check), noting(bloom_add)
+local bloom_which, bloom_count = noting(bloom_which), noting(bloom_count)

@@ -90,8 +90,11 @@ export class Undrained {
     if (this.#drained.has(key) || !list) return;
     this.#undrainedBytes -= list.bytes + LIST_BYTES;
     this.#drained.add(key);
-    const [oldest] = this.#drained;
-    if (this.#drained.size > MAX_INBOXES) this.#drained.delete(oldest as string);
+    if (this.#drained.size <= MAX_INBOXES) return;
+    const [oldest] = this.#drained as Iterable<string> as [string];
+    this.#drained.delete(oldest);
+    const listOfOldest = this.#inboxes.get(oldest);
+    if (listOfOldest) this.#undrainedBytes += listOfOldest.bytes + LIST_BYTES;
   }
 
   #drop(lists: Map<string, List>, key: string, { bytes }: List): void {
