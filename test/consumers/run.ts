@@ -264,7 +264,9 @@ describe('the packed package', function () {
   it('has its scripts in its JavaScript, without their comments, and no .lua file', () => {
     const installed = join(app, 'node_modules/intelligent-session');
     const scripts = readFileSync(join(installed, 'dist/lib/redis/load-script.js'), 'utf8');
-    expect(scripts).to.contain('lib/intelligence/script/loop.lua').and.not.match(/(^|\\n|")\s*--/m);
+    expect(scripts)
+      .to.contain('lib/intelligence/script/loop.lua')
+      .and.not.match(/(^|\\n|")\s*--/m);
     expect(existsSync(join(installed, 'dist/lib/intelligence/script/loop.lua'))).to.equal(false);
   });
 });
