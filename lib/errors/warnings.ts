@@ -50,13 +50,16 @@ export class WarnOnce {
 
   /**
    * A fault, where nobody listens to `fault`. Of an application's own error only the class is named, since its text may hold
-   * data. While Redis is away (not `isReady`), which has a warning of its own, the connection's faults get none; nor do
-   * conflicts, which the page sees.
+   * data. While Redis is away (not `isReady`), which has a warning of its own, the connection's faults get none. That a right is missing is
+   * told all the same, since another connection may be ready before this one; but the right to SELECT, without which none is. Conflicts get
+   * none, since the page sees them.
    */
   unheard(error: unknown, isReady: boolean): void {
     if (error instanceof IntelligentSessionError) {
       const isConnectionFault = /_(REDIS|NOT_READY)$/.test(error.code);
-      if ((isConnectionFault && !isReady) || error.code === 'ERR_INTELLIGENT_SESSION_CONFLICT') return;
+      const isMissingRight = /^Redis: NOPERM(?!.*'select' command)/.test(error.message);
+      if ((isConnectionFault && !isReady && !isMissingRight) || error.code === 'ERR_INTELLIGENT_SESSION_CONFLICT')
+        return;
       this.warn('INTELLIGENT_SESSION_FAULT', error.message);
     } else {
       const name = error instanceof Error ? error.name : typeof error;

@@ -176,6 +176,7 @@ describe('Redis that is away, on the console', () => {
       const { visitor } = await siteOf({ redis: redis.url.replace('//', '//shop:x@') + path });
       await until('it is told', () => warnings.of('REDIS_AWAY').length > 0);
       expect(warnings.of('REDIS_AWAY')[0]).to.match(reason);
+      expect(warnings.of('FAULT'), 'one line').to.deep.equal([]);
       expect(await visitor.json('/')).to.deep.equal({ session: false });
       expect(await client.dbsize()).to.equal(0);
     });
