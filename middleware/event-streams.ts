@@ -12,8 +12,8 @@ const RETRY_SPREAD_MS = 4_000;
 export class EventStream {
   /** The event that is sent next; a later one replaces it until then. Undefined: nothing waits. */
   unsent: string | undefined;
-  /** How many heartbeats there had been when the oldest bytes that may still be in this process were written. */
-  unsentSinceBeat = 0;
+  /** When the oldest bytes were written that may still be in this process: 2n at the n-th heartbeat, 2n + 1 between it and the next one. */
+  unsentSince = 0;
 
   constructor(readonly res: ServerResponse) {}
 }
@@ -76,6 +76,7 @@ export class EventStreams<Stream extends EventStream> {
     // The server's time limit for idle connections does not apply to a stream.
     res.setTimeout(0);
     this.#open.set(res, stream);
+    stream.unsentSince = this.#now;
     res.once('close', this.#onClose).on('error', this.#onError);
     res.flushHeaders();
     this.#write(stream, `retry: ${RETRY_MS + Math.floor(Math.random() * RETRY_SPREAD_MS)}\n\n`);
@@ -118,14 +119,19 @@ export class EventStreams<Stream extends EventStream> {
     this.#isFlushing = false;
   };
 
-  #write(stream: Stream, text: string): boolean {
+  /** The present time as `unsentSince` has it. */
+  get #now(): number {
+    return 2 * this.#beats + 1;
+  }
+
+  #write(stream: Stream, text: string, now = this.#now): boolean {
     const { res } = stream;
     if (!isWritable(res)) return false;
     if (unsentBytes(res) > MAX_UNSENT_BYTES) {
       this.#cut(stream, 'slow');
       return false;
     }
-    if (unsentBytes(res) === 0) stream.unsentSinceBeat = this.#beats;
+    if (unsentBytes(res) === 0) stream.unsentSince = now;
     res.write(text);
     // A middleware that compresses in spite of `no-transform` has to be told that there is no more to come.
     (res as { flush?: () => void }).flush?.();
@@ -134,16 +140,17 @@ export class EventStreams<Stream extends EventStream> {
 
   #beat(): void {
     this.hooks.beat();
-    const beat = ++this.#beats;
+    this.#beats++;
+    const now = 2 * this.#beats;
     const streams = this.#open.values();
     const beatSome = () => {
       for (let writes = 0; writes < WRITES_A_TURN; writes++) {
         const { done, value: stream } = streams.next();
         if (done) return;
         // TLS holds what was written until the next turn of the event loop, so bytes that have come since the last heartbeat say nothing.
-        // Where older ones are still here, nobody reads on the other side.
-        if (unsentBytes(stream.res) > 0 && stream.unsentSinceBeat < beat - 1) this.#cut(stream, 'slow');
-        else this.#write(stream, ':\n\n');
+        // Where those of the last heartbeat are still here, nobody reads on the other side.
+        if (unsentBytes(stream.res) > 0 && stream.unsentSince <= now - 2) this.#cut(stream, 'slow');
+        else this.#write(stream, ':\n\n', now);
       }
       setImmediate(beatSome);
     };

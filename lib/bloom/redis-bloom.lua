@@ -3,7 +3,7 @@
 -- Before these lines the script defines ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, which a new filter gets, and MAX_ITEMS: how many
 -- items a filter takes at most. bloom-error.ts recognizes errors by their words in capitals.
 local UNPACK_ITEMS = 4000 -- Lua's unpack() takes some 8,000 values at most
-local MAX_DUMP_BYTES = 536000000 -- as much as a string of Redis can hold (512 MB), in round figures
+local MAX_DUMP_BYTES = 536000000 -- some 512 MB, which one string of Redis can hold, so that the fallback can load each dump
 
 -- Gives a filter's number of items, or false where there is no key. A key of another type is an error: BF.MEXISTS alone would
 -- answer 0.
@@ -38,15 +38,12 @@ local function bloom_add(key, item, count)
   return redis.call('BF.ADD', key, item)
 end
 
--- Adds items until the filter has MAX_ITEMS; counts the others as refused.
+-- Adds items for which a filter of MAX_ITEMS has room, also where they are in it already; counts the others as refused.
 local function bloom_add_all(key, items)
   if #items == 0 then return end
-  local count = bloom_check(key) or 0
-  if count == 0 then
-    bloom_add(key, items[1], false)
-    count = 1
-  end
-  local many = math.min(#items, math.max(0, MAX_ITEMS - count))
+  local count = bloom_check(key)
+  if not count then bloom_add(key, items[1], false) end -- makes the filter; below the item is there already
+  local many = math.min(#items, math.max(0, MAX_ITEMS - (count or 0)))
   for i = 1, many, UNPACK_ITEMS do redis.call('BF.MADD', key, unpack(items, i, math.min(many, i + UNPACK_ITEMS - 1))) end
   bloom_refused = bloom_refused + #items - many
 end

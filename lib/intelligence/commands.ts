@@ -25,7 +25,7 @@ type BuiltIn = (typeof folders)[keyof typeof folders];
 const KEPT_BY_SITE = ['seen'] as const;
 /** What the site keeps with an expiry of its own: a user's own notifications. */
 export const TEMPORARY_BY_SITE: readonly string[] = ['inbox'];
-/** The last part of the name of a key that lives as long as the session. */
+/** The last part of the name of a key that lives as long as what else is kept of its subject. */
 export type KeptKey = BuiltIn['makes'][number] | (typeof KEPT_BY_SITE)[number];
 
 /** Makes `A & B` of `A | B`. */
@@ -36,7 +36,7 @@ type Intersection<Union> = (Union extends unknown ? (one: Union) => void : never
 export type CommandMethods = Intersection<BuiltIn['methods']>;
 
 export const descriptors: readonly CommandDescriptor[] = Object.values(folders);
-/** The keys that live as long as the session: a page view renews them. */
+/** The keys that live as long as what else is kept of their subject: a page view renews them, and `own` by itself (own-keys.lua). */
 export const keptKeys: readonly KeptKey[] = [
   ...Object.values(folders).flatMap(({ makes }) => makes as readonly KeptKey[]),
   ...KEPT_BY_SITE,

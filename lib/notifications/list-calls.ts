@@ -51,12 +51,17 @@ export class ListCalls {
     if (durable) this.#durable = new DurableWrites(this.#target, durable, maxWaitMs);
   }
 
-  read<T>(to: Recipient, work: (list: RecipientList) => Promise<T>): Promise<T> {
-    return this.#calls.run(async ({ signal }) => {
-      const list = await this.#listOf(to);
-      signal.throwIfAborted();
-      return work(list);
-    });
+  /** Runs what only reads. `id` and `mayHaveRun` where it belongs to a write: the notification's id, and whether that write may have been made. */
+  read<T>(to: Recipient, work: (list: RecipientList) => Promise<T>, id?: string, mayHaveRun?: boolean): Promise<T> {
+    return this.#calls.run(
+      async ({ signal }) => {
+        const list = await this.#listOf(to);
+        signal.throwIfAborted();
+        return work(list);
+      },
+      id,
+      mayHaveRun,
+    );
   }
 
   /** Runs a script that may safely run twice. `id`: the notification's. `mayHaveRun`: an earlier attempt got no answer. */

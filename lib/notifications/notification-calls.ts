@@ -40,21 +40,21 @@ export class NotificationCalls {
     this.#unfinished = new UnfinishedWork(availability.client);
   }
 
-  /** Runs a call. `id` is that of the notification that is written. */
-  run<T>(work: Work<T>, id?: string): Promise<T> {
-    const call = this.#run(work, id);
+  /** Runs a call. `id` is that of the notification that is written; `mayHaveRun`: a call before this one, for the same write, got no answer. */
+  run<T>(work: Work<T>, id?: string, mayHaveRun = false): Promise<T> {
+    const call = this.#run(work, id, mayHaveRun);
     this.#unfinished.track(call);
     return call;
   }
 
-  async #run<T>(work: Work<T>, id: string | undefined): Promise<T> {
+  async #run<T>(work: Work<T>, id: string | undefined, mayHaveRunBefore: boolean): Promise<T> {
     const end = new AbortController();
     const timeout = new LoopTimeout(() => end.abort(), this.limitMs);
     const late = once(end.signal, 'abort');
     let isUnderWay = false;
     // While either of the two is true, it is unknown whether the write was made.
     let isWriteUnderWay = false;
-    let mayHaveRun = false;
+    let mayHaveRun = mayHaveRunBefore;
     const willWrite = () => {
       isWriteUnderWay = true;
     };
@@ -92,8 +92,9 @@ export class NotificationCalls {
           lastError,
         );
       if (!isLate) throw redisFault(error);
-      if (lastError !== undefined) throw redisFault(lastError);
-      throw isUnderWay && !this.#isClosing ? this.#noAnswer() : this.#notReady();
+      const isUnanswered = lastError === undefined ? isUnderWay : isWithoutAnswer(lastError);
+      if (lastError !== undefined && !isUnanswered) throw redisFault(lastError);
+      throw isUnanswered && !this.#isClosing ? this.#noAnswer() : this.#notReady();
     } finally {
       timeout.clear();
       end.abort(); // what still waits sends nothing

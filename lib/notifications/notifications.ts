@@ -152,15 +152,21 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     const { expires, ...content } = changes;
     // edit.lua: '' keeps the expiry as it is, 0 takes away the publisher's
     const ends = expires === undefined ? '' : usOf(expires ?? undefined);
+    // A write without an answer may have been made: then the next one finds that the notification was changed.
+    let mayBeWritten = false as boolean;
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
-      const stored = await this.#lists.read(recipient, ({ key }) => this.#target.client.hget(key, id));
+      const get = ({ key }: { readonly key: string }) => this.#target.client.hget(key, id);
+      const stored: string | null = await this.#lists.read(recipient, get, id, mayBeWritten);
       if (stored === null) return false;
       const item = parseItem(id, stored);
       if (!item) throw newerVersion('A notification');
+      if (expires && expires.getTime() * 1000 <= item.position)
+        throw argumentError('edit', '"expires" to be after the time from which it is seen', expires);
       const json = formatContent('edit', id, edited(item.content, content), maxBytes);
       const args = [id, stored, json, ends, keepForDays * DAY_US, again ? 1 : 0];
-      const { reply } = await this.#write(editScript, recipient, ({ channel }) => [...args, channel], id);
+      const { reply, mayHaveRun } = await this.#write(editScript, recipient, ({ channel }) => [...args, channel], id);
       const [outcome, untold] = reply;
+      mayBeWritten ||= mayHaveRun;
       if (outcome === -1) continue; // it was changed since it was read
       if (outcome !== 0) this.#total.of('edited').inc();
       this.#reportUntold(untold);
@@ -168,7 +174,7 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
     }
     throw new IntelligentSessionError(
       'ERR_INTELLIGENT_SESSION_CONFLICT',
-      `edit(): others changed the notification ${MAX_TRIES} times meanwhile; nothing was written`,
+      `edit(): others changed the notification ${MAX_TRIES} times meanwhile; ${mayBeWritten ? 'it is not known whether this was written' : 'nothing was written'}`,
     );
   }
 

@@ -1,5 +1,6 @@
 -- Publishes a notification: adds it to its list, which has each id once. What has expired is removed, and of what is visible the oldest
--- beyond the bound. A list's field ':' is `1 <last>`: its version, and the latest position of what was visible at the last publication.
+-- beyond the bound. A list's field ':' is `1 <last>`: its version, and the latest position of what was visible when something was last
+-- published or made unread again.
 -- All other fields are notifications, by id: `<position> <expires> <flags> <JSON>`, the flag e where the publisher gave the expiry. A
 -- position is when a notification is to be seen; no two of a list have the same one. Positions and times are µs since 1970.
 -- KEYS  the list, a hash
@@ -67,7 +68,7 @@ redis.call('HSET', key, ':', '1 ' .. text(last), id, text(position) .. ' ' .. te
 for i = 1, #removed, UNPACK_FIELDS do
   redis.call('HDEL', key, unpack(removed, i, math.min(i + UNPACK_FIELDS - 1, #removed)))
 end
--- the list outlives its notifications; its expiry is set a sixteenth later than needed, so that most publications need not renew it
+-- the list outlives its notifications, also those that end sooner, so that a later publication finds `last`; its expiry is set a sixteenth later than needed, so that most publications need not renew it
 local neededMs = math.ceil((position + keptFor - now) / 1000)
 if redis.call('PTTL', key) < neededMs then redis.call('PEXPIRE', key, text(neededMs + math.floor(neededMs / 16))) end
 -- the change is published last: only an ACL can refuse that, and then what was written stays

@@ -46,7 +46,7 @@ export class ReadMarks {
     if (durable) this.#durable = new DurableWrites(target, durable, maxWaitMs);
   }
 
-  /** True: something was unread. Undefined: what is kept of the reader has ended, since the session has, and nothing was kept. */
+  /** True: something was unread. Undefined: what is kept of the reader has ended or was erased, and nothing was kept. */
   mark(reader: Reader, marks: readonly Mark[]): Promise<boolean | undefined> {
     return this.#mark(reader, marks, true);
   }
@@ -57,7 +57,7 @@ export class ReadMarks {
       if (!list.state || list.state.positions.size <= MANY_POSITIONS) return [];
       let upTo = 0;
       for (const item of [...list.items].reverse()) {
-        // why not beyond `last`, watermarkUpTo() says
+        // Why not beyond `last`, watermarkUpTo() says. What is older than the reader's first question may count as read; it was not read.
         if (!isRead(list.state, item) || item.position > list.list.last) break;
         upTo = item.position;
       }
@@ -66,7 +66,10 @@ export class ReadMarks {
     if (marks.length > 0) await this.#mark(reader, marks, false).catch(() => {});
   }
 
-  /** Adds what a visitor has read to what a user has. A repeat adds nothing twice. HGETALL, and two scripts if something was read. */
+  /**
+   * Adds what a visitor has read to what a user has. A repeat adds nothing twice. `gone` is not looked at: what a visitor brings who logs in
+   * after the user's data were erased is kept. HGETALL, and two scripts if something is kept of the visitor.
+   */
   async carry(from: string, { subject, ttlSeconds }: Reader): Promise<void> {
     const { client } = this.target;
     const key = seenKey(this.namespace, from);

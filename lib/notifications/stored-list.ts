@@ -13,7 +13,7 @@ export interface StoredNotification {
 
 /** A list, parsed from the reply of HGETALL. */
 export interface StoredList {
-  /** The latest position of what was visible when something was last published: what is published later gets a later one. */
+  /** The latest position of what was visible when something was last published or made unread again: what is published later gets a later one. */
   readonly last: number;
   /** All notifications in the list, the newest first: also scheduled ones, and expired ones that were not removed yet. */
   readonly items: readonly StoredNotification[];
@@ -65,7 +65,7 @@ export function visibleItems(list: StoredList, nowUs: number): StoredNotificatio
   return list.items.filter(({ position, expires }) => position <= untilUs && expires > nowUs);
 }
 
-/** The notifications that are to become visible later, the next one first. */
+/** The notifications that become visible later, the next one first. They don't expire before. */
 export function scheduledItems(list: StoredList, nowUs: number): StoredNotification[] {
   const untilUs = Math.max(nowUs, list.last);
   return list.items.filter(({ position }) => position > untilUs).reverse();

@@ -36,7 +36,7 @@ export interface VisitorNotificationsOptions {
   readonly namespace: string;
   /** By it the groups' names in `seen` are HMACs; undefined without `itemSecret`. */
   readonly itemKey?: ItemKey | undefined;
-  /** Do notifications from before a reader's first visit count as unread or as read? */
+  /** Do notifications from before a reader's first question count as unread or as read? */
   readonly earlier: 'unread' | 'read';
   /** How long a page waits for an answer, beyond the time that a round trip to Redis takes. */
   readonly timeoutMs: number;
@@ -46,12 +46,12 @@ export interface VisitorNotificationsOptions {
   readonly durable: DurableOptions | undefined;
 }
 
-/** `timeout`: no answer in time; `redis`: an error; `failed`: the reader's data have ended, so that nothing is kept. */
+/** `timeout`: no answer in time; `redis`: an error; `failed`: the reader's data have ended, so that a mark is not kept. */
 export type NoAnswer = 'timeout' | 'redis' | 'failed';
 
 export interface VisitorNotificationsHooks {
   fault(error: Error): void;
-  /** A method of req.intelligence got no answer. */
+  /** A method of req.intelligence, `carry` or `live` got no answer. */
   unanswered(method: string, why: NoAnswer): void;
 }
 
@@ -65,7 +65,7 @@ export interface ReaderLists {
 
 /**
  * Reads notifications for visitors, and keeps which of them each visitor has read. This process does it without a worker. A read costs
- * one script at the reader's key, in the same round trip as the lists of groups that are not cached here; marking costs one script.
+ * one script at the reader's key, in the same round trip as the lists of groups that are not cached here; marking costs one more.
  */
 export class VisitorNotifications {
   readonly changes: ListChanges;
@@ -142,7 +142,7 @@ export class VisitorNotifications {
         return item ? [{ list, upTo: positionBeforeOldest(list.list), position: item.position }] : [];
       });
       if (marks.length === 0) return null;
-      return (await this.#marks.mark(reader, marks)) ?? this.#failed('markNotificationSeen');
+      return (await this.#marks.mark(reader, marks)) ?? FAILED;
     });
   }
 
@@ -158,8 +158,7 @@ export class VisitorNotifications {
         const wereScheduled = list.items.filter(({ position }) => position > upTo);
         return [{ list, upTo }, ...wereScheduled.map(({ position }) => ({ list, upTo, position }))];
       });
-      const marked = marks.length === 0 || (await this.#marks.mark(reader, marks)) !== undefined;
-      return marked || this.#failed('markAllSeen');
+      return marks.length === 0 || (await this.#marks.mark(reader, marks)) !== undefined || FAILED;
     });
   }
 
@@ -237,6 +236,7 @@ export class VisitorNotifications {
     const keys = [seenKey, inboxListKey, goneKey].map((keyOf) => keyOf(this.#namespace, subject));
     const sinceField = this.#options.earlier === 'read' ? SINCE : '';
     const [now, ended, seen, own] = await readScript.run(this.#target.client, [...keys, ttlSeconds * 1000, sinceField]);
+    // A reader whose data have ended or were erased reads as a new one.
     if (isUserSubject(ended) && !isMoved) return this.#readOwn({ subject: ended, ttlSeconds }, true);
     const nowUs = Number(now);
     this.#noteTime(nowUs);
@@ -244,7 +244,7 @@ export class VisitorNotifications {
   }
 
   /** The result of `work`, undefined where it fails or takes longer than `limitMs` (it goes on then); counts the outcome. */
-  async #bounded<T>(method: string, limitMs: number, work: () => Promise<T>): Promise<T | undefined> {
+  async #bounded<T>(method: string, limitMs: number, work: () => Promise<T | typeof FAILED>): Promise<T | undefined> {
     const result = work();
     this.#unfinished.track(result);
     let timeout: LoopTimeout | undefined;
@@ -253,15 +253,16 @@ export class VisitorNotifications {
     });
     try {
       const answer = await Promise.race([result, late]);
-      if (answer !== LATE) {
-        if (answer !== undefined) this.#questions.of(method, 'answered').inc();
+      if (answer === LATE) this.#unanswered(method, 'timeout');
+      else if (answer === FAILED) this.#unanswered(method, 'failed');
+      else {
+        this.#questions.of(method, 'answered').inc();
         return answer;
       }
-      this.#unanswered(method, 'timeout');
     } catch (error) {
       this.#unanswered(method, 'redis');
       const fault = error instanceof IntelligentSessionError ? error : redisFault(error);
-      // That Redis is away is told once, by the event `away`, and not by each page.
+      // That Redis is away, or the item key is not known, is told once, by the events `away` and `fault`, and not by each page.
       if (fault.code !== 'ERR_INTELLIGENT_SESSION_NOT_READY') this.hooks.fault(fault);
     } finally {
       timeout?.clear();
@@ -269,14 +270,9 @@ export class VisitorNotifications {
     return undefined;
   }
 
-  /** How long a mark may take: `maxWaitMs` rather than `timeoutMs`, since it is to be kept. */
+  /** How long a mark may take: `maxWaitMs` rather than `timeoutMs`, since it is to be kept. That is long enough for Redis far away. */
   get #markMs(): number {
     return this.#options.maxWaitMs + (this.#options.durable?.timeoutMs ?? 0);
-  }
-
-  #failed(method: string): undefined {
-    this.#unanswered(method, 'failed');
-    return undefined;
   }
 
   #unanswered(method: string, why: NoAnswer): void {
@@ -299,6 +295,7 @@ export class VisitorNotifications {
 }
 
 const LATE = Symbol('no answer in time');
+const FAILED = Symbol('the data of the reader have ended');
 /** So many groups' fields are kept; others are computed each time. */
 const MAX_FIELDS = 1_000;
 const UNKEYED = 'It is not known by what groups are keyed (option "itemSecret"): the event `fault` says why';

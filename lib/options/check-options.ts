@@ -43,7 +43,8 @@ function describeIssues(
   if (isUnknown(issue)) return describeUnknown(path, schema, elsewhere);
   if (issue.type === 'strict_object' && issue.path?.at(-1)?.origin === 'key') return `option "${path}" is missing`;
   // A secret is never shown, even if it is a number.
-  const got = /secret/i.test(path) && typeof issue.input === 'number' ? 'a number' : describeValue(issue.input);
+  const isNumber = typeof issue.input === 'number' || typeof issue.input === 'bigint';
+  const got = /secret/i.test(path) && isNumber ? 'a number' : describeValue(issue.input);
   return `option "${path}" should be ${expectedBy(issue)}, got ${got}`;
 }
 

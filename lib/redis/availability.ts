@@ -10,13 +10,14 @@ import type { RedisTarget } from './target.js';
 export interface AvailabilityEvents {
   /** Redis can't be reached: callers are refused at once until it is back. */
   away: [reason: IntelligentSessionError];
-  /** Redis can be reached, for the first time or again. */
+  /** Redis can be reached, for the first time or again. Not emitted where the client was ready when this was made. */
   back: [];
 }
 
 /**
  * Knows whether Redis can be reached, and makes callers wait until that is known: up to a limit for the first connection, for a
- * moment where a connection was lost, and not at all where a connection has stopped answering.
+ * moment where a connection was lost, and not at all where a connection has stopped answering, since they have waited some 2 s
+ * by then. A Cluster's client does not say that a node has stopped answering: there callers wait as for a lost connection.
  */
 export class Availability extends EventEmitter<AvailabilityEvents> {
   /** `lost`: callers wait a moment for a new connection; `away`: they do not wait. */
@@ -84,6 +85,7 @@ export class Availability extends EventEmitter<AvailabilityEvents> {
   #ready(): void {
     this.#timeout?.clear();
     this.#isDead = false;
+    [this.#lastError, this.#cause] = ['the connection was closed', undefined]; // what is told if it ends without an error
     this.#state = 'ready';
     this.#waiting?.resolve();
     this.#waiting = undefined;

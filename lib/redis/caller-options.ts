@@ -54,9 +54,8 @@ function parsedUrl(text: string, option: string): URL {
   try {
     const url = new URL(text);
     for (const encoded of [url.username, url.password]) decodeURIComponent(encoded); // throws at a lone %
-    // A / # or ? in a password ends the host part there: the password's beginning would be looked up, and logged, as a host.
-    if (!/^\/?\d*$/.test(url.pathname) || /@/.test(url.hash + [...url.searchParams.keys()].join('')))
-      throw new TypeError('another form');
+    // A / # or ? in a password ends the host part there: the user's name or a part of the password would be looked up, and logged, as a host.
+    if (!/^\/?\d*$/.test(url.pathname) || /@/.test(url.hash + url.search)) throw new TypeError('another form');
     return url;
   } catch {
     throw new OptionError(
@@ -70,22 +69,35 @@ const timeoutsIn = (url: URL): [name: string, value: string][] =>
   [...url.searchParams].filter(([name]) => name.endsWith('Timeout'));
 
 /**
- * What ioredis is given for a URL: the URL without the options in `ours`, whose values ioredis would take from its query, and the time-outs of
- * its query, which win. Of a URL ioredis would keep a time-out as a text, and Node's timers throw at it.
+ * What ioredis is given for a URL: the URL without the options in `ours`, since ioredis would prefer those of its query, and without time-outs,
+ * which become numbers among the options: ioredis would keep them as texts, and Node's timers throw at a text. As with an object of
+ * options, ours win. Other options stay in the query. A text that is no URL is for ioredis to read (a port, host:port).
  */
 export function withoutQuery<Ours extends RedisOptions>(text: string, ours: Ours): [url: string, options: Ours] {
   if (!text.includes('?') || !URL.canParse(text)) return [text, ours];
   const url = new URL(text);
   const timeouts = timeoutsIn(url).map(([name, value]) => [name, Number(value)] as const);
   for (const name of [...Object.keys(ours), ...timeouts.map(([name]) => name)]) url.searchParams.delete(name);
-  return [url.href, { ...ours, ...Object.fromEntries(timeouts) }];
+  return [url.href, { ...Object.fromEntries(timeouts), ...ours }];
 }
+
+/** The time-outs that are texts, as numbers: ioredis keeps them so where a client was made with a URL that has them. */
+const numericTimeouts = (options: object): RedisOptions =>
+  Object.fromEntries(
+    Object.entries(options)
+      .filter(([name, value]) => name.endsWith('Timeout') && typeof value === 'string')
+      .map(([name, value]) => [name, Number(value) || undefined]),
+  );
 
 /** The options that a client was made with, and its present database, which `select()` may have changed. */
 export function optionsOfClient(client: Redis): RedisOptions {
   const { condition, prevCondition } = client as unknown as Record<string, { select?: number } | null | undefined>;
   // ioredis' private state; while a client reconnects, `prevCondition` says which database it will return to
-  return { ...client.options, db: (prevCondition ?? condition)?.select ?? client.options.db ?? 0 };
+  return {
+    ...client.options,
+    ...numericTimeouts(client.options),
+    db: (prevCondition ?? condition)?.select ?? client.options.db ?? 0,
+  };
 }
 
 /** What is read of a node-redis client's options. */
@@ -107,17 +119,17 @@ export interface NodeRedisOptions {
   readonly credentialsProvider?: unknown;
 }
 
-const NODE_REDIS_OPTION = 'option "client": of node-redis, ';
+const NODE_REDIS_OPTION = 'option "redis" (a client of node-redis) ';
 
 export function optionsOfNodeRedis(client: NodeRedisClient): RedisOptions {
   const { options } = client;
   if (!options) {
     if ('getMasterNode' in client)
       throw new OptionError(
-        `${NODE_REDIS_OPTION}a Sentinel's client does not say where it goes: give { sentinels: [{ host, port }], name } instead`,
+        `${NODE_REDIS_OPTION}is a Sentinel's, which does not say where it goes: give { sentinels: [{ host, port }], name } instead`,
       );
     throw new OptionError(
-      `${NODE_REDIS_OPTION}a client made by createClient() or createCluster(); of a pool, the URL that it was made with`,
+      `${NODE_REDIS_OPTION}should be made by createClient() or createCluster(); of a pool, give the URL that it was made with`,
     );
   }
   return fromNodeRedisOptions(options as NodeRedisOptions);
@@ -131,8 +143,11 @@ export function fromNodeRedisOptions({
   name,
   ...more
 }: NodeRedisOptions): RedisOptions {
+  // node-redis makes a provider of a user or a password, too; without a password there is nothing that ioredis could send
   if (more.credentialsProvider && password === undefined)
-    throw new OptionError(`${NODE_REDIS_OPTION}no client with a credentialsProvider; give ioredis options instead`);
+    throw new OptionError(
+      `${NODE_REDIS_OPTION}has a credentialsProvider, or a user without a password: give ioredis options instead`,
+    );
   return {
     ...(socket?.path ? { path: socket.path } : { host: socket?.host ?? '127.0.0.1', port: socket?.port ?? 6379 }),
     ...(socket?.family !== undefined && { family: socket.family }),
@@ -147,7 +162,7 @@ export function fromNodeRedisOptions({
   };
 }
 
-/** The TLS options of a socket, without the address: in a Cluster each node has its own address. */
+/** The options of a socket for TLS: all but its address, which differs from node to node in a Cluster. Node ignores what is not for TLS. */
 function tlsOf(socket: object): object {
   const { host: _host, port: _port, path: _path, ...rest } = socket as Record<string, unknown>;
   return rest;

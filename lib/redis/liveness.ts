@@ -10,28 +10,33 @@ const PING_IDLE_MS = 1_000;
 const UNANSWERED_MS = 1_500;
 /** A connection in a blocking command (0.5 s at most) or in a handshake counts as dead after this much silence. */
 const SILENT_MS = 2_000;
-/** How long connecting may take where `connectTimeout` is not set by the caller, and so has ioredis' default. */
+/** How long connecting may take where `connectTimeout` has ioredis' default: then the caller is taken not to have set it. */
 const CONNECT_MS = 3_000;
 const IOREDIS_DEFAULT_CONNECT_MS = 10_000;
 /** The distance to Redis is the shortest of the last this many round trips: the longer ones waited for something else. */
 const ROUND_TRIPS = 8;
-/** A round trip is measured at least this often, also while much arrives. */
+/** A round trip is measured at least this often, also while much arrives; not while a blocking command waits. */
 const MEASURE_INTERVAL_MS = 10_000;
 
 /** The error with which a dead connection is ended. */
 export class DeadConnectionError extends Error {
   override readonly name = 'DeadConnectionError';
-  constructor(silentMs: number, stream?: Redis['stream']) {
-    // a Redis without TLS may read the beginning of a handshake as an unfinished command, and wait for the rest of it
-    const handshaking = stream instanceof TLSSocket && stream.getPeerFinished() === undefined;
-    const reason = handshaking ? 'TLS was asked for, and the other side does not speak TLS' : 'a PING got no answer';
+  constructor(silentMs: number, reason: string) {
     super(`nothing was received for ${Math.round(silentMs)} ms: ${reason}`);
   }
 }
 
+function reasonOfSilence(stream: Redis['stream'], wasPinged: boolean): string {
+  if (stream.connecting) return 'the connection was not accepted';
+  // a Redis without TLS may read the beginning of a handshake as an unfinished command, and wait for the rest of it
+  if (stream instanceof TLSSocket && stream.getPeerFinished() === undefined)
+    return 'TLS was asked for, and the other side does not speak TLS';
+  return wasPinged ? 'a PING got no answer' : 'a command got no answer';
+}
+
 /**
- * Ends connections on which nothing arrives any more, so that ioredis makes new ones. The reason is always an unanswered PING
- * or silence, never one slow command. Times are the event loop's (loop-clock.ts), so that a stall of this process does not
+ * Ends connections on which nothing arrives any more, so that ioredis makes new ones. The reason is always that nothing
+ * arrived at all, no answer to a PING either; how long a command takes is not looked at. Times are the event loop's (loop-clock.ts), so that a stall of this process does not
  * count.
  */
 class Liveness {
@@ -90,7 +95,8 @@ class Liveness {
       if (silentMs >= CONNECT_MS && client.options.connectTimeout === IOREDIS_DEFAULT_CONNECT_MS)
         this.#destroy(silentMs);
     } else if (client.status !== 'ready' || !stream.writable) {
-      // after the other side has ended the connection, no command can be written, and the socket closes only when it is read
+      // Where the other side has ended the connection, no command can be written, and the socket closes only once the other side has read
+      // what was written before.
       if (silentMs >= SILENT_MS) this.#destroy(silentMs);
     } else if (this.#pingSentMs !== undefined) {
       if (Math.min(silentMs, nowMs - this.#pingSentMs) >= UNANSWERED_MS) this.#destroy(silentMs);
@@ -106,7 +112,7 @@ class Liveness {
 
   #destroy(silentMs: number): void {
     const { stream } = this.client;
-    stream.destroy(new DeadConnectionError(silentMs, stream));
+    stream.destroy(new DeadConnectionError(silentMs, reasonOfSilence(stream, this.#pingSentMs !== undefined)));
   }
 
   #ping(): void {

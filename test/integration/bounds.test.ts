@@ -162,7 +162,7 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
       {
         ...around,
         askedPage: () => '/',
-        session: () => ({ subject: 'a', isAnonymous: false, ttlSeconds: 60, returning: true }),
+        trackedSession: () => ({ subject: 'a', isAnonymous: false, ttlSeconds: 60, returning: true }),
       } as never,
       { tracked: true, stored: true } as never,
     );

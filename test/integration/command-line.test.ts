@@ -97,6 +97,7 @@ describe('the command line', () => {
     [['--item-secret', 'short'], '--item-secret should be a text of at least 16 characters'],
     [['--redis', '127.0.0.1'], 'option "redis" should be a URL as redis://127.0.0.1:6379'],
     [['--redis', 'redis://127.0.0.1:1/shop'], "can't be read as a URL of the form redis://"],
+    [['--redis', 'redis://user:12?a=b@127.0.0.1:1'], "can't be read as a URL of the form redis://"],
     [['--combos', join(folder, 'none')], "can't be read (ENOENT)"],
     [['--combos', file('combos.json', '{')], 'is no JSON'],
     [['--commands', file('commands.mjs', 'export const report = () => 1')], 'should have a default export'],

@@ -134,6 +134,9 @@ describe('a connection is ended by evidence only', () => {
     open.push(() => target.client.disconnect());
     expect(target.options).to.include({ connectTimeout: 1000, commandTimeout: 150 });
     await once(target.client, 'ready');
+    const waiting = target.connect('blocking');
+    open.push(() => waiting.disconnect());
+    expect(waiting.options.commandTimeout, 'a command that waits has no limit').to.equal(undefined);
     process.kill(redis.pid, 'SIGSTOP');
     try {
       const began = performance.now();
@@ -142,6 +145,10 @@ describe('a connection is ended by evidence only', () => {
     } finally {
       process.kill(redis.pid, 'SIGCONT');
     }
+    const given = new Redis(`${redis.url}?commandTimeout=150`, { lazyConnect: true });
+    const ofClient = openTarget(given, 5000);
+    open.push(() => ofClient.client.disconnect());
+    expect(ofClient.options).to.include({ commandTimeout: 150 });
     const { port } = redis;
     for (const wrong of ['1s', '-1', '0', '', '1e3'])
       for (const redisOption of [`${redis.url}?connectTimeout=${wrong}`, { port, connectTimeout: wrong as never }])

@@ -182,7 +182,17 @@ describe('event streams', () => {
     opened.push(() => certificate.remove());
     const { tls } = certificate;
     const made = streams(50);
-    const server = createHttpsServer(tls, (_req, res) => void made.open(new EventStream(res))).listen(0, '127.0.0.1');
+    const block = () => {
+      const untilMs = performance.now() + 60;
+      while (performance.now() < untilMs);
+    };
+    // A stream that opens just before a heartbeat is ended by it as little.
+    const open = (res: ServerResponse) =>
+      setImmediate(() => {
+        made.open(new EventStream(res));
+        if (made.size > 1) block();
+      });
+    const server = createHttpsServer(tls, (_req, res) => void open(res)).listen(0, '127.0.0.1');
     await once(server, 'listening');
     opened.push(() => server.close());
     const { port } = server.address() as AddressInfo;
@@ -198,12 +208,18 @@ describe('event streams', () => {
       const written = res.writableLength;
       expect(written, 'TLS holds it for now').to.be.above(0);
       const before = beats;
-      const blockedUntil = performance.now() + 60;
-      while (performance.now() < blockedUntil);
+      block();
       await until('a heartbeat came', () => beats > before);
       expect(cuts).to.deep.equal([]);
     }
     await until('it has them', () => comments >= 3);
+    const another = get({ host: '127.0.0.1', port, ca: certificate.ca, agent: false });
+    opened.push(() => another.destroy());
+    await once(another, 'response');
+    const before = beats;
+    await until('a heartbeat came', () => beats > before);
+    expect(cuts).to.deep.equal([]);
+    expect(made.size).to.equal(2);
   });
 
   it('flush a middleware that compresses although it is told not to', async () => {

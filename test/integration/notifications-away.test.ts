@@ -15,6 +15,7 @@ import {
 } from '../../lib/notifications/visitor-notifications.js';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
 import type { RedisOption } from '../../lib/redis/client.js';
+import { goneKey } from '../../lib/redis/keys.js';
 import { startDistance } from '../support/delay.js';
 import { MarkStream } from '../support/mark-stream.js';
 import { FaultyProxy } from '../support/proxy.js';
@@ -163,6 +164,23 @@ describe('notifications of a visitor', () => {
     } finally {
       process.kill(redis.pid, 'SIGCONT');
     }
+  });
+
+  it('count a mark once that came too late, and then found that the reader’s data have ended', async () => {
+    await publish('a');
+    const { reading, unread, unanswered } = open(redis.url, { maxWaitMs: 600 });
+    await until('lists are kept', async () => (await unread()) === 1);
+    const client = new Redis(redis.url);
+    await client.set(goneKey('', ann.subject), '');
+    client.disconnect();
+    process.kill(redis.pid, 'SIGSTOP');
+    try {
+      expect(await reading.mark('a', GROUPS, ann)).to.equal(undefined);
+    } finally {
+      process.kill(redis.pid, 'SIGCONT');
+    }
+    await reading.close(5000); // waits for what goes on
+    expect(unanswered).to.deep.equal(['markNotificationSeen timeout']);
   });
 
   it('answer undefined to a mark for which Redis had no time within maxWaitMs', async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { Cluster, Redis } from 'ioredis';
+import sinon from 'sinon';
 import { startPrivateRedis } from '../../demo/private-redis.js';
 import { createNotifications, type Notifications, UnconfirmedError } from '../../lib/notifications/index.js';
 import { notificationsKey } from '../../lib/redis/keys.js';
@@ -248,6 +249,40 @@ describe('while Redis does not answer, a publication', () => {
         await redis.stop();
       }
     });
+
+  it('is not said to be unwritten that was changed by a write without an answer: edit() says that it may be', async () => {
+    const redis = await startPrivateRedis();
+    const notifications = createNotifications({ redis: redis.url, maxWaitMs: 400 });
+    notifications.on('away', () => {}).on('fault', () => {});
+    const sandbox = sinon.createSandbox();
+    try {
+      const id = await notifications.publish(GROUP, { title: 'x' });
+      // The script's reply is lost, and then Redis gives no answer to the second HGET.
+      const evaluate = Redis.prototype.eval as (...args: unknown[]) => Promise<unknown>;
+      sandbox
+        .stub(Redis.prototype, 'eval')
+        .callsFake(evaluate as never)
+        .onFirstCall()
+        .callsFake(async function (this: Redis, ...args: unknown[]) {
+          await evaluate.apply(this, args);
+          throw new Error('Connection is closed.');
+        } as never);
+      const get = Redis.prototype.hget as (...args: unknown[]) => Promise<unknown>;
+      sandbox
+        .stub(Redis.prototype, 'hget')
+        .callsFake((() => new Promise(() => {})) as never)
+        .onFirstCall()
+        .callsFake(get as never);
+      const error = await rejected(notifications.edit(GROUP, id, { title: 'another title' }));
+      expect(error).to.include({ code: 'ERR_INTELLIGENT_SESSION_UNCONFIRMED', id });
+      sandbox.restore();
+      expect((await notifications.list(GROUP))[0]).to.have.property('title', 'another title');
+    } finally {
+      sandbox.restore();
+      await notifications.close();
+      await redis.stop();
+    }
+  });
 
   it('is not written where there was never a connection, and the promise says that; one line tells', async () => {
     const redis = await startPrivateRedis();

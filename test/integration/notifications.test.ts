@@ -295,7 +295,9 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
         await notifications.publish(GROUP, { id: 'x', title: 'x', expires: later(50) });
         await until('it has expired', async () => (await titles(notifications)).length === 0);
         expect(await notifications.edit(GROUP, 'x', { title: 'y' })).to.equal(false);
+        await notifications.publish(GROUP, { id: 'later', title: 'Later', publishAt: later(60_000) });
         for (const act of [
+          () => notifications.edit(GROUP, 'later', { expires: later(30_000) }),
           () => notifications.edit(GROUP, 'x', { id: 'y' } as never),
           () => notifications.edit(GROUP, ':', { title: 'y' }),
           () => notifications.edit(GROUP, 'x', { title: 'y' }, { unread: true } as never),
