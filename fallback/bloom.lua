@@ -12,7 +12,7 @@ local BLOOM_FIRST_READ = 1024 -- how many bytes of the string the first GETRANGE
 local OPTIONS = 5 -- in the header, of each filter that is made here: 64-bit hashes, capacities as they were asked for
 local NO_SCALING_FLAG = 8 -- is added to the options of a filter that gets no further layers
 local MAX_BYTES = 536000000 -- of the whole string: as much as Redis takes (512 MB), in round figures
-local MAX_LAYERS, MAX_HASHES = 1000, 1100 -- of a filter, and for an item in a layer: more are in no filter that is undamaged
+local MAX_LAYERS, MAX_HASHES = 1000, 1100 -- of a filter, and for an item in a layer: more are taken for damage, though the format has no bound
 local LN_2, LN_2_SQUARED = 0.693147180559945, 0.480453013918201
 local TWO32 = 4294967296
 

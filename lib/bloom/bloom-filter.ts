@@ -45,11 +45,11 @@ export interface BloomFilter {
   readonly implementation: 'module' | 'fallback';
   /** Makes an empty filter, of createBloomFilter()'s shape where `shape` says nothing; rejects if the key exists. */
   reserve(key: string, shape?: BloomShape): Promise<void>;
-  /** true if the item was not there (as far as the filter can tell). */
+  /** true if the item was not there (as far as the filter can tell). A missing key becomes a filter of createBloomFilter()'s shape. */
   add(key: string, item: BloomItem): Promise<boolean>;
   /** One round trip, and one atomic step, for each 5,000 items. */
   addMany(key: string, items: readonly BloomItem[]): Promise<boolean[]>;
-  /** The fallback's first look at a filter over 4 KB, and the first after it has grown, are two round trips more. */
+  /** The fallback's first look at a filter over 4 KB is two round trips more, the first after it has grown three; existsMany() likewise. */
   exists(key: string, item: BloomItem): Promise<boolean>;
   existsMany(key: string, items: readonly BloomItem[]): Promise<boolean[]>;
   /** Items added, 0 for a missing key. */
@@ -58,7 +58,7 @@ export interface BloomFilter {
   info(key: string): Promise<BloomInfo | undefined>;
   /**
    * `target` then holds what it and the sources held; the sources stay. Takes two round trips: every filter's bytes come here,
-   * and the union goes back. It is tried again where a filter changes meanwhile (the server compares digests). Layers of one
+   * and the union goes back. It is tried again, some times, where a filter changes meanwhile (the server compares digests). Layers of one
    * geometry are joined bit by bit, others are kept side by side. Where the error rate would not hold, it rejects and changes
    * nothing. Counts of joined layers are estimates. The target keeps its expiry; a new one gets the longest of the sources'.
    * In a Cluster, all keys have to be in one slot.
@@ -68,16 +68,18 @@ export interface BloomFilter {
   dump(key: string): Promise<BloomDump | undefined>;
   /**
    * Writes all of a filter in one atomic step, if the keys of `unchanged` are byte for byte as they were dumped (undefined:
-   * missing); gives false if one is not. By default the key has to be missing.
+   * missing); gives false if one is not. By default the key has to be missing; where `unchanged` does not name it, it is replaced. The
+   * dump's `ttlMs` becomes its expiry.
    */
   load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>): Promise<boolean>;
   /**
-   * Lua functions, for the beginning of a script that calls them: `bloom_check(key)` (an error where it is no filter),
-   * `bloom_add(key, item, checked)` (with what bloom_check() gave), `bloom_add_all(key, items)`, `bloom_count(key)`,
-   * `bloom_which(key, items, budget)`.
+   * Lua functions, for the beginning of a script that calls them: `bloom_check(key)` (the number of items, false for a missing key, an
+   * error where it is no filter), `bloom_add(key, item, checked)` (with what bloom_check() gave; 1 if the item is new, else 0),
+   * `bloom_add_all(key, items)`, `bloom_count(key)`, `bloom_which(key, items, budget)` (a list of 1 and 0 for the items that it looked up
+   * within the budget, a number of about 1 µs each; how many they are; what they cost).
    */
   readonly lua: string;
-  /** An item as those functions take it, to be sent as JSON. */
+  /** An item as those functions take it, to be sent as JSON: a text, or the bytes of its hash. RedisBloom's takes texts only, without a secret. */
   scriptItem(item: BloomItem): string | readonly number[];
   /** What goes into the filter for an item: the item itself, or its HMAC where there is a secret. */
   keyedItem(item: BloomItem): string | Buffer;

@@ -19,6 +19,7 @@ const TWO_32 = 2 ** 32;
 const USUAL_OPTIONS = 5;
 /** About as much as a string of Redis holds, 512 MB. */
 export const MAX_FILTER_BYTES = 536_000_000;
+/** More layers are taken for damage, as in fallback/bloom.lua: the format itself has no bound. */
 const MAX_DUMP_LAYERS = 1000;
 export const MAX_EXPANSION = 32_768;
 /** ln(2) and its square, with the digits that RedisBloom has: others might round to another size. */
@@ -69,7 +70,8 @@ export function parseForm(bytes: Buffer, isComplete = true): FilterForm {
     const hashes = bytes.readUInt32LE(from + 40);
     const errorRate = bytes.readDoubleLE(from + 24);
     if (bits !== size * 8 || bits === 0 || !(errorRate > 0 && errorRate < 1)) throw damaged();
-    // Half a hash may be rounded up or down: one that differs by more than 1 was not computed from this error rate.
+    // Both implementations round up; other versions of the module may round otherwise. A number that differs by more than 1 was not computed
+    // from this error rate.
     const usual = LN2 * bitsPerItem(errorRate);
     if (hashes < 1 || Math.abs(hashes - usual) > 1.001 || u64(bytes, from + 44) < 1) throw damaged();
     // The module takes a last byte other than 0 for a layer whose bits are a power of two, and would look for items at other bits.
@@ -101,17 +103,12 @@ export function parseForm(bytes: Buffer, isComplete = true): FilterForm {
   };
 }
 
-/** The beginning of a dump, before the layers' bits. */
-export const headerOf = (bytes: Buffer): Buffer => bytes.subarray(0, headerLength(bytes));
+/** The beginning of a dump, before the layers' bits. Of bytes that parseForm() has accepted. */
+export const headerOf = (bytes: Buffer): Buffer =>
+  bytes.subarray(0, HEADER_BYTES + bytes.readUInt32LE(8) * LAYER_HEADER_BYTES);
 
 /** SHA-1, as Redis' scripts compute it. */
 export const digestOf = (bytes: Buffer): string => createHash('sha1').update(bytes).digest('hex');
-
-/** How many bytes a dump's header has, as its first HEADER_BYTES say; 0 where these are not there. */
-const headerLength = (bytes: Buffer): number =>
-  bytes.length < HEADER_BYTES
-    ? 0
-    : HEADER_BYTES + Math.min(bytes.readUInt32LE(8), MAX_DUMP_LAYERS) * LAYER_HEADER_BYTES;
 
 /** Makes a dump of layers and their bits. */
 export function formatDump(

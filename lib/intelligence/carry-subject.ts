@@ -45,7 +45,7 @@ export class SubjectCarrier {
   async carry(from: string, user: string, ttlSeconds: number): Promise<Carried> {
     if (!isSendable(from)) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', 'no subject');
     const carries = [this.#carryBuiltIn(from, user, ttlSeconds), this.#ownKeys.carry(from, user, ttlSeconds)] as const;
-    await Promise.allSettled(carries); // if one fails, both are tried again: none is under way then
+    await Promise.allSettled(carries); // where the caller tries both again, none is under way
     const [wasAdded, { count, fault }] = await Promise.all(carries);
     return { wasCarried: wasAdded || count > 0, fault };
   }
@@ -60,7 +60,7 @@ export class SubjectCarrier {
     const [visited, notified] = lists.map((list) => storedItemsIn(list.toString()));
     const [pageTexts, ids] = [visited, notified].map((list = []) => items.moved(list, from, user));
     // A HyperLogLog of keyed items can't be merged, since the user's are keyed otherwise: it is made of the moved texts.
-    const isKeyed = visited?.[0]?.startsWith('#') ?? false;
+    const isKeyed = visited?.some((page) => page.startsWith('#')) ?? false;
     const hyperLogLog = isKeyed ? EMPTY : (pages ?? EMPTY);
     const message = {
       ttl: ttlSeconds * 1000,
@@ -75,6 +75,7 @@ export class SubjectCarrier {
     const argv = [JSON.stringify(message), activity ?? EMPTY, hyperLogLog];
     const added = await this.#takeOver.runBuffers(client, [...keys, ...argv], keys.length);
     if (!this.target.sharesCalls) await client.unlink(fromKey('carried'));
+    // All else was carried; the command fails, so that whoever asked has a degraded answer, and the fault says what is missing.
     if (!pageTexts || !ids) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', NO_SECRET);
     return Number(added) === 1;
   }

@@ -8,13 +8,13 @@ interface PendingCommand {
   dueMs: number;
   /** The client or node that it was sent through last. */
   node: Redis;
-  /** Was the connection to its node lost? Then the command waits no longer than a reconnection takes. */
+  /** Was the connection to its node lost, or is it being sent a second time? Then it waits no longer than a reconnection takes. */
   isLost: boolean;
 }
 
 /**
- * Rejects commands that have no answer after `limitMs` of the event loop's clock (loop-clock.ts); without `limitMs` only those
- * whose node was lost. Keeps ioredis from sending a rejected command (again, or from its offline queue): nobody waits for it.
+ * Rejects commands that have no answer after `limitMs` of the event loop's clock (loop-clock.ts); without `limitMs`, as in a
+ * Cluster whose caller has set a `commandTimeout`, only those whose node was lost, which ioredis would send again for ever. Keeps ioredis from sending a rejected command (again, or from its offline queue): nobody waits for it.
  * ioredis' own `commandTimeout` is a timer, which after a stall of this process fires before the answer that has arrived is
  * read.
  */
@@ -42,7 +42,8 @@ export class CommandLimit {
   #add(command: PendingCommand['command'], node: Redis): void {
     const known = this.#pending.get(command);
     if (known) {
-      // a Cluster's client sends the command again, since its node was lost, or since the slot has got another master
+      // a Cluster's client sends the command again: its node was lost, or is ready at last, or the slot has got another master. Commands that
+      // were refused once have a failover or a move behind them, and get the time of one reconnection
       known.node = node;
       this.#markLost(known);
     } else {

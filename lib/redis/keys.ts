@@ -63,7 +63,7 @@ export const goneKey = (namespace: string, sid: string): string => intelligenceK
 
 /**
  * What stands before a user's subject in the key of the hash that lists the user's sessions: not the sessions' own prefix, so
- * that no SCAN takes the hash for a session. It ends in a colon, and a subject has none, so that stores with the prefixes
+ * that a SCAN for sessions does not find the hash (where the sessions' prefix is empty, SessionKeys.isSession() tells them apart). It ends in a colon, and a subject has none, so that stores with the prefixes
  * `sess:` and `sess:a` share no key.
  */
 export const userSessionsPrefix = (prefix: string): string =>
@@ -78,7 +78,7 @@ export function besideKey(prefix: string, key: string): string {
   const [tagged, untagged] = formsBeside(prefix, key);
   if (calculateSlot(tagged) === slot) return tagged;
   if (calculateSlot(untagged) === slot) return untagged; // the key has a hash tag of its own
-  // A key with a lone brace can't be a hash tag. There are 16,384 slots, so one of a million numbers has the key's slot.
+  // A key with braces that make no hash tag. There are 16,384 slots, so one of a million numbers has the key's slot.
   for (let n = 0; n < 1_000_000; n++) if (calculateSlot(`{${n}}`) === slot) return formsBeside(prefix, key, n)[2];
   return tagged;
 }

@@ -26,7 +26,10 @@ export class Script<Reply = unknown> {
     return this.#reply(client, () => client.evalsha(this.#sha, keys, ...keysAndArguments), byText);
   }
 
-  /** Calls the script by its text, so that no NOSCRIPT sends the call a second time, behind commands that came after it. */
+  /**
+   * Calls the script by its text, so that no NOSCRIPT sends the call a second time, behind commands that came after it. For scripts that are
+   * called seldom; those that keep their order and are called often are loaded by loadAtReady().
+   */
   async eval(client: RedisClient, keysAndArguments: readonly ScriptArgument[], keys = this.keys): Promise<Reply> {
     return (await client.eval(this.lua, keys, ...keysAndArguments)) as Reply;
   }
@@ -34,7 +37,7 @@ export class Script<Reply = unknown> {
   /** Loads the script at each connection of `client`, before other commands, so that no NOSCRIPT changes the calls' order. */
   loadAtReady(client: Redis): void {
     const load = () => {
-      client.script('LOAD', this.lua).catch(() => {}); // the first call reports the fault
+      client.script('LOAD', this.lua).catch(() => {}); // where it is refused, the first call goes by its text, after a NOSCRIPT
       this.#knownAt.add(client);
     };
     client.on('ready', load);

@@ -130,8 +130,8 @@ class SentinelWatch {
   }
 
   /**
-   * Asks for the master and subscribes in one write, so that no failover falls between the two; in this order, since a RESP2
-   * subscriber may not ask.
+   * Asks for the master and subscribes without waiting in between, so that hardly a failover falls between the two; in this order,
+   * since a RESP2 subscriber may not ask.
    */
   async #listen(sentinel: Redis): Promise<void> {
     try {
@@ -176,7 +176,7 @@ class SentinelWatch {
   }
 }
 
-/** An old master may not answer any longer, so the connection is destroyed rather than ended; ioredis then connects again. */
+/** What an old master still answers must not be believed, so the connection is destroyed rather than ended; ioredis then connects again. */
 const leave = (client: Redis): void => void client.stream.destroy();
 
 /** The options that clients of one watch have in common. ioredis, too, takes `family` for Sentinels and master. */

@@ -62,9 +62,9 @@ export class ServerClock {
       if (this.client.status === 'ready') this.#take(answer);
       return answer.serverMs;
     } catch (error) {
-      this.#answer = undefined;
-      // Redis itself refused TIME: an account without this right will not get it before the next connection.
-      if ((error as Error).name === 'ReplyError') this.#askedMs = Number.POSITIVE_INFINITY;
+      // An account without this right will not get it before the next connection. After another error (BUSY while a script runs) it is asked
+      // again; what was answered before still holds.
+      if (/^NOPERM/.test((error as Error).message)) this.#askedMs = Number.POSITIVE_INFINITY;
       return undefined;
     }
   }

@@ -35,7 +35,7 @@ export interface Carrier {
 /**
  * Checks requests, and hands them to the carrier in the order in which they were made. While there is no connection, messages whose
  * answers nobody waits for are held for `holdMs`. A call of ask() waits for the process's first connection only. If a connection was
- * lost, the call is answered at once as degraded, and if its command writes, the message is held without anybody waiting for it.
+ * lost, the call is answered at once as degraded, and if its command writes, the message is sent, or held, without anybody waiting for it.
  */
 export class Dispatcher {
   readonly #held: HeldRequests;
@@ -43,6 +43,7 @@ export class Dispatcher {
   readonly #earliestMs = new LRUCache<string, number>({ max: REMEMBERED_ERASURES });
   /** Messages whose answers nobody waits for, and the removals that have begun: close() waits for all of them. */
   readonly #unfinished: UnfinishedWork;
+  /** From then on ask() is answered at once, and nothing is sent in its place. send() goes on: responses end that have begun before. */
   #isClosing = false;
   #closing: Promise<void> | undefined;
 
@@ -141,6 +142,7 @@ export class Dispatcher {
   #ask(command: string, sid: string, question: () => Question): Promise<Answer> {
     if (!isSendable(sid)) return Promise.resolve(this.outcomes.unsendable(command));
     if (this.#isClosing) return Promise.resolve(this.outcomes.unanswered(command, 'closed'));
+    // Where answers can arrive nothing is held: connectionChanged() has sent it.
     if (this.carrier.canAsk()) return new Promise((resolve) => this.carrier.ask(question(), resolve));
     if (this.carrier.isConnecting())
       return new Promise((resolve) => this.#held.add(this.#withWaiter(command, question, resolve)));
@@ -148,7 +150,7 @@ export class Dispatcher {
     return Promise.resolve(this.outcomes.unanswered(command, 'redis'));
   }
 
-  /** Sends a message whose answer nobody waits for any longer, if its command writes: a mere read would be of no use. */
+  /** Sends a question that was not sent while somebody waited for its answer, if its command writes: a mere read would be of no use. */
   sendUnlessRead(message: Message): void {
     if (!isRead(message.command) && !this.#isClosing) this.#send(message.command, message.sid, () => message);
   }

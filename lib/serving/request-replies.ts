@@ -24,7 +24,7 @@ export interface RequestSender {
   readonly outcomes: Outcomes;
   /** Sends a request whose answer is expected. */
   publish(request: SentRequest, requestId: RequestId): void;
-  /** Nobody waits for this answer any longer: what writes is sent all the same. */
+  /** For a question that was not sent, and whose caller has been answered: what writes is sent all the same. */
   sendUnlessRead(message: Message): void;
   /** To be called where a worker has answered that may not know how long what it keeps is to live. */
   answeredWithoutTtl(message: Message): void;

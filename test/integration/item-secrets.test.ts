@@ -233,6 +233,29 @@ describe('the item key of a namespace', () => {
     expect(ground.faults).to.deep.equal([]);
   });
 
+  it('counts no page twice of a visitor who had seen some before there was a secret', async () => {
+    const without = { redis: redis.url, namespace, secret: 'test', worker: 'embedded', timeout: 5000 } as const;
+    const before = intelligentSession(without);
+    ground.opened.push(() => before.close());
+    const app = express().use(before);
+    app.get('/{*page}', async (req, res) => void res.json(await req.intelligence.pageview()));
+    const plain = await Site.open(app);
+    ground.opened.push(() => plain.close());
+    const visitor = new Visitor(plain.url);
+    expect(await visitor.json('/a')).to.include({ uniquePages: 1 });
+    const { url } = await ground.site(older);
+    const later = at(url, visitor);
+    expect(await later.json('/b')).to.include({ uniquePages: 2 });
+    await post(later, '/login/ann');
+    // What was seen without the secret can't be keyed, and is left behind.
+    for (const [page, uniquePages, previouslyVisited] of [
+      ['/b', 1, true],
+      ['/a', 2, false],
+      ['/b', 2, true],
+    ] as const)
+      expect(await later.json(page), page).to.include({ uniquePages, previouslyVisited });
+  });
+
   for (const worker of ['embedded', 'external'] as const)
     it(`another secret without the former one is a fault that says what to do, and the site goes on (${worker})`, async () => {
       await (await ground.site(older)).sessions.of({ user: 'ann' }).pageview('/a');
