@@ -19,10 +19,10 @@ import {
   streams,
 } from './shared-rights.js';
 
-/** The commands that the Bloom filter's Lua calls, in plain Redis and with RedisBloom. */
+/** The commands that the Bloom filter's Lua calls in the commands' scripts, in plain Redis and with RedisBloom. */
 const BLOOM = {
   fallback: ['getrange', 'setrange', 'strlen', 'bitfield', 'del', 'type'],
-  module: ['bf.card', 'bf.reserve', 'bf.add', 'bf.madd', 'bf.exists', 'bf.mexists', 'type', 'getrange'],
+  module: ['bf.reserve', 'bf.add', 'bf.madd', 'bf.exists', 'bf.mexists', 'type', 'getrange'],
 };
 
 /** The rights of the built-in commands' scripts, by their descriptors: a group for each key, and one for all filters. */
@@ -30,7 +30,11 @@ function insightGroups(scope: AclScope): RightGroup[] {
   const { namespace, server, cluster } = scope;
   const keys: Readonly<Record<string, string>> = commandKeys(namespace, '*');
   const expiry = ['pttl', 'pexpire'];
-  const filter = [...BLOOM[server.bloom], ...onlyIf(server.bloom === 'module' && !server.bloomCard, 'bf.info')];
+  // A module without BF.CARD is asked by BF.INFO, and Redis refuses a rule that has a command which it does not know.
+  const filter = [
+    ...BLOOM[server.bloom],
+    ...onlyIf(server.bloom === 'module', server.bloomCard ? 'bf.card' : 'bf.info'),
+  ];
   const used: (readonly [name: string, commands: readonly string[]])[] = descriptors.flatMap((command) =>
     Object.entries({ ...command.uses, ...(cluster && command.usesInCluster) }),
   );
@@ -41,7 +45,7 @@ function insightGroups(scope: AclScope): RightGroup[] {
     return {
       name: uses.includes('filter') ? 'filters' : name,
       commands: [...uses.flatMap((one) => (one === 'filter' ? filter : one)), ...onlyIf(isKept, ...expiry)],
-      // a command that takes two keys has both names, with a space between, as one name in its descriptor
+      // in a descriptor's `uses`, a command of Redis that takes two keys has both names, with a space between, as one name in its descriptor
       keys: readWrite(name.split(' ').map((one) => keys[one] as string)),
     };
   });

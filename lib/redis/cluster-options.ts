@@ -14,9 +14,14 @@ function nodeRedisCluster(redis: object): NodeRedisClusterOptions | undefined {
 }
 
 function fromNodeUrl(text: string): NodeRedisOptions {
-  const { hostname, port, protocol, username, password } = checkedUrl(text, 'option "client": the URL of a node');
+  const { hostname, port, protocol, username, password } = checkedUrl(text, 'option "redis": the URL of a node');
   return {
-    socket: { host: hostname, port: Number(port || 6379), ...(protocol === 'rediss:' && { tls: true }) },
+    // an IPv6 address without its brackets, as in target-of-urls.ts
+    socket: {
+      host: hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: Number(port || 6379),
+      ...(protocol === 'rediss:' && { tls: true }),
+    },
     ...(username && { username: decodeURIComponent(username) }),
     ...(password && { password: decodeURIComponent(password) }),
   };
@@ -52,7 +57,7 @@ export function nodesOf(cluster: Cluster): { nodes: object[]; options: ClusterOp
     const { socket, ...rest } = { ...node, ...(node.url !== undefined && fromNodeUrl(node.url)) };
     return fromNodeRedisOptions({ ...defaults, ...rest, socket: { ...defaults?.socket, ...node.socket, ...socket } });
   });
-  // ioredis has one set of options for all nodes: those of the first node, and TLS where any node has it
+  // ioredis has one set of options for all nodes. It gets those of the first node, `defaults` among them, and TLS where any node has it.
   const { host: _host, port: _port, path: _path, ...optionsOfFirst } = nodes[0] ?? {};
   const tls = nodes.find((node) => node.tls)?.tls;
   const redisOptions = { ...optionsOfFirst, ...(tls && { tls }) };

@@ -37,7 +37,7 @@ export interface RedisTarget {
   loadAtReady(script: Pick<Script, 'loadAtReady'>): void;
   /** Calls back for each connection for commands: one server's is there; a Cluster's are those that it makes from now on. */
   eachConnection(act: (connection: Redis) => void): void;
-  /** Opens one more connection, which the caller closes. In a Cluster it goes to the node that holds `key`. */
+  /** Opens one more connection, which the caller closes. In a Cluster it goes to the node that holds `key`, asked anew each time. */
   connect(role: Role, key?: () => string): Redis;
   /** The target to publish at, over one connection, so that a session's messages keep their order. */
   publisher(): RedisTarget;

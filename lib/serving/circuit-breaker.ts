@@ -1,7 +1,10 @@
 /** A circuit opens after this many time-outs without an answer between them. */
 const TIMEOUTS_TO_OPEN = 5;
 const TRIAL_INTERVAL_MS = 100;
-/** The most circuits of one kind: there may be any number of session ids and command names. */
+/**
+ * The most circuits of one kind: there may be any number of session ids and command names. Beyond it all of that kind are forgotten, without
+ * closed(): those that are to be open open again by five time-outs.
+ */
 const MAX_CIRCUITS = 1000;
 
 /** While a circuit is open, no request waits; one message in 100 ms is a half-open trial, whose answer closes the circuit. */
@@ -53,8 +56,8 @@ export interface CircuitNames {
 export type CircuitScope = 'workers' | 'session' | { readonly ownCommand: string };
 
 /**
- * Keeps requests from waiting for answers that do not come. Time-outs are the only sign of a frozen worker, and in a Cluster of a
- * missing worker. There is one circuit for all workers, and one for each route: time-outs of the built-in commands open them,
+ * Keeps requests from waiting for answers that do not come. Time-outs are the only sign of a frozen worker, and with pub/sub in a
+ * Cluster of a missing worker. There is one circuit for all workers, and one for each route: time-outs of the built-in commands open them,
  * and of each session only one time-out counts. There is one for each session, whose requests may wait behind its own long
  * lists. An application's own command may simply be slow: its time-outs say nothing about workers, and open its own circuit.
  */
@@ -66,7 +69,9 @@ export class CircuitBreakers {
 
   constructor(
     readonly hooks: {
+      /** A circuit has opened. Of several that one time-out opens, the widest is told. */
       opened(scope: CircuitScope): void;
+      /** An answer has closed a circuit; others may still be open. */
       closed(): void;
     },
   ) {}

@@ -37,6 +37,7 @@ describe('ACL rules', () => {
       scope,
       { ...scope, transport: 'stream', cluster: false },
       { ...scope, server: { ...scope.server, bloom: 'fallback' } },
+      { ...scope, server: { ...scope.server, bloomCard: true } },
     ];
     const granted = new Set(
       scopes.flatMap((one) =>
@@ -64,6 +65,15 @@ describe('ACL rules', () => {
       }
     expect(called.size).to.be.above(30);
     expect([...called].filter((command) => !granted.has(command))).to.deep.equal([]);
+  });
+
+  it('name BF.CARD where the server has it, and BF.INFO where it has not', () => {
+    for (const bloomCard of [true, false]) {
+      const rights = rightsOf('worker', { ...scope, server: { ...scope.server, bloomCard } });
+      const names = rights.flatMap(({ commands }) => commands);
+      expect(names.includes('bf.card')).to.equal(bloomCard);
+      expect(names.includes('bf.info')).to.equal(!bloomCard);
+    }
   });
 
   it('have neither +@all nor ~* nor allchannels, for any role and server', async () => {

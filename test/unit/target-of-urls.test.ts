@@ -48,6 +48,11 @@ describe('where the bin’s Redis is', () => {
 describe('a Cluster’s nodes, as the caller’s client has them', () => {
   const ofIoredis = (...nodes: (string | number | object)[]) =>
     nodesOf(new Cluster(nodes as ClusterNode[], { lazyConnect: true }));
+  it('is a node of node-redis’ Cluster, also by an IPv6 address', () => {
+    const { nodes } = nodesOf(createCluster({ rootNodes: [{ url: 'redis://[::1]:7000' }] }) as unknown as Cluster);
+    expect(nodes[0]).to.include({ host: '::1', port: 7000 });
+  });
+
   const optionsOfNodeRedis = (...rootNodes: { url: string }[]) =>
     nodesOf(createCluster({ rootNodes }) as unknown as Cluster);
 

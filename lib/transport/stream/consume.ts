@@ -156,7 +156,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   }
 
   #fault(error: unknown): void {
-    // After abandon(), reads fail because their connections were ended here: that is no fault.
+    // After abandon(), heartbeats and acknowledgements fail because the worker has ended its connection: that is no fault.
     if (!this.#isAbandoned) this.emit('fault', redisFault(error));
   }
 }

@@ -15,11 +15,11 @@ export interface StreamPublisherOptions {
   readonly maxBacklog: number;
   /** The most bytes that a partition's stream takes in Redis. */
   readonly maxBacklogBytes: number;
-  /** How long after its last message a stream expires. */
+  /** How long a stream lives to which nobody adds, and which no worker reads. */
   readonly messageAgeMs: number;
 }
 
-/** Publishes messages to streams: those of one turn of the event loop by one script, or in a Cluster by one script for each partition. */
+/** Publishes messages to streams: those of one turn of the event loop in few calls of a script, in a Cluster each partition's by its own. */
 export class StreamPublisher extends BatchingPublisher {
   constructor(
     readonly target: RedisTarget,
