@@ -1,10 +1,12 @@
 -- The functions bloom_check, bloom_count, bloom_add, bloom_add_all, bloom_which and bloom_load on plain Redis: RedisBloom's filter, bit for
 -- bit, in a string. A script that needs them begins with these lines; lib/bloom/redis-bloom.lua has functions of the same names.
 -- Before these lines the script defines ERROR_RATE, CAPACITY, EXPANSION and NON_SCALING, which a new filter gets, and MAX_ITEMS: how many
--- items a filter takes at most. bloom-error.ts recognizes errors by their words in capitals.
+-- items a filter takes at most. bloom-error.ts recognizes errors by their words.
+-- plain-bloom.ts also calls bloom_item, bloom_put and bloom_start; loop.lua reads bloom_refused. An item is a pair of hashes (bloom_item): commands
+-- send it as JSON numbers, plain-bloom.ts as 16 bytes.
 -- The string is "ISBLOOM1", then the header that BF.SCANDUMP gives (20 bytes, and 53 for each layer: the layer's head), and
 -- then each layer's bits. lib/bloom/filter-format.ts says where each number stands.
--- One GETRANGE reads the first KB. Bits of layers beyond it are read by BITFIELD, those of all layers by one command.
+-- One GETRANGE reads the first KB. Bits of layers beyond it are read by BITFIELD, those of all layers by one command a round.
 local MAGIC = 'ISBLOOM1'
 local BLOOM_HEAD_BYTES = 28 -- the magic and the part of the header before the layers
 local BLOOM_LAYER_BYTES = 53 -- what the header has of each layer
@@ -16,7 +18,7 @@ local MAX_LAYERS, MAX_HASHES = 1000, 1100 -- of a filter, and for an item in a l
 local LN_2, LN_2_SQUARED = 0.693147180559945, 0.480453013918201
 local TWO32 = 4294967296
 
--- Gives the filter, or false where there is no key. Layer i of `n` begins at the byte at[i], and has bits[i] bits; an item sets
+-- Gives the filter, or false where there is no key (or an empty string, which nothing of ours leaves there). Layer i of `n` begins at the byte at[i], and has bits[i] bits; an item sets
 -- hashes[i] of them. `size` counts the items of the filter, `count` those of the newest layer, which has room for `entries` at
 -- the error rate `rate`. `head` is what was read of the string from its beginning on, `length` all of its bytes; `cost` is what
 -- look-ups have cost, in some 1 µs.
@@ -306,7 +308,7 @@ local function bloom_put_many(filter, pairs, i)
   return i
 end
 
--- Adds items until the filter has MAX_ITEMS; counts the others as refused.
+-- Adds items until the filter has MAX_ITEMS; counts the others as refused, without looking whether they are there.
 local function bloom_add_all(key, pairs)
   if #pairs == 0 then return end
   local filter, i, _ = bloom_ready(key), 1

@@ -123,6 +123,7 @@ export class ItemKey {
   /** Another key was stored: the key is unknown until load() has read that one. */
   forget(): void {
     this.#value = undefined;
+    this.#hasToldReplaced = false;
     clearInterval(this.#timer);
   }
 

@@ -10,7 +10,7 @@ import { ownKeyScript } from './own-key-script.js';
 /** What carry.lua and take-over.lua reply: how many keys there were, and each that could not be merged, with the reason. */
 type MergeReply = [count: number, ...faults: string[]];
 
-/** How many keys were carried, and an error where some could not be merged. */
+/** How many keys were carried (on one server those without a value count, too), and an error where some could not be merged. */
 export interface CarriedKeys {
   readonly count: number;
   readonly fault?: Error | undefined;
@@ -59,16 +59,14 @@ export class OwnKeyCarrier {
       const [id, ...aside] = await this.#setAside.runBuffers(client, [...source, JSON.stringify(asked)], source.length);
       if (!id) break;
       const part = (which: 0 | 1 | 2) => aside.filter((_, i) => i % 3 === which); // by turns: name, merge, value
-      const message = {
-        ...{ aside: `${from} ${String(id)}`, ttl, asideMs: ASIDE_MS },
-        ...{ names: part(0).map(String), merges: part(1).map(String) },
-      };
+      const [names, merges] = [part(0).map(String), part(1).map(String)];
+      const message = { aside: `${from} ${String(id)}`, ttl, asideMs: ASIDE_MS, names, merges };
       const keys = this.#keys(user, 'own', 'gone', 'merged');
       const argv = [JSON.stringify(message), ...part(2)];
       const merged = carriedKeys(await this.#takeOver.run(client, [...keys, ...argv], keys.length));
       await this.#clearAside.run(client, [...this.#keys(from, 'own'), JSON.stringify({ id: String(id) })]);
       count += merged.count;
-      fault ??= merged.fault;
+      fault ??= merged.fault; // one is enough: it says that keys of the commands don't fit
     }
     return { count, fault };
   }

@@ -42,7 +42,9 @@ export class OwnKeys {
   async end(task: Task, declared: DeclaredKeys): Promise<void> {
     const [state, user] = await this.#run(this.#end, task, declared);
     if (state !== 'moved' || user === undefined) return;
-    const { fault } = await this.#carrier.carry(task.subject, user, task.ttlSeconds);
+    const { fault } = await this.#carrier.carry(task.subject, user, task.ttlSeconds).catch((error) => {
+      throw redisFault(error);
+    });
     if (fault) throw fault;
   }
 

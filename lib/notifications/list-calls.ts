@@ -11,10 +11,10 @@ import { NotificationCalls } from './notification-calls.js';
 import type { ResolvedNotificationsOptions } from './options.js';
 import { type Recipient, type RecipientList, RecipientLists } from './recipient-list.js';
 
-/** The reply of the scripts that write: a number above 0 where they wrote, 0 where there was nothing to do, below 0 where they refused. */
+/** The reply of the scripts that write: a number above 0 where they wrote, 0 where nothing was to be changed, below 0 where they refused. */
 export type OutcomeReply = readonly [outcome: number, ...more: unknown[]];
 
-/** For so long this process does not ask Redis again whether the site has a secret. */
+/** For so long a process that found no stored item key does not ask Redis again whether that is so because the site has no secret. */
 const CHECK_HOLDS_MS = 5_000;
 
 /**
@@ -28,15 +28,12 @@ export class ListCalls {
   readonly #calls: NotificationCalls;
   readonly #durable: DurableWrites | undefined;
   readonly #itemKey: ItemKey;
-  /** Until this time of performance.now() the last check holds: this process and the site have both a secret, or both none. */
+  /** Until this time of performance.now() the last check holds: nothing stored says that the site has another kind of item key. */
   #checkHoldsUntilMs = 0;
 
   constructor(
     availability: Availability,
-    readonly options: Pick<
-      ResolvedNotificationsOptions,
-      'redis' | 'namespace' | 'itemSecret' | 'maxWaitMs' | 'durable'
-    >,
+    options: Pick<ResolvedNotificationsOptions, 'redis' | 'namespace' | 'itemSecret' | 'maxWaitMs' | 'durable'>,
   ) {
     const { redis, namespace, maxWaitMs, durable } = options;
     this.#target = availability.target;
@@ -47,6 +44,7 @@ export class ListCalls {
       // The next call reads the key again, and rejects where no secret of this process gives it.
       replaced: () => this.#itemKey.forget(),
     });
+    // one limit for all calls, also for those that wait for no replicas
     this.#calls = new NotificationCalls(availability, maxWaitMs + (durable?.timeoutMs ?? 0));
     if (durable) this.#durable = new DurableWrites(this.#target, durable, maxWaitMs);
   }
@@ -96,12 +94,12 @@ export class ListCalls {
     if (group !== undefined) return this.#lists.group(group);
     const { keyIfNone } = this.#itemKey;
     const hasSecret = keyIfNone !== undefined;
-    // Only the site makes the key: a key that is stored says that the site has a secret.
+    // Sites and workers make the key, which have the same secret: a key that is stored says that the site has one.
     await this.#itemKey.load({ makes: false });
     const { value } = this.#itemKey;
     if (value === undefined && performance.now() >= this.#checkHoldsUntilMs) {
       const { client } = this.#target;
-      // No key was stored for this process' secret: a site that has run has none. Before it has run, nobody knows.
+      // There is no key: where a site or its worker has run, which store the shape, they have no secret. Before that, nobody knows.
       const differs = await (hasSecret ? isShaped : isKeyed)(client, this.#namespace);
       if (differs)
         throw new OptionError(

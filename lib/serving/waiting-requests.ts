@@ -60,7 +60,10 @@ export class WaitingRequests {
     }
   }
 
-  /** Takes an answer that has arrived. If it is not the request's own, it is refused, and the request goes on waiting. */
+  /**
+   * Takes an answer that has arrived. One that is not the request's own, or not of the form that its command gives, is refused, and the
+   * request goes on waiting.
+   */
   answered(item: InboxItem): void {
     const { id, data = null, error } = item;
     const waiting = this.#waiting.get(id) ?? this.#trials.get(id);
@@ -85,7 +88,7 @@ export class WaitingRequests {
     else if (this.#trials.delete(id) && cause !== undefined) this.events.emit('fault', redisFault(cause));
   }
 
-  /** Ends all requests that wait. */
+  /** Ends all requests that wait. Half-open trials stay, since nobody waits for them: MAX_TRIALS bounds them. */
   allUnanswered(reason: DegradedReason): void {
     for (const id of [...this.#waiting.keys()]) this.unanswered(id, reason);
   }
