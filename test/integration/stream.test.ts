@@ -11,6 +11,7 @@ import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-op
 import type { WorkerOptions } from '../../lib/worker/options.js';
 import { flavours, startServer } from '../support/servers.js';
 import { until } from '../support/until.js';
+import { Warnings } from '../support/warnings.js';
 import { viewsOf } from '../support/views.js';
 
 const NS = 's:';
@@ -78,6 +79,33 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       expect(reasons).to.deep.equal(['no-worker']);
       await work();
       await until('eleven views are counted', async () => (await viewsOf(client, NS, 'early')) === 11);
+    });
+
+    it('goes on waiting where the lease of a worker that is there has lapsed; says that there is none a second after it has gone', async () => {
+      const warnings = new Warnings();
+      try {
+        const serving = serve();
+        const worker = await work();
+        const ask = () => serving.ask('pageview', sidOf(1), '/a', { ttlSeconds: 60, timeoutMs: 10_000 });
+        expect(await ask()).to.have.nested.property('data.totalPages', 1);
+        // what is left of a lease where Redis was busy for longer than it lasts
+        await client.del(leaseKey(NS, 1));
+        expect(await ask()).to.have.nested.property('data.totalPages', 2);
+        expect(warnings.codes).to.deep.equal([]);
+        await worker.close();
+        const reasons: string[] = [];
+        serving.on('degraded', (_command, reason) => reasons.push(reason));
+        await until('it is said', async () => {
+          serving.send('pageview', sidOf(1), '/b', { ttlSeconds: 60 });
+          await client.ping();
+          return warnings.codes.length > 0;
+        });
+        expect(warnings.codes).to.deep.equal(['INTELLIGENT_SESSION_NO_WORKER']);
+        expect(await ask()).to.have.property('answered', false);
+        expect(reasons).to.deep.equal(['no-worker']);
+      } finally {
+        warnings.close();
+      }
     });
 
     it('drops what only reads where it lay in the stream for longer than somebody waits, by Redis’ clock, and says so', async () => {

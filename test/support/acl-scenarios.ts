@@ -238,6 +238,7 @@ async function askEverything(ground: AclGround, serving: RemoteExecutor): Promis
   const expiry = () => ground.ask<number>('pttl', activity);
   serving.renew('visitor', 3600); // a longer life than a page view said
   await ground.until('it is renewed', async () => (await expiry()) > 3_600_000);
+  await serving.forget('nobody'); // by the same connection: the script's reply was read, too
   serving.renew('visitor', 7200); // by the script's hash, which is known now
   await ground.until('it is renewed again', async () => (await expiry()) > 7_200_000);
   void serving.forget('visitor');
