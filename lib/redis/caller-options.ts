@@ -82,7 +82,7 @@ export function withoutQuery<Ours extends RedisOptions>(text: string, ours: Ours
 }
 
 /** The time-outs that are texts, as numbers: ioredis keeps them so where a client was made with a URL that has them. */
-const numericTimeouts = (options: object): RedisOptions =>
+export const numericTimeouts = (options: object): RedisOptions =>
   Object.fromEntries(
     Object.entries(options)
       .filter(([name, value]) => name.endsWith('Timeout') && typeof value === 'string')

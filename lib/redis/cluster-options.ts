@@ -1,5 +1,5 @@
 import type { Cluster, ClusterOptions, RedisOptions } from 'ioredis';
-import { checkedUrl, type NodeRedisOptions, fromNodeRedisOptions } from './caller-options.js';
+import { checkedUrl, type NodeRedisOptions, fromNodeRedisOptions, numericTimeouts } from './caller-options.js';
 
 interface NodeRedisClusterOptions {
   readonly rootNodes: readonly NodeRedisOptions[];
@@ -48,9 +48,10 @@ export function nodesOf(cluster: Cluster): { nodes: object[]; options: ClusterOp
     const nodes = startupNodes as object[];
     // ioredis uses a start node's `tls` for that node only, and connects in clear to the nodes that it learns of
     const tlsOfNodes = startupNodes.map(tlsOfStartNode).find((one) => one !== undefined);
-    const tls = cluster.options.redisOptions?.tls ?? tlsOfNodes;
-    if (!tls) return { nodes, options: cluster.options };
-    return { nodes, options: { ...cluster.options, redisOptions: { ...cluster.options.redisOptions, tls } } };
+    const { redisOptions = {} } = cluster.options;
+    const tls = redisOptions.tls ?? tlsOfNodes;
+    const ofEachNode = { ...redisOptions, ...numericTimeouts(redisOptions), ...(tls && { tls }) };
+    return { nodes, options: { ...cluster.options, redisOptions: ofEachNode } };
   }
   const { rootNodes, defaults, nodeAddressMap } = nodeRedis;
   const nodes = rootNodes.map((node) => {

@@ -34,8 +34,8 @@ export abstract class BatchingPublisher implements Publisher {
 
   abstract routeOf(sid: string): string;
 
-  /** Sends messages in one call, and gives the result of each, in their order. */
-  protected abstract send(messages: readonly OutgoingMessage[]): Promise<PublishResult[]>;
+  /** Sends messages in one call, and gives the result of each, in their order; an error of one message leaves the others alone. */
+  protected abstract send(messages: readonly OutgoingMessage[]): Promise<(PublishResult | Error)[]>;
 
   /** Splits messages into those of each call. */
   protected *batches(messages: readonly OutgoingMessage[]): Generator<readonly OutgoingMessage[]> {
@@ -57,13 +57,17 @@ export abstract class BatchingPublisher implements Publisher {
   }
 
   async #sendBatch(messages: readonly OutgoingMessage[]): Promise<void> {
-    let results: readonly PublishResult[] = [];
+    let results: readonly (PublishResult | Error)[] = [];
     let error: unknown;
     try {
       results = await this.send(messages);
     } catch (fault) {
       error = fault;
     }
-    for (const [i, { onPublished }] of messages.entries()) onPublished(results[i] ?? 'sent', error);
+    for (const [i, { onPublished }] of messages.entries()) {
+      const result = results[i] ?? 'sent';
+      if (result instanceof Error) onPublished('sent', result);
+      else onPublished(result, error);
+    }
   }
 }

@@ -450,6 +450,11 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       );
       await client.set(streamKey(NS, 1), 'no stream');
       await works();
+      // messages of one turn go in one call: the one of this partition fails alone
+      const asked = [0, 1, 2].map((partition) =>
+        serving.ask('pageview', sidOf(partition), '/b', { ttlSeconds: 60, timeoutMs: 10_000 }),
+      );
+      expect((await Promise.all(asked)).map(({ answered }) => answered)).to.deep.equal([true, false, true]);
       expect(lines.filter((line) => /WRONGTYPE/.test(line)).length).to.be.within(1, 3);
     });
 

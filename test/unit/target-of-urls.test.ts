@@ -66,6 +66,16 @@ describe('a Cluster’s nodes, as the caller’s client has them', () => {
     for (const { options } of given) expect(options.redisOptions?.tls, JSON.stringify(options)).to.be.an('object');
   });
 
+  it('get time-outs as numbers where the caller gave texts', () => {
+    const redisOptions = { connectTimeout: '1000', commandTimeout: '150', username: '7' };
+    const given = new Cluster([{ host: 'a' }], { lazyConnect: true, redisOptions: redisOptions as never });
+    expect(nodesOf(given).options.redisOptions).to.include({
+      connectTimeout: 1000,
+      commandTimeout: 150,
+      username: '7',
+    });
+  });
+
   it('may be a port, host:port, or a URL without TLS', () => {
     for (const node of [7000, '7000', 'localhost:7000', '127.0.0.1:7000', '//a:1', 'redis://a', { host: 'a' }])
       expect(ofIoredis(node).options.redisOptions?.tls, String(node)).to.equal(undefined);

@@ -4,30 +4,37 @@
 --       after which a stream that nobody adds to and no worker reads is gone; then of each message: its partition's number among KEYS, 1
 --       for the first two keys; the request; the payload
 -- Reply of each message: 0 refused (also where a forged id has used up all ids, until a worker makes the stream anew); 1 added,
---       and no worker reads there; 2 added, and one does
+--       and no worker reads there; 2 added, and one does; or an error, where the key holds no stream: the other partitions go on
 
 -- By the partition's number: for how many messages and bytes there is room, and whether a worker reads it (1 or 0).
 local room, bytes, worker = {}, {}, {}
+local wrong = {} -- the error of a partition whose key holds no stream
 local reply = {}
 for i = 4, #ARGV, 3 do
   local p = tonumber(ARGV[i])
   local stream = KEYS[p * 2 - 1]
   if not room[p] then
-    room[p] = tonumber(ARGV[1]) - redis.call('XLEN', stream)
+    local length = redis.pcall('XLEN', stream)
+    if type(length) == 'table' then wrong[p], length = length, 0 end
+    room[p] = tonumber(ARGV[1]) - length
     bytes[p] = tonumber(ARGV[2]) - (redis.call('MEMORY', 'USAGE', stream) or 0)
     worker[p] = redis.call('EXISTS', KEYS[p * 2])
   end
   local size = #ARGV[i + 1] + #ARGV[i + 2]
-  if room[p] > 0 and bytes[p] >= size then
+  if wrong[p] then
+    reply[#reply + 1] = wrong[p]
+  elseif room[p] > 0 and bytes[p] >= size then
     local added = redis.pcall('XADD', stream, '*', 'r1', ARGV[i + 1], 'p', ARGV[i + 2])
-    local wrong = type(added) == 'table' and added.err
-    if wrong and not wrong:find('exhausted', 1, true) then return added end
-    room[p] = wrong and 0 or room[p] - 1
+    local refused = type(added) == 'table' and added.err
+    if refused and not refused:find('exhausted', 1, true) then return added end
+    room[p] = refused and 0 or room[p] - 1
     bytes[p] = bytes[p] - size
-    reply[#reply + 1] = wrong and 0 or 1 + worker[p]
+    reply[#reply + 1] = refused and 0 or 1 + worker[p]
   else
     reply[#reply + 1] = 0
   end
 end
-for p in pairs(room) do redis.call('PEXPIRE', KEYS[p * 2 - 1], ARGV[3]) end
+for p in pairs(room) do
+  if not wrong[p] then redis.call('PEXPIRE', KEYS[p * 2 - 1], ARGV[3]) end
+end
 return reply

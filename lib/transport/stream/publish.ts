@@ -5,7 +5,7 @@ import type { RedisTarget } from '../../redis/target.js';
 import { partitionOf } from '../protocol.js';
 import { BatchingPublisher, type OutgoingMessage, type PublishResult } from '../publisher.js';
 
-const script = new Script<number[]>(loadScript('lib/transport/stream/publish.lua'));
+const script = new Script<(number | Error)[]>(loadScript('lib/transport/stream/publish.lua'));
 /** The result for each number that the script replies, from 0. */
 const RESULTS: readonly PublishResult[] = ['shed', 'no-worker', 'sent'];
 
@@ -47,7 +47,7 @@ export class StreamPublisher extends BatchingPublisher {
     for (const ofCall of this.target.inCalls(messages, ({ sid }) => this.routeOf(sid))) yield* super.batches(ofCall);
   }
 
-  protected async send(messages: readonly OutgoingMessage[]): Promise<PublishResult[]> {
+  protected async send(messages: readonly OutgoingMessage[]): Promise<(PublishResult | Error)[]> {
     const { partitions, maxBacklog, maxBacklogBytes, messageAgeMs } = this.options;
     const keys: string[] = [];
     const args: (string | number)[] = [maxBacklog, maxBacklogBytes, messageAgeMs];
@@ -64,10 +64,11 @@ export class StreamPublisher extends BatchingPublisher {
       args.push(place, request, payload);
     }
     const replies = await script.run(this.target.client, [...keys, ...args], keys.length);
-    return messages.map(({ sid }, i) => this.#resultOf(replies[i] as number, partitionOf(sid, partitions)));
+    return messages.map(({ sid }, i) => this.#resultOf(replies[i] as number | Error, partitionOf(sid, partitions)));
   }
 
-  #resultOf(reply: number, partition: number): PublishResult {
+  #resultOf(reply: number | Error, partition: number): PublishResult | Error {
+    if (reply instanceof Error) return reply;
     const result = RESULTS[reply] as PublishResult;
     if (result === 'sent') this.#countsAsReadUntilMs.set(partition, Number.POSITIVE_INFINITY);
     if (result !== 'no-worker') return result;
