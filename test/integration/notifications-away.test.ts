@@ -180,7 +180,9 @@ describe('notifications of a visitor', () => {
       process.kill(redis.pid, 'SIGCONT');
     }
     await reading.close(5000); // waits for what goes on
-    expect(unanswered).to.deep.equal(['markNotificationSeen timeout']);
+    // whichever is noticed first: the time is up, or Redis is away
+    expect(unanswered).to.have.lengthOf(1);
+    expect(unanswered[0]).to.match(/^markNotificationSeen (timeout|redis)$/);
   });
 
   it('answer undefined to a mark for which Redis had no time within maxWaitMs', async () => {
