@@ -76,7 +76,7 @@ export function servingGroups(scope: AclScope): RightGroup[] {
       ? [
           { name: 'adding', commands: SCRIPT, keys: readWrite([streams(scope), leases(scope)]) },
           { name: 'messages', commands: ['xadd', 'xlen', 'memory|usage', 'pexpire'], keys: [`%W~${streams(scope)}`] },
-          { name: 'leases', commands: ['exists'], keys: [`%R~${leases(scope)}`] },
+          { name: 'leases', commands: ['get'], keys: [`%R~${leases(scope)}`] },
         ]
       : [{ name: 'messages', commands: ['publish'], channels: channelsOf(scope, '*') }]),
     {

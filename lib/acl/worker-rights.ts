@@ -92,7 +92,7 @@ export function workerGroups(scope: AclScope): RightGroup[] {
             ],
             keys: readWrite([streams(scope)]),
           },
-          { name: 'leases', commands: ['get', 'set', 'del'], keys: readWrite([leases(scope)]) },
+          { name: 'leases', commands: ['get', 'set', 'del', 'pttl'], keys: readWrite([leases(scope)]) },
           {
             name: 'workers',
             commands: ['zadd', 'zrem', 'zremrangebyscore', 'zrange', 'pexpire'],

@@ -98,7 +98,7 @@ type Partition = number | '*';
  */
 export const streamKey = (namespace: string, partition: Partition): string => `${namespace}ss:stream:{${partition}}`;
 
-/** The lease of a partition: the id of the worker that reads it, a string that expires. */
+/** The lease of a partition: the id of the worker that reads it, or '' while it passes to another; a string that expires (lease.lua). */
 export const leaseKey = (namespace: string, partition: Partition): string =>
   `${streamKey(namespace, partition)}:worker`;
 

@@ -18,7 +18,7 @@ import {
   type RequestId,
   requestOf,
 } from '../transport/protocol.js';
-import type { Publisher, PublishResult } from '../transport/publisher.js';
+import type { Publisher } from '../transport/publisher.js';
 import { CircuitBreakers, type CircuitScope } from './circuit-breaker.js';
 import { Dispatcher, type SendResult } from './dispatcher.js';
 import { CarriesUnderWay } from './carries-under-way.js';
@@ -218,11 +218,13 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   }
 
   /** Sends a request whose answer is expected. */
-  #publishRequest({ question }: SentRequest, requestId: RequestId): void {
+  #publishRequest({ question, circuits }: SentRequest, requestId: RequestId): void {
     const { id } = requestId;
     this.#publish(question, requestId, (result, error) => {
       if (error !== undefined) this.#waiting.unanswered(id, 'redis', error);
       else if (result !== 'sent') this.#waiting.unanswered(id, result);
+      // Nobody has to be spared a wait where it is known at once that there is no worker, and the next worker is to be asked at once.
+      if (result === 'no-worker' && circuits.ownCommand === undefined) this.#breakers.answered(circuits);
       // The message is sent when the connection is back, though nobody waits for its answer any longer.
       if (wasNotSent(error)) this.#dispatcher.sendUnlessRead(question);
     });
@@ -231,7 +233,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   #publish(
     { command, sid, payload }: Message,
     requestId: RequestId,
-    onPublished: (result: PublishResult, error?: unknown) => void,
+    onPublished: (result: 'sent' | 'no-worker' | 'shed', error?: unknown) => void,
   ): void {
     this.#publisher.publish({
       sid,
@@ -239,7 +241,8 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
       payload,
       onPublished: (result, error) => {
         if (result === 'no-worker' && error === undefined) this.#warnings.noWorker(command);
-        onPublished(result, error);
+        // Others are there, so nobody is warned; but who waited for the next worker would mostly wait in vain.
+        onPublished(result === 'passing' ? 'no-worker' : result, error);
       },
     });
   }

@@ -1,5 +1,8 @@
-/** What became of a message: it is on its way, as far as is known; nobody listens; or the stream is full. */
-export type PublishResult = 'sent' | 'no-worker' | 'shed';
+/**
+ * What became of a message: it is on its way, as far as is known; nobody listens; the stream is full; or it waits in the stream until the next
+ * worker has taken over the partition.
+ */
+export type PublishResult = 'sent' | 'no-worker' | 'shed' | 'passing';
 
 export interface OutgoingMessage {
   readonly sid: string;

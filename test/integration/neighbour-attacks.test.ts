@@ -365,7 +365,7 @@ describe('an account that may publish and nothing else', () => {
           held += (await client.lindexBuffer(key, 0))?.length ?? 0;
         most = Math.max(most, held);
       }
-      expect(faults.join()).to.contain('nobody fetches');
+      await until('it is told', () => faults.join().includes('nobody fetches'));
       expect(most).to.be.within(20_000_000, 32 * 1024 * 1024 + 64 * 262_144);
       expect((await memory()) - before).to.be.below(120_000_000);
     } finally {

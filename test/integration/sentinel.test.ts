@@ -6,6 +6,7 @@ import { combos, itKnowsItsVisitors, shopOf } from '../contract/intelligence.js'
 import { surviveFailover } from '../support/failover.js';
 import { type SentinelTrio, startSentinelTrio } from '../support/sentinel.js';
 import { Site } from '../support/site.js';
+import { until } from '../support/until.js';
 
 const NAMESPACE = 'test:';
 
@@ -59,6 +60,6 @@ for (const way of ['pubsub', 'stream', 'embedded'] as const)
         await reports('the master killed');
         expect(await client.info('server')).to.contain(`tcp_port:${trio.replica.port}`);
       });
-      if (worker) expect(await worker.isReady()).to.equal(true);
+      await until('the worker is ready', async () => worker === undefined || (await worker.isReady()));
     });
   });

@@ -5,6 +5,7 @@ import type { PrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type Worker } from '../../lib/index.js';
 import { leaseKey, streamKey, workersKey } from '../../lib/redis/keys.js';
+import { LEASE_MS, Leases } from '../../lib/transport/stream/lease.js';
 import { GROUP, partitionOf } from '../../lib/transport/protocol.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
@@ -81,31 +82,54 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       await until('eleven views are counted', async () => (await viewsOf(client, NS, 'early')) === 11);
     });
 
-    it('goes on waiting where the lease of a worker that is there has lapsed; says that there is none a second after it has gone', async () => {
+    it('a lease that was not renewed in time is another worker’s to take, and the partition counts as read meanwhile', async () => {
       const warnings = new Warnings();
+      const [first, second] = ['first', 'second'].map((id) => new Leases(client, NS, id)) as [Leases, Leases];
+      const serving = serve();
+      const reason = async () => {
+        const answer = await serving.ask('pageview', sidOf(1), '/a', { ttlSeconds: 60, timeoutMs: 20 });
+        return answer.answered ? 'answered' : answer.reason;
+      };
       try {
-        const serving = serve();
-        const worker = await work();
-        const ask = () => serving.ask('pageview', sidOf(1), '/a', { ttlSeconds: 60, timeoutMs: 10_000 });
-        expect(await ask()).to.have.nested.property('data.totalPages', 1);
-        // what is left of a lease where Redis was busy for longer than it lasts
-        await client.del(leaseKey(NS, 1));
-        expect(await ask()).to.have.nested.property('data.totalPages', 2);
+        expect(await first.renew(1)).to.be.a('number');
+        expect(await second.renew(1)).to.equal(undefined);
+        await client.pexpire(leaseKey(NS, 1), 10_000 - LEASE_MS - 1);
+        expect(await reason(), 'nobody reads, but somebody did').to.equal('timeout');
+        expect(await second.renew(1)).to.be.a('number');
+        expect(await first.renew(1)).to.equal(undefined);
+        await first.release(1, true);
+        expect(await reason(), 'it is not the first’s to give back').to.equal('timeout');
+        await second.release(1, true);
+        expect(await reason(), 'between two workers').to.equal('no-worker');
+        expect(await first.renew(1)).to.be.a('number');
+        expect(await reason()).to.equal('timeout');
         expect(warnings.codes).to.deep.equal([]);
-        await worker.close();
-        const reasons: string[] = [];
-        serving.on('degraded', (_command, reason) => reasons.push(reason));
-        await until('it is said', async () => {
-          serving.send('pageview', sidOf(1), '/b', { ttlSeconds: 60 });
-          await client.ping();
-          return warnings.codes.length > 0;
-        });
+        await first.release(1, false);
+        expect(await reason(), 'after the last one').to.equal('no-worker');
+        await until('it is told', () => warnings.codes.length > 0);
         expect(warnings.codes).to.deep.equal(['INTELLIGENT_SESSION_NO_WORKER']);
-        expect(await ask()).to.have.property('answered', false);
-        expect(reasons).to.deep.equal(['no-worker']);
       } finally {
         warnings.close();
       }
+    });
+
+    it('no circuit stays open where it is known that no worker is there: the next one is asked at once', async () => {
+      const serving = serve();
+      const lease = new Leases(client, NS, 'stuck');
+      const states: string[] = [];
+      serving.on('circuit', (state) => states.push(state));
+      await Promise.all(Array.from({ length: PARTITIONS }, (_, partition) => lease.renew(partition)));
+      const ask = (sid: string, timeoutMs = 20) => serving.ask('pageview', sid, '/a', { ttlSeconds: 60, timeoutMs });
+      for (let i = 0; i < 5; i++) await ask(`stuck-${i}`);
+      expect(states).to.deep.equal(['open']);
+      await Promise.all(Array.from({ length: PARTITIONS }, (_, partition) => lease.release(partition, false)));
+      await until('it is known', async () => {
+        await ask('visitor');
+        return states.length === 2;
+      });
+      expect(states).to.deep.equal(['open', 'closed']);
+      await work();
+      expect(await ask('visitor', 15_000)).to.have.property('answered', true);
     });
 
     it('drops what only reads where it lay in the stream for longer than somebody waits, by Redis’ clock, and says so', async () => {

@@ -358,7 +358,8 @@ async function askByStream(ground: AclGround): Promise<void> {
     'p',
     page,
   ];
-  // what a worker that is gone had read and not finished
+  // what a worker that is gone had read and not finished, under a lease that lapses in a second
+  await admin.set(leaseKey(NAMESPACE, 0), 'gone', 'PX', 9_000);
   await admin.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM');
   await admin.xadd(key, '*', ...entry('/1'));
   await admin.xreadgroup('GROUP', GROUP, 'gone', 'STREAMS', key, '>');

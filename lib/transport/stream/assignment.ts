@@ -66,8 +66,8 @@ export class Assignment {
 
   /** Gives back all partitions at once, even where entries are unfinished: their next worker claims these. */
   async releaseAll(): Promise<void> {
-    await Promise.all(Array.from(this.partitions, (partition) => this.#release(partition)));
-    await this.#membership.leave();
+    const others = await this.#membership.leave();
+    await Promise.all(Array.from(this.partitions, (partition) => this.#release(partition, others)));
   }
 
   /** Does one heartbeat. Rejects where the connection fails, or where the streams of all partitions of this worker's share fail. */
@@ -109,7 +109,7 @@ export class Assignment {
     if (clockOffsetMs === undefined) return owned && this.#drop(owned); // Another worker holds the lease.
     if (!owned) return this.#isolatingErrors(number, () => this.#acquire(number, clockOffsetMs, members));
     owned.clockOffsetMs = clockOffsetMs;
-    if (!isWanted()) return this.#leave(owned);
+    if (!isWanted()) return this.#leave(owned, members);
     owned.stay();
     return this.#isolatingErrors(number, () => this.#trim(owned, members));
   }
@@ -148,16 +148,17 @@ export class Assignment {
   }
 
   /** Stops reading a partition, and gives it back if all its entries that were read are finished; otherwise a later heartbeat does. */
-  async #leave(partition: Partition): Promise<void> {
+  async #leave(partition: Partition, members: readonly string[]): Promise<void> {
     partition.leave();
     await this.hooks.readsToEnd();
-    if (partition.unfinished === 0) await this.#release(partition);
+    if (partition.unfinished === 0) await this.#release(partition, members);
   }
 
-  async #release(partition: Partition): Promise<void> {
+  async #release(partition: Partition, members: readonly string[]): Promise<void> {
     await this.acknowledger.flush();
     this.#drop(partition);
-    await this.#leases.release(partition.number);
+    const hasOthers = members.some((id) => id !== this.options.id);
+    await this.#leases.release(partition.number, hasOthers);
     log('worker %s leaves partition %d', this.options.id, partition.number);
   }
 }

@@ -1,12 +1,16 @@
 -- Takes or renews the lease of a partition, or gives it back.
--- KEYS  the lease
--- ARGV  the worker's id; how long the lease lasts, ms, or 0 to give it back
+-- KEYS  the lease: the id of the worker that reads the partition; '' while the partition passes from one worker to another
+-- ARGV  the worker's id; take, or to give it back: pass (other workers are there) or leave (none is); how long a lease lasts, ms; how long
+--       the key stays, ms. A lease that was not renewed in time has lapsed, and another worker may take it. Its key stays for longer, since
+--       the worker may only have been busy: whoever publishes goes on waiting for it.
 -- Reply Redis' clock (TIME) if the worker now has the lease, else nothing
+local id, action, lasts, stays = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return end
-if ARGV[2] == '0' then
-  redis.call('DEL', KEYS[1])
-  return
+if action == 'take' then
+  local is_anothers = holder and holder ~= '' and holder ~= id
+  if is_anothers and redis.call('PTTL', KEYS[1]) > stays - lasts then return end
+  redis.call('SET', KEYS[1], id, 'PX', stays)
+  return redis.call('TIME')
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return redis.call('TIME')
+if holder ~= id then return end
+if action == 'pass' then redis.call('SET', KEYS[1], '', 'PX', stays) else redis.call('DEL', KEYS[1]) end

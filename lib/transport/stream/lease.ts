@@ -11,6 +11,8 @@ const script = new Script<RedisTime | null>(loadScript('lib/transport/stream/lea
 
 /** How long a lease lasts: if its worker does not renew it for this long, another worker may take the partition. */
 export const LEASE_MS = 2_000;
+/** How long a lease's key stays: a worker that was not heard of for less may only have been busy, and counts as there. */
+const KEY_MS = 10_000;
 
 /** Takes, renews and releases leases of partitions. Only the worker that holds a partition's lease reads the partition. */
 export class Leases {
@@ -22,16 +24,17 @@ export class Leases {
 
   /** Takes or renews a lease. Gives clockOffsetMs() of its server, or undefined where another worker has it. One script. */
   async renew(partition: number): Promise<number | undefined> {
-    const time = await this.#run(partition, LEASE_MS);
+    const time = await this.#run(partition, 'take');
     return time === null ? undefined : clockOffsetMs(time);
   }
 
-  async release(partition: number): Promise<void> {
-    await this.#run(partition, 0);
+  /** Gives a lease back: to be taken by other workers, if there are any. */
+  async release(partition: number, hasOthers: boolean): Promise<void> {
+    await this.#run(partition, hasOthers ? 'pass' : 'leave');
   }
 
-  #run(partition: number, durationMs: number): Promise<RedisTime | null> {
-    return script.run(this.client, [leaseKey(this.namespace, partition), this.workerId, durationMs]);
+  #run(partition: number, action: 'take' | 'pass' | 'leave'): Promise<RedisTime | null> {
+    return script.run(this.client, [leaseKey(this.namespace, partition), this.workerId, action, LEASE_MS, KEY_MS]);
   }
 }
 

@@ -7,13 +7,7 @@ import { BatchingPublisher, type OutgoingMessage, type PublishResult } from '../
 
 const script = new Script<(number | Error)[]>(loadScript('lib/transport/stream/publish.lua'));
 /** The result for each number that the script replies, from 0. */
-const RESULTS: readonly PublishResult[] = ['shed', 'no-worker', 'sent'];
-
-/**
- * For so long after a partition's worker was first missed, the partition counts as read. Where Redis or the worker was busy for longer than
- * a lease lasts, the lease is gone though the worker is there: its next heartbeats take it again, and what waits in the stream is answered.
- */
-const GRACE_MS = 1_000;
+const RESULTS: readonly PublishResult[] = ['shed', 'no-worker', 'sent', 'passing'];
 
 export interface StreamPublisherOptions {
   readonly partitions: number;
@@ -27,9 +21,6 @@ export interface StreamPublisherOptions {
 
 /** Publishes messages to streams: those of one turn of the event loop in few calls of a script, in a Cluster each partition's by its own. */
 export class StreamPublisher extends BatchingPublisher {
-  /** By partition: until when it counts as read, by performance.now(), now that its worker is missed; Infinity while a worker reads it. */
-  readonly #countsAsReadUntilMs = new Map<number, number>();
-
   constructor(
     readonly target: RedisTarget,
     readonly namespace: string,
@@ -64,20 +55,6 @@ export class StreamPublisher extends BatchingPublisher {
       args.push(place, request, payload);
     }
     const replies = await script.run(this.target.client, [...keys, ...args], keys.length);
-    return messages.map(({ sid }, i) => this.#resultOf(replies[i] as number | Error, partitionOf(sid, partitions)));
-  }
-
-  #resultOf(reply: number | Error, partition: number): PublishResult | Error {
-    if (reply instanceof Error) return reply;
-    const result = RESULTS[reply] as PublishResult;
-    if (result === 'sent') this.#countsAsReadUntilMs.set(partition, Number.POSITIVE_INFINITY);
-    if (result !== 'no-worker') return result;
-    const nowMs = performance.now();
-    let untilMs = this.#countsAsReadUntilMs.get(partition) ?? nowMs;
-    if (untilMs === Number.POSITIVE_INFINITY) {
-      untilMs = nowMs + GRACE_MS;
-      this.#countsAsReadUntilMs.set(partition, untilMs);
-    }
-    return nowMs < untilMs ? 'sent' : result;
+    return replies.map((reply) => (reply instanceof Error ? reply : (RESULTS[reply] as PublishResult)));
   }
 }
