@@ -21,7 +21,7 @@ export type Answer =
       readonly error?: Error | undefined;
     };
 
-/** The events of `sessions.serving`. */
+/** The events of `sessions.serving`. What a listener throws is an uncaught exception, and no request is the worse for it. */
 export interface ExecutorEvents {
   /** A request went unanswered, or a message was not sent. */
   degraded: [command: string, reason: DegradedReason];

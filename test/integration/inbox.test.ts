@@ -1,15 +1,13 @@
 import { expect } from 'chai';
 import type { Redis } from 'ioredis';
-import type { PrivateRedis } from '../../demo/private-redis.js';
 import { targetOf } from '../../lib/redis/open-target.js';
 import { Inbox } from '../../lib/transport/replies/inbox.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
 
 describe('an inbox', () => {
-  let redis: PrivateRedis;
   let client: Redis;
-  const opened = useRedis((started) => ({ redis, client } = started));
+  const opened = useRedis((started) => ({ client } = started));
 
   const open = () => {
     const lost: unknown[] = [];
