@@ -14,6 +14,7 @@ export class ListReplies implements RequestReplies {
   /** A connection is made when a request needs one. */
   readonly canAsk = true;
   readonly #lists: ReplyLists;
+  #isClosed = false;
 
   constructor(
     target: RedisTarget,
@@ -37,7 +38,7 @@ export class ListReplies implements RequestReplies {
       client = await this.#lists.take(patienceMs);
     } catch {
       sender.sendUnlessRead(question);
-      answered?.(sender.outcomes.unanswered(command, 'busy'));
+      answered?.(sender.outcomes.unanswered(command, this.#isClosed ? 'closed' : 'busy'));
       return;
     }
     const id = sender.ids.next();
@@ -61,6 +62,7 @@ export class ListReplies implements RequestReplies {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#lists.close();
   }
 }
