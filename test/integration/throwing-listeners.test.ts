@@ -2,9 +2,10 @@ import { expect } from 'chai';
 import type { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { createWorker } from '../../lib/index.js';
-import { LocalExecutor } from '../../lib/serving/local-executor.js';
+import type { LocalExecutor } from '../../lib/serving/local-executor.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { freePort } from '../support/free-port.js';
+import { localExecutor } from '../support/local-executor.js';
 import { Uncaught } from '../support/uncaught.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
@@ -53,7 +54,7 @@ describe('a listener of `sessions.serving` that throws', () => {
     it(`takes no answer from those who wait for Redis, either, and close() ends, by ${way}`, async () => {
       const url = `redis://127.0.0.1:${await freePort()}`;
       const serving =
-        way === 'a worker' ? new RemoteExecutor(url, { maxWaitMs: 200 }) : new LocalExecutor(url, localOptions);
+        way === 'a worker' ? new RemoteExecutor(url, { maxWaitMs: 200 }) : localExecutor(url, { maxWaitMs: 200 });
       opened.push(() => serving.close({ timeout: 0 }));
       throwers(serving);
       const asks = ['one', 'two', 'three'].map((sid) => serving.ask('pageview', sid, '/a', times));
@@ -87,18 +88,3 @@ describe('a listener of `sessions.serving` that sends', () => {
     expect(heard).to.deep.equal(['first', 'second', 'by the listener']);
   });
 });
-
-const localOptions = {
-  namespace: '',
-  combos: [],
-  commands: new Map(),
-  bloom: 'fallback',
-  errorRate: 0.01,
-  capacity: 100,
-  expansion: 2,
-  activityDays: 7,
-  commandTimeoutMs: 5_000,
-  maxQueue: 1_000,
-  maxQueueBytes: 1_000_000,
-  maxWaitMs: 200,
-} as const;
