@@ -235,6 +235,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   /** There is a connection: makes #scripts where it is not there yet, and then what was held is sent. */
   #start(): void {
     if (this.#scripts) return this.#dispatcher.connectionChanged();
+    clearTimeout(this.#retry); // So that there is one, however often the connection comes anew.
     this.#makeScriptExecutor().then(
       (scripts) => {
         if (this.#isClosed || this.#scripts) return scripts.close();

@@ -7,7 +7,7 @@ import { localExecutor } from '../support/local-executor.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
 
-describe('a message that was held in vain', () => {
+describe('what Redis refuses before the first message', () => {
   let redis: PrivateRedis;
   let client: Redis;
   const opened = useRedis((started) => ({ redis, client } = started));
@@ -31,14 +31,33 @@ describe('a message that was held in vain', () => {
       return faults;
     };
 
-    it(`says that no secret opens the item key, by ${way}`, async () => {
+    it(`is told of a message that was held in vain: no secret opens the item key, by ${way}`, async () => {
       const first = serve({ itemSecret: 'the secret before this one' });
       await first.ask('pageview', 'sid', '/a', { ttlSeconds: 60, timeoutMs: 5_000 });
       const faults = await whyOf(serve({ itemSecret: 'another secret than that' }));
       for (const fault of faults) expect(fault).to.contain('option "itemSecret"');
     });
 
-    it(`says which right is missing, by ${way}`, async () => {
+    it(`is not asked for more often after each connection, by ${way}`, async () => {
+      await client.acl('SETUSER', 'default', '-eval');
+      try {
+        const serving = serve({ itemSecret: 'a secret of some length' });
+        let refused = 0;
+        serving.on('fault', ({ message }) => (refused += /NOPERM/.test(message) ? 1 : 0));
+        for (let connection = 1; connection <= 5; connection++) {
+          const before = refused;
+          await until('it is refused', () => refused > before);
+          if (connection < 5) await client.client('KILL', 'TYPE', 'NORMAL');
+        }
+        const [begunMs, before] = [performance.now(), refused];
+        await until('it was tried some times more', () => refused > before + 2);
+        expect(performance.now() - begunMs, 'two pauses of a second, at least').to.be.above(1_900);
+      } finally {
+        await client.acl('SETUSER', 'default', '+eval');
+      }
+    });
+
+    it(`is told of a message that was held in vain: a right is missing, by ${way}`, async () => {
       await client.acl('SETUSER', 'default', '-eval');
       try {
         const faults = await whyOf(serve({ itemSecret: 'a secret of some length' }));
