@@ -36,9 +36,11 @@ export class ListReplies implements RequestReplies {
     let client: Redis;
     try {
       client = await this.#lists.take(patienceMs);
-    } catch {
+    } catch (error) {
       sender.sendUnlessRead(question);
-      answered?.(sender.outcomes.unanswered(command, this.#isClosed ? 'closed' : 'busy'));
+      const isUnreachable = error instanceof IntelligentSessionError;
+      const reason = this.#isClosed ? 'closed' : isUnreachable ? 'redis' : 'busy';
+      answered?.(sender.outcomes.unanswered(command, reason));
       return;
     }
     const id = sender.ids.next();

@@ -6,6 +6,7 @@ import { loopNowMs, onLoopTick } from '../../lib/redis/loop-clock.js';
 import { targetOf } from '../../lib/redis/open-target.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { ReplyLists } from '../../lib/transport/replies/lists.js';
+import { FaultyProxy } from '../support/proxy.js';
 import { rejected } from '../support/rejected.js';
 import { stall } from '../support/stall.js';
 import { until } from '../support/until.js';
@@ -26,6 +27,11 @@ describe('the wait for a free connection, with a list for each request', () => {
     String(await client.client('LIST'))
       .trim()
       .split('\n').length;
+  /** A worker that never answers the command `never`. */
+  const work = async () => {
+    const worker = await createWorker({ redis: redis.url, commands: { never: () => new Promise(() => {}) } });
+    opened.push(() => worker.close({ timeout: 0 }));
+  };
   const waits = async () => String(await client.client('LIST')).includes('cmd=blpop');
 
   it('ends when all is closed, and no connection is made for it', async () => {
@@ -39,8 +45,7 @@ describe('the wait for a free connection, with a list for each request', () => {
   });
 
   it('ends with the reason "closed", and close() leaves no connection', async () => {
-    const worker = await createWorker({ redis: redis.url, commands: { never: () => new Promise(() => {}) } });
-    opened.push(() => worker.close({ timeout: 0 }));
+    await work();
     const ofWorker = await connections();
     const serving = new RemoteExecutor(redis.url, { replies: 'list', replyConnections: 1 });
     opened.push(() => serving.close({ timeout: 0 }));
@@ -62,6 +67,19 @@ describe('the wait for a free connection, with a list for each request', () => {
     stall(1_200);
     expect(await answered).to.equal('the answer');
     await next;
+  });
+
+  it('ends with the reason "redis" where no connection can be made any more', async () => {
+    await work();
+    const proxy = await FaultyProxy.open(redis.port);
+    opened.push(() => proxy.close());
+    const serving = new RemoteExecutor(proxy.url, { replies: 'list', replyConnections: 1 });
+    opened.push(() => serving.close({ timeout: 0 }));
+    const asks = [1, 2].map((n) => serving.ask('never', `sid-${n}`, '', { ttlSeconds: 60, timeoutMs: 86_400_000 }));
+    await until('one waits for its answer', waits);
+    proxy.refuses = true;
+    proxy.cut();
+    for (const answer of await Promise.all(asks)) expect(answer).to.include({ reason: 'redis' });
   });
 
   it('lasts as long as the caller says', async () => {

@@ -19,7 +19,7 @@ export class ReplyLists {
   readonly #clients = new Set<Redis>();
   readonly #pool: Pool<Redis>;
   /** Of each take() that waits, what makes it reject. */
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Set<(error: Error) => void>();
   #isClosed = false;
 
   constructor(
@@ -43,21 +43,25 @@ export class ReplyLists {
     await whenReady(client, DEFAULT_MAX_WAIT_MS).catch((error) => {
       this.#clients.delete(client);
       endConnection(client);
+      this.#giveUpAll(error);
       throw error;
     });
     return client;
   }
 
-  /** A free connection, within `timeoutMs` of the loop's clock; rejects where there is none, and once this is closed. */
+  /**
+   * A free connection, within `timeoutMs` of the loop's clock. Rejects where there is none, once this is closed, and, with a coded
+   * error, where Redis can't be reached.
+   */
   take(timeoutMs: number): Promise<Redis> {
     if (this.#isClosed) return Promise.reject(new Error('closed'));
     return new Promise((resolve, reject) => {
-      const giveUp = () => {
+      const giveUp = (error: Error) => {
         timeout.clear();
         this.#waiting.delete(giveUp);
-        reject(new Error('no connection was free in time'));
+        reject(error);
       };
-      const timeout = new LoopTimeout(giveUp, timeoutMs);
+      const timeout = new LoopTimeout(() => giveUp(new Error('no connection was free in time')), timeoutMs);
       this.#waiting.add(giveUp);
       this.#pool.acquire().then((client) => {
         if (!this.#waiting.delete(giveUp)) return void this.#pool.release(client); // It came too late for the caller.
@@ -87,7 +91,11 @@ export class ReplyLists {
   /** Whoever waits for a connection or for an answer gets an error. */
   close(): void {
     this.#isClosed = true;
-    for (const giveUp of this.#waiting) giveUp();
+    this.#giveUpAll(new Error('closed'));
     for (const client of this.#clients) endConnection(client);
+  }
+
+  #giveUpAll(error: Error): void {
+    for (const giveUp of this.#waiting) giveUp(error);
   }
 }
