@@ -185,7 +185,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     timeoutMs,
     combos,
     pageName,
-    askedPage: (req) => askedPage(track, req),
+    pageOfCall: (req) => askedPage(track, req),
     automaticPage: (req, ended) => automaticPage(track, req, ended),
     trackedSession: trackedSessions(trackOf, ownStore, fault),
     actingUser: actingUsers(subjects),

@@ -26,7 +26,8 @@ export function openLive(context: RequestContext, notified: VisitorNotifications
     missingOf: missingSessions(store),
     save: ({ session }) => {
       if (context.subjects?.saving(session) && store instanceof RedisSessionStore)
-        store.set(session.id, session).catch(() => {}); // The store reports the error.
+        // The store tells a fault. After a conflict (`saveMode: 'reject'`) the visitor's next request makes and saves the fields anew.
+        store.set(session.id, session).catch(() => {});
     },
     metrics: notified.metrics,
   });

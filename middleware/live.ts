@@ -128,7 +128,7 @@ export class Live {
       );
       return this.#refuse(res, 'full');
     }
-    intelligence.streams();
+    intelligence.markAsStream();
     source.save(req);
     const stream = new LiveStream(res, req.session.id, visitor, groups);
     if (!streams.open(stream, req.method === 'HEAD')) return;

@@ -12,7 +12,7 @@ import type { VisitorPolicy } from './visitor-policy.js';
 /** A request that went through the middleware. Express' requests are of this type; on plain node:http it takes a cast. */
 export interface IntelligentRequest extends IncomingMessage {
   readonly originalUrl?: string;
-  /** Undefined while the store is away, and where the cookie has another path. */
+  /** Undefined while the store is away, where the cookie has another path, and after destroy(). */
   session: Session & Partial<SessionData>;
   sessionID: string;
   intelligence: RequestIntelligence;
@@ -20,29 +20,34 @@ export interface IntelligentRequest extends IncomingMessage {
 
 /** What the middleware gives to `req.intelligence`. */
 export interface RequestContext extends IntelligenceContext {
-  /** The page that pageview() counts. */
-  readonly askedPage: (req: IntelligentRequest) => string;
-  /** The page that counts without a call of pageview(), or undefined. `ended`: is the response at its end? */
+  /** The page that a call of pageview() counts: there is always one. */
+  readonly pageOfCall: (req: IntelligentRequest) => string;
+  /**
+   * The page that counts without a call of pageview(), or undefined. `ended`: the response has ended, so no route will become known
+   * that is not known yet.
+   */
   readonly automaticPage: (req: IntelligentRequest, ended: boolean) => string | undefined;
-  /** Whom the request's session tracks. Undefined where there is no session, or one that is not stored. */
+  /** Whom the request's commands are about. Undefined where there is no session, or one that is not stored. */
   readonly trackedSession: (req: IntelligentRequest, policy: VisitorPolicy) => TrackedSession | undefined;
   /** The names of the groups whose notifications the visitor gets. */
   readonly groupsOf: (req: IntelligentRequest) => readonly string[];
-  /** The user who is logged in, on a request that is not tracked. Undefined where nobody is. */
+  /** The user who is logged in, for their own acts on a request that is not tracked. Undefined where nobody is. */
   readonly actingUser: (req: IntelligentRequest) => TrackedSession | undefined;
 }
 
 /**
- * `req.intelligence`. Nothing here rejects because Redis or the worker is away, but for `onUnanswered: 'reject'`: a figure is
- * then undefined, a list comes back as it went in, and `degraded` is true. A wrong argument is an OptionError. Each call that
- * asks costs one PUBLISH (or XADD) and one RPUSH of the worker's; embedded, a part of a script call.
+ * `req.intelligence`. Where Redis or the worker is away, nothing here rejects, but ask() with `onUnanswered: 'reject'`: a figure
+ * is undefined, a list that was given comes back as it went in, suggestions() and notifications() give [], and `degraded` is
+ * true. A wrong argument is an OptionError. Each call that asks costs one PUBLISH (or XADD) and one RPUSH of the worker's;
+ * embedded, a part of a script call.
  */
 export class RequestIntelligence extends NotifiedIntelligence {
+  /** The report of this request's page view. Once it is there, a view was counted or sent, and no other one is. */
   #report: Promise<PageviewReport | undefined> | undefined;
   /** The application's function `track` has thrown, and is not called again. */
   #trackFailed = false;
   #isStream = false;
-  /** forget() was called: this request keeps nothing more. */
+  /** forget() was called: what this request would keep from then on is not sent. */
   #isForgotten = false;
 
   constructor(
@@ -62,29 +67,30 @@ export class RequestIntelligence extends NotifiedIntelligence {
   }
 
   /** The response is a stream: it is no page, and however long it lasts, it renews nothing at its end. */
-  streams(): void {
+  markAsStream(): void {
     this.#isStream = true;
   }
 
   /**
    * Counts this request's page view, whatever `track` says and however the request ends, and gives a report of the visitor
    * (white paper, "Activity Pattern Monitoring & Personalization"). A second call gives the same report and counts nothing.
-   * Undefined: no answer came within the option `timeout` (100 ms), or the visitor is not tracked.
+   * Undefined: no answer came within the option `timeout` (100 ms), or nobody waited for one, since a circuit is open; the visitor is
+   * not tracked; or this view was counted before.
    */
   pageview(): Promise<PageviewReport | undefined> {
-    this.#report ??= this.#countAsked();
+    this.#report ??= this.#countByCall();
     return this.#report;
   }
 
   /** It is async, so that what the application's function `track` throws is a rejection. */
-  async #countAsked(): Promise<PageviewReport | undefined> {
-    return this.count(this.context.askedPage(this.req));
+  async #countByCall(): Promise<PageviewReport | undefined> {
+    return this.count(this.context.pageOfCall(this.req));
   }
 
   /**
    * Says whose session this is, with the option `user: 'identify'`: what is known of the visitor is the user's from now on, on
-   * every device. It is stored with the session, so once is enough; `undefined` says that the user has logged out. A text or a
-   * number.
+   * every device. It is stored with the session, so once is enough. `user` is the user's id; `undefined` says that the user has
+   * logged out.
    */
   identify(user: string | number | bigint | undefined | null): void {
     const { subjects } = this.context;
@@ -95,9 +101,10 @@ export class RequestIntelligence extends NotifiedIntelligence {
   /**
    * Erases all that is known of this visitor, and of the user who is logged in: what is in Redis, and messages on their way.
    * What stays is a mark without data, for a minute (with streams, for `maxMessageAgeSeconds`). What a user does afterwards is
-   * kept. The session itself goes on, see docs/users.md. Works without consent, too. True: erased; false: Redis did not do it.
-   * SET, HKEYS and UNLINK, in one round trip, and an UNLINK where commands of your own keep something; of a user the store is
-   * asked for their sessions first, so that what these have not carried yet goes, too.
+   * kept. The session itself goes on, see docs/users.md. Works without consent, too. True: erased; false: Redis did not do it, the
+   * user's key is not known yet, or there is no session. An anonymous visitor costs SET, HKEYS and UNLINK, in one round trip, and an
+   * UNLINK where commands of your own keep something. A user costs TIME besides; with a function as option `user` their sessions
+   * are read first, and what these have not carried yet is erased, too: four round trips at most, without keys of your own.
    */
   async forget(): Promise<boolean> {
     const { subjects } = this.context;
@@ -110,25 +117,28 @@ export class RequestIntelligence extends NotifiedIntelligence {
       ? subjects.ownedBy(this.req)
       : { user: undefined, userName: undefined, anonymous: [subjectOfSession(this.req.session)] };
     const isErased = owned !== undefined && (await this.erase(owned));
-    if (isErased) subjects?.erased(this.req);
-    else this.degraded = true;
+    if (!isErased) this.degraded = true;
+    // Where the application has ended the session meanwhile, none goes on.
+    else if (this.req.session) subjects?.erased(this.req);
     return isErased;
   }
 
   protected override whose(command: string): TrackedSession | Untracked {
-    return this.#trackedSession() ?? this.#actingUser(command) ?? { reason: this.#whyUntracked() };
+    return this.#trackedSession() ?? this.#actingUser(command) ?? { reason: this.#whyUntracked(command) };
   }
 
   protected override groups(): readonly string[] {
     return this.context.groupsOf(this.req);
   }
 
+  /** A mark as read is the user's own act, whichever method makes it. */
   protected override whoseMarks(): TrackedSession | Untracked {
     return this.whose('mark-notification-seen');
   }
 
   protected override async ownedSessions(): Promise<OwnedSessions> {
     const { subjects, sessionsOf } = this.context;
+    // On a site without users, isAnonymous is false for everybody.
     const isUser = this.#trackedSession()?.isAnonymous === false && subjects !== undefined;
     const name = isUser ? subjects.userName(this.req) : undefined;
     return { isUser, sessions: name !== undefined && sessionsOf ? await sessionsOf(name) : [this.req.session] };
@@ -144,8 +154,11 @@ export class RequestIntelligence extends NotifiedIntelligence {
    * the same.
    */
   #actingUser(command: string): TrackedSession | undefined {
-    const isKept = this.policy.why === 'no-consent' && !this.#isForgotten && builtIn.get(command)?.isOwnAct;
-    return isKept ? this.context.actingUser(this.req) : undefined;
+    return this.#isKeptWithoutConsent(command) ? this.context.actingUser(this.req) : undefined;
+  }
+
+  #isKeptWithoutConsent(command: string): boolean {
+    return this.policy.why === 'no-consent' && !this.#isForgotten && builtIn.get(command)?.isOwnAct === true;
   }
 
   /** Sends the automatic page view before the command that is asked, whose answer then includes it. */
@@ -168,13 +181,14 @@ export class RequestIntelligence extends NotifiedIntelligence {
     }
   }
 
-  #whyUntracked(): Untracked['reason'] {
+  #whyUntracked(command: string): Untracked['reason'] {
+    const isWanted = this.policy.tracked || this.#isKeptWithoutConsent(command);
+    if (isWanted && this.context.subjects?.lacksSubject(this.req)) return 'redis';
     if (this.policy.why === 'no-consent') return 'no-consent';
-    if (this.policy.tracked && this.context.subjects?.lacksSubject(this.req)) return 'redis';
     return this.policy.tracked && this.req.session === undefined ? 'no-session' : 'untracked';
   }
 
-  /** Sends the page view of a request that asked nothing, if the request went well. Nobody waits for it. */
+  /** Sends the page view of a request that has counted none yet, if the request went well. Nobody waits for it. */
   #sendPageview({ statusCode }: ServerResponse): void {
     if (!((statusCode >= 200 && statusCode < 300) || statusCode === 304)) return;
     const page = this.#automaticPage(true);
@@ -189,7 +203,11 @@ export class RequestIntelligence extends NotifiedIntelligence {
     }
   }
 
-  /** What is kept lives as long as the session, so a request without a page view, or whose view went unanswered, renews it. */
+  /**
+   * What is kept lives as long as the session, and a worker renews it with a page view. So a request without one renews it, and one
+   * of which any call went unanswered, since that may have been the view. Of a new session, whose cookie has not come back yet,
+   * nothing older than this request is kept.
+   */
   #renew(): void {
     try {
       const session = this.#report && !this.degraded ? undefined : this.#trackedSession();

@@ -22,6 +22,8 @@ interface Found {
   readonly whose: TrackedSession;
 }
 
+/** How often a session is read and saved, where other requests save it in between and `saveMode` is 'reject'. */
+const MAX_TRIES = 4;
 const NO_SESSION: Untracked = { reason: 'no-session' };
 
 /**
@@ -62,11 +64,13 @@ export class SessionVisitor implements Visitor {
 
   /** The session goes on with another subject, as after forget() on a request. */
   async erased(): Promise<void> {
-    const found = await this.#find();
-    this.#found = undefined;
-    if (!('req' in found)) return;
-    this.context.subjects?.erased(found.req);
-    await this.#saveIfChanged(found.req);
+    for (let tries = 1; tries <= MAX_TRIES; tries++) {
+      const found = await this.#find();
+      this.#found = undefined;
+      if (!('req' in found)) return;
+      this.context.subjects?.erased(found.req);
+      if (await this.#isSaved(found.req)) return;
+    }
   }
 
   #find(): Promise<Found | Untracked> {
@@ -81,7 +85,7 @@ export class SessionVisitor implements Visitor {
   }
 
   /** Never rejects: what went wrong is reported, and no session is found then. */
-  async #read(): Promise<Found | Untracked> {
+  async #read(tries = 1): Promise<Found | Untracked> {
     if (this.sid === undefined) return NO_SESSION;
     const { store, track } = this.source;
     try {
@@ -92,7 +96,7 @@ export class SessionVisitor implements Visitor {
       const req = request as typeof request & RequestWithSession;
       store.createSession(req as never, data); // sets req.session
       const whose = track(req, true);
-      await this.#saveIfChanged(req);
+      if (!(await this.#isSaved(req)) && tries < MAX_TRIES) return this.#read(tries + 1);
       if (!whose && this.context.subjects?.lacksSubject(req)) return { reason: 'redis' };
       return whose ? { req, whose } : NO_SESSION;
     } catch (cause) {
@@ -103,10 +107,17 @@ export class SessionVisitor implements Visitor {
     }
   }
 
-  /** Saves the session where its hidden fields have changed, which say whose its data are. */
-  async #saveIfChanged({ session }: RequestWithSession): Promise<void> {
-    if (!this.context.subjects?.saving(session)) return;
-    await (this.source.store as RedisSessionStore).set(session.id, session).catch(() => {}); // The store reports it.
+  /**
+   * Saves the session where its hidden fields have changed, which say whose its data are. False: it was refused as a conflict, so
+   * that the session has to be read again. The store tells any other fault.
+   */
+  async #isSaved({ session }: RequestWithSession): Promise<boolean> {
+    if (!this.context.subjects?.saving(session)) return true;
+    const saved = (this.source.store as RedisSessionStore).set(session.id, session);
+    return saved.then(
+      () => true,
+      ({ code }: { code?: unknown }) => code !== 'ERR_INTELLIGENT_SESSION_CONFLICT',
+    );
   }
 }
 

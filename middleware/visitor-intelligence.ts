@@ -5,10 +5,10 @@ import { NotifiedIntelligence } from './notified-intelligence.js';
 import type { Visitor } from './visitor.js';
 
 /**
- * What `sessions.of()` gives: the methods of `req.intelligence` for a visitor or a user outside a request. Nothing here rejects
- * because Redis or the worker is away, but for `onUnanswered: 'reject'`. Where there is no session, each answer is degraded
- * (`no-session`). The option `consent` is not asked. Each call costs what it costs on a request; the first one for a session
- * also reads it, by a GET.
+ * What `sessions.of()` gives: the methods of `req.intelligence`, but identify(), for a visitor or a user outside a request. Where
+ * Redis or the worker is away, nothing here rejects, but ask() with `onUnanswered: 'reject'`. Where there is no session, each answer
+ * is degraded (`no-session`). The option `consent` is not asked, and bots are not told apart. Each call costs what it costs on a
+ * request; the first one for a session, and the first after a forget(), also read it, by a GET.
  */
 export class VisitorIntelligence extends NotifiedIntelligence {
   readonly #visitor: Visitor;
@@ -24,7 +24,7 @@ export class VisitorIntelligence extends NotifiedIntelligence {
   /**
    * Counts a view of this page, whatever `track` says, and gives a report of the visitor. The page is a path, a URL or any
    * other name, by the rules that hold for the pages of questions. Each call counts. Undefined: no answer came within the
-   * option `timeout` (100 ms), or there is no session.
+   * option `timeout` (100 ms), or nobody waited for one, since a circuit is open; or there is no session.
    */
   async pageview(page: string): Promise<PageviewReport | undefined> {
     checkText('pageview', page, 'a page, a text that is not empty');
@@ -33,9 +33,8 @@ export class VisitorIntelligence extends NotifiedIntelligence {
 
   /**
    * Erases all that is known of this visitor or user: what is in Redis, and messages on their way. What stays is a mark without
-   * data, as of `forget()` on a request. Sessions go on, see docs/users.md. True: erased; false: Redis did not do it, or there
-   * is no session. SET, HKEYS and UNLINK, in one round trip, and an UNLINK where commands of your own keep something; of a user
-   * the store is asked for their sessions first; of an anonymous visitor with the option `user`, its session is saved, too.
+   * data, as of `forget()` on a request. Sessions go on, see docs/users.md. True: erased; false: Redis did not do it, the user's key
+   * is not known yet, or there is no session. It costs what it costs on a request; with the option `user` a session is saved, too.
    */
   async forget(): Promise<boolean> {
     const subjects = await this.#visitor.ownedSubjects();

@@ -24,16 +24,20 @@ export function warn(code: WarningCode, message: string): void {
   process.emitWarning(safeText(text), { code });
 }
 
-/** The most warnings of one WarnOnce: nobody would read more. */
+/** The most warnings of one WarnOnce: the names in them may come from outside, and nobody would read more. */
 const MAX_WARNINGS = 16;
+/** With this an established connection breaks. A connection that does not come about has another text. */
+const BREAK = /^Redis: (nothing was received for|(read|write) E[A-Z]+)/;
+/** Without the right to SELECT no connection comes about, so that is a reason for being away. */
+const MISSING_RIGHT = /^Redis: NOPERM(?!.*'select' command)/;
 
-/** Gives each warning once, and MAX_WARNINGS at most, since the names in them may come from outside. */
+/** Gives each warning once for each object of this class, and MAX_WARNINGS at most. */
 export class WarnOnce {
   readonly #given = new Set<string>();
 
-  /** `subject` is what the warning is about: other messages with the same code and subject are not given. */
-  warn(code: WarningCode, message: string, subject = message): void {
-    const key = `${code} ${subject}`;
+  /** Other messages with the same code and `about` are not given. */
+  warn(code: WarningCode, message: string, about = message): void {
+    const key = `${code} ${about}`;
     if (this.#given.has(key) || this.#given.size >= MAX_WARNINGS) return;
     this.#given.add(key);
     warn(code, message);
@@ -49,24 +53,30 @@ export class WarnOnce {
   }
 
   /**
-   * A fault, where nobody listens to `fault`. Of an application's own error only the class is named, since its text may hold
-   * data. While Redis is away (not `isReady`), which has a warning of its own, the connection's faults get none. That a right is missing is
-   * told all the same, since another connection may be ready before this one; but the right to SELECT, without which none is. Conflicts get
-   * none, since the page sees them.
+   * A fault, where nobody listens to `fault`. Texts that differ in numbers alone are one kind, as the slots of MOVED. Of an
+   * application's own error only its `name` is told, since its text may hold data. `isReady`: is the owner's first connection ready?
    */
   unheard(error: unknown, isReady: boolean): void {
     if (error instanceof IntelligentSessionError) {
-      const isConnectionFault = /_(REDIS|NOT_READY)$/.test(error.code);
-      const isMissingRight = /^Redis: NOPERM(?!.*'select' command)/.test(error.message);
-      if ((isConnectionFault && !isReady && !isMissingRight) || error.code === 'ERR_INTELLIGENT_SESSION_CONFLICT')
-        return;
-      this.warn('INTELLIGENT_SESSION_FAULT', error.message);
+      if (isToldElsewhere(error, isReady)) return;
+      this.warn('INTELLIGENT_SESSION_FAULT', error.message, error.message.replace(/\d+/g, '0'));
     } else {
       const name = error instanceof Error ? error.name : typeof error;
       const message = `a function of the application threw an error (${name}): listen to the event "fault" to see it`;
       this.warn('INTELLIGENT_SESSION_FAULT', message);
     }
   }
+}
+
+/**
+ * While Redis is away, which has a warning of its own, nothing that Redis refuses has one besides. That a right is missing is told all
+ * the same, since another connection may be ready before the owner's first. A connection breaks before it counts as away. Of a conflict
+ * whoever saves hears, by the rejection.
+ */
+function isToldElsewhere({ code, message }: IntelligentSessionError, isReady: boolean): boolean {
+  if (code === 'ERR_INTELLIGENT_SESSION_CONFLICT') return true;
+  const isOfRedis = code === 'ERR_INTELLIGENT_SESSION_REDIS' || code === 'ERR_INTELLIGENT_SESSION_NOT_READY';
+  return isOfRedis && (isReady ? BREAK.test(message) : !MISSING_RIGHT.test(message));
 }
 
 /** A name that an application gave, as a warning shows it: shortened, and without what a terminal would act on. */

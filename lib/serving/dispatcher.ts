@@ -28,6 +28,8 @@ export interface Carrier {
   canAsk(): boolean;
   /** Is there no first connection yet, or is what has to be known before the first message being read? Then ask() waits. */
   isConnecting(): boolean;
+  /** Why nothing can be sent, though there is a connection; undefined where there is none. */
+  whyHeld(): Error | undefined;
   send(message: Message, finished: (result: SendResult, cause?: unknown) => void): void;
   ask(question: Question, answered: (answer: Answer) => void): void;
 }
@@ -56,7 +58,7 @@ export class Dispatcher {
     holdMs: number,
     readonly clock: ServerClock,
   ) {
-    this.#held = new HeldRequests(holdMs);
+    this.#held = new HeldRequests(holdMs, () => carrier.whyHeld());
     this.#unfinished = new UnfinishedWork(client);
   }
 

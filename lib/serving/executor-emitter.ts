@@ -9,7 +9,9 @@ import type { ExecutorEvents } from './executor.js';
 const WITHOUT_INSIGHT = 'pages are served without what is known of their visitors';
 
 /**
- * The events of an executor. A fault that nobody listens to is told once on the console. That Redis is away is one line there,
+ * The events of an executor. Their listeners are called in a microtask of their own, before whoever awaits an answer goes on: so what
+ * a listener throws is an uncaught exception as of any EventEmitter, and ends no work of ours half-way, and what a listener sends
+ * goes behind what is being sent. A fault that nobody listens to is told once on the console. That Redis is away is one line there,
  * and faults of the lost connection are not told besides.
  */
 export abstract class ExecutorEmitter extends EventEmitter<ExecutorEvents> {
@@ -20,11 +22,8 @@ export abstract class ExecutorEmitter extends EventEmitter<ExecutorEvents> {
     super();
     this.#emit = super.emit.bind(this) as never;
     // emit() is assigned and not overridden, since later versions of Node's types declare it otherwise.
-    this.emit = ((event: string, ...args: unknown[]): boolean => {
-      const heard = this.#emit(event, ...args);
-      if (event === 'fault' && !heard && !this.isClosed) this.#warnings.unheard(args[0], this.isConnected);
-      return heard;
-    }) as never;
+    this.emit = ((event: string, ...args: unknown[]): boolean =>
+      this.#emitSoon(event, args, () => this.#warnings.unheard(args[0], this.isConnected))) as never;
   }
 
   /** Can commands be sent to Redis? */
@@ -42,6 +41,14 @@ export abstract class ExecutorEmitter extends EventEmitter<ExecutorEvents> {
 
   /** An application's own command threw: where nobody listens to `fault`, the console gets its name, not the error's text. */
   protected commandThrew(command: string, error: Error): void {
-    if (!this.#emit('fault', error) && !this.isClosed) this.#warnings.commandFailed(command, error);
+    this.#emitSoon('fault', [error], () => this.#warnings.commandFailed(command, error));
+  }
+
+  /** Calls the listeners soon, or `unheard` where nobody listens to a fault. Does somebody listen to the event? */
+  #emitSoon(event: string, args: readonly unknown[], unheard: () => void): boolean {
+    queueMicrotask(() => {
+      if (!this.#emit(event, ...args) && event === 'fault' && !this.isClosed) unheard();
+    });
+    return this.listenerCount(event as never) > 0;
   }
 }

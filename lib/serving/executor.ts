@@ -4,8 +4,8 @@ import type { Metrics, PromRegistry } from '../metrics/metrics.js';
 
 /**
  * Why a request went unanswered: no worker listens; none answered in time; none has answered for some time, so that this
- * request did not wait (`circuit`); the stream or a queue is full (`shed`); with `replies: 'list'`, every connection is taken
- * (`busy`); Redis can't be reached, or refused (`redis`); the command failed; the executor is closed; the session's id is
+ * request did not wait (`circuit`); the stream or a queue is full (`shed`); with `replies: 'list'`, no connection was free
+ * in time (`busy`); Redis can't be reached, or refused (`redis`); the command failed; the executor is closed; the session's id is
  * empty, or longer than 512 characters (`session-id`).
  */
 export type DegradedReason =
@@ -21,7 +21,7 @@ export type Answer =
       readonly error?: Error | undefined;
     };
 
-/** The events of `sessions.serving`. */
+/** The events of `sessions.serving`. What a listener throws is an uncaught exception, and no request is the worse for it. */
 export interface ExecutorEvents {
   /** A request went unanswered, or a message was not sent. */
   degraded: [command: string, reason: DegradedReason];

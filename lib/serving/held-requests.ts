@@ -1,13 +1,16 @@
 import { LoopTimeout, loopNowMs } from '../redis/loop-clock.js';
 
-/** The most requests that wait for a connection at once. */
+/** The most requests that are held at once. */
 const MAX_HELD = 10_000;
 
-/** A request that waits for a connection. */
+/** A request that can't be sent yet: there is no connection, the item key is not known, or others are held before it. */
 export interface HeldRequest {
-  /** Carries the request out: there is a connection. */
+  /** Carries the request out: it can be sent. */
   go(): void;
-  /** Gives the request up: no connection in time, too many requests wait, the executor is closed, or no message can be made. */
+  /**
+   * Gives the request up: it could not be sent in time (`redis`), too many are held (`shed`), the executor is closed, or, only
+   * called by the request itself, no message can be made of it (`failed`).
+   */
   fail(reason: 'redis' | 'shed' | 'closed' | 'failed', cause?: Error): void;
   /**
    * Only a request whose answer is waited for has this method. It tells who waits that there is no answer, and returns a
@@ -18,17 +21,24 @@ export interface HeldRequest {
 
 interface Entry {
   readonly request: HeldRequest;
-  /** When it fails unless there is a connection, by the loop's clock. */
+  /** When it fails unless it was sent, by the loop's clock. */
   readonly dueMs: number;
 }
 
-/** Holds requests that wait for a connection, in the order in which they were made: MAX_HELD at most, each for `holdMs`. */
+/**
+ * Holds requests in the order in which they were made: MAX_HELD at most, each for `holdMs`. One whose connection was lost before it
+ * was sent comes back, behind the others and for another `holdMs`.
+ */
 export class HeldRequests {
   #entries: Entry[] = [];
   #timeout: LoopTimeout | undefined;
   #isClosed = false;
 
-  constructor(readonly holdMs: number) {}
+  constructor(
+    readonly holdMs: number,
+    /** Why nothing can be sent at present; undefined where there is just no connection. */
+    readonly why: () => Error | undefined = () => undefined,
+  ) {}
 
   get isEmpty(): boolean {
     return this.#entries.length === 0;
@@ -58,7 +68,7 @@ export class HeldRequests {
     this.#entries = [...kept, ...this.#entries];
   }
 
-  /** Carries all requests out, in their order: there is a connection. */
+  /** Carries all requests out, in their order: they can be sent. */
   flush(): void {
     for (const { request } of this.#takeAll()) request.go();
   }
@@ -72,10 +82,12 @@ export class HeldRequests {
     this.#timeout = undefined;
     const nowMs = loopNowMs();
     const firstAlive = this.#entries.findIndex(({ dueMs }) => dueMs > nowMs);
+    // All are held equally long, so those at the front are due first.
     const expired = this.#entries.splice(0, firstAlive === -1 ? this.#entries.length : firstAlive);
     const next = this.#entries[0];
     if (next) this.#timeout = new LoopTimeout(() => this.#expire(), next.dueMs - nowMs, false);
-    for (const { request } of expired) request.fail('redis', new Error('there was no connection'));
+    const why = this.why() ?? new Error('there was no connection');
+    for (const { request } of expired) request.fail('redis', why);
   }
 
   #takeAll(): readonly Entry[] {

@@ -14,6 +14,7 @@ export class ListReplies implements RequestReplies {
   /** A connection is made when a request needs one. */
   readonly canAsk = true;
   readonly #lists: ReplyLists;
+  #isClosed = false;
 
   constructor(
     target: RedisTarget,
@@ -35,9 +36,11 @@ export class ListReplies implements RequestReplies {
     let client: Redis;
     try {
       client = await this.#lists.take(patienceMs);
-    } catch {
+    } catch (error) {
       sender.sendUnlessRead(question);
-      answered?.(sender.outcomes.unanswered(command, 'busy'));
+      const isUnreachable = error instanceof IntelligentSessionError;
+      const reason = this.#isClosed ? 'closed' : isUnreachable ? 'redis' : 'busy';
+      answered?.(sender.outcomes.unanswered(command, reason));
       return;
     }
     const id = sender.ids.next();
@@ -61,6 +64,7 @@ export class ListReplies implements RequestReplies {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#lists.close();
   }
 }

@@ -76,8 +76,8 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
   readonly #shape: SharedShape;
   /** Made once the item key and the shape have been read, and it is known which Bloom filters the server has. */
   #scripts: ScriptExecutor<LocalTask> | undefined;
-  /** Did the last try to make #scripts fail, though Redis can be reached? Then no request waits for the next try. */
-  #isRefused = false;
+  /** Why the last try to make #scripts failed, though Redis can be reached. Then no request waits for the next try. */
+  #refusal: Error | undefined;
   #retry: NodeJS.Timeout | undefined;
   /** The tasks of this turn of the event loop, which #flush() takes together. */
   #gathered: LocalTask[] = [];
@@ -100,6 +100,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
       canSend: () => this.#isReady,
       canAsk: () => this.#isReady,
       isConnecting: () => this.#isConnecting(),
+      whyHeld: () => (this.isConnected ? this.#refusal : undefined),
       send: (message: Message, finished: (result: SendResult) => void) => this.#take(message, { finished }),
       ask: (question: Question, answered: (answer: Answer) => void) => this.#ask(question, answered),
     };
@@ -228,23 +229,24 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
 
   #isConnecting(): boolean {
     const { state } = this.#availability;
-    return !this.#isRefused && (state === 'connecting' || state === 'ready');
+    return !this.#refusal && (state === 'connecting' || state === 'ready');
   }
 
   /** There is a connection: makes #scripts where it is not there yet, and then what was held is sent. */
   #start(): void {
     if (this.#scripts) return this.#dispatcher.connectionChanged();
+    clearTimeout(this.#retry); // So that there is one, however often the connection comes anew.
     this.#makeScriptExecutor().then(
       (scripts) => {
         if (this.#isClosed || this.#scripts) return scripts.close();
         this.#scripts = scripts;
-        this.#isRefused = false;
+        this.#refusal = undefined;
         this.#dispatcher.connectionChanged();
       },
       (error) => {
         if (this.#isClosed) return;
-        this.emit('fault', redisFault(error));
-        this.#isRefused = true;
+        this.#refusal = redisFault(error);
+        this.emit('fault', this.#refusal);
         this.#dispatcher.connectionChanged();
         this.#retry = setTimeout(() => this.#start(), RETRY_MS).unref();
       },

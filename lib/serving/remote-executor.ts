@@ -75,6 +75,8 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
   readonly #dispatcher: Dispatcher;
   readonly #kept: KeptIntelligence;
   #keyRetry: NodeJS.Timeout | undefined;
+  /** Why the item key could not be read, though Redis can be reached. */
+  #keyFault: Error | undefined;
   #isClosed = false;
 
   constructor(redis: RedisOption, options: RemoteExecutorOptions = {}) {
@@ -103,6 +105,7 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
       canSend: () => this.isConnected && this.itemKey.isKnown,
       canAsk: () => this.isConnected && this.itemKey.isKnown && this.#replies.canAsk,
       isConnecting: () => this.#isConnecting(),
+      whyHeld: () => (this.isConnected && !this.itemKey.isKnown ? this.#keyFault : undefined),
       send: (message: Message, finished: (result: SendResult, cause?: unknown) => void) =>
         this.#send(message, finished),
       ask: (question: Question, answered: (answer: Answer) => void) => this.#ask(question, answered),
@@ -264,7 +267,8 @@ export class RemoteExecutor extends ExecutorEmitter implements Executor {
     if (this.itemKey.isKnown || this.#isClosed) return;
     this.itemKey.load().catch((error: unknown) => {
       if (this.#isClosed) return;
-      this.emit('fault', redisFault(error));
+      this.#keyFault = redisFault(error);
+      this.emit('fault', this.#keyFault);
       clearTimeout(this.#keyRetry);
       this.#keyRetry = setTimeout(() => this.#readKey(), KEY_RETRY_MS).unref();
     });

@@ -98,9 +98,11 @@ export class WaitingRequests {
     this.#refusals.flush();
   }
 
-  #timedOut(id: string, { circuits }: SentRequest): void {
-    this.unanswered(id, 'timeout');
+  #timedOut(id: string, { question, circuits }: SentRequest): void {
+    const answer = this.outcomes.unanswered(question.command, 'timeout');
+    // Before the answer is given, so that whoever gets it finds the circuit open.
     this.breakers.timedOut(circuits);
+    this.#end(id, answer);
   }
 
   #end(id: string, answer: Answer): void {

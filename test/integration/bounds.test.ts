@@ -161,7 +161,7 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
       { headers: {} } as never,
       {
         ...around,
-        askedPage: () => '/',
+        pageOfCall: () => '/',
         trackedSession: () => ({ subject: 'a', isAnonymous: false, ttlSeconds: 60, returning: true }),
       } as never,
       { tracked: true, stored: true } as never,

@@ -246,6 +246,24 @@ for (const way of ['a worker', 'a process of its own'] as const)
       expect(await visitor.json('/total', { headers: {} }), 'with consent, what was carried').to.be.above(2);
     });
 
+    it('is not needed to hear that the read mark of a user could not be kept', async () => {
+      await siteOf({ itemSecret: 'the secret of the namespace' });
+      await until('the namespace has its key', async () => (await client.exists('ss:item-key')) === 1);
+      const { visitor, faults } = await siteOf({ user, itemSecret: 'a secret that opens nothing' });
+      await until('it is refused', () => faults.length > 0);
+      const post = (path: string, headers: Record<string, string> = GPC) =>
+        visitor.send(path, { method: 'POST', headers });
+      expect(JSON.parse((await post('/mark')).body), 'nobody is logged in').to.deep.equal({
+        was: null,
+        degraded: false,
+      });
+      await post('/login');
+      for (const headers of [GPC, {}])
+        expect(JSON.parse((await post('/mark', headers)).body)).to.deep.equal({ was: null, degraded: true });
+      const { body } = await visitor.send('/seen', { headers: GPC });
+      expect(body, 'what is no act of theirs').to.equal('null');
+    });
+
     it('is needed for a read mark of a bot’s, of who has logged out, and behind a forget()', async () => {
       const { visitor } = await siteOf({ user });
       const post = (path: string, headers: Record<string, string> = GPC) =>

@@ -16,7 +16,7 @@ import {
 import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { itemKeyOf } from '../../lib/intelligence/item-key.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
-import { hiddenOf } from '../../lib/session/hidden-fields.js';
+import { hiddenOf, hide } from '../../lib/session/hidden-fields.js';
 import { freePort } from '../support/free-port.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
@@ -41,6 +41,10 @@ function appOf(sessions: IntelligentSession) {
   app.post('/rotate', (req, res, next) => void req.session.regenerate().then(() => res.end(), next));
   app.post('/logout', (req, res) => {
     delete (req.session as WithUser).user;
+    res.end();
+  });
+  app.post('/note/:text', (req, res) => {
+    Object.assign(req.session, { note: req.params.text });
     res.end();
   });
   app.get('/sid', (req, res) => void res.json(req.sessionID));
@@ -303,6 +307,34 @@ for (const [way, options] of Object.entries<Way>(ways))
       expect(hiddenOf((await store.get(sid)) as SessionData).__subject).to.equal('');
       expect(await sessions.of({ sid }).pageview('/a')).to.include({ totalPages: 1 });
       expect(await visitor.json('/a')).to.include({ totalPages: 2, previouslyVisited: true });
+    });
+
+    it("what others save meanwhile is no conflict of a session's subject (saveMode: 'reject')", async () => {
+      const { site, sessions } = await openSite({ user, store: { saveMode: 'reject' } });
+      const visitor = new Visitor(site.url);
+      await visitor.json('/a');
+      const outside = sessions.of({ cookie: visitor.cookie });
+      await outside.activity();
+      await post(visitor, '/note/meanwhile');
+      expect(await outside.forget()).to.equal(true);
+      expect(await visitor.json('/a')).to.include({ totalPages: 1, newToSite: true });
+
+      // A session without a subject, which somebody else saves between the read and the save of its new subject.
+      const sid = await visitor.json('/sid');
+      const store = sessions.store as RedisSessionStore;
+      const before = (await store.get(sid)) as SessionData;
+      hide(before, { __subject: '' });
+      await store.set(sid, before);
+      const get = store.get.bind(store);
+      store.get = (async (id: string, done: (error: unknown, read: unknown) => void) => {
+        store.get = get;
+        const read = await get(id);
+        await store.set(id, Object.assign((await get(id)) as SessionData, { note: 'between' }));
+        done(undefined, read);
+      }) as never;
+      expect(await sessions.of({ sid }).pageview('/a')).to.include({ totalPages: 1 });
+      expect(await visitor.json('/a')).to.include({ totalPages: 2, previouslyVisited: true });
+      expect(await get(sid)).to.have.property('note', 'between');
     });
 
     it("with `user: 'identify'`, a user is whom the application has named", async () => {

@@ -77,6 +77,11 @@ function appOf(sessions: IntelligentSession) {
     res.redirect('/home');
   });
   app.post('/forget', async (req, res) => void res.json({ erased: await req.intelligence.forget() }));
+  app.post('/delete-account', async (req, res) => {
+    const erased = req.intelligence.forget();
+    await Promise.all([erased, req.session.destroy()]);
+    res.json({ erased: await erased, degraded: req.intelligence.degraded });
+  });
   app.get('/explain', async (req, res) => void res.json((await req.intelligence.explain()) ?? null));
   app.post('/rotate', (req, res) => void req.session.regenerate().then(() => res.redirect('/home')));
   // Both requests have their session before one of them destroys it.
@@ -314,6 +319,23 @@ for (const [way, options] of Object.entries<Way>(ways))
         expect(await visitor.json('/knows')).to.deep.include(nothing);
         await post(visitor, '/logout/delete');
         expect(await visitor.json('/knows')).to.deep.include(nothing);
+      });
+
+    for (const [option, login] of [
+      [user, 'assign'],
+      ['identify', 'identify'],
+    ] as const)
+      it(`forget() on a page that ends the session at the same time erases all (${login})`, async () => {
+        const { site } = await openSite({ user: option });
+        const visitor = new Visitor(site.url);
+        await learn(visitor);
+        await post(visitor, `/login/${login}/ann`);
+        expect(await visitor.json('/knows')).to.deep.include(known);
+        const answer = await post(visitor, '/delete-account');
+        expect([answer.status, await answer.json()]).to.deep.equal([200, { erased: true, degraded: false }]);
+        const phone = new Visitor(site.url);
+        await post(phone, `/login/${login}/ann`);
+        expect(await phone.json('/knows')).to.deep.include(nothing);
       });
 
     it('an anonymous visitor who was forgotten begins anew at once', async () => {

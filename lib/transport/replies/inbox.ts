@@ -5,24 +5,31 @@ import { type InboxItem, inboxKey } from '../protocol.js';
 import { endConnection } from '../../redis/end-connection.js';
 import type { RedisTarget } from '../../redis/target.js';
 
-/** A blocking read ends after this long at most: liveness.ts takes a connection for dead that is silent for 2 s. */
+/**
+ * A blocking read ends after this long, and a tenth of a second in which Redis looks for it: liveness.ts takes a connection for
+ * dead that is silent for 2 s.
+ */
 const BLOCK_SECONDS = 0.5;
-/** One read takes so many answers at most, so that parsing its reply does not hold the event loop for long. */
+/**
+ * One read takes so many answers at most, so that parsing its reply does not hold the event loop for long. How many bytes they
+ * may be, MAX_INBOX_BYTES of undrained.ts says.
+ */
 const ANSWERS_PER_READ = 256;
-/** The pause before a new connection where Redis has refused to read: it may refuse again at once. */
+/** The pause before a new connection where Redis has refused to read, and has not ended this one: it may refuse again at once. */
 const RETRY_DELAY_MS = 100;
 
 /**
- * Where answers arrive: one list and one blocking connection for the whole process, however many requests wait. Each connection
- * has a list of a new name: a dead connection that Redis still believes in would swallow the next answer.
+ * Where answers arrive: one list and one blocking connection for each executor, however many requests wait. Each connection has
+ * a list of a new name: a dead connection that Redis still believes in would swallow the next answer.
  */
 export class Inbox {
   readonly client: Redis;
-  /** The list's name; undefined while there is no connection. */
+  /** The list's name; undefined while nothing reads it: there is no connection, or Redis has refused. */
   name: string | undefined;
   /** The name of the next connection's list. It is chosen first: in a Cluster the connection goes to the list's node. */
   #nextName = newName();
   #closed = false;
+  /** Set from a refusal on, until the connection is closed for whatever reason: the next one is not this timer's. */
   #retry: NodeJS.Timeout | undefined;
   /** Does Redis know BLMPOP? */
   #hasBlmpop = true;
@@ -33,11 +40,13 @@ export class Inbox {
     target: RedisTarget,
     readonly namespace: string,
     readonly onItem: (item: InboxItem) => void,
+    /** Is called when no answer can come to this list any more, with a `cause` where Redis has refused to read. */
     readonly onLost: (cause?: unknown) => void,
   ) {
     this.client = target.connect('blocking', () => inboxKey(namespace, this.#nextName));
     // This listener has to run before that of target.connect(), which chooses the next node by #nextName.
     this.client.prependListener('close', () => {
+      clearTimeout(this.#retry);
       this.name = undefined;
       this.#nextName = newName();
       this.onLost();
@@ -77,13 +86,17 @@ export class Inbox {
     }
   }
 
-  /** Redis refuses to wait (its role has changed, or an ACL forbids it): that is told, and a new connection tries again. */
+  /**
+   * Redis refuses to read. After a change of its role ioredis makes a new connection by itself (tellsOfReplica() in roles.ts); else, as
+   * where an ACL forbids it, this does so. The reason is told.
+   */
   #refused(error: unknown): void {
     this.name = undefined;
-    const text = faultText(error);
-    this.onLost(text === this.#refusal ? undefined : error);
-    this.#refusal = text;
     this.#retry = setTimeout(() => this.client.disconnect(true), RETRY_DELAY_MS);
+    const text = faultText(error);
+    const isKnown = text === this.#refusal;
+    this.#refusal = text;
+    this.onLost(isKnown ? undefined : error);
   }
 
   /** Sends a read: BLMPOP, or before Redis 7 LPOP and BLPOP. BLPOP takes one answer; the next LPOP takes what came with it. */

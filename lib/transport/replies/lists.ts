@@ -5,29 +5,35 @@ import { endConnection } from '../../redis/end-connection.js';
 import { LoopTimeout, loopNowMs } from '../../redis/loop-clock.js';
 import type { RedisTarget } from '../../redis/target.js';
 
-/** A blocking read ends after this long at most: liveness.ts takes a connection for dead that is silent for 2 s. */
+/**
+ * A blocking read ends after this long, and a tenth of a second in which Redis looks for it: liveness.ts takes a connection for
+ * dead that is silent for 2 s.
+ */
 const BLOCK_SECONDS = 0.5;
-/** How many requests may wait for a free connection at once, and for how long: their visitors wait as long for their pages. */
+/** How many requests may wait for a free connection at once; those count whose time is up until a connection is free. */
 const MAX_WAITING = 1_000;
-const MAX_WAIT_MS = 1_000;
 
-/** The white paper's way of waiting: a list for every request, and a blocking connection from a pool of a fixed size. */
+/** The white paper's way of waiting: a list for every request, and a blocking connection for it from a pool, of `size` at most. */
 export class ReplyLists {
   /** All connections, also those in use: close() ends them. */
   readonly #clients = new Set<Redis>();
   readonly #pool: Pool<Redis>;
+  /** Of each take() that waits, what makes it reject. */
+  readonly #waiting = new Set<(error: Error) => void>();
+  #isClosed = false;
 
   constructor(
     readonly target: RedisTarget,
     size: number,
   ) {
-    const create = () => this.#connect();
+    // The pool asks for another connection at once where one could not be made, so after close() it gets no answer.
+    const create = () => (this.#isClosed ? new Promise<never>(() => {}) : this.#connect());
     const destroy = async (client: Redis) => {
       this.#clients.delete(client);
       endConnection(client);
     };
     const validate = async ({ status }: Redis) => status === 'ready';
-    const limits = { max: size, maxWaitingClients: MAX_WAITING, acquireTimeoutMillis: MAX_WAIT_MS };
+    const limits = { max: size, maxWaitingClients: MAX_WAITING };
     this.#pool = createPool<Redis>({ create, destroy, validate }, { ...limits, testOnBorrow: true });
   }
 
@@ -37,31 +43,37 @@ export class ReplyLists {
     await whenReady(client, DEFAULT_MAX_WAIT_MS).catch((error) => {
       this.#clients.delete(client);
       endConnection(client);
+      this.#giveUpAll(error);
       throw error;
     });
     return client;
   }
 
-  /** A free connection, within `timeoutMs`; rejects where there is none. */
-  async take(timeoutMs: number): Promise<Redis> {
-    let isGivenUp = false;
-    let timeout: LoopTimeout | undefined;
-    const timedOut = new Promise<never>((_, reject) => {
-      timeout = new LoopTimeout(() => {
-        isGivenUp = true;
-        reject(new Error('no connection was free in time'));
-      }, timeoutMs);
+  /**
+   * A free connection, within `timeoutMs` of the loop's clock. Rejects where there is none, once this is closed, and, with a coded
+   * error, where Redis can't be reached.
+   */
+  take(timeoutMs: number): Promise<Redis> {
+    if (this.#isClosed) return Promise.reject(new Error('closed'));
+    return new Promise((resolve, reject) => {
+      const giveUp = (error: Error) => {
+        timeout.clear();
+        this.#waiting.delete(giveUp);
+        reject(error);
+      };
+      const timeout = new LoopTimeout(() => giveUp(new Error('no connection was free in time')), timeoutMs);
+      this.#waiting.add(giveUp);
+      this.#pool.acquire().then((client) => {
+        if (!this.#waiting.delete(giveUp)) return void this.#pool.release(client); // It came too late for the caller.
+        timeout.clear();
+        resolve(client);
+      }, giveUp);
     });
-    const taken = this.#pool.acquire().then((client) => {
-      if (isGivenUp) void this.#pool.release(client); // It came too late for the caller.
-      return client;
-    });
-    return Promise.race([taken, timedOut]).finally(() => timeout?.clear());
   }
 
   /**
    * Resolves with what arrives on a list until `untilMs` (of the loop's clock), or with null. Then frees the connection, which
-   * may be later than the request's own timer: Redis looks only ten times a second for BLPOPs that have timed out.
+   * may be later than the request's own timer: Redis looks for BLPOPs that have timed out ten times a second.
    */
   async wait(client: Redis, key: string, untilMs: number): Promise<string | null> {
     try {
@@ -76,9 +88,14 @@ export class ReplyLists {
     }
   }
 
+  /** Whoever waits for a connection or for an answer gets an error. */
   close(): void {
+    this.#isClosed = true;
+    this.#giveUpAll(new Error('closed'));
     for (const client of this.#clients) endConnection(client);
-    // Whoever waits for a connection gets an error; the pool drops connections as they come back.
-    void this.#pool.drain().then(() => this.#pool.clear());
+  }
+
+  #giveUpAll(error: Error): void {
+    for (const giveUp of this.#waiting) giveUp(error);
   }
 }
