@@ -1,4 +1,5 @@
-import { IntelligentSessionError } from '../errors/errors.js';
+import { setTimeout as pause } from 'node:timers/promises';
+import { IntelligentSessionError, redisFault } from '../errors/errors.js';
 import { FAILED_COMMAND, NO_COMMAND } from './command/answers.js';
 import { LoopTimeout } from '../redis/loop-clock.js';
 import type { RedisTarget } from '../redis/target.js';
@@ -6,6 +7,7 @@ import type { CommandContext } from './command/descriptor.js';
 import { intelligenceKeys } from './keys.js';
 import type { Command, CommandRequest, DeclaredKeys, ResolvedCommand } from './own-command.js';
 import { OwnKeys } from './own-keys.js';
+import { mayPass, RETRY_DELAY_MS } from './retry-after-fault.js';
 import type { Task } from './task.js';
 import { type Dropped, TaskQueue } from './task-queue.js';
 
@@ -17,6 +19,7 @@ export class OwnCommands<T extends Task> {
   readonly #queue: TaskQueue<T>;
   readonly #ownKeys: OwnKeys;
   #running = 0;
+  #isClosed = false;
 
   constructor(
     readonly target: RedisTarget,
@@ -43,6 +46,10 @@ export class OwnCommands<T extends Task> {
     return this.#running;
   }
 
+  close(): void {
+    this.#isClosed = true;
+  }
+
   push(task: T): void {
     this.#queue.push(task);
     this.#start();
@@ -52,7 +59,8 @@ export class OwnCommands<T extends Task> {
     while (this.#running < MAX_RUNNING) {
       const task = this.#queue.shift();
       if (!task) return;
-      void this.#run(task);
+      // A run may have ended already. This loop goes on then, and #start() comes later, so that many short runs fill no stack.
+      void this.#run(task).then(() => this.#start());
     }
   }
 
@@ -65,7 +73,7 @@ export class OwnCommands<T extends Task> {
       if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
       const { declared } = command;
       if (!declared) await this.#answer(task, command.run(this.#requestOf(task)));
-      else if (await this.#ownKeys.begin(task, declared)) await this.#runWithKeys(task, command.run, declared);
+      else if (await this.#mayRun(task, declared)) await this.#runWithKeys(task, command.run, declared);
       else {
         result = 'gone';
         if (task.awaited && !task.isExpired) task.answer('null');
@@ -77,7 +85,22 @@ export class OwnCommands<T extends Task> {
     }
     this.#running--;
     this.onFinished(task, result, fault);
-    this.#start();
+  }
+
+  /**
+   * May a command run that declares keys? For a stream's task Redis is asked until it answers, since the command has not run yet:
+   * an entry that was finished nobody would work on again.
+   */
+  async #mayRun(task: T, declared: DeclaredKeys): Promise<boolean> {
+    for (;;) {
+      try {
+        return await this.#ownKeys.begin(task, declared);
+      } catch (error) {
+        if (!task.isKept || !mayPass(error)) throw redisFault(error);
+      }
+      await pause(RETRY_DELAY_MS);
+      if (this.#isClosed) return new Promise(() => {}); // the task never ends here, and its entry stays for another worker
+    }
   }
 
   /** Runs a command that declares keys. When it has ended, however late, its keys get the expiry of its subject's other keys. */

@@ -30,7 +30,7 @@ export class OwnKeys {
     this.#carrier = new OwnKeyCarrier(target, context, namespace);
   }
 
-  /** May the command run? One script call; a second one where the visitor has logged in, so that the task is the user's. */
+  /** May the command run? It throws what Redis or its connection throws. One script call; a second one where the visitor has logged in, so that the task is the user's. */
   async begin(task: Task, declared: DeclaredKeys): Promise<boolean> {
     const [state, user] = await this.#run(this.#begin, task, declared);
     if (state !== 'moved' || task.movedTo !== undefined) return state === 'run';
@@ -40,12 +40,14 @@ export class OwnKeys {
 
   /** Is called when the command has run. One script call, and a carry where the visitor has logged in meanwhile. */
   async end(task: Task, declared: DeclaredKeys): Promise<void> {
-    const [state, user] = await this.#run(this.#end, task, declared);
-    if (state !== 'moved' || user === undefined) return;
-    const { fault } = await this.#carrier.carry(task.subject, user, task.ttlSeconds).catch((error) => {
+    try {
+      const [state, user] = await this.#run(this.#end, task, declared);
+      if (state !== 'moved' || user === undefined) return;
+      const { fault } = await this.#carrier.carry(task.subject, user, task.ttlSeconds);
+      if (fault) throw fault;
+    } catch (error) {
       throw redisFault(error);
-    });
-    if (fault) throw fault;
+    }
   }
 
   /** The Redis key of each declared name. */
@@ -59,8 +61,6 @@ export class OwnKeys {
     // An anonymous subject that has ended does not come back. A user does: what was sent after an erasure is carried out.
     const sentMs = isUserSubject(subject) ? task.sentMs : undefined;
     const message = { ...declared, ttl: ttlSeconds * 1000, ...(sentMs !== undefined && { sentMs }) };
-    return script
-      .run(this.target.client, [...keys, JSON.stringify(message)], keys.length)
-      .catch((error) => Promise.reject(redisFault(error)));
+    return script.run(this.target.client, [...keys, JSON.stringify(message)], keys.length);
   }
 }
