@@ -23,7 +23,7 @@ export class OwnCommands<T extends Task> {
 
   constructor(
     readonly target: RedisTarget,
-    context: CommandContext,
+    readonly context: CommandContext,
     readonly options: {
       readonly namespace: string;
       readonly commands: ReadonlyMap<string, ResolvedCommand>;
@@ -72,12 +72,12 @@ export class OwnCommands<T extends Task> {
       const command = this.options.commands.get(task.command);
       if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
       const { declared } = command;
-      if (!declared) await this.#answer(task, command.run(this.#requestOf(task)));
-      else if (await this.#mayRun(task, declared)) await this.#runWithKeys(task, command.run, declared);
-      else {
-        result = 'gone';
-        if (task.awaited && !task.isExpired) task.answer('null');
-      }
+      const may = await this.#may(task, declared);
+      if (may !== 'run') {
+        result = may;
+        if (may === 'gone' && task.awaited && !task.isExpired) task.answer('null');
+      } else if (declared) await this.#runWithKeys(task, command.run, declared);
+      else await this.#answer(task, command.run(this.#requestOf(task)));
     } catch (error) {
       result = error instanceof CommandTimeout ? 'timeout' : 'failed';
       fault = error;
@@ -88,19 +88,21 @@ export class OwnCommands<T extends Task> {
   }
 
   /**
-   * May a command run that declares keys? For a stream's task Redis is asked until it answers, since the command has not run yet:
-   * an entry that was finished nobody would work on again.
+   * May a command run? Where it declares keys, Redis is asked; for a stream's task until it answers, since the command has not run
+   * yet, and nobody would work again on an entry that was finished.
    */
-  async #mayRun(task: T, declared: DeclaredKeys): Promise<boolean> {
-    for (;;) {
+  async #may(task: T, declared: DeclaredKeys | undefined): Promise<'run' | 'gone' | 'too-old'> {
+    while (!task.isTooOld(this.context)) {
+      if (!declared) return 'run';
       try {
-        return await this.#ownKeys.begin(task, declared);
+        return (await this.#ownKeys.begin(task, declared)) ? 'run' : 'gone';
       } catch (error) {
         if (!task.isKept || !mayPass(error)) throw redisFault(error);
       }
       await pause(RETRY_DELAY_MS);
       if (this.#isClosed) return new Promise(() => {}); // the task never ends here, and its entry stays for another worker
     }
+    return 'too-old';
   }
 
   /** Runs a command that declares keys. When it has ended, however late, its keys get the expiry of its subject's other keys. */
@@ -137,7 +139,7 @@ export class OwnCommands<T extends Task> {
   }
 }
 
-type OwnResult = 'done' | 'failed' | 'timeout' | 'gone';
+type OwnResult = 'done' | 'failed' | 'timeout' | 'gone' | 'too-old';
 
 class CommandTimeout extends IntelligentSessionError {}
 

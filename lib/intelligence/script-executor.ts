@@ -110,7 +110,7 @@ export class ScriptExecutor<T extends Task> {
 
   take(tasks: readonly T[]): void {
     for (const task of tasks) {
-      if (task.isTooOld) this.#finish(task, 'too-old');
+      if (task.isTooOld(this.context)) this.#finish(task, 'too-old');
       else this.#queue.push(task);
     }
     this.#pump();
@@ -209,6 +209,10 @@ export class ScriptExecutor<T extends Task> {
       while (share > 0 && !this.#isCarryNext(sid)) {
         const task = this.#queue.shift(sid);
         if (!task) break;
+        if (task.isTooOld(this.context)) {
+          this.#finish(task, 'too-old');
+          continue;
+        }
         if (!task.builtIn) {
           own = task;
           // else one of them might be sent again, for want of keys, after `own` was started
@@ -237,6 +241,7 @@ export class ScriptExecutor<T extends Task> {
   async #carry(sid: string, lane: Lane<T>): Promise<void> {
     const task = this.#queue.shift(sid);
     if (!task) return;
+    if (task.isTooOld(this.context)) return this.#finish(task, 'too-old');
     this.#queue.defer(sid);
     this.#carrying.add(sid);
     lane.carriesInFlight++;

@@ -2,7 +2,7 @@ import type { Task } from './task.js';
 
 /**
  * Why a message was dropped. `expired`: its sender waits for the answer no longer; `no-waiter`: its sender never waited for one;
- * `full`: there was no room for it; `too-old`: it had been in the stream for too long before it was read.
+ * `full`: there was no room for it; `too-old`: it had been on its way for too long.
  */
 export type Dropped = 'expired' | 'no-waiter' | 'full' | 'too-old';
 

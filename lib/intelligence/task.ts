@@ -1,4 +1,4 @@
-import type { CommandDescriptor } from './command/descriptor.js';
+import type { CommandContext, CommandDescriptor } from './command/descriptor.js';
 import { builtIn } from './commands.js';
 
 /** What became of a message; `gone`: its subject has ended. */
@@ -57,9 +57,12 @@ export abstract class Task {
   /** Has the sender who asked for an answer stopped waiting? */
   abstract readonly isExpired: boolean;
 
-  /** Was the message kept for so long before it was read that nobody is to work on it? */
-  get isTooOld(): boolean {
-    return false;
+  /**
+   * Has the message been on its way for so long that the mark of a subject that has ended may be gone again? Then nobody is to work
+   * on it, since it would bring back what was erased. It is asked when the message comes, and again after it has waited.
+   */
+  isTooOld({ messageAgeMs }: Pick<CommandContext, 'messageAgeMs'>): boolean {
+    return performance.now() - this.heardMs > messageAgeMs;
   }
 
   /** The earliest time at which the message can have been sent: ms since 1970 by Redis' clock. */

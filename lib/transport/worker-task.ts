@@ -6,8 +6,6 @@ export interface MessageContext {
   readonly namespace: string;
   /** How long what is known of a session is kept where its message does not say how long. */
   readonly ttlSeconds: number;
-  /** A message that was in its stream for longer is not worked on. */
-  readonly maxMessageAgeSeconds: number;
   /** Pushes answers to their lists. */
   readonly replies: { push(list: ReplyList, text: string): void };
 }
@@ -40,11 +38,6 @@ export class WorkerTask extends Task {
   get isExpired(): boolean {
     const { budgetMs } = this.message.request;
     return this.awaited && budgetMs !== undefined && performance.now() - this.heardMs > budgetMs;
-  }
-
-  override get isTooOld(): boolean {
-    const ageMs = performance.now() - this.heardMs;
-    return this.entry !== undefined && ageMs > this.context.maxMessageAgeSeconds * 1000;
   }
 
   /** What the sender says, but no later than the entry was added to its stream: an entry's id begins with that time in ms. */

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import express from 'express';
 import type { SessionData } from 'express-session';
 import { Cluster, Redis } from 'ioredis';
+import sinon from 'sinon';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { type CommandRequest, createWorker, intelligentSession, type WorkerOptions } from '../../lib/index.js';
 import { ownKey } from '../../lib/redis/keys.js';
@@ -135,6 +136,9 @@ describe('a command that declares keys, over streams, whose worker loses Redis r
   let client: Redis;
   const opened = useRedis((started) => ({ redis, client } = started));
 
+  const sandbox = sinon.createSandbox();
+  afterEach(() => sandbox.restore());
+
   /** A worker has 256 commands at work and one behind them, which it begins while it can't reach Redis. */
   const beginWithoutRedis = async () => {
     const proxy = await FaultyProxy.open(Number(new URL(redis.url).port));
@@ -194,6 +198,17 @@ describe('a command that declares keys, over streams, whose worker loses Redis r
     await until('it has run', () => runs() > 0);
     await until('all are finished', async () => (await pending()) === 0);
     expect(await client.pttl(ownKey(namespace, 'visitor', 'wishlist'))).to.be.above(0);
+  });
+
+  it('does not run where Redis comes back only after the maximum age of a message', async () => {
+    const { worker, proxy, runs } = await beginWithoutRedis();
+    const now = performance.now.bind(performance);
+    sandbox.stub(performance, 'now').callsFake(() => now() + 86_401_000);
+    proxy.refuses = false;
+    await until('it is dropped', async () =>
+      (await worker.metrics.metrics()).includes('messages_total{command="wish",result="too-old"} 1\n'),
+    );
+    expect(runs()).to.equal(0);
   });
 
   it('is left to another worker where this one ends before', async () => {
