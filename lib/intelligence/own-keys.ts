@@ -26,7 +26,7 @@ export class OwnKeys {
     readonly namespace: string,
   ) {
     this.#begin = ownKeyScript<State>('note-own', 'begin');
-    this.#end = ownKeyScript<State>('note-own', 'end');
+    this.#end = ownKeyScript<State>('note-own', 'kept-with', 'end');
     this.#carrier = new OwnKeyCarrier(target, context, namespace);
   }
 
@@ -57,10 +57,10 @@ export class OwnKeys {
 
   async #run(script: ReturnType<typeof ownKeyScript<State>>, task: Task, declared: DeclaredKeys): Promise<State> {
     const { subject, ttlSeconds } = task;
-    const keys = ['own', 'gone'].map((name) => intelligenceKey(this.namespace, subject, name));
+    const keys = ['own', 'gone', 'activity'].map((name) => intelligenceKey(this.namespace, subject, name));
     // An anonymous subject that has ended does not come back. A user does: what was sent after an erasure is carried out.
-    const sentMs = isUserSubject(subject) ? task.sentMs : undefined;
-    const message = { ...declared, ttl: ttlSeconds * 1000, ...(sentMs !== undefined && { sentMs }) };
+    const ofUser = isUserSubject(subject) ? { isUser: true, sentMs: task.sentMs } : {};
+    const message = { ...declared, ttl: ttlSeconds * 1000, ...ofUser };
     return script.run(this.target.client, [...keys, JSON.stringify(message)], keys.length);
   }
 }

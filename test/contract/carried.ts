@@ -5,6 +5,7 @@ import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { encodeId } from '../../lib/redis/keys.js';
 import { loadScript } from '../../lib/redis/load-script.js';
 import type { Executor } from '../../lib/serving/executor.js';
+import { until } from '../support/until.js';
 
 /** Where it is tried: what sends commands, with a worker behind it or none, and a client to look at the keys. */
 export interface CarryGround {
@@ -22,10 +23,10 @@ export function itCarriesWhatIsKnown(namespace: string, ground: () => CarryGroun
     const n = ++count;
     return { anonymous: `visitor-${n}`, user: userSubject(`user ${n}`, ground().itemSecret) };
   };
-  const ask = async (command: string, subject: string, payload: unknown): Promise<any> => {
+  const ask = async (command: string, subject: string, payload: unknown, ttlSeconds = HOUR): Promise<any> => {
     const isAnonymous = !subject.endsWith('~');
     const answer = await ground().serving.ask(command, subject, payload, {
-      ttlSeconds: HOUR,
+      ttlSeconds,
       timeoutMs: 5000,
       isAnonymous,
     });
@@ -103,6 +104,21 @@ export function itCarriesWhatIsKnown(namespace: string, ground: () => CarryGroun
     expect(await view(user, '/late')).to.include({ totalPages: 3, uniquePages: 2, previouslyVisited: true });
     expect(await ask('notifications', user, ['late'])).to.deep.equal([{ id: 'late', seen: true }]);
     expect(await keysOf(anonymous)).to.deep.equal([commandKeys(namespace, anonymous).gone]);
+  });
+
+  it('what comes late for the visitor lives as long as what else is kept of the user', async () => {
+    const { anonymous, user } = names();
+    const days = 90 * 86_400;
+    const { activity, visited, pages, notified } = commandKeys(namespace, user);
+    const livesAsLong = async (key: string) => (await ground().client.pttl(key)) > (days - HOUR) * 1000;
+    await view(anonymous, '/a');
+    await ask('carry', user, encodeId(anonymous), days);
+    await ask('pageview', user, '/b', days);
+    await until('the user is kept for so long', () => livesAsLong(activity)); // by lists it is renewed after the answer
+    await ask('mark-notification-seen', anonymous, 'late');
+    await ground().client.unlink(visited, pages); // as if they had been evicted
+    await view(anonymous, '/c');
+    for (const key of [visited, pages, notified]) expect(await livesAsLong(key), key).to.equal(true);
   });
 
   it('no message ends sooner what is kept of the user', async () => {

@@ -11,8 +11,13 @@ export const markNotificationSeen = {
   effect: 'writes',
   isOwnAct: true,
   makes: ['notified', 'notified-items'],
-  keys: ['notified', 'notified-items', 'gone'],
-  uses: { notified: ['filter'], 'notified-items': ['strlen', 'append'], gone: ['get', 'pttl'] },
+  keys: ['notified', 'notified-items', 'gone', 'activity'],
+  uses: {
+    notified: ['filter'],
+    'notified-items': ['strlen', 'append'],
+    gone: ['get', 'pttl'],
+    activity: ['pttl'],
+  },
   lua: ['mark-notification-seen.lua'],
   items: 'payload',
   fields({ sid, payload, isAnonymous }, { bloom, items }) {
