@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { ExpressRequest } from './express-request.js';
+import { synchronous } from './synchronous.js';
 
 /**
  * Which requests count as page views without a call of pageview(). `true`: a browser's GET requests for pages. `'route'`: the
@@ -15,6 +16,10 @@ type RoutedRequest = IncomingMessage & { originalUrl?: string; baseUrl?: string;
 const ASSET = /\.(?!html?$)[a-z0-9]{1,8}$/i;
 /** The headers by which browsers and libraries say that nobody looks at the page yet. */
 const PURPOSES = ['sec-purpose', 'purpose', 'x-sec-purpose', 'x-purpose', 'x-moz'];
+
+/** The option `track`; a function of it that gives a promise counts no page by itself, which is told once. */
+export const checkedTrack = (track: Track, fault: (error: Error) => void): Track =>
+  typeof track === 'function' ? synchronous('track', track, [false, 'no page counts by itself'], fault) : track;
 
 /** The path and query that the browser asked for. */
 function targetOf(req: RoutedRequest): string {

@@ -162,6 +162,29 @@ describe('what is counted', () => {
     });
   });
 
+  for (const [option, answer, views] of [
+    ['track', 'resolves', 2],
+    ['track', 'rejects', 2],
+    ['bots', 'resolves', 3],
+    ['bots', 'rejects', 3],
+  ] as const)
+    it(`of an async \`${option}\` is neither yes nor no, which is told once (its promise ${answer})`, async () => {
+      const ask = (req: express.Request) => {
+        if (req.path === '/page/first') return option === 'track';
+        return answer === 'rejects' ? Promise.reject(new Error('late')) : Promise.resolve(false);
+      };
+      const { sessions, visitor } = await visit({ [option]: ask });
+      const faults: Error[] = [];
+      sessions.serving.on('fault', (error) => void faults.push(error));
+      expect((await visitor.send('/page/a')).status).to.equal(200);
+      expect(await visitor.json('/total')).to.equal(views);
+      expect(faults.map(String)).to.have.lengthOf(1);
+      expect(faults[0])
+        .to.include({ code: 'ERR_INTELLIGENT_SESSION_ARGUMENT' })
+        .and.have.property('message')
+        .that.contains(`"${option}" gave a promise`);
+    });
+
   describe('by pageview()', () => {
     const cases: [title: string, target: string, sent?: Sent, options?: IntelligentSessionOptions][] = [
       ['a path with a dot', '/asks/wiki/Node.js'],
