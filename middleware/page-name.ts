@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { notKeyed } from '../lib/intelligence/command/stored-item.js';
 
 /** A longer name is cut and hashed: a visitor chooses it, and messages keep it until a worker has them. */
 const MAX_BYTES = 1024;
@@ -40,14 +41,15 @@ export function pageNames({ strict = false, query = [] }: PageNameOptions = {}):
   const wanted = new Set(query.map((name) => encode(name.replaceAll('%', '%25'), QUERY_PART)));
   const nameOf = (text: string): string => {
     const target = text.startsWith('/') ? text : withoutOrigin(text);
-    if (target === undefined) return text;
-    const [withQuery = ''] = target.split('#', 1);
-    const queryAt = withQuery.indexOf('?');
-    const path = queryAt < 0 ? withQuery : withQuery.slice(0, queryAt);
-    const counted = queryAt < 0 || wanted.size === 0 ? path : withQuery;
-    if (counted.length > MAX_LENGTH) return shortened(normalPath(path.slice(0, MAX_BYTES), true), counted);
+    if (target === undefined) return notKeyed(text);
+    const [pathAndQuery = ''] = target.split('#', 1);
+    const queryAt = pathAndQuery.indexOf('?');
+    const path = queryAt < 0 ? pathAndQuery : pathAndQuery.slice(0, queryAt);
+    const pairs = queryAt < 0 ? [] : wantedPairs(pathAndQuery.slice(queryAt + 1), wanted);
+    const spelled = pairs.length === 0 ? path : `${path}?${pairs.map(({ pair }) => pair).join('&')}`;
+    if (spelled.length > MAX_LENGTH) return shortened(normalPath(path.slice(0, MAX_BYTES), true), spelled);
     const name = path === '/' || NORMAL_PATH.test(path) ? path : normalPath(path, strict);
-    return queryAt < 0 || wanted.size === 0 ? name : name + normalQuery(withQuery.slice(queryAt + 1), wanted);
+    return name + normalQuery(pairs);
   };
   return (text) => bounded(nameOf(text));
 }
@@ -106,17 +108,35 @@ function normalPath(path: string, strict: boolean): string {
   return `/${kept.join('/')}`;
 }
 
-function normalQuery(query: string, wanted: ReadonlySet<string>): string {
-  const pairs: [name: string, text: string][] = [];
-  for (const pair of query.split('&')) {
+/** A parameter that belongs to the name: its one name, and the pair as it is spelled. */
+interface Pair {
+  readonly key: string;
+  readonly pair: string;
+}
+
+function wantedPairs(query: string, wanted: ReadonlySet<string>): Pair[] {
+  if (wanted.size === 0) return [];
+  // A million parameters have few names, or names that are too long to be wanted: a character has three bytes of "%XX" at most.
+  const keys = new Map<string, string | undefined>();
+  const longest = 3 * Math.max(...Array.from(wanted, ({ length }) => length));
+  const keyOf = (name: string): string | undefined => {
+    if (name.length > longest) return undefined;
+    if (!keys.has(name)) keys.set(name, parameter(name));
+    return keys.get(name);
+  };
+  return query.split('&').flatMap((pair) => {
     const equals = pair.indexOf('=');
-    const [name, value] = equals < 0 ? [pair, ''] : [pair.slice(0, equals), pair.slice(equals + 1)];
-    const key = parameter(name);
-    if (wanted.has(key)) pairs.push([key, `${key}=${parameter(value)}`]);
-  }
+    const key = keyOf(equals < 0 ? pair : pair.slice(0, equals));
+    return key !== undefined && wanted.has(key) ? [{ key, pair }] : [];
+  });
+}
+
+function normalQuery(pairs: readonly Pair[]): string {
   if (pairs.length === 0) return '';
-  pairs.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  return `?${pairs.map(([, text]) => text).join('&')}`;
+  const texts = pairs
+    .toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+    .map(({ key, pair }) => `${key}=${parameter(pair.includes('=') ? pair.slice(pair.indexOf('=') + 1) : '')}`);
+  return `?${texts.join('&')}`;
 }
 
 /** The one spelling of a parameter's name or value. In a query a plus is a space. */

@@ -1,5 +1,6 @@
-import { isBit, isBoolean, isListOf, isNumber } from '../../command/answers.js';
+import { isBit, isBoolean, isCount, isListOf } from '../../command/answers.js';
 import type { ScriptCommand } from '../../command/descriptor.js';
+import { hashingCost } from '../../command/stored-item.js';
 import { dedupToken } from './dedup-token.js';
 
 /** What is known of a visitor after a page view (white paper, "Activity Pattern Monitoring & Personalization"). */
@@ -22,8 +23,8 @@ export interface PageviewReport {
 
 /** A page view reads the whole ring of days, so beyond this many days its cost grows with them. */
 const RING_DAYS = 25;
-/** To hash so many bytes of a page's name costs as much as a page view. */
-const HASHED_BYTES = 512;
+/** A report says of so many minutes before the current one whether there was a view. */
+const MINUTES_REPORTED = 5;
 
 /**
  * Counts a page view. The payload is the page. Its method is in RequestIntelligence, since that counts one view for each
@@ -51,15 +52,16 @@ export const pageview = {
     // a field that says nothing is left out, since many messages go in one text
     return { item, token: dedupToken(id), ...(item !== page && { page }), ...(isAnonymous && { isAnonymous }) };
   },
-  cost: (payload, { activityDays }) => Math.max(1, activityDays / RING_DAYS) + payload.length / HASHED_BYTES,
+  cost: (payload, { activityDays }) => Math.max(1, activityDays / RING_DAYS) + hashingCost(payload),
   isAnswer(data) {
     if (typeof data !== 'object' || data === null) return false;
     const { totalPages, uniquePages, previouslyVisited, activityThisMinute, activity, newToSite, inactive } =
       data as Record<string, unknown>;
     return (
-      [totalPages, uniquePages].every(isNumber) &&
+      [totalPages, uniquePages].every(isCount) &&
       [previouslyVisited, activityThisMinute, newToSite, inactive].every(isBoolean) &&
-      isListOf(isBit)(activity)
+      isListOf(isBit)(activity) &&
+      (activity as unknown[]).length === MINUTES_REPORTED
     );
   },
   methods: {},
