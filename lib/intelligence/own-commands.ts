@@ -11,10 +11,13 @@ import { mayPass, RETRY_DELAY_MS } from './retry-after-fault.js';
 import type { Task } from './task.js';
 import { type Dropped, TaskQueue } from './task-queue.js';
 
-/** How many of the application's commands run at once. */
+/** How many of the application's commands run at once. One that was given up after its time may go on, and is not counted. */
 const MAX_RUNNING = 256;
 
-/** Runs an application's own commands, MAX_RUNNING at once; further ones wait in a queue of their own. */
+/**
+ * Runs an application's own commands, MAX_RUNNING at once; further ones wait in a queue of their own. A message may name any
+ * command: one of a name that nobody knows fails here.
+ */
 export class OwnCommands<T extends Task> {
   readonly #queue: TaskQueue<T>;
   readonly #ownKeys: OwnKeys;
@@ -29,6 +32,7 @@ export class OwnCommands<T extends Task> {
       readonly commands: ReadonlyMap<string, ResolvedCommand>;
       readonly commandTimeoutMs: number;
     },
+    /** of the queue of those that wait */
     bounds: { readonly messages: number; readonly bytes: number },
     readonly onFinished: (task: T, result: OwnResult | Dropped, fault?: unknown) => void,
     /** Is told of a fault that comes after a command has ended, when its keys get their expiry. */
@@ -97,7 +101,7 @@ export class OwnCommands<T extends Task> {
       try {
         return (await this.#ownKeys.begin(task, declared)) ? 'run' : 'gone';
       } catch (error) {
-        if (!task.isKept || !mayPass(error)) throw redisFault(error);
+        if (!task.isInStream || !mayPass(error)) throw redisFault(error);
       }
       await pause(RETRY_DELAY_MS);
       if (this.#isClosed) return new Promise(() => {}); // the task never ends here, and its entry stays for another worker
@@ -105,22 +109,25 @@ export class OwnCommands<T extends Task> {
     return 'too-old';
   }
 
-  /** Runs a command that declares keys. When it has ended, however late, its keys get the expiry of its subject's other keys. */
+  /**
+   * Runs a command that declares keys. When it has ended, however late, they get the expiry of its subject's other keys; where the
+   * subject has ended or moved meanwhile, they are removed or carried (own-keys/end.lua).
+   */
   async #runWithKeys(task: T, run: Command, declared: DeclaredKeys): Promise<void> {
     const request = this.#requestOf(task, declared);
     const work = (async () => run(request))(); // what a command throws is a rejection, too
     const nothing = () => {};
-    const keysHandled = work
+    const keysSettled = work
       .then(nothing, nothing)
       .then(() => this.#ownKeys.end(task, declared))
       .catch((fault: unknown) => this.onFault(fault, task));
     try {
       await this.#answer(task, work);
     } catch (error) {
-      if (!(error instanceof CommandTimeout)) await keysHandled; // after a time-out the command may never end
+      if (!(error instanceof CommandTimeout)) await keysSettled; // after a time-out the command may never end
       throw error;
     }
-    await keysHandled;
+    await keysSettled;
   }
 
   /** Waits for a command's result, and answers with it. */
@@ -131,7 +138,7 @@ export class OwnCommands<T extends Task> {
   }
 
   #requestOf(task: T, declared?: DeclaredKeys): CommandRequest {
-    const { command, subject: sid, id, payload, ttlSeconds } = task;
+    const { command, subject: sid, id, payload, ttlSeconds } = task; // `sid` is a user's subject, too
     const own = declared && this.#ownKeys.keysOf(sid, declared);
     const keys = { ...intelligenceKeys(this.options.namespace, sid), ...own } as CommandRequest['keys'];
     const awaited = task.awaited && !task.isExpired;
@@ -143,7 +150,9 @@ type OwnResult = 'done' | 'failed' | 'timeout' | 'gone' | 'too-old';
 
 class CommandTimeout extends IntelligentSessionError {}
 
-/** The result of an application's command, or an error after `limitMs`: one that never ends would keep its place for ever. */
+/**
+ * Waits for `work` where it is a promise, and throws after `limitMs`: a command that never ends would keep its place for ever.
+ */
 async function withinMs(work: unknown, limitMs: number): Promise<unknown> {
   if (typeof (work as PromiseLike<unknown> | undefined)?.then !== 'function') return work;
   let timeout: LoopTimeout | undefined;

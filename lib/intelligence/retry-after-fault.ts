@@ -27,8 +27,7 @@ export function tasksToSendAgain<T extends Task>(
   for (const task of tasks) {
     task.attempts++;
     const maySendAgain = mayPass(error) && (task.builtIn?.effect !== 'reads' || wasNotSent(error));
-    // A stream's task (isKept) stays in its stream until it was carried out.
-    if (maySendAgain && (task.attempts < ATTEMPTS || task.isKept)) toSendAgain.push(task);
+    if (maySendAgain && (task.attempts < ATTEMPTS || task.isInStream)) toSendAgain.push(task);
     else failed(task, redisFault(error));
   }
   return toSendAgain;

@@ -41,8 +41,8 @@ export class TaskQueue<T extends Task> {
   }
 
   push(task: T): void {
-    // a task that Redis keeps as well (a stream's entry) is never dropped: the stream's reader bounds how many there are
-    if (!task.isKept) {
+    // a stream's task is never dropped here: the stream's reader bounds how many there are
+    if (!task.isInStream) {
       if (this.#isFull && task.heardMs - this.#lastVainSweepMs >= VAIN_SWEEP_PAUSE_MS) {
         this.#sweep();
         if (this.#isFull) this.#lastVainSweepMs = task.heardMs;

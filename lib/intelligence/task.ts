@@ -39,7 +39,7 @@ export abstract class Task {
     readonly payload: string,
     /** of the session's data, from now on */
     readonly ttlSeconds: number,
-    /** When the message was received, by performance.now(); for a stream's entry, when it was added to the stream. */
+    /** When the message was heard, by performance.now(); for a stream's entry, when it was added to the stream. */
     readonly heardMs: number,
     /** Is the message about an anonymous visitor, whose data may be carried over to a user? */
     readonly isAnonymous = false,
@@ -70,8 +70,8 @@ export abstract class Task {
     return undefined;
   }
 
-  /** Is it a stream's message, which Redis keeps until it is finished? Then the queue neither bounds nor drops it. */
-  get isKept(): boolean {
+  /** Is it a stream's message, which stays there until it is finished? Then the queue neither bounds nor drops it. */
+  get isInStream(): boolean {
     return false;
   }
 

@@ -48,7 +48,7 @@ export type ReplyTo = 'nobody' | 'list' | { readonly inbox: string };
 export interface RequestId {
   readonly id: string;
   readonly replyTo: ReplyTo;
-  /** How long somebody waits, ms from the moment at which a worker hears the request: no two machines' clocks are compared. */
+  /** How long somebody waits, ms from when a worker hears the request, or it was added to its stream: no two machines' clocks are compared. */
   readonly budgetMs?: number;
   /** How long the session still lives. */
   readonly ttlSeconds?: number;
