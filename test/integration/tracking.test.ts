@@ -149,6 +149,22 @@ describe('what is counted', () => {
       expect(await fresh(['product:42', '/shop/tv'])).to.deep.equal(['/shop/tv']);
     });
 
+    it('is with `route` what Express says of the request, under a mount with a parameter and behind a route that passes on', async () => {
+      const { visitor, fresh } = await visit({ track: 'route' }, (app) => {
+        const routes = express.Router();
+        routes.get('/posts/:n', (_req, res) => void res.send('ok'));
+        app.use('/users/:id', routes);
+        app.all('/kept/{*any}', (_req, _res, next) => next());
+        app.use((req, res, next) => (req.path === '/kept/a' ? void res.send('ok') : next()));
+      });
+      await visitor.send('/users/7/posts/1');
+      await visitor.send('/kept/a');
+      expect(await fresh(['/users/7/posts/:n', '/users/:id/posts/:n', '/kept/{*any}', '/kept/a'])).to.deep.equal([
+        '/users/:id/posts/:n',
+        '/kept/a',
+      ]);
+    });
+
     it('tells what `track` throws by the event fault, and the page is served', async () => {
       const { sessions, visitor } = await visit({
         track: (req) => {
