@@ -28,9 +28,10 @@ import { onSessionEnd } from './session-ends.js';
 import { rotatingIds } from './rotating-ids.js';
 import { Subjects } from './subjects.js';
 import { actingUsers, trackedSessions, trackSession } from './tracked-session.js';
-import { askedPage, automaticPage } from './tracking.js';
+import { askedPage, automaticPage, checkedTrack } from './tracking.js';
 import type { VisitorIntelligence } from './visitor-intelligence.js';
 import { visitorFinder, type Who } from './visitors.js';
+import { checkedBots } from './visitor-policy.js';
 
 // Both declarations stand in this file, so that an import of the package has them, and one of the store alone has not.
 declare global {
@@ -110,7 +111,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     session: sessionGiven,
     store: storeGiven,
     timeoutMs,
-    track,
+    track: trackGiven,
     pages,
     bots,
     consent,
@@ -159,6 +160,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
     }),
   ];
   const fault = (error: Error) => void serving.emit('fault', error);
+  const track = checkedTrack(trackGiven, fault);
   const subjects = user && new Subjects(serving, user, keepUsersForDays, fault);
   if (subjects) ownStore?.useSubjects(subjects);
   const { maxWaitMs, namespace } = executorOptions;
@@ -206,7 +208,7 @@ export function intelligentSession(options: IntelligentSessionOptions = {}): Int
   const of = visitorFinder(context, { store, track: trackOf, wait }, sessionOptions);
   const handler = requestHandler(
     { ...sessionOptions, store },
-    bots,
+    checkedBots(bots, fault),
     consentOf(consent, fault),
     context,
     renewId,

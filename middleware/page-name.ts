@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
+import { notKeyed } from '../lib/intelligence/command/stored-item.js';
 
-/** A longer name is cut and hashed: a visitor chooses it, and messages keep it until a worker has them. */
+/** A longer name is cut and hashed: visitors choose how long a path is, and messages with its name wait in Redis and in workers. */
 const MAX_BYTES = 1024;
 /** Behind them come "~" and the 43 characters of the hash. */
 const KEPT_BYTES = MAX_BYTES - 44;
-/** Of a text of more characters only the beginning is normalised: a million would take half a second. */
+/** Of a path and query of more characters only the beginning is normalised: of a million that would take half a second. */
 const MAX_LENGTH = 4096;
 
 /** What belongs to a page's name besides its path. */
@@ -16,7 +17,8 @@ export interface PageNameOptions {
 }
 
 /**
- * A path that needs no change: segments without a percent sign and without a dot at their beginning, and no slash at the end.
+ * Matches paths that need no change: no segment is empty, has anything to encode or decode, or begins with a dot, and there is no
+ * slash at the end.
  */
 const NORMAL_PATH = /^(?:\/[\w~!$&'()*+,;=:@-][\w.~!$&'()*+,;=:@-]*)+$/;
 const ORIGIN = /^https?:\/\/[^/?#]*/i;
@@ -28,26 +30,28 @@ const PATH_PART = /%[\da-f]{2}|%|[^\w.~!$&'()*+,;=:@/%-]+/gi;
 const QUERY_PART = /%[\da-f]{2}|%|[^\w.~%-]+/gi;
 
 /**
- * Makes the function that gives a page one name, however it is spelled (RFC 3986, section 6.2.2). What needs no
- * percent-encoding is decoded, the rest is encoded as UTF-8 with hex in upper case, and dot segments are removed; letters
- * keep their case. Of an http(s) URL the origin is left out, and so is the fragment, and unless the options say otherwise the
- * slash at the end and the query. A text that begins neither with a slash nor as an http(s) URL is a name already. Never
- * throws. A name of more than 1,024 bytes is shortened to its beginning and its SHA-256; of a path (with its query, where that
- * counts) of more than 4,096 characters the spelling is hashed.
+ * Makes the function that gives a page one name, however it is spelled (RFC 3986, section 6.2.2). Letters, digits and `-._~` are
+ * decoded, so `!` and `%21` stay two names; what may not stand in a path is encoded as UTF-8, hex is in upper case, and dot
+ * segments are removed; letters keep their case. Of an http(s) URL the origin is left out, and so is the fragment, and unless the
+ * options say otherwise the slash at the end and the query. A text that begins neither with a slash nor as an http(s) URL is a name
+ * already (but notKeyed()). Never throws. A name of more than 1,024 bytes is shortened to its beginning and its SHA-256; of a path,
+ * with the parameters that count, of more than 4,096 characters the spelling is hashed.
  */
 export function pageNames({ strict = false, query = [] }: PageNameOptions = {}): (text: string) => string {
-  // A percent sign in an option's name encodes nothing.
+  // An option gives a parameter's name decoded: a percent sign in it encodes nothing.
   const wanted = new Set(query.map((name) => encode(name.replaceAll('%', '%25'), QUERY_PART)));
   const nameOf = (text: string): string => {
     const target = text.startsWith('/') ? text : withoutOrigin(text);
-    if (target === undefined) return text;
-    const [withQuery = ''] = target.split('#', 1);
-    const queryAt = withQuery.indexOf('?');
-    const path = queryAt < 0 ? withQuery : withQuery.slice(0, queryAt);
-    const counted = queryAt < 0 || wanted.size === 0 ? path : withQuery;
-    if (counted.length > MAX_LENGTH) return shortened(normalPath(path.slice(0, MAX_BYTES), true), counted);
+    if (target === undefined) return notKeyed(text);
+    const [pathAndQuery = ''] = target.split('#', 1);
+    const queryAt = pathAndQuery.indexOf('?');
+    const path = queryAt < 0 ? pathAndQuery : pathAndQuery.slice(0, queryAt);
+    const pairs = queryAt < 0 ? [] : wantedPairs(pathAndQuery.slice(queryAt + 1), wanted);
+    const spelled = pairs.length === 0 ? path : `${path}?${pairs.map(({ pair }) => pair).join('&')}`;
+    // A slash at the end of the cut path is none at the path's end, so it stays.
+    if (spelled.length > MAX_LENGTH) return shortened(normalPath(path.slice(0, MAX_BYTES), true), spelled);
     const name = path === '/' || NORMAL_PATH.test(path) ? path : normalPath(path, strict);
-    return queryAt < 0 || wanted.size === 0 ? name : name + normalQuery(withQuery.slice(queryAt + 1), wanted);
+    return name + normalQuery(pairs);
   };
   return (text) => bounded(nameOf(text));
 }
@@ -58,16 +62,16 @@ function bounded(name: string): string {
   return name.length <= MAX_BYTES && Buffer.byteLength(name) <= MAX_BYTES ? name : shortened(name, name);
 }
 
-/** The first 980 bytes of `beginning`, "~", and the SHA-256 of `name` in base64url. */
-function shortened(beginning: string, name: string): string {
-  // A character has one byte at least, so more of them are not needed.
-  const bytes = Buffer.from(beginning.slice(0, MAX_BYTES));
+/** The first 980 bytes of the text `shown`, "~", and the SHA-256 of the text `hashed` in base64url. */
+function shortened(shown: string, hashed: string): string {
+  // A character has one byte at least, so MAX_BYTES of them are enough.
+  const bytes = Buffer.from(shown.slice(0, MAX_BYTES));
   let end = Math.min(KEPT_BYTES, bytes.length);
-  // It is not cut within a character (0x80: a further byte of it), nor within a percent-encoded byte (0x25: "%").
+  // It is cut neither within a character (whose further bytes begin with the bits 10) nor within a percent-encoded byte (0x25: "%").
   while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
   if (bytes[end - 1] === 0x25) end -= 1;
   else if (bytes[end - 2] === 0x25) end -= 2;
-  return `${bytes.toString('utf8', 0, end)}~${createHash('sha256').update(name).digest('base64url')}`;
+  return `${bytes.toString('utf8', 0, end)}~${createHash('sha256').update(hashed).digest('base64url')}`;
 }
 
 function withoutOrigin(text: string): string | undefined {
@@ -106,17 +110,35 @@ function normalPath(path: string, strict: boolean): string {
   return `/${kept.join('/')}`;
 }
 
-function normalQuery(query: string, wanted: ReadonlySet<string>): string {
-  const pairs: [name: string, text: string][] = [];
-  for (const pair of query.split('&')) {
+/** A parameter that belongs to the name: its one name, and the pair as it is spelled. */
+interface Pair {
+  readonly key: string;
+  readonly pair: string;
+}
+
+function wantedPairs(query: string, wanted: ReadonlySet<string>): Pair[] {
+  if (wanted.size === 0) return [];
+  // A million parameters have few names, or names that are too long to be wanted: a character has three bytes of "%XX" at most.
+  const keys = new Map<string, string | undefined>();
+  const longest = 3 * Math.max(...Array.from(wanted, ({ length }) => length));
+  const keyOf = (name: string): string | undefined => {
+    if (name.length > longest) return undefined;
+    if (!keys.has(name)) keys.set(name, parameter(name));
+    return keys.get(name);
+  };
+  return query.split('&').flatMap((pair) => {
     const equals = pair.indexOf('=');
-    const [name, value] = equals < 0 ? [pair, ''] : [pair.slice(0, equals), pair.slice(equals + 1)];
-    const key = parameter(name);
-    if (wanted.has(key)) pairs.push([key, `${key}=${parameter(value)}`]);
-  }
+    const key = keyOf(equals < 0 ? pair : pair.slice(0, equals));
+    return key !== undefined && wanted.has(key) ? [{ key, pair }] : [];
+  });
+}
+
+function normalQuery(pairs: readonly Pair[]): string {
   if (pairs.length === 0) return '';
-  pairs.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  return `?${pairs.map(([, text]) => text).join('&')}`;
+  const texts = pairs
+    .toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+    .map(({ key, pair }) => `${key}=${parameter(pair.includes('=') ? pair.slice(pair.indexOf('=') + 1) : '')}`);
+  return `?${texts.join('&')}`;
 }
 
 /** The one spelling of a parameter's name or value. In a query a plus is a space. */

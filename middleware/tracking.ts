@@ -1,20 +1,25 @@
 import type { IncomingMessage } from 'node:http';
 import type { ExpressRequest } from './express-request.js';
+import { synchronous } from './synchronous.js';
 
 /**
- * Which requests count as page views without a call of pageview(). `true`: a browser's GET requests for pages. `'route'`: the
- * same, with the pattern of the route (`/news/:id`) as the page's name. A function of the request returns true, or the page's
- * name.
+ * Which requests count as page views without a call of pageview(). `true`: GET requests for pages (isPage()). `'route'`: the same,
+ * with the pattern of the route (`/news/:id`) as the page's name. A function of the request returns true or the page's name;
+ * anything else does not count.
  */
 export type Track = boolean | 'route' | ((req: ExpressRequest) => boolean | string | null | undefined);
 
-/** A request, with the properties that Express adds. */
+/** A request, with properties that Express adds and plain node:http does not have. */
 type RoutedRequest = IncomingMessage & { originalUrl?: string; baseUrl?: string; route?: { path?: unknown } };
 
-/** The end of a path that names a file, but no HTML page. */
+/** Matches the end of a path with a file's extension other than .htm and .html. */
 const ASSET = /\.(?!html?$)[a-z0-9]{1,8}$/i;
-/** The headers by which browsers and libraries say that nobody looks at the page yet. */
+/** The headers by whose value browsers and libraries say that nobody looks at the page yet. */
 const PURPOSES = ['sec-purpose', 'purpose', 'x-sec-purpose', 'x-purpose', 'x-moz'];
+
+/** The option `track`; a function of it that gives a promise counts no page by itself, which is told once. */
+export const checkedTrack = (track: Track, fault: (error: Error) => void): Track =>
+  typeof track === 'function' ? synchronous('track', track, [false, 'no page counts by itself'], fault) : track;
 
 /** The path and query that the browser asked for. */
 function targetOf(req: RoutedRequest): string {
@@ -30,7 +35,7 @@ function isPrefetch({ headers }: IncomingMessage): boolean {
   );
 }
 
-/** Does this request fetch a part of a page, for Turbo, htmx or Inertia? */
+/** Does this request fetch a part of a page, for Turbo, htmx or Inertia? What htmx boosts is a whole page. */
 function isFragment({ headers }: IncomingMessage): boolean {
   return (
     headers['turbo-frame'] !== undefined ||
@@ -40,8 +45,8 @@ function isFragment({ headers }: IncomingMessage): boolean {
 }
 
 /**
- * Is this request a GET of a page? The browser's Sec-Fetch headers (https://www.w3.org/TR/fetch-metadata/) count for more than
- * the path's extension.
+ * Is this request a GET of a page? Where the browser sends Sec-Fetch headers (https://www.w3.org/TR/fetch-metadata/), they decide;
+ * where there are none, the path's extension does, so any program's GET of a path without one is a page.
  */
 function isPage(req: RoutedRequest): boolean {
   if (req.method !== 'GET' || isFragment(req)) return false;
@@ -50,27 +55,30 @@ function isPage(req: RoutedRequest): boolean {
   // The destination is `empty` where a service worker has passed the navigation on.
   if (mode === 'navigate') return destination === undefined || destination === 'empty';
   if (destination !== undefined && destination !== 'empty') return false;
-  // Some libraries fetch whole pages: htmx says so in a header; Turbo, Turbolinks, Swup and Inertia accept XHTML, as browsers
-  // do.
+  // Some libraries fetch whole pages by a script: htmx says so in a header; Turbo, Turbolinks, Swup and Inertia accept XHTML, as
+  // browsers do that send no Sec-Fetch headers.
   if (req.headers['hx-boosted'] === 'true' || accept.includes('application/xhtml+xml')) return true;
   if (destination === 'empty') return false;
   return !ASSET.test(targetOf(req).split(/[?#]/, 1)[0] as string);
 }
 
-/** The pattern of the request's route; undefined where the route has an array of patterns or a regular expression. */
+/**
+ * The pattern of the route that was matched last, after the path at which its router is mounted; undefined where there is none, and
+ * where the route has an array of patterns or a regular expression.
+ */
 function routeOf({ baseUrl = '', route }: RoutedRequest): string | undefined {
   return typeof route?.path === 'string' ? baseUrl + route.path : undefined;
 }
 
-/** The name of the page that pageview() counts for a request: there is always one. */
+/** The page that a call of pageview() counts for a request: there is always one. */
 export function askedPage(track: Track, req: RoutedRequest): string {
   const answer = typeof track === 'function' ? track(req as ExpressRequest) : track === 'route' && routeOf(req);
   return (typeof answer === 'string' && answer) || targetOf(req);
 }
 
 /**
- * The name of the page that a request counts for without a call of pageview(), or undefined. With `'route'` it may be known
- * only when the response has `ended`.
+ * The page that counts for a request without a call of pageview(), or undefined. With `'route'` it is the route that is known
+ * by now; a page without one counts under its path when the response has `ended`.
  */
 export function automaticPage(track: Track, req: RoutedRequest, ended: boolean): string | undefined {
   if (track === false || req.method === 'HEAD' || isPrefetch(req)) return undefined;

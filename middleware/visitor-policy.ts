@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Consents } from './consent.js';
 import type { ExpressRequest } from './express-request.js';
+import { synchronous } from './synchronous.js';
 import { isbot } from 'isbot';
 import { LRUCache } from 'lru-cache';
 
@@ -40,6 +41,10 @@ export function declaredBots({ headers: { 'user-agent': agent } }: IncomingMessa
   }
   return bot;
 }
+
+/** The option `bots`; for a function of it that gives a promise nobody is a bot, which is told once. */
+export const checkedBots = (bots: Bots, fault: (error: Error) => void): Bots =>
+  bots && synchronous('bots', bots, [false, 'nobody counts as a bot'], fault);
 
 export function policyOf(
   bots: Bots,

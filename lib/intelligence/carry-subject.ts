@@ -4,7 +4,7 @@ import { loadScript } from '../redis/load-script.js';
 import { Script } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
 import { ASIDE_MS } from './command/aside.js';
-import { storedItemsIn } from './command/stored-item.js';
+import { storedItemsIn, unkeyed } from './command/stored-item.js';
 import type { CarryCommand, CommandContext } from './command/descriptor.js';
 import { keysOf, luaFiles } from './commands.js';
 import { type CarriedKeys, OwnKeyCarrier } from './own-key-carrier.js';
@@ -57,16 +57,17 @@ export class SubjectCarrier {
     const setAside = await this.#setAside.runBuffers(client, [...SET_ASIDE.map(fromKey), user, messageAgeMs, ASIDE_MS]);
     if (!setAside) return false;
     const [activity, pages, ...lists] = setAside.map((value) => value ?? EMPTY);
-    const [visited, notified] = lists.map((list) => storedItemsIn(list.toString()));
-    const [pageTexts, ids] = [visited, notified].map((list = []) => items.moved(list, from, user));
+    const [visited = [], notified = []] = lists.map((list) => storedItemsIn(list.toString()));
+    const moved = [visited, notified].map((list) => items.moved(list, from, user));
+    const [pageTexts = unkeyed(visited), ids = unkeyed(notified)] = moved;
     // A HyperLogLog of keyed items can't be merged, since the user's are keyed otherwise: it is made of the moved texts.
-    const isKeyed = visited?.some((page) => page.startsWith('#')) ?? false;
+    const isKeyed = visited.some((page) => page.startsWith('#'));
     const hyperLogLog = isKeyed ? EMPTY : (pages ?? EMPTY);
     const message = {
       ttl: ttlSeconds * 1000,
-      pages: (pageTexts ?? []).map((item) => bloom.scriptItem(item)),
-      notifications: (ids ?? []).map((item) => bloom.scriptItem(item)),
-      texts: hyperLogLog.length === 0 ? (pageTexts ?? []) : [],
+      pages: pageTexts.map((item) => bloom.scriptItem(item)),
+      notifications: ids.map((item) => bloom.scriptItem(item)),
+      texts: hyperLogLog.length === 0 ? pageTexts : [],
       from,
       asideMs: ASIDE_MS,
     };
@@ -76,7 +77,7 @@ export class SubjectCarrier {
     const added = await this.#takeOver.runBuffers(client, [...keys, ...argv], keys.length);
     if (!this.target.sharesCalls) await client.unlink(fromKey('carried'));
     // All else was carried; the command fails, so that whoever asked has a degraded answer, and the fault says what is missing.
-    if (!pageTexts || !ids) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', NO_SECRET);
+    if (moved.includes(undefined)) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', NO_SECRET);
     return Number(added) === 1;
   }
 }
@@ -86,4 +87,4 @@ interface Carried extends Pick<CarriedKeys, 'fault'> {
 }
 
 const NO_SECRET =
-  'A visitor logged in whose pages are keyed, and this process has no "itemSecret": what was counted was carried to the user, which pages were seen was not';
+  'A visitor logged in whose pages are keyed, and this process has no "itemSecret": what was counted was carried to the user, which of these pages were seen was not';

@@ -24,7 +24,7 @@ export class ExecutorMetrics {
     );
     this.queueing = metrics.histogram(
       'intelligent_session_worker_queueing_seconds',
-      'From when a message was heard, or added where it was kept, to its script call; measured for the first message of each call',
+      'From when a message was heard, or added to its stream, to its script call; measured for the first message of each call',
       BUCKETS_SECONDS,
     );
     this.refusedItems = metrics

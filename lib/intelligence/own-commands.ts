@@ -1,4 +1,5 @@
-import { IntelligentSessionError } from '../errors/errors.js';
+import { setTimeout as pause } from 'node:timers/promises';
+import { IntelligentSessionError, redisFault } from '../errors/errors.js';
 import { FAILED_COMMAND, NO_COMMAND } from './command/answers.js';
 import { LoopTimeout } from '../redis/loop-clock.js';
 import type { RedisTarget } from '../redis/target.js';
@@ -6,26 +7,32 @@ import type { CommandContext } from './command/descriptor.js';
 import { intelligenceKeys } from './keys.js';
 import type { Command, CommandRequest, DeclaredKeys, ResolvedCommand } from './own-command.js';
 import { OwnKeys } from './own-keys.js';
+import { mayPass, RETRY_DELAY_MS } from './retry-after-fault.js';
 import type { Task } from './task.js';
 import { type Dropped, TaskQueue } from './task-queue.js';
 
-/** How many of the application's commands run at once. */
+/** How many of the application's commands run at once. One that was given up after its time may go on, and is not counted. */
 const MAX_RUNNING = 256;
 
-/** Runs an application's own commands, MAX_RUNNING at once; further ones wait in a queue of their own. */
+/**
+ * Runs an application's own commands, MAX_RUNNING at once; further ones wait in a queue of their own. A message may name any
+ * command: one of a name that nobody knows fails here.
+ */
 export class OwnCommands<T extends Task> {
   readonly #queue: TaskQueue<T>;
   readonly #ownKeys: OwnKeys;
   #running = 0;
+  #isClosed = false;
 
   constructor(
     readonly target: RedisTarget,
-    context: CommandContext,
+    readonly context: CommandContext,
     readonly options: {
       readonly namespace: string;
       readonly commands: ReadonlyMap<string, ResolvedCommand>;
       readonly commandTimeoutMs: number;
     },
+    /** of the queue of those that wait */
     bounds: { readonly messages: number; readonly bytes: number },
     readonly onFinished: (task: T, result: OwnResult | Dropped, fault?: unknown) => void,
     /** Is told of a fault that comes after a command has ended, when its keys get their expiry. */
@@ -43,6 +50,10 @@ export class OwnCommands<T extends Task> {
     return this.#running;
   }
 
+  close(): void {
+    this.#isClosed = true;
+  }
+
   push(task: T): void {
     this.#queue.push(task);
     this.#start();
@@ -52,7 +63,8 @@ export class OwnCommands<T extends Task> {
     while (this.#running < MAX_RUNNING) {
       const task = this.#queue.shift();
       if (!task) return;
-      void this.#run(task);
+      // A run may have ended already. This loop goes on then, and #start() comes later, so that many short runs fill no stack.
+      void this.#run(task).then(() => this.#start());
     }
   }
 
@@ -64,12 +76,12 @@ export class OwnCommands<T extends Task> {
       const command = this.options.commands.get(task.command);
       if (!command) throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_MESSAGE', NO_COMMAND);
       const { declared } = command;
-      if (!declared) await this.#answer(task, command.run(this.#requestOf(task)));
-      else if (await this.#ownKeys.begin(task, declared)) await this.#runWithKeys(task, command.run, declared);
-      else {
-        result = 'gone';
-        if (task.awaited && !task.isExpired) task.answer('null');
-      }
+      const may = await this.#may(task, declared);
+      if (may !== 'run') {
+        result = may;
+        if (may === 'gone' && task.awaited && !task.isExpired) task.answer('null');
+      } else if (declared) await this.#runWithKeys(task, command.run, declared);
+      else await this.#answer(task, command.run(this.#requestOf(task)));
     } catch (error) {
       result = error instanceof CommandTimeout ? 'timeout' : 'failed';
       fault = error;
@@ -77,25 +89,45 @@ export class OwnCommands<T extends Task> {
     }
     this.#running--;
     this.onFinished(task, result, fault);
-    this.#start();
   }
 
-  /** Runs a command that declares keys. When it has ended, however late, its keys get the expiry of its subject's other keys. */
+  /**
+   * May a command run? Where it declares keys, Redis is asked; for a stream's task until it answers, since the command has not run
+   * yet, and nobody would work again on an entry that was finished.
+   */
+  async #may(task: T, declared: DeclaredKeys | undefined): Promise<'run' | 'gone' | 'too-old'> {
+    while (!task.isTooOld(this.context)) {
+      if (!declared) return 'run';
+      try {
+        return (await this.#ownKeys.begin(task, declared)) ? 'run' : 'gone';
+      } catch (error) {
+        if (!task.isInStream || !mayPass(error)) throw redisFault(error);
+      }
+      await pause(RETRY_DELAY_MS);
+      if (this.#isClosed) return new Promise(() => {}); // the task never ends here, and its entry stays for another worker
+    }
+    return 'too-old';
+  }
+
+  /**
+   * Runs a command that declares keys. When it has ended, however late, they get the expiry of its subject's other keys; where the
+   * subject has ended or moved meanwhile, they are removed or carried (own-keys/end.lua).
+   */
   async #runWithKeys(task: T, run: Command, declared: DeclaredKeys): Promise<void> {
     const request = this.#requestOf(task, declared);
     const work = (async () => run(request))(); // what a command throws is a rejection, too
     const nothing = () => {};
-    const keysHandled = work
+    const keysSettled = work
       .then(nothing, nothing)
       .then(() => this.#ownKeys.end(task, declared))
       .catch((fault: unknown) => this.onFault(fault, task));
     try {
       await this.#answer(task, work);
     } catch (error) {
-      if (!(error instanceof CommandTimeout)) await keysHandled; // after a time-out the command may never end
+      if (!(error instanceof CommandTimeout)) await keysSettled; // after a time-out the command may never end
       throw error;
     }
-    await keysHandled;
+    await keysSettled;
   }
 
   /** Waits for a command's result, and answers with it. */
@@ -106,7 +138,7 @@ export class OwnCommands<T extends Task> {
   }
 
   #requestOf(task: T, declared?: DeclaredKeys): CommandRequest {
-    const { command, subject: sid, id, payload, ttlSeconds } = task;
+    const { command, subject: sid, id, payload, ttlSeconds } = task; // `sid` is a user's subject, too
     const own = declared && this.#ownKeys.keysOf(sid, declared);
     const keys = { ...intelligenceKeys(this.options.namespace, sid), ...own } as CommandRequest['keys'];
     const awaited = task.awaited && !task.isExpired;
@@ -114,11 +146,13 @@ export class OwnCommands<T extends Task> {
   }
 }
 
-type OwnResult = 'done' | 'failed' | 'timeout' | 'gone';
+type OwnResult = 'done' | 'failed' | 'timeout' | 'gone' | 'too-old';
 
 class CommandTimeout extends IntelligentSessionError {}
 
-/** The result of an application's command, or an error after `limitMs`: one that never ends would keep its place for ever. */
+/**
+ * Waits for `work` where it is a promise, and throws after `limitMs`: a command that never ends would keep its place for ever.
+ */
 async function withinMs(work: unknown, limitMs: number): Promise<unknown> {
   if (typeof (work as PromiseLike<unknown> | undefined)?.then !== 'function') return work;
   let timeout: LoopTimeout | undefined;

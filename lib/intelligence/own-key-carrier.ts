@@ -32,8 +32,8 @@ export class OwnKeyCarrier {
     readonly context: Pick<CommandContext, 'messageAgeMs'>,
     readonly namespace: string,
   ) {
-    this.#carry = ownKeyScript('merge', 'carry');
-    this.#takeOver = ownKeyScript('merge', 'take-over');
+    this.#carry = ownKeyScript('kept-with', 'merge', 'carry');
+    this.#takeOver = ownKeyScript('kept-with', 'merge', 'take-over');
     this.#setAside = ownKeyScript('set-aside');
     this.#clearAside = ownKeyScript('clear-aside');
   }
@@ -43,7 +43,7 @@ export class OwnKeyCarrier {
     const { messageAgeMs } = this.context;
     const message = { user, ttl: ttlSeconds * 1000, messageAgeMs };
     if (!this.target.sharesCalls) return this.#carryInCluster(from, user, message.ttl);
-    const keys = [...this.#keys(from, 'own', 'gone'), ...this.#keys(user, 'own', 'gone')];
+    const keys = [...this.#keys(from, 'own', 'gone'), ...this.#keys(user, 'own', 'gone', 'activity')];
     return carriedKeys(await this.#carry.run(this.target.client, [...keys, JSON.stringify(message)], keys.length));
   }
 
@@ -61,7 +61,7 @@ export class OwnKeyCarrier {
       const part = (which: 0 | 1 | 2) => aside.filter((_, i) => i % 3 === which); // by turns: name, merge, value
       const [names, merges] = [part(0).map(String), part(1).map(String)];
       const message = { aside: `${from} ${String(id)}`, ttl, asideMs: ASIDE_MS, names, merges };
-      const keys = this.#keys(user, 'own', 'gone', 'merged');
+      const keys = this.#keys(user, 'own', 'gone', 'activity', 'merged');
       const argv = [JSON.stringify(message), ...part(2)];
       const merged = carriedKeys(await this.#takeOver.run(client, [...keys, ...argv], keys.length));
       await this.#clearAside.run(client, [...this.#keys(from, 'own'), JSON.stringify({ id: String(id) })]);

@@ -26,11 +26,11 @@ export class OwnKeys {
     readonly namespace: string,
   ) {
     this.#begin = ownKeyScript<State>('note-own', 'begin');
-    this.#end = ownKeyScript<State>('note-own', 'end');
+    this.#end = ownKeyScript<State>('note-own', 'kept-with', 'end');
     this.#carrier = new OwnKeyCarrier(target, context, namespace);
   }
 
-  /** May the command run? One script call; a second one where the visitor has logged in, so that the task is the user's. */
+  /** May the command run? It throws what Redis or its connection throws. One script call; a second one where the visitor has logged in, so that the task is the user's. */
   async begin(task: Task, declared: DeclaredKeys): Promise<boolean> {
     const [state, user] = await this.#run(this.#begin, task, declared);
     if (state !== 'moved' || task.movedTo !== undefined) return state === 'run';
@@ -40,12 +40,14 @@ export class OwnKeys {
 
   /** Is called when the command has run. One script call, and a carry where the visitor has logged in meanwhile. */
   async end(task: Task, declared: DeclaredKeys): Promise<void> {
-    const [state, user] = await this.#run(this.#end, task, declared);
-    if (state !== 'moved' || user === undefined) return;
-    const { fault } = await this.#carrier.carry(task.subject, user, task.ttlSeconds).catch((error) => {
+    try {
+      const [state, user] = await this.#run(this.#end, task, declared);
+      if (state !== 'moved' || user === undefined) return;
+      const { fault } = await this.#carrier.carry(task.subject, user, task.ttlSeconds);
+      if (fault) throw fault;
+    } catch (error) {
       throw redisFault(error);
-    });
-    if (fault) throw fault;
+    }
   }
 
   /** The Redis key of each declared name. */
@@ -55,12 +57,10 @@ export class OwnKeys {
 
   async #run(script: ReturnType<typeof ownKeyScript<State>>, task: Task, declared: DeclaredKeys): Promise<State> {
     const { subject, ttlSeconds } = task;
-    const keys = ['own', 'gone'].map((name) => intelligenceKey(this.namespace, subject, name));
+    const keys = ['own', 'gone', 'activity'].map((name) => intelligenceKey(this.namespace, subject, name));
     // An anonymous subject that has ended does not come back. A user does: what was sent after an erasure is carried out.
-    const sentMs = isUserSubject(subject) ? task.sentMs : undefined;
-    const message = { ...declared, ttl: ttlSeconds * 1000, ...(sentMs !== undefined && { sentMs }) };
-    return script
-      .run(this.target.client, [...keys, JSON.stringify(message)], keys.length)
-      .catch((error) => Promise.reject(redisFault(error)));
+    const ofUser = isUserSubject(subject) ? { isUser: true, sentMs: task.sentMs } : {};
+    const message = { ...declared, ttl: ttlSeconds * 1000, ...ofUser };
+    return script.run(this.target.client, [...keys, JSON.stringify(message)], keys.length);
   }
 }

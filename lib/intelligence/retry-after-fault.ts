@@ -6,6 +6,9 @@ import type { Task } from './task.js';
 /** A message whose calls get no answer is sent so many times, so that nothing is lost where Redis is slow for a second. */
 const ATTEMPTS = 5;
 
+/** What a failed call left is sent again after this. */
+export const RETRY_DELAY_MS = 50;
+
 /** What a server answers for as long as it loads its data, changes its role or is otherwise unable to work. */
 const PASSING = /^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MISCONF)/;
 
@@ -24,15 +27,14 @@ export function tasksToSendAgain<T extends Task>(
   for (const task of tasks) {
     task.attempts++;
     const maySendAgain = mayPass(error) && (task.builtIn?.effect !== 'reads' || wasNotSent(error));
-    // A stream's task (isKept) stays in its stream until it was carried out.
-    if (maySendAgain && (task.attempts < ATTEMPTS || task.isKept)) toSendAgain.push(task);
+    if (maySendAgain && (task.attempts < ATTEMPTS || task.isInStream)) toSendAgain.push(task);
     else failed(task, redisFault(error));
   }
   return toSendAgain;
 }
 
 /** May the fault pass, since the connection was lost or the server can't work for a while? Else Redis has refused the call. */
-function mayPass(error: unknown): boolean {
+export function mayPass(error: unknown): boolean {
   // These are thrown by this process, for what it was given or by a mistake in it: another attempt would end in the same way.
   if (error instanceof OptionError || error instanceof TypeError || error instanceof RangeError) return false;
   const { name, message } = error as Error;

@@ -5,6 +5,7 @@ import type { CommandContext } from './command/descriptor.js';
 import { isCarry } from './commands-outside-script.js';
 import type { ResolvedCommand } from './own-command.js';
 import { OwnCommands } from './own-commands.js';
+import { RETRY_DELAY_MS } from './retry-after-fault.js';
 import { type Ending, ScriptCalls, type Unfinished } from './script-calls.js';
 import type { Outcome, Task } from './task.js';
 import { type Dropped, TaskQueue } from './task-queue.js';
@@ -18,8 +19,6 @@ const MAX_BATCH_SIZE = 64;
 const MIN_BATCH_SIZE = 8;
 /** A session's share of a call, in page views, so that a session that sends much keeps no other waiting. */
 const MAX_SESSION_SHARE = 16;
-/** What a failed call left is sent again after this. */
-const RETRY_DELAY_MS = 50;
 
 /**
  * How much the next call to a server may carry, in page views. While another call is under way, as much as a call takes. While
@@ -79,6 +78,7 @@ export class ScriptExecutor<T extends Task> {
   readonly #sessionsInFlight = new Set<string>();
   /** The users to whom something is being carried. What they send meanwhile waits, so that it finds what was carried. */
   readonly #carrying = new Set<string>();
+  #isPumping = false;
   /** what idle() waits for */
   #idleWaiter: { promise: Promise<void>; resolve: () => void } | undefined;
 
@@ -110,7 +110,7 @@ export class ScriptExecutor<T extends Task> {
 
   take(tasks: readonly T[]): void {
     for (const task of tasks) {
-      if (task.isTooOld) this.#finish(task, 'too-old');
+      if (task.isTooOld(this.context)) this.#finish(task, 'too-old');
       else this.#queue.push(task);
     }
     this.#pump();
@@ -139,10 +139,28 @@ export class ScriptExecutor<T extends Task> {
 
   close(): void {
     for (const { retry } of this.#lanes.values()) clearTimeout(retry);
+    this.#ownCommands.close();
   }
 
-  /** Starts all calls that may be started. While there is no connection, all wait for it. */
+  /**
+   * Starts all calls that may be started. While there is no connection, all wait for it. An application's own command that is
+   * dropped, or fails at once, leads here again while this loop runs: the loop goes on with what that call would do.
+   */
   #pump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      this.#startCalls();
+    } finally {
+      this.#isPumping = false;
+    }
+    if (this.#idleWaiter && !this.#busy) {
+      this.#idleWaiter.resolve();
+      this.#idleWaiter = undefined;
+    }
+  }
+
+  #startCalls(): void {
     while (this.#queue.length > 0 && this.target.client.status === 'ready') {
       const waiting = this.#queue.length;
       const { tasks, own, lane } = this.#nextCall();
@@ -150,10 +168,6 @@ export class ScriptExecutor<T extends Task> {
       if (tasks.length > 0 && lane) void this.#call(tasks, lane);
       // it is started behind the call, so that what its session did before is counted first
       if (own) this.#ownCommands.push(own);
-    }
-    if (this.#idleWaiter && !this.#busy) {
-      this.#idleWaiter.resolve();
-      this.#idleWaiter = undefined;
     }
   }
 
@@ -195,6 +209,10 @@ export class ScriptExecutor<T extends Task> {
       while (share > 0 && !this.#isCarryNext(sid)) {
         const task = this.#queue.shift(sid);
         if (!task) break;
+        if (task.isTooOld(this.context)) {
+          this.#finish(task, 'too-old');
+          continue;
+        }
         if (!task.builtIn) {
           own = task;
           // else one of them might be sent again, for want of keys, after `own` was started
@@ -223,6 +241,7 @@ export class ScriptExecutor<T extends Task> {
   async #carry(sid: string, lane: Lane<T>): Promise<void> {
     const task = this.#queue.shift(sid);
     if (!task) return;
+    if (task.isTooOld(this.context)) return this.#finish(task, 'too-old');
     this.#queue.defer(sid);
     this.#carrying.add(sid);
     lane.carriesInFlight++;

@@ -2,7 +2,7 @@ import type { Task } from './task.js';
 
 /**
  * Why a message was dropped. `expired`: its sender waits for the answer no longer; `no-waiter`: its sender never waited for one;
- * `full`: there was no room for it; `too-old`: it had been in the stream for too long before it was read.
+ * `full`: there was no room for it; `too-old`: it had been on its way for too long.
  */
 export type Dropped = 'expired' | 'no-waiter' | 'full' | 'too-old';
 
@@ -41,8 +41,8 @@ export class TaskQueue<T extends Task> {
   }
 
   push(task: T): void {
-    // a task that Redis keeps as well (a stream's entry) is never dropped: the stream's reader bounds how many there are
-    if (!task.isKept) {
+    // a stream's task is never dropped here: the stream's reader bounds how many there are
+    if (!task.isInStream) {
       if (this.#isFull && task.heardMs - this.#lastVainSweepMs >= VAIN_SWEEP_PAUSE_MS) {
         this.#sweep();
         if (this.#isFull) this.#lastVainSweepMs = task.heardMs;

@@ -1,4 +1,4 @@
-import type { CommandDescriptor } from './command/descriptor.js';
+import type { CommandContext, CommandDescriptor } from './command/descriptor.js';
 import { builtIn } from './commands.js';
 
 /** What became of a message; `gone`: its subject has ended. */
@@ -39,7 +39,7 @@ export abstract class Task {
     readonly payload: string,
     /** of the session's data, from now on */
     readonly ttlSeconds: number,
-    /** When the message was received, by performance.now(); for a stream's entry, when it was added to the stream. */
+    /** When the message was heard, by performance.now(); for a stream's entry, when it was added to the stream. */
     readonly heardMs: number,
     /** Is the message about an anonymous visitor, whose data may be carried over to a user? */
     readonly isAnonymous = false,
@@ -57,9 +57,12 @@ export abstract class Task {
   /** Has the sender who asked for an answer stopped waiting? */
   abstract readonly isExpired: boolean;
 
-  /** Was the message kept for so long before it was read that nobody is to work on it? */
-  get isTooOld(): boolean {
-    return false;
+  /**
+   * Has the message been on its way for so long that the mark of a subject that has ended may be gone again? Then nobody is to work
+   * on it, since it would bring back what was erased. It is asked when the message comes, and again after it has waited.
+   */
+  isTooOld({ messageAgeMs }: Pick<CommandContext, 'messageAgeMs'>): boolean {
+    return performance.now() - this.heardMs > messageAgeMs;
   }
 
   /** The earliest time at which the message can have been sent: ms since 1970 by Redis' clock. */
@@ -67,8 +70,8 @@ export abstract class Task {
     return undefined;
   }
 
-  /** Is it a stream's message, which Redis keeps until it is finished? Then the queue neither bounds nor drops it. */
-  get isKept(): boolean {
+  /** Is it a stream's message, which stays there until it is finished? Then the queue neither bounds nor drops it. */
+  get isInStream(): boolean {
     return false;
   }
 

@@ -14,7 +14,7 @@ export const MAX_PAYLOAD_BYTES = 262_144;
 export const DEFAULT_PARTITIONS = 16;
 /** A message that has waited in a stream for longer is not worked on, by default. */
 export const DEFAULT_MESSAGE_AGE_SECONDS = 86_400;
-/** A message that was published by pub/sub is not worked on much later than this, since a worker's queue is bounded. */
+/** A message that was heard by pub/sub, or that waits in the process that sent it, is not worked on after this. */
 export const PUBLISHED_AGE_SECONDS = 60;
 
 /** How long a message may be on its way at most, ms. */
@@ -48,7 +48,7 @@ export type ReplyTo = 'nobody' | 'list' | { readonly inbox: string };
 export interface RequestId {
   readonly id: string;
   readonly replyTo: ReplyTo;
-  /** How long somebody waits, ms from the moment at which a worker hears the request: no two machines' clocks are compared. */
+  /** How long somebody waits, ms from when a worker hears the request, or it was added to its stream: no two machines' clocks are compared. */
   readonly budgetMs?: number;
   /** How long the session still lives. */
   readonly ttlSeconds?: number;

@@ -6,15 +6,16 @@ export interface MessageContext {
   readonly namespace: string;
   /** How long what is known of a session is kept where its message does not say how long. */
   readonly ttlSeconds: number;
-  /** A message that was in its stream for longer is not worked on. */
-  readonly maxMessageAgeSeconds: number;
   /** Pushes answers to their lists. */
   readonly replies: { push(list: ReplyList, text: string): void };
 }
 
-/** A message from another process: its answer goes back through Redis. */
+/**
+ * A message from another process: its answer goes back through Redis. On one Redis the script itself pushes most answers
+ * (acknowledge-and-push.lua); those that this process makes are pushed here.
+ */
 export class WorkerTask extends Task {
-  /** Has the script that worked on the message acknowledged its stream entry (XACK)? */
+  /** Has the script that worked on the message acknowledged its stream entry (XACK)? Else the source does so when it is finished. */
   acknowledged = false;
   /** The list that the answer is pushed to; undefined where nobody waits. */
   readonly replyList: ReplyList | undefined;
@@ -22,6 +23,7 @@ export class WorkerTask extends Task {
   constructor(
     readonly message: Message,
     payload: string,
+    /** When the message was heard, or its entry added to its stream, by performance.now(). */
     heardMs: number,
     readonly context: MessageContext,
     /** The stream's key and the entry's id; undefined for a message that came by pub/sub. */
@@ -42,19 +44,17 @@ export class WorkerTask extends Task {
     return this.awaited && budgetMs !== undefined && performance.now() - this.heardMs > budgetMs;
   }
 
-  override get isTooOld(): boolean {
-    const ageMs = performance.now() - this.heardMs;
-    return this.entry !== undefined && ageMs > this.context.maxMessageAgeSeconds * 1000;
-  }
-
-  /** What the sender says, but no later than the entry was added to its stream: an entry's id begins with that time in ms. */
+  /**
+   * What the sender says, but no later than when the entry was added to its stream: an entry's id begins with that time, in ms since
+   * 1970 by the clock of the stream's node.
+   */
   override get sentMs(): number | undefined {
     const { sentMs } = this.message.request;
     if (!this.entry) return sentMs;
     return Math.min(sentMs ?? Number.POSITIVE_INFINITY, Number.parseInt(this.entry.id, 10));
   }
 
-  override get isKept(): boolean {
+  override get isInStream(): boolean {
     return this.entry !== undefined;
   }
 

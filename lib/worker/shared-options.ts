@@ -84,5 +84,8 @@ export const sharedEntries = {
   ),
 };
 
-/** The payloads of all messages that wait in a process have at most so many bytes, however many messages `maxQueue` allows. */
+/**
+ * The payloads that wait in a process' queue of messages have at most so many bytes, however many messages `maxQueue` allows; so
+ * have those of the application's commands that wait for a place, in a queue of their own.
+ */
 export const MAX_QUEUE_BYTES = 64 * 1024 * 1024;

@@ -1,10 +1,14 @@
 import { expect } from 'chai';
 import type { Cluster, Redis } from 'ioredis';
+import { markNotificationSeen } from '../../lib/intelligence/commands/mark-notification-seen/index.js';
+import { notifications } from '../../lib/intelligence/commands/notifications/index.js';
 import { commandKeys } from '../../lib/intelligence/keys.js';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { encodeId } from '../../lib/redis/keys.js';
 import { loadScript } from '../../lib/redis/load-script.js';
 import type { Executor } from '../../lib/serving/executor.js';
+import { pageNames } from '../../middleware/page-name.js';
+import { until } from '../support/until.js';
 
 /** Where it is tried: what sends commands, with a worker behind it or none, and a client to look at the keys. */
 export interface CarryGround {
@@ -22,10 +26,10 @@ export function itCarriesWhatIsKnown(namespace: string, ground: () => CarryGroun
     const n = ++count;
     return { anonymous: `visitor-${n}`, user: userSubject(`user ${n}`, ground().itemSecret) };
   };
-  const ask = async (command: string, subject: string, payload: unknown): Promise<any> => {
+  const ask = async (command: string, subject: string, payload: unknown, ttlSeconds = HOUR): Promise<any> => {
     const isAnonymous = !subject.endsWith('~');
     const answer = await ground().serving.ask(command, subject, payload, {
-      ttlSeconds: HOUR,
+      ttlSeconds,
       timeoutMs: 5000,
       isAnonymous,
     });
@@ -71,6 +75,34 @@ export function itCarriesWhatIsKnown(namespace: string, ground: () => CarryGroun
     expect(seen.map((one: { seen: boolean }) => one.seen)).to.deep.equal([true, true, false]);
   });
 
+  it('also where a page or a notification has a name of the form of a keyed item', async () => {
+    const { anonymous, user } = names();
+    const odd = '#abcdefghijklmnopqrstuv';
+    for (const page of ['/a', pageNames()(odd)]) await view(anonymous, page);
+    const methods = { ask: (command: string, payload?: unknown) => ask(command, anonymous, payload) };
+    const caller = { ...methods, context: { pageName: pageNames(), combos: [] } };
+    expect(await markNotificationSeen.methods.markNotificationSeen.call(caller, odd)).to.equal(true);
+    expect(await markNotificationSeen.methods.markNotificationSeen.call(caller, 'n1')).to.equal(true);
+    const seen = (ids: string[]) => notifications.methods.notifications.call(caller, ids);
+    expect(await seen([odd, 'n2'])).to.deep.equal([
+      { id: odd, seen: true },
+      { id: 'n2', seen: false },
+    ]);
+    expect(await carry(user, anonymous)).to.equal(1);
+    expect(await ask('featuredpages', user, ['/a', pageNames()(odd), '/b'])).to.deep.equal(['/b']);
+    expect(await ask('notifications', user, ['n1', 'n2'])).to.deep.equal([
+      { id: 'n1', seen: true },
+      { id: 'n2', seen: false },
+    ]);
+  });
+
+  it('an item that nobody here has keyed costs no other', async () => {
+    const { anonymous, user } = names();
+    for (const page of ['/a', '#abcdefghijklmnopqrstuv', '/b']) await view(anonymous, page);
+    ground().serving.send('carry', user, encodeId(anonymous), { ttlSeconds: HOUR });
+    await until('the others are carried', async () => (await ask('featuredpages', user, ['/a', '/b'])).length === 0);
+  });
+
   it('a second message changes nothing', async () => {
     const { anonymous, user } = names();
     await view(anonymous, '/a');
@@ -103,6 +135,21 @@ export function itCarriesWhatIsKnown(namespace: string, ground: () => CarryGroun
     expect(await view(user, '/late')).to.include({ totalPages: 3, uniquePages: 2, previouslyVisited: true });
     expect(await ask('notifications', user, ['late'])).to.deep.equal([{ id: 'late', seen: true }]);
     expect(await keysOf(anonymous)).to.deep.equal([commandKeys(namespace, anonymous).gone]);
+  });
+
+  it('what comes late for the visitor lives as long as what else is kept of the user', async () => {
+    const { anonymous, user } = names();
+    const days = 90 * 86_400;
+    const { activity, visited, pages, notified } = commandKeys(namespace, user);
+    const livesAsLong = async (key: string) => (await ground().client.pttl(key)) > (days - HOUR) * 1000;
+    await view(anonymous, '/a');
+    await ask('carry', user, encodeId(anonymous), days);
+    await ask('pageview', user, '/b', days);
+    await until('the user is kept for so long', () => livesAsLong(activity)); // by lists it is renewed after the answer
+    await ask('mark-notification-seen', anonymous, 'late');
+    await ground().client.unlink(visited, pages); // as if they had been evicted
+    await view(anonymous, '/c');
+    for (const key of [visited, pages, notified]) expect(await livesAsLong(key), key).to.equal(true);
   });
 
   it('no message ends sooner what is kept of the user', async () => {

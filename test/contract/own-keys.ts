@@ -250,6 +250,22 @@ export function itKeepsOwnKeys(namespace: string, ground: () => OwnKeysGround): 
     expect(await left(anonymous)).to.deep.equal([commandKeys(namespace, anonymous).gone]);
   });
 
+  it('what comes late lives as long as what else is kept of the user', async () => {
+    const { anonymous, user } = names();
+    const days = 90 * 86_400;
+    await ask('pageview', user, '/', days);
+    await ask('pageview', anonymous, '/');
+    const running = ask('write-late', anonymous, [['INCRBY', 'points', 2]]);
+    await until('it runs', () => held.length === 1);
+    await ask('carry', user, encodeId(anonymous), days);
+    await writes(anonymous, ['INCRBY', 'count', 4]);
+    held.pop()?.();
+    await running;
+    const { own } = commandKeys(namespace, user);
+    for (const key of [at(user, 'count'), at(user, 'points'), own])
+      await until(`${key} lives as long`, async () => (await ground().client.pttl(key)) > (days - HOUR) * 1000);
+  });
+
   it('nothing of one user gets to another, by whatever message', async () => {
     const { anonymous, user } = names();
     const other = names().user;

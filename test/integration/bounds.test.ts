@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { expect } from 'chai';
 import type { SessionData } from 'express-session';
 import type { Redis } from 'ioredis';
@@ -10,6 +11,7 @@ import { keyItems } from '../../lib/serving/keyed-items.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { pageNames } from '../../middleware/page-name.js';
 import { RequestIntelligence } from '../../middleware/request-intelligence.js';
+import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
 
 describe('bounds of what careless code and a visitor can leave behind', () => {
@@ -64,6 +66,40 @@ describe('bounds of what careless code and a visitor can leave behind', () => {
     const names = new Set(text.match(/command="(?!other)[^"]*"/g));
     expect(names.size).to.be.within(1, 110);
     expect(text).to.match(/command="other"[^\n]* [1-9]/);
+  });
+
+  it('own commands that find their queue full are dropped, however many come at once', async () => {
+    const sessions = intelligentSession({
+      redis: redis.url,
+      secret: 's',
+      worker: 'embedded',
+      namespace: 'full:',
+      commands: { hang: () => new Promise(() => {}) },
+    });
+    open.push(() => sessions.close({ timeout: 0 }));
+    const { serving } = sessions;
+    await serving.ask('pageview', 'visitor', '/', { ttlSeconds: 60, timeoutMs: 10_000 }); // it is connected
+    const ask = async (count: number) => {
+      for (let i = 0; i < count; i++) void serving.ask('hang', `s${i}`, '', { ttlSeconds: 60, timeoutMs: 60_000 });
+      await setImmediate(); // what was asked in one turn of the event loop is taken together
+    };
+    await ask(20_000);
+    await ask(8_256);
+    // 256 run, and 20,000 wait
+    await until('the others are dropped', async () =>
+      (await serving.metrics.metrics()).includes('messages_total{command="hang",result="full"} 8000\n'),
+    );
+  });
+
+  it('own commands that are not there fail, however many come at once', async () => {
+    const sessions = intelligentSession({ redis: redis.url, secret: 's', worker: 'embedded', namespace: 'unknown:' });
+    open.push(() => sessions.close({ timeout: 0 }));
+    const { serving } = sessions;
+    await serving.ask('pageview', 'visitor', '/', { ttlSeconds: 60, timeoutMs: 10_000 }); // it is connected
+    for (let i = 0; i < 20_000; i++) serving.send('unheard-of', `s${i}`, '', { ttlSeconds: 60 });
+    await until('all have failed', async () =>
+      (await serving.metrics.metrics()).includes('messages_total{command="unknown",result="failed"} 20000\n'),
+    );
   });
 
   it('command names that a visitor chose are "other" in the metrics after the first hundred', async () => {

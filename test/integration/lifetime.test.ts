@@ -1,7 +1,9 @@
+import { setImmediate } from 'node:timers/promises';
 import { expect } from 'chai';
 import express from 'express';
 import session from 'express-session';
 import { Redis } from 'ioredis';
+import sinon from 'sinon';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import {
   type CommandRequest,
@@ -24,7 +26,14 @@ describe('what is known of a session', () => {
   let redis: PrivateRedis;
   let client: Redis;
   const opened = useRedis((started) => ({ redis, client } = started));
+  const sandbox = sinon.createSandbox();
+  afterEach(() => sandbox.restore());
 
+  /** This process' clock goes on by more than a minute at once. */
+  const passMinute = () => {
+    const now = performance.now.bind(performance);
+    sandbox.stub(performance, 'now').callsFake(() => now() + 61_000);
+  };
   const worker = async (options: Parameters<typeof createWorker>[0] = {}): Promise<Worker> => {
     const one = await createWorker({ redis: redis.url, ...options });
     opened.push(() => one.close());
@@ -316,6 +325,48 @@ describe('what is known of a session', () => {
       const most = transport === 'stream' ? 300_000 : 60_000;
       expect(await client.pttl(goneKey('', 'sid'))).to.be.within(most - 10_000, most);
     });
+
+  const drops = (registry: Pick<Worker, 'metrics'>, results: number) =>
+    until('they are dropped', async () =>
+      (await registry.metrics.metrics()).includes(`messages_total{command="pageview",result="too-old"} ${results}\n`),
+    );
+
+  it('is not what a worker has heard and could not send to Redis for over a minute', async () => {
+    const proxy = await FaultyProxy.open(Number(new URL(redis.url).port));
+    opened.push(() => proxy.close());
+    const one = await worker({ redis: proxy.url });
+    const connections = (await client.client('LIST')) as string;
+    proxy.refuses = true;
+    // The worker keeps its subscription, by which it goes on hearing.
+    const mine = await client.client('ID');
+    for (const [, id] of connections.matchAll(/^id=(\d+) .* psub=0 /gm))
+      if (Number(id) !== mine) await client.client('KILL', 'ID', Number(id));
+    await until('it has no connection for commands', () => !one.listening);
+    const layer = serving();
+    await layer.ask('pageview', 'sid', '/0', { ttlSeconds: 3600, timeoutMs: 1 });
+    for (let i = 1; i < 4; i++) layer.send('pageview', 'sid', `/${i}`, { ttlSeconds: 3600 });
+    await until('they wait', async () => (await one.metrics.metrics()).includes('worker_waiting 4\n'));
+    passMinute();
+    proxy.refuses = false;
+    await drops(one, 4);
+    expect(await leftOf('sid')).to.deep.equal([]);
+  });
+
+  it('is not what an embedded site could not send to Redis for over a minute', async () => {
+    const proxy = await FaultyProxy.open(Number(new URL(redis.url).port));
+    opened.push(() => proxy.close());
+    const { serving: layer, close } = intelligentSession({ redis: proxy.url, secret: 'test', worker: 'embedded' });
+    opened.push(close);
+    await layer.ask('pageview', 'other', '/', { ttlSeconds: 3600, timeoutMs: 5000 });
+    proxy.hold();
+    for (let i = 0; i < 4; i++) layer.send('pageview', 'sid', `/${i}`, { ttlSeconds: 3600 });
+    await setImmediate();
+    passMinute();
+    proxy.release();
+    proxy.cut();
+    await drops(layer, 4);
+    expect(await leftOf('sid')).to.deep.equal([]);
+  });
 
   it('is not what a message says that lay in its stream for too long', async () => {
     const [seconds] = await client.time();

@@ -1,10 +1,14 @@
+import { setImmediate } from 'node:timers/promises';
 import { expect } from 'chai';
 import express from 'express';
 import type { SessionData } from 'express-session';
 import { Cluster, Redis } from 'ioredis';
+import sinon from 'sinon';
 import type { PrivateRedis } from '../../demo/private-redis.js';
-import { intelligentSession } from '../../lib/index.js';
+import { type CommandRequest, createWorker, intelligentSession, type WorkerOptions } from '../../lib/index.js';
+import { ownKey } from '../../lib/redis/keys.js';
 import { commands, itKeepsOwnKeys, type OwnKeysGround } from '../contract/own-keys.js';
+import { FaultyProxy } from '../support/proxy.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
@@ -126,3 +130,92 @@ for (const [way, options] of Object.entries(all))
       }
     });
   });
+
+describe('a command that declares keys, over streams, whose worker loses Redis right before it runs', () => {
+  let redis: PrivateRedis;
+  let client: Redis;
+  const opened = useRedis((started) => ({ redis, client } = started));
+
+  const sandbox = sinon.createSandbox();
+  afterEach(() => sandbox.restore());
+
+  /** A worker has 256 commands at work and one behind them, which it begins while it can't reach Redis. */
+  const beginWithoutRedis = async () => {
+    const proxy = await FaultyProxy.open(Number(new URL(redis.url).port));
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let held = 0;
+    let runs = 0;
+    let ofWorker: CommandRequest['redis'] | undefined;
+    const options = {
+      namespace,
+      transport: 'stream',
+      commands: {
+        hold: async ({ redis: own }: CommandRequest) => {
+          ofWorker = own;
+          held++;
+          await released;
+        },
+        wish: {
+          keys: { wishlist: { merge: 'union' } },
+          run: async ({ keys: { wishlist = '' }, redis: own }) => {
+            runs++;
+            await own.sadd(wishlist, 'lamp');
+          },
+        },
+      },
+    } as const satisfies WorkerOptions;
+    const worker = await createWorker({ ...options, redis: proxy.url });
+    const { serving, close } = intelligentSession({ ...base, redis: redis.url, transport: 'stream' });
+    opened.push(
+      () => proxy.close(),
+      () => worker.close({ timeout: 0 }),
+      close,
+    );
+    for (let i = 0; i < 256; i++) serving.send('hold', `s${i}`, '', { ttlSeconds: 60 });
+    await until('256 are at work', () => held === 256);
+    serving.send('wish', 'visitor', '', { ttlSeconds: 60 });
+    await until('one waits', async () => (await worker.metrics.metrics()).includes('session_worker_waiting 1\n'));
+    proxy.refuses = true;
+    proxy.cut();
+    await until('the connection is lost', () => ofWorker?.status !== 'ready');
+    release();
+    for (let turn = 0; turn < 3; turn++) await setImmediate();
+    expect(runs).to.equal(0);
+    return { worker, proxy, options, runs: () => runs };
+  };
+  const pending = async () => {
+    const streams = (await client.keys(`${namespace}ss:stream:*`)).filter((key) => key.endsWith('}'));
+    const counts = await Promise.all(streams.map((key) => client.xpending(key, 'workers')));
+    return counts.reduce((sum, [count]) => sum + Number(count), 0);
+  };
+
+  it('runs once Redis is back', async () => {
+    const { proxy, runs } = await beginWithoutRedis();
+    proxy.refuses = false;
+    await until('it has run', () => runs() > 0);
+    await until('all are finished', async () => (await pending()) === 0);
+    expect(await client.pttl(ownKey(namespace, 'visitor', 'wishlist'))).to.be.above(0);
+  });
+
+  it('does not run where Redis comes back only after the maximum age of a message', async () => {
+    const { worker, proxy, runs } = await beginWithoutRedis();
+    const now = performance.now.bind(performance);
+    sandbox.stub(performance, 'now').callsFake(() => now() + 86_401_000);
+    proxy.refuses = false;
+    await until('it is dropped', async () =>
+      (await worker.metrics.metrics()).includes('messages_total{command="wish",result="too-old"} 1\n'),
+    );
+    expect(runs()).to.equal(0);
+  });
+
+  it('is left to another worker where this one ends before', async () => {
+    const { worker, options, runs } = await beginWithoutRedis();
+    await worker.close({ timeout: 0 });
+    const another = await createWorker({ ...options, redis: redis.url });
+    opened.push(() => another.close());
+    await until('it has run', () => runs() > 0);
+  });
+});

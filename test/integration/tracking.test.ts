@@ -149,6 +149,22 @@ describe('what is counted', () => {
       expect(await fresh(['product:42', '/shop/tv'])).to.deep.equal(['/shop/tv']);
     });
 
+    it('is with `route` what Express says of the request, under a mount with a parameter and behind a route that passes on', async () => {
+      const { visitor, fresh } = await visit({ track: 'route' }, (app) => {
+        const routes = express.Router();
+        routes.get('/posts/:n', (_req, res) => void res.send('ok'));
+        app.use('/users/:id', routes);
+        app.all('/kept/{*any}', (_req, _res, next) => next());
+        app.use((req, res, next) => (req.path === '/kept/a' ? void res.send('ok') : next()));
+      });
+      await visitor.send('/users/7/posts/1');
+      await visitor.send('/kept/a');
+      expect(await fresh(['/users/7/posts/:n', '/users/:id/posts/:n', '/kept/{*any}', '/kept/a'])).to.deep.equal([
+        '/users/:id/posts/:n',
+        '/kept/a',
+      ]);
+    });
+
     it('tells what `track` throws by the event fault, and the page is served', async () => {
       const { sessions, visitor } = await visit({
         track: (req) => {
@@ -161,6 +177,29 @@ describe('what is counted', () => {
       expect((await fault)[0]).to.have.property('message', 'track');
     });
   });
+
+  for (const [option, answer, views] of [
+    ['track', 'resolves', 2],
+    ['track', 'rejects', 2],
+    ['bots', 'resolves', 3],
+    ['bots', 'rejects', 3],
+  ] as const)
+    it(`of an async \`${option}\` is neither yes nor no, which is told once (its promise ${answer})`, async () => {
+      const ask = (req: express.Request) => {
+        if (req.path === '/page/first') return option === 'track';
+        return answer === 'rejects' ? Promise.reject(new Error('late')) : Promise.resolve(false);
+      };
+      const { sessions, visitor } = await visit({ [option]: ask });
+      const faults: Error[] = [];
+      sessions.serving.on('fault', (error) => void faults.push(error));
+      expect((await visitor.send('/page/a')).status).to.equal(200);
+      expect(await visitor.json('/total')).to.equal(views);
+      expect(faults.map(String)).to.have.lengthOf(1);
+      expect(faults[0])
+        .to.include({ code: 'ERR_INTELLIGENT_SESSION_ARGUMENT' })
+        .and.have.property('message')
+        .that.contains(`"${option}" gave a promise`);
+    });
 
   describe('by pageview()', () => {
     const cases: [title: string, target: string, sent?: Sent, options?: IntelligentSessionOptions][] = [

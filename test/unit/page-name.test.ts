@@ -23,6 +23,9 @@ describe('the name of a page', () => {
     ['/%22%3C%3E%5C%5E%60%7B%7C%7D', '/"<>\\^`{|}'],
     ['product:42', 'product:42'],
     ['a b/%7e/../?x#y', 'a b/%7e/../?x#y'],
+    // it would pass for an item that is keyed
+    ['%23abcdefghijklmnopqrstu-', '#abcdefghijklmnopqrstu-', '%23abcdefghijklmnopqrstu-'],
+    ['#news', '#news'],
   ];
   for (const [name, ...spelled] of spellings)
     it(`is ${name} for ${spelled.map((one) => JSON.stringify(one)).join(', ')}`, () => {
@@ -86,7 +89,7 @@ describe('the name of a page', () => {
 
   it('costs no more to find than to read, however long the text', () => {
     const withQuery = pageNames({ query: ['id'] });
-    for (const part of ['é', '%41', '/..', '/a', '"a', '?id=%41', '&id=é']) {
+    for (const part of ['é', '%41', '/..', '/a', '"a', '?id=%41', '&id=é', '&%69d=1', '&']) {
       const start = part.startsWith('&') ? '/p?x' : '/p';
       const text = start + part.repeat(1_000_000 / part.length);
       for (const names of [nameOf, withQuery]) {
@@ -95,7 +98,7 @@ describe('the name of a page', () => {
         expect((process.cpuUsage().user - began) / 1000, `${part}: ms of CPU`).to.be.below(100);
         expect(Buffer.byteLength(name)).to.be.at.most(1024);
         expect(names(name), 'a name stays as it is').to.equal(name);
-        const counts = names === withQuery || !text.includes('?');
+        const counts = part === '&' ? false : names === withQuery || !text.includes('?');
         expect(names(`${text}z`) === name, 'another page').to.equal(!counts);
       }
     }
@@ -103,6 +106,22 @@ describe('the name of a page', () => {
 
   it('is that of its path, whatever a long query says that does not count', () => {
     expect(nameOf(`/news/1/?${'utm=%41&'.repeat(10_000)}`)).to.equal('/news/1');
+  });
+
+  it('is that of its path and the parameters that count, whatever a long query says besides', () => {
+    const withQuery = pageNames({ query: ['q', 'é'] });
+    for (const part of ['a', '&utm=1', '&x%41', '&q%41=1', '&'])
+      for (const spelled of [
+        `/p?q=1&%C3%A9=2&utm=${part.repeat(5000)}`,
+        `/p/?utm=${part.repeat(5000)}&é=2&%71=1`,
+        `/p?é=2&utm=${part.repeat(5000)}&q=1`,
+      ])
+        expect(withQuery(spelled), `${part}: ${spelled.slice(0, 20)}`).to.equal('/p?%C3%A9=2&q=1');
+    const long = (q: string, utm: string) => withQuery(`/p?utm=${utm.repeat(5000)}&q=${q.repeat(5000)}`);
+    expect(long('a', 'b'))
+      .to.equal(long('a', 'c'))
+      .and.match(/^\/p~[\w-]{43}$/);
+    expect(long('a', 'b')).to.not.equal(long('b', 'b'));
   });
 
   it('is the same for whatever is encoded that need not be, and however it is encoded', () => {

@@ -92,7 +92,10 @@ interface Descriptor {
   readonly items: 'payload' | 'list' | 'none';
   /** Replaces the keyed items in an answer by those that were asked about, as nameOf() gives them; leaves out all others. */
   unkeyed?(data: readonly unknown[], nameOf: (key: string) => string | undefined): unknown[];
-  /** How long it keeps Redis busy, as a multiple of a page view with the default options (some 20 µs). */
+  /**
+   * How long it keeps Redis busy, or this process where that takes long, as a multiple of a page view with the default options
+   * (some 20 µs of Redis).
+   */
   cost(payload: string, context: CommandContext): number;
   /** Has an answer the command's shape? Whoever may publish to Redis can send answers of another. */
   isAnswer(data: unknown): boolean;

@@ -3,12 +3,20 @@ import { LRUCache } from 'lru-cache';
 import { murmurHash64A } from '../../hash/murmur-hash.js';
 import { encodeId } from '../../redis/keys.js';
 
-/** The form of an item that is keyed. A page's name has no fragment, so none begins with `#`. */
+/** The form of an item that is keyed. No page's name and no id has it (notKeyed()). */
 const KEYED = /^#[\w-]{22}$/;
 const FINGERPRINT_BYTES = 8;
 /** The end of the encrypted block: one that was made with another secret, or for another subject, does not decrypt to it. */
 const PADDING = Buffer.alloc(8);
 const MAX_REMEMBERED_HMACS = 2_000;
+/** To hash so many characters takes this process as long as a page view takes Redis. */
+const HASHED_LENGTH = 5_000;
+
+/**
+ * What it costs to make the stored item of a text, in page views (a descriptor's `cost`). Redis gets the stored item, and of a page's
+ * name, which has 1,024 bytes at most, the hash costs next to nothing; a longer text comes from who sends without this package.
+ */
+export const hashingCost = ({ length }: string): number => Math.floor(length / HASHED_LENGTH);
 
 /**
  * The items of a list as note_item() writes it (prelude.lua), without anything between them: keyed ones begin with `#`,
@@ -16,14 +24,21 @@ const MAX_REMEMBERED_HMACS = 2_000;
  */
 export const storedItemsIn = (list: string): string[] => list.match(/#[\w-]{22}|[\w-]{11}/g) ?? [];
 
+/** A page's name or an id of the application's: one that has the form of a keyed item gets `%23` for its `#`. */
+export const notKeyed = (item: string): string => (KEYED.test(item) ? `%23${item.slice(1)}` : item);
+
 /** Makes the stored items: texts that stand for pages and notification ids in a subject's data. */
 export interface StoredItems {
   of(subject: string, item: string): string;
   /**
-   * The stored items of the subject `from`, as `to` has them; undefined where some are keyed and this process has no secret.
+   * The stored items of the subject `from`, as `to` has them. Undefined where some are keyed and this process has no secret: then
+   * unkeyed() gives the others.
    */
   moved(items: readonly string[], from: string, to: string): string[] | undefined;
 }
+
+/** Those stored items that are not keyed: they are the same for every subject. */
+export const unkeyed = (items: readonly string[]): string[] => items.filter((item) => !KEYED.test(item));
 
 /**
  * Without a secret an item is stored as the fingerprint of its text, the same for every subject. With one it is keyed. What is keyed

@@ -1,6 +1,6 @@
 -- Is called before an application's command runs. Unless its subject has ended, the names of the command's keys are noted, so
 -- that whoever erases the subject's data finds them.
--- KEYS   own, gone
+-- KEYS   own, gone, activity (for end.lua)
 -- ARGV   [1] as JSON, in `messages`: ttl of the subject's data in ms; names and merges of the command's keys (note-own.lua);
 --        sentMs, for has_ended() (prelude.lua)
 -- Reply  { 'run' }: the command may run; { 'gone' }: its subject has ended; { 'moved', the user's subject }: the visitor has logged in

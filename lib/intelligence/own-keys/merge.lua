@@ -1,5 +1,5 @@
 -- Functions that merge the keys which an application's commands keep of an anonymous visitor into those of the user as whom the visitor has
--- logged in: carry.lua and take-over.lua call merge_all(). The script has prelude.lua and own-keys.lua before these lines.
+-- logged in: carry.lua and take-over.lua call merge_all(). The script has prelude.lua, own-keys.lua and kept-with.lua before these lines.
 
 -- Gives a function that stores the union of two keys at the second one, whose expiry the command takes away: it is set again.
 local function union_of(command, how)
@@ -71,10 +71,10 @@ local function merge_own(merge, from, to)
   return types
 end
 
--- Merges several keys into a user's. Takes the key of the user's hash `own`; the names, and how each is merged; a function that
--- gives the visitor's key of a name; the ttl of the user's data in ms. Gives a list of texts: each name that could not be
+-- Merges several keys into a user's. Takes the user's keys `own` and `activity`; the names, and how each is merged; a function that
+-- gives the visitor's key of a name; the ttl of the user's data in ms, or of the visitor's. Gives a list of texts: each name that could not be
 -- merged, and why.
-local function merge_all(own, names, merges, from_key, ttl)
+local function merge_all(own, activity, names, merges, from_key, ttl)
   local faults, fields = {}, {}
   for i, name in ipairs(names) do
     local types = merge_own(merges[i], from_key(name), own .. ':' .. name)
@@ -82,6 +82,7 @@ local function merge_all(own, names, merges, from_key, ttl)
     fields[#fields + 1], fields[#fields + 2] = name, merges[i]
   end
   redis.call('HSET', own, unpack(fields))
-  keep_own(own, kept_for(ttl), kept_for(ttl))
+  local keep_ms = kept_with(own, activity, ttl)
+  keep_own(own, keep_ms, keep_ms)
   return faults
 end

@@ -1,4 +1,4 @@
-import { isListOf, isNumber, isText } from '../../command/answers.js';
+import { isListOf, isCount, isText } from '../../command/answers.js';
 import type { ScriptCommand } from '../../command/descriptor.js';
 
 /** All that is kept of a visitor or a user, as figures: pages and notifications themselves can't be read from it. */
@@ -39,11 +39,11 @@ const isItem = (value: unknown): boolean =>
 function isExplainedKey(data: unknown): boolean {
   if (typeof data !== 'object' || data === null) return false;
   const { name, type, size, value } = data as Record<string, unknown>;
-  if (!isText(name) || !TYPES.includes(type) || !isNumber(size)) return false;
+  if (!isText(name) || !TYPES.includes(type) || !isCount(size)) return false;
   return value === undefined || isText(value) || isListOf(isItem)(value);
 }
 
-const isPair = (value: unknown): boolean => Array.isArray(value) && value.length === 2 && value.every(isNumber);
+const isPair = (value: unknown): boolean => Array.isArray(value) && value.length === 2 && value.every(isCount);
 
 /**
  * Answers with all data that is kept about a subject, without a payload. Its method is in RequestIntelligence, which adds what
@@ -66,7 +66,7 @@ export const explain = {
       unknown
     >;
     const figures = [pageViews, uniquePages, notificationsRead, keptForSeconds];
-    return figures.every(isNumber) && isListOf(isPair)(days) && isListOf(isExplainedKey)(ownKeys);
+    return figures.every(isCount) && isListOf(isPair)(days) && isListOf(isExplainedKey)(ownKeys);
   },
   methods: {},
   documented: {

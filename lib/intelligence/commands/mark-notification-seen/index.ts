@@ -1,9 +1,7 @@
 import { checkText } from '../../../options/check-arguments.js';
 import { isBit } from '../../command/answers.js';
 import type { CommandCaller, ScriptCommand } from '../../command/descriptor.js';
-
-/** To hash so many bytes of an id costs as much as a page view. */
-const HASHED_BYTES = 512;
+import { hashingCost, notKeyed } from '../../command/stored-item.js';
 
 /** Marks a notification as seen (white paper, "Group Notifications"). The payload is its id. */
 export const markNotificationSeen = {
@@ -11,15 +9,20 @@ export const markNotificationSeen = {
   effect: 'writes',
   isOwnAct: true,
   makes: ['notified', 'notified-items'],
-  keys: ['notified', 'notified-items', 'gone'],
-  uses: { notified: ['filter'], 'notified-items': ['strlen', 'append'], gone: ['get', 'pttl'] },
+  keys: ['notified', 'notified-items', 'gone', 'activity'],
+  uses: {
+    notified: ['filter'],
+    'notified-items': ['strlen', 'append'],
+    gone: ['get', 'pttl'],
+    activity: ['pttl'],
+  },
   lua: ['mark-notification-seen.lua'],
   items: 'payload',
   fields({ sid, payload, isAnonymous }, { bloom, items }) {
     const id = items.of(sid, payload);
     return { item: bloom.scriptItem(id), id, isAnonymous };
   },
-  cost: ({ length }) => 1 + length / HASHED_BYTES,
+  cost: (payload) => 1 + hashingCost(payload),
   isAnswer: isBit,
   methods: {
     /**
@@ -28,7 +31,7 @@ export const markNotificationSeen = {
      */
     async markNotificationSeen(this: CommandCaller, id: string): Promise<boolean | undefined> {
       checkText('markNotificationSeen', id, 'an id, a text that is not empty');
-      const answer = await this.ask('mark-notification-seen', id);
+      const answer = await this.ask('mark-notification-seen', notKeyed(id));
       return answer === 1 ? true : answer === 0 ? false : undefined;
     },
   },

@@ -3,6 +3,7 @@ import { parseStrings } from '../../command/payload.js';
 import { isBoolean, isListOf, isText } from '../../command/answers.js';
 import type { CommandCaller, ListCommand } from '../../command/descriptor.js';
 import { joinArray, listCost, namesOf } from '../../command/lists.js';
+import { notKeyed } from '../../command/stored-item.js';
 
 /** What notifications() is asked about. */
 export type Notification = string | { readonly id: string };
@@ -46,7 +47,7 @@ export const notifications = {
      */
     async notifications<T extends Notification>(this: CommandCaller, items: readonly T[]): Promise<Seen<T>[]> {
       const what = 'a list of ids, or of objects with an id, each a text that is not empty';
-      const ids = checkTexts('notifications', Array.isArray(items) ? items.map(idOf) : items, what);
+      const ids = checkTexts('notifications', Array.isArray(items) ? items.map(idOf) : items, what).map(notKeyed);
       const answer = (await this.ask('notifications', ids)) as Answered[] | undefined;
       const seen = new Map(answer?.map((one) => [one.id, one.seen]));
       return items.map((item, i) => {

@@ -1,29 +1,30 @@
-import { isBit, isBoolean, isListOf, isNumber } from '../../command/answers.js';
+import { isBit, isBoolean, isCount, isListOf } from '../../command/answers.js';
 import type { ScriptCommand } from '../../command/descriptor.js';
+import { hashingCost } from '../../command/stored-item.js';
 import { dedupToken } from './dedup-token.js';
 
 /** What is known of a visitor after a page view (white paper, "Activity Pattern Monitoring & Personalization"). */
 export interface PageviewReport {
-  /** page views of this session, with this one */
+  /** page views of this session, or of the user who is logged in, with this one */
   readonly totalPages: number;
   /** distinct pages, a HyperLogLog's estimate (standard error 0.81 %) */
   readonly uniquePages: number;
-  /** was this page seen before this view (a Bloom filter's answer: a false true at its error rate) */
+  /** was this page visited before this view (a Bloom filter's answer: a false true at its error rate) */
   readonly previouslyVisited: boolean;
   /** was there a view in this minute before this one */
   readonly activityThisMinute: boolean;
-  /** the five minutes before the current one, oldest first, 0 or 1 */
+  /** the five minutes before the current one, the oldest first: 1 where there was a view, else 0 */
   readonly activity: readonly number[];
-  /** one unique page, and not visited before */
+  /** is this the first page: there is one distinct page, and it was not visited before */
   readonly newToSite: boolean;
-  /** none of the five minutes saw a view */
+  /** was there no view in these five minutes */
   readonly inactive: boolean;
 }
 
-/** A page view reads the whole ring of days, so beyond this many days its cost grows with them. */
-const RING_DAYS = 25;
-/** To hash so many bytes of a page's name costs as much as a page view. */
-const HASHED_BYTES = 512;
+/** A page view reads the whole ring of days (option `activityDays`): of so many it costs as much as of a few, of more by their number. */
+const DAYS_OF_A_VIEW = 25;
+/** A report says of so many minutes before the current one whether there was a view. */
+const MINUTES_REPORTED = 5;
 
 /**
  * Counts a page view. The payload is the page. Its method is in RequestIntelligence, since that counts one view for each
@@ -46,20 +47,26 @@ export const pageview = {
   lua: ['activity-ring.lua', 'pageview.lua'],
   items: 'payload',
   fields({ sid, id, payload, isAnonymous }, { bloom, items }) {
-    const page = items.of(sid, payload);
-    const item = bloom.scriptItem(page);
+    const stored = items.of(sid, payload);
+    const item = bloom.scriptItem(stored);
     // a field that says nothing is left out, since many messages go in one text
-    return { item, token: dedupToken(id), ...(item !== page && { page }), ...(isAnonymous && { isAnonymous }) };
+    return {
+      item,
+      token: dedupToken(id),
+      ...(item !== stored && { page: stored }),
+      ...(isAnonymous && { isAnonymous }),
+    };
   },
-  cost: (payload, { activityDays }) => Math.max(1, activityDays / RING_DAYS) + payload.length / HASHED_BYTES,
+  cost: (payload, { activityDays }) => Math.max(1, activityDays / DAYS_OF_A_VIEW) + hashingCost(payload),
   isAnswer(data) {
     if (typeof data !== 'object' || data === null) return false;
     const { totalPages, uniquePages, previouslyVisited, activityThisMinute, activity, newToSite, inactive } =
       data as Record<string, unknown>;
     return (
-      [totalPages, uniquePages].every(isNumber) &&
+      [totalPages, uniquePages].every(isCount) &&
       [previouslyVisited, activityThisMinute, newToSite, inactive].every(isBoolean) &&
-      isListOf(isBit)(activity)
+      isListOf(isBit)(activity) &&
+      (activity as unknown[]).length === MINUTES_REPORTED
     );
   },
   methods: {},

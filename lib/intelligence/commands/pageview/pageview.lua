@@ -98,6 +98,8 @@ commands['pageview'] = function(keys, message)
   end
   if is_due or some_new then
     local keep_ms = kept_for(message.ttl)
+    -- The message may have been sent for a visitor who has logged in since: then its ttl is that of the visitor's session.
+    if message.isUser then keep_ms = math.max(keep_ms, redis.call('PTTL', keys.activity)) end
     for _, name in ipairs(is_due and KEPT or MADE) do lengthen(keys[name], keep_ms) end
     if is_due then keep_own(keys.own, keep_ms, keep_ms) end -- leaves alone what lives longer
   end
