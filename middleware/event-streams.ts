@@ -203,22 +203,19 @@ const HEADERS = [
 ] as const;
 
 /**
- * Ends a response without its session, which express-session would store as it was when the stream opened: perhaps after a
- * logout.
+ * Ends a response without its session, of which express-session would store this request's old copy, perhaps after another request
+ * has logged out. With `unset: 'destroy'` it would destroy a session that is gone while its id is there, so both go. They are back
+ * for whoever looks when the response has ended, and no sooner: a middleware that compresses calls express-session's end() later.
  */
 function endWithoutSession(res: ServerResponse): void {
-  const req = (res as { req?: IncomingMessage & { session?: unknown } }).req;
-  const session = req?.session;
-  if (!req || session === undefined) {
-    res.end();
-    return;
+  const { req } = res as { req?: IncomingMessage & { session?: unknown; sessionID?: unknown } };
+  if (req?.session) {
+    const { session, sessionID } = req;
+    const restore = () => void Object.assign(req, { session, sessionID });
+    res.prependOnceListener('finish', restore).prependOnceListener('close', restore);
+    Object.assign(req, { session: undefined, sessionID: undefined });
   }
-  req.session = undefined;
-  try {
-    res.end();
-  } finally {
-    req.session = session;
-  }
+  res.end();
 }
 
 const isWritable = (res: ServerResponse): boolean => !res.destroyed && !res.closed && !res.writableEnded;
