@@ -147,6 +147,19 @@ describe('live notifications', () => {
     expect(Math.max(...counts)).to.equal(3);
   });
 
+  it('say all that is planned for the same time, at which another expires, to each of several visitors', async () => {
+    const shop = await site();
+    const everyone = { group: 'everyone' };
+    await publish();
+    const then = new Date(Date.now() + 2_000);
+    await publisher.publish(everyone, { title: 'Until then', expires: then });
+    for (const title of ['From then on', 'This, too', 'And this'])
+      await publisher.publish(everyone, { title, publishAt: then });
+    const visitors = await Promise.all(Array.from({ length: 4 }, () => LiveVisitor.at(shop)));
+    const streams = await Promise.all(visitors.map((visitor) => visitor.open()));
+    await Promise.all(streams.map((stream) => stream.says(4)));
+  });
+
   it('say that something is unread again', async () => {
     const visitor = await LiveVisitor.at(await site());
     const stream = await visitor.open();
