@@ -31,7 +31,10 @@ export interface UnreadCount {
 
 /** The messages about changes of lists, which all processes publish and this one receives over one connection. */
 export interface Changes {
-  /** Calls `listener` with each change of this recipient's list, and of what a subject has read. Returns a function that ends this. */
+  /**
+   * Calls `listener` with each change of this recipient's list, and, of a subject, of what they have read and when a session of theirs ends.
+   * Returns a function that ends this.
+   */
   follow(to: Recipient, listener: (change: Change) => void): () => void;
   /** Is the subscription in force, so that no change from now on is missed? */
   isHeard(to: Recipient): boolean;
@@ -185,8 +188,8 @@ export class LiveCounts {
   }
 
   /**
-   * Adds to the counts of a list's streams what is missing in each. Where a count is being read, its answer may include that or not: it
-   * is read again.
+   * Adds to the counts of a list's streams what is missing in each. If a count is being read, its answer may include that or not: it is
+   * read again.
    */
   #add(list: OpenList<LiveStream>, missingIn: (stream: LiveStream, i: number) => number): void {
     const undecided: LiveStream[] = [];
@@ -217,7 +220,7 @@ export class LiveCounts {
   }
 
   #use(stream: LiveStream, { count, nowUs, lists }: UnreadCount): void {
-    // Where a list has changed since it was asked for, its state may be from before, and is in the answer to the repeated query.
+    // If a list has changed since it was asked for, its state may be from before: the repeated query brings the present one.
     const isCurrent = !this.#queries.isRepeated(stream);
     stream.countedAtUs = nowUs;
     stream.lastPositions = lists.map(({ lastPosition }) => lastPosition);
@@ -235,7 +238,7 @@ export class LiveCounts {
   }
 
   /**
-   * Notes a list's state. Where its oldest notification is a later one than before, a full list has dropped some, which nobody tells: they
+   * Notes a list's state. If its oldest notification is a later one than before, a full list may have dropped some, which nobody tells: they
    * are still in the counts of visitors who had not read them, so these are read again.
    */
   #useState(list: OpenList<LiveStream>, nowUs: number, { schedule, oldestPosition }: ListState): void {

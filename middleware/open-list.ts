@@ -43,8 +43,8 @@ export class OpenList<Stream> {
   }
 
   /**
-   * The times of a schedule that was read at `nowUs` which have come since the last renew(): where a notification has come since then, no
-   * goTo() has returned its times.
+   * Returns the times of a schedule that was read at `nowUs` which have come since the last renew(): those of notifications that came to the
+   * list since then may be in no schedule that goTo() has seen.
    */
   comeIn(schedule: ListSchedule, nowUs: number): ListSchedule {
     if (schedule === this.#schedule) return EMPTY_SCHEDULE;
