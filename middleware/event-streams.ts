@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 /**
- * Where more bytes than these are in this process and their browser has not read them, the next write destroys the connection. One event
+ * If more bytes than these are still in this process, since the browser does not read, the next write destroys the connection. One event
  * may be of any size; a count takes some forty bytes.
  */
 const MAX_UNSENT_BYTES = 16_384;

@@ -53,9 +53,9 @@ export class LiveStream extends EventStream implements SessionOfStream {
   /** For each of `lists`, the position up to which `count` includes what was scheduled and has become visible. */
   visiblePositions: number[] = [];
   readonly subject: string;
-  /** How long the visitor's data are kept from when the stream opens on: a user's live longer than the session. */
+  /** How long the visitor's data are kept from the stream's opening on; a user's are kept for longer than the session. */
   readonly ttlSeconds: number;
-  /** When the session ends, as far as is known; for a user, when the data do. */
+  /** When the session ends, as far as is known. It is asked with a store of the application's alone, which has no users. */
   endsAtMs: number;
 
   constructor(

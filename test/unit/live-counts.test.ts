@@ -324,7 +324,7 @@ describe('the counts of open streams', () => {
       const streams = await openAll();
       const soon = nowUs() + 10_000;
       clock.tick(15);
-      counts.readAgain(streams.slice(0, 2));
+      counts.readAgain(streams.slice(2));
       clock.tick(30);
       const [first] = asked.splice(0, 1);
       // The first's answer has the list from before, and the time after.
@@ -337,6 +337,22 @@ describe('the counts of open streams', () => {
         await settle();
       }
       tell('group all', scheduled(soon));
+      await calm();
+      expect(countsOf(streams)).to.deep.equal([1, 1, 1, 1]);
+    });
+
+    it('have what is scheduled while an answer from before is on its way', async () => {
+      const streams = await openAll();
+      counts.readAgain(streams.slice(3));
+      clock.tick(30);
+      const soon = nowUs() + 10_000;
+      const before = { ...NOTHING, schedule: scheduleOf(stored) };
+      schedule(item(soon));
+      tell('group all', scheduled(soon));
+      asked.splice(0)[0]?.answer({ count: 0, nowUs: nowUs(), lists: [before, NOTHING] });
+      await settle();
+      clock.tick(15);
+      expect(countsOf(streams).slice(1, 3)).to.deep.equal([1, 1]);
       await calm();
       expect(countsOf(streams)).to.deep.equal([1, 1, 1, 1]);
     });
