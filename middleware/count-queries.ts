@@ -22,6 +22,11 @@ export class CountQueries<Stream> {
     return this.#queued.has(stream) || this.#running.has(stream);
   }
 
+  /** Is a query of this stream under way whose answer may be older than what it was asked for? */
+  isRepeated(stream: Stream): boolean {
+    return this.#running.get(stream) ?? false;
+  }
+
   /**
    * Queues a query for each of these streams. Where one is under way, it is repeated: its answer may be older than this call.
    */

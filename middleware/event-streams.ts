@@ -1,6 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** A stream is ended when more bytes than these wait for its browser to read. A count takes some forty bytes. */
+/**
+ * If more bytes than these are still in this process, since the browser does not read, the next write destroys the connection. One event
+ * may be of any size; a count takes some forty bytes.
+ */
 const MAX_UNSENT_BYTES = 16_384;
 /** How many streams one turn of the event loop writes to: that takes some milliseconds, and pages are served between turns. */
 const WRITES_A_TURN = 100;
@@ -10,10 +13,13 @@ const RETRY_SPREAD_MS = 4_000;
 
 /** An open stream of server-sent events. There may be ten thousand, so a subclass adds a few fields, and no closures. */
 export class EventStream {
-  /** The event that is sent next; a later one replaces it until then. Undefined: nothing waits. */
-  unsent: string | undefined;
-  /** When the oldest bytes were written that may still be in this process: 2n at the n-th heartbeat, 2n + 1 between it and the next one. */
-  unsentSince = 0;
+  /** The event that is written next; a later one replaces it until then. Undefined: none waits. */
+  nextEvent: string | undefined;
+  /**
+   * When the oldest bytes were written that may still be in this process, in half heartbeats: 2n at the n-th heartbeat, 2n + 1 between it
+   * and the next one.
+   */
+  bufferedSince = 0;
 
   constructor(readonly res: ServerResponse) {}
 }
@@ -56,27 +62,23 @@ export class EventStreams<Stream extends EventStream> {
     return this.#open.values();
   }
 
-  has(stream: Stream): boolean {
-    return this.#open.has(stream.res);
-  }
-
   /**
    * Sends the headers. False: no stream is open, since the connection is gone already, or since the request is a HEAD, which
    * asks for the headers alone.
    */
   open(stream: Stream, isHead = false): boolean {
     const { res } = stream;
-    if (res.destroyed || res.closed) return false;
+    if (isGone(res)) return false;
     res.statusCode = 200;
     for (const [name, value] of HEADERS) res.setHeader(name, value);
     if (isHead) {
       endWithoutSession(res);
       return false;
     }
-    // The server's time limit for idle connections does not apply to a stream.
+    // The server's time limit for idle connections does not apply, over HTTP/2 that for idle streams.
     res.setTimeout(0);
     this.#open.set(res, stream);
-    stream.unsentSince = this.#now;
+    stream.bufferedSince = this.#now;
     res.once('close', this.#onClose).on('error', this.#onError);
     res.flushHeaders();
     this.#write(stream, `retry: ${RETRY_MS + Math.floor(Math.random() * RETRY_SPREAD_MS)}\n\n`);
@@ -87,17 +89,17 @@ export class EventStreams<Stream extends EventStream> {
   /** Sends an event soon. Of several events that a stream gets before it is written to, only the last is sent. */
   send(stream: Stream, event: string, data: unknown): void {
     if (!this.#open.has(stream.res)) return;
-    stream.unsent = `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+    stream.nextEvent = `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
     this.#waiting.add(stream);
     if (this.#isFlushing) return;
     this.#isFlushing = true;
     setImmediate(this.#flush);
   }
 
-  /** Ends a stream; its browser opens another one. */
+  /** Ends a stream, without an event that waits; its browser opens another one. */
   end(stream: Stream): void {
     const { res } = stream;
-    if (this.#forget(res) && isWritable(res)) endWithoutSession(res);
+    if (this.#remove(res) && isWritable(res)) endWithoutSession(res);
   }
 
   endAll(): void {
@@ -112,14 +114,14 @@ export class EventStreams<Stream extends EventStream> {
         return;
       }
       this.#waiting.delete(stream);
-      const { unsent } = stream;
-      stream.unsent = undefined;
-      if (unsent !== undefined && this.#write(stream, unsent)) this.hooks.sent();
+      const { nextEvent } = stream;
+      stream.nextEvent = undefined;
+      if (nextEvent !== undefined && this.#write(stream, nextEvent)) this.hooks.sent();
     }
     this.#isFlushing = false;
   };
 
-  /** The present time as `unsentSince` has it. */
+  /** The present time as `bufferedSince` has it. */
   get #now(): number {
     return 2 * this.#beats + 1;
   }
@@ -127,13 +129,13 @@ export class EventStreams<Stream extends EventStream> {
   #write(stream: Stream, text: string, now = this.#now): boolean {
     const { res } = stream;
     if (!isWritable(res)) return false;
-    if (unsentBytes(res) > MAX_UNSENT_BYTES) {
+    if (res.writableLength > MAX_UNSENT_BYTES) {
       this.#cut(stream, 'slow');
       return false;
     }
-    if (unsentBytes(res) === 0) stream.unsentSince = now;
+    if (res.writableLength === 0) stream.bufferedSince = now;
     res.write(text);
-    // A middleware that compresses in spite of `no-transform` has to be told that there is no more to come.
+    // A middleware that compresses in spite of `no-transform` holds what is written until it is told to flush it.
     (res as { flush?: () => void }).flush?.();
     return true;
   }
@@ -147,9 +149,9 @@ export class EventStreams<Stream extends EventStream> {
       for (let writes = 0; writes < WRITES_A_TURN; writes++) {
         const { done, value: stream } = streams.next();
         if (done) return;
-        // TLS holds what was written until the next turn of the event loop, so bytes that have come since the last heartbeat say nothing.
-        // Where those of the last heartbeat are still here, nobody reads on the other side.
-        if (unsentBytes(stream.res) > 0 && stream.unsentSince <= now - 2) this.#cut(stream, 'slow');
+        // TLS holds what was written until the next turn of the event loop, so bytes that were written since the last heartbeat say
+        // nothing. Where this process has had some at all times since then, the browser reads nothing, or too slowly.
+        if (stream.res.writableLength > 0 && stream.bufferedSince <= now - 2) this.#cut(stream, 'slow');
         else this.#write(stream, ':\n\n', now);
       }
       setImmediate(beatSome);
@@ -158,13 +160,13 @@ export class EventStreams<Stream extends EventStream> {
   }
 
   #cut(stream: Stream, why: Cut): void {
-    if (!this.#forget(stream.res)) return;
+    if (!this.#remove(stream.res)) return;
     this.hooks.cut(why);
     stream.res.destroy();
   }
 
   /** Takes a stream off the open ones. False: it was not among them. */
-  #forget(res: ServerResponse): boolean {
+  #remove(res: ServerResponse): boolean {
     const stream = this.#open.get(res);
     if (!stream) return false;
     this.#open.delete(res);
@@ -177,9 +179,9 @@ export class EventStreams<Stream extends EventStream> {
     return true;
   }
 
-  readonly #onClose = this.#listener((res) => void this.#forget(res));
+  readonly #onClose = this.#listener((res) => void this.#remove(res));
   readonly #onError = this.#listener((res) => {
-    if (!this.#forget(res)) return;
+    if (!this.#remove(res)) return;
     this.hooks.cut('failed');
     res.destroy();
   });
@@ -203,26 +205,25 @@ const HEADERS = [
 ] as const;
 
 /**
- * Ends a response without its session, which express-session would store as it was when the stream opened: perhaps after a
- * logout.
+ * Ends a response without its session, of which express-session would store this request's old copy, perhaps after another request
+ * has logged out. With `unset: 'destroy'` it would destroy a session that is gone while its id is there, so both go. They are back
+ * for whoever looks when the response has ended, and no sooner: a middleware that compresses calls express-session's end() later.
  */
 function endWithoutSession(res: ServerResponse): void {
-  const req = (res as { req?: IncomingMessage & { session?: unknown } }).req;
-  const session = req?.session;
-  if (!req || session === undefined) {
-    res.end();
-    return;
+  const { req } = res as { req?: IncomingMessage & { session?: unknown; sessionID?: unknown } };
+  if (req?.session) {
+    const { session, sessionID } = req;
+    const restore = () => void Object.assign(req, { session, sessionID });
+    res.prependOnceListener('finish', restore).prependOnceListener('close', restore);
+    Object.assign(req, { session: undefined, sessionID: undefined });
   }
-  req.session = undefined;
-  try {
-    res.end();
-  } finally {
-    req.session = session;
-  }
+  res.end();
 }
 
-const isWritable = (res: ServerResponse): boolean => !res.destroyed && !res.closed && !res.writableEnded;
+/** Is the connection gone? HTTP/2's responses say that by their stream alone. */
+function isGone(res: ServerResponse): boolean {
+  const { stream } = res as { stream?: { destroyed?: boolean } };
+  return res.destroyed || res.closed || stream?.destroyed === true;
+}
 
-/** How many written bytes are still in this process. HTTP/2's responses have that number at their stream. */
-const unsentBytes = (res: ServerResponse): number =>
-  res.writableLength ?? (res as { stream?: { writableLength: number } }).stream?.writableLength ?? 0;
+const isWritable = (res: ServerResponse): boolean => !isGone(res) && !res.writableEnded;

@@ -8,10 +8,9 @@ export class ListTimer {
 
   constructor(readonly onDue: () => void) {}
 
-  /** Calls back in `inMs` ms, and no more at a time that was set before. Undefined: never. */
-  set(inMs: number | undefined): void {
+  /** Calls back in `inMs` ms, and no more at a time that was set before. */
+  set(inMs: number): void {
     this.clear();
-    if (inMs === undefined) return;
     this.#dueMs = performance.now() + Math.max(0, inMs);
     this.#wait();
   }

@@ -1,23 +1,23 @@
+import type { ListSchedule } from '../lib/notifications/list-schedule.js';
 import type { Change, Recipient } from '../lib/transport/protocol.js';
 import { CountQueries } from './count-queries.js';
-import type { TrackedSession } from './intelligence.js';
 import { EventStream } from './event-streams.js';
-import { ListTimer } from './list-timer.js';
+import type { TrackedSession } from './intelligence.js';
 import type { SessionOfStream } from './missing-sessions.js';
+import { OpenList } from './open-list.js';
 
 /**
- * The state of a list of notifications when a visitor's count was read. A notification's position is the time at which it becomes
- * visible, in µs since 1970 by Redis' clock; no two notifications of a list have the same one.
+ * The state of a list of notifications when a visitor's count was read. A notification's position is when it becomes visible, µs since
+ * 1970 by Redis' clock; no two of a list have the same one. One that is published is visible at once, though its position is ahead of
+ * the clock where the list's last position is.
  */
 export interface ListState {
-  /** The position of the latest notification that the count includes. One that is published later has a higher position. */
+  /** The list's last position. What is published later has a higher one; so may have what was scheduled and is visible by now. */
   readonly lastPosition: number;
   /** The position of the oldest visible notification; 0 where none is visible. */
   readonly oldestPosition: number;
-  /** When the next scheduled notification becomes visible, µs since 1970 by Redis' clock; undefined where none is scheduled. */
-  readonly nextVisibleAtUs: number | undefined;
-  /** When the next visible notification expires, µs since 1970 by Redis' clock; undefined where none is visible. */
-  readonly nextExpiresAtUs: number | undefined;
+  /** The same object in all answers to which the same copy of the list was used: of a group's list the process keeps one. */
+  readonly schedule: ListSchedule;
 }
 
 /** How many notifications a visitor has not read, with the state of their lists at that time. */
@@ -31,24 +31,13 @@ export interface UnreadCount {
 
 /** The messages about changes of lists, which all processes publish and this one receives over one connection. */
 export interface Changes {
-  /** Calls `listener` with each change of this recipient's list, and of what a subject has read. Returns a function that ends this. */
+  /**
+   * Calls `listener` with each change of this recipient's list, and, of a subject, of what they have read and when a session of theirs ends.
+   * Returns a function that ends this.
+   */
   follow(to: Recipient, listener: (change: Change) => void): () => void;
   /** Is the subscription in force, so that no change from now on is missed? */
   isHeard(to: Recipient): boolean;
-}
-
-/** A list that at least one open stream counts: a group's, or a visitor's own. */
-class OpenList {
-  readonly streams = new Set<LiveStream>();
-  unfollow: () => void = () => {};
-  /** Runs until the list changes by itself, since a notification becomes visible or expires. */
-  timer: ListTimer | undefined;
-  /** Where a notification becomes visible when the timer ends: its time, µs. Undefined where one expires. */
-  nextVisibleAtUs: number | undefined;
-  /** The position of the oldest visible notification, 0 where none was visible yet. */
-  oldestPosition = 0;
-
-  constructor(readonly to: Recipient) {}
 }
 
 /** An open stream that tells a browser how many notifications its visitor has not read. */
@@ -56,13 +45,17 @@ export class LiveStream extends EventStream implements SessionOfStream {
   /** The number of unread notifications; undefined until the first answer. */
   count: number | undefined;
   /** The lists of the visitor's groups in the groups' order, and the visitor's own as the last. None once the stream is closed. */
-  lists: readonly OpenList[] = [];
+  lists: readonly OpenList<LiveStream>[] = [];
   /** When `count` was read, µs since 1970 by Redis' clock; 0 before the first answer. */
   countedAtUs = 0;
-  /** For each of `lists`, the position up to which `count` includes its notifications. */
+  /** For each of `lists`, the position up to which `count` includes what was published. */
   lastPositions: readonly number[] = [];
+  /** For each of `lists`, the position up to which `count` includes what was scheduled and has become visible. */
+  visiblePositions: number[] = [];
   readonly subject: string;
+  /** How long the visitor's data are kept from the stream's opening on; a user's are kept for longer than the session. */
   readonly ttlSeconds: number;
+  /** When the session ends, as far as is known. It is asked with a store of the application's alone, which has no users. */
   endsAtMs: number;
 
   constructor(
@@ -88,20 +81,23 @@ export interface LiveCountsHooks {
   readCount(stream: LiveStream): Promise<UnreadCount | undefined>;
   /** `stream.count` has another value than before. */
   countChanged(stream: LiveStream): void;
-  /** A session has ended in some process. The message names it by a hash of its id; `streams` are all those of its visitor. */
+  /** A session has ended in some process. The message names it by a hash of its id; `streams` are all of its visitor in this process. */
   sessionEnded(sidHash: string, streams: Iterable<LiveStream>): void;
 }
 
 /**
- * Keeps the counts of open streams up to date. A count is read from Redis when its stream opens, and when a notification was read, edited
- * or removed. A publication adds one to each count here, without a read for each stream.
+ * Keeps the counts of open streams up to date. A count is read from Redis when its stream opens, when a notification was read, edited or
+ * removed, when one has expired, when a full list has dropped some, and when a change may have been missed. What is published, or was
+ * scheduled and becomes visible, adds one to each count here, without a read for each stream.
  */
 export class LiveCounts {
   /** By the name of the recipient. */
-  readonly #lists = new Map<string, OpenList>();
-  readonly #queries = new CountQueries<LiveStream>((stream) => this.#refresh(stream));
+  readonly #lists = new Map<string, OpenList<LiveStream>>();
+  readonly #queries = new CountQueries<LiveStream>((stream) => this.#readCount(stream));
   /** Streams whose count may be wrong: the last read got no answer, or a change may have been missed during it. */
   readonly #unconfirmed = new Set<LiveStream>();
+  /** Lists that have changed since their state was read. */
+  readonly #outdated = new Set<OpenList<LiveStream>>();
 
   constructor(
     readonly changes: Changes,
@@ -120,10 +116,9 @@ export class LiveCounts {
     this.#unconfirmed.delete(stream);
     for (const list of stream.lists) {
       list.streams.delete(stream);
-      if (list.streams.size > 0) continue;
-      list.unfollow();
-      list.timer?.clear();
-      this.#lists.delete(nameOf(list.to));
+      if (list.streams.size === 0) this.#closeList(list);
+      // It may be this stream that was to bring the list's state.
+      else if (this.#outdated.has(list)) this.#readListState(list);
     }
     stream.lists = [];
   }
@@ -133,18 +128,19 @@ export class LiveCounts {
     this.#queries.add(streams);
   }
 
-  /** Reads those counts again that may be wrong. To be called from time to time, and when changes are received again. */
+  /** Reads again what may be wrong for want of an answer. To be called from time to time, and when changes are received again. */
   readUnconfirmed(): void {
     const streams = [...this.#unconfirmed];
     this.#unconfirmed.clear();
     this.readAgain(streams);
+    for (const list of this.#outdated) this.#readListState(list);
   }
 
-  #openList(to: Recipient): OpenList {
+  #openList(to: Recipient): OpenList<LiveStream> {
     const name = nameOf(to);
     let list = this.#lists.get(name);
     if (!list) {
-      const opened = new OpenList(to);
+      const opened = new OpenList<LiveStream>(to, this.#onDue);
       list = opened;
       this.#lists.set(name, opened);
       opened.unfollow = this.changes.follow(to, (change) => this.#onChange(opened, change));
@@ -152,13 +148,20 @@ export class LiveCounts {
     return list;
   }
 
-  #onChange(list: OpenList, change: Change): void {
+  #closeList(list: OpenList<LiveStream>): void {
+    list.close();
+    this.#outdated.delete(list);
+    this.#lists.delete(nameOf(list.to));
+  }
+
+  #onChange(list: OpenList<LiveStream>, change: Change): void {
     switch (change.type) {
       case 'published':
-        this.#addOne(list, (stream) => change.position > (stream.lastPositions[stream.lists.indexOf(list)] ?? 0));
-        return this.#refreshList(list);
+        this.#add(list, (stream, i) => (change.position > (stream.lastPositions[i] ?? 0) ? 1 : 0));
+        return this.#onOutdated(list);
       case 'scheduled':
-        return this.#refreshList(list);
+        this.#onScheduled(list, change.position);
+        return this.#onOutdated(list);
       case 'changed':
       case 'read':
         return this.readAgain(list.streams);
@@ -167,23 +170,42 @@ export class LiveCounts {
     }
   }
 
+  /** A read that was under way, or that was answered when the notification was visible already, may have been without it. */
+  #onScheduled(list: OpenList<LiveStream>, atUs: number): void {
+    const isUncertain = (stream: LiveStream) =>
+      this.#queries.isPending(stream) || (stream.visiblePositions[stream.lists.indexOf(list)] ?? 0) >= atUs;
+    this.readAgain([...list.streams].filter(isUncertain));
+    this.#tell(list, list.add(atUs));
+  }
+
+  readonly #onDue = (list: OpenList<LiveStream>): void => this.#tell(list, list.goTo());
+
+  /** Tells a list's streams what it has done by itself, where their counts do not include that. What expires needs a read. */
+  #tell(list: OpenList<LiveStream>, { visibleAtUs, expiresAtUs }: ListSchedule): void {
+    const lastExpiryUs = expiresAtUs.at(-1) ?? 0;
+    if (lastExpiryUs > 0) this.readAgain([...list.streams].filter(({ countedAtUs }) => countedAtUs < lastExpiryUs));
+    if (visibleAtUs.length > 0) this.#add(list, (stream, i) => include(stream, i, visibleAtUs));
+  }
+
   /**
-   * Adds one to the counts that do not include a notification which has become visible. Where a count is being read, its answer may
-   * include the notification or not: it is read again.
+   * Adds to the counts of a list's streams what is missing in each. If a count is being read, its answer may include that or not: it is
+   * read again.
    */
-  #addOne(list: OpenList, isMissingIn: (stream: LiveStream) => boolean): void {
+  #add(list: OpenList<LiveStream>, missingIn: (stream: LiveStream, i: number) => number): void {
     const undecided: LiveStream[] = [];
     for (const stream of list.streams) {
+      const missing = missingIn(stream, stream.lists.indexOf(list));
+      if (missing === 0) continue;
       if (stream.count === undefined || this.#queries.isPending(stream)) undecided.push(stream);
-      else if (isMissingIn(stream)) {
-        stream.count += 1;
+      else {
+        stream.count += missing;
         this.hooks.countChanged(stream);
       }
     }
     this.readAgain(undecided);
   }
 
-  async #refresh(stream: LiveStream): Promise<void> {
+  async #readCount(stream: LiveStream): Promise<void> {
     const wereChangesHeard = stream.lists.every(({ to }) => this.changes.isHeard(to));
     let answer: UnreadCount | undefined;
     try {
@@ -193,17 +215,22 @@ export class LiveCounts {
     }
     if (!stream.isOpen) return;
     if (answer) this.#use(stream, answer);
+    else for (const list of stream.lists) list.putLast(stream);
     if (!answer || !wereChangesHeard) this.#unconfirmed.add(stream);
   }
 
   #use(stream: LiveStream, { count, nowUs, lists }: UnreadCount): void {
+    // If a list has changed since it was asked for, its state may be from before: the repeated query brings the present one.
+    const isCurrent = !this.#queries.isRepeated(stream);
     stream.countedAtUs = nowUs;
     stream.lastPositions = lists.map(({ lastPosition }) => lastPosition);
+    stream.visiblePositions = lists.map(({ lastPosition }) => Math.max(nowUs, lastPosition));
     for (const [i, list] of stream.lists.entries()) {
       const state = lists[i];
       if (!state) continue;
-      this.#setTimer(list, nowUs, state);
-      this.#setOldest(list, state.oldestPosition);
+      this.#tell(list, list.goTo(nowUs));
+      this.#tell(list, list.comeIn(state.schedule, nowUs));
+      if (isCurrent) this.#useState(list, nowUs, state);
     }
     if (stream.count === count) return;
     stream.count = count;
@@ -211,39 +238,35 @@ export class LiveCounts {
   }
 
   /**
-   * Notes a list's oldest notification. Where it is a later one than before, a full list has dropped some, which nobody tells: they are
-   * still in the counts of visitors who had not read them, so these are read again.
+   * Notes a list's state. If its oldest notification is a later one than before, a full list may have dropped some, which nobody tells: they
+   * are still in the counts of visitors who had not read them, so these are read again.
    */
-  #setOldest(list: OpenList, position: number): void {
-    const hasDropped = list.oldestPosition > 0 && position > list.oldestPosition;
-    list.oldestPosition = Math.max(list.oldestPosition, position);
+  #useState(list: OpenList<LiveStream>, nowUs: number, { schedule, oldestPosition }: ListState): void {
+    this.#outdated.delete(list);
+    list.renew(schedule, nowUs);
+    const hasDropped = list.oldestPosition > 0 && oldestPosition > list.oldestPosition;
+    list.oldestPosition = Math.max(list.oldestPosition, oldestPosition);
     if (hasDropped) this.readAgain([...list.streams].filter(({ count = 0 }) => count > 0));
   }
 
-  /** Sets the list's timer to the time at which the next notification becomes visible or expires. */
-  #setTimer(list: OpenList, nowUs: number, { nextVisibleAtUs, nextExpiresAtUs }: ListState): void {
-    const changesAtUs = Math.min(
-      nextVisibleAtUs ?? Number.POSITIVE_INFINITY,
-      nextExpiresAtUs ?? Number.POSITIVE_INFINITY,
-    );
-    list.nextVisibleAtUs = nextVisibleAtUs === changesAtUs ? nextVisibleAtUs : undefined;
-    if (changesAtUs === Number.POSITIVE_INFINITY) return list.timer?.clear();
-    list.timer ??= new ListTimer(() => this.#onTimer(list));
-    list.timer.set((changesAtUs - nowUs) / 1000);
+  #onOutdated(list: OpenList<LiveStream>): void {
+    this.#outdated.add(list);
+    this.#readListState(list);
   }
 
-  #onTimer(list: OpenList): void {
-    const { nextVisibleAtUs } = list;
-    if (nextVisibleAtUs === undefined) return this.readAgain(list.streams);
-    this.#addOne(list, ({ countedAtUs }) => countedAtUs < nextVisibleAtUs);
-    this.#refreshList(list);
-  }
-
-  /** Reads the list's state again. Every stream's answer has it, so the count of any one of its streams is read. */
-  #refreshList(list: OpenList): void {
+  /** Reads a list's state. Every stream's answer has it, so the count of any one of its streams is read. */
+  #readListState(list: OpenList<LiveStream>): void {
     for (const stream of list.streams) return this.readAgain([stream]);
   }
 }
 
-/** The name of a recipient in a map, where no group's can be a visitor's. */
+/** Notes that a stream's count includes what became visible at these times, and returns how many of them it did not. */
+function include({ visiblePositions }: LiveStream, i: number, visibleAtUs: readonly number[]): number {
+  const included = visiblePositions[i] ?? 0;
+  const missing = visibleAtUs.filter((atUs) => atUs > included);
+  visiblePositions[i] = missing.at(-1) ?? included;
+  return missing.length;
+}
+
+/** The name of a recipient in a map: the first letter keeps a group's apart from a visitor's. */
 const nameOf = (to: Recipient): string => ('group' in to ? `g${to.group}` : `s${to.subject}`);

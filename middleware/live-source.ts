@@ -1,5 +1,6 @@
 import type { Store } from 'express-session';
 import type { ReaderLists, VisitorNotifications } from '../lib/notifications/visitor-notifications.js';
+import { scheduleOf } from '../lib/notifications/list-schedule.js';
 import { oldestVisible } from '../lib/notifications/read-list.js';
 import { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import { Live } from './live.js';
@@ -53,7 +54,6 @@ const unreadCountOf = ({ nowUs, lists }: ReaderLists): UnreadCount => ({
   lists: lists.map((list) => ({
     lastPosition: list.list.last,
     oldestPosition: oldestVisible(list),
-    nextVisibleAtUs: list.nextVisibleAtUs(nowUs),
-    nextExpiresAtUs: list.nextExpiresAtUs(),
+    schedule: scheduleOf(list.list),
   })),
 });

@@ -1,5 +1,5 @@
 import { isRead, type ReadState } from './read-state.js';
-import { scheduledItems, type StoredList, type StoredNotification, visibleItems } from './stored-list.js';
+import { type StoredList, type StoredNotification, visibleItems } from './stored-list.js';
 
 /** One list of notifications at one time, with what its reader has read of it. */
 export class ReadList {
@@ -28,17 +28,6 @@ export class ReadList {
 
   unread(): StoredNotification[] {
     return this.items.filter((item) => this.isSeen(item) === false);
-  }
-
-  /** When the next scheduled notification becomes visible, µs since 1970; undefined where there is none. */
-  nextVisibleAtUs(nowUs: number): number | undefined {
-    return scheduledItems(this.list, nowUs)[0]?.position;
-  }
-
-  /** When the next of the visible notifications expires, µs since 1970; undefined where none is visible. */
-  nextExpiresAtUs(): number | undefined {
-    const times = this.items.map(({ expires }) => expires);
-    return times.length === 0 ? undefined : Math.min(...times);
   }
 }
 

@@ -301,4 +301,24 @@ describe('event streams', () => {
     await until('it is gone', () => made.size === 0);
     expect(closed).to.have.length(1);
   });
+
+  it('do nothing over HTTP/2 for a response that is gone before they open', async () => {
+    const made = streams();
+    let isOpen: boolean | undefined;
+    const server = createHttp2Server((_req, res) => {
+      res.once('close', () => (isOpen = made.open(new EventStream(res as never))));
+      res.stream.close();
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    opened.push(() => server.close());
+    const session = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    opened.push(() => session.destroy());
+    session
+      .request({ ':path': '/' })
+      .resume()
+      .on('error', () => {});
+    await until('it was tried', () => isOpen !== undefined);
+    expect(isOpen).to.equal(false);
+    expect(made.size).to.equal(0);
+  });
 });

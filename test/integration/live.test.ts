@@ -147,6 +147,19 @@ describe('live notifications', () => {
     expect(Math.max(...counts)).to.equal(3);
   });
 
+  it('say all that is planned for the same time, at which another expires, to each of several visitors', async () => {
+    const shop = await site();
+    const everyone = { group: 'everyone' };
+    await publish();
+    const then = new Date(Date.now() + 2_000);
+    await publisher.publish(everyone, { title: 'Until then', expires: then });
+    for (const title of ['From then on', 'This, too', 'And this'])
+      await publisher.publish(everyone, { title, publishAt: then });
+    const visitors = await Promise.all(Array.from({ length: 4 }, () => LiveVisitor.at(shop)));
+    const streams = await Promise.all(visitors.map((visitor) => visitor.open()));
+    await Promise.all(streams.map((stream) => stream.says(4)));
+  });
+
   it('say that something is unread again', async () => {
     const visitor = await LiveVisitor.at(await site());
     const stream = await visitor.open();
@@ -256,6 +269,84 @@ describe('live notifications', () => {
       await stream.ended();
       expect(await client.keys('sess:*')).to.deep.equal([]);
     });
+
+    for (const unset of ['keep', 'destroy'] as const)
+      describe(`and leave the session as it is in the store (unset: '${unset}')`, () => {
+        const touching: RequestHandler = (req, _res, next) => {
+          Object.assign(req.session, { seenAt: 'the opening' });
+          next();
+        };
+
+        /** A site whose streams change their session when they open. `between` stands between that and the stream. */
+        async function touched(...between: RequestHandler[]): Promise<{ sessions: IntelligentSession; shop: Site }> {
+          const sessions = open({ session: { unset } });
+          const app = liveApp(sessions);
+          app.get('/touching', touching, ...between, sessions.live());
+          const shop = await Site.open(app);
+          opened.push(() => shop.close());
+          return { sessions, shop };
+        }
+
+        async function stored(): Promise<string[]> {
+          const keys = await client.keys('sess:*');
+          return Promise.all(keys.map(async (key) => (await client.get(key)) ?? ''));
+        }
+
+        const openAt = async (shop: Site, { cookie }: LiveVisitor) => {
+          const stream = await OpenedStream.open(`${shop.url}/touching`, { cookie });
+          await stream.says(0);
+          return stream;
+        };
+
+        it('when the sessions are closed', async () => {
+          const { sessions, shop } = await touched();
+          const stream = await openAt(shop, await LiveVisitor.at(shop));
+          const before = await stored();
+          await sessions.close();
+          await stream.ended();
+          expect(before).to.have.length(1);
+          expect(await stored()).to.deep.equal(before);
+        });
+
+        it('after a HEAD', async () => {
+          const { shop } = await touched();
+          const visitor = await LiveVisitor.at(shop);
+          const before = await stored();
+          expect((await visitor.fetch('/touching', { method: 'HEAD' })).status).to.equal(200);
+          expect(before).to.have.length(1);
+          expect(await stored()).to.deep.equal(before);
+        });
+
+        it('at a login that keeps the session’s id', async () => {
+          const { shop } = await touched();
+          const visitor = await LiveVisitor.at(shop);
+          const stream = await openAt(shop, visitor);
+          await visitor.json('/become/ann');
+          await stream.ended();
+          const [session = '', ...others] = await stored();
+          expect(others).to.deep.equal([]);
+          expect(JSON.parse(session)).to.include({ user: 'ann' }).and.not.have.property('seenAt');
+        });
+
+        it('where a middleware that compresses ends the response later', async () => {
+          const compressing: RequestHandler = (_req, res, next) => {
+            const gzip = createGzip();
+            const [write, end] = [res.write.bind(res) as (chunk: Buffer) => boolean, res.end.bind(res) as () => void];
+            gzip.on('data', write).on('end', end);
+            res.write = ((chunk: string) => gzip.write(chunk)) as typeof res.write;
+            res.end = (() => (gzip.end(), res)) as typeof res.end;
+            next();
+          };
+          const { sessions, shop } = await touched(compressing);
+          const visitor = await LiveVisitor.at(shop);
+          const stream = await OpenedStream.open(`${shop.url}/touching`, { cookie: visitor.cookie });
+          const before = await stored();
+          await sessions.close();
+          await stream.ended();
+          expect(before).to.have.length(1);
+          expect(await stored()).to.deep.equal(before);
+        });
+      });
   });
 
   it('renew no session, neither at opening nor by what they send', async () => {
