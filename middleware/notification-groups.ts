@@ -1,5 +1,6 @@
 import { argumentError } from '../lib/options/check-arguments.js';
 import { checkGroup } from '../lib/notifications/recipient-list.js';
+import { ignoreRejection } from '../lib/session/application-functions.js';
 import type { ExpressRequest } from './express-request.js';
 
 /** The option `notifications` of intelligentSession(). */
@@ -17,6 +18,7 @@ const MAX_GROUPS = 100;
 
 /** The groups that an application has named, each once. */
 export function checkGroups(groups: unknown): readonly string[] {
+  ignoreRejection(groups);
   if (!Array.isArray(groups) || groups.length > MAX_GROUPS)
     throw argumentError('notifications', `"groups" to give a list of names, ${MAX_GROUPS} at most`, groups);
   for (const group of groups) checkGroup('notifications', group);

@@ -11,7 +11,7 @@ import type { Subscriber } from '../redis/subscriber.js';
 import type { RedisTarget } from '../redis/target.js';
 import { onConnectionFault } from '../redis/connection-faults.js';
 import { CLOSE_TIMEOUT_MS } from '../redis/unfinished-work.js';
-import { asThrown, throwingAsThrown } from './application-functions.js';
+import { asThrown, callApplication, throwingAsThrown } from './application-functions.js';
 import { assembleStore } from './assemble-store.js';
 import { watchExpiredSessions } from './expired-sessions.js';
 import { generateFor, onGenerated } from './generate-session.js';
@@ -123,7 +123,7 @@ export class RedisSessionStore extends Store {
     if (endOldId) this.#calls.runInBackground(endOldId);
     if (!rotation.isDue(session, sessionID)) return done();
     const rotate = () => {
-      const newId = generateFor(this, req)?.sessionID;
+      const newId = callApplication(() => generateFor(this, req)?.sessionID); // by the application's genid()
       return this.#calls.whenReady(() => rotation.rotate(session, newId));
     };
     const rotated: Callback<SessionData | null> = (_error, moved) => {
@@ -174,18 +174,22 @@ export class RedisSessionStore extends Store {
    */
   override touch(sid: string, session: SessionData, callback?: Callback): Promise<void> {
     checkCallback('touch', callback);
-    // The session's hidden fields were changed, which express-session does not see: they have to be saved.
-    if (typeof session === 'object' && session !== null && this.#layers.subjects.saving(session))
-      return this.#calls.run(callback, () =>
-        this.#layers.saver.save(this.#layers.rotation.idOf(session, sid), session),
-      );
-    const touch = () => {
+    let touch = (): Promise<void> | undefined => {
       checkIsObject('touch', session, 'a session');
       const id = this.#layers.rotation.idOf(session, sid);
       if (!this.#layers.toucher.isDue(id, session)) return undefined;
       return this.#calls.whenReady(() => this.#layers.toucher.touch(id, session));
     };
-    if (!callback) return this.#calls.run(undefined, touch);
+    try {
+      // The session's hidden fields were changed, which express-session does not see: they have to be saved.
+      if (typeof session === 'object' && session !== null && this.#layers.subjects.saving(session))
+        return this.#calls.run(callback, () =>
+          this.#layers.saver.save(this.#layers.rotation.idOf(session, sid), session),
+        );
+    } catch (error) {
+      touch = () => Promise.reject(error);
+    }
+    if (!callback) return this.#calls.run(undefined, touch) as Promise<void>;
     this.#calls.runInBackground(touch);
     process.nextTick(callback, null);
     return GIVEN_TO_CALLBACK as Promise<void>;
