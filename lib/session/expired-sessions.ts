@@ -17,7 +17,7 @@ export function watchExpiredSessions(target: RedisTarget, keys: SessionKeys, eve
     // what a listener throws goes on unwrapped
     throwingAsThrown(() => {
       events.ended(sid, sid);
-      events.session('expired', sid);
+      events.sessionEvent('expired', sid);
     });
   });
   subscriber.on('fault', (error) => events.fault(error));
