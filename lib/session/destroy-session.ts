@@ -20,7 +20,7 @@ export class SessionRemover {
 
   /** Removes a session, after a first save of it that is under way here: that would store the session after its end. */
   destroy(sid: string): Promise<void> {
-    return this.firstSaves.after(sid, () => this.calls.whenReady(() => this.remove(sid)));
+    return this.firstSaves.after(sid, () => this.calls.whenConnected(() => this.remove(sid)));
   }
 
   /**

@@ -84,7 +84,7 @@ export class SessionSaver {
       isRedirect: isRedirect(session),
       saveIds,
     };
-    const save = () => this.layers.calls.whenReady(() => this.#save(asked, state));
+    const save = () => this.layers.calls.whenConnected(() => this.#save(asked, state));
     const saveInTurn = () => (state.snapshot ? save() : this.layers.firstSaves.run(sid, save));
     const { saving: before, sending } = state;
     let saving: Promise<void>;
