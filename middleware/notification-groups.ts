@@ -7,7 +7,7 @@ import type { ExpressRequest } from './express-request.js';
 export interface SiteNotifications {
   /** The names of the groups whose notifications a request's visitor gets: 100 at most. */
   readonly groups: (req: ExpressRequest) => readonly string[];
-  /** What a group had before a visitor came first: `'unread'`, or `'read'`. @default 'unread' */
+  /** What a group had before a visitor first asked for any: `'unread'`, or `'read'`. @default 'unread' */
   readonly earlier?: 'unread' | 'read' | undefined;
   /** Waits until replicas have a read mark, by WAIT on a connection of its own. @default none */
   readonly durable?: { readonly replicas?: number | undefined; readonly timeoutMs?: number | undefined } | undefined;

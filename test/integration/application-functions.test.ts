@@ -184,6 +184,16 @@ describe('an application’s function', () => {
       expect(faults[0]).to.be.instanceOf(RangeError);
     });
 
+    it('that rejects ends no process: `genid`', async () => {
+      const genid = (() => Promise.reject(new Error('late'))) as never;
+      const { visitor, sessions } = await siteOf({ session: { genid } }, () => {});
+      const faults: string[] = [];
+      sessions.serving.on('fault', ({ message }) => faults.push(message));
+      expect(await visitor.json('/')).to.deep.equal({});
+      await until('it is told', () => faults.length > 0);
+      expect(faults.join()).to.contain('"session.genid" gives no text');
+    });
+
     it('that rejects ends no process: `groups`', async () => {
       const groups = (() => Promise.reject(new Error('late'))) as never;
       const { visitor } = await siteOf({ notifications: { groups } }, (req) => req.intelligence.notifications());
