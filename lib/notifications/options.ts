@@ -46,7 +46,7 @@ export interface NotificationsOptions {
   /**
    * How many notifications a list, a group's or a user's own, has at most, 1 to 1000; the oldest go. As many again may
    * be planned for later; when they become visible, the oldest go with the next publication, and until then the list
-   * has more.
+   * may have more.
    * @default 100
    */
   readonly maxPerGroup?: number | undefined;
@@ -111,7 +111,7 @@ export const schema = v.strictObject({
     about("How many notifications a list, a group's or a user's own, has at most, 1 to 1000; the oldest go.", {
       more:
         'As many again may be planned for later; when they become visible, the oldest go with the next publication, and until then ' +
-        'the list has more.',
+        'the list may have more.',
     }),
   ),
   maxBytes: v.pipe(

@@ -184,6 +184,21 @@ describe('an application’s function', () => {
       expect(faults[0]).to.be.instanceOf(RangeError);
     });
 
+    it('is the page’s error where it throws when the session has got another id: `user`', async () => {
+      let isBad = false;
+      const user = (session: SessionData) => {
+        if (isBad && 'save' in session) throw new RangeError('no id'); // a request's session, not one that is being read
+        return undefined;
+      };
+      const options = { user, rotateEvery: 60, notifications: { groups: () => [] } };
+      const { visitor, sessions } = await siteOf(options, (req) => ({ sid: req.sessionID }));
+      const { sid } = await visitor.json('/');
+      (sessions.store as RedisSessionStore).useRotation({ everyMs: 0, graceMs: 1000 });
+      isBad = true;
+      expect(await visitor.json('/')).to.deep.equal(noId);
+      expect(await stored(sid)).to.equal(null);
+    });
+
     it('that rejects ends no process: `genid`', async () => {
       const genid = (() => Promise.reject(new Error('late'))) as never;
       const { visitor, sessions } = await siteOf({ session: { genid } }, () => {});
