@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import session, { type SessionOptions, type Store } from 'express-session';
 import { OptionError } from '../lib/errors/errors.js';
 import { warn } from '../lib/errors/warnings.js';
+import { ignoreRejection } from '../lib/session/application-functions.js';
 
 /** The options for express-session, without its store. Throws an OptionError where express-session would refuse them. */
 export function expressSessionOptions(
@@ -17,11 +18,21 @@ export function expressSessionOptions(
     resave: false,
     saveUninitialized: true,
     ...(withoutUndefined(given) as typeof given),
+    ...(given.genid && { genid: ignoringRejections(given.genid) }),
     secret: secret ?? randomBytes(32).toString('hex'),
   };
   check(options);
   return options;
 }
+
+/** An async genid() gives no text, which is reported where its session is used. */
+const ignoringRejections = (genid: NonNullable<SessionOptions['genid']>): typeof genid => {
+  return (req) => {
+    const id = genid(req);
+    ignoreRejection(id);
+    return id;
+  };
+};
 
 /** express-session treats an option that is undefined and one that is not there differently. */
 const withoutUndefined = (options: object): object =>
@@ -37,8 +48,8 @@ function check(options: SessionOptions): void {
   };
   try {
     session({ ...options, store: new NoStore() });
-    const { cookie = {}, name = 'connect.sid' } = options;
-    if (typeof cookie !== 'function') new Cookie(cookie).serialize(name, '');
+    const { cookie = {}, name, key } = options as SessionOptions & { key?: string };
+    if (typeof cookie !== 'function') new Cookie(cookie).serialize(name ?? key ?? 'connect.sid', '');
   } catch (error) {
     throw new OptionError(`intelligentSession(): option "session": ${(error as Error).message}`);
   }

@@ -43,7 +43,7 @@ export interface IntelligentSessionOptions {
    */
   readonly namespace?: string | undefined;
   /**
-   * express-session's other options. They are `cookie`, `genid`, `name`, `proxy`, `resave`, `rolling`,
+   * express-session's other options. They are `cookie`, `genid`, `name` (or `key`), `proxy`, `resave`, `rolling`,
    * `saveUninitialized` and `unset`; `resave` is false and `saveUninitialized` is true unless you say otherwise.
    * @default {}
    */
@@ -59,28 +59,29 @@ export interface IntelligentSessionOptions {
   /** What belongs to a page's name besides its path. @default {} */
   readonly pages?: PageNameOptions | undefined;
   /**
-   * Which requests are a bot's: a function of the request, or `false` for none. They are not tracked, and no session is
-   * stored that holds nothing.
+   * Which requests are a bot's: a function of the request, or `false` for none. They are not tracked, and a session of
+   * theirs that holds nothing is not stored.
    * @default isbot, by the user agent
    */
   readonly bots?: Bots | undefined;
   /**
    * Who consents to being tracked: a function of the request, which is not asked for bots. True or false decides;
-   * undefined is no where the browser sends `Sec-GPC: 1`, and else yes. It is called before the session is read.
-   * Without consent nothing is sent, and no session is stored that holds nothing.
+   * undefined means no if the browser sends `Sec-GPC: 1`, and else yes. It is called before the session is read.
+   * Without consent nothing is sent, but for what a user who is logged in does with notifications, and a session that
+   * holds nothing is not stored.
    * @default by Sec-GPC
    */
   readonly consent?: Consent | undefined;
   /**
    * Published notifications: which groups a visitor is in. With it this process has two connections more, one of them
-   * for what is told of changes.
+   * for what is told of changes; with `durable` a third.
    * @default none
    */
   readonly notifications?: SiteNotifications | undefined;
   /**
    * Who is the user of a session: a function of the session, whose answer is a text or a number, or `'identify'`, where
-   * `req.intelligence.identify()` says it. With it what is known of a visitor is carried to the user at a login, is
-   * there on each of the user’s devices, and leaves nothing to who comes after a logout. `sessionsOf()` and
+   * `req.intelligence.identify()` says it. What is known of a visitor is then carried to the user at a login and is
+   * there on each of the user’s devices, and who comes after a logout finds nothing of it. `sessionsOf()` and
    * `destroyAllOf()` of the store need the function.
    * @default none
    */
@@ -88,19 +89,19 @@ export interface IntelligentSessionOptions {
   /** How long what is known of a user is kept, from the last use on. Needs `user`. Unit: days. @default 90 */
   readonly keepUsersForDays?: number | undefined;
   /**
-   * How often a session's id is renewed by itself. It needs the package's own store, and all processes that share the
-   * sessions have to have it. Unit: seconds.
+   * How often a session's id is renewed by itself. It needs a store that is made here (`store` has options, or is left
+   * out), and all processes that share the sessions have to have it. Unit: seconds.
    * @default none
    */
   readonly rotateEvery?: number | undefined;
   /**
-   * How long the old id still finds the session when the new one has come back. It is longer than a page takes to
-   * answer, and at most `rotateEvery`, which it needs. Unit: seconds.
+   * How long the old id still leads to the session once a request has come with the new one. Give it more than a page
+   * takes to answer, and at most `rotateEvery`, which it needs. Unit: seconds.
    * @default 10
    */
   readonly rotateGrace?: number | undefined;
   /**
-   * How long a request waits for a worker's answer, on top of the way to Redis and back, which is measured. Unit: ms.
+   * How long a request waits for an answer, on top of the way to Redis and back, which is measured. Unit: ms.
    * @default 100
    */
   readonly timeout?: number | undefined;
@@ -147,12 +148,16 @@ export interface IntelligentSessionOptions {
    * @default 'inbox'
    */
   readonly replies?: RemoteExecutorOptions['replies'];
-  /** How many blocking connections wait for the lists. Needs `worker: 'external'` and `replies: 'list'`. @default 16 */
+  /**
+   * How many connections wait for answers, each for one list at a time. Needs `worker: 'external'` and `replies:
+   * 'list'`.
+   * @default 16
+   */
   readonly replyConnections?: number | undefined;
   /**
    * Who carries out commands: workers in processes of their own, or, with `'embedded'`, this process itself. Embedded,
-   * scripts run over one more connection, and there are no messages; external workers may serve the same namespace at
-   * the same time.
+   * there are no messages: scripts run over one connection beside the store's. External workers may serve the same
+   * namespace at the same time.
    * @default 'external'
    */
   readonly worker?: 'external' | 'embedded' | undefined;
@@ -184,9 +189,10 @@ export interface IntelligentSessionOptions {
   /** How many messages may wait to be worked on; more are dropped. Needs `worker: 'embedded'`. @default 20000 */
   readonly maxQueue?: number | undefined;
   /**
-   * Keys pages and notification ids before they are sent, 16 characters at least. Each is keyed by its visitor
-   * (HMAC-SHA256 and AES-256): neither messages nor answers nor what is kept says them (SECURITY.md). To change it,
-   * give a list of the new secret and the former one: what was seen is found (another secret).
+   * A secret of 16 characters at least: pages and notification ids are replaced by codes before they are sent. Each
+   * visitor has codes of their own (HMAC-SHA256 and AES-256): neither messages nor answers nor what is kept says the
+   * pages (SECURITY.md). Users, and the groups of which somebody has read, are named by an HMAC. To change it, give a
+   * list of the new secret and the former one: what was seen is found (another secret).
    * @default none
    */
   readonly itemSecret?: string | readonly string[] | undefined;

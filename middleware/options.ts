@@ -17,16 +17,21 @@ import type { UserOption } from './subjects.js';
 import type { Track } from './tracking.js';
 import { type Bots, declaredBots } from './visitor-policy.js';
 
-/** What options of messages need, and those of streams: where the application carries out commands itself, it sends none. */
+/** What options about messages need: with `worker: 'embedded'` there are none. */
 const EXTERNAL = { worker: 'external' };
+/** What options about streams need. */
 const STREAM = { ...EXTERNAL, transport: 'stream' };
 const { namespace, transport, partitions, maxMessageAgeSeconds } = sharedEntries;
 
-const any = v.optional(v.any());
-/** Their values are checked by express-session itself (express-session-options.ts). */
+/** An option of express-session's; its type is express-session's, too (intelligent-session-options.ts). */
+const typedElsewhere = (schema: v.GenericSchema) => v.optional(schema as ReturnType<typeof v.any>);
+const isOn = typedElsewhere(v.boolean());
+const cookieName = typedElsewhere(v.pipe(v.string(), v.minLength(1)));
+/** express-session itself checks the cookie (express-session-options.ts), and would take most others whatever they are. */
 const sessionSchema = v.strictObject({
-  ...{ cookie: any, genid: any, name: any, key: any, proxy: any },
-  ...{ resave: any, rolling: any, saveUninitialized: any, unset: any },
+  ...{ cookie: typedElsewhere(v.any()), genid: typedElsewhere(check.functionOf()), name: cookieName, key: cookieName },
+  ...{ proxy: isOn, resave: isOn, rolling: isOn, saveUninitialized: isOn },
+  unset: typedElsewhere(v.picklist(['destroy', 'keep'])),
 });
 
 export const schema = v.strictObject({
@@ -50,8 +55,8 @@ export const schema = v.strictObject({
     v.optional(sessionSchema, {}),
     about("express-session's other options.", {
       more:
-        'They are `cookie`, `genid`, `name`, `proxy`, `resave`, `rolling`, `saveUninitialized` and `unset`; `resave` is false and ' +
-        '`saveUninitialized` is true unless you say otherwise.',
+        'They are `cookie`, `genid`, `name` (or `key`), `proxy`, `resave`, `rolling`, `saveUninitialized` and `unset`; `resave` is ' +
+        'false and `saveUninitialized` is true unless you say otherwise.',
     }),
   ),
   store: v.pipe(
@@ -95,7 +100,7 @@ export const schema = v.strictObject({
       () => declaredBots,
     ),
     about("[Which requests are a bot's](page-views.md#bots): a function of the request, or `false` for none.", {
-      more: 'They are not tracked, and no session is stored that holds nothing.',
+      more: 'They are not tracked, and a session of theirs that holds nothing is not stored.',
       defaultText: 'isbot, by the user agent',
     }),
   ),
@@ -105,8 +110,9 @@ export const schema = v.strictObject({
       'Who [consents to being tracked](privacy.md#consent): a function of the request, which is not asked for bots.',
       {
         more:
-          'True or false decides; undefined is no where the browser sends `Sec-GPC: 1`, and else yes. It is called before the session is ' +
-          'read. Without consent nothing is sent, and no session is stored that holds nothing.',
+          'True or false decides; undefined means no if the browser sends `Sec-GPC: 1`, and else yes. It is called before the session is ' +
+          'read. Without consent nothing is sent, but for what a user who is logged in does with notifications, and a session that ' +
+          'holds nothing is not stored.',
         defaultText: 'by `Sec-GPC`',
       },
     ),
@@ -122,13 +128,13 @@ export const schema = v.strictObject({
         ),
         earlier: v.pipe(
           v.optional(v.picklist(['unread', 'read']), 'unread'),
-          about("What a group had before a visitor came first: `'unread'` or `'read'`."),
+          about("What a group had before a visitor first asked for any: `'unread'` or `'read'`."),
         ),
         durable,
       }),
     ),
     about('[Published notifications](notifications.md): which groups a visitor is in.', {
-      more: 'With it this process has two connections more, one of them for what is told of changes.',
+      more: 'With it this process has two connections more, one of them for what is told of changes; with `durable` a third.',
     }),
   ),
   user: v.pipe(
@@ -142,8 +148,8 @@ export const schema = v.strictObject({
       "[Who is the user](users.md) of a session: a function of the session, whose answer is a text or a number, or `'identify'`, where `req.intelligence.identify()` says it.",
       {
         more:
-          'With it what is known of a visitor is carried to the user at a login, is there on each of the user’s devices, and leaves ' +
-          'nothing to who comes after a logout. `sessionsOf()` and `destroyAllOf()` of the store need the function.',
+          'What is known of a visitor is then carried to the user at a login and is there on each of the user’s devices, and who comes ' +
+          'after a logout finds nothing of it. `sessionsOf()` and `destroyAllOf()` of the store need the function.',
       },
     ),
   ),
@@ -155,19 +161,19 @@ export const schema = v.strictObject({
     v.optional(check.integer(60, 34_560_000)),
     about("How often a session's [id is renewed](sessions.md#ids-that-are-renewed) by itself.", {
       unit: 'seconds',
-      more: "It needs the package's own store, and all processes that share the sessions have to have it.",
+      more: 'It needs a store that is made here (`store` has options, or is left out), and all processes that share the sessions have to have it.',
     }),
   ),
   rotateGrace: v.pipe(
     v.optional(check.integer(1, 3600), 10),
-    about('How long the old id still finds the session when the new one has come back.', {
+    about('How long the old id still leads to the session once a request has come with the new one.', {
       unit: 'seconds',
-      more: 'It is longer than a page takes to answer, and at most `rotateEvery`, which it needs.',
+      more: 'Give it more than a page takes to answer, and at most `rotateEvery`, which it needs.',
     }),
   ),
   timeout: v.pipe(
     v.optional(check.integer(1, 60_000), 100),
-    about("How long a request waits for a worker's answer, on top of the way to Redis and back, which is measured.", {
+    about('How long a request waits for an answer, on top of the way to Redis and back, which is measured.', {
       unit: 'ms',
     }),
   ),
@@ -194,7 +200,9 @@ export const schema = v.strictObject({
   ),
   replyConnections: v.pipe(
     v.optional(check.integer(1, 1000), DEFAULT_REPLY_CONNECTIONS),
-    about('How many blocking connections wait for the lists.', { needs: { ...EXTERNAL, replies: 'list' } }),
+    about('How many connections wait for answers, each for one list at a time.', {
+      needs: { ...EXTERNAL, replies: 'list' },
+    }),
   ),
   worker: v.pipe(
     v.optional(v.picklist(['external', 'embedded']), 'external'),
@@ -202,20 +210,24 @@ export const schema = v.strictObject({
       "Who carries out commands: workers in processes of their own, or, with `'embedded'`, [this process itself](transports.md#without-a-worker).",
       {
         more:
-          'Embedded, scripts run over one more connection, and there are no messages; external workers may serve the same namespace at the ' +
-          'same time.',
+          "Embedded, there are no messages: scripts run over one connection beside the store's. External workers may serve the same " +
+          'namespace at the same time.',
       },
     ),
   ),
   ...withNeeds(executorEntries, { worker: 'embedded' }),
   itemSecret: v.pipe(
     v.optional(check.itemSecrets),
-    about('Keys pages and notification ids before they are sent, 16 characters at least.', {
-      more:
-        'Each is keyed by its visitor (HMAC-SHA256 and AES-256): neither messages nor answers nor what is kept says them ' +
-        '([SECURITY.md](../SECURITY.md#what-redis-owner-learns)). To change it, give a list of the new secret and the former one: what was ' +
-        'seen is found ([another secret](users.md#another-secret)).',
-    }),
+    about(
+      'A secret of 16 characters at least: pages and notification ids are replaced by codes before they are sent.',
+      {
+        more:
+          'Each visitor has codes of their own (HMAC-SHA256 and AES-256): neither messages nor answers nor what is kept says the pages ' +
+          '([SECURITY.md](../SECURITY.md#what-redis-owner-learns)). Users, and the groups of which somebody has read, are named by an HMAC. ' +
+          'To change it, give a list of the new secret and the former one: what was ' +
+          'seen is found ([another secret](users.md#another-secret)).',
+      },
+    ),
   ),
   combos: v.pipe(
     v.optional(

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Request, Response } from 'express';
 import session, { type SessionOptions } from 'express-session';
+import { applicationFault } from '../lib/errors/errors.js';
 import type { Consents } from './consent.js';
 import { guardSerialization } from './guard-serialization.js';
 import { orderError } from './middleware-order.js';
@@ -53,7 +54,7 @@ export function requestHandler(
       try {
         if (!error) context.subjects?.begin(req);
       } catch (thrown) {
-        return next(thrown); // The function of the option `user` may throw.
+        return next(applicationFault(thrown)); // The function of the option `user` may throw.
       }
       next(error);
     };

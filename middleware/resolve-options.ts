@@ -34,6 +34,8 @@ export function resolveOptions(options: IntelligentSessionOptions) {
       `${CALLER}: option "user" needs the package's own store, which keeps with a session whose data are its visitor's: leave "store" ` +
         'out, or give it options',
     );
+  if (options?.keepUsersForDays !== undefined && resolved.user === undefined)
+    throw new OptionError(`${CALLER}: option "keepUsersForDays" needs option "user"`);
   if (resolved.rotateEvery !== undefined && isStore(store))
     throw new OptionError(
       `${CALLER}: option "rotateEvery" needs the package's own store, which moves a session to its new id: leave "store" out, or give it ` +

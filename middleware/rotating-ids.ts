@@ -1,4 +1,5 @@
 import type { Request } from 'express';
+import { applicationFault } from '../lib/errors/errors.js';
 import type { RedisSessionStore } from '../lib/session/redis-session-store.js';
 import type { IntelligentRequest } from './request-intelligence.js';
 
@@ -18,7 +19,11 @@ export function rotatingIds(
     if (error || !req.session || req.headers.upgrade !== undefined) return next(error);
     const { sessionID: oldId } = req;
     store.rotate(req as unknown as Request, () => {
-      if (req.sessionID !== oldId) onRotated(req, oldId);
+      try {
+        if (req.sessionID !== oldId) onRotated(req, oldId);
+      } catch (thrown) {
+        return next(applicationFault(thrown)); // The function of the option `user` may throw.
+      }
       next();
     });
   };

@@ -5,6 +5,7 @@ import { IntelligentSessionError } from '../lib/errors/errors.js';
 import { newAnonymousSubject, userIdOf, userSubject } from '../lib/intelligence/command/subject.js';
 import { encodeId, isSendable } from '../lib/redis/keys.js';
 import type { Executor } from '../lib/serving/executor.js';
+import { throwingAsThrown } from '../lib/session/application-functions.js';
 import { hiddenOf, hide, UNNAMED_USER } from '../lib/session/hidden-fields.js';
 import type { RequestWithSession, SubjectHooks } from '../lib/session/session-subjects.js';
 import { userOfSession } from '../lib/session/session-user.js';
@@ -83,7 +84,8 @@ export class Subjects implements SubjectHooks {
     readonly fault: (error: Error) => void,
   ) {
     const onInvalid = (what: string) => fault(new IntelligentSessionError('ERR_INTELLIGENT_SESSION_ARGUMENT', what));
-    this.#nameOf = userOfSession(option === 'identify' ? undefined : option, onInvalid);
+    const nameOf = userOfSession(option === 'identify' ? undefined : option, onInvalid);
+    this.#nameOf = (session) => throwingAsThrown(() => nameOf(session));
   }
 
   /**

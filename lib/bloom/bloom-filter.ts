@@ -68,7 +68,7 @@ export interface BloomFilter {
   dump(key: string): Promise<BloomDump | undefined>;
   /**
    * Writes all of a filter in one atomic step, if the keys of `unchanged` are byte for byte as they were dumped (undefined:
-   * missing); gives false if one is not. By default the key has to be missing; where `unchanged` does not name it, it is replaced. The
+   * missing); gives false if one is not. The key itself has to be missing, unless `unchanged` names it, and then it is replaced. The
    * dump's `ttlMs` becomes its expiry.
    */
   load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>): Promise<boolean>;

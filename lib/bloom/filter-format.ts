@@ -14,6 +14,8 @@ export const HEADER_BYTES = 20;
 export const LAYER_HEADER_BYTES = 53;
 /** Is added to the options of a filter that gets no further layers. */
 const NON_SCALING_FLAG = 8;
+/** What TYPE gives for a filter of RedisBloom. */
+export const MODULE_TYPE = 'MBbloom--';
 const TWO_32 = 2 ** 32;
 /** RedisBloom 2's options for every filter: no rounding to powers of two, and 64-bit hashes. */
 const USUAL_OPTIONS = 5;

@@ -5,7 +5,7 @@ import type { RedisTarget } from '../redis/target.js';
 import { bloomFault } from './bloom-error.js';
 import type { BloomDump, BloomInfo, BloomItem, BloomOptions, ResolvedShape } from './bloom-filter.js';
 import { areOne } from './bloom-items.js';
-import { headerOf, parseForm } from './filter-format.js';
+import { headerOf, MODULE_TYPE, parseForm } from './filter-format.js';
 import { StoredFilter, ttlOf } from './stored-filter.js';
 
 const MISSING = /not found|does not exist/i;
@@ -46,18 +46,18 @@ export class RedisBloomFilter extends StoredFilter {
 
   /** TYPE is asked in the same round trip, since BF.MEXISTS alone takes a string for an empty filter. */
   protected async existsBatch(key: string, items: readonly BloomItem[]): Promise<boolean[]> {
-    return this.attempt(key, async () => {
+    return this.withOurErrors(key, async () => {
       const [type, replies] = await Promise.all([
         this.client.type(key),
         this.#call('BF.MEXISTS', key, ...items.map(this.keyedItem)),
       ]);
-      if (type !== 'MBbloom--' && type !== 'none') throw new Error('WRONGTYPE');
+      if (type !== MODULE_TYPE && type !== 'none') throw new Error('WRONGTYPE');
       return areOne(replies);
     });
   }
 
   info(key: string): Promise<BloomInfo | undefined> {
-    return this.attempt(key, async () => {
+    return this.withOurErrors(key, async () => {
       const reply = (await anyCommand.run(this.client, [key, 'BF.INFO']).catch((error) => {
         if (MISSING.test(String(error))) return undefined;
         throw error;
@@ -75,7 +75,7 @@ export class RedisBloomFilter extends StoredFilter {
   }
 
   dump(key: string): Promise<BloomDump | undefined> {
-    return this.attempt(key, async () => {
+    return this.withOurErrors(key, async () => {
       const [ttl, ...chunks] = await this.#dump.runBuffers(this.client, [key]);
       if (chunks.length === 0) return undefined;
       const bytes = Buffer.concat(chunks);
@@ -102,7 +102,7 @@ export class RedisBloomFilter extends StoredFilter {
   }
 
   #call(command: string, key: string, ...args: ScriptArgument[]): Promise<unknown[]> {
-    return this.attempt(key, () => this.#target.callOnKey(command, key, args)) as Promise<unknown[]>;
+    return this.withOurErrors(key, () => this.#target.callOnKey(command, key, args)) as Promise<unknown[]>;
   }
 }
 

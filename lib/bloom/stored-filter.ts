@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { RedisClient } from '../redis/client.js';
 import { Script, type ScriptArgument } from '../redis/run-script.js';
 import { bloomFault } from './bloom-error.js';
@@ -17,8 +18,8 @@ import { merge } from './merge.js';
 import { argumentError } from '../options/check-arguments.js';
 
 /**
- * What the implementation on RedisBloom and the fallback have in common: the options, items in batches, and whatever needs only a
- * filter's bytes: merge() and load(). How a filter is stored, and with which commands it is used, its subclass says.
+ * The base class of both implementations, on RedisBloom and on plain Redis: the options, items in batches, and whatever needs only
+ * a filter's bytes, merge() and load(). How a filter is stored, and by which commands it is used, the subclass says.
  */
 export abstract class StoredFilter implements BloomFilter {
   abstract readonly implementation: 'module' | 'fallback';
@@ -80,12 +81,12 @@ export abstract class StoredFilter implements BloomFilter {
 
   async load(key: string, dump: BloomDump, unchanged?: ReadonlyMap<string, BloomDump | undefined>) {
     const { bytes, ttlMs } = checkedDump(dump);
+    const watched = new Map([[key, undefined], ...checkedUnchanged(unchanged)]);
     if (parseForm(bytes).length > MAX_FILTER_BYTES) throw bloomFault('TOOBIG');
-    // what each key should hold; undefined: nothing
-    const watched = new Map([[key, undefined], ...(unchanged ?? [])]);
+    // of each key what it has to hold: a digest of a filter's bytes, or an empty text for nothing
     const digests = [...watched.values()].map((one) => (one ? digestOf(one.bytes) : ''));
     const args = [...watched.keys(), ttlMs ?? '', ...digests, ...this.loadArguments(bytes)];
-    return Number(await this.attempt(key, () => this.#load.run(this.client, args, watched.size))) === 1;
+    return Number(await this.withOurErrors(key, () => this.#load.run(this.client, args, watched.size))) === 1;
   }
 
   /** A script that can call the functions of `lua`. */
@@ -93,26 +94,38 @@ export abstract class StoredFilter implements BloomFilter {
     return new Script<Reply>(`${this.lua}\n${body}`);
   }
 
-  /** Runs `act`, which works on the key. Rejects with a coded error of this package. */
-  protected async attempt<T>(key: string, act: () => Promise<T>): Promise<T> {
+  /** Runs `act`, which works on the key. Where it fails, rejects with a coded error of this package. */
+  protected async withOurErrors<T>(key: string, act: () => Promise<T>): Promise<T> {
     try {
       return await act();
     } catch (error) {
-      const isOtherType = /WRONGTYPE/.test(String(error)) && !/OTHERFORM/.test(String(error));
-      if (!isOtherType || !(await this.holdsOtherForm(key).catch(() => false))) throw bloomFault(error);
+      // a script of ours has looked already, and says OTHERFORM itself
+      const mayBeOtherForm = /WRONGTYPE/.test(String(error)) && !/OTHERFORM/.test(String(error));
+      if (!mayBeOtherForm || !(await this.holdsOtherForm(key).catch(() => false))) throw bloomFault(error);
       throw bloomFault(`OTHERFORM ${this.implementation === 'module' ? 'fallback' : 'module'}`);
     }
   }
 }
 
-/** A filter's remaining time in ms, from what PTTL answered: -1 stands for no expiry. */
+/** A filter's remaining time in ms by PTTL's answer; undefined where it has no expiry (-1). */
 export const ttlOf = (pttl: unknown): number | undefined => (Number(pttl) < 0 ? undefined : Number(pttl));
 
-/** Checks what load() was given, which may be anything. */
-function checkedDump(dump: BloomDump): BloomDump {
-  const { bytes, ttlMs } = (dump ?? {}) as Partial<BloomDump>;
-  const isTtl = ttlMs === undefined || (Number.isSafeInteger(ttlMs) && ttlMs >= 0);
-  if (!Buffer.isBuffer(bytes) || !isTtl)
+/** The dump that load() was given, which may be anything. */
+function checkedDump(dump: unknown): BloomDump {
+  if (!isDump(dump))
     throw argumentError('load', 'what dump() gives, bytes in a Buffer and whole milliseconds or none', dump);
-  return { bytes, ttlMs };
+  return { bytes: dump.bytes, ttlMs: dump.ttlMs };
+}
+
+function isDump(given: unknown): given is BloomDump {
+  const { bytes, ttlMs } = (given ?? {}) as Partial<BloomDump>;
+  return Buffer.isBuffer(bytes) && (ttlMs === undefined || (Number.isSafeInteger(ttlMs) && ttlMs >= 0));
+}
+
+/** The keys that load() was told to find unchanged, each with what it has to hold. */
+function checkedUnchanged(unchanged: unknown): ReadonlyMap<string, BloomDump | undefined> {
+  const given: unknown = unchanged ?? new Map();
+  const isPair = ([key, dump]: [unknown, unknown]) => typeof key === 'string' && (dump === undefined || isDump(dump));
+  if (types.isMap(given) && [...given].every(isPair)) return given as ReadonlyMap<string, BloomDump | undefined>;
+  throw argumentError('load', '"unchanged" to be a Map of keys to what dump() gave for each', unchanged);
 }

@@ -121,11 +121,12 @@ function credentialsIn(cause: unknown): string[] {
 
 /**
  * The error to report where an application's own function threw. What is or holds an error of ioredis, which would carry a
- * command's arguments into a log, or says a password, becomes a redisFault(); what has control characters, a printable copy.
+ * command's arguments into a log, or says a password, becomes a redisFault(); what has control characters, a printable copy;
+ * what is no Error, an error with `code` that does not quote it.
  */
-export function applicationFault(cause: unknown): Error {
+export function applicationFault(cause: unknown, code: ErrorCode = 'ERR_INTELLIGENT_SESSION_ARGUMENT'): Error {
   if (!(cause instanceof Error))
-    return new IntelligentSessionError('ERR_INTELLIGENT_SESSION_COMMAND', 'A command threw what is no Error');
+    return new IntelligentSessionError(code, 'A function of the application threw what is no Error');
   const repeatsSecrets = withoutArguments(cause.message) !== cause.message || saysPassword(cause.message);
   return repeatsSecrets || carriesCommand(cause) ? redisFault(cause) : printable(cause);
 }

@@ -214,7 +214,7 @@ export class LocalExecutor extends ExecutorEmitter implements Executor {
 
   /** Tells why a command failed, and keeps it for the answer. An error that is not ours is of an application's command. */
   #failed(cause: unknown, command: string, task: LocalTask | undefined): void {
-    const thrown = applicationFault(cause);
+    const thrown = applicationFault(cause, 'ERR_INTELLIGENT_SESSION_COMMAND');
     const isOurs = thrown instanceof IntelligentSessionError;
     const error =
       isOurs && isUnknown(thrown.message) ? commandFault(command, task?.payload ?? '', thrown.message) : thrown;

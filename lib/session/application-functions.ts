@@ -1,23 +1,28 @@
+import { types } from 'node:util';
 import type { SessionData } from 'express-session';
 import { applicationFault, IntelligentSessionError } from '../errors/errors.js';
+import { isPlain } from './merge-growing.js';
 
-/** Wraps an error that a function of the application threw, until it is reported: there it is unwrapped, as it was thrown. */
+/**
+ * Wraps what a function of the application threw, so that it is not taken for a fault of Redis. The wrapper comes off where the
+ * error is reported.
+ */
 export class ApplicationError extends Error {
-  constructor(override readonly cause: Error) {
+  constructor(override readonly cause: unknown) {
     super();
   }
 }
 
-/** Calls a function of the application. An error that it throws arrives as an ApplicationError. */
+/** Calls a function of the application. What it throws, an Error or anything else, arrives as an ApplicationError. */
 export function callApplication<T>(act: () => T): T {
   try {
     return act();
   } catch (error) {
-    throw error instanceof Error && !(error instanceof ApplicationError) ? new ApplicationError(error) : error;
+    throw error instanceof ApplicationError ? error : new ApplicationError(error);
   }
 }
 
-/** Calls `act`, and unwraps the application's own errors: for code that throws straight to the application. */
+/** Calls `act`, and throws what a function of the application threw without the wrapper: where the application is the caller. */
 export function throwingAsThrown<T>(act: () => T): T {
   try {
     return act();
@@ -26,8 +31,17 @@ export function throwingAsThrown<T>(act: () => T): T {
   }
 }
 
-/** An error as the application threw it: without the wrapper, where it has one. */
+/** An error without the wrapper, if it has one. */
 export const asThrown = (error: unknown): unknown => (error instanceof ApplicationError ? error.cause : error);
+
+/** Is this a promise, of any library? */
+export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+
+/** A promise came where none is awaited. Its rejection, which nobody else handles, must not end the process. */
+export function ignoreRejection(given: unknown): void {
+  if (types.isPromise(given)) given.catch(() => {});
+}
 
 interface ApplicationFunctions {
   readonly serializer: {
@@ -39,7 +53,7 @@ interface ApplicationFunctions {
   readonly merge?: ((base: never, mine: never, theirs: never) => object) | undefined;
 }
 
-/** Calls option `merge`. Where it throws, or gives no plain object, that is an error of ours, with what it threw as `cause`. */
+/** Calls option `merge`. Where it throws, or gives no plain object, that is an error of ours; an Error that it threw is its `cause`. */
 function callMerge<T>(act: () => T): T {
   let merged: unknown;
   try {
@@ -48,9 +62,8 @@ function callMerge<T>(act: () => T): T {
     const cause = error instanceof Error ? { cause: applicationFault(error) } : undefined;
     throw mergeError('threw an error', cause);
   }
-  // a promise that nobody waits for must not end the process when it is rejected
-  if (merged instanceof Promise) merged.catch(() => {});
-  if (Object.prototype.toString.call(merged) !== '[object Object]') throw mergeError('gave no plain object');
+  ignoreRejection(merged);
+  if (!isPlain(merged) || isThenable(merged)) throw mergeError('gave no plain object');
   return merged as T;
 }
 
@@ -61,7 +74,7 @@ const mergeError = (what: string, options?: { readonly cause: Error }): Intellig
     options,
   );
 
-/** The store's options with the application's functions wrapped, so that their errors can be told from those of Redis. */
+/** The store's options, with the application's functions wrapped: what they throw can be told from a fault of Redis. */
 export function wrapApplicationFunctions<T extends ApplicationFunctions>(options: T): T {
   const { serializer, ttl, user, merge } = options;
   return {

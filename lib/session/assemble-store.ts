@@ -43,7 +43,7 @@ export function assembleStore(
   const hasUsers = options.user !== undefined;
   const remover = new SessionRemover(records, owners, throttle, firstSaves, calls, hasUsers, subjects);
   const toucher = new SessionToucher(records, owners, lifetimes, throttle, remover, options);
-  const writer = new SessionWriter(records, lifetimes, options, (sid) => events.session('conflict', sid));
+  const writer = new SessionWriter(records, lifetimes, options, (sid) => events.sessionEvent('conflict', sid));
   const layers = { records, writer, owners, lifetimes, throttle, remover, rotation, firstSaves, calls };
   const saver = new SessionSaver(layers, options);
   return { keys, lifetimes, states, records, owners, subjects, rotation, remover, toucher, saver };

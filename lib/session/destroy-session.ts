@@ -20,15 +20,26 @@ export class SessionRemover {
 
   /** Removes a session, after a first save of it that is under way here: that would store the session after its end. */
   destroy(sid: string): Promise<void> {
-    return this.firstSaves.after(sid, () => this.calls.whenReady(() => this.remove(sid)));
+    return this.firstSaves.after(sid, () => this.calls.whenConnected(() => this.remove(sid)));
   }
 
-  /** Removes a session now. A save that has to end its session calls this, since destroy() would wait for that save. */
+  /**
+   * Removes a session now, also where a listener throws. A save that has to end its session calls this, since destroy() would
+   * wait for that save.
+   */
   async remove(sid: string): Promise<void> {
-    const { records, owners, subjects } = this;
+    const { records, subjects } = this;
     // Where subjects are in use, or sessions get other ids, only the value says whose data end with the session.
     const needsValue = subjects.inUse || records.moved.followsMoves;
-    if (typeof sid === 'string' && !needsValue) records.events.ended(sid, sid, sid);
+    try {
+      if (typeof sid === 'string' && !needsValue) records.events.ended(sid, sid, sid);
+    } finally {
+      await this.#remove(sid, needsValue);
+    }
+  }
+
+  async #remove(sid: string, needsValue: boolean): Promise<void> {
+    const { records, owners, subjects } = this;
     this.throttle.forget(sid);
     owners.forgetWhenNoted(sid);
     const removed = await records.destroy(sid, this.hasUsers || needsValue);
@@ -40,8 +51,13 @@ export class SessionRemover {
     // The value says whose the session was.
     const session = typeof removed === 'string' ? await records.parse(sid, removed) : null;
     const user = session ? records.states.snapshotOf(session)?.user : undefined;
-    if (needsValue) records.events.ended(sid, subjects.endedWith(sid, session, user), subjects.visitorOf(sid, session));
-    await owners.removeNote(user, sid);
-    if (removed !== null && removed !== 0 && typeof removed !== 'object') records.events.session('destroyed', sid);
+    try {
+      if (needsValue)
+        records.events.ended(sid, subjects.endedWith(sid, session, user), subjects.visitorOf(sid, session));
+    } finally {
+      await owners.removeNote(user, sid);
+      if (removed !== null && removed !== 0 && typeof removed !== 'object')
+        records.events.sessionEvent('destroyed', sid);
+    }
   }
 }

@@ -1,6 +1,7 @@
 import type { SessionData } from 'express-session';
 import { MAX_TTL_SECONDS } from '../redis/expiry.js';
 import { AbsoluteLifetime } from './absolute-lifetime.js';
+import { ignoreRejection } from './application-functions.js';
 import type { resolveStoreOptions } from './options.js';
 
 type Options = Pick<
@@ -98,8 +99,7 @@ export class Lifetimes {
     const secondsOf = this.options.ttlSeconds as (session: SessionData) => unknown;
     const seconds = secondsOf(session);
     if (typeof seconds === 'number' && Number.isFinite(seconds)) return seconds;
-    // a promise that nobody waits for must not end the process when it is rejected
-    if (seconds instanceof Promise) seconds.catch(() => {});
+    ignoreRejection(seconds);
     this.onInvalid(`option "ttl" gave no number of seconds: ${DEFAULT_TTL_SECONDS} are taken instead`);
     return DEFAULT_TTL_SECONDS;
   }

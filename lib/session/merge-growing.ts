@@ -69,7 +69,7 @@ function grownNumber(base: number, mine: number, theirs: number): number {
 }
 
 /** Is this an object as JSON.parse() makes it, in any realm? One of a class, from a serializer, is not merged key by key. */
-function isPlain(value: unknown): value is Values {
+export function isPlain(value: unknown): value is Values {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;

@@ -118,7 +118,9 @@ export interface RedisSessionStoreOptions {
   readonly maxSessionsPerUser?: number | undefined;
   /**
    * Emits `expired` where Redis' `notify-keyspace-events` has `Ex`, best effort, over one more connection. What is
-   * known of the session goes at once then. It is for one Redis, or one that Sentinels name, and not for a Cluster.
+   * known under the session's id goes at once then; what a visitor began under an earlier id (`rotateEvery`,
+   * `regenerate()`), and a user's, ends by its own expiry. It is for one Redis, or one that Sentinels name, and not for
+   * a Cluster.
    * @default false
    */
   readonly expiredEvents?: boolean | undefined;
@@ -242,7 +244,9 @@ export const schema = v.strictObject({
   expiredEvents: v.pipe(
     v.optional(v.boolean(), false),
     about("Emits `expired` where Redis' `notify-keyspace-events` has `Ex`, best effort, over one more connection.", {
-      more: 'What is known of the session goes at once then. It is for one Redis, or one that Sentinels name, and not for a Cluster.',
+      more:
+        "What is known under the session's id goes at once then; what a visitor began under an earlier id (`rotateEvery`, " +
+        "`regenerate()`), and a user's, ends by its own expiry. It is for one Redis, or one that Sentinels name, and not for a Cluster.",
     }),
   ),
   encryption: v.pipe(

@@ -11,7 +11,7 @@ import type { Subscriber } from '../redis/subscriber.js';
 import type { RedisTarget } from '../redis/target.js';
 import { onConnectionFault } from '../redis/connection-faults.js';
 import { CLOSE_TIMEOUT_MS } from '../redis/unfinished-work.js';
-import { asThrown, throwingAsThrown } from './application-functions.js';
+import { asThrown, callApplication, throwingAsThrown } from './application-functions.js';
 import { assembleStore } from './assemble-store.js';
 import { watchExpiredSessions } from './expired-sessions.js';
 import { generateFor, onGenerated } from './generate-session.js';
@@ -97,7 +97,7 @@ export class RedisSessionStore extends Store {
   /** Destroys the session and makes a new one. express-session's own calls a callback even where none is given. */
   override regenerate(req: Parameters<Store['regenerate']>[0], callback: (error?: unknown) => void = () => {}): void {
     checkIsObject('regenerate', req, 'a request');
-    checkCallback('regenerate', callback);
+    checkCallback(callback);
     const replaced = this.#layers.subjects.replacing(req);
     super.regenerate(req, (error?: unknown) => {
       replaced(error);
@@ -123,8 +123,8 @@ export class RedisSessionStore extends Store {
     if (endOldId) this.#calls.runInBackground(endOldId);
     if (!rotation.isDue(session, sessionID)) return done();
     const rotate = () => {
-      const newId = generateFor(this, req)?.sessionID;
-      return this.#calls.whenReady(() => rotation.rotate(session, newId));
+      const newId = callApplication(() => generateFor(this, req)?.sessionID); // by the application's genid()
+      return this.#calls.whenConnected(() => rotation.rotate(session, newId));
     };
     const rotated: Callback<SessionData | null> = (_error, moved) => {
       if (moved && req.session === session) this.createSession(req, moved);
@@ -145,7 +145,7 @@ export class RedisSessionStore extends Store {
       const cached = records.cached(sid);
       const load = async () => (await records.load(sid)) ?? rotation.follow(sid);
       return cached === undefined
-        ? this.#calls.whenReady(rotation.inUse ? load : () => records.load(sid), wasLost)
+        ? this.#calls.whenConnected(rotation.inUse ? load : () => records.load(sid), wasLost)
         : cached;
     });
   }
@@ -159,13 +159,13 @@ export class RedisSessionStore extends Store {
   override set(sid: string, session: SessionData, callback?: Callback): Promise<void> {
     const { rotation } = this.#layers;
     if (rotation.isUnchanged(session)) return this.touch(sid, session, callback);
-    const ignoresError = this.#layers.saver.isNewAndEmpty(session);
+    const hidesError = this.#layers.saver.isNewAndEmpty(session);
     const save = () => {
       checkIsObject('set', session, 'a session');
       this.#layers.subjects.saving(session);
       return this.#layers.saver.save(rotation.idOf(session, sid), session);
     };
-    return this.#calls.run(callback, save, { ignoresError });
+    return this.#calls.run(callback, save, { hidesError });
   }
 
   /**
@@ -173,19 +173,23 @@ export class RedisSessionStore extends Store {
    * never undoes a save which came between. A callback does not wait for it; a fault is an event `fault`.
    */
   override touch(sid: string, session: SessionData, callback?: Callback): Promise<void> {
-    checkCallback('touch', callback);
-    // The session's hidden fields were changed, which express-session does not see: they have to be saved.
-    if (typeof session === 'object' && session !== null && this.#layers.subjects.saving(session))
-      return this.#calls.run(callback, () =>
-        this.#layers.saver.save(this.#layers.rotation.idOf(session, sid), session),
-      );
-    const touch = () => {
+    checkCallback(callback);
+    let touch = (): Promise<void> | undefined => {
       checkIsObject('touch', session, 'a session');
       const id = this.#layers.rotation.idOf(session, sid);
       if (!this.#layers.toucher.isDue(id, session)) return undefined;
-      return this.#calls.whenReady(() => this.#layers.toucher.touch(id, session));
+      return this.#calls.whenConnected(() => this.#layers.toucher.touch(id, session));
     };
-    if (!callback) return this.#calls.run(undefined, touch);
+    try {
+      // The session's hidden fields were changed, which express-session does not see: they have to be saved.
+      if (typeof session === 'object' && session !== null && this.#layers.subjects.saving(session))
+        return this.#calls.run(callback, () =>
+          this.#layers.saver.save(this.#layers.rotation.idOf(session, sid), session),
+        );
+    } catch (error) {
+      touch = () => Promise.reject(error);
+    }
+    if (!callback) return this.#calls.run(undefined, touch) as Promise<void>;
     this.#calls.runInBackground(touch);
     process.nextTick(callback, null);
     return GIVEN_TO_CALLBACK as Promise<void>;
@@ -202,7 +206,7 @@ export class RedisSessionStore extends Store {
       await this.#layers.records.clear();
       await this.#layers.owners.clear();
     };
-    return this.#calls.run(callback, () => this.#calls.whenReady(clear), UNLIMITED);
+    return this.#calls.run(callback, () => this.#calls.whenConnected(clear), UNLIMITED);
   }
 
   /** SCAN */
@@ -244,7 +248,7 @@ export class RedisSessionStore extends Store {
 
   /** A user's sessions, each with its id; the user is what option `user` gives. HKEYS, then a GET each. Needs that option. */
   sessionsOf(user: string | number): Promise<SessionWithId[]> {
-    return this.#calls.run(undefined, () => this.#calls.whenReady(() => this.#layers.owners.sessionsOf(user)));
+    return this.#calls.run(undefined, () => this.#calls.whenConnected(() => this.#layers.owners.sessionsOf(user)));
   }
 
   /**
@@ -257,13 +261,13 @@ export class RedisSessionStore extends Store {
       const { except = [] } = optionsOf('destroyAllOf', options);
       const kept = new Set(typeof except === 'string' ? [except] : except);
       const destroy = (sid: string) => this.#layers.remover.destroy(sid);
-      return this.#calls.whenReady(() => this.#layers.owners.destroyAllOf(user, kept, destroy));
+      return this.#calls.whenConnected(() => this.#layers.owners.destroyAllOf(user, kept, destroy));
     });
   }
 
   /** For intelligentSession(): which of these sessions are gone. An EXISTS for 500 of them; in a Cluster one for each. */
   missingOf(sids: readonly string[]): Promise<string[]> {
-    return this.#calls.run(undefined, () => this.#calls.whenReady(() => this.#layers.records.missingOf(sids)));
+    return this.#calls.run(undefined, () => this.#calls.whenConnected(() => this.#layers.records.missingOf(sids)));
   }
 
   /** Seconds that this session has left, rounded up: intelligence is kept as long. `returning`: has its cookie come back? */
@@ -291,11 +295,11 @@ export class RedisSessionStore extends Store {
 
   /** Waits for a connection only, so that a scan which fails half-way is not begun again. */
   #connected(): Promise<void> {
-    return this.#calls.whenReady(async () => {});
+    return this.#calls.whenConnected(async () => {});
   }
 
   #ids(): Promise<string[]> {
-    return this.#calls.whenReady(async () => {
+    return this.#calls.whenConnected(async () => {
       const sids = new Set<string>();
       for await (const found of this.#layers.records.scan()) for (const sid of found) sids.add(sid);
       return [...sids];

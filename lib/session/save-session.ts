@@ -84,7 +84,7 @@ export class SessionSaver {
       isRedirect: isRedirect(session),
       saveIds,
     };
-    const save = () => this.layers.calls.whenReady(() => this.#save(asked, state));
+    const save = () => this.layers.calls.whenConnected(() => this.#save(asked, state));
     const saveInTurn = () => (state.snapshot ? save() : this.layers.firstSaves.run(sid, save));
     const { saving: before, sending } = state;
     let saving: Promise<void>;
@@ -121,7 +121,7 @@ export class SessionSaver {
     const [note, written] = await Promise.allSettled([noting, writing]);
 
     if (written.status === 'rejected') throw written.reason;
-    if (written.value === 'unreadable') return void events.unreadable();
+    if (written.value === 'unreadable') return void events.sessionUnreadable();
     if (written.value === 'gone') return this.#saveGone(asked, state, snapshot);
     if (note.status === 'rejected') {
       if (isNewUser) {
@@ -130,9 +130,13 @@ export class SessionSaver {
       }
       events.fault(note.reason); // An earlier note of the session still stands, and the next save tries to renew it.
     }
-    if (!snapshot) events.session('created', sid);
     this.#remember(saved, state);
-    await this.#afterSave(saved, snapshot, asked, noteMs, note.status === 'fulfilled' ? note.value : undefined);
+    try {
+      if (!snapshot) events.sessionEvent('created', sid);
+    } finally {
+      // also where a listener throws
+      await this.#afterSave(saved, snapshot, asked, noteMs, note.status === 'fulfilled' ? note.value : undefined);
+    }
   }
 
   /** Redis holds nothing under the session's id: the session has ended, or has got another id since it was read. */
@@ -230,7 +234,7 @@ export class SessionSaver {
   async #refuse(sid: string, user: string | undefined): Promise<void> {
     await this.layers.owners.removeNote(user, sid);
     this.layers.owners.forgetWhenNoted(sid);
-    this.layers.records.events.session('refused', sid);
+    this.layers.records.events.sessionEvent('refused', sid);
   }
 }
 

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { SessionData } from 'express-session';
 import { IntelligentSessionError } from '../errors/errors.js';
+import { ignoreRejection, isThenable } from './application-functions.js';
 import { type Encryption, encryptionOf } from './encryption.js';
 import { addHidden, hiddenOf, takeHidden, withHidden, withoutReserved } from './hidden-fields.js';
 import { isTooDeep, MAX_DEPTH, valueTexts } from './json-text.js';
@@ -56,6 +57,7 @@ export class SessionCodec {
       if (whole !== session) this.#checkKept(text, session);
       return text;
     }
+    ignoreRejection(text);
     throw new IntelligentSessionError(
       'ERR_INTELLIGENT_SESSION_ARGUMENT',
       'option "serializer": stringify() gave no text; the session was not saved',
@@ -80,7 +82,7 @@ export class SessionCodec {
     // with such a session express-session's own JSON.stringify() would overflow the stack
     if (this.#isJson && isTooDeep(text)) throw unreadable();
     const value: unknown = this.options.serializer.parse(text);
-    return value instanceof Promise ? value.then(checkSession) : checkSession(value);
+    return isThenable(value) ? Promise.resolve(value).then(checkSession) : checkSession(value);
   }
 
   /** The session of a text. Where it can't be read, rejects with an error that does not quote the text. */

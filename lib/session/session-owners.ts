@@ -4,6 +4,7 @@ import { describeValue } from '../options/check-options.js';
 import { IntelligentSessionError, newerVersion } from '../errors/errors.js';
 import { userIdOf } from '../intelligence/command/subject.js';
 import { forEachKey, scanPrefix } from '../redis/scan.js';
+import { callApplication } from './application-functions.js';
 import type { Lifetimes } from './lifetimes.js';
 import type { resolveStoreOptions } from './options.js';
 import type { SessionRecords } from './session-records.js';
@@ -126,7 +127,7 @@ export class SessionOwners {
   /** The id of a user, in the form that option `user` gives. Throws for what is no user: it would just have no sessions. */
   #checkedUser(method: string, user: unknown): string {
     if (!this.options.user) throw misuse('RedisSessionStore has no option "user"');
-    const id = typeof user === 'string' ? user : userIdOf(user);
+    const id = typeof user === 'string' ? user : callApplication(() => userIdOf(user));
     if (id !== undefined) return id;
     throw misuse(`${method}(): expected a user, a text or a number, got ${describeValue(user)}`);
   }

@@ -106,16 +106,16 @@ export class SessionRecords {
   /** A stored value as a session with its snapshot; null where it can't be read. At once, if the serializer parses at once. */
   parse(sid: string, value: string): SessionData | null | Promise<SessionData | null> {
     const text = this.codec.decrypt(sid, value);
-    if (text === undefined) return this.events.unreadable();
+    if (text === undefined) return this.events.sessionUnreadable();
     let session: SessionData | Promise<SessionData>;
     try {
       session = this.codec.parse(text);
     } catch {
-      return this.events.unreadable();
+      return this.events.sessionUnreadable();
     }
     const remember = (read: SessionData) => this.#remember(sid, read, text, value);
     if (!(session instanceof Promise)) return remember(session);
-    return session.catch(() => null).then((read) => (read ? remember(read) : this.events.unreadable()));
+    return session.catch(() => null).then((read) => (read ? remember(read) : this.events.sessionUnreadable()));
   }
 
   /** Saves if the stored value still equals `expected`. */

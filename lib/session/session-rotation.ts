@@ -5,6 +5,7 @@ import type { Lifetimes } from './lifetimes.js';
 import type { SessionOwners } from './session-owners.js';
 import type { SessionRecords } from './session-records.js';
 import { NO_TTL } from './save-outcome.js';
+import { isWithoutCookie } from './stored-session.js';
 
 /** How often a session gets a new id, and for how long the old id still leads to it once a request has come with the new one. */
 export interface RotationTimes {
@@ -176,6 +177,7 @@ export class SessionRotation {
     if (!this.#times || !snapshot || typeof newId !== 'string' || newId === '' || newId === sid) return null;
     const { graceMs } = this.#times;
     const stored = await records.codec.read(snapshot.storedText);
+    if (isWithoutCookie(stored)) stored.cookie = session.cookie; // the site's, which express-session has made
     hide(stored, { __idSince: Date.now(), __previous: sid, __subject: hiddenOf(stored).__subject ?? sid });
     const leftMs = lifetimes.ms(stored, true);
     const value = records.codec.encrypt(newId, records.codec.stringify(stored));

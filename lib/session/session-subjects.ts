@@ -1,4 +1,5 @@
 import type { Session, SessionData } from 'express-session';
+import { callApplication } from './application-functions.js';
 import { hiddenOf } from './hidden-fields.js';
 
 export interface RequestWithSession {
@@ -6,7 +7,10 @@ export interface RequestWithSession {
   readonly sessionID?: string;
 }
 
-/** What the middleware, which knows to whom the data of a request's session belong, is asked and told. */
+/**
+ * What the middleware, which knows to whom the data of a request's session belong, is asked and told. It calls the application's
+ * function `user`, which may throw.
+ */
 export interface SubjectHooks {
   /** The session is about to be stored. Brings its hidden fields up to date: were they changed, so that it has to be saved? */
   saving(session: SessionData): boolean;
@@ -36,7 +40,7 @@ export class SessionSubjects {
   }
 
   saving(session: SessionData): boolean {
-    return this.#hooks?.saving(session) ?? false;
+    return callApplication(() => this.#hooks?.saving(session)) ?? false;
   }
 
   /** To be called before a session is replaced. Call what it gives when the next session is there, or with the error. */
@@ -54,7 +58,7 @@ export class SessionSubjects {
   /** The subject, a user's too, of whoever had a session that was removed; undefined where the session was not there. */
   visitorOf(sid: string, session: SessionData | null): string | undefined {
     if (!session) return undefined;
-    return this.#hooks?.visitorOf(sid, session) ?? (hiddenOf(session).__subject || sid);
+    return callApplication(() => this.#hooks?.visitorOf(sid, session)) ?? (hiddenOf(session).__subject || sid);
   }
 
   /**

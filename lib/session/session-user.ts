@@ -1,6 +1,6 @@
 import type { SessionData } from 'express-session';
 import { userIdOf } from '../intelligence/command/subject.js';
-import { callApplication } from './application-functions.js';
+import { callApplication, ignoreRejection } from './application-functions.js';
 import type { resolveStoreOptions } from './options.js';
 
 type UserOption = ReturnType<typeof resolveStoreOptions>['user'];
@@ -20,8 +20,7 @@ export function userOfSession(
     if (user === undefined || user === null || user === '' || user === false) return undefined;
     const id = callApplication(() => userIdOf(user));
     if (id !== undefined && id !== '') return id;
-    // a promise that nobody waits for must not end the process when it is rejected
-    if (user instanceof Promise) user.catch(() => {});
+    ignoreRejection(user);
     onInvalid('option "user" gave neither a text nor a number: such a session is nobody’s');
     return undefined;
   };

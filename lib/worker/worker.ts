@@ -216,7 +216,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   /** Logs a fault and emits it. Without a listener and the option `log`, the process is warned of it once. */
   #fault(cause: unknown, command: string): void {
-    const error = applicationFault(cause);
+    const error = applicationFault(cause, 'ERR_INTELLIGENT_SESSION_COMMAND');
     this.#faultLines.add(safeText(`${command}: ${error.message}`));
     if (this.emit('fault', error, command) || this.#options.log) return;
     if (error instanceof IntelligentSessionError || !this.#options.commands.has(command))

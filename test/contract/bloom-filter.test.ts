@@ -8,6 +8,7 @@ import { bloomFault } from '../../lib/bloom/bloom-error.js';
 import type { BloomDump, BloomFilter, BloomInfo, BloomShape } from '../../lib/bloom/bloom-filter.js';
 import { chooseBloomFilter } from '../../lib/bloom-choice/choose-bloom-filter.js';
 import { copyFilter } from '../../lib/bloom/copy-filter.js';
+import { parseForm } from '../../lib/bloom/filter-format.js';
 import { RedisBloomFilter } from '../../lib/bloom/redis-bloom.js';
 import { Script } from '../../lib/redis/run-script.js';
 import { type PrivateCluster, startCluster } from '../support/cluster.js';
@@ -340,6 +341,26 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'module'))
           }
         });
 
+        it('is loaded where the key is missing, unless it is named among what has to be unchanged', async () => {
+          await filter.add(key, 'a');
+          const dump = (await filter.dump(key)) as BloomDump;
+          const other = `${key}:other`;
+          expect(await filter.load(key, dump)).to.equal(false);
+          expect(await filter.load(key, dump, new Map([[other, undefined]]))).to.equal(false);
+          expect(await filter.load(key, dump, new Map([[key, dump]]))).to.equal(true);
+          expect(await filter.load(other, dump, new Map([[key, undefined]]))).to.equal(false);
+          expect(await filter.load(other, dump, new Map([[key, dump]]))).to.equal(true);
+        });
+
+        it('refuses to load by what is no Map of dumps', async () => {
+          await filter.add(key, 'a');
+          const dump = (await filter.dump(key)) as BloomDump;
+          for (const unchanged of [{}, [key], key, 5, new Map([[key, 5]]), new Map([[key, {}]]), new Map([[5, dump]])])
+            expect(await codeOf(filter.load(key, dump, unchanged as never)), String(unchanged)).to.equal(
+              'ERR_INTELLIGENT_SESSION_ARGUMENT',
+            );
+        });
+
         it('refuses shapes that are none', async () => {
           for (const shape of [
             { capacity: 0 },
@@ -477,6 +498,28 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'module'))
       expect(await mine.existsMany('big', ['name 1'])).to.deep.equal([false]);
       await client.lpush('big', 'x');
       expect(await codeOf(mine.exists('big', 'name 1'))).to.equal(CODE);
+    });
+
+    it('see that another filter of the same size is there by now, whose items set 256 bits more', async () => {
+      const mine = new PlainBloomFilter(client);
+      const bitsFor = (errorRate: number) => -Math.log(errorRate) / Math.LN2 ** 2;
+      const many = { errorRate: 2 ** -256.5, capacity: 120 };
+      const few = { errorRate: 0.6, capacity: Math.ceil((many.capacity * bitsFor(many.errorRate)) / bitsFor(0.6)) };
+      const sizes: { bits: number; hashes: number }[] = [];
+      const names = (what: string) => Array.from({ length: 100 }, (_, i) => `${what} ${i}`);
+      for (const shape of [few, many]) {
+        await client.del('same');
+        const other = new PlainBloomFilter(client);
+        await other.reserve('same', { ...shape, nonScaling: true });
+        await other.addMany('same', names('there'));
+        const [layer] = parseForm(((await other.dump('same')) as BloomDump).bytes).layers;
+        sizes.push({ bits: layer?.bits ?? 0, hashes: layer?.hashes ?? 0 });
+        expect(await mine.exists('same', 'there 1')).to.equal(true);
+      }
+      expect(sizes.map(({ hashes }) => hashes)).to.deep.equal([1, 257]);
+      expect(sizes[0]?.bits).to.equal(sizes[1]?.bits);
+      expect(await mine.existsMany('same', names('there').slice(0, 2))).to.not.include(false);
+      for (const name of names('nobody')) expect(await mine.exists('same', name), name).to.equal(false);
     });
 
     it('ask the server once a connection which there is', async () => {

@@ -179,6 +179,7 @@ describe('a connection is ended by evidence only', () => {
     const wrong: Record<string, IntelligentSessionOptions> = {
       unset: { session: { unset: 'x' as never } },
       genid: { session: { genid: 'x' as never } },
+      cookie: { session: { cookie: { maxAge: 'x' as never } } },
       list: { replies: 'list', redis: cluster },
       prefix: { store: { prefix: 1 as never } },
     };

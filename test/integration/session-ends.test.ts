@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { expect } from 'chai';
 import express from 'express';
 import session from 'express-session';
@@ -41,6 +42,9 @@ describe('what is known of a session goes when the session ends', () => {
     app.get('/end', (req, res) => {
       req.session.cookie.maxAge = 0;
       req.session.save(() => void res.json({ id: req.sessionID }));
+    });
+    app.get('/renew', (req, res) => {
+      req.session.regenerate(() => void res.json({ id: req.sessionID }));
     });
     app.get('/login', (req, res) => {
       (req.session as { user?: string }).user = 'robin';
@@ -91,6 +95,19 @@ describe('what is known of a session goes when the session ends', () => {
     const { id } = await visit(await openSite(openSessions({ store: { expiredEvents: true } })));
     expect(await client.pexpire(`sess:${id}`, 1)).to.equal(1);
     await until('nothing is known of the session', isForgotten(id));
+  });
+
+  it('but not, at its expiry, what began under an earlier id: that has an expiry of its own', async () => {
+    const sessions = openSessions({ store: { expiredEvents: true }, user: () => undefined });
+    const site = await openSite(sessions);
+    const { visitor, id } = await visit(site);
+    const { id: next } = await visitor.json('/renew');
+    const expired = once(sessions.store, 'expired');
+    await client.pexpire(`sess:${next}`, 1);
+    expect(await expired).to.deep.equal([next]);
+    await until('the session is known to be gone', isForgotten(next));
+    expect(await known(id)).to.be.above(0);
+    expect(await client.pttl(intelligenceKeys('', id).activity)).to.be.above(0);
   });
 
   it('in a store that the application made itself, and in one that is none of ours', async () => {

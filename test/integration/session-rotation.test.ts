@@ -144,6 +144,18 @@ describe("a session's id that is renewed by itself, option rotateEvery", () => {
     expect(await client.exists(`sess:${first}`)).to.equal(0);
   });
 
+  it('keeps the cookie options of the site where another program has stored the session without a cookie', async () => {
+    const more: Options = { session: { cookie: { sameSite: 'strict' } } };
+    const { cookie, sid } = await visitorOf(more);
+    await client.set(`sess:${sid}`, '{"n":1}');
+    const { site } = await openSite({ ...more, ...rotating });
+    const answer = await as(cookie, site).fetch('/show');
+    const shown = (await answer.json()) as Values;
+    expect(shown).to.include({ n: 1 }).and.not.include({ sid });
+    expect(answer.headers.getSetCookie().join()).to.contain('SameSite=Strict');
+    expect(JSON.parse((await client.get(`sess:${shown.sid}`)) as string).cookie).to.include({ sameSite: 'strict' });
+  });
+
   const ways: Record<string, Options> = {
     'as it is': {},
     'without saveUninitialized': { session: { saveUninitialized: false } },

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { expect } from 'chai';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import session from 'express-session';
@@ -5,6 +6,7 @@ import { RedisSessionStore, type RedisSessionStoreOptions } from '../../lib/inde
 import { FaultyProxy } from '../support/proxy.js';
 import { Site, Visitor } from '../support/site.js';
 import { data, load, save, StoreGround } from '../support/stores.js';
+import { until } from '../support/until.js';
 
 describe('RedisSessionStore', () => {
   const ground = new StoreGround();
@@ -109,6 +111,20 @@ describe('RedisSessionStore', () => {
       } finally {
         await close();
       }
+    });
+
+    it('a read that was begun without a connection, and lost the next one, is sent again', async () => {
+      const { proxy, store: far } = await ground.openFar({ maxWaitMs: 20_000 });
+      await store.set('x', data({ n: 1 }));
+      await client.config('RESETSTAT');
+      const lost = once(far.client, 'close');
+      proxy.cut();
+      await lost;
+      far.client.once('ready', () => proxy.holdAnswers());
+      const read = far.get('x');
+      await until('Redis has the read', async () => /cmdstat_get:calls=1/.test(await client.info('commandstats')));
+      proxy.cut();
+      expect(await read).to.have.property('n', 1);
     });
 
     it('five first saves of one session, which stand in line, wait for maxWaitMs in all', async () => {

@@ -25,6 +25,9 @@ class Imitation extends EventEmitter {
 const sessions = (options: object) => intelligentSession({ secret: 'x', ...options } as never);
 const session = (options: object) => sessions({ session: options });
 
+/** What is found wrong after all else was checked, and before anything is connected. */
+const wrongAtLast = { cookie: { maxAge: 'x' as never } };
+
 /** Commands that declare such keys. */
 const withKeys = (keys: unknown, others: unknown = {}) =>
   createWorker({ commands: { add: { keys, run: () => 1 }, take: { keys: others, run: () => 1 } } as never });
@@ -60,6 +63,21 @@ describe('options', () => {
       () => session({ resve: false }),
       /"session\.resve"; session may have cookie, genid/,
     ],
+    // what express-session would take for true, or ignore
+    ...['rolling', 'resave', 'saveUninitialized', 'proxy'].flatMap((name): typeof wrong =>
+      ['no', 'false', 0, null].map((value) => [
+        `${name}: ${JSON.stringify(value)}`,
+        () => session({ [name]: value }),
+        new RegExp(`"session\\.${name}" should be true or false`),
+      ]),
+    ),
+    ['a name of a cookie that is a number', () => session({ name: 5 }), /"session\.name" should be a text/],
+    ['an empty key', () => session({ key: '' }), /"session\.key" should be a text that is not empty/],
+    ['a name that no cookie can have', () => session({ name: 'bad name;' }), /"session": .*name/],
+    ['a key that no cookie can have', () => session({ key: 'bad name;' }), /"session": .*name/],
+    ['an unset that is empty', () => session({ unset: '' }), /"session\.unset" should be "destroy" or "keep"/],
+    ['a genid that is no function', () => session({ genid: 'x' }), /"session\.genid" should be a function/],
+    ['days of users without users', () => sessions({ keepUsersForDays: 30 }), /"keepUsersForDays" needs option "user"/],
     ['a cookie at the top', () => sessions({ cookie: {} }), /"cookie" belongs in "session"/],
     ['resave at the top', () => sessions({ resave: false }), /"resave" belongs in "session"/],
     ['a prefix at the top', () => sessions({ prefix: 'a:' }), /"prefix" belongs in "store"/],
@@ -278,10 +296,10 @@ describe('options', () => {
   it('takes several item secrets of a store and a site, each once and each long enough, and shows none', () => {
     const [one, other] = ['the first item secret', 'the other item secret'];
     const store = (itemSecret: unknown) => () => new RedisSessionStore({ itemSecret, maxSessionsPerUser: -1 } as never);
-    const site = (itemSecret: unknown) => () => intelligentSession({ itemSecret, session: { genid: 1 } } as never);
+    const site = (itemSecret: unknown) => () => intelligentSession({ itemSecret, session: wrongAtLast } as never);
     for (const given of [[], [one, other, one], [one, 'short']])
       expect(site(given), JSON.stringify(given)).to.throw(OptionError, /"itemSecret/);
-    for (const given of [[one], [one, other]]) expect(site(given)).to.throw(OptionError, /genid/);
+    for (const given of [[one], [one, other]]) expect(site(given)).to.throw(OptionError, /maxAge/);
     for (const given of [[], [one, 'short'], [one, other, one], [one, 7], 'short', {}])
       expect(store(given), JSON.stringify(given))
         .to.throw(OptionError, /"itemSecret/)
@@ -304,7 +322,7 @@ describe('options', () => {
     const long = 'kD3vQ0zYp8nB1xTfWm6RjC9sLh2GuAe5';
     // what is wrong next comes before anything is connected
     const start = (secret?: string | string[]) => () =>
-      intelligentSession({ ...(secret !== undefined && { secret }), session: { genid: 1 as never } });
+      intelligentSession({ ...(secret !== undefined && { secret }), session: wrongAtLast });
 
     it('asks for a secret', () => {
       expect(start())
@@ -333,7 +351,7 @@ describe('options', () => {
       process.on('warning', heard);
       try {
         for (const given of [long, [long, long], 'hV9-qk2LwZ', [long, 'hV9-qk2LwZ'], 'hV9-qk2LwZ7'])
-          expect(start(given)).to.throw(OptionError, /genid/);
+          expect(start(given)).to.throw(OptionError, /maxAge/);
         await new Promise(setImmediate);
       } finally {
         process.off('warning', heard);
@@ -348,7 +366,7 @@ describe('options', () => {
       const warnings: (Error & { code?: string })[] = [];
       const heard = (warning: Error) => warnings.push(warning);
       const startWith = (options: object) => () =>
-        intelligentSession({ secret: long, session: { genid: 1 as never }, ...options });
+        intelligentSession({ secret: long, session: wrongAtLast, ...options });
       const told = async () => {
         await new Promise(setImmediate);
         return warnings.map(({ code }) => code);
@@ -356,9 +374,9 @@ describe('options', () => {
       process.on('warning', heard);
       try {
         for (const options of [{}, { user: () => 'ann', itemSecret: long }, { itemSecret: long }])
-          expect(startWith(options)).to.throw(OptionError, /genid/);
+          expect(startWith(options)).to.throw(OptionError, /maxAge/);
         expect(await told()).to.deep.equal([]);
-        for (const user of [() => 'ann', 'identify']) expect(startWith({ user })).to.throw(OptionError, /genid/);
+        for (const user of [() => 'ann', 'identify']) expect(startWith({ user })).to.throw(OptionError, /maxAge/);
         expect(await told()).to.deep.equal(['INTELLIGENT_SESSION_USERS_GUESSABLE']);
       } finally {
         process.off('warning', heard);
@@ -368,6 +386,6 @@ describe('options', () => {
   });
 
   it('takes any secret elsewhere', () => {
-    expect(() => intelligentSession({ secret: 'x', session: { genid: 1 as never } })).to.throw(OptionError, /genid/);
+    expect(() => intelligentSession({ secret: 'x', session: wrongAtLast })).to.throw(OptionError, /maxAge/);
   });
 });
