@@ -96,6 +96,25 @@ describe('lists of groups that a process keeps', () => {
     expect(changes.size).to.equal(1_000);
   });
 
+  it('are 16,777,216 characters at most, of all of them together', async () => {
+    const text = 'x'.repeat(65_000);
+    const groups = Array.from({ length: 30 }, (_, i) => `long-${i}`);
+    for (const group of groups)
+      await client.hset(
+        notificationsKey('', group),
+        Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`${i}`, field(i + 1, text)])),
+      );
+    const { lists, changes, sources } = await open();
+    for (const group of groups) {
+      await lists.get(group);
+      await until('it is listened to', () => changes.isHeard({ group }));
+      await lists.get(group);
+    }
+    sources.length = 0;
+    for (const group of groups.toReversed()) await lists.get(group);
+    expect(sources.filter((source) => source === 'cache')).to.have.length(25);
+  });
+
   it('count as heard from the last SUBSCRIBE on, where one was given up and is followed anew at once', async () => {
     const { changes } = await open();
     changes.follow({ group: 'other' }, () => {});
