@@ -174,6 +174,23 @@ for (const servers of [...single.filter(({ name }) => /7\.0|fallback/.test(name)
       expect(second.map(({ title }: any) => Number(title))).to.deep.equal([4, 3, 2]);
     });
 
+    it('come by pages that leave out none of those planned for one time in several groups', async () => {
+      const publishAt = new Date(Date.now() + 300);
+      for (const group of ['everybody', 'news'])
+        for (const id of ['a', 'b'])
+          await notifications.publish({ group }, { id: `${id} of ${group}`, title: id, publishAt });
+      const ann = (await site()).visitor();
+      await until('all are there', async () => (await ann.json('/all')).length === 4);
+      for (const limit of [1, 2, 3]) {
+        const ids: string[] = [];
+        for (let page = await ann.json(`/all?limit=${limit}`); page.length > 0;) {
+          ids.push(...page.map(({ id }: any) => id));
+          page = await ann.json(`/all?limit=${limit}&before=${page.at(-1).position}`);
+        }
+        expect(ids, `${limit} a page`).to.have.members(['a of everybody', 'b of everybody', 'a of news', 'b of news']);
+      }
+    });
+
     it('are unread until they are marked: true, it was unread; false, it had been read', async () => {
       for (const id of ['a', 'b', 'c']) await notifications.publish(EVERYBODY, { id, title: id });
       const { visitor } = await site();
@@ -264,6 +281,26 @@ for (const servers of [...single.filter(({ name }) => /7\.0|fallback/.test(name)
       expect(await unread(ann), 'the first visit counts, and not the login').to.equal(2);
       const later = visitor();
       expect(await unread(later)).to.equal(0);
+    });
+
+    it('that were there before a visitor came had been read, says a mark; so they had after forget()', async () => {
+      await notifications.publish(EVERYBODY, { id: 'old', title: 'old' });
+      // without users, a visitor's data are the session's, and nothing is kept of it for a minute after forget()
+      const { visitor } = await site({
+        user: undefined,
+        session: { saveUninitialized: true },
+        notifications: { groups: () => ['everybody'], earlier: 'read' },
+      });
+      const ann = visitor();
+      expect(await unread(ann)).to.equal(0);
+      expect(await post(ann, '/mark/old')).to.deep.equal({ was: false });
+      expect(await post(ann, '/forget')).to.deep.equal({ erased: true });
+      expect(await unread(ann)).to.equal(0);
+    });
+
+    it('say nothing of what is unread where nobody is tracked, also where there are no groups', async () => {
+      const { visitor } = await site({ consent: () => false, notifications: { groups: () => [] } });
+      expect((await visitor().json('/unread')).unread).to.equal(null);
     });
 
     it('are there from their time on, and gone from the time at which they expire', async () => {
