@@ -17,7 +17,7 @@ const MAX_AGE_MS = 60_000;
 interface KeptList {
   /** The list; undefined where it was not read yet, or has changed since. */
   list: StoredList | undefined;
-  /** How many changes of the list were reported: a list that was read before the last of them is not kept. */
+  /** How many changes of the list were reported, or may have been missed: a list that was read before the last of them is not kept. */
   changes: number;
   /** When it was asked for, by performance.now(). */
   askedMs: number;
@@ -56,7 +56,7 @@ export class GroupLists {
     readonly onTime: (nowUs: number) => void,
   ) {
     changes.on('lost', () => {
-      for (const { kept } of this.#kept.values()) kept.list = undefined;
+      for (const { kept } of this.#kept.values()) drop(kept);
     });
   }
 
@@ -96,12 +96,15 @@ export class GroupLists {
       list: undefined,
       changes: 0,
       askedMs: 0,
-      unfollow: this.changes.follow({ group }, () => {
-        kept.changes++;
-        kept.list = undefined;
-      }),
+      unfollow: this.changes.follow({ group }, () => drop(kept)),
     };
     this.#kept.set(group, { kept, length: 0 });
     return kept;
   }
+}
+
+/** The list has changed, or may have: also one that is being read is not kept. */
+function drop(kept: KeptList): void {
+  kept.changes++;
+  kept.list = undefined;
 }
