@@ -359,6 +359,27 @@ for (const servers of [...single.filter(({ name }) => /7\.0|fallback/.test(name)
       expect(await sessions.of({ user: 'ann' }).notifications()).to.have.length(1);
     });
 
+    it('are those of the groups at the time of the question, whatever becomes of the application’s list of names', async () => {
+      for (const group of ['everybody', 'news']) await notifications.publish({ group }, { title: group });
+      const { sessions } = await site();
+      const groups = ['everybody'];
+      const asked = sessions.of({ user: 'ann' }, { groups }).unread();
+      groups.push('news');
+      expect(await asked).to.have.property('count', 1);
+    });
+
+    it('are loaded into `res.locals` where there is no Express that makes them, too', async () => {
+      const { sessions } = await site();
+      const res = {} as { locals?: Record<string, unknown> };
+      const intelligence = sessions.of({ user: 'ann' });
+      await new Promise<void>((resolve, reject) =>
+        sessions.load('unread')({ intelligence } as never, res as never, (error) =>
+          error ? reject(error) : resolve(),
+        ),
+      );
+      expect(res.locals).to.have.nested.property('unread.count', 0);
+    });
+
     it('are loaded for a template with what else it needs', async () => {
       await notifications.publish(EVERYBODY, { id: 'a', title: 'A' });
       const { visitor, sessions } = await site();
