@@ -31,6 +31,7 @@ import {
 } from './options.js';
 import { ListCalls, type OutcomeReply } from './list-calls.js';
 import { checkRecipient, type NotificationRecipient, type Recipient, type RecipientList } from './recipient-list.js';
+import { UnconfirmedError } from './unconfirmed-error.js';
 import { parseItem, parseList, scheduledItems, toNotification, visibleItems } from './stored-list.js';
 
 // Each script says what its outcomes are. `untold` is why nobody could be told of the change, or ''.
@@ -172,10 +173,10 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
       this.#reportUntold(untold);
       return outcome !== 0;
     }
-    throw new IntelligentSessionError(
-      'ERR_INTELLIGENT_SESSION_CONFLICT',
-      `edit(): others changed the notification ${MAX_TRIES} times meanwhile; ${mayBeWritten ? 'it is not known whether this was written' : 'nothing was written'}`,
-    );
+    const why = `edit(): others changed the notification ${MAX_TRIES} times meanwhile`;
+    if (mayBeWritten)
+      throw new UnconfirmedError('ERR_INTELLIGENT_SESSION_UNCONFIRMED', `${why}: it may be written or not`, id);
+    throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_CONFLICT', `${why}; nothing was written`);
   }
 
   /** Removes a notification, also one that is to be seen later. False: the list did not have it. Costs one script. */

@@ -414,7 +414,7 @@ for (const servers of [...single.filter(({ name }) => /7\.0|fallback/.test(name)
         const error = await rejected(call());
         expect(error).to.be.instanceOf(OptionError).with.property('code', 'ERR_INTELLIGENT_SESSION_ARGUMENT');
       }
-      for (const groups of ['everybody', [''], [1], Array.from({ length: 101 }, (_, i) => `g${i}`)])
+      for (const groups of ['everybody', [''], [1], ['\ud83d'], Array.from({ length: 101 }, (_, i) => `g${i}`)])
         expect(() => sessions.of({ user: 'ann' }, { groups: groups as never })).to.throw(OptionError);
       const plain: IntelligentSession = intelligentSession({
         redis,

@@ -183,6 +183,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
           [undefined, { title: 'x' }],
           [{ group: '' }, { title: 'x' }],
           [{ group: 'x'.repeat(513) }, { title: 'x' }],
+          [{ group: 'half a character \ud83d' }, { title: 'x' }],
           [{ user: {} }, { title: 'x' }],
           [{ user: '' }, { title: 'x' }],
           [GROUP, { title: 'x', link: 'javascript:alert(1)' }],
