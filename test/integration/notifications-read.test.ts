@@ -368,6 +368,22 @@ for (const servers of [...single.filter(({ name }) => /7\.0|fallback/.test(name)
       expect(await asked).to.have.property('count', 1);
     });
 
+    it('are each reader’s own: what a page changes in them, no other page gets', async () => {
+      await notifications.publish(EVERYBODY, { title: 'A', data: { link: '/a', more: ['x'] } });
+      const { sessions } = await site();
+      const ann = sessions.of({ user: 'ann' }, { groups: ['everybody'] });
+      const kept = async () =>
+        Number(/lists_total\{source="cache"\} (\d+)/.exec(await sessions.serving.metrics.metrics())?.[1]);
+      await until('the list is kept', async () => {
+        const [one] = await ann.notifications();
+        expect(one?.data).to.deep.equal({ link: '/a', more: ['x'] });
+        const data = one?.data as { link: string; more: string[] };
+        data.link += '?token=ann';
+        data.more.push('y');
+        return (await kept()) > 1;
+      });
+    });
+
     it('are loaded into `res.locals` where there is no Express that makes them, too', async () => {
       const { sessions } = await site();
       const res = {} as { locals?: Record<string, unknown> };
