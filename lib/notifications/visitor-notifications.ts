@@ -89,7 +89,7 @@ export class VisitorNotifications {
     'Lists of groups that were looked at, by where they came from (cache, redis)',
     ['source'],
   );
-  /** The calls of carry() under way, by the user's subject. */
+  /** The calls of carry() under way, by the user's subject, where reads have to wait for them. */
   readonly #carrying = new Map<string, Promise<unknown>>();
   /** By how many µs Redis' clock is ahead of this machine's. */
   #aheadUs = 0;
@@ -173,15 +173,13 @@ export class VisitorNotifications {
   }
 
   /**
-   * Adds what an anonymous visitor has read to what the user has read who has logged in. Reads for this user wait meanwhile. False: Redis
-   * gave no answer, and the call should be repeated; a repeat does no harm.
+   * Adds what an anonymous visitor has read to what the user has read who has logged in. Reads for this user that come later find it.
+   * False: Redis gave no answer, and the call should be repeated; a repeat does no harm.
    */
   async carry(from: string, user: Reader): Promise<boolean> {
-    const before = this.#carrying.get(user.subject);
-    const carrying = Promise.all([
-      before,
-      this.#bounded('carry', this.#options.maxWaitMs, () => this.#carry(from, user)),
-    ]);
+    const carry = () => this.#bounded('carry', this.#options.maxWaitMs, () => this.#carry(from, user));
+    if (this.#marks.carriesInOrder) return (await carry()) ?? false;
+    const carrying = Promise.all([this.#carrying.get(user.subject), carry()]);
     // it ends after those before it: reads wait for it alone
     this.#carrying.set(user.subject, carrying);
     const [, isDone] = await carrying;
