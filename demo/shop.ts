@@ -239,7 +239,8 @@ export function createShop(
 function ownPath(back: unknown): string {
   const base = 'http://shop';
   const url = URL.canParse(String(back), base) ? new URL(String(back), base) : undefined;
-  return url?.origin === base && String(back).startsWith('/') ? url.pathname + url.search : '/';
+  // a path that begins with two slashes would lead to another host
+  return url?.origin === base && String(back).startsWith('/') ? url.pathname.replace(/^\/+/, '/') + url.search : '/';
 }
 
 /** A path for people to read; as it is where it can't be decoded. */

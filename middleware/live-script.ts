@@ -8,7 +8,7 @@ export interface LiveScriptOptions {
   readonly url?: string | undefined;
 }
 
-/** How long the script is used without asking. It changes with the package alone, and its ETag makes asking again cheap. */
+/** How long the script is used without asking. It changes with the package or the option `url`, and its ETag makes asking again cheap. */
 const MAX_AGE_SECONDS = 3_600;
 
 /**

@@ -36,7 +36,9 @@ export function load(names: readonly Loaded[], hasNotifications: boolean): Handl
   return (req, res, next) => {
     const { intelligence } = req as IncomingMessage & { intelligence?: RequestIntelligence };
     if (!intelligence) return next(new OptionError('load(): app.use(intelligentSession()) has to come before it'));
-    const { locals } = res as ServerResponse & { locals: Record<string, unknown> };
+    const response = res as ServerResponse & { locals?: Record<string, unknown> };
+    response.locals ??= {}; // Express makes it, plain node:http does not.
+    const { locals } = response;
     Promise.all(
       names.map(async (name) => {
         locals[name] = await questions[name](intelligence);

@@ -31,13 +31,13 @@ export function missingSessions(store: Store): (streams: readonly SessionOfStrea
 }
 
 async function hasEnded(store: Store, stream: SessionOfStream): Promise<boolean> {
-  const session = await new Promise<SessionData | null | undefined>((resolve) => {
+  const session = await new Promise<SessionData | null | undefined>((resolve, reject) => {
     store.get(stream.sid, (error, found) => {
-      // Stores of files give ENOENT for a session that is not there. Undefined: that can't be known now.
-      if (error) resolve(error.code === 'ENOENT' ? null : undefined);
+      if (error) reject(error);
       else resolve(found ?? null);
     });
-  });
+    // Stores of files give ENOENT for a session that is not there. Undefined: that can't be known now.
+  }).catch((error) => (error?.code === 'ENOENT' ? null : undefined));
   if (session === undefined) return false;
   const { expires } = session?.cookie ?? {};
   if (session && expires) stream.endsAtMs = new Date(expires).getTime();

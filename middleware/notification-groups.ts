@@ -16,11 +16,11 @@ export interface SiteNotifications {
 /** How many groups a visitor has at most: each has a list that a page has to read. */
 const MAX_GROUPS = 100;
 
-/** The groups that an application has named, each once. */
+/** The groups that an application has named, each once; a copy, since the application may change its list later. */
 export function checkGroups(groups: unknown): readonly string[] {
   ignoreRejection(groups);
   if (!Array.isArray(groups) || groups.length > MAX_GROUPS)
     throw argumentError('notifications', `"groups" to give a list of names, ${MAX_GROUPS} at most`, groups);
   for (const group of groups) checkGroup('notifications', group);
-  return new Set(groups).size === groups.length ? groups : [...new Set(groups)];
+  return [...new Set(groups)];
 }

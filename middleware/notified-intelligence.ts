@@ -29,7 +29,10 @@ export interface UnreadNotifications {
 }
 
 export interface NotificationsPage {
-  /** 1 to 1000. @default 20 */
+  /**
+   * 1 to 1000. Of several lists' notifications that are planned for the same time none is left for the next page, whose
+   * `before` would leave it out: then there are more than these. @default 20
+   */
   readonly limit?: number | undefined;
   /** Only those before this `position`: that of the last one of the previous page. @default none */
   readonly before?: number | undefined;
@@ -76,9 +79,10 @@ export abstract class NotifiedIntelligence extends Intelligence {
    */
   async unread(): Promise<UnreadNotifications | undefined> {
     const read = await this.#read('unread');
-    if (!read?.lists.every(({ state }) => state)) return undefined;
+    // A reader has at least a list of their own.
+    if (!read || read.lists.length === 0 || !read.lists.every(({ state }) => state)) return undefined;
     const count = read.lists.reduce((sum, list) => sum + list.unread().length, 0);
-    return { count, items: itemsOf(read, (list) => list.unread(), UNREAD_ITEMS) };
+    return { count, items: itemsOf(read, (list) => list.unread(), UNREAD_ITEMS).slice(0, UNREAD_ITEMS) };
   }
 
   /**
@@ -159,7 +163,7 @@ export abstract class NotifiedIntelligence extends Intelligence {
   }
 }
 
-/** The chosen notifications of all lists, newest first. */
+/** The newest `limit` of the chosen notifications of all lists, newest first, and those with the same position as the last of them. */
 function itemsOf(
   { lists }: ReaderLists,
   chosen: (list: ReadList) => readonly StoredNotification[],
@@ -172,9 +176,12 @@ function itemsOf(
       .map((item) => ({ list, item })),
   );
   all.sort((one, other) => other.item.position - one.item.position);
-  return all.slice(0, limit).map(({ list, item }) => ({
-    ...toNotification(item, list.group),
-    position: item.position,
-    seen: list.isSeen(item),
-  }));
+  const oldest = all[limit - 1]?.item.position ?? 0;
+  return all
+    .filter(({ item }) => item.position >= oldest)
+    .map(({ list, item }) => ({
+      ...toNotification(item, list.group),
+      position: item.position,
+      seen: list.isSeen(item),
+    }));
 }

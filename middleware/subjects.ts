@@ -68,7 +68,10 @@ export class Subjects implements SubjectHooks {
   readonly #changed = new WeakSet<object>();
   /** By anonymous subject: to which user it was carried, and whether that was answered. */
   readonly #carried = new LRUCache<string, { readonly user: string; isDone: boolean }>({ max: MAX_REMEMBERED });
-  /** Is called when a session that keeps its id has become another user's, or nobody's, with the subject that it had. */
+  /**
+   * Is called when a session that keeps its id has become another user's, or nobody's, or when the data of its anonymous visitor
+   * were erased, with the subject that it had.
+   */
   onVisitorChanged: (sid: string, subject: string) => void = () => {};
   /**
    * Carries what the site itself keeps of a visitor to a user: was it done? Called twice at a login; if it fails, again at the
@@ -187,7 +190,10 @@ export class Subjects implements SubjectHooks {
 
   /** To be called when the data about a request's visitor were erased: the session goes on with a new subject. */
   erased({ session }: RequestWithSession): void {
-    this.#change(session, { __subject: this.#identityOf(session) === undefined ? newAnonymousSubject() : '' });
+    const isAnonymous = this.#identityOf(session) === undefined;
+    const before = hiddenOf(session).__subject || session.id;
+    this.#change(session, { __subject: isAnonymous ? newAnonymousSubject() : '' });
+    if (isAnonymous) this.onVisitorChanged(session.id, before);
   }
 
   /** As SubjectHooks says it: does the session have to be stored, though express-session may see no change? */

@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
 import { faultText } from '../errors/errors.js';
 import { whenReady } from '../redis/connect.js';
-import { endConnection } from '../redis/end-connection.js';
+import { endConnection, wasEnded } from '../redis/end-connection.js';
 import { loadScript } from '../redis/load-script.js';
+import { loopNowMs } from '../redis/loop-clock.js';
 import { tellsOfReplica } from '../redis/roles.js';
 import { Script, type ScriptArgument } from '../redis/run-script.js';
 import type { RedisTarget } from '../redis/target.js';
@@ -101,13 +102,19 @@ class Connection {
     readonly options: DurableOptions,
   ) {}
 
-  /** Resolves when the connection takes commands; all callers share one wait. */
-  ready(timeoutMs: number): Promise<void> {
-    if (this.client.status === 'ready') return Promise.resolve();
-    this.#ready ??= whenReady(this.client, timeoutMs).finally(() => {
-      this.#ready = undefined;
-    });
-    return this.#ready;
+  /** Resolves when the connection takes commands. All callers share one wait; who came late waits for the next one, too. */
+  async ready(timeoutMs: number): Promise<void> {
+    const endMs = loopNowMs() + timeoutMs;
+    while (this.client.status !== 'ready') {
+      this.#ready ??= whenReady(this.client, timeoutMs).finally(() => {
+        this.#ready = undefined;
+      });
+      try {
+        await this.#ready;
+      } catch (error) {
+        if (loopNowMs() >= endMs || wasEnded(this.client)) throw error;
+      }
+    }
   }
 
   /** Resolves when replicas have what was written over the socket `stream`. Rejects if it ends first: then nobody knows whether it lasts. */

@@ -17,13 +17,18 @@ const MAX_AGE_MS = 60_000;
 interface KeptList {
   /** The list; undefined where it was not read yet, or has changed since. */
   list: StoredList | undefined;
-  /** How many changes of the list were reported: a list that was read before the last of them is not kept. */
+  /** How many changes of the list were reported, or may have been missed: a list that was read before the last of them is not kept. */
   changes: number;
-  /** The characters of its fields and values. */
-  length: number;
   /** When it was asked for, by performance.now(). */
   askedMs: number;
   readonly unfollow: () => void;
+}
+
+/** What the cache has of a group: a new one for each list that is kept, since lru-cache takes a value's size only once. */
+interface Entry {
+  readonly kept: KeptList;
+  /** The characters of the list's fields and values; 0 where no list was kept yet. */
+  readonly length: number;
 }
 
 /** Where a list was read from: a label of a metric. */
@@ -34,12 +39,12 @@ export type ListSource = 'cache' | 'redis';
  * arrive, every list is read from Redis.
  */
 export class GroupLists {
-  readonly #kept = new LRUCache<string, KeptList>({
+  readonly #kept = new LRUCache<string, Entry>({
     max: MAX_LISTS,
     maxSize: MAX_CHARACTERS,
     sizeCalculation: ({ length }) => length + 1, // lru-cache takes no 0
-    // at a `set` the same entry is put in again, and is still followed
-    dispose: ({ unfollow }, _group, reason) => reason !== 'set' && unfollow(),
+    // at a `set` the same group is put in again, and is still followed
+    dispose: ({ kept }, _group, reason) => reason !== 'set' && kept.unfollow(),
   });
 
   constructor(
@@ -51,13 +56,13 @@ export class GroupLists {
     readonly onTime: (nowUs: number) => void,
   ) {
     changes.on('lost', () => {
-      for (const kept of this.#kept.values()) kept.list = undefined;
+      for (const { kept } of this.#kept.values()) drop(kept);
     });
   }
 
   /** The list of a group: from the cache, or else a promise for it, by one script that is sent in this turn of the event loop. */
   get(group: string): StoredList | Promise<StoredList> {
-    const kept = this.#kept.get(group) ?? this.#follow(group);
+    const kept = this.#kept.get(group)?.kept ?? this.#follow(group);
     const isHeard = this.changes.isHeard({ group });
     if (kept.list && isHeard && performance.now() - kept.askedMs < MAX_AGE_MS) {
       this.onRead('cache');
@@ -75,13 +80,13 @@ export class GroupLists {
     const list = parseList(fields);
     const length = fields.reduce((sum, field) => sum + field.length, 0);
     // A change after this read is told: what was heard by now has raised `changes`, what is heard later drops the list.
-    const isCurrent = kept.changes === changes && this.changes.isHeard({ group }) && this.#kept.peek(group) === kept;
+    const isCurrent =
+      kept.changes === changes && this.changes.isHeard({ group }) && this.#kept.peek(group)?.kept === kept;
     // A list that is longer than all may be together is read each time.
     if (isHeard && isCurrent && length < MAX_CHARACTERS) {
       kept.list = list;
-      kept.length = length;
       kept.askedMs = askedMs;
-      this.#kept.set(group, kept);
+      this.#kept.set(group, { kept, length });
     }
     return list;
   }
@@ -90,14 +95,16 @@ export class GroupLists {
     const kept: KeptList = {
       list: undefined,
       changes: 0,
-      length: 0,
       askedMs: 0,
-      unfollow: this.changes.follow({ group }, () => {
-        kept.changes++;
-        kept.list = undefined;
-      }),
+      unfollow: this.changes.follow({ group }, () => drop(kept)),
     };
-    this.#kept.set(group, kept);
+    this.#kept.set(group, { kept, length: 0 });
     return kept;
   }
+}
+
+/** The list has changed, or may have: also one that is being read is not kept. */
+function drop(kept: KeptList): void {
+  kept.changes++;
+  kept.list = undefined;
 }

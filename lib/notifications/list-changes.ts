@@ -12,9 +12,12 @@ interface ListChangesEvents {
   ready: [];
   /** The subscription is lost: no messages arrive until `ready`. */
   lost: [];
-  /** A subscription was refused. Each reason is reported once until a subscription succeeds. */
+  /** A subscription was refused, and is tried again. Each reason is reported once until all channels are subscribed to. */
   fault: [error: Error];
 }
+
+/** After so long a subscription is tried again that was refused, as by an ACL, or by a server that was busy with a script. */
+const RETRY_MS = 2_000;
 
 /** A channel that somebody listens to. */
 interface Followed {
@@ -32,6 +35,7 @@ export class ListChanges extends EventEmitter<ListChangesEvents> {
   #client: Redis | undefined;
   /** The message of the fault that was reported last. */
   #reported: string | undefined;
+  #retry: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   /** It is private, so that console.log of an object that has this one shows no password of the connection's. */
@@ -78,6 +82,7 @@ export class ListChanges extends EventEmitter<ListChangesEvents> {
 
   close(): void {
     this.#isClosed = true;
+    clearTimeout(this.#retry);
     if (this.#client) endConnection(this.#client);
   }
 
@@ -101,18 +106,25 @@ export class ListChanges extends EventEmitter<ListChangesEvents> {
     const followed = channels.map((channel) => this.#followed.get(channel));
     client.subscribe(...channels).then(
       () => {
-        this.#reported = undefined;
         // A channel that was left meanwhile and is followed anew is another entry here: only its own SUBSCRIBE makes it heard.
         for (const one of followed) if (one) one.isHeard = true;
-        if ([...this.#followed.values()].every(({ isHeard }) => isHeard)) this.emit('ready');
+        if (![...this.#followed.values()].every(({ isHeard }) => isHeard)) return;
+        this.#reported = undefined;
+        this.emit('ready');
       },
       (cause: unknown) => {
         if (this.#isClosed) return;
         const error = redisFault(cause);
         if (error.message !== this.#reported) this.emit('fault', error);
         this.#reported = error.message;
+        this.#retry ??= setTimeout(() => this.#subscribeUnheard(), RETRY_MS).unref();
       },
     );
+  }
+
+  #subscribeUnheard(): void {
+    this.#retry = undefined;
+    this.#subscribe([...this.#followed].flatMap(([channel, { isHeard }]) => (isHeard ? [] : [channel])));
   }
 
   #lose(): void {

@@ -1,13 +1,17 @@
 -- Adds what an anonymous visitor had read to what the user has read who has logged in. A second call with the same data changes nothing.
--- KEYS  seen of the user
--- ARGV  how long the user's data are kept from now on, ms; the field that holds the time of the first read; then the fields of the
---       visitor's `seen` and their values by turns (mark.lua says what they are)
+-- KEYS  seen of the user; and seen of the visitor, whose fields are then removed. In a Cluster the two are on different nodes, and the
+--       visitor's fields are given as arguments
+-- ARGV  how long the user's data are kept from now on, ms; the field that holds the time of the first read; then, without the second key,
+--       the fields of the visitor's `seen` and their values by turns (mark.lua says what they are)
 -- Reply 1
-local seen, keepMs, sinceField = KEYS[1], tonumber(ARGV[1]), ARGV[2]
+local seen, visitor, keepMs, sinceField = KEYS[1], KEYS[2], tonumber(ARGV[1]), ARGV[2]
+local fields = visitor and redis.call('HGETALL', visitor) or {}
+for i = 3, #ARGV do fields[#fields + 1] = ARGV[i] end
+if #fields == 0 then return 1 end
 
 local text = function(number) return string.format('%.0f', number) end
-for i = 3, #ARGV, 2 do
-  local field, visitors = ARGV[i], ARGV[i + 1]
+for i = 1, #fields, 2 do
+  local field, visitors = fields[i], fields[i + 1]
   local users = redis.call('HGET', seen, field)
   if not users then
     redis.call('HSET', seen, field, visitors)
@@ -27,6 +31,7 @@ for i = 3, #ARGV, 2 do
     table.insert(positions, 1, text(upTo))
     redis.call('HSET', seen, field, table.concat(positions, ' '))
   end
+  if visitor then redis.call('HDEL', visitor, field) end
 end
 local left = redis.call('PTTL', seen)
 -- the expiry is set a sixteenth later than needed, so that most calls need not renew it

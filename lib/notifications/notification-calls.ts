@@ -29,8 +29,8 @@ const PAUSE_MS = 20;
 export class NotificationCalls {
   readonly #unfinished: UnfinishedWork;
   #isClosing = false;
-  /** A promise for the next event `back`, which all calls that wait for Redis share. */
-  #back: Promise<unknown> | undefined;
+  /** Each ends the wait of one call for Redis. They are removed with their calls: Redis may be away for hours. */
+  readonly #wakers = new Set<() => void>();
 
   constructor(
     readonly availability: Availability,
@@ -38,6 +38,7 @@ export class NotificationCalls {
     readonly limitMs: number,
   ) {
     this.#unfinished = new UnfinishedWork(availability.client);
+    availability.on('back', () => this.#wake());
   }
 
   /** Runs a call. `id` is that of the notification that is written; `mayHaveRun`: a call before this one, for the same write, got no answer. */
@@ -107,13 +108,28 @@ export class NotificationCalls {
       try {
         return await this.availability.ready();
       } catch {
-        this.#back ??= once(this.availability, 'back').finally(() => {
-          this.#back = undefined;
-        });
-        await this.#back;
+        await this.#back(signal);
       }
     signal.throwIfAborted();
     throw this.#notReady();
+  }
+
+  /** Resolves when Redis is back, when the call was given up, or when this is closed. */
+  async #back(signal: AbortSignal): Promise<void> {
+    if (this.#isClosing || signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const wake = () => {
+        this.#wakers.delete(wake);
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.#wakers.add(wake);
+      signal.addEventListener('abort', wake);
+    });
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#wakers]) wake();
   }
 
   #noAnswer = (): IntelligentSessionError =>
@@ -132,6 +148,7 @@ export class NotificationCalls {
   async close(timeoutMs: number): Promise<void> {
     this.#isClosing = true;
     await this.#unfinished.settled(timeoutMs);
+    this.#wake();
   }
 }
 

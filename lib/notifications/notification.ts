@@ -135,7 +135,7 @@ export function formatContent(
   const { title, body, link, data } = content;
   let json: string;
   try {
-    json = JSON.stringify({ title, body, link, data });
+    json = JSON.stringify({ title, body: body ?? undefined, link: link ?? undefined, data });
     // JSON leaves out a function without an error
     if (data !== undefined && JSON.stringify(data) === undefined) throw new TypeError('a function');
   } catch {

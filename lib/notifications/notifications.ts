@@ -31,7 +31,8 @@ import {
 } from './options.js';
 import { ListCalls, type OutcomeReply } from './list-calls.js';
 import { checkRecipient, type NotificationRecipient, type Recipient, type RecipientList } from './recipient-list.js';
-import { parseItem, parseList, scheduledItems, toNotification, visibleItems } from './stored-list.js';
+import { UnconfirmedError } from './unconfirmed-error.js';
+import { contentOf, parseItem, parseList, scheduledItems, toNotification, visibleItems } from './stored-list.js';
 
 // Each script says what its outcomes are. `untold` is why nobody could be told of the change, or ''.
 const publishScript = new Script<[outcome: number, position: string, untold: string]>(
@@ -162,7 +163,7 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
       if (!item) throw newerVersion('A notification');
       if (expires && expires.getTime() * 1000 <= item.position)
         throw argumentError('edit', '"expires" to be after the time from which it is seen', expires);
-      const json = formatContent('edit', id, edited(item.content, content), maxBytes);
+      const json = formatContent('edit', id, edited(contentOf(item), content), maxBytes);
       const args = [id, stored, json, ends, keepForDays * DAY_US, again ? 1 : 0];
       const { reply, mayHaveRun } = await this.#write(editScript, recipient, ({ channel }) => [...args, channel], id);
       const [outcome, untold] = reply;
@@ -172,10 +173,10 @@ export class Notifications extends EventEmitter<NotificationsEvents> {
       this.#reportUntold(untold);
       return outcome !== 0;
     }
-    throw new IntelligentSessionError(
-      'ERR_INTELLIGENT_SESSION_CONFLICT',
-      `edit(): others changed the notification ${MAX_TRIES} times meanwhile; ${mayBeWritten ? 'it is not known whether this was written' : 'nothing was written'}`,
-    );
+    const why = `edit(): others changed the notification ${MAX_TRIES} times meanwhile`;
+    if (mayBeWritten)
+      throw new UnconfirmedError('ERR_INTELLIGENT_SESSION_UNCONFIRMED', `${why}: it may be written or not`, id);
+    throw new IntelligentSessionError('ERR_INTELLIGENT_SESSION_CONFLICT', `${why}; nothing was written`);
   }
 
   /** Removes a notification, also one that is to be seen later. False: the list did not have it. Costs one script. */

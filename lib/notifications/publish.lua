@@ -7,7 +7,7 @@
 -- ARGV  the notification's id; its JSON; when it becomes visible, 0 for at once; when it expires, 0 where the publisher has not said; how
 --       long notifications are kept, µs; how many the list may have of visible ones, and again of scheduled ones; the channel of the list's
 --       changes; the id as JSON
--- Reply 1 published, 2 scheduled, 0 the list had it already, -1 too many are scheduled, -2 the list has another form; its position,
+-- Reply 1 published (or over before that), 2 scheduled, 0 the list had it already, -1 too many are scheduled, -2 the list has another form; its position,
 --       0 where it was refused; the error of PUBLISH, or ''
 -- Lua's unpack() takes some 8,000 values at most
 local UNPACK_FIELDS = 1000
@@ -58,12 +58,15 @@ if isLater then
 else
   last = position
 end
-table.sort(visible, function(one, other) return one[1] < other[1] end)
-for i = 1, #visible + (isLater and 0 or 1) - bound do removed[#removed + 1] = visible[i][2] end
-
 local flags = expires == 0 and '-' or 'e'
 local ends = position + keptFor
 if expires > 0 then ends = math.min(ends, expires) end
+-- by this clock it is over already, as when it was long on its way: nobody sees it, and no other one goes for it
+if ends <= now then return { 1, text(position), '' } end
+
+table.sort(visible, function(one, other) return one[1] < other[1] end)
+for i = 1, #visible + (isLater and 0 or 1) - bound do removed[#removed + 1] = visible[i][2] end
+
 redis.call('HSET', key, ':', '1 ' .. text(last), id, text(position) .. ' ' .. text(ends) .. ' ' .. flags .. ' ' .. json)
 for i = 1, #removed, UNPACK_FIELDS do
   redis.call('HDEL', key, unpack(removed, i, math.min(i + UNPACK_FIELDS - 1, #removed)))

@@ -66,16 +66,27 @@ export class ReadMarks {
     if (marks.length > 0) await this.#mark(reader, marks, false).catch(() => {});
   }
 
+  /** Does a read that is sent after carry() find what it carries? Not in a Cluster, where the two have different nodes. */
+  get carriesInOrder(): boolean {
+    return this.target.sharesCalls && this.target.ordersKeys;
+  }
+
   /**
    * Adds what a visitor has read to what a user has. A repeat adds nothing twice. `gone` is not looked at: what a visitor brings who logs in
-   * after the user's data were erased is kept. HGETALL, and two scripts if something is kept of the visitor.
+   * after the user's data were erased is kept. One script; in a Cluster HGETALL, and two scripts if something is kept of the visitor.
    */
   async carry(from: string, { subject, ttlSeconds }: Reader): Promise<void> {
     const { client } = this.target;
-    const key = seenKey(this.namespace, from);
+    const [key, usersKey] = [seenKey(this.namespace, from), seenKey(this.namespace, subject)];
+    const args = [ttlSeconds * 1000, SINCE];
+    if (this.carriesInOrder) {
+      // by its text: a call that goes again, after a NOSCRIPT, would come after the reads behind it
+      await mergeScript.eval(client, [usersKey, key, ...args], 2);
+      return;
+    }
     const fields = Object.entries(await client.hgetall(key)).flat();
     if (fields.length === 0) return;
-    await mergeScript.run(client, [seenKey(this.namespace, subject), ttlSeconds * 1000, SINCE, ...fields]);
+    await mergeScript.run(client, [usersKey, ...args, ...fields]);
     await dropScript.run(client, [key, ...fields]);
   }
 

@@ -62,6 +62,7 @@ export function checkRecipient(method: string, to: NotificationRecipient): Recip
 }
 
 export function checkGroup(method: string, group: unknown): asserts group is string {
-  if (typeof group !== 'string' || !isSendable(group))
-    throw argumentError(method, `a group's name, a text of 1 to ${MAX_ID_LENGTH} characters`, group);
+  // half a character would be stored as another one, and what was read of the group would not be found
+  if (typeof group !== 'string' || !isSendable(group) || !group.isWellFormed())
+    throw argumentError(method, `a group's name, a text of 1 to ${MAX_ID_LENGTH} whole characters`, group);
 }

@@ -8,7 +8,8 @@ export interface StoredNotification {
   readonly position: number;
   /** When it expires, in the same unit. */
   readonly expires: number;
-  readonly content: NotificationContent;
+  /** What contentOf() gives. A list is kept for many readers, so that each of them needs objects of its own. */
+  readonly json: string;
 }
 
 /** A list, parsed from the reply of HGETALL. */
@@ -50,11 +51,15 @@ export function parseItem(id: string, text: string): StoredNotification | undefi
   const [, position, expires, , json] = ITEM.exec(text) ?? [];
   if (json === undefined) return undefined;
   try {
-    return { id, position: Number(position), expires: Number(expires), content: JSON.parse(json) };
+    JSON.parse(json);
   } catch {
     return undefined;
   }
+  return { id, position: Number(position), expires: Number(expires), json };
 }
+
+/** The content of a notification, in objects that nobody else has. */
+export const contentOf = ({ json }: StoredNotification): NotificationContent => JSON.parse(json);
 
 /**
  * The notifications that readers see at the time `nowUs` of Redis' clock. The notification that was published last is visible even if
@@ -72,7 +77,7 @@ export function scheduledItems(list: StoredList, nowUs: number): StoredNotificat
 }
 
 export const toNotification = (item: StoredNotification, group: string | undefined): Notification => ({
-  ...item.content,
+  ...contentOf(item),
   id: item.id,
   publishedAt: dateOf(item.position),
   expires: dateOf(item.expires),

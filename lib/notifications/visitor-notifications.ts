@@ -89,7 +89,7 @@ export class VisitorNotifications {
     'Lists of groups that were looked at, by where they came from (cache, redis)',
     ['source'],
   );
-  /** The calls of carry() under way, by the user's subject. */
+  /** The calls of carry() under way, by the user's subject, where reads have to wait for them. */
   readonly #carrying = new Map<string, Promise<unknown>>();
   /** By how many µs Redis' clock is ahead of this machine's. */
   #aheadUs = 0;
@@ -137,12 +137,14 @@ export class VisitorNotifications {
   async mark(id: string, groups: readonly string[], reader: Reader): Promise<boolean | null | undefined> {
     return this.#bounded('markNotificationSeen', this.#markMs, async () => {
       const { lists } = await this.#read(groups, reader);
-      const marks = lists.flatMap((list): Mark[] => {
+      const found = lists.flatMap((list): (Mark & { position: number })[] => {
         const item = list.items.find((one) => one.id === id);
         return item ? [{ list, upTo: positionBeforeOldest(list.list), position: item.position }] : [];
       });
-      if (marks.length === 0) return null;
-      return (await this.#marks.mark(reader, marks)) ?? FAILED;
+      if (found.length === 0) return null;
+      // what was there before the reader came counts as read without a mark
+      const marks = found.filter(({ list, position }) => position > list.sinceUs);
+      return marks.length > 0 && ((await this.#marks.mark(reader, marks)) ?? FAILED);
     });
   }
 
@@ -171,15 +173,13 @@ export class VisitorNotifications {
   }
 
   /**
-   * Adds what an anonymous visitor has read to what the user has read who has logged in. Reads for this user wait meanwhile. False: Redis
-   * gave no answer, and the call should be repeated; a repeat does no harm.
+   * Adds what an anonymous visitor has read to what the user has read who has logged in. Reads for this user that come later find it.
+   * False: Redis gave no answer, and the call should be repeated; a repeat does no harm.
    */
   async carry(from: string, user: Reader): Promise<boolean> {
-    const before = this.#carrying.get(user.subject);
-    const carrying = Promise.all([
-      before,
-      this.#bounded('carry', this.#options.maxWaitMs, () => this.#carry(from, user)),
-    ]);
+    const carry = () => this.#bounded('carry', this.#options.maxWaitMs, () => this.#carry(from, user));
+    if (this.#marks.carriesInOrder) return (await carry()) ?? false;
+    const carrying = Promise.all([this.#carrying.get(user.subject), carry()]);
     // it ends after those before it: reads wait for it alone
     this.#carrying.set(user.subject, carrying);
     const [, isDone] = await carrying;
@@ -236,11 +236,12 @@ export class VisitorNotifications {
     const keys = [seenKey, inboxListKey, goneKey].map((keyOf) => keyOf(this.#namespace, subject));
     const sinceField = this.#options.earlier === 'read' ? SINCE : '';
     const [now, ended, seen, own] = await readScript.run(this.#target.client, [...keys, ttlSeconds * 1000, sinceField]);
-    // A reader whose data have ended or were erased reads as a new one.
     if (isUserSubject(ended) && !isMoved) return this.#readOwn({ subject: ended, ttlSeconds }, true);
     const nowUs = Number(now);
     this.#noteTime(nowUs);
-    return { nowUs, seen: new SeenHash(seen), list: parseList(own) };
+    // A reader whose data have ended or were erased reads as a new one, whose first question this is.
+    const isNew = ended !== '' && sinceField !== '';
+    return { nowUs, seen: new SeenHash(isNew ? [sinceField, now] : seen), list: parseList(own) };
   }
 
   /** The result of `work`, undefined where it fails or takes longer than `limitMs` (it goes on then); counts the outcome. */

@@ -147,6 +147,23 @@ describe('the demo', () => {
     expect(await visitor.send('/notifications/spring-sale/seen', sent)).to.have.property('status', 303);
   });
 
+  it('leads back to its own pages alone after a form', async () => {
+    const origin = `http://127.0.0.1:${demo.port}`;
+    const headers = { origin, 'content-type': 'application/x-www-form-urlencoded' };
+    for (const back of [
+      '//evil.example/',
+      '/..//evil.example/',
+      '/%2e//evil.example/',
+      '/\\evil.example/',
+      'http://evil.example/',
+    ]) {
+      const body = `answer=yes&back=${encodeURIComponent(back)}`;
+      const { status, headers: answered } = await demo.visitor.send('/consent', { method: 'POST', headers, body });
+      expect(status).to.equal(303);
+      expect(new URL(String(answered.location), origin).origin, back).to.equal(origin);
+    }
+  });
+
   it('says with every answer what a browser may do with it', async () => {
     const { visitor } = demo;
     for (const path of ['/', '/shop.css', '/nowhere', '/%zz', '/added/tv']) {

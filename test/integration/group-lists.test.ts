@@ -5,7 +5,10 @@ import type { PrivateRedis } from '../../demo/private-redis.js';
 import { GroupLists } from '../../lib/notifications/group-lists.js';
 import { createNotifications } from '../../lib/notifications/index.js';
 import { ListChanges } from '../../lib/notifications/list-changes.js';
+import { ReadList } from '../../lib/notifications/read-list.js';
+import { ReadMarks } from '../../lib/notifications/read-marks.js';
 import { RecipientLists } from '../../lib/notifications/recipient-list.js';
+import { parseList } from '../../lib/notifications/stored-list.js';
 import { VisitorNotifications } from '../../lib/notifications/visitor-notifications.js';
 import { userSubject } from '../../lib/intelligence/command/subject.js';
 import { whenReady } from '../../lib/redis/connect.js';
@@ -96,6 +99,58 @@ describe('lists of groups that a process keeps', () => {
     expect(changes.size).to.equal(1_000);
   });
 
+  it('are 16,777,216 characters at most, of all of them together', async () => {
+    const text = 'x'.repeat(65_000);
+    const groups = Array.from({ length: 30 }, (_, i) => `long-${i}`);
+    for (const group of groups)
+      await client.hset(
+        notificationsKey('', group),
+        Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`${i}`, field(i + 1, text)])),
+      );
+    const { lists, changes, sources } = await open();
+    for (const group of groups) {
+      await lists.get(group);
+      await until('it is listened to', () => changes.isHeard({ group }));
+      await lists.get(group);
+    }
+    sources.length = 0;
+    for (const group of groups.toReversed()) await lists.get(group);
+    expect(sources.filter((source) => source === 'cache')).to.have.length(25);
+  });
+
+  it('are not kept where changes were missed while they were read', async () => {
+    const { lists, changes, sources } = await open();
+    await lists.get(GROUP);
+    await until('it is listened to', () => changes.isHeard({ group: GROUP }));
+    const reading = lists.get(GROUP);
+    // the connection that listens is lost, and is there again before the reply
+    changes.emit('lost');
+    changes.emit('ready');
+    await reading;
+    sources.length = 0;
+    await lists.get(GROUP);
+    await lists.get(GROUP);
+    expect(sources).to.deep.equal(['redis', 'cache']);
+  });
+
+  it('are listened to as soon as that is allowed, where it was refused', async () => {
+    await client.call('ACL', 'SETUSER', 'reader', 'reset', 'on', '>secret', '~*', '+@all');
+    const url = new URL(redis.url);
+    [url.username, url.password] = ['reader', 'secret'];
+    const target = openTarget(url.href);
+    opened.push(() => endConnection(target.client));
+    await whenReady(target.client, 5_000);
+    const changes = new ListChanges(target, '');
+    opened.push(() => changes.close());
+    const faults: string[] = [];
+    changes.on('fault', ({ message }) => faults.push(message));
+    changes.follow({ group: GROUP }, () => {});
+    await until('it is refused', () => faults.length > 0);
+    await client.call('ACL', 'SETUSER', 'reader', 'allchannels');
+    await until('it is listened to', () => changes.isHeard({ group: GROUP }));
+    expect(faults).to.have.length(1);
+  });
+
   it('count as heard from the last SUBSCRIBE on, where one was given up and is followed anew at once', async () => {
     const { changes } = await open();
     changes.follow({ group: 'other' }, () => {});
@@ -140,6 +195,18 @@ describe('lists of groups that a process keeps', () => {
     expect(Number(upTo)).to.be.above(0);
     expect(positions.length).to.be.at.most(3);
     expect(await reading.markAll([GROUP], ann)).to.equal(true);
+  });
+
+  it('have marks that stay erased, where a read was under way meanwhile that would make them one', async () => {
+    const target = openTarget(redis.url);
+    opened.push(() => endConnection(target.client));
+    await whenReady(target.client, 5_000);
+    const marks = new ReadMarks(target, '', undefined, 2_000, () => {});
+    const fields = Array.from({ length: 10 }, (_, i) => [`${i}`, field(i + 1)]).flat();
+    const positions = new Set(Array.from({ length: 10 }, (_, i) => i + 1));
+    const list = parseList([':', '1 10', ...fields]);
+    await marks.raise(ann, [new ReadList(GROUP, `g:${GROUP}`, list, { upTo: 0, positions }, 0, 20)]);
+    expect(await client.exists(seenKey('', ann.subject))).to.equal(0);
   });
 
   it('have marks that become one position where all before is read', async () => {

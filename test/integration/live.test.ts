@@ -218,6 +218,21 @@ describe('live notifications', () => {
       }
     });
 
+    it('whose anonymous visitor is forgotten, and goes on as a new one, in each process', async () => {
+      const [one, other] = [await site(), await site()];
+      const id = await publish();
+      const visitor = await LiveVisitor.at(one);
+      await visitor.json(`/read/${id}`);
+      const [here, there] = [await visitor.open(), await visitor.elsewhere(other).open()];
+      await Promise.all([here.says(0), there.says(0)]);
+      expect(await visitor.json('/forget')).to.equal(true);
+      await Promise.all([here.ended(), there.ended()]);
+      const again = await visitor.open();
+      await again.says(1);
+      await visitor.json(`/read/${id}`);
+      await again.says(0);
+    });
+
     it('that another device ends', async () => {
       const sessions = open();
       const shop = await serve(sessions);

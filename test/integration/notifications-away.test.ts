@@ -13,7 +13,7 @@ import {
   VisitorNotifications,
   type VisitorNotificationsOptions,
 } from '../../lib/notifications/visitor-notifications.js';
-import { userSubject } from '../../lib/intelligence/command/subject.js';
+import { newAnonymousSubject, userSubject } from '../../lib/intelligence/command/subject.js';
 import type { RedisOption } from '../../lib/redis/client.js';
 import { goneKey } from '../../lib/redis/keys.js';
 import { startDistance } from '../support/delay.js';
@@ -253,6 +253,23 @@ describe('notifications of a visitor', () => {
     expect(count).to.equal(1);
     expect(ms).to.be.within(255, 500);
     expect(await reading.mark('a', GROUPS, ann)).to.equal(true);
+    expect(unanswered).to.deep.equal([]);
+  });
+
+  it('have at once what a login carries, and wait for no login, with a Redis that is 130 ms away', async () => {
+    await publish('a');
+    const far = await startDistance(redis.port, 130);
+    opened.push(() => far.stop());
+    const { reading, unread, unanswered } = open(far.url);
+    await until('the first answer is there', async () => (await unread()) === 1);
+    const visitor = { subject: newAnonymousSubject(), ttlSeconds: 60 };
+    expect(await reading.mark('a', GROUPS, visitor)).to.equal(true);
+    unanswered.splice(0);
+    const carrying = reading.carry(visitor.subject, ann);
+    const [count, ms] = await timed(unread);
+    expect(count).to.equal(0);
+    expect(ms).to.be.below(500);
+    expect(await carrying).to.equal(true);
     expect(unanswered).to.deep.equal([]);
   });
 });

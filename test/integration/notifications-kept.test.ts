@@ -286,6 +286,35 @@ describe('while Redis does not answer, a publication', () => {
     }
   });
 
+  it('is not said to be unwritten either where others edit the same again and again after a write without an answer', async () => {
+    const redis = await startPrivateRedis();
+    const notifications = createNotifications({ redis: redis.url });
+    notifications.on('fault', () => {});
+    const sandbox = sinon.createSandbox();
+    try {
+      const id = await notifications.publish(GROUP, { title: 'x' });
+      // the first script's reply is lost, and before each later one another process has edited the notification
+      const evaluate = Redis.prototype.eval as (...args: unknown[]) => Promise<unknown>;
+      const changed = async () => [-1, ''];
+      sandbox.stub(Redis.prototype, 'evalsha').callsFake(changed as never);
+      sandbox
+        .stub(Redis.prototype, 'eval')
+        .callsFake(changed as never)
+        .onFirstCall()
+        .callsFake(async function (this: Redis, ...args: unknown[]) {
+          await evaluate.apply(this, args);
+          throw new Error('Connection is closed.');
+        } as never);
+      const error = await rejected(notifications.edit(GROUP, id, { title: 'another title' }));
+      expect(error).to.be.instanceOf(UnconfirmedError);
+      expect(error).to.include({ code: 'ERR_INTELLIGENT_SESSION_UNCONFIRMED', id });
+    } finally {
+      sandbox.restore();
+      await notifications.close();
+      await redis.stop();
+    }
+  });
+
   it('is not written where there was never a connection, and the promise says that; one line tells', async () => {
     const redis = await startPrivateRedis();
     await redis.stop();

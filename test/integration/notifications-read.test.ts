@@ -174,6 +174,23 @@ for (const servers of [...single.filter(({ name }) => /7\.0|fallback/.test(name)
       expect(second.map(({ title }: any) => Number(title))).to.deep.equal([4, 3, 2]);
     });
 
+    it('come by pages that leave out none of those planned for one time in several groups', async () => {
+      const publishAt = new Date(Date.now() + 300);
+      for (const group of ['everybody', 'news'])
+        for (const id of ['a', 'b'])
+          await notifications.publish({ group }, { id: `${id} of ${group}`, title: id, publishAt });
+      const ann = (await site()).visitor();
+      await until('all are there', async () => (await ann.json('/all')).length === 4);
+      for (const limit of [1, 2, 3]) {
+        const ids: string[] = [];
+        for (let page = await ann.json(`/all?limit=${limit}`); page.length > 0;) {
+          ids.push(...page.map(({ id }: any) => id));
+          page = await ann.json(`/all?limit=${limit}&before=${page.at(-1).position}`);
+        }
+        expect(ids, `${limit} a page`).to.have.members(['a of everybody', 'b of everybody', 'a of news', 'b of news']);
+      }
+    });
+
     it('are unread until they are marked: true, it was unread; false, it had been read', async () => {
       for (const id of ['a', 'b', 'c']) await notifications.publish(EVERYBODY, { id, title: id });
       const { visitor } = await site();
@@ -266,6 +283,26 @@ for (const servers of [...single.filter(({ name }) => /7\.0|fallback/.test(name)
       expect(await unread(later)).to.equal(0);
     });
 
+    it('that were there before a visitor came had been read, says a mark; so they had after forget()', async () => {
+      await notifications.publish(EVERYBODY, { id: 'old', title: 'old' });
+      // without users, a visitor's data are the session's, and nothing is kept of it for a minute after forget()
+      const { visitor } = await site({
+        user: undefined,
+        session: { saveUninitialized: true },
+        notifications: { groups: () => ['everybody'], earlier: 'read' },
+      });
+      const ann = visitor();
+      expect(await unread(ann)).to.equal(0);
+      expect(await post(ann, '/mark/old')).to.deep.equal({ was: false });
+      expect(await post(ann, '/forget')).to.deep.equal({ erased: true });
+      expect(await unread(ann)).to.equal(0);
+    });
+
+    it('say nothing of what is unread where nobody is tracked, also where there are no groups', async () => {
+      const { visitor } = await site({ consent: () => false, notifications: { groups: () => [] } });
+      expect((await visitor().json('/unread')).unread).to.equal(null);
+    });
+
     it('are there from their time on, and gone from the time at which they expire', async () => {
       const soon = new Date(Date.now() + 4_000);
       await notifications.publish(EVERYBODY, { id: 'later', title: 'later', publishAt: soon });
@@ -322,6 +359,43 @@ for (const servers of [...single.filter(({ name }) => /7\.0|fallback/.test(name)
       expect(await sessions.of({ user: 'ann' }).notifications()).to.have.length(1);
     });
 
+    it('are those of the groups at the time of the question, whatever becomes of the application’s list of names', async () => {
+      for (const group of ['everybody', 'news']) await notifications.publish({ group }, { title: group });
+      const { sessions } = await site();
+      const groups = ['everybody'];
+      const asked = sessions.of({ user: 'ann' }, { groups }).unread();
+      groups.push('news');
+      expect(await asked).to.have.property('count', 1);
+    });
+
+    it('are each reader’s own: what a page changes in them, no other page gets', async () => {
+      await notifications.publish(EVERYBODY, { title: 'A', data: { link: '/a', more: ['x'] } });
+      const { sessions } = await site();
+      const ann = sessions.of({ user: 'ann' }, { groups: ['everybody'] });
+      const kept = async () =>
+        Number(/lists_total\{source="cache"\} (\d+)/.exec(await sessions.serving.metrics.metrics())?.[1]);
+      await until('the list is kept', async () => {
+        const [one] = await ann.notifications();
+        expect(one?.data).to.deep.equal({ link: '/a', more: ['x'] });
+        const data = one?.data as { link: string; more: string[] };
+        data.link += '?token=ann';
+        data.more.push('y');
+        return (await kept()) > 1;
+      });
+    });
+
+    it('are loaded into `res.locals` where there is no Express that makes them, too', async () => {
+      const { sessions } = await site();
+      const res = {} as { locals?: Record<string, unknown> };
+      const intelligence = sessions.of({ user: 'ann' });
+      await new Promise<void>((resolve, reject) =>
+        sessions.load('unread')({ intelligence } as never, res as never, (error) =>
+          error ? reject(error) : resolve(),
+        ),
+      );
+      expect(res.locals).to.have.nested.property('unread.count', 0);
+    });
+
     it('are loaded for a template with what else it needs', async () => {
       await notifications.publish(EVERYBODY, { id: 'a', title: 'A' });
       const { visitor, sessions } = await site();
@@ -356,7 +430,7 @@ for (const servers of [...single.filter(({ name }) => /7\.0|fallback/.test(name)
         const error = await rejected(call());
         expect(error).to.be.instanceOf(OptionError).with.property('code', 'ERR_INTELLIGENT_SESSION_ARGUMENT');
       }
-      for (const groups of ['everybody', [''], [1], Array.from({ length: 101 }, (_, i) => `g${i}`)])
+      for (const groups of ['everybody', [''], [1], ['\ud83d'], Array.from({ length: 101 }, (_, i) => `g${i}`)])
         expect(() => sessions.of({ user: 'ann' }, { groups: groups as never })).to.throw(OptionError);
       const plain: IntelligentSession = intelligentSession({
         redis,

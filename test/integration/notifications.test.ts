@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Cluster, Redis } from 'ioredis';
 import { createClient } from 'redis';
+import sinon from 'sinon';
 import { commandStats } from '../../bench/support/figures.js';
 import { IntelligentSessionError, OptionError } from '../../lib/index.js';
 import { ItemKey, itemKeyOf } from '../../lib/intelligence/item-key.js';
@@ -138,6 +139,23 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
         expect(await client.hlen(KEY)).to.equal(3 + 1);
       });
 
+      it('tells nobody of one that has expired by Redis’ clock, for which no other goes', async () => {
+        const notifications = open({ maxPerGroup: 2 });
+        for (const title of ['one', 'two']) await notifications.publish(GROUP, { title });
+        const told = await hear();
+        // the clock of this machine is behind
+        const clock = sinon.useFakeTimers({ now: Date.now() - 60_000, toFake: ['Date'] });
+        try {
+          await notifications.publish(GROUP, { id: 'over', title: 'over', expires: later(1_000) });
+        } finally {
+          clock.restore();
+        }
+        expect(await titles(notifications)).to.deep.equal(['two', 'one']);
+        await notifications.publish(GROUP, { id: 'three', title: 'three' });
+        await until('the next one is told', () => told.length > 0);
+        expect(told).to.deep.equal([{ type: 'published', id: 'three', position: await positionOf('three') }]);
+      });
+
       it('takes the id of one that has expired for a new one', async () => {
         const notifications = open();
         await notifications.publish(GROUP, { id: 'x', title: 'First', expires: later(50) });
@@ -165,6 +183,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
           [undefined, { title: 'x' }],
           [{ group: '' }, { title: 'x' }],
           [{ group: 'x'.repeat(513) }, { title: 'x' }],
+          [{ group: 'half a character \ud83d' }, { title: 'x' }],
           [{ user: {} }, { title: 'x' }],
           [{ user: '' }, { title: 'x' }],
           [GROUP, { title: 'x', link: 'javascript:alert(1)' }],

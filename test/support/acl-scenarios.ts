@@ -485,7 +485,9 @@ async function readNotifications(ground: AclGround): Promise<void> {
   expect(await reading.mark('own', groups, asRobin)).to.equal(true);
   expect(await reading.markAll(groups, asRobin)).to.equal(true);
   const visitor = { subject: 'reads-first', ttlSeconds: 60 };
-  expect(await reading.mark('one', groups, visitor)).to.equal(true);
+  expect(await reading.mark('one', groups, visitor), 'it was there before the visitor').to.equal(false);
+  const later = await publisher.publish({ group: 'all' }, { title: 'Later' });
+  await ground.until('it is marked', async () => (await reading.mark(later, groups, visitor)) === true);
   expect(await reading.carry(visitor.subject, asRobin)).to.equal(true);
   expect(await reading.read('unread', groups, visitor)).to.have.nested.property('lists.length', 2);
 

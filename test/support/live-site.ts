@@ -33,6 +33,7 @@ export function liveApp(sessions: IntelligentSession, options?: LiveOptions, ...
     delete (req.session as { user?: string }).user;
     res.json({});
   });
+  app.get('/forget', async (req, res) => void res.json(await req.intelligence.forget()));
   app.get('/logout', (req, res, next) => {
     req.session.destroy((error: unknown) => (error ? next(error) : res.json({})));
   });

@@ -4,7 +4,7 @@ import type { StoredList } from '../../lib/notifications/stored-list.js';
 
 const listOf = (last: number, ...times: [position: number, expires: number][]): StoredList => ({
   last,
-  items: times.map(([position, expires]) => ({ id: `${position}`, position, expires, content: { title: 'News' } })),
+  items: times.map(([position, expires]) => ({ id: `${position}`, position, expires, json: '{"title":"News"}' })),
 });
 
 describe('the schedule of a list', () => {

@@ -141,7 +141,7 @@ class Ground {
 
   #put({ last, items }: StoredList, position: number, lifeMs: number | null): void {
     const expires = position + (lifeMs === null ? FOREVER_US : lifeMs * 1_000);
-    const item: StoredNotification = { id: `${position}`, position, expires, content: { title: 'News' } };
+    const item: StoredNotification = { id: `${position}`, position, expires, json: '{"title":"News"}' };
     const left = items.filter((one) => one.expires > this.nowUs);
     this.#list = { last, items: [item, ...left].sort((one, other) => other.position - one.position) };
   }

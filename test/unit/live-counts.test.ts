@@ -248,7 +248,7 @@ describe('the counts of open streams', () => {
       id: `${position}`,
       position,
       expires,
-      content: { title: 'News' },
+      json: '{"title":"News"}',
     });
     /** Adds scheduled notifications. */
     function schedule(...items: StoredNotification[]): void {

@@ -137,6 +137,12 @@ describe('a notification', () => {
     );
   });
 
+  it('has no body and no link where they are null, as a database gives them', () => {
+    const given = { title: 'x', body: null, link: null } as unknown as NewNotification;
+    checkNewNotification('publish', given);
+    expect(formatContent('publish', 'id', given, 4096)).to.equal('{"title":"x"}');
+  });
+
   it('is data, whatever markup its texts are, and none of its fields is another one’s', () => {
     const given: NewNotification = { title: '<img src=x onerror=alert(1)>', data: { id: 'other', title: 'other' } };
     const json = formatContent('publish', 'id', given, 4096);
