@@ -1,5 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import { isPath, overriddenOptions, withoutQuery } from './caller-options.js';
+import { reconnect } from './end-connection.js';
 import { prepare } from './prepare-connection.js';
 import { roleOptions } from './roles.js';
 import type { RedisTarget } from './target.js';
@@ -46,7 +47,7 @@ export function oneServer(open: (settings: RedisOptions) => Redis, given?: Redis
     publisher: () => target,
     leaveReplica: async () => {
       const [role] = await client.role();
-      if (role !== 'master') client.disconnect(true);
+      if (role !== 'master') reconnect(client);
     },
   };
   return target;

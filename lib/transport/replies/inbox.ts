@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { faultText } from '../../errors/errors.js';
 import { type InboxItem, inboxKey } from '../protocol.js';
-import { endConnection } from '../../redis/end-connection.js';
+import { endConnection, reconnect } from '../../redis/end-connection.js';
 import type { RedisTarget } from '../../redis/target.js';
 
 /** A blocking read ends after this long at most: liveness.ts takes a connection for dead that is silent for 2 s. */
@@ -38,6 +38,7 @@ export class Inbox {
     this.client = target.connect('blocking', () => inboxKey(namespace, this.#nextName));
     // This listener has to run before that of target.connect(), which chooses the next node by #nextName.
     this.client.prependListener('close', () => {
+      clearTimeout(this.#retry);
       this.name = undefined;
       this.#nextName = newName();
       this.onLost();
@@ -83,7 +84,7 @@ export class Inbox {
     const text = faultText(error);
     this.onLost(text === this.#refusal ? undefined : error);
     this.#refusal = text;
-    this.#retry = setTimeout(() => this.client.disconnect(true), RETRY_DELAY_MS);
+    this.#retry = setTimeout(() => reconnect(this.client), RETRY_DELAY_MS);
   }
 
   /** Sends a read: BLMPOP, or before Redis 7 LPOP and BLPOP. BLPOP takes one answer; the next LPOP takes what came with it. */

@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import { expect } from 'chai';
+import { Redis } from 'ioredis';
+import type { PrivateRedis } from '../../demo/private-redis.js';
+import { endConnection } from '../../lib/redis/end-connection.js';
+import { openTarget } from '../../lib/redis/open-target.js';
+import { Subscriber } from '../../lib/redis/subscriber.js';
+import { createWorker } from '../../lib/index.js';
+import { Inbox } from '../../lib/transport/replies/inbox.js';
+import { FaultyProxy } from '../support/proxy.js';
+import { startSentinel } from '../support/sentinel.js';
+import { until } from '../support/until.js';
+import { useRedis } from '../support/use-redis.js';
+
+describe('a connection comes back', () => {
+  let redis: PrivateRedis;
+  let client: Redis;
+  const open = useRedis((started) => ({ redis, client } = started));
+
+  const clientsOf = async (pattern: RegExp): Promise<string[]> =>
+    String(await client.client('LIST'))
+      .split('\n')
+      .filter((line) => pattern.test(line))
+      .map((line) => / ?id=(\d+)/.exec(line)?.[1] as string);
+
+  it('an inbox that Redis has stopped reading, while Sentinels are slow to name the master', async () => {
+    const sentinel = await startSentinel(redis.port);
+    open.push(() => sentinel.stop());
+    const proxy = await FaultyProxy.open(sentinel.port);
+    open.push(() => proxy.close());
+    const port = Number(new URL(proxy.url).port);
+    const target = openTarget({ sentinels: [{ host: '127.0.0.1', port }], name: 'main', updateSentinels: false });
+    open.push(() => endConnection(target.client));
+    const inbox = new Inbox(
+      target,
+      '',
+      () => {},
+      () => {},
+    );
+    open.push(() => inbox.close());
+    let [readies, ended] = [0, false];
+    inbox.client.on('ready', () => readies++).on('end', () => (ended = true));
+    let blocked: string | undefined;
+    await until('the inbox is read', async () => {
+      [blocked] = await clientsOf(/ cmd=blmpop/);
+      return blocked !== undefined;
+    });
+    proxy.handshakeMs = 500; // so that ioredis still asks when the inbox would connect again
+    await client.client('UNBLOCK', Number(blocked), 'ERROR'); // as a master does that becomes a replica
+    await until('it has a new connection, or is given up', () => readies === 2 || ended);
+    expect(ended).to.equal(false);
+    await until('and is read again', async () => (await clientsOf(/ cmd=blmpop/)).length === 1);
+  });
+
+  it('a worker’s, once, though a listener of the application throws when it is ready again', async () => {
+    const worker = await createWorker({ redis: redis.url });
+    open.push(() => worker.close());
+    const faults: string[] = [];
+    let readies = 0;
+    worker.on('fault', (error) => faults.push(error.message));
+    worker.on('ready', () => {
+      readies++;
+      throw new Error('of the application');
+    });
+    const listeners = process.rawListeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    const thrown: string[] = [];
+    process.on('uncaughtException', ({ message }) => thrown.push(message));
+    try {
+      const [subscribed] = await clientsOf(/ cmd=psubscribe/);
+      await client.client('KILL', 'ID', Number(subscribed));
+      await until('what it throws is told, or taken for a fault', () => thrown.length + faults.length > 0);
+    } finally {
+      process.removeAllListeners('uncaughtException');
+      for (const listener of listeners) process.on('uncaughtException', listener as never);
+    }
+    expect(thrown).to.deep.equal(['of the application']);
+    expect(faults).to.deep.equal([]);
+    expect(readies).to.equal(1);
+    expect(worker.listening).to.equal(true);
+  });
+
+  it('a subscription does not, once it was ended: a worker that closes takes no more messages', async () => {
+    const target = openTarget(redis.url);
+    open.push(() => endConnection(target.client));
+    const subscriber = new Subscriber(target, ['any:*']);
+    open.push(() => subscriber.close());
+    await once(subscriber, 'ready');
+    await subscriber.unsubscribe();
+    const [connection] = await clientsOf(/ cmd=punsubscribe/);
+    await client.client('KILL', 'ID', Number(connection));
+    await once(subscriber.client, 'ready');
+    await subscriber.client.ping(); // behind what it sends when it is ready
+    expect(subscriber.subscribed).to.equal(false);
+    expect(await client.pubsub('NUMPAT')).to.equal(0);
+  });
+});
