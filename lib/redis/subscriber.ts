@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
 import { redisFault } from '../errors/errors.js';
 import { endConnection, reconnect } from './end-connection.js';
+import { wasLost } from './lost-connection.js';
 import type { RedisTarget } from './target.js';
 
 /**
@@ -34,7 +35,8 @@ export class Subscriber extends EventEmitter {
     try {
       await this.client.psubscribe(...patterns);
     } catch (cause) {
-      return this.#refused(redisFault(cause));
+      if (!wasLost(cause)) this.#refused(redisFault(cause));
+      return; // a lost connection comes back by itself
     }
     if (this.#isStopped) return;
     this.subscribed = true;

@@ -80,6 +80,18 @@ describe('a connection comes back', () => {
     expect(worker.listening).to.equal(true);
   });
 
+  it('one that is lost while it subscribes, and no fault is told', async () => {
+    const target = openTarget(redis.url);
+    open.push(() => endConnection(target.client));
+    const subscriber = new Subscriber(target, ['any:*']);
+    open.push(() => subscriber.close());
+    const faults: string[] = [];
+    subscriber.on('fault', ({ message }) => faults.push(message));
+    subscriber.client.prependOnceListener('ready', () => subscriber.client.disconnect(true));
+    await once(subscriber, 'ready');
+    expect(faults).to.deep.equal([]);
+  });
+
   it('a subscription does not, once it was ended: a worker that closes takes no more messages', async () => {
     const target = openTarget(redis.url);
     open.push(() => endConnection(target.client));

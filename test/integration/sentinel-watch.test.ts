@@ -70,6 +70,16 @@ describe('the watch over a failover', () => {
     await until('nobody watches', async () => (await watchers()) === 0);
   });
 
+  it('ioredis’ own watch is left out: its end of a connection that is just being made would be for good', async () => {
+    const store = new RedisSessionStore({ redis: { ...redis, failoverDetector: true } });
+    try {
+      await once(store, 'connect');
+      expect((store.client as Redis).options.failoverDetector).to.equal(false);
+    } finally {
+      await store.close();
+    }
+  });
+
   it('a Sentinel that takes connections and never answers holds up nobody', async () => {
     const mute = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
     await once(mute, 'listening');
