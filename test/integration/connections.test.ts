@@ -15,6 +15,7 @@ import {
 } from '../../lib/index.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { openTarget } from '../../lib/redis/open-target.js';
+import { startHole } from '../support/hole.js';
 import { rejected } from '../support/rejected.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { until } from '../support/until.js';
@@ -114,14 +115,8 @@ describe('a connection is ended by evidence only', () => {
   });
 
   it('a caller’s own connectTimeout is how long the network may take', async () => {
-    // listens, and takes no more connections than fit into its queue
-    const child = fork(new URL('../support/full-queue.ts', import.meta.url), { execArgv: ['--import', 'tsx'] });
-    const [port] = (await once(child, 'message')) as [number];
-    open.push(() => child.kill('SIGKILL'));
-    child.kill('SIGSTOP');
-    const filling = Array.from({ length: 8 }, () => connect(port, '127.0.0.1').on('error', () => {}));
-    open.push(() => filling.forEach((socket) => socket.destroy()));
-    await once(filling[0] as Socket, 'connect');
+    const { port, stop } = await startHole();
+    open.push(stop);
     const store = storeOf({ client: { host: '127.0.0.1', port, connectTimeout: 4000 } as never, maxWaitMs: 20_000 });
     const began = performance.now();
     const [fault] = (await once(store, 'fault')) as [Error];

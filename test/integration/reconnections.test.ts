@@ -52,6 +52,24 @@ describe('a connection comes back', () => {
     await until('and is read again', async () => (await clientsOf(/ cmd=blmpop/)).length === 1);
   });
 
+  it('one by Sentinels, and no fault is told where all of them answer', async () => {
+    const sentinel = await startSentinel(redis.port);
+    open.push(() => sentinel.stop());
+    const target = openTarget({ sentinels: [{ host: '127.0.0.1', port: sentinel.port }], name: 'main' });
+    open.push(() => endConnection(target.client));
+    const faults: string[] = [];
+    target.client.on('error', ({ message }) => faults.push(message));
+    await until('it is connected', () => target.client.status === 'ready');
+    for (let n = 0; n < 3; n++) {
+      const again = once(target.client, 'close').then(() =>
+        until('it is back', () => target.client.status === 'ready'),
+      );
+      (target.client as Redis).stream.destroy();
+      await again;
+    }
+    expect(faults).to.deep.equal([]);
+  });
+
   it('a worker’s, once, though a listener of the application throws when it is ready again', async () => {
     const worker = await createWorker({ redis: redis.url });
     open.push(() => worker.close());
