@@ -50,7 +50,7 @@ class Liveness {
   #silentSinceMs = loopNowMs();
   /** The last time at which no command waited for an answer. */
   #lastIdleMs = loopNowMs();
-  /** When the PING was sent that has no answer yet. */
+  /** When a PING was sent, if nothing has arrived since. That a time limit has rejected the PING is no answer. */
   #pingSentMs: number | undefined;
   #lastPingMs = Number.NEGATIVE_INFINITY;
 
@@ -78,7 +78,7 @@ class Liveness {
     const { stream } = client;
     const nowMs = loopNowMs();
     if (stream !== this.#stream || stream?.bytesRead !== this.#bytesRead) {
-      if (stream !== this.#stream) this.#pingSentMs = undefined;
+      this.#pingSentMs = undefined;
       this.#stream = stream;
       this.#bytesRead = stream?.bytesRead ?? 0;
       this.#silentSinceMs = nowMs;
@@ -117,15 +117,12 @@ class Liveness {
 
   #ping(): void {
     const sentMs = loopNowMs();
-    const forget = () => {
-      if (this.#pingSentMs === sentMs) this.#pingSentMs = undefined;
-    };
     this.#pingSentMs = sentMs;
     this.#lastPingMs = sentMs;
-    this.client.ping().then(() => {
-      forget();
-      this.#noteRoundTrip(loopNowMs() - sentMs);
-    }, forget);
+    this.client.ping().then(
+      () => this.#noteRoundTrip(loopNowMs() - sentMs),
+      () => {},
+    );
   }
 
   #noteRoundTrip(ms: number): void {

@@ -1,4 +1,3 @@
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setImmediate as immediate } from 'node:timers/promises';
@@ -112,6 +111,49 @@ describe('a connection is ended by evidence only', () => {
     expect(await store.get('half').catch((error) => error.code)).to.match(/^ERR_INTELLIGENT_SESSION_/);
     expect(performance.now() - began).to.be.below(2900);
     expect(await big.catch((error) => error.code)).to.match(/^ERR_INTELLIGENT_SESSION_/);
+  });
+
+  for (const [what, options, maxWaitMs] of [
+    ['option maxWaitMs', {}, 500],
+    ['the client’s own commandTimeout', { commandTimeout: 500 }, 3000],
+  ] as const)
+    it(`one that is dead, though ${what} fails its PINGs before their answers are missed`, async () => {
+      const proxy = await FaultyProxy.open(redis.port);
+      open.push(() => proxy.close());
+      const place = { host: '127.0.0.1', port: Number(new URL(proxy.url).port) };
+      const store = storeOf({ redis: { ...place, ...options }, maxWaitMs });
+      await once(store, 'connect');
+      let reason = '';
+      store.on('away', ({ message }) => (reason = message));
+      proxy.hold();
+      await until('it is ended', () => reason !== '');
+      expect(reason).to.include('a PING got no answer');
+      proxy.release();
+    });
+
+  it('one whose PING is answered later than the client’s commandTimeout stays', async () => {
+    const proxy = await FaultyProxy.open(redis.port);
+    open.push(() => proxy.close());
+    const { client: late } = openTarget({ port: Number(new URL(proxy.url).port), commandTimeout: 300 });
+    open.push(() => late.disconnect());
+    let [answered, failed, isLost] = [0, 0, false];
+    const { ping } = late;
+    late.ping = (() => {
+      const pong = ping.call(late);
+      pong.then(
+        () => answered++,
+        () => failed++,
+      );
+      return pong;
+    }) as never;
+    late.on('close', () => (isLost = true));
+    await until('a PING is answered', () => answered > 0);
+    proxy.hold();
+    await until('a PING has failed', () => failed > 0);
+    proxy.release();
+    const before = answered;
+    await until('later ones are answered', () => answered > before + 2);
+    expect(isLost).to.equal(false);
   });
 
   it('a caller’s own connectTimeout is how long the network may take', async () => {
