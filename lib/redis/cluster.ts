@@ -22,6 +22,8 @@ const overriddenClusterOptions = {
   keyPrefix: '',
   enableAutoPipelining: false,
   lazyConnect: false,
+  // a node that reconnects by itself never leaves ioredis' list: nobody would be told that the whole Cluster is away
+  clusterNodeRetryStrategy: undefined,
 } as const satisfies ClusterOptions;
 
 /**

@@ -135,6 +135,28 @@ for (const way of ['pubsub', 'stream', 'embedded'] as const)
     });
   });
 
+describe('a Cluster all of whose nodes are gone', () => {
+  it('is away, also where the caller’s own client lets each node reconnect by itself', async () => {
+    const cluster = await startCluster(1);
+    const given = new Cluster([...cluster.nodes], { lazyConnect: true, clusterNodeRetryStrategy: () => 50 });
+    const store = new RedisSessionStore({ redis: given });
+    try {
+      let isAway = false;
+      store.on('fault', () => {}).on('away', () => (isAway = true));
+      await store.get('nobody');
+      const [master] = await cluster.masters();
+      cluster.kill(master as PrivateRedis);
+      await until('the store says so', async () => {
+        await store.get('nobody').catch(() => {});
+        return isAway;
+      });
+    } finally {
+      await store.close();
+      await cluster.stop();
+    }
+  });
+});
+
 describe('a Cluster that is far away', () => {
   it('is connected to, though a node takes more than a second to name the others', async () => {
     const cluster = await startCluster(1);

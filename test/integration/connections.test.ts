@@ -137,9 +137,9 @@ describe('a connection is ended by evidence only', () => {
     const { client: late } = openTarget({ port: Number(new URL(proxy.url).port), commandTimeout: 300 });
     open.push(() => late.disconnect());
     let [answered, failed, isLost] = [0, 0, false];
-    const { ping } = late;
+    const ping = late.ping.bind(late) as () => Promise<string>;
     late.ping = (() => {
-      const pong = ping.call(late);
+      const pong = ping();
       pong.then(
         () => answered++,
         () => failed++,
