@@ -2,11 +2,14 @@ import { once } from 'node:events';
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
+import { Availability } from '../../lib/redis/availability.js';
 import { endConnection } from '../../lib/redis/end-connection.js';
+import { distanceMsOf } from '../../lib/redis/liveness.js';
 import { openTarget } from '../../lib/redis/open-target.js';
 import { Subscriber } from '../../lib/redis/subscriber.js';
 import { createWorker } from '../../lib/index.js';
 import { Inbox } from '../../lib/transport/replies/inbox.js';
+import { startDistance } from '../support/delay.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { startSentinel } from '../support/sentinel.js';
 import { until } from '../support/until.js';
@@ -68,6 +71,29 @@ describe('a connection comes back', () => {
       await again;
     }
     expect(faults).to.deep.equal([]);
+  });
+
+  it('one by Sentinels that are far away, and who waits for it is not refused before', async () => {
+    const sentinel = await startSentinel(redis.port);
+    open.push(() => sentinel.stop());
+    const [farSentinel, farRedis] = await Promise.all([
+      startDistance(sentinel.port, 200),
+      startDistance(redis.port, 200),
+    ]);
+    open.push(farSentinel.stop, farRedis.stop);
+    const at = ({ url }: { url: string }) => ({ host: '127.0.0.1', port: Number(new URL(url).port) });
+    const natMap = { [`127.0.0.1:${redis.port}`]: at(farRedis) };
+    const target = openTarget({ sentinels: [at(farSentinel)], name: 'main', natMap, updateSentinels: true });
+    open.push(() => endConnection(target.client));
+    const availability = new Availability(target.client, 20_000);
+    let isRefused = false;
+    availability.on('away', () => (isRefused = true));
+    await availability.ready();
+    await until('the distance is known', () => distanceMsOf(target) >= 400);
+    (target.client as Redis).stream.destroy();
+    await once(target.client, 'close');
+    await until('it is back, or refused', () => isRefused || availability.state === 'ready');
+    expect(isRefused).to.equal(false);
   });
 
   it('a worker’s, once, though a listener of the application throws when it is ready again', async () => {
