@@ -3,6 +3,7 @@ import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOption
 import { overriddenOptions } from './caller-options.js';
 import { nodesOf } from './cluster-options.js';
 import { CommandLimit } from './command-limit.js';
+import { CONNECT_ROUND_TRIPS } from './liveness.js';
 import { oneServer } from './one-server.js';
 import { prepare, watchConnection } from './prepare-connection.js';
 import { roleOptions } from './roles.js';
@@ -87,6 +88,7 @@ export function clusterTarget(client: Cluster): RedisTarget {
     sharesCalls: false,
     ordersKeys: false,
     countsSubscribers: false,
+    connectRoundTrips: CONNECT_ROUND_TRIPS,
     address: () => 'a cluster',
     commandLine: () => '--redis <URL of a node> --cluster',
     masters: () => client.nodes('master'),

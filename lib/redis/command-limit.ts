@@ -1,5 +1,5 @@
 import { Command, type Redis } from 'ioredis';
-import { reconnectMsOf } from './liveness.js';
+import { CONNECT_ROUND_TRIPS, reconnectMsOf } from './liveness.js';
 import { loopNowMs, onLoopTick } from './loop-clock.js';
 
 interface PendingCommand {
@@ -56,7 +56,8 @@ export class CommandLimit {
   #markLost(pending: PendingCommand): void {
     if (pending.isLost) return;
     pending.isLost = true;
-    pending.dueMs = Math.min(pending.dueMs, loopNowMs() + reconnectMsOf({ masters: () => [pending.node] }));
+    const servers = { masters: () => [pending.node], connectRoundTrips: CONNECT_ROUND_TRIPS };
+    pending.dueMs = Math.min(pending.dueMs, loopNowMs() + reconnectMsOf(servers));
   }
 
   #check(): void {

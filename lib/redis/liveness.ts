@@ -149,15 +149,10 @@ export const distanceMsOf = (target: Servers): number =>
   Math.max(0, ...target.masters().map((client) => watched.get(client)?.distanceMs ?? 0));
 
 /** A new connection takes some four round trips: TCP, TLS, AUTH and INFO. */
-const CONNECT_ROUND_TRIPS = 4;
-/** So many more where a Sentinel is asked before: TCP, TLS, AUTH, and two questions. It is taken to be as far away. */
-const SENTINEL_ROUND_TRIPS = 5;
+export const CONNECT_ROUND_TRIPS = 4;
 /** About the longest pause before ioredis connects again (retryStrategy in roles.ts). */
 const RECONNECT_PAUSE_MS = 250;
 
 /** How long a lost connection may take until it is ready again, ms. */
-export function reconnectMsOf(target: Servers): number {
-  const hasSentinels = target.masters().some(({ options }) => options.sentinels?.length);
-  const roundTrips = CONNECT_ROUND_TRIPS + (hasSentinels ? SENTINEL_ROUND_TRIPS : 0);
-  return RECONNECT_PAUSE_MS + roundTrips * distanceMsOf(target);
-}
+export const reconnectMsOf = (target: Servers & Pick<RedisTarget, 'connectRoundTrips'>): number =>
+  RECONNECT_PAUSE_MS + target.connectRoundTrips * distanceMsOf(target);
