@@ -3,9 +3,11 @@ import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { Availability } from '../../lib/redis/availability.js';
+import { CommandLimit } from '../../lib/redis/command-limit.js';
 import { endConnection } from '../../lib/redis/end-connection.js';
 import { distanceMsOf } from '../../lib/redis/liveness.js';
 import { openTarget } from '../../lib/redis/open-target.js';
+import { watchConnection } from '../../lib/redis/prepare-connection.js';
 import { Subscriber } from '../../lib/redis/subscriber.js';
 import { createWorker } from '../../lib/index.js';
 import { Inbox } from '../../lib/transport/replies/inbox.js';
@@ -94,6 +96,25 @@ describe('a connection comes back', () => {
     await once(target.client, 'close');
     await until('it is back, or refused', () => isRefused || availability.state === 'ready');
     expect(isRefused).to.equal(false);
+  });
+
+  it('a Cluster’s node that is far away, and commands that wait for it are not failed before', async () => {
+    const far = await startDistance(redis.port, 300);
+    open.push(far.stop);
+    const limit = new CommandLimit(10_000);
+    // as a Cluster's client makes its nodes
+    const makeNode = () => {
+      const node = new Redis(far.url, { lazyConnect: true, retryStrategy: () => null });
+      open.push(() => endConnection(node));
+      watchConnection(node, 'commands');
+      limit.watch(node.on('error', () => {}));
+      return node;
+    };
+    const lost = makeNode();
+    await lost.set('any', 'value');
+    lost.stream.destroy();
+    await once(lost, 'end');
+    expect(await makeNode().get('any')).to.equal('value');
   });
 
   it('a worker’s, once, though a listener of the application throws when it is ready again', async () => {
