@@ -16,9 +16,9 @@ interface PendingCommand {
 
 /**
  * Rejects commands that have no answer after `limitMs` of the event loop's clock (loop-clock.ts); without `limitMs`, as in a
- * Cluster whose caller has set a `commandTimeout`, only those whose node was lost, which ioredis would send again for ever. Keeps ioredis from sending a rejected command (again, or from its offline queue): nobody waits for it.
- * ioredis' own `commandTimeout` is a timer, which after a stall of this process fires before the answer that has arrived is
- * read.
+ * Cluster whose caller has set a `commandTimeout`, only those whose node was lost, which ioredis would send again for ever.
+ * Keeps ioredis from sending a rejected command (again, or from its offline queue): nobody waits for it. ioredis' own
+ * `commandTimeout` is a timer, which after a stall of this process fires before the answer that has arrived is read.
  */
 export class CommandLimit {
   readonly #pending = new Map<PendingCommand['command'], PendingCommand>();

@@ -36,8 +36,8 @@ function reasonOfSilence(stream: Redis['stream'], wasPinged: boolean): string {
 
 /**
  * Ends connections on which nothing arrives any more, so that ioredis makes new ones. The reason is always that nothing
- * arrived at all, no answer to a PING either; how long a command takes is not looked at. Times are the event loop's (loop-clock.ts), so that a stall of this process does not
- * count.
+ * arrived at all, no answer to a PING either; how long a command takes is not looked at. Times are the event loop's
+ * (loop-clock.ts), so that a stall of this process does not count.
  */
 class Liveness {
   readonly #stop: () => void;
@@ -95,8 +95,8 @@ class Liveness {
       if (silentMs >= CONNECT_MS && client.options.connectTimeout === IOREDIS_DEFAULT_CONNECT_MS)
         this.#destroy(silentMs);
     } else if (client.status !== 'ready' || !stream.writable) {
-      // Where the other side has ended the connection, no command can be written, and the socket closes only once the other side has read
-      // what was written before.
+      // Where the other side has ended the connection, no command can be written, and the socket closes only once the other
+      // side has read what was written before.
       if (silentMs >= SILENT_MS) this.#destroy(silentMs);
     } else if (this.#pingSentMs !== undefined) {
       if (Math.min(silentMs, nowMs - this.#pingSentMs) >= UNANSWERED_MS) this.#destroy(silentMs);

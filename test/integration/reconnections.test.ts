@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { Availability } from '../../lib/redis/availability.js';
 import { CommandLimit } from '../../lib/redis/command-limit.js';
+import { whenReady } from '../../lib/redis/connect.js';
 import { endConnection } from '../../lib/redis/end-connection.js';
 import { distanceMsOf } from '../../lib/redis/liveness.js';
 import { openTarget } from '../../lib/redis/open-target.js';
@@ -13,6 +14,7 @@ import { createWorker } from '../../lib/index.js';
 import { Inbox } from '../../lib/transport/replies/inbox.js';
 import { startDistance } from '../support/delay.js';
 import { FaultyProxy } from '../support/proxy.js';
+import { rejected } from '../support/rejected.js';
 import { startSentinel } from '../support/sentinel.js';
 import { until } from '../support/until.js';
 import { useRedis } from '../support/use-redis.js';
@@ -115,6 +117,14 @@ describe('a connection comes back', () => {
     lost.stream.destroy();
     await once(lost, 'end');
     expect(await makeNode().get('any')).to.equal('value');
+  });
+
+  it('none that was ended for good, and who begins to wait for it then is told at once', async () => {
+    const { client: ended } = openTarget(redis.url);
+    endConnection(ended);
+    await once(ended, 'end');
+    // a time limit that no test waits for
+    expect(await rejected(whenReady(ended, 3_600_000))).to.have.property('code', 'ERR_INTELLIGENT_SESSION_NOT_READY');
   });
 
   it('a worker’s, once, though a listener of the application throws when it is ready again', async () => {
