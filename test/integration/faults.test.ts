@@ -10,6 +10,8 @@ import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type DegradedReason, type IntelligentSession, intelligentSession } from '../../lib/index.js';
 import { whenReady } from '../../lib/redis/connect.js';
 import { startDistance } from '../support/delay.js';
+import { FaultyProxy } from '../support/proxy.js';
+import { rejected } from '../support/rejected.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
@@ -204,6 +206,19 @@ describe('faults', () => {
     const error = await createWorker({ redis: url }).catch((e) => e);
     expect(error).to.have.property('code', 'ERR_INTELLIGENT_SESSION_NOT_READY');
     expect(error.message).to.contain('subscribe').and.to.not.contain('pw');
+  });
+
+  it('the worker does not blame an ACL where its second connection does not come about', async () => {
+    const proxy = await FaultyProxy.open(redis.port);
+    proxy.handshakeMs = 300;
+    proxy.server.once('connection', () => setImmediate(() => (proxy.refuses = true)));
+    try {
+      const error = await rejected(createWorker({ redis: proxy.url }));
+      expect(error).to.have.property('code', 'ERR_INTELLIGENT_SESSION_NOT_READY');
+      expect(error.message).to.include('No connection to Redis at 127.0.0.1').and.not.include('ACL');
+    } finally {
+      await proxy.close();
+    }
   });
 
   it('the worker refuses wrong arguments, and explains itself', async () => {
