@@ -10,6 +10,7 @@ import { distanceMsOf } from '../../lib/redis/liveness.js';
 import { openTarget } from '../../lib/redis/open-target.js';
 import { watchConnection } from '../../lib/redis/prepare-connection.js';
 import { Subscriber } from '../../lib/redis/subscriber.js';
+import { ListChanges } from '../../lib/notifications/list-changes.js';
 import { createWorker } from '../../lib/index.js';
 import { Inbox } from '../../lib/transport/replies/inbox.js';
 import { startDistance } from '../support/delay.js';
@@ -165,6 +166,26 @@ describe('a connection comes back', () => {
     subscriber.client.prependOnceListener('ready', () => subscriber.client.disconnect(true));
     await once(subscriber, 'ready');
     expect(faults).to.deep.equal([]);
+  });
+
+  it('one whose subscription a busy Redis has refused, and the channel is heard', async () => {
+    const target = openTarget(redis.url);
+    open.push(() => endConnection(target.client));
+    const changes = new ListChanges(target, '');
+    open.push(() => changes.close());
+    const faults: string[] = [];
+    changes.on('fault', ({ message }) => faults.push(message));
+    changes.follow({ group: 'before' }, () => {});
+    await once(changes, 'ready');
+    await client.config('SET', 'lua-time-limit', '50');
+    const endless = new Redis(redis.url);
+    const killed = endless.eval('while true do end', 0).catch(() => endless.disconnect());
+    await until('Redis says so', async () => (await client.get('any').catch(String))?.includes('BUSY') === true);
+    changes.follow({ group: 'any' }, () => {});
+    await until('the subscription is refused', () => faults.length > 0);
+    await client.script('KILL');
+    await killed;
+    await until('the channel is heard', () => changes.isHeard({ group: 'any' }));
   });
 
   it('a subscription does not, once it was ended: a worker that closes takes no more messages', async () => {
