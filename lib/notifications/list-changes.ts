@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
 import { redisFault } from '../errors/errors.js';
-import { endConnection } from '../redis/end-connection.js';
+import { endConnection, reconnect } from '../redis/end-connection.js';
 import type { RedisTarget } from '../redis/target.js';
 import { type Change, changesChannel, parseChange, type Recipient } from '../transport/protocol.js';
 
@@ -114,6 +114,8 @@ export class ListChanges extends EventEmitter<ListChangesEvents> {
       },
       (cause: unknown) => {
         if (this.#isClosed) return;
+        // a script holds Redis up: a new connection is ready when it has ended, and subscribes to all channels
+        if (/^BUSY/.test((cause as Error).message)) reconnect(client);
         const error = redisFault(cause);
         if (error.message !== this.#reported) this.emit('fault', error);
         this.#reported = error.message;

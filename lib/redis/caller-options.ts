@@ -21,6 +21,8 @@ export const overriddenOptions = {
   himportFieldsets: undefined,
   // ioredis would record a stack trace for every command
   showFriendlyErrorStack: false,
+  // ioredis' own watch over failovers ends a client for good that is just asking Sentinels; sentinel-watch.ts has ours
+  failoverDetector: false,
   // a strategy that gives up would end the connection for good
   sentinelRetryStrategy: (times: number) => Math.min(times * 10, 250),
 } as const satisfies RedisOptions;

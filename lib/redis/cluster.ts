@@ -3,6 +3,7 @@ import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOption
 import { overriddenOptions } from './caller-options.js';
 import { nodesOf } from './cluster-options.js';
 import { CommandLimit } from './command-limit.js';
+import { CONNECT_ROUND_TRIPS } from './liveness.js';
 import { oneServer } from './one-server.js';
 import { prepare, watchConnection } from './prepare-connection.js';
 import { roleOptions } from './roles.js';
@@ -22,6 +23,8 @@ const overriddenClusterOptions = {
   keyPrefix: '',
   enableAutoPipelining: false,
   lazyConnect: false,
+  // a node that reconnects by itself never leaves ioredis' list: nobody would be told that the whole Cluster is away
+  clusterNodeRetryStrategy: undefined,
 } as const satisfies ClusterOptions;
 
 /**
@@ -29,6 +32,12 @@ const overriddenClusterOptions = {
  * learns of changes in no other way, so this is how long it may listen to a node that has left.
  */
 const SLOTS_REFRESH_MS = 10_000;
+/**
+ * How long a node may take to say which node has which slots, where the caller has left ioredis' default. A connection of its
+ * own is counted in: far away and with TLS that takes longer than the default.
+ */
+const SLOTS_TIMEOUT_MS = 2_000;
+const IOREDIS_DEFAULT_SLOTS_TIMEOUT_MS = 1_000;
 
 /** Opens a client of ours for the Cluster that a caller's client, of ioredis or node-redis, is connected to. */
 export function openCluster(given: Cluster, limitMs: number | undefined): RedisTarget {
@@ -37,19 +46,34 @@ export function openCluster(given: Cluster, limitMs: number | undefined): RedisT
   const client = new Cluster(nodes as ClusterNode[], {
     ...options,
     ...overriddenClusterOptions,
-    slotsRefreshInterval: options.slotsRefreshInterval ?? SLOTS_REFRESH_MS,
+    slotsRefreshInterval: 0, // refreshSlots() does it
+    slotsRefreshTimeout: slotsTimeoutOf(options),
     redisOptions: { ...options.redisOptions, ...settings },
     clusterRetryStrategy: settings.retryStrategy as (times: number) => number,
     // ioredis connects to a node when the node is first used. Without a queue it would refuse that first command, even
     // the CLUSTER INFO of its own ready check. CommandLimit bounds how long a command waits in that queue.
     enableOfflineQueue: true,
   });
+  refreshSlots(client, options.slotsRefreshInterval ?? SLOTS_REFRESH_MS);
   const limit = new CommandLimit(options.redisOptions?.commandTimeout === undefined ? limitMs : undefined);
   client.on('+node', (node: Redis) => {
     watchConnection(node, 'commands');
     limit.watch(node);
   });
   return clusterTarget(client.on('error', () => {})); // each node's connection reports its own errors
+}
+
+const slotsTimeoutOf = ({ slotsRefreshTimeout = IOREDIS_DEFAULT_SLOTS_TIMEOUT_MS }: ClusterOptions): number =>
+  slotsRefreshTimeout === IOREDIS_DEFAULT_SLOTS_TIMEOUT_MS ? SLOTS_TIMEOUT_MS : slotsRefreshTimeout;
+
+/**
+ * Looks up the Cluster's nodes again and again. ioredis' own timer is set anew where a look-up ends after the client, and then
+ * keeps the process alive for ever.
+ */
+function refreshSlots(client: Cluster, everyMs: number): void {
+  if (everyMs <= 0) return;
+  const timer = setInterval(() => client.refreshSlotsCache(), everyMs).unref();
+  client.once('end', () => clearInterval(timer));
 }
 
 /** The target of a Cluster: each node holds the keys of its slots, and nothing orders the work of two nodes. */
@@ -64,6 +88,7 @@ export function clusterTarget(client: Cluster): RedisTarget {
     sharesCalls: false,
     ordersKeys: false,
     countsSubscribers: false,
+    connectRoundTrips: CONNECT_ROUND_TRIPS,
     address: () => 'a cluster',
     commandLine: () => '--redis <URL of a node> --cluster',
     masters: () => client.nodes('master'),

@@ -50,5 +50,6 @@ export function whenReady(client: RedisClient, timeoutMs: number): Promise<void>
     };
     const timeout = new LoopTimeout(fail, timeoutMs);
     client.on('ready', onReady).on('error', onError).on('end', onEnd);
+    if (client.status === 'end') fail(); // its event has passed
   });
 }

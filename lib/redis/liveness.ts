@@ -36,8 +36,8 @@ function reasonOfSilence(stream: Redis['stream'], wasPinged: boolean): string {
 
 /**
  * Ends connections on which nothing arrives any more, so that ioredis makes new ones. The reason is always that nothing
- * arrived at all, no answer to a PING either; how long a command takes is not looked at. Times are the event loop's (loop-clock.ts), so that a stall of this process does not
- * count.
+ * arrived at all, no answer to a PING either; how long a command takes is not looked at. Times are the event loop's
+ * (loop-clock.ts), so that a stall of this process does not count.
  */
 class Liveness {
   readonly #stop: () => void;
@@ -50,7 +50,7 @@ class Liveness {
   #silentSinceMs = loopNowMs();
   /** The last time at which no command waited for an answer. */
   #lastIdleMs = loopNowMs();
-  /** When the PING was sent that has no answer yet. */
+  /** When a PING was sent, if nothing has arrived since. That a time limit has rejected the PING is no answer. */
   #pingSentMs: number | undefined;
   #lastPingMs = Number.NEGATIVE_INFINITY;
 
@@ -78,7 +78,7 @@ class Liveness {
     const { stream } = client;
     const nowMs = loopNowMs();
     if (stream !== this.#stream || stream?.bytesRead !== this.#bytesRead) {
-      if (stream !== this.#stream) this.#pingSentMs = undefined;
+      this.#pingSentMs = undefined;
       this.#stream = stream;
       this.#bytesRead = stream?.bytesRead ?? 0;
       this.#silentSinceMs = nowMs;
@@ -95,8 +95,8 @@ class Liveness {
       if (silentMs >= CONNECT_MS && client.options.connectTimeout === IOREDIS_DEFAULT_CONNECT_MS)
         this.#destroy(silentMs);
     } else if (client.status !== 'ready' || !stream.writable) {
-      // Where the other side has ended the connection, no command can be written, and the socket closes only once the other side has read
-      // what was written before.
+      // Where the other side has ended the connection, no command can be written, and the socket closes only once the other
+      // side has read what was written before.
       if (silentMs >= SILENT_MS) this.#destroy(silentMs);
     } else if (this.#pingSentMs !== undefined) {
       if (Math.min(silentMs, nowMs - this.#pingSentMs) >= UNANSWERED_MS) this.#destroy(silentMs);
@@ -117,15 +117,12 @@ class Liveness {
 
   #ping(): void {
     const sentMs = loopNowMs();
-    const forget = () => {
-      if (this.#pingSentMs === sentMs) this.#pingSentMs = undefined;
-    };
     this.#pingSentMs = sentMs;
     this.#lastPingMs = sentMs;
-    this.client.ping().then(() => {
-      forget();
-      this.#noteRoundTrip(loopNowMs() - sentMs);
-    }, forget);
+    this.client.ping().then(
+      () => this.#noteRoundTrip(loopNowMs() - sentMs),
+      () => {},
+    );
   }
 
   #noteRoundTrip(ms: number): void {
@@ -152,10 +149,10 @@ export const distanceMsOf = (target: Servers): number =>
   Math.max(0, ...target.masters().map((client) => watched.get(client)?.distanceMs ?? 0));
 
 /** A new connection takes some four round trips: TCP, TLS, AUTH and INFO. */
-const CONNECT_ROUND_TRIPS = 4;
+export const CONNECT_ROUND_TRIPS = 4;
 /** About the longest pause before ioredis connects again (retryStrategy in roles.ts). */
 const RECONNECT_PAUSE_MS = 250;
 
 /** How long a lost connection may take until it is ready again, ms. */
-export const reconnectMsOf = (target: Servers): number =>
-  RECONNECT_PAUSE_MS + CONNECT_ROUND_TRIPS * distanceMsOf(target);
+export const reconnectMsOf = (target: Servers & Pick<RedisTarget, 'connectRoundTrips'>): number =>
+  RECONNECT_PAUSE_MS + target.connectRoundTrips * distanceMsOf(target);

@@ -1,5 +1,7 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import { isPath, overriddenOptions, withoutQuery } from './caller-options.js';
+import { reconnect } from './end-connection.js';
+import { CONNECT_ROUND_TRIPS } from './liveness.js';
 import { prepare } from './prepare-connection.js';
 import { roleOptions } from './roles.js';
 import type { RedisTarget } from './target.js';
@@ -13,11 +15,15 @@ export function connectServer(connection: string | RedisOptions, settings: Redis
   return new Redis(url, options);
 }
 
-/** How messages name the server, where not by its own address: a master is named by its Sentinels. */
-type Naming = Pick<RedisTarget, 'address' | 'commandLine'>;
+/** What differs where Sentinels name the server: how messages name it, not by its own address, and how far it is to it. */
+type BySentinels = Pick<RedisTarget, 'address' | 'commandLine' | 'connectRoundTrips'>;
 
 /** The target of one server, which has every key. `open` makes connections; the client for commands is `given`, or made too. */
-export function oneServer(open: (settings: RedisOptions) => Redis, given?: Redis, naming?: Naming): RedisTarget {
+export function oneServer(
+  open: (settings: RedisOptions) => Redis,
+  given?: Redis,
+  bySentinels?: BySentinels,
+): RedisTarget {
   const connect: RedisTarget['connect'] = (role) => prepare(open(roleOptions[role]), role);
   const client = given ?? connect('commands');
   const { options } = client;
@@ -28,13 +34,14 @@ export function oneServer(open: (settings: RedisOptions) => Redis, given?: Redis
     sharesCalls: true,
     ordersKeys: true,
     countsSubscribers: true,
+    connectRoundTrips: CONNECT_ROUND_TRIPS,
     address: () => options.path ?? `${options.host ?? '127.0.0.1'}:${options.port ?? 6379}`,
     commandLine: () => {
       if (options.path) return `--redis ${options.path}`;
       const [scheme, hiddenPassword] = [options.tls ? 'rediss' : 'redis', options.password ? '…@' : ''];
       return `--redis ${scheme}://${hiddenPassword}${target.address()}${target.database === 0 ? '' : `/${target.database}`}`;
     },
-    ...naming,
+    ...bySentinels,
     masters: () => [client],
     isWritable: () => client.stream?.writable === true,
     inCalls: (items) => [items],
@@ -46,7 +53,7 @@ export function oneServer(open: (settings: RedisOptions) => Redis, given?: Redis
     publisher: () => target,
     leaveReplica: async () => {
       const [role] = await client.role();
-      if (role !== 'master') client.disconnect(true);
+      if (role !== 'master') reconnect(client);
     },
   };
   return target;

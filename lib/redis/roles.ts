@@ -49,5 +49,8 @@ export const roleOptions: Record<Role, RedisOptions> = {
   tracking: { ...waitingRole, protocol: 2 },
 };
 
-/** How long a Sentinel may take to answer, where the caller says nothing; then the next one is asked. */
-export const SENTINEL_COMMAND_MS = 1_000;
+/**
+ * How long a Sentinel may take to answer, where the caller says nothing; then the next one is asked. ioredis counts the
+ * connection in: with TLS four round trips.
+ */
+export const SENTINEL_COMMAND_MS = 1_500;

@@ -46,7 +46,25 @@ export function connectBySentinel(options: RedisOptions & { replyMapping: 'legac
   });
   const member: Member = { client, address: undefined };
   watch.join(member);
-  return client;
+  return askAllSentinels(client);
+}
+
+/**
+ * Gives each new connection the whole list of Sentinels, from the one behind the last that answered. ioredis itself goes on where
+ * it was in the list, and at the list's end emits an error that no Sentinel can be reached, though all of them can.
+ */
+function askAllSentinels(client: Redis): Redis {
+  const { sentinelIterator: list } = (client as unknown as { connector: PrivateConnector }).connector;
+  if (!list) return client; // the caller's option `Connector`
+  return client.on('reconnecting', () => {
+    list.sentinels.push(...list.sentinels.splice(0, list.cursor));
+    list.cursor = 0;
+  });
+}
+
+/** What ioredis' connector keeps: the Sentinels, and how many of them it has asked. */
+interface PrivateConnector {
+  readonly sentinelIterator?: { readonly sentinels: unknown[]; cursor: number };
 }
 
 class SentinelWatch {
@@ -157,12 +175,12 @@ class SentinelWatch {
   }
 
   /**
-   * Ends the connections to other addresses. Their unanswered commands fail and are not sent again (roles.ts): what an old
-   * master confirms may be lost. A client that is still connecting is looked at when it is ready (join()).
+   * Ends the connections to other addresses, also those that are still being made: a machine that is gone answers nothing. Their
+   * unanswered commands fail and are not sent again (roles.ts): what an old master confirms may be lost. A client that is just
+   * asking Sentinels is looked at when it is ready (join()).
    */
   #moveTo(master: string): void {
-    for (const { client, address } of this.#members)
-      if (address !== master && (client.status === 'ready' || client.status === 'connect')) leave(client);
+    for (const { client, address } of this.#members) if (address !== master) leave(client);
   }
 
   #close(): void {
@@ -176,8 +194,11 @@ class SentinelWatch {
   }
 }
 
-/** What an old master still answers must not be believed, so the connection is destroyed rather than ended; ioredis then connects again. */
-const leave = (client: Redis): void => void client.stream.destroy();
+/**
+ * What an old master still answers must not be believed, so the connection, if there is one, is destroyed rather than ended;
+ * ioredis then connects again.
+ */
+const leave = (client: Redis): void => void (client.stream as Redis['stream'] | undefined)?.destroy();
 
 /** The options that clients of one watch have in common. ioredis, too, takes `family` for Sentinels and master. */
 const accessOf = (options: RedisOptions) => ({

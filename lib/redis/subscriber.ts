@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
 import { redisFault } from '../errors/errors.js';
-import { endConnection } from './end-connection.js';
+import { endConnection, reconnect } from './end-connection.js';
+import { wasLost } from './lost-connection.js';
 import type { RedisTarget } from './target.js';
 
 /**
@@ -14,6 +15,7 @@ export class Subscriber extends EventEmitter {
   readonly client: Redis;
   subscribed = false;
   #reportedReason: string | undefined;
+  #isStopped = false;
 
   constructor(target: RedisTarget, patterns: readonly string[]) {
     super();
@@ -29,21 +31,29 @@ export class Subscriber extends EventEmitter {
   }
 
   async #subscribe(patterns: readonly string[]): Promise<void> {
+    if (this.#isStopped) return;
     try {
       await this.client.psubscribe(...patterns);
-      this.subscribed = true;
-      this.#reportedReason = undefined;
-      this.emit('ready');
     } catch (cause) {
-      const error = redisFault(cause);
-      if (error.message !== this.#reportedReason) this.emit('fault', error);
-      this.#reportedReason = error.message;
-      if (this.client.status === 'ready') this.client.disconnect(true);
+      if (!wasLost(cause)) this.#refused(redisFault(cause));
+      return; // a lost connection comes back by itself
     }
+    if (this.#isStopped) return;
+    this.subscribed = true;
+    this.#reportedReason = undefined;
+    this.emit('ready'); // outside of `try`: what a listener throws is no fault of Redis
   }
 
-  /** Stops listening. When it resolves, all messages that came before have been emitted. */
+  #refused(error: Error): void {
+    const isKnown = error.message === this.#reportedReason;
+    this.#reportedReason = error.message;
+    reconnect(this.client);
+    if (!isKnown) this.emit('fault', error);
+  }
+
+  /** Stops listening, for good. When it resolves, all messages that came before have been emitted. */
   async unsubscribe(): Promise<void> {
+    this.#isStopped = true;
     this.subscribed = false;
     await this.client.punsubscribe().catch(() => {});
   }

@@ -32,7 +32,10 @@ interface Kind {
   readonly sentinel?: string | undefined;
 }
 
-/** Reads the URL of one Redis, or those of a Cluster's nodes or of Sentinels, with commas between. */
+/**
+ * Reads the URL of one Redis, or those of a Cluster's nodes or of Sentinels, with commas between: credentials and database are in
+ * the first.
+ */
 export function targetOfUrls(urls: string, { cluster, sentinel }: Kind): RedisOption {
   if (cluster && sentinel !== undefined)
     throw new OptionError('--cluster and --sentinel both say what is at the URL: give one of them');
@@ -42,7 +45,7 @@ export function targetOfUrls(urls: string, { cluster, sentinel }: Kind): RedisOp
     host: hostname.replace(/^\[(.*)\]$/, '$1'), // an IPv6 address without its brackets
     port: Number(port || 6379),
   }));
-  const [{ protocol, username, password } = new URL('redis://-')] = parsed; // the default is for its type only
+  const [{ protocol, username, password, pathname } = new URL('redis://-')] = parsed; // the default is for its type only
   if (parsed.some((url) => url.protocol !== protocol))
     throw new OptionError('--redis: all URLs should start with redis://, or all with rediss://');
   const options: Pick<RedisOptions, 'username' | 'password' | 'tls'> = {
@@ -50,7 +53,9 @@ export function targetOfUrls(urls: string, { cluster, sentinel }: Kind): RedisOp
     ...(password && { password: decodeURIComponent(password) }),
     ...(protocol === 'rediss:' && { tls: {} }),
   };
-  if (sentinel !== undefined) return { ...options, sentinels: nodes, name: sentinel };
+  const db = Number(pathname.slice(1));
+  if (sentinel !== undefined) return { ...options, ...(db > 0 && { db }), sentinels: nodes, name: sentinel };
+  if (db > 0) throw new OptionError('--redis: a Cluster has database 0 alone');
   // This client never connects: openCluster() makes ours with its nodes and options.
   return new Cluster(nodes, { lazyConnect: true, redisOptions: options });
 }

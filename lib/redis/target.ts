@@ -19,6 +19,8 @@ export interface RedisTarget {
   readonly ordersKeys: boolean;
   /** Does PUBLISH count all subscribers, wherever they are connected? */
   readonly countsSubscribers: boolean;
+  /** About how many round trips to Redis a new connection takes, with all that is asked before. */
+  readonly connectRoundTrips: number;
   /** host:port, for messages; it never has a password. */
   address(): string;
   /** How a worker's command line names this Redis, without a password. */

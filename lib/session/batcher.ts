@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { RedisClient } from '../redis/client.js';
 import { flushWrites } from '../redis/cork-writes.js';
+import { reconnect } from '../redis/end-connection.js';
 import { loadScript } from '../redis/load-script.js';
 import { tellsOfReplica } from '../redis/roles.js';
 import { Script } from '../redis/run-script.js';
@@ -95,7 +96,7 @@ export class Batcher {
       for (const [i, { resolve, reject }] of callers.entries()) {
         const reply = replies[i];
         // a master that became a replica: ioredis reconnects upon a command's error, but sees none within a script's reply
-        if (reply instanceof Error && tellsOfReplica(reply.message)) redis.disconnect(true);
+        if (reply instanceof Error && tellsOfReplica(reply.message)) reconnect(redis);
         if (reply instanceof Error) reject(reply);
         else resolve(reply as never);
       }

@@ -59,11 +59,16 @@ async function runWorker(flags: Flags): Promise<void> {
   });
   const server =
     metricsPort === undefined ? undefined : await serveHttp(worker, metricsPort, metricsHost ?? '127.0.0.1');
-  const stop = () => void worker.close().then(() => process.exit(0));
+  let isStopping = false;
+  const stop = () => {
+    isStopping = true;
+    void worker.close().then(() => process.exit(0));
+  };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
   whenParentEnds(stop);
   await worker.start().catch((error) => {
+    if (isStopping) return; // it was closed while it started, which is no mistake
     server?.close();
     throw error;
   });

@@ -117,6 +117,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       this.#itemKey.close();
       endConnection(this.#client);
       await this.#source?.close();
+      this.#throwIfClosed(); // what failed then has failed because of that
       throw redisFault(error);
     }
     this.#logStart();

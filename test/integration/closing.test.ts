@@ -11,6 +11,8 @@ import { streamKey } from '../../lib/redis/keys.js';
 import { createWorker, intelligentSession } from '../../lib/index.js';
 import { targetOf } from '../../lib/redis/open-target.js';
 import { Inbox } from '../../lib/transport/replies/inbox.js';
+import { startCluster } from '../support/cluster.js';
+import { FaultyProxy } from '../support/proxy.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 
@@ -290,5 +292,26 @@ describe('shutting down', () => {
     const { closeMs, stayedMs } = await closing.close();
     expect(closeMs).to.be.below(300);
     expect(stayedMs).to.be.below(1000);
+  });
+
+  it('the store closes, and its process ends: a Cluster whose nodes are just being looked up', async () => {
+    const cluster = await startCluster(1);
+    const [{ host, port }] = cluster.nodes as [{ host: string; port: number }];
+    const proxy = await FaultyProxy.open(port);
+    const near = { host, port: Number(new URL(proxy.url).port) };
+    // a look-up is a connection of its own, and begins as soon as the last one has ended
+    proxy.handshakeMs = 300;
+    const clusterOptions = { slotsRefreshInterval: 1, natMap: { [`${host}:${port}`]: near } };
+    try {
+      const closing = await site('store', { cluster: near, clusterOptions });
+      expect(await fetch(closing.url, { method: 'POST' })).to.have.property('status', 200); // its session is saved
+      let hasEnded = false;
+      const closed = closing.close().finally(() => (hasEnded = true));
+      await until('its process has ended', () => hasEnded);
+      await closed;
+    } finally {
+      await proxy.close();
+      await cluster.stop();
+    }
   });
 });

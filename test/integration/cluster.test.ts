@@ -2,12 +2,19 @@ import { expect } from 'chai';
 import express from 'express';
 import { Cluster, Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
-import { createWorker, type IntelligentSession, intelligentSession, type Worker } from '../../lib/index.js';
+import {
+  createWorker,
+  type IntelligentSession,
+  intelligentSession,
+  RedisSessionStore,
+  type Worker,
+} from '../../lib/index.js';
 import { intelligenceKeys } from '../../lib/intelligence/keys.js';
 import { leaseKey, streamKey } from '../../lib/redis/keys.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { combos, itKnowsItsVisitors, shopOf } from '../contract/intelligence.js';
 import { type PrivateCluster, startCluster } from '../support/cluster.js';
+import { startDistance } from '../support/delay.js';
 import { BACK_MS, surviveFailover } from '../support/failover.js';
 import { Site } from '../support/site.js';
 import { until } from '../support/until.js';
@@ -127,6 +134,46 @@ for (const way of ['pubsub', 'stream', 'embedded'] as const)
       if (worker) await until('the worker is ready again', () => (worker as Worker).isReady(), BACK_MS);
     });
   });
+
+describe('a Cluster all of whose nodes are gone', () => {
+  it('is away, also where the caller’s own client lets each node reconnect by itself', async () => {
+    const cluster = await startCluster(1);
+    const given = new Cluster([...cluster.nodes], { lazyConnect: true, clusterNodeRetryStrategy: () => 50 });
+    const store = new RedisSessionStore({ redis: given });
+    try {
+      let isAway = false;
+      store.on('fault', () => {}).on('away', () => (isAway = true));
+      await store.get('nobody');
+      const [master] = await cluster.masters();
+      cluster.kill(master as PrivateRedis);
+      await until('the store says so', async () => {
+        await store.get('nobody').catch(() => {});
+        return isAway;
+      });
+    } finally {
+      await store.close();
+      await cluster.stop();
+    }
+  });
+});
+
+describe('a Cluster that is far away', () => {
+  it('is connected to, though a node takes more than a second to name the others', async () => {
+    const cluster = await startCluster(1);
+    const [{ host, port }] = cluster.nodes as [{ host: string; port: number }];
+    const far = await startDistance(port, 270);
+    const near = { host: '127.0.0.1', port: Number(new URL(far.url).port) };
+    const given = new Cluster([near], { lazyConnect: true, natMap: { [`${host}:${port}`]: near } });
+    const store = new RedisSessionStore({ redis: given });
+    try {
+      await until('the store is connected', () => store.client.status === 'ready');
+    } finally {
+      await store.close();
+      await far.stop();
+      await cluster.stop();
+    }
+  });
+});
 
 describe('a node that leaves a Cluster and goes on answering', () => {
   let cluster: PrivateCluster;

@@ -1,4 +1,3 @@
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setImmediate as immediate } from 'node:timers/promises';
@@ -15,6 +14,7 @@ import {
 } from '../../lib/index.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { openTarget } from '../../lib/redis/open-target.js';
+import { startHole } from '../support/hole.js';
 import { rejected } from '../support/rejected.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { until } from '../support/until.js';
@@ -113,15 +113,52 @@ describe('a connection is ended by evidence only', () => {
     expect(await big.catch((error) => error.code)).to.match(/^ERR_INTELLIGENT_SESSION_/);
   });
 
+  for (const [what, options, maxWaitMs] of [
+    ['option maxWaitMs', {}, 500],
+    ['the client’s own commandTimeout', { commandTimeout: 500 }, 3000],
+  ] as const)
+    it(`one that is dead, though ${what} fails its PINGs before their answers are missed`, async () => {
+      const proxy = await FaultyProxy.open(redis.port);
+      open.push(() => proxy.close());
+      const place = { host: '127.0.0.1', port: Number(new URL(proxy.url).port) };
+      const store = storeOf({ redis: { ...place, ...options }, maxWaitMs });
+      await once(store, 'connect');
+      let reason = '';
+      store.on('away', ({ message }) => (reason = message));
+      proxy.hold();
+      await until('it is ended', () => reason !== '');
+      expect(reason).to.include('a PING got no answer');
+      proxy.release();
+    });
+
+  it('one whose PING is answered later than the client’s commandTimeout stays', async () => {
+    const proxy = await FaultyProxy.open(redis.port);
+    open.push(() => proxy.close());
+    const { client: late } = openTarget({ port: Number(new URL(proxy.url).port), commandTimeout: 300 });
+    open.push(() => late.disconnect());
+    let [answered, failed, isLost] = [0, 0, false];
+    const ping = late.ping.bind(late) as () => Promise<string>;
+    late.ping = (() => {
+      const pong = ping();
+      pong.then(
+        () => answered++,
+        () => failed++,
+      );
+      return pong;
+    }) as never;
+    late.on('close', () => (isLost = true));
+    await until('a PING is answered', () => answered > 0);
+    proxy.hold();
+    await until('a PING has failed', () => failed > 0);
+    proxy.release();
+    const before = answered;
+    await until('later ones are answered', () => answered > before + 2);
+    expect(isLost).to.equal(false);
+  });
+
   it('a caller’s own connectTimeout is how long the network may take', async () => {
-    // listens, and takes no more connections than fit into its queue
-    const child = fork(new URL('../support/full-queue.ts', import.meta.url), { execArgv: ['--import', 'tsx'] });
-    const [port] = (await once(child, 'message')) as [number];
-    open.push(() => child.kill('SIGKILL'));
-    child.kill('SIGSTOP');
-    const filling = Array.from({ length: 8 }, () => connect(port, '127.0.0.1').on('error', () => {}));
-    open.push(() => filling.forEach((socket) => socket.destroy()));
-    await once(filling[0] as Socket, 'connect');
+    const { port, stop } = await startHole();
+    open.push(stop);
     const store = storeOf({ client: { host: '127.0.0.1', port, connectTimeout: 4000 } as never, maxWaitMs: 20_000 });
     const began = performance.now();
     const [fault] = (await once(store, 'fault')) as [Error];

@@ -9,6 +9,9 @@ import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.j
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type DegradedReason, type IntelligentSession, intelligentSession } from '../../lib/index.js';
 import { whenReady } from '../../lib/redis/connect.js';
+import { startDistance } from '../support/delay.js';
+import { FaultyProxy } from '../support/proxy.js';
+import { rejected } from '../support/rejected.js';
 import { Site, Visitor } from '../support/site.js';
 import { until } from '../support/until.js';
 import { viewsOf } from '../support/views.js';
@@ -58,6 +61,12 @@ describe('faults', () => {
     });
     site = await Site.open(app);
   });
+  const connections = async () =>
+    String(await client.client('LIST'))
+      .trim()
+      .split('\n')
+      .map((line) => / ?id=(\d+)/.exec(line)?.[1]);
+
   beforeEach(() => reasons.splice(0));
   after(async () => {
     await site.close();
@@ -114,6 +123,23 @@ describe('faults', () => {
     await Promise.all(Array.from({ length: 200 }, (_, i) => client.publish(`ss:pageview:term:${i}@@@60`, `/${i}`)));
     expect(await worker.stop()).to.equal(0);
     expect(await viewsOf(client, '', 'term')).to.equal(200);
+  });
+
+  it('at SIGTERM while it starts it exits 0, too, and tells of no mistake', async () => {
+    const far = await startDistance(redis.port, 300);
+    try {
+      const args = ['worker', '--redis', far.url, '--namespace', 'starting:'];
+      const child = spawn(process.execPath, ['--import', 'tsx', bin, ...args]);
+      const ended = output(child);
+      const before = new Set(await connections());
+      await until('its second connection, which is to subscribe, is being made', async () => {
+        return (await connections()).filter((id) => !before.has(id)).length === 2;
+      });
+      child.kill('SIGTERM');
+      expect(await ended).to.deep.equal({ code: 0, text: '' });
+    } finally {
+      await far.stop();
+    }
   });
 
   it('Redis killed and started again under traffic: every request is answered, and all works again', async () => {
@@ -180,6 +206,19 @@ describe('faults', () => {
     const error = await createWorker({ redis: url }).catch((e) => e);
     expect(error).to.have.property('code', 'ERR_INTELLIGENT_SESSION_NOT_READY');
     expect(error.message).to.contain('subscribe').and.to.not.contain('pw');
+  });
+
+  it('the worker does not blame an ACL where its second connection does not come about', async () => {
+    const proxy = await FaultyProxy.open(redis.port);
+    proxy.handshakeMs = 300;
+    proxy.server.once('connection', () => setImmediate(() => (proxy.refuses = true)));
+    try {
+      const error = await rejected(createWorker({ redis: proxy.url }));
+      expect(error).to.have.property('code', 'ERR_INTELLIGENT_SESSION_NOT_READY');
+      expect(error.message).to.include('No connection to Redis at 127.0.0.1').and.not.include('ACL');
+    } finally {
+      await proxy.close();
+    }
   });
 
   it('the worker refuses wrong arguments, and explains itself', async () => {

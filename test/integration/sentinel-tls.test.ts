@@ -12,6 +12,7 @@ import { createWorker, RedisSessionStore } from '../../lib/index.js';
 import { openTarget } from '../../lib/redis/open-target.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import { type Certificate, makeCertificate } from '../support/certificate.js';
+import { startDistance } from '../support/delay.js';
 import { freePort } from '../support/free-port.js';
 import { startSentinel } from '../support/sentinel.js';
 import { until } from '../support/until.js';
@@ -118,6 +119,18 @@ describe('TLS with Sentinels', () => {
         await store.close();
       }
     });
+
+  it('Sentinels that are far away, to which a connection alone takes three quarters of a second, name the master', async () => {
+    const far = await startDistance(sentinel.port, 180);
+    const sentinels = [{ host: '127.0.0.1', port: Number(new URL(far.url).port) }];
+    const store = new RedisSessionStore({ redis: { ...options, sentinels, tls: { ca: certificate.ca } } });
+    try {
+      await until('the store is connected', () => store.client.status === 'ready');
+    } finally {
+      await store.close();
+      await far.stop();
+    }
+  });
 
   it('rediss:// with --sentinel: the bin too', async () => {
     const url = `rediss://:${PASSWORD}@127.0.0.1:${sentinel.port}`;

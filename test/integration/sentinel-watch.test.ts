@@ -6,6 +6,7 @@ import type { SessionData } from 'express-session';
 import { Redis } from 'ioredis';
 import { createWorker, type IntelligentSession, intelligentSession, RedisSessionStore } from '../../lib/index.js';
 import { type SentinelTrio, startSentinel, startSentinelTrio } from '../support/sentinel.js';
+import { startHole } from '../support/hole.js';
 import { FaultyProxy } from '../support/proxy.js';
 import { figures } from '../support/traffic.js';
 import { until } from '../support/until.js';
@@ -68,6 +69,16 @@ describe('the watch over a failover', () => {
     expect(await watchers(), 'while one client is left').to.equal(1);
     await stores[2]?.close();
     await until('nobody watches', async () => (await watchers()) === 0);
+  });
+
+  it('ioredis’ own watch is left out: its end of a connection that is just being made would be for good', async () => {
+    const store = new RedisSessionStore({ redis: { ...redis, failoverDetector: true } });
+    try {
+      await once(store, 'connect');
+      expect((store.client as Redis).options.failoverDetector).to.equal(false);
+    } finally {
+      await store.close();
+    }
   });
 
   it('a Sentinel that takes connections and never answers holds up nobody', async () => {
@@ -219,6 +230,40 @@ describe('a master that is frozen', () => {
     } finally {
       process.kill(trio.master.pid, 'SIGCONT');
       await store.close();
+      await trio.stop();
+    }
+  });
+});
+
+describe('a machine that is gone with its master', () => {
+  it('is left for the new master, though a connection to it is just being made', async function () {
+    this.timeout(60_000);
+    const trio = await startSentinelTrio();
+    const hole = await startHole();
+    let isGone = false;
+    const store = new RedisSessionStore({
+      redis: {
+        sentinels: [...trio.sentinels],
+        name: 'main',
+        // longer than this test takes
+        connectTimeout: 120_000,
+        natMap: (address) => (isGone && address.endsWith(`:${trio.master.port}`) ? hole : null),
+      },
+    });
+    const client = store.client as Redis;
+    const leader = new Redis(trio.sentinels[0]?.port as number);
+    try {
+      await once(store, 'connect');
+      isGone = true;
+      client.stream.destroy();
+      await until('a connection is being made', () => client.status === 'connecting' && client.stream.connecting);
+      await leader.call('SENTINEL', 'FAILOVER', 'main');
+      await until('the store is at the new master', () => client.status === 'ready', 20_000);
+      expect(client.stream.remotePort).to.equal(trio.replica.port);
+    } finally {
+      leader.disconnect();
+      await store.close();
+      hole.stop();
       await trio.stop();
     }
   });

@@ -1,6 +1,6 @@
 /**
  * A site in a process of its own, which closes what it opened and then ends by itself. Its arguments are what to open
- * (`middleware` or `store`) and the options of that, as JSON. It sends its parent `listening <port>`, waits for the message
+ * (`middleware` or `store`) and the options of that, as JSON; `cluster` is a node of a Cluster, `clusterOptions` are ioredis' options. It sends its parent `listening <port>`, waits for the message
  * `close`, and sends `closed <ms>` when close() has resolved.
  */
 import { scrypt } from 'node:crypto';
@@ -16,8 +16,9 @@ const hash = promisify<string, string, number, Buffer>(scrypt);
 const [kind = '', options = '{}'] = process.argv.slice(2);
 const given = JSON.parse(options);
 if (given.cluster) {
-  given.redis = new Cluster([given.cluster], { lazyConnect: true });
+  given.redis = new Cluster([given.cluster], { lazyConnect: true, ...given.clusterOptions });
   delete given.cluster;
+  delete given.clusterOptions;
 }
 process.env.SESSION_SECRET = 'test';
 

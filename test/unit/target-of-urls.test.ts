@@ -23,6 +23,12 @@ describe('where the bin’s Redis is', () => {
     });
   });
 
+  it('is the database of the first URL, where Sentinels name the master; a Cluster has none to choose', () => {
+    expect(targetOfUrls('redis://a:1/2,redis://b', { sentinel: 'main' })).to.have.property('db', 2);
+    expect(targetOfUrls('redis://a:1/0', { cluster: true })).to.be.instanceOf(Cluster);
+    expect(() => targetOfUrls('redis://a:1/2', { cluster: true })).to.throw(OptionError, 'database 0');
+  });
+
   it('is a Cluster, by some of its nodes, over TLS where the URL says so; nothing is connected yet', () => {
     const cluster = targetOfUrls('rediss://:secret@a:1,rediss://b:2', { cluster: true }) as Cluster;
     expect(cluster.status).to.equal('wait');

@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { IntelligentSessionError } from '../../errors/errors.js';
+import { noConnection } from '../../redis/connect.js';
 import { loopSignal } from '../../redis/loop-clock.js';
 import { Subscriber } from '../../redis/subscriber.js';
 import type { RedisTarget } from '../../redis/target.js';
@@ -28,6 +29,8 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   #tasks: WorkerTask[] = [];
   /** When the subscription was lost, by performance.now(); undefined while it stands. */
   #lostSinceMs: number | undefined;
+  /** Why Redis refused the last subscription that it refused. */
+  #refusal: Error | undefined;
 
   constructor(
     readonly target: RedisTarget,
@@ -40,9 +43,10 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     this.#patterns = commands.map((command) => patternOf(namespace, command, sessionGlob, target.database));
     this.#subscriber = new Subscriber(target, this.#patterns);
     this.#subscriber.on('message', (channel: string, payload: string) => this.#hear(channel, payload));
-    this.#subscriber.on('fault', (error: Error) =>
-      this.emit('fault', /NOPERM/.test(error.message) ? this.#notAllowed() : error),
-    );
+    this.#subscriber.on('fault', (error: Error) => {
+      this.#refusal = /NOPERM/.test(error.message) ? this.#notAllowed() : error;
+      this.emit('fault', this.#refusal);
+    });
     this.#subscriber.on('lost', () => {
       this.#lostSinceMs ??= performance.now();
     });
@@ -59,7 +63,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     const { signal } = limit;
     await once(this.#subscriber, 'ready', { signal })
       .catch(() => {
-        throw this.#notAllowed();
+        throw this.#refusal ?? this.#noSubscription();
       })
       .finally(() => limit.clear());
     this.#subscriber.on('ready', () => this.#subscribedAgain());
@@ -108,6 +112,13 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     const tasks = this.#tasks;
     this.#tasks = [];
     this.emit('messages', tasks);
+  }
+
+  #noSubscription(): IntelligentSessionError {
+    return new IntelligentSessionError(
+      'ERR_INTELLIGENT_SESSION_NOT_READY',
+      noConnection(this.#subscriber.client, 'the one that is to subscribe was not ready in time (too many clients?)'),
+    );
   }
 
   #notAllowed(): IntelligentSessionError {

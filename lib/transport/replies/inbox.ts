@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { faultText } from '../../errors/errors.js';
 import { type InboxItem, inboxKey } from '../protocol.js';
-import { endConnection } from '../../redis/end-connection.js';
+import { endConnection, reconnect } from '../../redis/end-connection.js';
 import type { RedisTarget } from '../../redis/target.js';
 
 /**
@@ -92,7 +92,7 @@ export class Inbox {
    */
   #refused(error: unknown): void {
     this.name = undefined;
-    this.#retry = setTimeout(() => this.client.disconnect(true), RETRY_DELAY_MS);
+    this.#retry = setTimeout(() => reconnect(this.client), RETRY_DELAY_MS);
     const text = faultText(error);
     const isKnown = text === this.#refusal;
     this.#refusal = text;
