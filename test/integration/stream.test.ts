@@ -254,6 +254,33 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       expect(runs).to.equal(1);
     });
 
+    it('keeps its leases while it has no room to take over what is pending: nobody else works on what is in hand', async () => {
+      const key = streamKey(NS, 1);
+      const runs: string[] = [];
+      let release = () => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const commands = { slow: ({ id }: { id: string }) => (runs.push(id), released.then(() => 1)) };
+      await client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM');
+      const ids = ['1', '2', '3', '4', '5', '6'];
+      for (const id of ids) await client.xadd(key, '*', 'r1', `slow:${sidOf(1)}:${id}@@@60`, 'p', '');
+      await client.xreadgroup('GROUP', GROUP, 'dead', 'COUNT', 6, 'STREAMS', key, '>');
+      const first = await work({ commands, maxQueue: 2 });
+      await until('it has no room', () => runs.length >= 2);
+      const inHand = runs.length;
+      const second = await work({ commands, maxQueue: 2 });
+      await until('the second has its share', async () => (await holders()).includes(second.id));
+      const end = performance.now() + LEASE_MS + 1000;
+      await until('a lease has passed', () => performance.now() > end);
+      expect((await holders())[1]).to.equal(first.id);
+      expect(await first.isReady()).to.equal(true);
+      expect(runs).to.have.lengthOf(inHand);
+      release();
+      await until('all are finished', async () => ((await client.xpending(key, GROUP)) as [number])[0] === 0);
+      expect(runs.toSorted()).to.deep.equal(ids);
+    });
+
     it('a worker that has no room leaves messages in the stream, and drops none', async () => {
       const serving = serve();
       for (let i = 0; i < 400; i++) serving.send('pageview', `room-${i % 8}`, `/${i}`, { ttlSeconds: 60 });
@@ -293,6 +320,21 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       await until('every partition is empty', async () => (await lengths()).every((n) => n === 0));
       expect(await total()).to.equal(VIEWS);
       await Promise.all(processes.map((one) => one.stop()));
+    });
+
+    it('works on what a worker was given that did not know yet that it had lost the partition', async () => {
+      const worker = await work();
+      const key = streamKey(NS, 1);
+      const claimed = once(worker, 'claimed');
+      // In one transaction, so that the worker, which waits for messages, is not given this one.
+      await client
+        .multi()
+        .xadd(key, '*', 'r1', `pageview:${sidOf(1)}:1@@@60`, 'p', '/a')
+        .xreadgroup('GROUP', GROUP, 'resumed', 'COUNT', 1, 'STREAMS', key, '>')
+        .exec();
+      await until('it is counted', async () => (await viewsOf(client, NS, sidOf(1))) === 1);
+      expect(await claimed).to.deep.equal([1]);
+      await until('it is trimmed', async () => (await client.xlen(key)) === 0);
     });
 
     it('trims only what every group has read and finished', async () => {

@@ -45,7 +45,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     this.#assignment = new Assignment(target.client, options, metrics, this.#partitions, this.#acknowledger, {
       owned: (partition) => this.#startReading(partition),
       lost: (partition) => this.#stopReading(partition),
-      readsToEnd: () => this.#readsToEnd(),
+      readToEnd: ({ key }) => this.#readsToEnd([...this.#readers].filter(({ partitions }) => partitions.has(key))),
       fault: onFault,
     });
     const onRecovered = () => {
@@ -72,7 +72,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   /** Stops reading. Each partition is given back when all its entries that were read are finished. */
   async stop(): Promise<void> {
     this.#assignment.stop();
-    await this.#readsToEnd();
+    await this.#readsToEnd(this.#readers);
     await this.#heartbeat.beatNow();
   }
 
@@ -151,8 +151,8 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     return reader;
   }
 
-  async #readsToEnd(): Promise<void> {
-    await Promise.all(Array.from(this.#readers, (reader) => reader.idle()));
+  async #readsToEnd(readers: Iterable<Reader>): Promise<void> {
+    await Promise.all(Array.from(readers, (reader) => reader.idle()));
   }
 
   #fault(error: unknown): void {
