@@ -6,6 +6,8 @@ import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type Worker } from '../../lib/index.js';
 import { leaseKey, streamKey, workersKey } from '../../lib/redis/keys.js';
 import { LEASE_MS, Leases } from '../../lib/transport/stream/lease.js';
+import { Partition } from '../../lib/transport/stream/partition.js';
+import { trim } from '../../lib/transport/stream/trim.js';
 import { GROUP, partitionOf } from '../../lib/transport/protocol.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
@@ -196,6 +198,23 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       expect(await client.zrange(workersKey(NS), '0', '-1')).to.deep.equal([one.id]);
     });
 
+    it('a lease that was given by a clock that was ahead, and one that is none, keep no partition from being read', async () => {
+      const serving = serve();
+      await client.set(leaseKey(NS, 1), 'gone', 'PX', 3_600_000);
+      await client.rpush(leaseKey(NS, 2), 'no lease');
+      const asked = [0, 2].map((partition) =>
+        serving.ask('pageview', sidOf(partition), '/a', { ttlSeconds: 60, timeoutMs: 10_000 }),
+      );
+      for (const answer of await Promise.all(asked)) expect(answer).to.have.property('reason', 'no-worker');
+      const one = await work();
+      await until('it has all', async () => (await holders()).every((holder) => holder === one.id));
+      for (let i = 0; i < PARTITIONS; i++)
+        expect(await serving.ask('pageview', sidOf(i), '/a', { ttlSeconds: 60, timeoutMs: 10_000 })).to.have.property(
+          'answered',
+          true,
+        );
+    });
+
     it('a partition that was to be left, and then was not, is read again', async () => {
       let release = () => {};
       const released = new Promise<void>((resolve) => {
@@ -357,6 +376,38 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       await until('what both have finished is gone', async () => (await client.xlen(streamKey(NS, 1))) === 3);
     });
 
+    it('trims nothing that another group has read where the workers’ group is not there yet', async () => {
+      const key = streamKey(NS, 1);
+      await client.xadd(key, '*', 'r1', `pageview:${sidOf(1)}:1@@@60`, 'p', '/a');
+      await client.xgroup('CREATE', key, 'analytics', '0');
+      const [[, [[id]]]] = (await client.xreadgroup(
+        ...(['GROUP', 'analytics', 'me', 'COUNT', 1, 'STREAMS', key, '>'] as const),
+      )) as unknown as [[string, [[string]]]];
+      await client.xack(key, 'analytics', id);
+      await trim(client, new Partition(1, key, 0), 'me', ['me'], 60_000);
+      expect(await client.xlen(key)).to.equal(1);
+    });
+
+    it('counts in its lag what nobody has finished, also after the streams were deleted', async () => {
+      let release = () => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const worker = await work({ commands: { slow: () => released } });
+      const lag = async () => /stream_lag\{partition="1"\} (\d+)/.exec(await worker.metrics.metrics())?.[1];
+      const key = streamKey(NS, 1);
+      const add = (request: string) => client.xadd(key, '*', 'r1', `${request}@@@60`, 'p', '/a');
+      await add(`slow:${sidOf(1)}:1`);
+      for (const id of ['2', '3', '4']) await add(`pageview:another-${sidOf(1)}:${id}`);
+      await until('three are finished, and not trimmed', async () => (await lag()) === '1');
+      await client.del(key);
+      await until('it is there again', async () => (await client.exists(key)) === 1);
+      await until('nothing is left', async () => (await lag()) === '0');
+      await add(`slow:${sidOf(1)}:5`);
+      await until('one is left', async () => (await lag()) === '1');
+      release();
+    });
+
     it('at its bound a partition refuses what comes, visibly, and keeps what nobody has read', async () => {
       const serving = serve({ maxBacklog: 10 });
       const reasons: string[] = [];
@@ -391,7 +442,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       expect(await viewsOf(client, NS, sidOf(3))).to.equal(1);
     });
 
-    it('gives up a message that was given out ten times, and says so', async () => {
+    it('gives up a message that was given out ten times, says so, and counts it as lost and none as refused', async () => {
       const key = streamKey(NS, 0);
       await client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM');
       await client.xadd(key, '*', 'r1', `pageview:${sidOf(0)}:1@@@60`, 'p', '/a');
@@ -408,10 +459,15 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       )) as unknown as [[string, [[string]]]];
       await client.xclaim(key, GROUP, 'dead', 0, first, 'RETRYCOUNT', 10);
       const faults: string[] = [];
-      await work({ log: { info: () => {}, warn: (message) => faults.push(message) } });
+      const worker = await work({ log: { info: () => {}, warn: (message) => faults.push(message) } });
       await until('the second is counted', async () => (await viewsOf(client, NS, sidOf(0))) === 1);
       expect(faults.join()).to.match(/1 messages were given out 10 times/);
       expect(await client.xpending(key, GROUP)).to.have.property('0', 0);
+      const metrics = await worker.metrics.metrics();
+      expect(metrics).to.contain('intelligent_session_worker_lost_total 1\n').and.not.to.contain('result="refused"');
+      for (const form of ['r0', 'r1']) await client.xadd(key, '*', form, 'not a request', 'p', '');
+      const refused = 'messages_total{command="unknown",result="refused"} 2\n';
+      await until('both are refused', async () => (await worker.metrics.metrics()).includes(refused));
     });
 
     it('runs an application’s commands, and finishes those of a worker that is closed', async () => {

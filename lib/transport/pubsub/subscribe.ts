@@ -100,7 +100,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
       if (this.#tasks.length === 0) queueMicrotask(() => this.#pass());
       this.#tasks.push(new WorkerTask(message, payload, performance.now(), this.context));
     } catch (error) {
-      this.emit('fault', error as Error);
+      this.emit('refused', error as Error);
     }
   }
 

@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events';
-import { redisFault } from '../../errors/errors.js';
+import { IntelligentSessionError, redisFault } from '../../errors/errors.js';
 import type { RedisTarget } from '../../redis/target.js';
 import type { Source, SourceEvents } from '../source.js';
 import type { SourceMetrics } from '../source-metrics.js';
 import type { MessageContext, WorkerTask } from '../worker-task.js';
 import { Acknowledger } from './acknowledge.js';
 import { Assignment, type AssignmentOptions } from './assignment.js';
+import { MAX_DELIVERIES } from './claim.js';
 import { taskOf } from './entry.js';
 import { Heartbeat } from './heartbeat.js';
 import { OwnedPartitions } from './owned-partitions.js';
@@ -104,7 +105,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     this.#partitions.changed();
   }
 
-  /** Makes tasks of the entries. One of a wrong form is a fault, and counts as finished. */
+  /** Makes tasks of the entries. One of a wrong form is refused, and counts as finished. */
   #take(delivered: Delivered): void {
     const tasks: WorkerTask[] = [];
     for (const [partition, entries] of delivered)
@@ -114,7 +115,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
         try {
           tasks.push(taskOf(entry, partition, this.context));
         } catch (error) {
-          this.#fault(error);
+          this.emit('refused', error as Error);
           this.#finish(partition, id, false);
         }
       }
@@ -144,6 +145,10 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
         this.metrics.claimedMessages.inc(entries);
         this.emit('claimed', entries);
       },
+      givenUp: (entries) => {
+        this.metrics.lostMessages.inc(entries);
+        this.#fault(givenUp(entries));
+      },
       unreadable: (partition) => this.#assignment.forgetUnreadable(partition),
       fault: (error) => this.#fault(error),
     });
@@ -160,3 +165,9 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     if (!this.#isAbandoned) this.emit('fault', redisFault(error));
   }
 }
+
+const givenUp = (entries: number): IntelligentSessionError =>
+  new IntelligentSessionError(
+    'ERR_INTELLIGENT_SESSION_MESSAGE',
+    `${entries} messages were given out ${MAX_DELIVERIES} times and never finished: given up`,
+  );

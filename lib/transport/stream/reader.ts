@@ -1,11 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { IntelligentSessionError } from '../../errors/errors.js';
 import { type RedisClient, whenReady } from '../../redis/connect.js';
 import { endConnection } from '../../redis/end-connection.js';
 import { GROUP } from '../protocol.js';
 import { allEnded } from './all-ended.js';
-import { claim, MAX_DELIVERIES } from './claim.js';
+import { claim } from './claim.js';
 import type { Entry } from './entry.js';
 import { createGroup } from './group.js';
 import { LEASE_MS } from './lease.js';
@@ -25,6 +24,8 @@ export interface ReaderHooks {
   entries(delivered: Delivered): void;
   /** Is called with the number of entries that were claimed of one partition, if there were any. */
   claimed(entries: number): void;
+  /** Is called with the number of entries that were given up, since they were delivered too often. */
+  givenUp(entries: number): void;
   /** Is called where the partition's key holds no stream. */
   unreadable(partition: Partition): void;
   fault(error: unknown): void;
@@ -132,7 +133,7 @@ export class Reader {
       const found = await claim(this.commands, partition, this.workerId, count.next);
       // As after a full read: where entries are small, the count grows.
       count.adapt(found.all, count.next);
-      if (found.givenUp > 0) this.hooks.fault(givenUp(found.givenUp));
+      if (found.givenUp > 0) this.hooks.givenUp(found.givenUp);
       // Where the partition was lost meanwhile, its new worker claims these entries.
       if (this.partitions.get(partition.key) !== partition) break;
       this.hooks.entries([[partition, found.unread]]);
@@ -167,12 +168,6 @@ export class Reader {
       });
   }
 }
-
-const givenUp = (entries: number): IntelligentSessionError =>
-  new IntelligentSessionError(
-    'ERR_INTELLIGENT_SESSION_MESSAGE',
-    `${entries} messages were given out ${MAX_DELIVERIES} times and never finished: given up`,
-  );
 
 /** Ends the connection; ioredis makes another one. Resolves when it has ended: until then its status stays `ready`. */
 function reconnect(client: Redis): Promise<void> {

@@ -37,7 +37,7 @@ local function after(id) -- the next one that there could be
 end
 
 local least -- the first entry that some group still needs
-local astray = 0
+local is_group_there, astray = false, 0
 for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local state = {} -- the group's fields, by their names
   for i = 1, #group, 2 do state[group[i]] = group[i + 1] end
@@ -45,6 +45,7 @@ for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local keep = state.pending > 0 and redis.call('XPENDING', KEYS[1], state.name)[2] or after(state['last-delivered-id'])
   if not least or before(keep, least) then least = keep end
   if state.name == ARGV[1] then
+    is_group_there = true
     for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], state.name)) do
       local fields = {}
       for i = 1, #consumer, 2 do fields[consumer[i]] = consumer[i + 1] end
@@ -53,5 +54,6 @@ for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     end
   end
 end
-local removed = least and redis.call('XTRIM', KEYS[1], 'MINID', least) or 0
+-- A group that somebody has destroyed is made anew, and begins with the first entry.
+local removed = is_group_there and redis.call('XTRIM', KEYS[1], 'MINID', least) or 0
 return { removed, redis.call('XLEN', KEYS[1]), 0, astray }

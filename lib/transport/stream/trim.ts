@@ -36,6 +36,7 @@ export async function trim(
     partition.forgetEntries();
     return { lag: 0, lost, isAstray: false };
   }
-  partition.untrimmed = Math.max(0, partition.untrimmed - removed);
+  // The stream may have been deleted, or trimmed by somebody else.
+  partition.untrimmed = Math.min(Math.max(0, partition.untrimmed - removed), left);
   return { lag: Math.max(0, left - partition.untrimmed), lost: undefined, isAstray: astray === 1 };
 }
