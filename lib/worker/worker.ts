@@ -117,6 +117,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       this.#itemKey.close();
       endConnection(this.#client);
       await this.#source?.close();
+      this.#throwIfClosed(); // else the error would tell of what close() has ended
       throw redisFault(error);
     }
     this.#logStart();

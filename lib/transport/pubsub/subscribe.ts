@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events';
-import { IntelligentSessionError } from '../../errors/errors.js';
+import { causeOf, faultText, IntelligentSessionError } from '../../errors/errors.js';
+import { noConnection } from '../../redis/connect.js';
 import { loopSignal } from '../../redis/loop-clock.js';
 import { Subscriber } from '../../redis/subscriber.js';
 import type { RedisTarget } from '../../redis/target.js';
@@ -24,6 +25,8 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   readonly #subscriber: Subscriber;
   readonly #patterns: readonly string[];
   readonly #closed = new AbortController();
+  /** Why it is not subscribed, as was heard last. */
+  #lastFault: Error | undefined;
   /** The messages that were received since #pass() last ran. */
   #tasks: WorkerTask[] = [];
   /** When the subscription was lost, by performance.now(); undefined while it stands. */
@@ -40,9 +43,13 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     this.#patterns = commands.map((command) => patternOf(namespace, command, sessionGlob, target.database));
     this.#subscriber = new Subscriber(target, this.#patterns);
     this.#subscriber.on('message', (channel: string, payload: string) => this.#hear(channel, payload));
-    this.#subscriber.on('fault', (error: Error) =>
-      this.emit('fault', /NOPERM/.test(error.message) ? this.#notAllowed() : error),
-    );
+    this.#subscriber.on('fault', (error: Error) => {
+      this.#lastFault = /NOPERM/.test(error.message) ? this.#notAllowed() : error;
+      this.emit('fault', this.#lastFault);
+    });
+    this.#subscriber.client.on('error', (error: Error) => {
+      this.#lastFault = this.#notConnected(error);
+    });
     this.#subscriber.on('lost', () => {
       this.#lostSinceMs ??= performance.now();
     });
@@ -59,7 +66,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     const { signal } = limit;
     await once(this.#subscriber, 'ready', { signal })
       .catch(() => {
-        throw this.#notAllowed();
+        throw this.#lastFault ?? this.#notConnected(new Error('no answer'));
       })
       .finally(() => limit.clear());
     this.#subscriber.on('ready', () => this.#subscribedAgain());
@@ -108,6 +115,14 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     const tasks = this.#tasks;
     this.#tasks = [];
     this.emit('messages', tasks);
+  }
+
+  #notConnected(error: Error): IntelligentSessionError {
+    return new IntelligentSessionError(
+      'ERR_INTELLIGENT_SESSION_NOT_READY',
+      noConnection(this.#subscriber.client, faultText(error)),
+      causeOf(error),
+    );
   }
 
   #notAllowed(): IntelligentSessionError {
