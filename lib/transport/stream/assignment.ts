@@ -120,7 +120,7 @@ export class Assignment {
       this.failing.delete(number);
     } catch (caught) {
       const error = caught as Error;
-      if (error.name !== 'ReplyError') throw error; // an error of the connection, not an answer of Redis
+      if (!isReplyError(error)) throw error;
       if (!this.failing.has(number)) this.hooks.fault(error);
       this.failing.add(number);
       this.#errors.push(error);
@@ -157,13 +157,19 @@ export class Assignment {
   }
 
   async #release(partition: Partition, members: readonly string[]): Promise<void> {
-    await this.acknowledger.flush();
+    await this.acknowledger.acknowledge(partition).catch((error: Error) => {
+      if (!isReplyError(error)) throw error;
+      this.hooks.fault(error); // Redis refuses it: what is still there is given out again.
+    });
     this.#drop(partition);
     const hasOthers = members.some((id) => id !== this.options.id);
     await this.#leases.release(partition.number, hasOthers);
     log('worker %s leaves partition %d', this.options.id, partition.number);
   }
 }
+
+/** Is it an answer of Redis, and no error of the connection? */
+const isReplyError = ({ name }: Error): boolean => name === 'ReplyError';
 
 const madeAnew = (partition: number, lost: number): IntelligentSessionError =>
   new IntelligentSessionError(
