@@ -330,6 +330,33 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       await until('all are counted', async () => (await total()) === 400);
     });
 
+    it('works off what waits, and frees its memory, where Redis is full: a worker that is there, and one that comes', async () => {
+      const [key, lost] = [streamKey(NS, 1), streamKey(NS, 2)];
+      let worker = await work();
+      try {
+        for (const comes of [false, true]) {
+          if (comes) {
+            await worker.close();
+            await client.del(lost);
+          }
+          const adding = client.multi();
+          for (let i = 0; i < 100; i++)
+            adding.xadd(key, '*', 'r1', `pageview:${sidOf(1)}:${i}${comes}@@@60`, 'p', 'x'.repeat(20_000));
+          // in one transaction, so that the worker that is there is not faster
+          await adding.config('SET', 'maxmemory', 1).exec();
+          expect(await client.set('a', 'b').catch((error: Error) => error.message)).to.match(/^OOM/);
+          if (comes) worker = await work();
+          await until('all are counted', async () => (await viewsOf(client, NS, sidOf(1))) === (comes ? 200 : 100));
+          await until('the stream is trimmed', async () => (await client.xlen(key)) === 0);
+          expect(await client.exists(lost)).to.equal(1);
+          expect((await holders())[1]).to.equal(worker.id);
+          await client.config('SET', 'maxmemory', 0);
+        }
+      } finally {
+        await client.config('SET', 'maxmemory', 0);
+      }
+    });
+
     it('takes over what a killed worker had read and not finished: every page view is counted, and once', async () => {
       const serving = serve();
       const processes = Array.from(

@@ -16,8 +16,12 @@ if action == 'take' then
     -- One that stays for longer was given while Redis' clock was ahead (another master's, before a failover): its worker renews it anew.
     if left > stays - lasts and left <= stays then return end
   end
-  redis.call('SET', KEYS[1], id, 'PX', stays)
-  return redis.call('TIME')
+elseif holder ~= id then
+  return
 end
-if holder ~= id then return end
-if action == 'pass' then redis.call('SET', KEYS[1], '', 'PX', stays) else redis.call('DEL', KEYS[1]) end
+-- A Redis that is full refuses SET as a script's first write, and allows it after another one.
+redis.call('DEL', KEYS[1])
+if action == 'pass' then redis.call('SET', KEYS[1], '', 'PX', stays) end
+if action ~= 'take' then return end
+redis.call('SET', KEYS[1], id, 'PX', stays)
+return redis.call('TIME')

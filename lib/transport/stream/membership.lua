@@ -4,9 +4,10 @@
 -- Reply the ids of the workers that are there
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if ARGV[3] == '1' then redis.call('ZADD', KEYS[1], now, ARGV[1]) else redis.call('ZREM', KEYS[1], ARGV[1]) end
+-- A Redis that is full refuses ZADD as a script's first write, and allows it after another one.
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
 -- A master's clock before a failover may have been ahead: who is there notes itself anew.
 redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[2], '+inf')
+if ARGV[3] == '1' then redis.call('ZADD', KEYS[1], now, ARGV[1]) else redis.call('ZREM', KEYS[1], ARGV[1]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[2] * 2)
 return redis.call('ZRANGE', KEYS[1], 0, -1)
