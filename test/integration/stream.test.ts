@@ -6,6 +6,7 @@ import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type Worker } from '../../lib/index.js';
 import { leaseKey, streamKey, workersKey } from '../../lib/redis/keys.js';
 import { LEASE_MS, Leases } from '../../lib/transport/stream/lease.js';
+import { Membership } from '../../lib/transport/stream/membership.js';
 import { Partition } from '../../lib/transport/stream/partition.js';
 import { trim } from '../../lib/transport/stream/trim.js';
 import { GROUP, partitionOf } from '../../lib/transport/protocol.js';
@@ -196,6 +197,27 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       const one = await work();
       await until('it has all', async () => (await holders()).every((holder) => holder === one.id));
       expect(await client.zrange(workersKey(NS), '0', '-1')).to.deep.equal([one.id]);
+    });
+
+    it('where Redis stood still, no worker takes the others for gone before they could be heard', async () => {
+      const [first, second] = ['first', 'second'].map((id) => new Membership(client, NS, id)) as [
+        Membership,
+        Membership,
+      ];
+      /** As if each was heard of so many ms ago. */
+      const heardOf = async (ages: Readonly<Record<string, number>>) => {
+        const [seconds] = await client.time();
+        for (const [id, age] of Object.entries(ages))
+          await client.zadd(workersKey(NS), Number(seconds) * 1000 - age, id);
+      };
+      await first.join();
+      expect(await second.join()).to.deep.equal(['first', 'second']);
+      await heardOf({ first: 6_000, second: 6_400 });
+      expect(await first.join(), 'both were late').to.deep.equal(['first', 'second']);
+      await heardOf({ second: 6_400 });
+      expect(await first.join(), 'one was').to.deep.equal(['first']);
+      await heardOf({ first: 6_000, second: 12_000 });
+      expect(await first.join(), 'one was gone before').to.deep.equal(['first']);
     });
 
     it('a lease that was given by a clock that was ahead, and one that is none, keep no partition from being read', async () => {
