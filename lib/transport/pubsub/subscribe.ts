@@ -75,8 +75,10 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   /** Does nothing: pub/sub has no acknowledgements. */
   finished(): void {}
 
-  stop(): Promise<void> {
-    return this.#subscriber.unsubscribe();
+  async stop(): Promise<void> {
+    await this.#subscriber.unsubscribe();
+    // A connection that is lost later would come back, and subscribe again.
+    this.abandon();
   }
 
   async close(): Promise<void> {
