@@ -4,6 +4,14 @@ import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type Worker } from '../../lib/index.js';
+import { bloomFilterMaker } from '../../lib/bloom-choice/choose-bloom-filter.js';
+import { storedItems } from '../../lib/intelligence/command/stored-item.js';
+import { ScriptCalls } from '../../lib/intelligence/script-calls.js';
+import { openTarget } from '../../lib/redis/open-target.js';
+import { Undrained } from '../../lib/transport/replies/undrained.js';
+import { type Entry, taskOf } from '../../lib/transport/stream/entry.js';
+import type { WorkerTask } from '../../lib/transport/worker-task.js';
+import { AcknowledgeAndPush } from '../../lib/worker/acknowledge-and-push.js';
 import { leaseKey, streamKey, workersKey } from '../../lib/redis/keys.js';
 import { LEASE_MS, Leases } from '../../lib/transport/stream/lease.js';
 import { Membership } from '../../lib/transport/stream/membership.js';
@@ -645,6 +653,50 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       );
       expect((await Promise.all(asked)).map(({ answered }) => answered)).to.deep.equal([true, false, true]);
       expect(lines.filter((line) => /WRONGTYPE/.test(line)).length).to.be.within(1, 3);
+    });
+
+    it('a message that it has read of a key that is no stream any more fails alone, and not those of the same call', async () => {
+      const target = openTarget(redis.url);
+      await once(target.client, 'ready');
+      const makeFilter = await bloomFilterMaker(target.client, 'fallback');
+      const script = {
+        bloom: makeFilter({ errorRate: 0.01, capacity: 100, expansion: 2 }),
+        activityDays: 7,
+        combos: new Map(),
+        items: storedItems(undefined),
+        messageAgeMs: 60_000,
+      };
+      const ending = new AcknowledgeAndPush(new Undrained(async () => false), () => {});
+      const outcomes: string[] = [];
+      const calls = new ScriptCalls<WorkerTask>(
+        target,
+        script,
+        NS,
+        ending,
+        (_task, outcome) => void outcomes.push(outcome),
+        () => {},
+      );
+      const context = { namespace: NS, ttlSeconds: 60, maxMessageAgeSeconds: 60, replies: { push: () => {} } };
+      const tasks = await Promise.all(
+        [0, 1, 2].map(async (number) => {
+          const key = streamKey(NS, number);
+          await client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM');
+          await client.xadd(key, '*', 'r1', `pageview:${sidOf(number)}:1@@@60`, 'p', '/a');
+          const reply = await client.xreadgroup('GROUP', GROUP, 'me', 'COUNT', 1, 'STREAMS', key, '>');
+          const [[, [entry]]] = reply as unknown as [[string, [Entry]]];
+          return taskOf(entry, new Partition(number, key, 0), context);
+        }),
+      );
+      await client.set(streamKey(NS, 1), 'no stream');
+      try {
+        expect(await calls.run(tasks)).to.deep.equal({ toSendAtOnce: [], toSendLater: [] });
+        expect(outcomes).to.deep.equal(['done', 'duplicate', 'done']);
+        expect(await Promise.all([0, 1, 2].map((number) => viewsOf(client, NS, sidOf(number))))).to.deep.equal([
+          1, 0, 1,
+        ]);
+      } finally {
+        target.client.disconnect();
+      }
     });
 
     it('is ready while it listens', async () => {

@@ -81,7 +81,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#assignment.stop();
-    // The readers stop first: a heartbeat may wait for a read, and a read for room in the queue.
+    // The readers stop first: a heartbeat may wait for a read.
     for (const reader of this.#readers) reader.stop();
     await this.#heartbeat.close();
     if (!this.#isAbandoned && this.target.client.status === 'ready')
