@@ -28,7 +28,10 @@ export class SourceMetrics {
       'streams_remade_total',
       'Streams that were deleted and made anew: a forged entry had used up all ids, and nobody could add to them',
     );
-    this.lostMessages = counter('lost_total', 'Messages that were in a stream when it was made anew');
+    this.lostMessages = counter(
+      'lost_total',
+      'Messages that were in a stream when it was made anew, or were given out too often and never finished',
+    );
     metrics.gauge(
       'intelligent_session_worker_stream_lag',
       'Messages of a partition that nobody has finished, as its worker counts them',

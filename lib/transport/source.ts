@@ -7,6 +7,8 @@ export interface SourceEvents {
   /** The source listens: at start, and each time that it listens again. */
   ready: [];
   fault: [error: Error];
+  /** A message was not taken, since it is beyond the sizes and forms of WIRE.md. */
+  refused: [error: Error];
   /** By pub/sub: the source is subscribed again, and has heard nothing for so many ms. */
   'subscription-lost': [ms: number];
   /** By streams: so many messages were claimed, which were delivered before and never finished. */

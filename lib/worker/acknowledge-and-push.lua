@@ -16,9 +16,13 @@ local answers = {} -- the texts to push, by the number of their list
 local list_numbers = {} -- the numbers of these lists, in the order of their first answers
 
 -- May this message be worked on? XACK removes the entry from those that are pending in the consumer group, and answers 1 to the one caller
--- who did: a second worker that has the same entry gets 0 and leaves it.
+-- who did: a second worker that has the same entry gets 0 and leaves it. So does one whose stream is gone, or has made room for another type.
 local function take(message)
-  return not message.entry or redis.call('XACK', KEYS[message.stream], GROUP, message.entry) == 1
+  if not message.entry then return true end
+  local taken = redis.pcall('XACK', KEYS[message.stream], GROUP, message.entry)
+  if type(taken) ~= 'table' then return taken == 1 end
+  if taken.err:find('WRONGTYPE', 1, true) then return false end
+  redis.call('XACK', KEYS[message.stream], GROUP, message.entry) -- raises the error
 end
 
 local function push(message, text)

@@ -172,12 +172,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
       this.#log.warn(`was not subscribed for ${Math.round(ms)} ms`);
       this.emit('subscription-lost', ms);
     });
-    source.on('fault', (error) => {
-      const isRefusedMessage =
-        error instanceof IntelligentSessionError && error.code === 'ERR_INTELLIGENT_SESSION_MESSAGE';
-      if (isRefusedMessage) this.#executorMetrics.messages.inc('unknown', 'refused');
+    source.on('refused', (error) => {
+      this.#executorMetrics.messages.inc('unknown', 'refused');
       this.#fault(error, this.#options.transport);
     });
+    source.on('fault', (error) => this.#fault(error, this.#options.transport));
   }
 
   /** Logs that the worker listens, and from now on that Redis is away or back. */

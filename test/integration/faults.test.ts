@@ -221,6 +221,19 @@ describe('faults', () => {
     }
   });
 
+  it('the worker does not speak of an ACL where Redis has no place for its subscription', async () => {
+    const [, most] = (await client.config('GET', 'maxclients')) as [string, string];
+    const connections = Number(/connected_clients:(\d+)/.exec(await client.info('clients'))?.[1]);
+    await client.config('SET', 'maxclients', connections + 1);
+    try {
+      const error = await createWorker({ redis: redis.url }).catch((e) => e);
+      expect(error).to.have.property('code', 'ERR_INTELLIGENT_SESSION_NOT_READY');
+      expect(error.message).to.contain('No connection to Redis').and.to.not.contain('ACL');
+    } finally {
+      await client.config('SET', 'maxclients', most);
+    }
+  });
+
   it('the worker refuses wrong arguments, and explains itself', async () => {
     expect(await run('--bloom', 'maybe')).to.have.property('code', 1);
     expect((await run('--namespace', 'a*b', '--redis', redis.url)).text).to.match(/--namespace/);

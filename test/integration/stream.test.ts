@@ -4,8 +4,19 @@ import { Redis } from 'ioredis';
 import type { PrivateRedis } from '../../demo/private-redis.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
 import { createWorker, type Worker } from '../../lib/index.js';
+import { bloomFilterMaker } from '../../lib/bloom-choice/choose-bloom-filter.js';
+import { storedItems } from '../../lib/intelligence/command/stored-item.js';
+import { ScriptCalls } from '../../lib/intelligence/script-calls.js';
+import { openTarget } from '../../lib/redis/open-target.js';
+import { Undrained } from '../../lib/transport/replies/undrained.js';
+import { type Entry, taskOf } from '../../lib/transport/stream/entry.js';
+import type { WorkerTask } from '../../lib/transport/worker-task.js';
+import { AcknowledgeAndPush } from '../../lib/worker/acknowledge-and-push.js';
 import { leaseKey, streamKey, workersKey } from '../../lib/redis/keys.js';
 import { LEASE_MS, Leases } from '../../lib/transport/stream/lease.js';
+import { Membership } from '../../lib/transport/stream/membership.js';
+import { Partition } from '../../lib/transport/stream/partition.js';
+import { trim } from '../../lib/transport/stream/trim.js';
 import { GROUP, partitionOf } from '../../lib/transport/protocol.js';
 import { RemoteExecutor } from '../../lib/serving/remote-executor.js';
 import type { RemoteExecutorOptions } from '../../lib/serving/remote-executor-options.js';
@@ -196,6 +207,44 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       expect(await client.zrange(workersKey(NS), '0', '-1')).to.deep.equal([one.id]);
     });
 
+    it('where Redis stood still, no worker takes the others for gone before they could be heard', async () => {
+      const [first, second] = ['first', 'second'].map((id) => new Membership(client, NS, id)) as [
+        Membership,
+        Membership,
+      ];
+      /** As if each was heard of so many ms ago. */
+      const heardOf = async (ages: Readonly<Record<string, number>>) => {
+        const [seconds] = await client.time();
+        for (const [id, age] of Object.entries(ages))
+          await client.zadd(workersKey(NS), Number(seconds) * 1000 - age, id);
+      };
+      await first.join();
+      expect(await second.join()).to.deep.equal(['first', 'second']);
+      await heardOf({ first: 6_000, second: 6_400 });
+      expect(await first.join(), 'both were late').to.deep.equal(['first', 'second']);
+      await heardOf({ second: 6_400 });
+      expect(await first.join(), 'one was').to.deep.equal(['first']);
+      await heardOf({ first: 6_000, second: 12_000 });
+      expect(await first.join(), 'one was gone before').to.deep.equal(['first']);
+    });
+
+    it('a lease that was given by a clock that was ahead, and one that is none, keep no partition from being read', async () => {
+      const serving = serve();
+      await client.set(leaseKey(NS, 1), 'gone', 'PX', 3_600_000);
+      await client.rpush(leaseKey(NS, 2), 'no lease');
+      const asked = [0, 2].map((partition) =>
+        serving.ask('pageview', sidOf(partition), '/a', { ttlSeconds: 60, timeoutMs: 10_000 }),
+      );
+      for (const answer of await Promise.all(asked)) expect(answer).to.have.property('reason', 'no-worker');
+      const one = await work();
+      await until('it has all', async () => (await holders()).every((holder) => holder === one.id));
+      for (let i = 0; i < PARTITIONS; i++)
+        expect(await serving.ask('pageview', sidOf(i), '/a', { ttlSeconds: 60, timeoutMs: 10_000 })).to.have.property(
+          'answered',
+          true,
+        );
+    });
+
     it('a partition that was to be left, and then was not, is read again', async () => {
       let release = () => {};
       const released = new Promise<void>((resolve) => {
@@ -254,6 +303,51 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       expect(runs).to.equal(1);
     });
 
+    it('keeps its leases while it has no room to take over what is pending: nobody else works on what is in hand', async () => {
+      const key = streamKey(NS, 1);
+      const runs: string[] = [];
+      let release = () => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const commands = { slow: ({ id }: { id: string }) => (runs.push(id), released.then(() => 1)) };
+      await client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM');
+      const ids = ['1', '2', '3', '4', '5', '6'];
+      for (const id of ids) await client.xadd(key, '*', 'r1', `slow:${sidOf(1)}:${id}@@@60`, 'p', '');
+      await client.xreadgroup('GROUP', GROUP, 'dead', 'COUNT', 6, 'STREAMS', key, '>');
+      const first = await work({ commands, maxQueue: 2 });
+      await until('it has no room', () => runs.length >= 2);
+      const inHand = runs.length;
+      const second = await work({ commands, maxQueue: 2 });
+      await until('the second has its share', async () => (await holders()).includes(second.id));
+      const end = performance.now() + LEASE_MS + 1000;
+      await until('a lease has passed', () => performance.now() > end);
+      expect((await holders())[1]).to.equal(first.id);
+      expect(await first.isReady()).to.equal(true);
+      expect(runs).to.have.lengthOf(inHand);
+      release();
+      await until('all are finished', async () => ((await client.xpending(key, GROUP)) as [number])[0] === 0);
+      expect(runs.toSorted()).to.deep.equal(ids);
+    });
+
+    it('gives all its leases back at its end, though what it finished in one partition can’t be acknowledged', async () => {
+      let release = () => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const running: string[] = [];
+      const worker = await work({ commands: { slow: ({ sid }) => (running.push(sid), released) } });
+      for (const partition of [1, 2])
+        await client.xadd(streamKey(NS, partition), '*', 'r1', `slow:${sidOf(partition)}:1@@@60`, 'p', '');
+      await until('both are at work', () => running.length === 2);
+      const closing = worker.close();
+      await until('the others are given back', async () => (await holders()).filter((id) => id !== null).length === 2);
+      await client.set(streamKey(NS, 1), 'no stream');
+      release();
+      await closing;
+      expect(await holders()).to.deep.equal(Array(PARTITIONS).fill(null));
+    });
+
     it('a worker that has no room leaves messages in the stream, and drops none', async () => {
       const serving = serve();
       for (let i = 0; i < 400; i++) serving.send('pageview', `room-${i % 8}`, `/${i}`, { ttlSeconds: 60 });
@@ -264,6 +358,33 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
         return views.reduce((sum, n) => sum + n, 0);
       };
       await until('all are counted', async () => (await total()) === 400);
+    });
+
+    it('works off what waits, and frees its memory, where Redis is full: a worker that is there, and one that comes', async () => {
+      const [key, lost] = [streamKey(NS, 1), streamKey(NS, 2)];
+      let worker = await work();
+      try {
+        for (const comes of [false, true]) {
+          if (comes) {
+            await worker.close();
+            await client.del(lost);
+          }
+          const adding = client.multi();
+          for (let i = 0; i < 100; i++)
+            adding.xadd(key, '*', 'r1', `pageview:${sidOf(1)}:${i}${comes}@@@60`, 'p', 'x'.repeat(20_000));
+          // in one transaction, so that the worker that is there is not faster
+          await adding.config('SET', 'maxmemory', 1).exec();
+          expect(await client.set('a', 'b').catch((error: Error) => error.message)).to.match(/^OOM/);
+          if (comes) worker = await work();
+          await until('all are counted', async () => (await viewsOf(client, NS, sidOf(1))) === (comes ? 200 : 100));
+          await until('the stream is trimmed', async () => (await client.xlen(key)) === 0);
+          expect(await client.exists(lost)).to.equal(1);
+          expect((await holders())[1]).to.equal(worker.id);
+          await client.config('SET', 'maxmemory', 0);
+        }
+      } finally {
+        await client.config('SET', 'maxmemory', 0);
+      }
     });
 
     it('takes over what a killed worker had read and not finished: every page view is counted, and once', async () => {
@@ -295,6 +416,21 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       await Promise.all(processes.map((one) => one.stop()));
     });
 
+    it('works on what a worker was given that did not know yet that it had lost the partition', async () => {
+      const worker = await work();
+      const key = streamKey(NS, 1);
+      const claimed = once(worker, 'claimed');
+      // In one transaction, so that the worker, which waits for messages, is not given this one.
+      await client
+        .multi()
+        .xadd(key, '*', 'r1', `pageview:${sidOf(1)}:1@@@60`, 'p', '/a')
+        .xreadgroup('GROUP', GROUP, 'resumed', 'COUNT', 1, 'STREAMS', key, '>')
+        .exec();
+      await until('it is counted', async () => (await viewsOf(client, NS, sidOf(1))) === 1);
+      expect(await claimed).to.deep.equal([1]);
+      await until('it is trimmed', async () => (await client.xlen(key)) === 0);
+    });
+
     it('trims only what every group has read and finished', async () => {
       await work();
       const other = 'analytics';
@@ -313,6 +449,38 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       expect(await client.xlen(streamKey(NS, 1))).to.equal(6);
       await client.xack(streamKey(NS, 1), other, entries[0]?.[0] as string);
       await until('what both have finished is gone', async () => (await client.xlen(streamKey(NS, 1))) === 3);
+    });
+
+    it('trims nothing that another group has read where the workers’ group is not there yet', async () => {
+      const key = streamKey(NS, 1);
+      await client.xadd(key, '*', 'r1', `pageview:${sidOf(1)}:1@@@60`, 'p', '/a');
+      await client.xgroup('CREATE', key, 'analytics', '0');
+      const [[, [[id]]]] = (await client.xreadgroup(
+        ...(['GROUP', 'analytics', 'me', 'COUNT', 1, 'STREAMS', key, '>'] as const),
+      )) as unknown as [[string, [[string]]]];
+      await client.xack(key, 'analytics', id);
+      await trim(client, new Partition(1, key, 0), 'me', ['me'], 60_000);
+      expect(await client.xlen(key)).to.equal(1);
+    });
+
+    it('counts in its lag what nobody has finished, also after the streams were deleted', async () => {
+      let release = () => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const worker = await work({ commands: { slow: () => released } });
+      const lag = async () => /stream_lag\{partition="1"\} (\d+)/.exec(await worker.metrics.metrics())?.[1];
+      const key = streamKey(NS, 1);
+      const add = (request: string) => client.xadd(key, '*', 'r1', `${request}@@@60`, 'p', '/a');
+      await add(`slow:${sidOf(1)}:1`);
+      for (const id of ['2', '3', '4']) await add(`pageview:another-${sidOf(1)}:${id}`);
+      await until('three are finished, and not trimmed', async () => (await lag()) === '1');
+      await client.del(key);
+      await until('it is there again', async () => (await client.exists(key)) === 1);
+      await until('nothing is left', async () => (await lag()) === '0');
+      await add(`slow:${sidOf(1)}:5`);
+      await until('one is left', async () => (await lag()) === '1');
+      release();
     });
 
     it('at its bound a partition refuses what comes, visibly, and keeps what nobody has read', async () => {
@@ -349,7 +517,7 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       expect(await viewsOf(client, NS, sidOf(3))).to.equal(1);
     });
 
-    it('gives up a message that was given out ten times, and says so', async () => {
+    it('gives up a message that was given out ten times, says so, and counts it as lost and none as refused', async () => {
       const key = streamKey(NS, 0);
       await client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM');
       await client.xadd(key, '*', 'r1', `pageview:${sidOf(0)}:1@@@60`, 'p', '/a');
@@ -366,10 +534,15 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       )) as unknown as [[string, [[string]]]];
       await client.xclaim(key, GROUP, 'dead', 0, first, 'RETRYCOUNT', 10);
       const faults: string[] = [];
-      await work({ log: { info: () => {}, warn: (message) => faults.push(message) } });
+      const worker = await work({ log: { info: () => {}, warn: (message) => faults.push(message) } });
       await until('the second is counted', async () => (await viewsOf(client, NS, sidOf(0))) === 1);
       expect(faults.join()).to.match(/1 messages were given out 10 times/);
       expect(await client.xpending(key, GROUP)).to.have.property('0', 0);
+      const metrics = await worker.metrics.metrics();
+      expect(metrics).to.contain('intelligent_session_worker_lost_total 1\n').and.not.to.contain('result="refused"');
+      for (const form of ['r0', 'r1']) await client.xadd(key, '*', form, 'not a request', 'p', '');
+      const refused = 'messages_total{command="unknown",result="refused"} 2\n';
+      await until('both are refused', async () => (await worker.metrics.metrics()).includes(refused));
     });
 
     it('runs an application’s commands, and finishes those of a worker that is closed', async () => {
@@ -480,6 +653,50 @@ for (const flavour of flavours.filter(({ bloom }) => bloom === 'fallback'))
       );
       expect((await Promise.all(asked)).map(({ answered }) => answered)).to.deep.equal([true, false, true]);
       expect(lines.filter((line) => /WRONGTYPE/.test(line)).length).to.be.within(1, 3);
+    });
+
+    it('a message that it has read of a key that is no stream any more fails alone, and not those of the same call', async () => {
+      const target = openTarget(redis.url);
+      await once(target.client, 'ready');
+      const makeFilter = await bloomFilterMaker(target.client, 'fallback');
+      const script = {
+        bloom: makeFilter({ errorRate: 0.01, capacity: 100, expansion: 2 }),
+        activityDays: 7,
+        combos: new Map(),
+        items: storedItems(undefined),
+        messageAgeMs: 60_000,
+      };
+      const ending = new AcknowledgeAndPush(new Undrained(async () => false), () => {});
+      const outcomes: string[] = [];
+      const calls = new ScriptCalls<WorkerTask>(
+        target,
+        script,
+        NS,
+        ending,
+        (_task, outcome) => void outcomes.push(outcome),
+        () => {},
+      );
+      const context = { namespace: NS, ttlSeconds: 60, maxMessageAgeSeconds: 60, replies: { push: () => {} } };
+      const tasks = await Promise.all(
+        [0, 1, 2].map(async (number) => {
+          const key = streamKey(NS, number);
+          await client.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM');
+          await client.xadd(key, '*', 'r1', `pageview:${sidOf(number)}:1@@@60`, 'p', '/a');
+          const reply = await client.xreadgroup('GROUP', GROUP, 'me', 'COUNT', 1, 'STREAMS', key, '>');
+          const [[, [entry]]] = reply as unknown as [[string, [Entry]]];
+          return taskOf(entry, new Partition(number, key, 0), context);
+        }),
+      );
+      await client.set(streamKey(NS, 1), 'no stream');
+      try {
+        expect(await calls.run(tasks)).to.deep.equal({ toSendAtOnce: [], toSendLater: [] });
+        expect(outcomes).to.deep.equal(['done', 'duplicate', 'done']);
+        expect(await Promise.all([0, 1, 2].map((number) => viewsOf(client, NS, sidOf(number))))).to.deep.equal([
+          1, 0, 1,
+        ]);
+      } finally {
+        target.client.disconnect();
+      }
     });
 
     it('is ready while it listens', async () => {

@@ -124,6 +124,28 @@ describe('workers', () => {
       .and.to.match(/worker_subscription_lost_seconds_total 0\.\d+/);
   });
 
+  it('one that is closed has no connection left that could subscribe again while it finishes what is in hand', async () => {
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let isAtWork = false;
+    const worker = await work({ commands: { slow: () => ((isAtWork = true), released) } });
+    serving.send('slow', 'closed', '', { ttlSeconds: 60 });
+    await until('it is at work', () => isAtWork);
+    const list = async () => String(await client.client('LIST'));
+    const id = /\bid=(\d+) [^\n]* psub=[1-9]/.exec(await list())?.[1];
+    expect(id).to.be.a('string');
+    const closing = worker.close({ timeout: 20_000 });
+    try {
+      await until('its subscription has ended', async () => !new RegExp(`\\bid=${id} `).test(await list()));
+      expect(await client.pubsub('NUMPAT')).to.equal(0);
+    } finally {
+      release();
+      await closing;
+    }
+  });
+
   it('one whose output buffer overflows is kicked, and is back by itself', async () => {
     const proxy = await FaultyProxy.open(redis.port);
     open.push(proxy);

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import { IntelligentSessionError } from '../../errors/errors.js';
+import { causeOf, faultText, IntelligentSessionError } from '../../errors/errors.js';
 import { noConnection } from '../../redis/connect.js';
 import { loopSignal } from '../../redis/loop-clock.js';
 import { Subscriber } from '../../redis/subscriber.js';
@@ -25,12 +25,12 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   readonly #subscriber: Subscriber;
   readonly #patterns: readonly string[];
   readonly #closed = new AbortController();
+  /** Why it is not subscribed, as was heard last. */
+  #lastFault: Error | undefined;
   /** The messages that were received since #pass() last ran. */
   #tasks: WorkerTask[] = [];
   /** When the subscription was lost, by performance.now(); undefined while it stands. */
   #lostSinceMs: number | undefined;
-  /** Why Redis refused the last subscription that it refused. */
-  #refusal: Error | undefined;
 
   constructor(
     readonly target: RedisTarget,
@@ -44,8 +44,11 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     this.#subscriber = new Subscriber(target, this.#patterns);
     this.#subscriber.on('message', (channel: string, payload: string) => this.#hear(channel, payload));
     this.#subscriber.on('fault', (error: Error) => {
-      this.#refusal = /NOPERM/.test(error.message) ? this.#notAllowed() : error;
-      this.emit('fault', this.#refusal);
+      this.#lastFault = /NOPERM/.test(error.message) ? this.#notAllowed() : error;
+      this.emit('fault', this.#lastFault);
+    });
+    this.#subscriber.client.on('error', (error: Error) => {
+      this.#lastFault = this.#notConnected(error);
     });
     this.#subscriber.on('lost', () => {
       this.#lostSinceMs ??= performance.now();
@@ -63,7 +66,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     const { signal } = limit;
     await once(this.#subscriber, 'ready', { signal })
       .catch(() => {
-        throw this.#refusal ?? this.#noSubscription();
+        throw this.#lastFault ?? this.#notConnected(new Error('no answer'));
       })
       .finally(() => limit.clear());
     this.#subscriber.on('ready', () => this.#subscribedAgain());
@@ -72,8 +75,10 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
   /** Does nothing: pub/sub has no acknowledgements. */
   finished(): void {}
 
-  stop(): Promise<void> {
-    return this.#subscriber.unsubscribe();
+  async stop(): Promise<void> {
+    await this.#subscriber.unsubscribe();
+    // A connection that is lost later would come back, and subscribe again.
+    this.abandon();
   }
 
   async close(): Promise<void> {
@@ -104,7 +109,7 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
       if (this.#tasks.length === 0) queueMicrotask(() => this.#pass());
       this.#tasks.push(new WorkerTask(message, payload, performance.now(), this.context));
     } catch (error) {
-      this.emit('fault', error as Error);
+      this.emit('refused', error as Error);
     }
   }
 
@@ -114,10 +119,11 @@ export class PubSubSource extends EventEmitter<SourceEvents> implements Source {
     this.emit('messages', tasks);
   }
 
-  #noSubscription(): IntelligentSessionError {
+  #notConnected(error: Error): IntelligentSessionError {
     return new IntelligentSessionError(
       'ERR_INTELLIGENT_SESSION_NOT_READY',
-      noConnection(this.#subscriber.client, 'the one that is to subscribe was not ready in time (too many clients?)'),
+      noConnection(this.#subscriber.client, faultText(error)),
+      causeOf(error),
     );
   }
 

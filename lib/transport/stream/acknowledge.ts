@@ -1,5 +1,6 @@
 import type { RedisClient } from '../../redis/connect.js';
 import { GROUP } from '../protocol.js';
+import { allEnded } from './all-ended.js';
 import type { Partition } from './partition.js';
 
 /** Acknowledges the finished entries that no script has: those of one turn of the event loop by one XACK for each partition. */
@@ -20,10 +21,11 @@ export class Acknowledger {
   async flush(): Promise<void> {
     clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
-    await Promise.all(Array.from(this.partitions, (partition) => this.#acknowledge(partition)));
+    await allEnded(Array.from(this.partitions, (partition) => this.acknowledge(partition)));
   }
 
-  async #acknowledge({ key, unacknowledged }: Partition): Promise<void> {
+  /** Acknowledges the finished entries of one partition. */
+  async acknowledge({ key, unacknowledged }: Partition): Promise<void> {
     if (unacknowledged.size === 0) return;
     const ids = [...unacknowledged];
     await this.client.xack(key, GROUP, ...ids);

@@ -4,6 +4,7 @@ import type { RedisClient } from '../../redis/connect.js';
 import { streamKey } from '../../redis/keys.js';
 import type { SourceMetrics } from '../source-metrics.js';
 import type { Acknowledger } from './acknowledge.js';
+import { allEnded } from './all-ended.js';
 import { createGroup } from './group.js';
 import { Leases } from './lease.js';
 import { Membership } from './membership.js';
@@ -27,8 +28,8 @@ export interface AssignmentHooks {
   owned(partition: Partition): void;
   /** Is called when a partition is this worker's no longer. */
   lost(partition: Partition): void;
-  /** Resolves when the reads that are under way have ended. */
-  readsToEnd(): Promise<void>;
+  /** Resolves when the read of this partition that is under way has ended. */
+  readToEnd(partition: Partition): Promise<void>;
   fault(error: unknown): void;
 }
 
@@ -67,7 +68,7 @@ export class Assignment {
   /** Gives back all partitions at once, even where entries are unfinished: their next worker claims these. */
   async releaseAll(): Promise<void> {
     const others = await this.#membership.leave();
-    await Promise.all(Array.from(this.partitions, (partition) => this.#release(partition, others)));
+    await allEnded(Array.from(this.partitions, (partition) => this.#release(partition, others)));
   }
 
   /** Does one heartbeat. Rejects where the connection fails, or where the streams of all partitions of this worker's share fail. */
@@ -77,9 +78,7 @@ export class Assignment {
     const numbers = Array.from({ length: this.options.partitions }, (_, number) => number);
     this.#errors.length = 0;
     // A reader that blocks on some streams notices another one only at its next read, so it wakes up when all are decided.
-    await Promise.all(numbers.map((number) => this.#reconcile(number, members))).finally(() =>
-      this.partitions.changed(),
-    );
+    await allEnded(numbers.map((number) => this.#reconcile(number, members))).finally(() => this.partitions.changed());
     const share = numbers.filter((number) => this.#membership.isShare(number, members));
     const [firstError] = this.#errors;
     if (firstError && share.every((number) => this.failing.has(number))) throw firstError;
@@ -121,7 +120,7 @@ export class Assignment {
       this.failing.delete(number);
     } catch (caught) {
       const error = caught as Error;
-      if (error.name !== 'ReplyError') throw error; // an error of the connection, not an answer of Redis
+      if (!isReplyError(error)) throw error;
       if (!this.failing.has(number)) this.hooks.fault(error);
       this.failing.add(number);
       this.#errors.push(error);
@@ -139,8 +138,11 @@ export class Assignment {
   }
 
   async #trim(partition: Partition, members: readonly string[]): Promise<void> {
-    const { lag, lost } = await trim(this.client, partition, members, this.options.maxMessageAgeSeconds * 1000);
+    const { id, maxMessageAgeSeconds } = this.options;
+    const { lag, lost, isAstray } = await trim(this.client, partition, id, members, maxMessageAgeSeconds * 1000);
     this.metrics.lag.set(partition.number, lag);
+    // A worker that stood still does not know yet that it has lost the partition, and its read may be given entries after this worker has claimed.
+    if (isAstray) partition.claimAgain();
     if (lost === undefined) return;
     this.metrics.streamsMadeAnew.inc();
     this.metrics.lostMessages.inc(lost);
@@ -150,18 +152,24 @@ export class Assignment {
   /** Stops reading a partition, and gives it back if all its entries that were read are finished; otherwise a later heartbeat does. */
   async #leave(partition: Partition, members: readonly string[]): Promise<void> {
     partition.leave();
-    await this.hooks.readsToEnd();
+    await this.hooks.readToEnd(partition);
     if (partition.unfinished === 0) await this.#release(partition, members);
   }
 
   async #release(partition: Partition, members: readonly string[]): Promise<void> {
-    await this.acknowledger.flush();
+    await this.acknowledger.acknowledge(partition).catch((error: Error) => {
+      if (!isReplyError(error)) throw error;
+      this.hooks.fault(error); // Redis refuses it: what is still there is given out again.
+    });
     this.#drop(partition);
     const hasOthers = members.some((id) => id !== this.options.id);
     await this.#leases.release(partition.number, hasOthers);
     log('worker %s leaves partition %d', this.options.id, partition.number);
   }
 }
+
+/** Is it an answer of Redis, and no error of the connection? */
+const isReplyError = ({ name }: Error): boolean => name === 'ReplyError';
 
 const madeAnew = (partition: number, lost: number): IntelligentSessionError =>
   new IntelligentSessionError(

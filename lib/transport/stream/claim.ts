@@ -25,23 +25,25 @@ export interface Claimed {
 }
 
 /**
- * Claims a partition's pending entries (delivered, not finished) in order: at most `count` after the id `after`. One script.
+ * Claims a partition's pending entries (delivered, not finished) in order: at most `count` after those that were claimed
+ * before. One script.
  */
 export async function claim(
   client: RedisClient,
   partition: Partition,
   workerId: string,
-  after: string | undefined,
   count: number,
 ): Promise<Claimed> {
-  const args = [partition.key, GROUP, workerId, after ?? '-', count, MAX_DELIVERIES];
+  const args = [partition.key, GROUP, workerId, partition.claimedUpTo ?? '-', count, MAX_DELIVERIES];
+  // What is finished while the reply is on its way was pending when the script ran.
+  const known = partition.known();
   const [last, entries, givenUp, time] = await script.run(client, args);
   // A failover since the lease was taken may have brought another server with another clock.
   partition.clockOffsetMs = clockOffsetMs(time);
   return {
     last: last === '' ? undefined : last,
     all: entries,
-    unread: entries.filter(([id]) => !partition.has(id)),
+    unread: entries.filter(([id]) => !known.has(id)),
     givenUp,
   };
 }

@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events';
-import { redisFault } from '../../errors/errors.js';
+import { IntelligentSessionError, redisFault } from '../../errors/errors.js';
 import type { RedisTarget } from '../../redis/target.js';
 import type { Source, SourceEvents } from '../source.js';
 import type { SourceMetrics } from '../source-metrics.js';
 import type { MessageContext, WorkerTask } from '../worker-task.js';
 import { Acknowledger } from './acknowledge.js';
 import { Assignment, type AssignmentOptions } from './assignment.js';
+import { MAX_DELIVERIES } from './claim.js';
 import { taskOf } from './entry.js';
 import { Heartbeat } from './heartbeat.js';
 import { OwnedPartitions } from './owned-partitions.js';
@@ -45,7 +46,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     this.#assignment = new Assignment(target.client, options, metrics, this.#partitions, this.#acknowledger, {
       owned: (partition) => this.#startReading(partition),
       lost: (partition) => this.#stopReading(partition),
-      readsToEnd: () => this.#readsToEnd(),
+      readToEnd: ({ key }) => this.#readsToEnd([...this.#readers].filter(({ partitions }) => partitions.has(key))),
       fault: onFault,
     });
     const onRecovered = () => {
@@ -72,7 +73,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
   /** Stops reading. Each partition is given back when all its entries that were read are finished. */
   async stop(): Promise<void> {
     this.#assignment.stop();
-    await this.#readsToEnd();
+    await this.#readsToEnd(this.#readers);
     await this.#heartbeat.beatNow();
   }
 
@@ -80,7 +81,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#assignment.stop();
-    // The readers stop first: a heartbeat may wait for a read, and a read for room in the queue.
+    // The readers stop first: a heartbeat may wait for a read.
     for (const reader of this.#readers) reader.stop();
     await this.#heartbeat.close();
     if (!this.#isAbandoned && this.target.client.status === 'ready')
@@ -104,7 +105,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     this.#partitions.changed();
   }
 
-  /** Makes tasks of the entries. One of a wrong form is a fault, and counts as finished. */
+  /** Makes tasks of the entries. One of a wrong form is refused, and counts as finished. */
   #take(delivered: Delivered): void {
     const tasks: WorkerTask[] = [];
     for (const [partition, entries] of delivered)
@@ -114,7 +115,7 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
         try {
           tasks.push(taskOf(entry, partition, this.context));
         } catch (error) {
-          this.#fault(error);
+          this.emit('refused', error as Error);
           this.#finish(partition, id, false);
         }
       }
@@ -144,6 +145,10 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
         this.metrics.claimedMessages.inc(entries);
         this.emit('claimed', entries);
       },
+      givenUp: (entries) => {
+        this.metrics.lostMessages.inc(entries);
+        this.#fault(givenUp(entries));
+      },
       unreadable: (partition) => this.#assignment.forgetUnreadable(partition),
       fault: (error) => this.#fault(error),
     });
@@ -151,8 +156,8 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     return reader;
   }
 
-  async #readsToEnd(): Promise<void> {
-    await Promise.all(Array.from(this.#readers, (reader) => reader.idle()));
+  async #readsToEnd(readers: Iterable<Reader>): Promise<void> {
+    await Promise.all(Array.from(readers, (reader) => reader.idle()));
   }
 
   #fault(error: unknown): void {
@@ -160,3 +165,9 @@ export class StreamSource extends EventEmitter<SourceEvents> implements Source {
     if (!this.#isAbandoned) this.emit('fault', redisFault(error));
   }
 }
+
+const givenUp = (entries: number): IntelligentSessionError =>
+  new IntelligentSessionError(
+    'ERR_INTELLIGENT_SESSION_MESSAGE',
+    `${entries} messages were given out ${MAX_DELIVERIES} times and never finished: given up`,
+  );

@@ -1,7 +1,7 @@
 import { LEASE_MS } from './lease.js';
 
 /** The time between the beginnings of two heartbeats: a quarter of LEASE_MS, so that leases last although Redis is far away. */
-const HEARTBEAT_MS = 500;
+export const HEARTBEAT_MS = 500;
 
 /** Runs `beat` at intervals, one call at a time, and knows whether a call has succeeded lately. */
 export class Heartbeat {

@@ -2,6 +2,7 @@ import type { RedisClient } from '../../redis/connect.js';
 import { workersKey } from '../../redis/keys.js';
 import { loadScript } from '../../redis/load-script.js';
 import { Script } from '../../redis/run-script.js';
+import { HEARTBEAT_MS } from './heartbeat.js';
 import { LEASE_MS } from './lease.js';
 
 const script = new Script<string[]>(loadScript('lib/transport/stream/membership.lua'));
@@ -33,7 +34,8 @@ export class Membership {
   }
 
   async #announce(isThere: 0 | 1): Promise<readonly string[]> {
-    const members = await script.run(this.client, [workersKey(this.namespace), this.workerId, LEASE_MS, isThere]);
+    const args = [workersKey(this.namespace), this.workerId, LEASE_MS, isThere, HEARTBEAT_MS];
+    const members = await script.run(this.client, args);
     return members.toSorted();
   }
 }

@@ -1,7 +1,7 @@
 /**
  * What a worker does with a partition that belongs to it:
- * - `claiming`: before the worker reads new entries, it claims the pending ones, which nobody has finished: they were
- *   delivered to another worker, or to this one over a connection that was lost;
+ * - `claiming`: before the worker reads new entries, it claims the pending ones that it does not have, and nobody has finished: they
+ *   were delivered to another worker, or to this one over a connection that was lost;
  * - `reading`: the worker reads new entries;
  * - `leaving`: another worker is to have the partition, or this one stops. It begins no further read, and gives the partition
  *   back when all entries that it has read are finished;
@@ -12,6 +12,7 @@ export type PartitionState = 'claiming' | 'reading' | 'leaving' | 'lost';
 /** A partition that belongs to this worker, with the entries that it has read. */
 export class Partition {
   #state: PartitionState = 'claiming';
+  #claimedUpTo: string | undefined;
   /** The entries that were read and are not finished: by id, the length of the payload, which stands for its bytes. */
   readonly #unfinished = new Map<string, number>();
   /** The finished entries that this worker has not acknowledged yet: the group still has them as pending. */
@@ -41,12 +42,18 @@ export class Partition {
     return bytes;
   }
 
-  /** To be called when all pending entries have been claimed. */
-  claimed(): void {
-    if (this.#state === 'claiming') this.#state = 'reading';
+  /** The last pending entry that was claimed, and after which the next claim begins; undefined where it begins with the first. */
+  get claimedUpTo(): string | undefined {
+    return this.#claimedUpTo;
   }
 
-  /** To be called when a read has failed: Redis may have delivered entries in a reply that was lost. */
+  /** Notes that pending entries were claimed, up to this one; undefined: all of them. */
+  claimedTo(id: string | undefined): void {
+    this.#claimedUpTo = id;
+    if (id === undefined && this.#state === 'claiming') this.#state = 'reading';
+  }
+
+  /** To be called where entries may be pending that this worker does not have. */
   claimAgain(): void {
     if (this.#state === 'reading') this.#state = 'claiming';
   }
@@ -77,13 +84,14 @@ export class Partition {
     return true;
   }
 
-  /** Has this worker read the entry already? Then it must not work on it again, maybe long after later messages of the session. */
-  has(id: string): boolean {
-    return this.#unfinished.has(id) || this.unacknowledged.has(id);
+  /** The entries that this worker has read: it must not work on them again, maybe long after later messages of the session. */
+  known(): ReadonlySet<string> {
+    return new Set([...this.#unfinished.keys(), ...this.unacknowledged]);
   }
 
   /** To be called when the stream was made anew. Its old entries are not pending there, so scripts refuse to work on them. */
   forgetEntries(): void {
+    this.#claimedUpTo = undefined;
     this.#unfinished.clear();
     this.unacknowledged.clear();
     this.untrimmed = 0;

@@ -19,7 +19,11 @@ for i = 4, #ARGV, 3 do
     if type(length) == 'table' then wrong[p], length = length, 0 end
     room[p] = tonumber(ARGV[1]) - length
     bytes[p] = tonumber(ARGV[2]) - (redis.call('MEMORY', 'USAGE', stream) or 0)
-    local worker = redis.call('GET', KEYS[p * 2])
+    local worker = redis.pcall('GET', KEYS[p * 2])
+    if type(worker) == 'table' then -- an error
+      if not worker.err:find('WRONGTYPE', 1, true) then return worker end
+      worker = false -- a key of another type is no lease
+    end
     added_as[p] = not worker and 1 or worker ~= '' and 2 or 3
   end
   local size = #ARGV[i + 1] + #ARGV[i + 2]

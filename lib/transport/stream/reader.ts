@@ -1,15 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { IntelligentSessionError } from '../../errors/errors.js';
 import { type RedisClient, whenReady } from '../../redis/connect.js';
 import { endConnection } from '../../redis/end-connection.js';
 import { GROUP } from '../protocol.js';
-import { claim, MAX_DELIVERIES } from './claim.js';
+import { allEnded } from './all-ended.js';
+import { claim } from './claim.js';
 import type { Entry } from './entry.js';
 import { createGroup } from './group.js';
 import { LEASE_MS } from './lease.js';
 import type { OwnedPartitions } from './owned-partitions.js';
-import type { Partition } from './partition.js';
+import type { Partition, PartitionState } from './partition.js';
 import { ReadCount } from './read-count.js';
 
 /** How long a read blocks where there are no new entries. */
@@ -24,6 +24,8 @@ export interface ReaderHooks {
   entries(delivered: Delivered): void;
   /** Is called with the number of entries that were claimed of one partition, if there were any. */
   claimed(entries: number): void;
+  /** Is called with the number of entries that were given up, since they were delivered too often. */
+  givenUp(entries: number): void;
   /** Is called where the partition's key holds no stream. */
   unreadable(partition: Partition): void;
   fault(error: unknown): void;
@@ -34,7 +36,7 @@ export class Reader {
   /** By the stream's key. */
   readonly partitions = new Map<string, Partition>();
   readonly #count = new ReadCount();
-  /** The read that is under way, or the last one. */
+  /** The claims and the read that are under way, or the last ones. */
   #reading: Promise<void> = Promise.resolve();
   #hasFailed = false;
   #isStopped = false;
@@ -57,9 +59,9 @@ export class Reader {
     return this.#hasFailed && this.partitions.size > 0;
   }
 
-  /** Resolves when the read that is under way has ended. */
+  /** Resolves when the read that is under way has ended, well or not. */
   async idle(): Promise<void> {
-    await this.#reading;
+    await this.#reading.catch(() => {});
   }
 
   /** Begins no further read, and ends a wait for room. */
@@ -75,25 +77,31 @@ export class Reader {
 
   async #run(): Promise<void> {
     while (!this.#isStopped) {
-      const partitions = [...this.partitions.values()].filter(
-        ({ state }) => state === 'claiming' || state === 'reading',
-      );
-      if (partitions.length > 0 && this.owned.room() > 0) {
-        this.#reading = this.#claimAndRead(partitions).catch((error) => this.#recover(error));
+      if (this.#partitionsIn('claiming', 'reading').length === 0 || this.owned.room() <= 0) {
+        await this.owned.nextChange();
+        continue;
+      }
+      try {
+        await whenReady(this.client, LEASE_MS);
+        this.#reading = this.#claimAndRead();
         await this.#reading;
-      } else await this.owned.nextChange();
+      } catch (error) {
+        await this.#recover(error);
+      }
     }
   }
 
-  async #claimAndRead(partitions: readonly Partition[]): Promise<void> {
-    await whenReady(this.client, LEASE_MS);
-    const unclaimed = partitions.filter(({ state }) => state === 'claiming');
-    await Promise.all(unclaimed.map((partition) => this.#claim(partition)));
-    await this.#readNew(partitions.filter(({ state }) => state === 'reading'));
+  #partitionsIn(...states: PartitionState[]): Partition[] {
+    return [...this.partitions.values()].filter(({ state }) => states.includes(state));
+  }
+
+  async #claimAndRead(): Promise<void> {
+    await allEnded(this.#partitionsIn('claiming').map((partition) => this.#claim(partition)));
+    await this.#readNew(this.#partitionsIn('reading'));
   }
 
   async #readNew(partitions: readonly Partition[]): Promise<void> {
-    if (partitions.length === 0) return;
+    if (partitions.length === 0 || this.owned.room() <= 0) return;
     const count = Math.max(1, Math.min(this.#count.next, Math.floor(this.owned.room() / partitions.length)));
     const keys = partitions.map(({ key }) => key);
     const reply = (await this.client.xreadgroup(
@@ -107,29 +115,31 @@ export class Reader {
     this.#count.adapt(lists.flat(), Math.max(...lists.map(({ length }) => length)));
     const delivered: [Partition, Entry[]][] = [];
     for (const [key, entries] of reply) {
-      // Where the partition was lost meanwhile, its new worker claims these entries.
+      // Where the partition was lost meanwhile, its new worker claims these entries, at once or when it trims (assignment.ts).
       const partition = this.partitions.get(key);
       if (partition) delivered.push([partition, entries]);
     }
     this.hooks.entries(delivered);
   }
 
-  /** Claims the partition's pending entries in their order. */
+  /**
+   * Claims the partition's pending entries in their order, for as long as there is room. It does not wait for room: a heartbeat may wait
+   * until it has ended. The next call goes on where this one ends.
+   */
   async #claim(partition: Partition): Promise<void> {
     const count = new ReadCount();
-    let after: string | undefined;
     let claimed = 0;
-    do {
-      while (this.owned.room() <= 0 && !this.#isStopped) await this.owned.nextChange();
-      const found = await claim(this.commands, partition, this.workerId, after, count.next);
+    while (partition.state === 'claiming' && this.owned.room() > 0 && !this.#isStopped) {
+      const found = await claim(this.commands, partition, this.workerId, count.next);
       // As after a full read: where entries are small, the count grows.
       count.adapt(found.all, count.next);
-      if (found.givenUp > 0) this.hooks.fault(givenUp(found.givenUp));
+      if (found.givenUp > 0) this.hooks.givenUp(found.givenUp);
+      // Where the partition was lost meanwhile, its new worker claims these entries.
+      if (this.partitions.get(partition.key) !== partition) break;
       this.hooks.entries([[partition, found.unread]]);
       claimed += found.unread.length;
-      after = found.last;
-    } while (after !== undefined && partition.state !== 'lost' && !this.#isStopped);
-    partition.claimed();
+      partition.claimedTo(found.last);
+    }
     if (claimed > 0) this.hooks.claimed(claimed);
   }
 
@@ -158,12 +168,6 @@ export class Reader {
       });
   }
 }
-
-const givenUp = (entries: number): IntelligentSessionError =>
-  new IntelligentSessionError(
-    'ERR_INTELLIGENT_SESSION_MESSAGE',
-    `${entries} messages were given out ${MAX_DELIVERIES} times and never finished: given up`,
-  );
 
 /** Ends the connection; ioredis makes another one. Resolves when it has ended: until then its status stays `ready`. */
 function reconnect(client: Redis): Promise<void> {

@@ -4,13 +4,17 @@ import { Script } from '../../redis/run-script.js';
 import { GROUP } from '../protocol.js';
 import type { Partition } from './partition.js';
 
-const script = new Script<[removed: number, left: number, remade: 0 | 1]>(loadScript('lib/transport/stream/trim.lua'));
+const script = new Script<[removed: number, left: number, remade: 0 | 1, astray: 0 | 1]>(
+  loadScript('lib/transport/stream/trim.lua'),
+);
 
 export interface Trimmed {
   /** How many messages of the partition are not finished. */
   readonly lag: number;
   /** How many messages were lost with a stream that could take no more and was made anew; undefined where none was. */
   readonly lost: number | undefined;
+  /** Was something given out to other workers, and not finished? */
+  readonly isAstray: boolean;
 }
 
 /**
@@ -21,15 +25,18 @@ export interface Trimmed {
 export async function trim(
   client: RedisClient,
   partition: Partition,
+  workerId: string,
   members: readonly string[],
   maxAgeMs: number,
 ): Promise<Trimmed> {
-  const [removed, left, remade] = await script.run(client, [partition.key, GROUP, maxAgeMs, ...members]);
+  const args = [partition.key, GROUP, maxAgeMs, workerId, ...members];
+  const [removed, left, remade, astray] = await script.run(client, args);
   if (remade === 1) {
     const lost = Math.max(0, left - partition.untrimmed);
     partition.forgetEntries();
-    return { lag: 0, lost };
+    return { lag: 0, lost, isAstray: false };
   }
-  partition.untrimmed = Math.max(0, partition.untrimmed - removed);
-  return { lag: Math.max(0, left - partition.untrimmed), lost: undefined };
+  // The stream may have been deleted, or trimmed by somebody else.
+  partition.untrimmed = Math.min(Math.max(0, partition.untrimmed - removed), left);
+  return { lag: Math.max(0, left - partition.untrimmed), lost: undefined, isAstray: astray === 1 };
 }
