@@ -4,7 +4,7 @@ import express from 'express';
 import type { Browser, Page } from 'playwright-core';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createWorker, type IntelligentSession, intelligentSession, type Worker } from '../../lib/index.js';
-import { launchChromium } from '../support/chromium.js';
+import { closeContexts, launchChromium } from '../support/chromium.js';
 import { BROWSER, Site } from '../support/site.js';
 import { until } from '../support/until.js';
 
@@ -54,7 +54,7 @@ describe('what Chromium navigates to', () => {
     page = await browser.newPage({ userAgent: BROWSER });
   });
 
-  afterEach(() => page?.context().close());
+  afterEach(() => closeContexts(page ? [page.context()] : []));
 
   after(async () => {
     await browser?.close();

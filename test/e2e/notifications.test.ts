@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createShop } from '../../demo/shop.js';
-import { launchChromium } from '../support/chromium.js';
+import { closeContexts, launchChromium } from '../support/chromium.js';
 import { cached } from '../support/servers.js';
 import { BROWSER, Site } from '../support/site.js';
 import { until } from '../support/until.js';
@@ -73,7 +73,7 @@ for (const [bloom, args] of [
     });
     afterEach(async function () {
       this.timeout(60_000); // Chromium takes its time on a busy machine
-      for (const context of contexts.splice(0)) await context.close();
+      await closeContexts(contexts.splice(0));
       await site?.close();
       await shop?.close();
       await redis?.stop();

@@ -6,7 +6,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { type PrivateRedis, startPrivateRedis } from '../../demo/private-redis.js';
 import { createShop } from '../../demo/shop.js';
 import { WorkerProcess } from '../../demo/worker-process.js';
-import { launchChromium } from '../support/chromium.js';
+import { closeContexts, launchChromium } from '../support/chromium.js';
 import { BROWSER, Site } from '../support/site.js';
 
 const pictures = fileURLToPath(new URL('./screenshots/', import.meta.url));
@@ -71,7 +71,7 @@ describe('a visitor’s way through the shop, in Chromium', () => {
   beforeEach(newBrowser);
   afterEach(async function () {
     this.timeout(60_000); // Chromium takes its time on a busy machine
-    for (const context of contexts.splice(0)) await context.close();
+    await closeContexts(contexts.splice(0));
   });
 
   after(async () => {
