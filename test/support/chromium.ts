@@ -31,7 +31,7 @@ export async function closeContexts(contexts: readonly BrowserContext[]): Promis
       .close()
       .catch(() => {}) // the browser is gone, and the context with it
       .finally(() => left--);
-  await until('Chromium has closed what was open', () => left === 0, 20_000).catch((error: Error) => {
+  await until('Chromium has closed what was open', () => left === 0, 15_000).catch((error: Error) => {
     process.stderr.write(`${error.message}\n`);
   });
 }
