@@ -55,7 +55,7 @@ export async function startPrivateRedis(options: PrivateRedisOptions = {}): Prom
     if (!info) throw new Error('redis-server ended at once');
     return info;
   };
-  const launched = launch().catch((error) => {
+  const launched = onFreePort(launch, port === undefined).catch((error) => {
     throw systemBinary === undefined ? new Error(HOW_TO_GET_REDIS, { cause: error }) : error;
   });
   await launched.catch(() => {});
@@ -70,6 +70,16 @@ export async function startPrivateRedis(options: PrivateRedisOptions = {}): Prom
       await instance.kill();
     },
   };
+}
+
+/** Another process may take a free port, or that of a Cluster's bus, before the server does: then another port is tried. */
+async function onFreePort<T>(launch: () => Promise<T>, mayMove: boolean, tries = 5): Promise<T> {
+  try {
+    return await launch();
+  } catch (error) {
+    if (!mayMove || tries === 1 || !/already in use/.test(String(error))) throw error;
+    return onFreePort(launch, mayMove, tries - 1);
+  }
 }
 
 /** A folder that only this user can read, with the account in a file: an argument of the server would be in the list of processes. */

@@ -22,6 +22,7 @@ interface SentinelSettings {
 export async function startSentinel(
   master: number,
   { quorum = 1, settings = [], certificate, watchesByTls = false }: SentinelSettings = {},
+  tries = 5,
 ): Promise<{ port: number; stop(): Promise<void> }> {
   const port = await freePort();
   const listen = certificate
@@ -36,7 +37,18 @@ export async function startSentinel(
   );
   const server = spawn('redis-server', [file, '--sentinel'], { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(server, 'exit');
-  for await (const line of server.stdout) if (/\+monitor master/.test(String(line))) break;
+  let isWatching = false;
+  for await (const line of server.stdout)
+    if (/\+monitor master/.test(String(line))) {
+      isWatching = true;
+      break;
+    }
+  if (!isWatching) {
+    // another process has taken the port
+    rmSync(folder, { recursive: true, force: true });
+    if (tries === 1) throw new Error('redis-server --sentinel ended at once');
+    return startSentinel(master, { quorum, settings, ...(certificate && { certificate }), watchesByTls }, tries - 1);
+  }
   server.stdout.resume();
   return {
     port,
